@@ -1,0 +1,85 @@
+"""Every exception a user of messageflow can meet, as one tree.
+
+    MessageflowError
+    ├── ConfigurationError        a setting is missing, malformed or unsafe
+    ├── EncodingError             a payload that JSON cannot carry
+    ├── TokenError                a JSON Web Token that is not accepted
+    │   └── TokenExpired          … because its time is over
+    ├── BrokerError               the broker cannot do what was asked
+    │   └── Unrecoverable         … the position is not in the history
+    └── PublishError              a call of Flow or AsyncFlow did not succeed
+        ├── GatewayUnreachable    nothing listens there: nothing was stored
+        ├── OutcomeUnknown        the answer never came: it may have been stored
+        ├── Unauthorized          the API key is missing or wrong
+        ├── PayloadTooLarge       over the gateway's size limit
+        └── Refused               the gateway answered with an error code
+
+Each message says what happened and what to do next.
+"""
+
+from __future__ import annotations
+
+
+class MessageflowError(Exception):
+    """The root: catch this to catch everything messageflow raises on purpose."""
+
+
+class ConfigurationError(MessageflowError):
+    """A setting is missing, malformed or unsafe; the message names it."""
+
+
+class EncodingError(MessageflowError, TypeError):
+    """A payload that JSON cannot carry; the message names the type and where it stands."""
+
+
+class TokenError(MessageflowError):
+    """A JSON Web Token that is not accepted. The message is for logs, never for the wire."""
+
+
+class TokenExpired(TokenError):
+    """A token that was right once and whose time is over: the client should fetch a new one."""
+
+
+class BrokerError(MessageflowError):
+    """The broker cannot do what was asked."""
+
+
+class Unrecoverable(BrokerError):
+    """The position asked for is not in the history: another epoch, a lost tail, or out of the window."""
+
+
+class PublishError(MessageflowError):
+    """A call of `Flow` or `AsyncFlow` did not succeed."""
+
+
+class GatewayUnreachable(PublishError):
+    """No connection to the gateway could be made, so nothing was stored."""
+
+
+class OutcomeUnknown(PublishError):
+    """The request was sent and no answer came in time: it may or may not have been stored.
+
+    A retry with the same idempotency key stores one copy.
+    """
+
+
+class Unauthorized(PublishError):
+    """The gateway did not accept the API key."""
+
+
+class PayloadTooLarge(PublishError):
+    """The payload is over the gateway's size limit. Push an identifier and let the browser fetch the rest."""
+
+
+class Refused(PublishError):
+    """The gateway understood the call and answered with an error.
+
+    Args:
+        code: the error code of the API, see `messageflow.core.codes`.
+        text: what the gateway said.
+    """
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(f"the gateway refused the call with error {code}: {text}")
+        self.code = code
+        self.text = text
