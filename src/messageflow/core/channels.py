@@ -1,0 +1,216 @@
+"""Channel names, the namespaces they belong to, and what a client may do there.
+
+A channel is named by printable ASCII. Four kinds of name carry meaning:
+
+    #alice          the personal channel of a user: derived by the server from the token, never named by a client
+    *               the broadcast channel, which every authenticated session holds
+    $news:eu        private: a subscription token for exactly this channel is required
+    chat:a#1,42     user-limited: only the users listed after `#` may subscribe, where the namespace allows it
+
+What stands before the first `:` is the namespace (`news`, `chat`); each namespace has its own options. Everything a
+client might do is denied until an option allows it.
+
+Pure: decides by values, knows nothing of sessions or brokers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from messageflow.core.codes import PERMISSION_DENIED, UNKNOWN_CHANNEL, ErrorCode
+from messageflow.errors import ConfigurationError
+
+BROADCAST = "*"
+PERSONAL_PREFIX = "#"
+PRIVATE_PREFIX = "$"
+NAMESPACE_SEPARATOR = ":"
+USERS_SEPARATOR = "#"
+NAME_BYTES = 255
+
+_NAME = re.compile(r"[\x21-\x7e]{1,255}")
+_NAMESPACE = re.compile(r"[-a-zA-Z0-9_]{2,64}")
+
+LagPolicy = Literal["disconnect", "skip"]
+
+
+class NamespaceOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the channels of one namespace keep, tell and allow. Names as Centrifugo has them; `lag_policy` is ours."""
+
+    history_size: Annotated[int, Meta(ge=0, description="publications kept per channel; 0 keeps no history")] = 10_000
+    history_ttl: Annotated[float, Meta(ge=0, description="seconds a publication is kept; 0 keeps no history")] = 600.0
+    force_recovery: Annotated[bool, Meta(description="subscribers recover what they missed, asked or not")] = True
+    allow_recovery: Annotated[bool, Meta(description="subscribers recover what they missed when they ask")] = False
+    force_positioning: Annotated[bool, Meta(description="subscribers are told their position, asked or not")] = False
+    allow_positioning: Annotated[bool, Meta(description="subscribers are told their position when they ask")] = False
+    force_recovery_mode: Annotated[
+        Literal["stream", "cache"],
+        Meta(description="stream: every missed publication or none; cache: the newest publication is enough"),
+    ] = "stream"
+    presence: Annotated[bool, Meta(description="who is subscribed can be asked")] = False
+    join_leave: Annotated[bool, Meta(description="joins and leaves are published")] = False
+    force_push_join_leave: Annotated[bool, Meta(description="subscribers get joins and leaves, asked or not")] = False
+    allow_subscribe_for_client: Annotated[bool, Meta(description="any authenticated client may subscribe")] = False
+    allow_subscribe_for_anonymous: Annotated[bool, Meta(description="clients without a user may subscribe too")] = False
+    allow_publish_for_client: Annotated[bool, Meta(description="any authenticated client may publish")] = False
+    allow_publish_for_subscriber: Annotated[bool, Meta(description="subscribers may publish")] = False
+    allow_publish_for_anonymous: Annotated[bool, Meta(description="clients without a user may publish too")] = False
+    allow_presence_for_client: Annotated[bool, Meta(description="any client may ask for presence")] = False
+    allow_presence_for_subscriber: Annotated[bool, Meta(description="subscribers may ask for presence")] = False
+    allow_presence_for_anonymous: Annotated[bool, Meta(description="clients without a user may ask too")] = False
+    allow_history_for_client: Annotated[bool, Meta(description="any client may read history")] = False
+    allow_history_for_subscriber: Annotated[bool, Meta(description="subscribers may read history")] = False
+    allow_history_for_anonymous: Annotated[bool, Meta(description="clients without a user may read it too")] = False
+    allow_user_limited_channels: Annotated[bool, Meta(description="names with `#user,user` admit those users")] = False
+    channel_regex: Annotated[str, Meta(description="the name after the namespace must match this, when given")] = ""
+    publication_data_format: Annotated[
+        Literal["json", "json_object"], Meta(description="json_object refuses data that is not an object")
+    ] = "json"
+    lag_policy: Annotated[
+        LagPolicy,
+        Meta(description="for a slow reader that history cannot serve: `disconnect` (3008) or `skip` to the newest"),
+    ] = "disconnect"
+
+    @property
+    def keeps_history(self) -> bool:
+        return self.history_size > 0 and self.history_ttl > 0
+
+
+class Rights(msgspec.Struct, frozen=True):
+    """Who asks: the facts a right is decided on."""
+
+    user: str
+    subscribed: bool = False
+
+    @property
+    def anonymous(self) -> bool:
+        return not self.user
+
+
+class Namespaces:
+    """The options of every channel name.
+
+    Args:
+        default: for channels without a namespace.
+        named: for the channels of each namespace.
+        personal: for personal channels (`#user`).
+        broadcast: for the broadcast channel (`*`).
+
+    Raises:
+        ConfigurationError: a namespace name or a `channel_regex` is malformed.
+    """
+
+    def __init__(
+        self,
+        default: NamespaceOptions | None = None,
+        named: Mapping[str, NamespaceOptions] | None = None,
+        *,
+        personal: NamespaceOptions | None = None,
+        broadcast: NamespaceOptions | None = None,
+    ) -> None:
+        self.default = default or NamespaceOptions()
+        self.named = dict(named or {})
+        self.personal = personal or NamespaceOptions(presence=True)
+        self.broadcast = broadcast or NamespaceOptions()
+        for name in self.named:
+            if not _NAMESPACE.fullmatch(name):
+                raise ConfigurationError(
+                    f"the namespace {name!r} is not a name: use 2 to 64 letters, digits, `-` and `_`"
+                )
+        self._patterns = {id(o): _compiled(o) for o in (self.default, *self.named.values()) if o.channel_regex}
+
+    def options(self, channel: str) -> NamespaceOptions | None:
+        """Return the options of `channel`, or None where its name or its namespace is not known."""
+        if channel.startswith(PERSONAL_PREFIX):
+            return self.personal if 1 < len(channel) and len(channel.encode()) <= NAME_BYTES + 1 else None
+        if channel == BROADCAST:
+            return self.broadcast
+        if not _NAME.fullmatch(channel):
+            return None
+        namespace, rest = split(channel)
+        options = self.default if namespace is None else self.named.get(namespace)
+        if options is not None and options.channel_regex and not self._patterns[id(options)].fullmatch(rest):
+            return None
+        return options
+
+
+def _compiled(options: NamespaceOptions) -> re.Pattern[str]:
+    try:
+        return re.compile(options.channel_regex)
+    except re.error as error:
+        raise ConfigurationError(f"channel_regex {options.channel_regex!r} is not a pattern: {error}") from None
+
+
+def split(channel: str) -> tuple[str | None, str]:
+    """Return the namespace of a channel name, None without one, and what follows it."""
+    bare = channel.removeprefix(PRIVATE_PREFIX)
+    namespace, separator, rest = bare.partition(NAMESPACE_SEPARATOR)
+    return (namespace, rest) if separator else (None, bare)
+
+
+@lru_cache(maxsize=65_536)
+def personal(user: str) -> str:
+    """Return the personal channel of `user`."""
+    return PERSONAL_PREFIX + user
+
+
+def owned_by_server(channel: str) -> bool:
+    """Whether only the server subscribes sessions to this channel: personal channels and the broadcast channel."""
+    return channel == BROADCAST or channel.startswith(PERSONAL_PREFIX)
+
+
+def may_subscribe(channel: str, options: NamespaceOptions, rights: Rights) -> ErrorCode | None:
+    """Decide a client's own subscription without a token. None means yes, otherwise the error to answer."""
+    if owned_by_server(channel) or channel.startswith(PRIVATE_PREFIX):
+        return PERMISSION_DENIED
+    if USERS_SEPARATOR in channel and options.allow_user_limited_channels:
+        listed = channel.rpartition(USERS_SEPARATOR)[2].split(",")
+        return None if rights.user and rights.user in listed else PERMISSION_DENIED
+    allowed = options.allow_subscribe_for_client and (not rights.anonymous or options.allow_subscribe_for_anonymous)
+    return None if allowed else PERMISSION_DENIED
+
+
+def may_publish(options: NamespaceOptions, rights: Rights) -> bool:
+    """Whether a client may publish into a channel with these options."""
+    return _allowed(
+        rights,
+        client=options.allow_publish_for_client,
+        subscriber=options.allow_publish_for_subscriber,
+        anonymous=options.allow_publish_for_anonymous,
+    )
+
+
+def may_see_presence(options: NamespaceOptions, rights: Rights) -> bool:
+    """Whether a client may ask who is subscribed."""
+    return _allowed(
+        rights,
+        client=options.allow_presence_for_client,
+        subscriber=options.allow_presence_for_subscriber,
+        anonymous=options.allow_presence_for_anonymous,
+    )
+
+
+def may_read_history(options: NamespaceOptions, rights: Rights) -> bool:
+    """Whether a client may read the history."""
+    return _allowed(
+        rights,
+        client=options.allow_history_for_client,
+        subscriber=options.allow_history_for_subscriber,
+        anonymous=options.allow_history_for_anonymous,
+    )
+
+
+def _allowed(rights: Rights, *, client: bool, subscriber: bool, anonymous: bool) -> bool:
+    if rights.subscribed and subscriber:
+        return True
+    return client and (anonymous or not rights.anonymous)
+
+
+def require(namespaces: Namespaces, channel: str) -> NamespaceOptions | ErrorCode:
+    """Return the options of `channel`, or the error a client or an API caller gets for naming it."""
+    return namespaces.options(channel) or UNKNOWN_CHANNEL
