@@ -1,0 +1,191 @@
+"""Kinds of option: how a value written by a person becomes the value the gateway works with.
+
+A kind is used three times over, for a flag or a variable (always text), for a TOML value (already typed) and for the
+reference page. It says what it expects in one phrase, which every complaint about a bad value repeats.
+
+Owns no option and reads no environment: `settings` declares the options, `sources` reads them.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_BYTES = {"": 1, "B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhd]))+")
+_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])")
+_SIZE = re.compile(r"(\d+) ?(|B|KiB|MiB|GiB)")
+_WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+_PORTS = {"http": 80, "https": 443}
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """One kind of value.
+
+    Args:
+        name: what the reference page calls it.
+        expected: completes the sentence "… must be …".
+        read: makes the value out of text or out of a TOML value; raises ValueError when it cannot.
+        show: writes a value the way a person would.
+        is_switch: on the command line a pair of flags without a value.
+        is_list: may be given more than once on the command line, separated by commas in the environment.
+    """
+
+    name: str
+    expected: str
+    read: Callable[[object], Any]
+    show: Callable[[Any], str] = str
+    is_switch: bool = False
+    is_list: bool = False
+
+
+def parse_duration(value: object) -> float:
+    """Return seconds from a number of seconds or from text such as `15`, `500ms`, `10m` or `1h30m`.
+
+    Raises:
+        ValueError: it is neither, or it is negative, infinite or not a number.
+    """
+    if isinstance(value, str):
+        text = value.strip()
+        if _DURATION.fullmatch(text):
+            return sum(float(number) * _SECONDS[unit] for number, unit in _DURATION_PART.findall(text))
+        value = float(text)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        raise ValueError("not a duration")
+    return float(value)
+
+
+def parse_size(value: object) -> int:
+    """Return bytes from a whole number or from text such as `65536`, `64KiB` or `1GiB`.
+
+    Raises:
+        ValueError: it is neither, or it is negative.
+    """
+    if isinstance(value, str):
+        match = _SIZE.fullmatch(value.strip())
+        if match is None:
+            raise ValueError("not a size")
+        return int(match[1]) * _BYTES[match[2]]
+    return _whole(value)
+
+
+def parse_origin(value: object) -> str:
+    """Return a browser's origin the way the browser writes it: lower case, without the port its scheme implies.
+
+    Raises:
+        ValueError: it is not scheme and host with nothing behind them; `null` and `*` are no origins either.
+    """
+    parts = urlsplit(_text(value))
+    if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username or parts.hostname is None:
+        raise ValueError("not an origin")
+    if parts.scheme not in _PORTS or "*" in parts.netloc:
+        raise ValueError("not an origin")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    port = "" if parts.port in (None, _PORTS[parts.scheme]) else f":{parts.port}"
+    return f"{parts.scheme}://{host}{port}"
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("not text")
+    return value.strip()
+
+
+def _whole(value: object) -> int:
+    number = int(value) if isinstance(value, str) else value
+    if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+        raise ValueError("not a whole number")
+    return number
+
+
+def _switch(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    word = _text(value).lower()
+    if word not in _WORDS:
+        raise ValueError("not yes or no")
+    return _WORDS[word]
+
+
+def _pem(value: object) -> str:
+    text = _text(value)
+    if text.startswith("-----BEGIN "):
+        return text
+    try:
+        return Path(text).read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{text} cannot be read: {error}") from error
+
+
+def _list_of(read: Callable[[object], str]) -> Callable[[object], tuple[str, ...]]:
+    def read_all(value: object) -> tuple[str, ...]:
+        items: Sequence[object] = value.split(",") if isinstance(value, str) else ()
+        if isinstance(value, list | tuple):
+            items = value
+        elif not isinstance(value, str):
+            raise ValueError("not a list")
+        return tuple(filter(None, map(read, items)))
+
+    return read_all
+
+
+def _show_duration(seconds: float) -> str:
+    for unit in ("d", "h", "m"):
+        if seconds and seconds % _SECONDS[unit] == 0:
+            return f"{seconds / _SECONDS[unit]:g}{unit}"
+    return f"{seconds:g}s"
+
+
+def _show_size(size: int) -> str:
+    for unit in ("GiB", "MiB", "KiB"):
+        if size and size % _BYTES[unit] == 0:
+            return f"{size // _BYTES[unit]}{unit}"
+    return str(size)
+
+
+def _show_list(items: Sequence[str]) -> str:
+    return ",".join(items)
+
+
+def choice(*words: str) -> Kind:
+    """Return the kind of an option that is one of a few words."""
+
+    def read(value: object) -> str:
+        word = _text(value).lower()
+        if word not in words:
+            raise ValueError("not one of them")
+        return word
+
+    return Kind(" or ".join(words), f"one of {', '.join(words)}", read)
+
+
+TEXT = Kind("text", "text", _text)
+WHOLE = Kind("whole number", "a whole number, 0 or more", _whole)
+SWITCH = Kind("yes or no", "true or false", _switch, show=lambda on: str(on).lower(), is_switch=True)
+DURATION = Kind(
+    "duration", 'a duration: seconds such as 15, or "500ms", "15s", "10m", "1h"', parse_duration, _show_duration
+)
+SIZE = Kind("size", 'a size: bytes such as 65536, or "64KiB", "1MiB", "1GiB"', parse_size, _show_size)
+PATH = Kind("path", "a path", lambda value: Path(_text(value)).expanduser())
+TEXTS = Kind("list of texts", "text, or a list of texts", _list_of(_text), _show_list, is_list=True)
+ORIGINS = Kind(
+    "list of origins",
+    'a list of origins such as "https://www.example.com" (scheme and host, a port if it is unusual, no path, no `*`)',
+    _list_of(parse_origin),
+    _show_list,
+    is_list=True,
+)
+PUBLIC_KEYS = Kind(
+    "list of PEM public keys",
+    "PEM public keys, or paths of files that hold one",
+    _list_of(_pem),
+    _show_list,
+    is_list=True,
+)

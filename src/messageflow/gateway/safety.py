@@ -1,0 +1,87 @@
+"""What a gateway refuses to start with, and what to do instead.
+
+Pure decisions over `Settings`; opens nothing. Each refusal names the setting and the way out.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+from messageflow.errors import ConfigurationError
+from messageflow.gateway.settings import Settings
+
+SECRET_BYTES = 32
+"""The shortest secret accepted: what SHA-256 can make use of."""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is reached from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def check_settings(settings: Settings, *, dev: bool = False) -> None:
+    """Refuse settings that are unsafe or cannot work.
+
+    Args:
+        settings: with the keys a `--dev` start has made already filled in.
+        dev: whether this is a development start.
+
+    Raises:
+        ConfigurationError: says which setting, and what to do.
+    """
+    _check_address(settings, dev)
+    _check_presence(settings)
+    _check_strength(settings)
+
+
+def _check_address(settings: Settings, dev: bool) -> None:
+    if (settings.tls_cert is None) != (settings.tls_key is None):
+        given, missing = ("tls_key", "tls_cert") if settings.tls_cert is None else ("tls_cert", "tls_key")
+        raise ConfigurationError(f"{given} is set but {missing} is not: TLS needs both")
+    for name, path in (("tls_cert", settings.tls_cert), ("tls_key", settings.tls_key)):
+        if path is not None and not path.is_file():
+            raise ConfigurationError(f"{name}: there is no file {path}")
+    if is_loopback(settings.host):
+        return
+    if dev:
+        raise ConfigurationError(
+            f"--dev works on loopback only, not on {settings.host}: use --host 127.0.0.1, or set api_key and "
+            "token_secret (`messageflow secret` makes one) and start without --dev"
+        )
+    if settings.tls_cert is None and not settings.tls_terminated:
+        raise ConfigurationError(
+            f"refusing to listen on {settings.host} without TLS: set tls_cert and tls_key, or, if a proxy in front "
+            "ends TLS, set tls_terminated"
+        )
+
+
+def _check_presence(settings: Settings) -> None:
+    if not settings.api_key:
+        raise ConfigurationError(
+            "api_key is not set, so no backend could publish: make one with `messageflow secret` and set "
+            "MESSAGEFLOW_API_KEY to it, or start with --dev on your own machine"
+        )
+    if not settings.token_secret and not settings.token_public_keys:
+        raise ConfigurationError(
+            "token_secret is not set, so no user could connect: make one with `messageflow secret` and set "
+            "MESSAGEFLOW_TOKEN_SECRET to it (or set token_public_keys), or start with --dev on your own machine"
+        )
+
+
+def _check_strength(settings: Settings) -> None:
+    for name, secret in (("api_key", settings.api_key), *(("token_secret", each) for each in settings.token_secret)):
+        if len(secret.encode()) < SECRET_BYTES:
+            raise ConfigurationError(
+                f"{name} is {len(secret.encode())} bytes long, {SECRET_BYTES} are the least: "
+                "make one with `messageflow secret`"
+            )
+    if settings.api_key in settings.token_secret:
+        raise ConfigurationError(
+            "api_key and token_secret are the same: whoever may publish could then be any user; "
+            "make another with `messageflow secret`"
+        )

@@ -1,0 +1,156 @@
+"""Every option of the gateway, declared once: name, type, default, meaning.
+
+The flags of `messageflow serve`, the `MESSAGEFLOW_*` variables, the keys of the TOML file and docs/settings.md all
+come from this one struct. To add an option, add a field; nothing else.
+
+Holds no logic: `sources` reads the values, `safety` refuses what is dangerous.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from messageflow.core.channels import Namespaces
+from messageflow.gateway import options
+
+Text = Annotated[str, options.TEXT]
+Texts = Annotated[tuple[str, ...], options.TEXTS]
+Secret = Annotated[str, options.TEXT, "secret"]
+Secrets = Annotated[tuple[str, ...], options.TEXTS, "secret"]
+Origins = Annotated[tuple[str, ...], options.ORIGINS]
+PublicKeys = Annotated[tuple[str, ...], options.PUBLIC_KEYS]
+Whole = Annotated[int, options.WHOLE]
+Switch = Annotated[bool, options.SWITCH]
+Duration = Annotated[float, options.DURATION]
+Size = Annotated[int, options.SIZE]
+FilePath = Annotated[Path | None, options.PATH]
+Directory = Annotated[Path, options.PATH]
+LogFormat = Annotated[str, options.choice("auto", "json", "console")]
+LogLevel = Annotated[str, options.choice("debug", "info", "warning", "error")]
+
+
+def default_data_dir(environ: Mapping[str, str] | None = None) -> Path:
+    """Return where the gateway keeps its files unless told otherwise, as the XDG directories have it."""
+    environ = os.environ if environ is None else environ
+    base = environ.get("XDG_DATA_HOME") or Path(environ.get("HOME") or Path.home()) / ".local" / "share"
+    return Path(base) / "messageflow"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a gateway was told. Durations are seconds, sizes are bytes."""
+
+    # Listening
+    host: Annotated[Text, Meta(description="address to listen on")] = "127.0.0.1"
+    port: Annotated[Whole, Meta(le=65535, description="port to listen on; 0 takes a free one")] = 8000
+    tls_cert: Annotated[FilePath, Meta(description="certificate chain, PEM; together with `tls_key`")] = None
+    tls_key: Annotated[FilePath, Meta(description="private key of `tls_cert`, PEM")] = None
+    tls_terminated: Annotated[
+        Switch,
+        Meta(description="a proxy in front ends TLS: allows an address other than loopback without a certificate here"),
+    ] = False
+    trusted_proxies: Annotated[
+        Texts,
+        Meta(description="addresses of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed"),
+    ] = ()
+
+    # Who may connect
+    allowed_origins: Annotated[
+        Origins,
+        Meta(description="origins of pages that may connect; without any, only pages of the gateway's own host"),
+    ] = ()
+    require_origin: Annotated[
+        Switch, Meta(description="refuse clients that send no `Origin`, which are programs rather than browsers")
+    ] = False
+    allow_anonymous: Annotated[Switch, Meta(description="let clients connect without a token, as no user")] = False
+
+    # Keys and tokens
+    api_key: Annotated[Secret, Meta(description="the key a backend shows to publish, at least 32 bytes")] = ""
+    token_secret: Annotated[
+        Secrets,
+        Meta(
+            description="HMAC secrets of user tokens, at least 32 bytes each; the first signs, all verify: "
+            "to rotate, put the new one first"
+        ),
+    ] = ()
+    token_public_keys: Annotated[
+        PublicKeys,
+        Meta(description="public keys of user tokens signed elsewhere (Ed25519, RSA, EC): PEM text or paths"),
+    ] = ()
+    token_audience: Annotated[Text, Meta(description="what the `aud` claim must hold, when given")] = ""
+    token_issuer: Annotated[Text, Meta(description="what the `iss` claim must be, when given")] = ""
+    token_lifetime_limit: Annotated[
+        Duration, Meta(gt=0, description="tokens that expire later than this from now are refused")
+    ] = 86400.0
+
+    # Life of a connection
+    ping_interval: Annotated[Duration, Meta(ge=1, description="time between pings of the gateway")] = 15.0
+    pong_timeout: Annotated[Duration, Meta(ge=0.1, description="time a client has to answer a ping (3012)")] = 10.0
+    connect_timeout: Annotated[
+        Duration, Meta(ge=0.1, description="time a connection has to send its connect command (3502)")
+    ] = 10.0
+    handshake_timeout: Annotated[Duration, Meta(ge=0.1, description="time a request head has to arrive")] = 5.0
+
+    # Limits
+    message_size_limit: Annotated[Size, Meta(ge=1024, description="largest message a client may send (1009)")] = 65536
+    payload_size_limit: Annotated[
+        Size, Meta(ge=1024, description="largest payload of one publication over the HTTP API (413)")
+    ] = 65536
+    fragments_limit: Annotated[Whole, Meta(ge=1, description="most frames one message may be split into")] = 64
+    commands_per_second: Annotated[
+        Whole, Meta(description="commands one connection may send a second, twice that in a burst; 0 is no limit")
+    ] = 50
+    channels_per_connection: Annotated[Whole, Meta(ge=1, description="channels one connection may hold")] = 128
+    connections_per_user: Annotated[
+        Whole, Meta(description="connections one user may hold on a worker; 0 is no limit")
+    ] = 50
+    connections_limit: Annotated[Whole, Meta(description="connections a worker takes; 0 is no limit")] = 0
+    unauthenticated_per_address: Annotated[
+        Whole, Meta(description="connections one address may hold before they authenticate; 0 is no limit")
+    ] = 200
+    buffer_high_water: Annotated[
+        Size, Meta(ge=1024, description="bytes waiting for a slow reader before it reads from history instead")
+    ] = 256 * 1024
+
+    # Streams
+    history_limit: Annotated[
+        Whole, Meta(ge=1, description="most publications one history reply or one recovery carries")
+    ] = 300
+    stream_memory: Annotated[Size, Meta(ge=1024**2, description="memory for the streams of all channels")] = (
+        256 * 1024**2
+    )
+    idempotency_window: Annotated[Duration, Meta(description="time an idempotency key is remembered")] = 600.0
+
+    # Running it
+    data_dir: Annotated[Directory, Meta(description="directory of the gateway's own files")] = msgspec.field(
+        default_factory=default_data_dir
+    )
+    log_format: Annotated[LogFormat, Meta(description="auto: console when stderr is a terminal, json otherwise")] = (
+        "auto"
+    )
+    log_level: Annotated[LogLevel, Meta(description="least level that is logged")] = "info"
+    metrics_public: Annotated[Switch, Meta(description="serve `/metrics` without the API key")] = False
+
+    # Channels: tables of the TOML file, see docs/settings.md
+    namespaces: Namespaces = msgspec.field(default_factory=Namespaces)
+
+    def __repr__(self) -> str:
+        """Show where it listens and nothing else: settings hold secrets, and what has a repr ends in a log."""
+        return f"<Settings {self.host}:{self.port}>"
+
+
+SECTIONS = {
+    "host": "Listening",
+    "allowed_origins": "Who may connect",
+    "api_key": "Keys and tokens",
+    "ping_interval": "Life of a connection",
+    "message_size_limit": "Limits",
+    "history_limit": "Streams",
+    "data_dir": "Running it",
+}
+"""The headings of the reference page, by the first option under each."""

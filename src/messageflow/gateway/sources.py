@@ -1,0 +1,197 @@
+"""Where settings come from: flags before environment before TOML file before defaults.
+
+Everything unknown or malformed is refused with the name of the option, the value, the source and what was expected;
+a misspelt name is answered with the nearest right one. A secret is never repeated in a message.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import msgspec
+
+from messageflow.core.channels import NamespaceOptions, Namespaces
+from messageflow.errors import ConfigurationError
+from messageflow.gateway.options import Kind, parse_duration
+from messageflow.gateway.settings import Settings, default_data_dir
+
+PREFIX = "MESSAGEFLOW_"
+NOT_OURS = frozenset({"MESSAGEFLOW_URL", "MESSAGEFLOW_CONFIG"})
+"""Variables of the publisher and of the command line, which are no settings of a gateway."""
+
+_CHANNEL_TABLES = ("without_namespace", "personal", "broadcast", "namespaces")
+
+
+class Option(msgspec.Struct, frozen=True):
+    """One field of `Settings`, as the command line, the environment and the reference page see it."""
+
+    name: str
+    kind: Kind
+    meta: msgspec.Meta
+    default: Any
+    secret: bool
+
+    @property
+    def variable(self) -> str:
+        """The name of the environment variable."""
+        return PREFIX + self.name.upper()
+
+    @property
+    def flag(self) -> str:
+        """The name of the command line flag."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def meaning(self) -> str:
+        """What the option does, in one phrase."""
+        return self.meta.description or ""
+
+    @property
+    def expected(self) -> str:
+        """Completes the sentence "… must be …", range included."""
+        bounds = ((self.meta.ge, "at least"), (self.meta.gt, "more than"), (self.meta.le, "at most"))
+        return "".join([self.kind.expected, *(f", {word} {self.kind.show(b)}" for b, word in bounds if b is not None)])
+
+    @property
+    def default_text(self) -> str:
+        """The default as a person would write it; empty where there is none."""
+        return "" if self.default is None else self.kind.show(self.default)
+
+    def read(self, value: object, source: str) -> Any:
+        """Return the typed value.
+
+        Args:
+            value: text, or what a TOML file holds.
+            source: where it stands, for the message.
+
+        Raises:
+            ConfigurationError: the value is malformed or out of range.
+        """
+        try:
+            result = self.kind.read(value)
+        except (ValueError, OverflowError):
+            result = None
+        if result is None or not self._within(result):
+            shown = "the value given" if self.secret else repr(value)
+            raise ConfigurationError(f"{self.name}: {shown} from {source} will not do; it must be {self.expected}")
+        return result
+
+    def _within(self, value: Any) -> bool:
+        ge, gt, le = self.meta.ge, self.meta.gt, self.meta.le
+        return (ge is None or value >= ge) and (gt is None or value > gt) and (le is None or value <= le)
+
+
+def _options() -> tuple[Option, ...]:
+    hints = get_type_hints(Settings, include_extras=True)
+    found = []
+    for field in msgspec.structs.fields(Settings):
+        notes = get_args(hints[field.name])
+        kind = next((note for note in notes if isinstance(note, Kind)), None)
+        if kind is not None:
+            meta = next(note for note in notes if isinstance(note, msgspec.Meta))
+            default = None if field.default is msgspec.NODEFAULT else field.default
+            found.append(Option(field.name, kind, meta, default, "secret" in notes))
+    return tuple(found)
+
+
+OPTIONS = _options()
+
+
+def load_settings(
+    flags: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] | None = None,
+    toml_path: Path | None = None,
+) -> Settings:
+    """Return the settings of a gateway; flags win over the environment, that over the file, that over the defaults.
+
+    Args:
+        flags: values by option name; None, and an empty tuple for a list, mean "not given".
+        environ: the environment; an empty variable counts as not set.
+        toml_path: the configuration file, None for none.
+
+    Raises:
+        ConfigurationError: a name is unknown, a value malformed, or the file cannot be read.
+    """
+    flags, environ = flags or {}, environ or {}
+    table = _read_toml(toml_path) if toml_path is not None else {}
+    channel = table.pop("channel", {})
+    names = [option.name for option in OPTIONS]
+    _refuse_unknown("option", flags, names)
+    _refuse_unknown(f"option in {toml_path}", table, [*names, "channel"])
+    ours = (name for name in environ if name.startswith(PREFIX) and name not in NOT_OURS)
+    _refuse_unknown("environment variable", ours, [option.variable for option in OPTIONS])
+    values: dict[str, Any] = {"data_dir": default_data_dir(environ)}
+    for option in OPTIONS:
+        for given, source in (
+            (flags.get(option.name), option.flag),
+            (environ.get(option.variable), option.variable),
+            (table.get(option.name), str(toml_path)),
+        ):
+            if given not in (None, (), ""):
+                values[option.name] = option.read(given, source)
+                break
+    return Settings(**values, namespaces=_namespaces(channel, str(toml_path)))
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"the configuration file {path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"the configuration file {path} is not TOML: {error}") from error
+
+
+def _refuse_unknown(what: str, given: Iterable[str], known: list[str]) -> None:
+    for name in given:
+        if name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {nearest[0]}?" if nearest else "docs/settings.md lists them all"
+            raise ConfigurationError(f"unknown {what}: {name}; {hint}")
+
+
+def _namespaces(channel: object, source: str) -> Namespaces:
+    if not isinstance(channel, dict):
+        raise ConfigurationError(f"channel in {source} must be a table such as [channel.without_namespace]")
+    _refuse_unknown(f"table in [channel] of {source}", channel, list(_CHANNEL_TABLES))
+    base = Namespaces()
+    listed = channel.get("namespaces", [])
+    if not isinstance(listed, list):
+        raise ConfigurationError(
+            f"channel.namespaces in {source} must be written [[channel.namespaces]], once for each"
+        )
+    named: dict[str, NamespaceOptions] = {}
+    for table in listed:
+        name = table.get("name") if isinstance(table, dict) else None
+        if not isinstance(name, str) or name in named:
+            raise ConfigurationError(f"every [[channel.namespaces]] in {source} needs a name of its own")
+        rest = {key: value for key, value in table.items() if key != "name"}
+        named[name] = _namespace(rest, NamespaceOptions(), f"namespace {name} in {source}")
+    return Namespaces(
+        _namespace(channel.get("without_namespace", {}), base.default, f"channel.without_namespace in {source}"),
+        named,
+        personal=_namespace(channel.get("personal", {}), base.personal, f"channel.personal in {source}"),
+        broadcast=_namespace(channel.get("broadcast", {}), base.broadcast, f"channel.broadcast in {source}"),
+    )
+
+
+def _namespace(table: object, base: NamespaceOptions, source: str) -> NamespaceOptions:
+    if not isinstance(table, dict):
+        raise ConfigurationError(f"{source} must be a table")
+    _refuse_unknown(f"option of {source}", table, list(NamespaceOptions.__struct_fields__))
+    given = dict(table)
+    if isinstance(given.get("history_ttl"), str):
+        try:
+            given["history_ttl"] = parse_duration(given["history_ttl"])
+        except ValueError:
+            raise ConfigurationError(
+                f'history_ttl: {given["history_ttl"]!r} from {source} will not do; it must be a duration such as "10m"'
+            ) from None
+    try:
+        return msgspec.convert({**msgspec.structs.asdict(base), **given}, NamespaceOptions)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(f"{source}: {error}") from None
