@@ -1,0 +1,187 @@
+"""What tokens say: the claims as JSON has them, and as the rest of messageflow reads them.
+
+Claims are Centrifugo's, so that its token helpers work unchanged. JSON inside a token (`info`, `data`, `meta`) leaves
+here as bytes on one line, checked, for it will be written into frames without another look.
+
+Pure. Decides nothing about whom to believe or until when: that is `messageflow.core.tokens`.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from messageflow.core.signatures import read_json
+from messageflow.errors import TokenError
+
+
+class SubscribeOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What a token says about one subscription, over what the channel's namespace says. None: nothing.
+
+    `info` and `data` are JSON on one line.
+    """
+
+    info: bytes | None = None
+    data: bytes | None = None
+    presence: bool | None = None
+    join_leave: bool | None = None
+    force_recovery: bool | None = None
+    force_positioning: bool | None = None
+    force_push_join_leave: bool | None = None
+
+
+NO_SUBS: Mapping[str, SubscribeOptions] = MappingProxyType({})  # one for all, since most tokens have none
+
+
+class ConnectionClaims(msgspec.Struct, frozen=True, kw_only=True):
+    """A believed connection token.
+
+    Args:
+        user: who connects; empty for an anonymous user, where those are allowed.
+        expires_at: when the connection ends unless it is refreshed, later than the `now` it was checked at; None
+            when the token says never and the lifetime is not limited.
+        channels: channels the server subscribes the session to.
+        subs: the same with options.
+        info: JSON on one line that others see beside the user, or None.
+        meta: JSON for the application alone, never shown to a client, or None.
+        jti: the token's own name, empty without one.
+        issued_at: when it was made, or None.
+    """
+
+    user: str
+    expires_at: float | None
+    channels: tuple[str, ...] = ()
+    subs: Mapping[str, SubscribeOptions] = NO_SUBS
+    info: bytes | None = None
+    meta: bytes | None = None
+    jti: str = ""
+    issued_at: float | None = None
+
+
+class SubscriptionClaims(msgspec.Struct, frozen=True, kw_only=True):
+    """A believed subscription token; the caller compares `user`, `channel` and `client` with the request.
+
+    Args:
+        user: whose subscription it is; empty for an anonymous user, where those are allowed.
+        channel: the one channel it is for.
+        expires_at: when the subscription ends unless it is refreshed, later than the `now` it was checked at; None
+            when the token was meant to be checked once.
+        options: `info`, `data` and what is overridden.
+        client: the one connection it is for, empty for any.
+        jti: the token's own name, empty without one.
+        issued_at: when it was made, or None.
+    """
+
+    user: str
+    channel: str
+    expires_at: float | None
+    options: SubscribeOptions = SubscribeOptions()
+    client: str = ""
+    jti: str = ""
+    issued_at: float | None = None
+
+    @property
+    def info(self) -> bytes | None:
+        """JSON on one line that others see beside the user in this channel, or None."""
+        return self.options.info
+
+
+class _Value(msgspec.Struct, frozen=True, gc=False):
+    value: bool
+
+
+class _Override(msgspec.Struct, frozen=True, gc=False):
+    presence: _Value | None = None
+    join_leave: _Value | None = None
+    force_recovery: _Value | None = None
+    force_positioning: _Value | None = None
+    force_push_join_leave: _Value | None = None
+
+
+class Options(msgspec.Struct, frozen=True, gc=False):
+    info: Raw = Raw()
+    b64info: str | None = None
+    data: Raw = Raw()
+    b64data: str | None = None
+    override: _Override | None = None
+
+
+class Said(Options, frozen=True, kw_only=True, gc=False):
+    """The payload of either kind as JSON has it: RFC 7519 §4.1, Centrifugo's JWT claims."""
+
+    exp: float
+    sub: str = ""
+    iat: float | None = None
+    nbf: float | None = None
+    aud: str | list[str] | None = None
+    iss: str | None = None
+    jti: str = ""
+    expire_at: float | None = None
+    channels: list[str] | None = None
+    subs: dict[str, Options] | None = None
+    meta: Raw = Raw()
+    channel: str | UnsetType = UNSET
+    client: str = ""
+
+
+_payload = msgspec.json.Decoder(Said)
+_json = msgspec.json.Decoder()
+
+
+def read_claims(payload: bytes) -> Said:
+    """Decode the payload of a token, whichever its kind.
+
+    Raises:
+        TokenError: it is not JSON, or a claim is missing or of the wrong type.
+    """
+    return read_json(_payload, payload, "payload")
+
+
+def channels_of(said: Said) -> tuple[str, ...]:
+    channels = tuple(said.channels or ())
+    if "" in channels:
+        raise TokenError("the channels of the token hold an empty name")
+    return channels
+
+
+def subs_of(said: Said) -> Mapping[str, SubscribeOptions]:
+    if not said.subs:
+        return NO_SUBS
+    if "" in said.subs:
+        raise TokenError("the subs of the token hold an empty name")
+    return {channel: options_of(options) for channel, options in said.subs.items()}
+
+
+def options_of(said: Options) -> SubscribeOptions:
+    over = said.override or _Override()
+    return SubscribeOptions(
+        info=embedded(said.info, said.b64info, "info"),
+        data=embedded(said.data, said.b64data, "data"),
+        presence=_flag(over.presence),
+        join_leave=_flag(over.join_leave),
+        force_recovery=_flag(over.force_recovery),
+        force_positioning=_flag(over.force_positioning),
+        force_push_join_leave=_flag(over.force_push_join_leave),
+    )
+
+
+def _flag(value: _Value | None) -> bool | None:
+    return None if value is None else value.value
+
+
+def embedded(raw: Raw, spelled: str | None, name: str) -> bytes | None:
+    """Return the JSON of a claim or of its base64 twin, on one line, for it will be written into frames unread."""
+    data = bytes(raw)
+    if spelled is not None:
+        try:
+            data = b64decode(spelled, validate=True)
+        except ValueError:
+            raise TokenError(f"the b64{name} of the token is not base64") from None
+    if data in (b"", b"null"):
+        return None
+    read_json(_json, data, name)
+    return msgspec.json.format(data, indent=-1)

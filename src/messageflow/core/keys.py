@@ -1,0 +1,107 @@
+"""The keys that tokens are checked with: each is bound to one algorithm when it is loaded, never by a token.
+
+A token's header says which algorithm signed it. Whoever lets that word choose how a key is used can be talked into
+taking a public RSA key for an HMAC secret. Here a key knows its algorithm, and a header that names another one finds
+no key at all.
+
+Pure: keys come as text; this module reads no file, fetches no URL and never signs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, cast
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from jwt.algorithms import get_default_algorithms
+from jwt.exceptions import InvalidKeyError
+
+from messageflow.errors import ConfigurationError
+
+AlgorithmName = Literal[
+    "HS256", "HS384", "HS512", "EdDSA", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512"
+]  # fmt: skip
+Material = bytes | RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
+
+SECRET_BYTES = 32  # as many as the hash of HS256 has; a shorter secret is weaker than the signature it makes
+RSA_BITS = 2048
+
+_ALGORITHMS = get_default_algorithms()
+_CURVES: dict[str, AlgorithmName] = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key and the one algorithm it is used with.
+
+    Args:
+        algorithm: the `alg` a token must name to be checked with this key.
+        material: the secret as bytes, or the public key.
+        kid: the name of the key; a token that names another key in its `kid` is not checked with this one.
+    """
+
+    algorithm: AlgorithmName
+    material: Material = field(repr=False)
+    kid: str | None = None
+
+    def verify(self, message: bytes, signature: bytes) -> bool:
+        """Tell whether `signature` is this key's over `message`; HMACs are compared in constant time."""
+        return _ALGORITHMS[self.algorithm].verify(message, self.material, signature)
+
+
+def load_keys(secrets: Sequence[str] = (), public_keys_pem: Sequence[str] = ()) -> tuple[Key, ...]:
+    """Turn configured secrets and public keys into keys. More than one of a kind is a rotation: each is good.
+
+    Args:
+        secrets: shared secrets of at least 32 bytes, used with HS256.
+        public_keys_pem: public keys in PEM form; the kind of key says the algorithm: Ed25519 is EdDSA, RSA is RS256,
+            the curves P-256, P-384 and P-521 are ES256, ES384 and ES512.
+
+    Raises:
+        ConfigurationError: a secret is too short, or a key is private, too weak or of another kind. The message
+            says which by its place in the list, never by its text.
+    """
+    shared = [_secret(text, f"token secret number {n}") for n, text in enumerate(secrets, 1)]
+    public = [_public(pem, f"token public key number {n}") for n, pem in enumerate(public_keys_pem, 1)]
+    return (*shared, *public)
+
+
+def _secret(text: str, name: str) -> Key:
+    material = text.encode()
+    if len(material) < SECRET_BYTES:
+        raise ConfigurationError(f"{name} has {len(material)} bytes and needs at least {SECRET_BYTES}: make a new one")
+    try:
+        _ALGORITHMS["HS256"].prepare_key(material)  # refuses what is a public key, a certificate or a JWK
+    except InvalidKeyError:
+        raise ConfigurationError(f"{name} is a key or a certificate: configure it as a public key") from None
+    return Key("HS256", material)
+
+
+def _public(pem: str, name: str) -> Key:
+    if "PRIVATE KEY" in pem:
+        raise ConfigurationError(f"{name} is a private key: keep it where tokens are made, and give the public one")
+    try:
+        loaded = load_pem_public_key(pem.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        raise ConfigurationError(f"{name} is not a public key in PEM form (-----BEGIN PUBLIC KEY-----)") from None
+    if isinstance(loaded, RSAPublicKey) and loaded.key_size < RSA_BITS:
+        raise ConfigurationError(f"{name} is an RSA key of {loaded.key_size} bits: use at least {RSA_BITS}")
+    algorithm = _algorithm(loaded)
+    if algorithm is None:
+        raise ConfigurationError(f"{name} is of a kind not used here: use Ed25519, RSA, P-256, P-384 or P-521")
+    return Key(algorithm, cast(Material, loaded))
+
+
+def _algorithm(key: object) -> AlgorithmName | None:
+    if isinstance(key, Ed25519PublicKey):
+        return "EdDSA"
+    if isinstance(key, RSAPublicKey):
+        return "RS256"
+    if isinstance(key, EllipticCurvePublicKey):
+        return _CURVES.get(key.curve.name)
+    return None

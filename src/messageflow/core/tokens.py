@@ -1,0 +1,175 @@
+"""When a token is believed: for whom, for what and until when.
+
+The checks are stricter than any library's defaults: a subject and an expiry are required, a lifetime has a limit, and
+a token for one purpose never serves the other. Each relaxation is an argument of `Verifier`.
+
+Pure: `now` is an argument, in seconds since 1970. Never makes a token, and no message repeats what one said.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+from msgspec import UNSET
+
+from messageflow.core.claims import (
+    ConnectionClaims,
+    Said,
+    SubscribeOptions,
+    SubscriptionClaims,
+    channels_of,
+    embedded,
+    options_of,
+    read_claims,
+    subs_of,
+)
+from messageflow.core.keys import Key, load_keys
+from messageflow.core.signatures import signed_payload
+from messageflow.errors import ConfigurationError, TokenError, TokenExpired
+
+__all__ = ["ConnectionClaims", "Key", "SubscribeOptions", "SubscriptionClaims", "Verifier", "is_user", "load_keys"]
+
+USER_BYTES = 255
+LONGEST_LEEWAY = 30.0
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+class Verifier:
+    """Decides which tokens are believed.
+
+    A clock that differs between the application and the gateway is forgiven for `leeway` seconds where a refusal would
+    be final: a token from the near future, a lifetime just over the limit. An expiry is taken as it stands, because a
+    client answers it by fetching a new token.
+
+    Args:
+        keys: what signatures are checked with, see `load_keys`; without any, no token is believed.
+        audience: what `aud` must name; None leaves `aud` unread.
+        issuer: what `iss` must be; None leaves `iss` unread.
+        leeway: seconds by which clocks may differ, at most 30.
+        lifetime_limit: the most seconds from a token's making (`iat`, else now) to its `exp`; `math.inf` for no limit.
+        allow_anonymous: believe tokens whose `sub` is empty or missing.
+
+    Raises:
+        ConfigurationError: the leeway or the lifetime limit is out of bounds.
+    """
+
+    def __init__(
+        self,
+        keys: Sequence[Key],
+        *,
+        audience: str | None = None,
+        issuer: str | None = None,
+        leeway: float = LONGEST_LEEWAY,
+        lifetime_limit: float = 86_400.0,
+        allow_anonymous: bool = False,
+    ) -> None:
+        if not 0 <= leeway <= LONGEST_LEEWAY:
+            raise ConfigurationError(f"the token leeway is {leeway} s: choose 0 to {LONGEST_LEEWAY:.0f} s")
+        if not lifetime_limit > 0:
+            raise ConfigurationError(f"the token lifetime limit is {lifetime_limit} s: choose more than 0")
+        self.keys = tuple(keys)
+        self.audience = audience
+        self.issuer = issuer
+        self.leeway = leeway
+        self.lifetime_limit = lifetime_limit
+        self.allow_anonymous = allow_anonymous
+
+    def connection(self, token: str, now: float) -> ConnectionClaims:
+        """Return what a connection token says, at the time `now`.
+
+        Raises:
+            TokenExpired: the token was good and its time is over.
+            TokenError: anything else.
+        """
+        claims = self._believed(token, now)
+        if claims.channel is not UNSET:
+            raise TokenError("the token is for a subscription, not for a connection")
+        connection = ConnectionClaims(
+            user=claims.sub,
+            expires_at=self._connection_end(claims, now),
+            channels=channels_of(claims),
+            subs=subs_of(claims),
+            info=embedded(claims.info, claims.b64info, "info"),
+            meta=embedded(claims.meta, None, "meta"),
+            jti=claims.jti,
+            issued_at=claims.iat,
+        )
+        _check_expiry(claims.exp, connection.expires_at, now)
+        return connection
+
+    def subscription(self, token: str, now: float) -> SubscriptionClaims:
+        """Return what a subscription token says, at the time `now`.
+
+        Raises:
+            TokenExpired: the token was good and its time is over.
+            TokenError: anything else.
+        """
+        claims = self._believed(token, now)
+        if claims.channel is UNSET or not claims.channel:
+            raise TokenError("the token is not for a subscription: it names no channel")
+        end = claims.exp if claims.expire_at is None else claims.expire_at or None
+        subscription = SubscriptionClaims(
+            user=claims.sub,
+            channel=claims.channel,
+            expires_at=end,
+            options=options_of(claims),
+            client=claims.client,
+            jti=claims.jti,
+            issued_at=claims.iat,
+        )
+        _check_expiry(claims.exp, end, now)
+        return subscription
+
+    def _believed(self, token: str, now: float) -> Said:
+        """Everything both kinds of token have to satisfy but the expiry, which is judged last."""
+        claims = read_claims(signed_payload(token, self.keys))
+        if claims.sub:
+            if not is_user(claims.sub):
+                raise TokenError(f"the sub of the token is no user: at most {USER_BYTES} bytes, no control characters")
+        elif not self.allow_anonymous:
+            raise TokenError("the token names no user (sub)")
+        self._check_dates(claims, now)
+        self._check_parties(claims)
+        return claims
+
+    def _check_dates(self, claims: Said, now: float) -> None:
+        if claims.exp <= 0:
+            raise TokenError("the exp of the token is not a date")
+        if claims.iat is not None and claims.iat > now + self.leeway:
+            raise TokenError("the token was made in the future (iat): compare the clocks")
+        if claims.nbf is not None and claims.nbf > now + self.leeway:
+            raise TokenError("the token is not good yet (nbf)")
+        made = now + self.leeway if claims.iat is None else claims.iat
+        if claims.exp - made > self.lifetime_limit:
+            raise TokenError(f"the token lives longer than {self.lifetime_limit:.0f} s")
+
+    def _check_parties(self, claims: Said) -> None:
+        # A string is compared whole: `in` would find an audience inside a longer one.
+        named = claims.aud if isinstance(claims.aud, list) else [claims.aud]
+        if self.audience is not None and self.audience not in named:
+            raise TokenError("the token is for another audience (aud)")
+        if self.issuer is not None and self.issuer != claims.iss:
+            raise TokenError("the token is from another issuer (iss)")
+
+    def _connection_end(self, claims: Said, now: float) -> float | None:
+        """`expire_at` where it is given, 0 meaning never, within the lifetime limit; else `exp`."""
+        if claims.expire_at is None:
+            return claims.exp
+        latest = now + self.lifetime_limit
+        end = min(claims.expire_at or math.inf, latest)
+        return None if end == math.inf else end
+
+
+def is_user(text: str) -> bool:
+    """Whether `text` can name a user: 1 to 255 bytes, no control characters, not the `*` that means everyone."""
+    if len(text) > USER_BYTES or (not text.isascii() and len(text.encode(errors="replace")) > USER_BYTES):
+        return False
+    return bool(text) and text != "*" and _CONTROL.search(text) is None
+
+
+def _check_expiry(exp: float, end: float | None, now: float) -> None:
+    if exp <= now or (end is not None and end <= now):
+        raise TokenExpired("the token has expired")
