@@ -1,0 +1,1 @@
+"""The command line: the composition root, where the parts are put together and nothing imports back."""

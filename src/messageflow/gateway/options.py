@@ -13,9 +13,10 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
+
+from messageflow.gateway.origins import ANY, normalised
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = {"": 1, "B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
@@ -23,7 +24,6 @@ _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhd]))+")
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])")
 _SIZE = re.compile(r"(\d+) ?(|B|KiB|MiB|GiB)")
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
-_PORTS = {"http": 80, "https": 443}
 
 
 class Kind(msgspec.Struct, frozen=True):
@@ -34,6 +34,7 @@ class Kind(msgspec.Struct, frozen=True):
         expected: completes the sentence "… must be …".
         read: makes the value out of text or out of a TOML value; raises ValueError when it cannot.
         show: writes a value the way a person would.
+        metavar: stands for the value in the help of the command line.
         is_switch: on the command line a pair of flags without a value.
         is_list: may be given more than once on the command line, separated by commas in the environment.
     """
@@ -42,6 +43,7 @@ class Kind(msgspec.Struct, frozen=True):
     expected: str
     read: Callable[[object], Any]
     show: Callable[[Any], str] = str
+    metavar: str = "TEXT"
     is_switch: bool = False
     is_list: bool = False
 
@@ -77,19 +79,16 @@ def parse_size(value: object) -> int:
 
 
 def parse_origin(value: object) -> str:
-    """Return a browser's origin the way the browser writes it: lower case, without the port its scheme implies.
+    """Return an origin the way browsers write it, or `*` as it is.
 
     Raises:
-        ValueError: it is not scheme and host with nothing behind them; `null` and `*` are no origins either.
+        ValueError: it is neither.
     """
-    parts = urlsplit(_text(value))
-    if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username or parts.hostname is None:
+    text = _text(value)
+    origin = text if text == ANY else normalised(text)
+    if origin is None:
         raise ValueError("not an origin")
-    if parts.scheme not in _PORTS or "*" in parts.netloc:
-        raise ValueError("not an origin")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    port = "" if parts.port in (None, _PORTS[parts.scheme]) else f":{parts.port}"
-    return f"{parts.scheme}://{host}{port}"
+    return origin
 
 
 def _text(value: object) -> str:
@@ -163,23 +162,28 @@ def choice(*words: str) -> Kind:
             raise ValueError("not one of them")
         return word
 
-    return Kind(" or ".join(words), f"one of {', '.join(words)}", read)
+    return Kind(" or ".join(words), f"one of {', '.join(words)}", read, metavar=f"[{'|'.join(words)}]")
 
 
 TEXT = Kind("text", "text", _text)
-WHOLE = Kind("whole number", "a whole number, 0 or more", _whole)
-SWITCH = Kind("yes or no", "true or false", _switch, show=lambda on: str(on).lower(), is_switch=True)
+WHOLE = Kind("whole number", "a whole number, 0 or more", _whole, metavar="N")
+SWITCH = Kind("yes or no", "true or false", _switch, lambda on: str(on).lower(), is_switch=True)
 DURATION = Kind(
-    "duration", 'a duration: seconds such as 15, or "500ms", "15s", "10m", "1h"', parse_duration, _show_duration
+    "duration",
+    'a duration: seconds such as 15, or "500ms", "15s", "10m", "1h"',
+    parse_duration,
+    _show_duration,
+    metavar="DURATION",
 )
-SIZE = Kind("size", 'a size: bytes such as 65536, or "64KiB", "1MiB", "1GiB"', parse_size, _show_size)
-PATH = Kind("path", "a path", lambda value: Path(_text(value)).expanduser())
+SIZE = Kind("size", 'a size: bytes such as 65536, or "64KiB", "1MiB", "1GiB"', parse_size, _show_size, metavar="SIZE")
+PATH = Kind("path", "a path", lambda value: Path(_text(value)).expanduser(), metavar="PATH")
 TEXTS = Kind("list of texts", "text, or a list of texts", _list_of(_text), _show_list, is_list=True)
 ORIGINS = Kind(
     "list of origins",
-    'a list of origins such as "https://www.example.com" (scheme and host, a port if it is unusual, no path, no `*`)',
+    'a list of origins such as "https://app.example.com" or "http://localhost:3000", without a path; or "*" for all',
     _list_of(parse_origin),
     _show_list,
+    metavar="ORIGIN",
     is_list=True,
 )
 PUBLIC_KEYS = Kind(
@@ -187,5 +191,6 @@ PUBLIC_KEYS = Kind(
     "PEM public keys, or paths of files that hold one",
     _list_of(_pem),
     _show_list,
+    metavar="PEM|PATH",
     is_list=True,
 )

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
+from messageflow.core.keys import SECRET_BYTES
 from messageflow.errors import ConfigurationError
 from messageflow.gateway.settings import Settings
-
-SECRET_BYTES = 32
-"""The shortest secret accepted: what SHA-256 can make use of."""
 
 
 def is_loopback(host: str) -> bool:

@@ -62,7 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # Who may connect
     allowed_origins: Annotated[
         Origins,
-        Meta(description="origins of pages that may connect; without any, only pages of the gateway's own host"),
+        Meta(description="origins of pages that may connect; without any, only pages of the gateway's own origin"),
     ] = ()
     require_origin: Annotated[
         Switch, Meta(description="refuse clients that send no `Origin`, which are programs rather than browsers")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -122,8 +122,8 @@ def load_settings(
     names = [option.name for option in OPTIONS]
     _refuse_unknown("option", flags, names)
     _refuse_unknown(f"option in {toml_path}", table, [*names, "channel"])
-    ours = (name for name in environ if name.startswith(PREFIX) and name not in NOT_OURS)
-    _refuse_unknown("environment variable", ours, [option.variable for option in OPTIONS])
+    ours = {n.removeprefix(PREFIX).lower() for n in environ if n.startswith(PREFIX) and n not in NOT_OURS}
+    _refuse_unknown("environment variable", sorted(ours), names, written=lambda name: PREFIX + name.upper())
     values: dict[str, Any] = {"data_dir": default_data_dir(environ)}
     for option in OPTIONS:
         for given, source in (
@@ -146,18 +146,18 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ConfigurationError(f"the configuration file {path} is not TOML: {error}") from error
 
 
-def _refuse_unknown(what: str, given: Iterable[str], known: list[str]) -> None:
+def _refuse_unknown(what: str, given: Iterable[str], known: Sequence[str], written: Callable[[str], str] = str) -> None:
     for name in given:
         if name not in known:
             nearest = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {nearest[0]}?" if nearest else "docs/settings.md lists them all"
-            raise ConfigurationError(f"unknown {what}: {name}; {hint}")
+            hint = f"did you mean {written(nearest[0])}?" if nearest else "`messageflow settings` lists them all"
+            raise ConfigurationError(f"unknown {what}: {written(name)}; {hint}")
 
 
 def _namespaces(channel: object, source: str) -> Namespaces:
     if not isinstance(channel, dict):
         raise ConfigurationError(f"channel in {source} must be a table such as [channel.without_namespace]")
-    _refuse_unknown(f"table in [channel] of {source}", channel, list(_CHANNEL_TABLES))
+    _refuse_unknown(f"table in [channel] of {source}", channel, _CHANNEL_TABLES)
     base = Namespaces()
     listed = channel.get("namespaces", [])
     if not isinstance(listed, list):
@@ -182,7 +182,7 @@ def _namespaces(channel: object, source: str) -> Namespaces:
 def _namespace(table: object, base: NamespaceOptions, source: str) -> NamespaceOptions:
     if not isinstance(table, dict):
         raise ConfigurationError(f"{source} must be a table")
-    _refuse_unknown(f"option of {source}", table, list(NamespaceOptions.__struct_fields__))
+    _refuse_unknown(f"option of {source}", table, NamespaceOptions.__struct_fields__)
     given = dict(table)
     if isinstance(given.get("history_ttl"), str):
         try:

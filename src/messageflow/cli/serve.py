@@ -1,0 +1,24 @@
+"""`messageflow serve`: the gateway alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from messageflow.cli.flags import GatewayCommand, setting_flags
+
+
+@click.command(name="serve", cls=GatewayCommand)
+@setting_flags
+def command(config: Path | None, dev: bool, **flags: object) -> None:
+    """Run the gateway.
+
+    Every setting is a flag, a MESSAGEFLOW_ variable and a key of the TOML file; flags win. On your own machine
+    --dev makes the keys and leaves them where `messageflow push`, `listen` and `Flow()` find them.
+    """
+    from messageflow.cli.start import announce, prepare
+    from messageflow.gateway.server import serve
+
+    start = prepare(flags, config, dev=dev)
+    serve(start.settings, on_started=lambda _: announce(start, start.url))

@@ -1,0 +1,82 @@
+"""What a gateway refuses to start with: each refusal names the setting and the way out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from messageflow.errors import ConfigurationError
+from messageflow.gateway.safety import check_settings, is_loopback
+from messageflow.gateway.settings import Settings
+
+API_KEY = "a" * 32
+TOKEN_SECRET = "t" * 32
+SAFE = Settings(api_key=API_KEY, token_secret=(TOKEN_SECRET,))
+
+
+def changed(**values: Any) -> Settings:
+    return msgspec.structs.replace(SAFE, **values)
+
+
+def test_loopback_with_two_good_keys_is_safe() -> None:
+    check_settings(SAFE)
+    check_settings(SAFE, dev=True)
+
+
+def test_public_keys_do_instead_of_a_token_secret() -> None:
+    check_settings(changed(token_secret=(), token_public_keys=("-----BEGIN PUBLIC KEY-----",)))
+
+
+def test_any_address_is_safe_behind_a_proxy_that_ends_tls() -> None:
+    check_settings(changed(host="0.0.0.0", tls_terminated=True))
+
+
+def test_any_address_is_safe_with_a_certificate(tmp_path: Path) -> None:
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    cert.touch()
+    key.touch()
+    check_settings(changed(host="0.0.0.0", tls_cert=cert, tls_key=key))
+
+
+@pytest.mark.parametrize(
+    ("values", "dev", "parts"),
+    [
+        ({"api_key": ""}, False, ("api_key is not set", "messageflow secret", "MESSAGEFLOW_API_KEY", "--dev")),
+        ({"token_secret": ()}, False, ("token_secret is not set", "MESSAGEFLOW_TOKEN_SECRET", "--dev")),
+        ({"api_key": "a" * 31}, False, ("api_key is 31 bytes long, 32 are the least", "messageflow secret")),
+        ({"token_secret": (TOKEN_SECRET, "old")}, False, ("token_secret is 3 bytes long",)),
+        ({"token_secret": ("short",)}, True, ("token_secret is 5 bytes long",)),
+        ({"token_secret": (TOKEN_SECRET, API_KEY)}, False, ("are the same", "messageflow secret")),
+        ({"host": "0.0.0.0"}, False, ("0.0.0.0 without TLS", "tls_cert and tls_key", "tls_terminated")),
+        ({"host": "192.0.2.1", "tls_terminated": True}, True, ("--dev works on loopback only, not on 192.0.2.1",)),
+        ({"tls_cert": Path("c.pem")}, False, ("tls_cert is set but tls_key is not",)),
+        ({"tls_key": Path("k.pem")}, False, ("tls_key is set but tls_cert is not",)),
+        ({"tls_cert": Path("no/c.pem"), "tls_key": Path("no/k.pem")}, False, ("tls_cert: there is no file no/c.pem",)),
+    ],
+)
+def test_what_is_unsafe_is_refused_with_the_way_out(values: dict[str, Any], dev: bool, parts: tuple[str, ...]) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        check_settings(changed(**values), dev=dev)
+    for part in parts:
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("secret", [API_KEY, TOKEN_SECRET])
+def test_no_refusal_repeats_a_secret(secret: str) -> None:
+    for values in ({"token_secret": (API_KEY,)}, {"host": "0.0.0.0"}, {"api_key": ""}):
+        with pytest.raises(ConfigurationError) as caught:
+            check_settings(changed(**values))
+        assert secret not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "[::1]", "localhost"])
+def test_loopback_addresses(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.1", "example.com", "127.0.0.1.example.com", ""])
+def test_other_addresses(host: str) -> None:
+    assert not is_loopback(host)
