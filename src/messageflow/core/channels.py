@@ -127,7 +127,7 @@ class Namespaces:
     def options(self, channel: str) -> NamespaceOptions | None:
         """Return the options of `channel`, or None where its name or its namespace is not known."""
         if channel.startswith(PERSONAL_PREFIX):
-            return self.personal if 1 < len(channel) and len(channel.encode()) <= NAME_BYTES + 1 else None
+            return self.personal if len(channel) > 1 and len(channel.encode()) <= NAME_BYTES + 1 else None
         if channel == BROADCAST:
             return self.broadcast
         if not _NAME.fullmatch(channel):

@@ -103,6 +103,8 @@ class _Override(msgspec.Struct, frozen=True, gc=False):
 
 
 class Options(msgspec.Struct, frozen=True, gc=False):
+    """What `SubscribeOptions` is made of, as JSON has it: a subscription token itself, or an entry of `subs`."""
+
     info: Raw = Raw()
     b64info: str | None = None
     data: Raw = Raw()
@@ -142,6 +144,7 @@ def read_claims(payload: bytes) -> Said:
 
 
 def channels_of(said: Said) -> tuple[str, ...]:
+    """Return the claim `channels`."""
     channels = tuple(said.channels or ())
     if "" in channels:
         raise TokenError("the channels of the token hold an empty name")
@@ -149,6 +152,7 @@ def channels_of(said: Said) -> tuple[str, ...]:
 
 
 def subs_of(said: Said) -> Mapping[str, SubscribeOptions]:
+    """Return the claim `subs`."""
     if not said.subs:
         return NO_SUBS
     if "" in said.subs:
@@ -157,6 +161,7 @@ def subs_of(said: Said) -> Mapping[str, SubscribeOptions]:
 
 
 def options_of(said: Options) -> SubscribeOptions:
+    """Return the options of one subscription, base64 and nesting undone."""
     over = said.override or _Override()
     return SubscribeOptions(
         info=embedded(said.info, said.b64info, "info"),

@@ -80,7 +80,7 @@ UNSUBSCRIBED_INSUFFICIENT = Unsubscribe(2500, "insufficient state")
 UNSUBSCRIBED_EXPIRED = Unsubscribe(2501, "subscription expired")
 
 
-class CommandRefused(Exception):  # noqa: N818 - a decision on the way to a reply, not a fault
+class CommandRefused(Exception):
     """Ends the handling of a command with an error reply."""
 
     def __init__(self, error: ErrorCode) -> None:
@@ -88,7 +88,7 @@ class CommandRefused(Exception):  # noqa: N818 - a decision on the way to a repl
         self.error = error
 
 
-class Disconnected(Exception):  # noqa: N818 - a decision, not a fault
+class Disconnected(Exception):
     """Ends the handling of a command, and the connection with it."""
 
     def __init__(self, disconnect: Disconnect, detail: str = "") -> None:

@@ -59,12 +59,13 @@ def signed_payload(token: str, keys: Sequence[Key]) -> bytes:
     header = _read_header(_decoded(head, "header"))
     signature = _decoded(mark, "signature")
     message = head + b"." + body
-    for key in keys:
-        if key.algorithm != header.alg or (key.kid != header.kid and key.kid and header.kid):
-            continue
-        if key.verify(message, signature):
-            return _decoded(body, "payload")
+    if any(_fits(key, header) and key.verify(message, signature) for key in keys):
+        return _decoded(body, "payload")
     raise TokenError("no configured key has signed the token")
+
+
+def _fits(key: Key, header: _Header) -> bool:
+    return key.algorithm == header.alg and (key.kid is None or header.kid is None or key.kid == header.kid)
 
 
 def _read_header(data: bytes) -> _Header:

@@ -1,0 +1,120 @@
+"""The contract of a broker: what carries publications between gateway workers and keeps their streams.
+
+The comments are obligations of whoever implements it. One suite, `messageflow.testing.broker_suite`, checks them for
+every backend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, Protocol
+
+from messageflow.core.presence import PresenceStats
+from messageflow.core.protocol import ClientInfo, Joined, Left
+from messageflow.core.stream import Position, Publication
+from messageflow.core.streams import Retention
+
+Ack = Literal["memory", "os", "disk", "replicated"]
+"""What a receipt means: kept in this process, handed to the operating system, synced to disk, held by other hosts."""
+
+
+class Item(NamedTuple):
+    """What is to be published.
+
+    `data`, `info` and `tags` are JSON on one line; `key` is the idempotency key, empty for none.
+    """
+
+    channel: str
+    data: bytes
+    retention: Retention
+    key: str = ""
+    info: bytes = b""
+    tags: bytes = b""
+
+
+class Stored(NamedTuple):
+    """The outcome of a publish: where the publication stands. `offset` is 0 in a channel without history."""
+
+    position: Position
+    ack: Ack
+
+
+class History(NamedTuple):
+    """A part of a stream and the point after its newest publication at the time of reading."""
+
+    publications: list[Publication]
+    position: Position
+
+
+class Sink(Protocol):
+    """Where a broker delivers: the hub. Calls come on the event loop, are synchronous and never raise."""
+
+    def on_publication(self, channel: str, epoch: str, publication: Publication) -> None:
+        """A publication in a subscribed channel. Per channel in the order of offsets."""
+
+    def on_presence(self, channel: str, push: Joined | Left) -> None:
+        """Somebody joined or left a subscribed channel. At most once, no order promised."""
+
+    def on_control(self, message: bytes) -> None:
+        """A control message of any node, this one included."""
+
+
+class Broker(Protocol):
+    """A backend. Coroutines raise `BrokerError`, and nothing else of their own, when the backend fails.
+
+    Cancelling a coroutine leaves its outcome unknown, never the broker broken.
+    """
+
+    async def start(self, sink: Sink) -> None:
+        """Connect and deliver to `sink` from now on."""
+
+    async def close(self) -> None:
+        """Finish what was accepted, then release everything."""
+
+    async def publish(self, items: Sequence[Item]) -> list[Stored]:
+        """Store the items in order and hand each to every node subscribed to its channel.
+
+        Storing, numbering and handing on are one step per channel: no two nodes ever see another order. When it
+        raises, a prefix of the items may be stored. An item whose key was stored before in the same channel within
+        the idempotency window is not stored again; its first outcome is returned.
+        """
+
+    async def subscribe(self, channel: str) -> None:
+        """Deliver what is published in `channel`: when this returns, nothing that is stored later can be missed.
+
+        Calls of `subscribe` and `unsubscribe` take effect in the order they were made.
+        """
+
+    def unsubscribe(self, channel: str) -> None:
+        """Deliver `channel` no longer, soon."""
+
+    async def since(self, channel: str, position: Position, limit: int | None = None) -> History:
+        """Return what was published after `position`, oldest first, wholly or up to `limit` of it.
+
+        Raises:
+            Unrecoverable: it cannot be given without a gap.
+        """
+
+    async def page(self, channel: str, offset: int | None = None, limit: int = 0, *, reverse: bool = False) -> History:
+        """Return up to `limit` kept publications after `offset` (before it when `reverse`); 0 only the position."""
+
+    async def remove_history(self, channel: str) -> None:
+        """Drop what is kept of `channel`. Its offsets go on."""
+
+    async def join(self, channel: str, info: ClientInfo, *, tell: bool) -> None:
+        """Enter a connection of this node into the presence of `channel`; `tell` hands a join to subscribers."""
+
+    async def leave(self, channel: str, info: ClientInfo, *, tell: bool) -> None:
+        """Take it out again; `tell` hands a leave to subscribers."""
+
+    async def presence(self, channel: str) -> dict[str, ClientInfo]:
+        """Return who is in `channel`, by client id, on all nodes."""
+
+    async def presence_stats(self, channel: str) -> PresenceStats:
+        """Return how many are in `channel`, on all nodes."""
+
+    async def control(self, message: bytes) -> None:
+        """Hand a control message to every node, this one included."""
+
+    def statistics(self) -> dict[str, float]:
+        """Return figures for `/metrics`: streams, bytes kept, evictions."""

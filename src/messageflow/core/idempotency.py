@@ -1,0 +1,44 @@
+"""Results remembered by idempotency key, so that a publish tried twice is stored once.
+
+Pure: time is an argument.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class IdempotencyWindow(Generic[T]):
+    """The newest results by key, bounded by age and by number.
+
+    Args:
+        ttl: seconds a result is remembered.
+        size: how many are remembered at most; the oldest go first, and `evicted` counts those that went early.
+    """
+
+    def __init__(self, *, ttl: float, size: int) -> None:
+        self._ttl = ttl
+        self._size = size
+        self._results: OrderedDict[tuple[str, str], tuple[float, T]] = OrderedDict()
+        self.evicted = 0
+
+    def __len__(self) -> int:
+        return len(self._results)
+
+    def get(self, channel: str, key: str, now: float) -> T | None:
+        """Return the result of the publish with this key in this channel, or None if there was none in the window."""
+        found = self._results.get((channel, key))
+        return found[1] if found is not None and found[0] > now else None
+
+    def put(self, channel: str, key: str, result: T, now: float) -> None:
+        """Remember a result."""
+        results = self._results
+        results[channel, key] = (now + self._ttl, result)
+        while results and next(iter(results.values()))[0] <= now:
+            results.popitem(last=False)
+        if len(results) > self._size:
+            results.popitem(last=False)
+            self.evicted += 1

@@ -1,0 +1,153 @@
+"""All streams of one broker within one memory budget.
+
+Streams come into being with their first publication. Until then, and for every channel alike, a reader stands at
+offset 0 of the epoch this life began with, so that nothing need be kept for a channel in which nothing happened.
+Forgetting a stream's position would let its offsets begin again; whenever one is forgotten, streams that begin
+afterwards do so in a new epoch, and a reader of the old one learns that it is gone.
+
+Pure: time, epochs and budgets are arguments.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import NamedTuple
+
+from messageflow.core.stream import Position, Publication, Stream
+
+
+class Retention(NamedTuple):
+    """How much of a channel is kept.
+
+    Args:
+        size: publications; 0 keeps none and gives no offsets.
+        ttl: seconds.
+    """
+
+    size: int
+    ttl: float
+
+    @property
+    def keeps(self) -> bool:
+        return self.size > 0 and self.ttl > 0
+
+
+class Streams:
+    """The streams by channel.
+
+    Args:
+        new_epoch: makes the name of an epoch, unique for all time.
+        memory: bytes that all kept publications together may take; beyond it the largest stream loses its oldest
+            half, which a reader so far behind learns as an unrecoverable position.
+        limit: how many streams are remembered, kept publications or not.
+    """
+
+    def __init__(self, new_epoch: Callable[[], str], *, memory: int, limit: int = 1_000_000) -> None:
+        self._new_epoch = new_epoch
+        self._memory = memory
+        self._limit = limit
+        self._streams: OrderedDict[str, Stream] = OrderedDict()  # least recently published first
+        self._kept: dict[float, OrderedDict[str, Stream]] = {}  # by ttl, those that still keep something
+        self.epoch = new_epoch()  # of streams that are yet to begin
+        self.cost = 0  # bytes
+        self.evicted = 0  # publications dropped for the memory budget, before their time
+        self.forgotten = 0  # streams whose position was given up
+
+    def __len__(self) -> int:
+        return len(self._streams)
+
+    def get(self, channel: str) -> Stream | None:
+        return self._streams.get(channel)
+
+    def position(self, channel: str) -> Position:
+        """The point after the newest publication of `channel`."""
+        stream = self._streams.get(channel)
+        return stream.position if stream else Position(self.epoch, 0)
+
+    def append(
+        self, channel: str, data: bytes, retention: Retention, now: float, *, info: bytes = b"", tags: bytes = b""
+    ) -> tuple[str, Publication]:
+        """Give `data` the next offset of `channel`. Returns the epoch and the publication."""
+        stream = self._streams.get(channel)
+        if stream is None:
+            stream = self._begin(channel, retention)
+        elif stream.ttl != retention.ttl or stream.size != retention.size:
+            self._unkeep(channel, stream)
+            stream.size, stream.ttl = retention
+        self._streams.move_to_end(channel)
+        kept = self._kept.get(stream.ttl)
+        if kept is None:
+            kept = self._kept[stream.ttl] = OrderedDict()
+        kept[channel] = stream
+        kept.move_to_end(channel)
+        before = stream.cost
+        publication = stream.append(data, now, info=info, tags=tags)
+        self.cost += stream.cost - before
+        if self.cost > self._memory:
+            self._make_room()
+        return stream.epoch, publication
+
+    def since(self, channel: str, position: Position, now: float, limit: int | None = None) -> list[Publication] | None:
+        """As `Stream.since`: what `channel` published after `position`, or None."""
+        stream = self._streams.get(channel)
+        if stream is None:
+            return [] if position.epoch == self.epoch and position.offset == 0 else None
+        self._expire(stream, now)
+        return stream.since(position, limit)
+
+    def page(self, channel: str, offset: int | None, limit: int, now: float, *, reverse: bool) -> list[Publication]:
+        """As `Stream.page`."""
+        stream = self._streams.get(channel)
+        if stream is None:
+            return []
+        self._expire(stream, now)
+        return stream.page(offset, limit, reverse=reverse)
+
+    def remove(self, channel: str) -> None:
+        """Drop what `channel` keeps; its offsets go on."""
+        stream = self._streams.get(channel)
+        if stream is not None:
+            self.cost -= stream.cost
+            stream.clear()
+
+    def sweep(self, now: float) -> None:
+        """Drop what is too old in channels that nobody publishes in. Call it every second or so."""
+        for ttl, kept in self._kept.items():
+            while kept:
+                channel, stream = next(iter(kept.items()))
+                newest = stream.newest
+                if newest is not None and newest.time > now - ttl:
+                    break
+                self._expire(stream, now)
+                del kept[channel]
+
+    def _begin(self, channel: str, retention: Retention) -> Stream:
+        if len(self._streams) >= self._limit:
+            oldest, stream = self._streams.popitem(last=False)
+            self._unkeep(oldest, stream)
+            self.cost -= stream.cost
+            self.forgotten += 1
+            self.epoch = self._new_epoch()
+        stream = self._streams[channel] = Stream(self.epoch, size=retention.size, ttl=retention.ttl)
+        return stream
+
+    def _unkeep(self, channel: str, stream: Stream) -> None:
+        kept = self._kept.get(stream.ttl)
+        if kept is not None:
+            kept.pop(channel, None)
+
+    def _expire(self, stream: Stream, now: float) -> None:
+        before = stream.cost
+        stream.expire(now)
+        self.cost += stream.cost - before
+
+    def _make_room(self) -> None:
+        """Halve the largest streams until an eighth of the budget is free, so that this stays rare."""
+        while self.cost > self._memory * 7 // 8:
+            largest = max(self._streams.values(), key=lambda stream: stream.cost)
+            before = largest.cost
+            for _ in range((len(largest) + 1) // 2):
+                largest.evict()
+                self.evicted += 1
+            self.cost += largest.cost - before

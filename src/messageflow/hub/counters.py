@@ -1,0 +1,46 @@
+"""What the hub counts, for `/metrics` and for tests. Plain integers: they are raised on hot paths."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from messageflow.core.codes import Disconnect
+
+
+class Counters:
+    """Counts since the start of the worker."""
+
+    __slots__ = (
+        "caught_up",
+        "commands",
+        "commands_refused",
+        "deliveries",
+        "disconnects",
+        "fell_behind",
+        "gaps",
+        "logs_suppressed",
+        "publications",
+        "recovered",
+        "skipped",
+        "stale_publications",
+        "unrecovered",
+    )
+
+    def __init__(self) -> None:
+        self.commands: Counter[str] = Counter()  # by method
+        self.commands_refused = 0  # over the rate of their connection
+        self.disconnects: Counter[int] = Counter()  # by code
+        self.publications = 0  # that reached this worker for somebody
+        self.deliveries = 0  # writes of a batch to a session
+        self.stale_publications = 0  # came twice from the broker, dropped
+        self.gaps = 0  # publications that came before one that was missed
+        self.fell_behind = 0  # times a session began to lag
+        self.caught_up = 0  # times one was live again
+        self.skipped = 0  # times one skipped to the newest, where the channel says so
+        self.recovered = 0
+        self.unrecovered = 0
+        self.logs_suppressed = 0
+
+    def disconnected(self, disconnect: Disconnect) -> None:
+        """Count a decision of the server to end a connection."""
+        self.disconnects[disconnect.code] += 1

@@ -1,0 +1,161 @@
+"""How a session comes into a channel: register, read what it missed, merge, answer, go live.
+
+The way in has two halves. `prepare` awaits: it makes the broker deliver and reads the history. `complete` is one
+synchronous step: at that moment it knows where the channel's live sessions stand, merges up to there, and makes the
+session one of them. What is published in between waits in the channel's `aside`.
+
+A long recovery is not answered in one piece: its first chunk is, and the session goes on as one that lags, reading
+chunk by chunk from the history until it has caught up.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from messageflow.brokers.base import History
+from messageflow.core.channels import NamespaceOptions
+from messageflow.core.protocol import SubscribeRequest, SubscribeResult, raw, view
+from messageflow.core.recovery import merge
+from messageflow.core.stream import Position, Publication
+from messageflow.errors import Unrecoverable
+from messageflow.hub.lag import chunk, lag_behind
+from messageflow.hub.session import Subscription
+
+if TYPE_CHECKING:
+    from messageflow.hub.session import Session
+
+
+class Entry:
+    """One session on its way into one channel. Either `complete` or `abandon` ends it.
+
+    Args:
+        session: who comes.
+        name: the channel.
+        options: what the channel does, as far as this session is concerned.
+        request: what the client asked or presented; its position counts when `recover` is set.
+        server_side: whether the server makes this subscription.
+    """
+
+    def __init__(
+        self, session: Session, name: str, options: NamespaceOptions, request: SubscribeRequest, *, server_side: bool
+    ) -> None:
+        self._session = session
+        self._options = options
+        self._request = request
+        self._history: History | None = None
+        self._since: Position | None = None  # where the session resumes; None when it begins at the top
+        self._position = Position("", 0)
+        self.data = b""  # JSON for the client, in the result
+        hub = session.hub
+        self.channel = hub.enter(name)
+        self.subscription = Subscription(self.channel, server_side=server_side)
+        self.subscription.watch = options.force_push_join_leave or (options.join_leave and request.join_leave)
+        self.subscription.tell = options.join_leave
+        session.subscriptions[name] = self.subscription
+
+    @property
+    def recoverable(self) -> bool:
+        options, request = self._options, self._request
+        asked = options.allow_recovery and (request.recoverable or request.recover)
+        return options.keeps_history and (options.force_recovery or asked)
+
+    @property
+    def positioned(self) -> bool:
+        options = self._options
+        asked = options.allow_positioning and self._request.positioned
+        return options.keeps_history and (self.recoverable or options.force_positioning or asked)
+
+    async def prepare(self) -> None:
+        """Make the broker deliver the channel and read what the session needs. Cancelling it abandons the entry.
+
+        Raises:
+            BrokerError: the broker failed; the entry is abandoned.
+        """
+        try:
+            await self._session.hub.open(self.channel)
+            if self.positioned:
+                self._history = await self._read()
+        except BaseException:
+            self.abandon()
+            raise
+
+    async def _read(self) -> History:
+        broker, name, request = self._session.hub.broker, self.channel.name, self._request
+        if request.recover and self.recoverable:
+            if self._options.force_recovery_mode == "cache":
+                return await broker.page(name, None, 1, reverse=True)
+            since = Position(request.epoch, request.offset, request.tag)
+            if not since.epoch:
+                since = Position((await broker.page(name)).position.epoch, since.offset)
+            try:
+                history = await broker.since(name, since, self._session.hub.limits.history_limit + 1)
+            except Unrecoverable:
+                pass
+            else:
+                self._since = since
+                return history
+        return await broker.page(name)
+
+    def abandon(self) -> None:
+        """Give up: the session is as if it had never come."""
+        self._session.subscriptions.pop(self.channel.name, None)
+        self._session.hub.entered(self.channel)
+
+    def complete(self) -> SubscribeResult:
+        """Decide what the session gets with its answer. Follow it with `go_live`, without awaiting in between."""
+        counters = self._session.hub.counters
+        if self._history is None:
+            return SubscribeResult(data=raw(self.data))
+        self.channel.anchor(self._history.position)
+        self._position = self.channel.position or self._history.position
+        publications = self._missed(self._history)
+        recovered = publications is not None
+        if self._request.recover:
+            counters.recovered += recovered
+            counters.unrecovered += not recovered
+        if self._since is not None and recovered:
+            start = self._since
+        else:
+            start = self._position
+        return SubscribeResult(
+            recoverable=self.recoverable,
+            positioned=self.positioned and (recovered or not self._request.recover),
+            epoch=start.epoch,
+            offset=start.offset,
+            tag=start.tag,
+            publications=[view(publication) for publication in publications or ()],
+            recovered=recovered,
+            was_recovering=self._request.recover,
+            data=raw(self.data),
+        )
+
+    def _missed(self, history: History) -> list[Publication] | None:
+        """What to send with the answer, or None when nothing was asked or it cannot be recovered."""
+        if self._options.force_recovery_mode == "cache" and self._request.recover:
+            newest = history.publications[-1:]
+            if newest and newest[0].offset == self._position.offset:
+                return newest if newest[0].offset > self._request.offset or not self._request.epoch else []
+            return None
+        if self._since is None:
+            return None
+        limits = self._session.hub.limits
+        first = chunk(history.publications, limits.history_limit, limits.chunk_bytes)
+        if len(first) < len(history.publications):
+            newest_sent = first[-1]
+            self.subscription.behind = Position(history.position.epoch, newest_sent.offset, newest_sent.tag)
+            return first
+        if self._since.epoch != self._position.epoch:
+            return None
+        aside = self.channel.aside or ()
+        return merge(history.publications, aside, after=self._since.offset, until=self._position.offset)
+
+    def go_live(self) -> None:
+        """Deliver to the session from here on. Comes right after the answer was written."""
+        session, subscription = self._session, self.subscription
+        if session.paused and subscription.behind is None:
+            subscription.behind = self.channel.position
+        if session.paused or subscription.behind is not None:
+            lag_behind(session, subscription)
+        else:
+            self.channel.go_live(session, watch=subscription.watch)
+        session.hub.entered(self.channel)

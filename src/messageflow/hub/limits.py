@@ -1,0 +1,56 @@
+"""What one client may cost: the caps of the hub, and the meter that holds a client to its share of commands.
+
+Pure: time is an argument.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from msgspec import Struct
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """Caps and times. Seconds, bytes or counts as each says."""
+
+    ping_interval: float = 15.0  # seconds between pings to a client
+    pong_timeout: float = 10.0  # seconds a client has to answer one
+    connect_timeout: float = 10.0  # seconds from the handshake to the connect command
+    commands_per_second: float = 50.0  # of one connection, on average
+    channels_per_connection: int = 128
+    connections_per_user: int = 20  # 0: no cap
+    unauthenticated_per_address: int = 200  # connections that have not authenticated yet
+    inbox: int = 256  # commands waiting in one connection before reading from it pauses
+    history_limit: int = 300  # publications in one reply or one chunk of a recovery
+    chunk_bytes: int = 262_144  # bytes of publications in one reply or one chunk
+
+
+class Verdict(Enum):
+    """What to do with one more command."""
+
+    ACCEPT = "accept"
+    REFUSE = "refuse"  # with error 111: the client may try again
+    DISCONNECT = "disconnect"  # with 3013: it does not listen to refusals
+
+
+class CommandMeter:
+    """A token bucket: an average rate with room for a burst of five seconds' worth, at least 300 commands.
+
+    The room is that large because a page that comes back subscribes to all its channels at once.
+    """
+
+    __slots__ = ("_at", "_burst", "_rate", "_tokens")
+
+    def __init__(self, rate: float, now: float) -> None:
+        self._rate = rate
+        self._burst = max(5 * rate, 300.0)
+        self._tokens = self._burst
+        self._at = now
+
+    def take(self, now: float) -> Verdict:
+        """Count one command. Refused ones count too; a burst's worth of refusals ends the connection."""
+        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate) - 1
+        self._at = now
+        if self._tokens >= 0:
+            return Verdict.ACCEPT
+        return Verdict.REFUSE if self._tokens > -self._burst else Verdict.DISCONNECT

@@ -1,0 +1,238 @@
+"""One client's session: its identity, its subscriptions, its commands, and the end of it all.
+
+A session handles its commands one after the other. It writes through its connection at once; bytes wait in the
+transport, whose high-water mark makes the session *lagging* (see `hub.lag`). When it ends, for whatever reason, it is
+out of every channel before anything else can run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Sequence
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+from messageflow.core.channels import Rights
+from messageflow.core.codes import (
+    BAD_REQUEST,
+    INTERNAL,
+    MALFORMED,
+    SERVER_ERROR,
+    TOO_MANY_COMMANDS,
+    TOO_MANY_REQUESTS,
+    CommandRefused,
+    Disconnect,
+    Disconnected,
+)
+from messageflow.core.protocol import ClientInfo, Command, Push, Result
+from messageflow.core.stream import Position
+from messageflow.errors import BrokerError
+from messageflow.hub.channel import Channel, Write
+from messageflow.hub.connection import Connection, Wire
+from messageflow.hub.limits import CommandMeter, Verdict
+
+if TYPE_CHECKING:
+    from messageflow.hub.hub import Hub
+
+log = logging.getLogger("messageflow.hub")
+
+NEVER = float("inf")
+
+
+class State(Enum):
+    NEW = auto()  # the connect command is yet to come
+    CONNECTING = auto()
+    CONNECTED = auto()
+    REFUSED = auto()  # connect was answered with an error; nothing more is accepted
+    CLOSED = auto()
+
+
+class Subscription:
+    """One session in one channel.
+
+    Attributes:
+        server_side: made by the server; the client neither asked nor may unsubscribe.
+        expires_at: when it ends unless refreshed, on the hub's clock.
+        info: how the session shows in presence, when it does.
+        tell: whether its join and leave are told to others.
+        watch: whether it gets the joins and leaves of others.
+        behind: where a lagging session stands; None while it is live.
+    """
+
+    __slots__ = ("behind", "channel", "expires_at", "info", "server_side", "tell", "watch")
+
+    def __init__(self, channel: Channel, *, server_side: bool) -> None:
+        self.channel = channel
+        self.server_side = server_side
+        self.expires_at = NEVER
+        self.info: ClientInfo | None = None
+        self.tell = False
+        self.watch = False
+        self.behind: Position | None = None
+
+
+class Session:
+    """The server's side of one client connection.
+
+    Args:
+        hub: where it belongs.
+        connection: the transport link.
+        client: its id, unguessable and unique.
+    """
+
+    __slots__ = (
+        "_inbox",
+        "_meter",
+        "_worker",
+        "awaiting_pong",
+        "catching_up",
+        "client",
+        "connection",
+        "expires_at",
+        "hub",
+        "info",
+        "paused",
+        "slot",
+        "state",
+        "subscriptions",
+        "user",
+        "wire",
+        "write",
+    )
+
+    def __init__(self, hub: Hub, connection: Connection, client: str) -> None:
+        self.hub = hub
+        self.connection = connection
+        self.client = client
+        self.user = ""
+        self.info: ClientInfo | None = None
+        self.state = State.NEW
+        self.expires_at = NEVER
+        self.subscriptions: dict[str, Subscription] = {}
+        self.wire: Wire = connection.wire
+        self.write: Write = connection.write
+        self.paused = False
+        self.catching_up: asyncio.Task[None] | None = None
+        self.awaiting_pong = False
+        self.slot = -1
+        self._inbox: deque[Command] | None = None
+        self._worker: asyncio.Task[None] | None = None
+        self._meter: CommandMeter | None = None
+
+    @property
+    def closed(self) -> bool:
+        return self.state is State.CLOSED
+
+    def rights(self, channel: str) -> Rights:
+        """Return the facts on which a right in `channel` is decided."""
+        return Rights(self.user, channel in self.subscriptions)
+
+    # What the client sends
+
+    def pong(self) -> None:
+        """Take the answer to a ping."""
+        if not self.awaiting_pong:
+            self.disconnect(MALFORMED, "a pong nobody asked for")
+        self.awaiting_pong = False
+
+    def receive(self, commands: Sequence[Command]) -> None:
+        """Take commands in the order they came; those that wait are bounded by a pause in reading."""
+        if self.closed:
+            return
+        if self._inbox is None:
+            self._inbox = deque()
+        self._inbox.extend(commands)
+        if len(self._inbox) > self.hub.limits.inbox:
+            self.connection.pause_reading()
+        if self._worker is None:
+            self._worker = self.hub.spawn(self._work())
+
+    async def _work(self) -> None:
+        inbox = self._inbox
+        try:
+            while inbox and not self.closed:
+                await self._handle(inbox.popleft())
+        finally:
+            self._worker = self._inbox = None
+            if not self.paused and not self.closed:
+                self.connection.resume_reading()
+
+    async def _handle(self, command: Command) -> None:
+        try:
+            self._meter_command()
+            await self.hub.handle(self, command)
+        except CommandRefused as refusal:
+            self.write(self.wire.error(command.id, refusal.error))
+        except Disconnected as decision:
+            self.disconnect(decision.disconnect, decision.detail)
+        except BrokerError as error:
+            log.error("command_failed", extra={"client": self.client, "error": str(error)})
+            self.write(self.wire.error(command.id, INTERNAL))
+        except Exception:
+            log.exception("session_failed", extra={"client": self.client})
+            self.disconnect(SERVER_ERROR)
+
+    def _meter_command(self) -> None:
+        now = self.hub.clock()
+        rate = self.hub.limits.commands_per_second
+        if not rate:
+            return
+        if self._meter is None:
+            self._meter = CommandMeter(rate, now)
+        verdict = self._meter.take(now)
+        if verdict is Verdict.REFUSE:
+            self.hub.counters.commands_refused += 1
+            raise CommandRefused(TOO_MANY_REQUESTS)
+        if verdict is Verdict.DISCONNECT:
+            raise Disconnected(TOO_MANY_COMMANDS)
+
+    # What the client is sent
+
+    def reply(self, command_id: int, method: str, result: Result) -> None:
+        """Answer a command that was carried out."""
+        self.write(self.wire.result(command_id, method, result))
+
+    def push(self, channel: str, push: Push) -> None:
+        """Tell the client something it did not ask for."""
+        self.write(self.wire.push(channel, push))
+
+    # The end
+
+    def disconnect(self, disconnect: Disconnect, detail: str = "") -> None:
+        """Tell the client why and end. Once it has ended, nothing changes any more."""
+        if self.closed:
+            return
+        self.hub.counters.disconnected(disconnect)
+        level = logging.DEBUG if disconnect.reconnect else logging.WARNING
+        self.hub.log_limited(
+            level, "disconnected", client=self.client, user=self.user, code=disconnect.code, reason=detail or disconnect.reason
+        )
+        self._release()
+        self.connection.close(disconnect)
+
+    def lost(self) -> None:
+        """The connection is gone."""
+        self._release()
+
+    def _release(self) -> None:
+        if self.closed:
+            return
+        self.state = State.CLOSED
+        if self._inbox is not None:
+            self._inbox.clear()
+        for task in (self.catching_up, self._worker):
+            if task is not None and task is not asyncio.current_task():
+                task.cancel()
+        self.hub.remove(self)
+
+    def rest(self) -> None:
+        """Give back what an idle session does not need. The heartbeat calls this once per ping."""
+        if self._worker is None:
+            self._meter = None
+
+
+def bad_request() -> CommandRefused:
+    """Return the refusal of a command that makes no sense."""
+    return CommandRefused(BAD_REQUEST)
