@@ -1,0 +1,31 @@
+/** How the bundles are made, for the build and for the check that they are up to date. */
+
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+export const root = fileURLToPath(new URL("..", import.meta.url));
+export const committed = fileURLToPath(
+  new URL("../../src/messageflow/gateway/static/messageflow.js", import.meta.url),
+);
+
+const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
+const banner = { js: `/*! messageflow ${version} | BSD-3-Clause | (c) the messageflow developers */` };
+const common = { absWorkingDir: root, bundle: true, target: "es2022", charset: "utf8", banner, logLevel: "warning" };
+
+/** The script for plain pages: one global, minified. */
+export function bundleScript(outfile) {
+  return build({
+    ...common,
+    entryPoints: ["src/browser.ts"],
+    format: "iife",
+    minify: true,
+    legalComments: "none",
+    outfile,
+  });
+}
+
+/** The module for bundlers: readable. */
+export function bundleModule(outfile) {
+  return build({ ...common, entryPoints: ["src/index.ts"], format: "esm", outfile });
+}

@@ -1,0 +1,14 @@
+/** The size a page pays for, and its limit. */
+
+import { readFileSync } from "node:fs";
+import { gzipSync } from "node:zlib";
+
+export const LIMIT = 8 * 1024;
+
+/** Print the size of a bundle; returns whether it is within the limit. */
+export function report(file) {
+  const bytes = readFileSync(file);
+  const zipped = gzipSync(bytes, { level: 9 }).length;
+  console.log(`messageflow.js: ${bytes.length} bytes, ${zipped} gzipped (limit ${LIMIT})`);
+  return zipped <= LIMIT;
+}

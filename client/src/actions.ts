@@ -1,0 +1,75 @@
+/**
+ * From pushes to handlers by type: `{type, payload}` finds those who asked for it.
+ *
+ * Owns the handlers of types. Names are keys of a Map, so that none of them is special. It must never know where a
+ * push came from.
+ */
+
+import type { Context } from "./context.js";
+import { Emitter, type Off } from "./emitter.js";
+
+/** What `Flow.push` sends: a Flux Standard Action. */
+export interface Action {
+  type: string;
+  payload?: unknown;
+  error?: boolean;
+  meta?: unknown;
+}
+
+export type PayloadHandler = (payload: unknown, context: Context) => unknown;
+export type ActionHandler = (action: Action, context: Context) => unknown;
+
+/** So many unknown types are named in the console before it is left alone. */
+const MOST_TOLD = 50;
+
+export class Actions {
+  readonly #report: (error: unknown) => void;
+  readonly #byType = new Map<string, Emitter<[unknown, Context]>>();
+  readonly #all: Emitter<[Action, Context]>;
+  readonly #unknown: Emitter<[unknown, Context]>;
+  readonly #told = new Set<string>();
+
+  constructor(report: (error: unknown) => void) {
+    this.#report = report;
+    this.#all = new Emitter(report);
+    this.#unknown = new Emitter(report);
+  }
+
+  on(type: string, handler: PayloadHandler): Off {
+    let emitter = this.#byType.get(type);
+    if (!emitter) this.#byType.set(type, (emitter = new Emitter(this.#report)));
+    return emitter.on(handler);
+  }
+
+  onMessage(handler: ActionHandler | undefined): Off {
+    return this.#all.on(handler);
+  }
+
+  onUnknown(handler: ((data: unknown, context: Context) => unknown) | undefined): Off {
+    return this.#unknown.on(handler);
+  }
+
+  /** Hand a push to those who asked for its type, and to those who asked for all. */
+  route(data: unknown, context: Context): void {
+    const action = isAction(data) ? data : undefined;
+    const emitter = action && this.#byType.get(action.type);
+    const known = emitter && emitter.size > 0;
+    if (action) {
+      emitter?.emit(action.payload, context);
+      this.#all.emit(action, context);
+    }
+    if (known) return;
+    this.#unknown.emit(data, context);
+    if (!this.#unknown.size && !(action && this.#all.size)) this.#tell(action ? action.type : "(no type)", context);
+  }
+
+  #tell(type: string, { channel }: Context): void {
+    if (this.#told.has(type) || this.#told.size >= MOST_TOLD) return;
+    this.#told.add(type);
+    console.debug(`messageflow: nobody handles "${type}" from ${channel}; add flow.on(…) or flow.onUnknown(…).`);
+  }
+}
+
+function isAction(data: unknown): data is Action {
+  return !!data && typeof (data as Action).type === "string";
+}

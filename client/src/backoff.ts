@@ -1,0 +1,30 @@
+/**
+ * How long to wait: pure functions of an attempt and a random number.
+ *
+ * Owns no timer and no randomness of its own: `random` is an argument, a number in [0, 1).
+ */
+
+const BASE_MS = 500;
+const CAP_MS = 20_000;
+
+/**
+ * Exponential backoff with full jitter: anywhere between now and the whole delay, so that clients thrown off together
+ * do not come back together.
+ *
+ * @param attempt 0 for the first retry.
+ */
+export function backoff(attempt: number, random: number, base = BASE_MS, cap = CAP_MS): number {
+  // 2 ** 1024 is Infinity, and Math.min holds that too.
+  return Math.floor(random * Math.min(cap, base * 2 ** attempt));
+}
+
+/**
+ * When to fetch the next token: before the end (the server cuts at it), and spread, so that pages opened together do
+ * not ask together.
+ *
+ * @param ttl seconds the present token is good for.
+ * @returns milliseconds, between 75 % and 85 % of the life.
+ */
+export function refreshDelay(ttl: number, random: number): number {
+  return Math.max(0, ttl) * (750 + 100 * random);
+}

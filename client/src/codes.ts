@@ -1,0 +1,64 @@
+/**
+ * What the numbers mean: disconnect codes, unsubscribe codes, error codes, and the one error class.
+ *
+ * Pure decisions only; it must never hold state.
+ */
+
+import type { ErrorReply } from "./protocol.js";
+
+/** Server error codes the client acts upon. */
+export const TOKEN_EXPIRED = 109;
+export const ALREADY_SUBSCRIBED = 105;
+
+/** Codes below 100 are the client's own; they never travel. */
+export const TIMEOUT = 1;
+export const LINK_LOST = 2;
+export const QUEUE_FULL = 3;
+export const CLOSED = 4;
+export const UNAUTHORIZED = 5;
+export const TOKEN_FAILED = 6;
+export const UNSUBSCRIBED = 7;
+export const BAD_FRAME = 8;
+export const HANDLER_FAILED = 9;
+
+const STATE_INVALIDATED = 3014;
+const SUBSCRIPTION_INVALIDATED = 2502;
+
+/** What every promise of this client rejects with, and what `onError` is given. */
+export class MessageflowError extends Error {
+  override readonly name = "MessageflowError";
+
+  /**
+   * @param code below 100: of this client; otherwise the server's error or close code.
+   * @param message a sentence for people.
+   * @param temporary whether trying again may help.
+   */
+  constructor(
+    readonly code: number,
+    message: string,
+    readonly temporary = false,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+/** The error of an error reply; codes below 100 are temporary by the protocol. */
+export function replyError(reply: ErrorReply): MessageflowError {
+  return new MessageflowError(reply.code, reply.message || `error ${reply.code}`, !!reply.temporary || reply.code < 100);
+}
+
+/** Whether a WebSocket close code forbids a reconnect: 3500–3999, 4500–4999, and 1009, a frame too large for the server. */
+export function isTerminalClose(code: number): boolean {
+  return (code >= 3500 && code < 4000) || (code >= 4500 && code < 5000) || code === 1009;
+}
+
+/** Whether an unsubscribe push is final; from 2500 on the client subscribes again. */
+export function isTerminalUnsubscribe(code: number): boolean {
+  return code < 2500;
+}
+
+/** Whether tokens and positions are void: 3014 for the connection, 2502 for one subscription. */
+export function invalidatesState(code: number): boolean {
+  return code === STATE_INVALIDATED || code === SUBSCRIPTION_INVALIDATED;
+}

@@ -1,0 +1,48 @@
+/**
+ * A live head count of a channel.
+ *
+ * Owns when to ask: on subscribing, and after joins and leaves, many of them together. It must never count by itself:
+ * joins and leaves may be missed, the server's number is not.
+ */
+
+import { CLOSED, LINK_LOST, type MessageflowError } from "./codes.js";
+import type { Off } from "./emitter.js";
+import { Emitter } from "./emitter.js";
+import type { Count } from "./requests.js";
+import type { Subscription } from "./subscription.js";
+import { Alarm, type World } from "./world.js";
+
+const DEBOUNCE_MS = 250;
+
+export function watchCount(
+  subscription: Subscription,
+  world: World,
+  report: (error: unknown) => void,
+  handler: (count: Count) => unknown,
+): Off {
+  const alarm = new Alarm(world);
+  const counts = new Emitter<[Count]>(report);
+  const ask = (): void => {
+    subscription.presenceStats().then(
+      (count) => counts.emit(count),
+      // A link that went will come back and be asked then.
+      (error: MessageflowError) => error.code !== LINK_LOST && error.code !== CLOSED && report(error),
+    );
+  };
+  // Not started anew by each change: where people come and go all the time, the count must still be told.
+  const soon = (): void => {
+    if (!alarm.isSet) alarm.set(ask, DEBOUNCE_MS);
+  };
+  const offs = [
+    counts.on(handler),
+    subscription.onJoin(soon),
+    subscription.onLeave(soon),
+    subscription.onState((state) => {
+      alarm.clear();
+      if (state === "subscribed") ask();
+    }),
+    () => alarm.clear(),
+  ];
+  if (subscription.state === "subscribed") ask();
+  return () => offs.forEach((off) => off());
+}

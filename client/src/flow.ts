@@ -1,0 +1,289 @@
+/**
+ * The client as a page sees it: one connection, handlers by type, subscriptions, commands.
+ *
+ * Owns the wiring: what comes from the session goes to the streams, from them to the handlers. It must never decide
+ * about reconnects, tokens or positions.
+ */
+
+import { type Action, type ActionHandler, Actions, type PayloadHandler } from "./actions.js";
+import { CLOSED, HANDLER_FAILED, MessageflowError } from "./codes.js";
+import type { Context, Recovery } from "./context.js";
+import { Emitter, type Off } from "./emitter.js";
+import type { ClientInfo, Push, SubscribeResult } from "./protocol.js";
+import { type Count, type History, type HistoryOptions, name, Requests } from "./requests.js";
+import { Session } from "./session.js";
+import type { State, StateDetail } from "./state.js";
+import { Stream } from "./stream.js";
+import { type PublicationHandler, Subscription, type SubscriptionOptions } from "./subscription.js";
+import { type TokenOptions, TokenSource } from "./token.js";
+import { socketUrl } from "./url.js";
+import type { Socket, World } from "./world.js";
+
+export interface Options extends TokenOptions {
+  /** Where the gateway is. Default: where the script was loaded from, else where the page was. */
+  url?: string;
+  /** Called with every push to this user, or to all. */
+  onMessage?: ActionHandler;
+  /** Handlers by type. */
+  on?: Record<string, PayloadHandler>;
+  /** Channels to subscribe to, each with a handler or with options. */
+  channels?: Record<string, PublicationHandler | SubscriptionOptions>;
+  onState?: (state: State, detail: StateDetail) => unknown;
+  onUnknown?: (data: unknown, context: Context) => unknown;
+  onRecovery?: (recovery: Recovery) => unknown;
+  onError?: (error: MessageflowError) => unknown;
+  /** Sent along with the request to connect. */
+  data?: unknown;
+  /** Milliseconds an attempt to connect may be silent. Default 5000. */
+  connectTimeout?: number;
+  /** Milliseconds a command may wait for the connection and its reply. Default 10000. */
+  commandTimeout?: number;
+  /** A WebSocket class, where there is no global one. */
+  WebSocket?: new (url: string) => Socket;
+}
+
+const PERSONAL = "#";
+
+export class Flow {
+  readonly #session: Session;
+  readonly #requests: Requests;
+  readonly #world: World;
+  readonly #actions: Actions;
+  readonly #streams = new Map<string, Stream>();
+  readonly #subscriptions = new Map<string, Subscription>();
+  readonly #states: Emitter<[State, StateDetail]>;
+  readonly #recoveries: Emitter<[Recovery]>;
+  readonly #errors: Emitter<[MessageflowError]>;
+  #user: string | undefined;
+  #authenticated = false;
+  #detail: StateDetail = { code: 0, reason: "" };
+
+  /** @internal */
+  constructor(options: Options, world: World, base: string | undefined) {
+    const url = socketUrl(options.url ?? base ?? "", base);
+    this.#world = world;
+    this.#errors = new Emitter((error) => console.error("messageflow: onError failed:", error));
+    this.#states = new Emitter(this.#report);
+    this.#recoveries = new Emitter(this.#report);
+    this.#actions = new Actions(this.#report);
+    const { data, connectTimeout = 5000, commandTimeout = 10_000 } = options;
+    this.#session = new Session(world, { url, data, connectTimeout, commandTimeout }, new TokenSource(world, options), {
+      onAccepted: ({ subs }, withToken) => {
+        const personal = Object.keys(subs ?? {}).find((channel) => channel.startsWith(PERSONAL));
+        this.#user = personal?.slice(PERSONAL.length);
+        this.#authenticated = withToken || !!personal;
+      },
+      onState: (state, detail) => {
+        this.#detail = detail;
+        this.#states.emit(state, detail);
+      },
+      onLink: () => this.#each((subscription) => subscription.machine.request()),
+      onLost: () => this.#each((subscription) => subscription.machine.lose()),
+      onSubs: (subs) => this.#begin(subs),
+      onPush: (push) => this.#push(push),
+      onInvalidate: () => {
+        this.#streams.forEach((stream) => stream.drop());
+        this.#each((subscription) => subscription.machine.invalidate());
+      },
+      onError: this.#report,
+      positions: () => this.#positions(),
+    });
+    this.#requests = new Requests(this.#session.calls);
+    this.#errors.on(options.onError);
+    this.#states.on(options.onState);
+    this.#recoveries.on(options.onRecovery);
+    this.#actions.onMessage(options.onMessage);
+    this.#actions.onUnknown(options.onUnknown);
+    for (const [type, handler] of Object.entries(options.on ?? {})) this.on(type, handler);
+    for (const [channel, given] of Object.entries(options.channels ?? {})) this.subscribe(channel, given);
+    this.connect();
+  }
+
+  get state(): State {
+    return this.#session.state;
+  }
+
+  /** Why the state is what it is. */
+  get detail(): StateDetail {
+    return this.#detail;
+  }
+
+  /** Whether the server has accepted who we are. */
+  get authenticated(): boolean {
+    return this.state === "connected" && this.#authenticated;
+  }
+
+  /** Who the server takes us for, when it gives us a personal channel. */
+  get user(): string | undefined {
+    return this.#user;
+  }
+
+  /** Handle pushes of one type. */
+  on(type: string, handler: PayloadHandler): Off {
+    return this.#actions.on(type, handler);
+  }
+
+  /** Handle every push to this user, or to all. */
+  onMessage(handler: ActionHandler): Off {
+    return this.#actions.onMessage(handler);
+  }
+
+  /** Handle what has no handler of its own by `on()`. */
+  onUnknown(handler: (data: unknown, context: Context) => unknown): Off {
+    return this.#actions.onUnknown(handler);
+  }
+
+  onState(handler: (state: State, detail: StateDetail) => unknown): Off {
+    return this.#states.on(handler);
+  }
+
+  /** Learn after an absence, channel by channel, whether it was made up for; if not, fetch the state anew. */
+  onRecovery(handler: (recovery: Recovery) => unknown): Off {
+    return this.#recoveries.on(handler);
+  }
+
+  onError(handler: (error: MessageflowError) => unknown): Off {
+    return this.#errors.on(handler);
+  }
+
+  /** Subscribe to a channel; a second call for the same channel adds its handlers to the one subscription. */
+  subscribe(channel: string, given: PublicationHandler | SubscriptionOptions = {}): Subscription {
+    if (name(channel).startsWith(PERSONAL) || channel === "*") {
+      throw new TypeError(`What is pushed to "${channel}" comes by itself; handle it with flow.on(type, handler).`);
+    }
+    const options = typeof given === "function" ? { onPublication: given } : given;
+    let subscription = this.#subscriptions.get(channel);
+    if (!subscription) {
+      const { report, recovery } = { report: this.#report, recovery: this.#recovered };
+      const home = { world: this.#world, link: this.#session, requests: this.#requests, report, recovery };
+      this.#subscriptions.set(channel, (subscription = new Subscription(home, channel, options)));
+    }
+    subscription.add(options);
+    const stream = this.#streams.get(channel);
+    if (stream) subscription.machine.inherit(stream, this.state === "connected");
+    this.#streams.delete(channel);
+    subscription.subscribe();
+    return subscription;
+  }
+
+  publish(channel: string, data: unknown): Promise<void> {
+    return this.#requests.publish(channel, data);
+  }
+
+  presence(channel: string): Promise<ClientInfo[]> {
+    return this.#requests.presence(channel);
+  }
+
+  presenceStats(channel: string): Promise<Count> {
+    return this.#requests.presenceStats(channel);
+  }
+
+  history(channel: string, options?: HistoryOptions): Promise<History> {
+    return this.#requests.history(channel, options);
+  }
+
+  /** Call a method of the application's `rpc` hook. */
+  rpc(method: string, data?: unknown): Promise<unknown> {
+    return this.#requests.rpc(method, data);
+  }
+
+  /** Send a message to the application; it resolves when it is on its way, there is no reply. */
+  send(data: unknown): Promise<void> {
+    return this.#requests.send(data);
+  }
+
+  /** Connect after `close()`, or after the server has ended the connection. */
+  connect(): void {
+    this.#session.connect();
+  }
+
+  /** Start over at once with a new token: after a login or a logout. */
+  reconnect(): void {
+    this.#session.reconnect();
+  }
+
+  close(): void {
+    this.#session.close();
+  }
+
+  /** Wait until connected; rejects when there will be no connection without a call of `connect()`. */
+  ready(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const settle = (): boolean => {
+        const { state } = this;
+        if (state === "connected") resolve();
+        else if (state === "disconnected") {
+          reject(new MessageflowError(this.#detail.code || CLOSED, `Not connected: ${this.#detail.reason}.`));
+        }
+        return state !== "connecting";
+      };
+      if (settle()) return;
+      const off = this.onState(() => settle() && off());
+    });
+  }
+
+  readonly #report = (error: unknown): void => {
+    const known =
+      error instanceof MessageflowError
+        ? error
+        : new MessageflowError(HANDLER_FAILED, `A handler failed: ${String(error)}`, false, { cause: error });
+    if (this.#errors.size) this.#errors.emit(known);
+    else console.error("messageflow:", known);
+  };
+
+  readonly #recovered = (channel: string, recovered: boolean): void => {
+    this.#recoveries.emit({ channel, recovered });
+  };
+
+  #each(action: (subscription: Subscription) => void): void {
+    [...this.#subscriptions.values()].forEach(action);
+  }
+
+  #positions(): Record<string, object> | undefined {
+    const positions: [string, object][] = [...this.#streams].map(([channel, stream]) => [channel, stream.resume()]);
+    this.#each(({ channel, machine }) => machine.given && positions.push([channel, machine.resume()]));
+    // fromEntries defines, where an assignment to `__proto__` would not.
+    return positions.length ? Object.fromEntries(positions) : undefined;
+  }
+
+  /** Go live on what the server subscribed us to by itself. */
+  #begin(subs: Record<string, SubscribeResult>): void {
+    const given = new Map(Object.entries(subs));
+    for (const channel of this.#streams.keys()) if (!given.has(channel)) this.#streams.delete(channel);
+    this.#each(({ channel, machine }) => machine.given && !given.has(channel) && machine.ungive());
+    given.forEach((result, channel) => this.#give(channel, result));
+  }
+
+  #give(channel: string, result: SubscribeResult): void {
+    const subscription = this.#subscriptions.get(channel);
+    if (subscription && subscription.state !== "unsubscribed") return subscription.machine.give(result);
+    let stream = this.#streams.get(channel);
+    if (!stream) {
+      stream = new Stream(channel, {
+        onPublication: (data, context) => this.#actions.route(data, context),
+        onRecovery: (recovered) => this.#recovered(channel, recovered),
+      });
+      this.#streams.set(channel, stream);
+    }
+    stream.begin(result);
+  }
+
+  #push(push: Push): void {
+    const channel = push.channel ?? "";
+    const subscription = this.#subscriptions.get(channel);
+    const stream = this.#streams.get(channel);
+    if (push.pub) {
+      if (stream) stream.push(push.pub);
+      else subscription?.machine.push(push.pub);
+    } else if (push.join) subscription?.joined(push.join.info);
+    else if (push.leave) subscription?.left(push.leave.info);
+    else if (push.subscribe) this.#give(channel, push.subscribe);
+    else if (push.message) this.#actions.route(push.message.data, { channel: "", recovered: false });
+    else if (push.unsubscribe) {
+      const { code = 0, reason = "" } = push.unsubscribe;
+      if (!this.#streams.delete(channel)) subscription?.machine.end(code, reason);
+    }
+  }
+}
+
+export type { Action };

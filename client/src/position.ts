@@ -1,0 +1,66 @@
+/**
+ * Where a subscription stands in its stream: epoch, offset and the tag of the last publication seen.
+ *
+ * Pure bookkeeping; it decides what is new, what is a duplicate and what is a gap, and must never call anybody.
+ */
+
+import type { SubscribeResult, WirePublication } from "./protocol.js";
+
+export interface Position {
+  readonly epoch: string;
+  readonly offset: number;
+  readonly tag?: string;
+}
+
+export type Verdict = "new" | "duplicate" | "gap";
+
+/** One stream seen by one client. */
+export class Track {
+  #position: Position | undefined;
+  #seen = false;
+
+  get position(): Position | undefined {
+    return this.#position;
+  }
+
+  /** What a subscribe request carries to resume here, or nothing to resume from. */
+  resume(): { recover?: true; epoch?: string; offset?: number; tag?: string } {
+    return this.#position ? { recover: true, ...this.#position } : {};
+  }
+
+  /**
+   * Take over the result of a subscription.
+   *
+   * @returns whether everything since the last one was recovered; undefined for the first, which has missed nothing.
+   */
+  begin(result: SubscribeResult): boolean | undefined {
+    const again = this.#seen;
+    const recovered = !!result.recovered;
+    this.#seen = true;
+    // A recovered stream is resumed at our own offset: the publications between it and the top follow.
+    if (!recovered || !this.#position) {
+      this.#position = result.epoch
+        ? place(result.epoch, recovered ? 0 : (result.offset ?? 0), result.tag)
+        : undefined;
+    }
+    return again ? recovered : undefined;
+  }
+
+  /** Judge a publication and step to it. Publications without an offset belong to channels without history. */
+  accept({ offset, tag }: WirePublication): Verdict {
+    const last = this.#position;
+    if (!offset || !last) return "new";
+    if (offset <= last.offset) return "duplicate";
+    this.#position = place(last.epoch, offset, tag);
+    return offset === last.offset + 1 ? "new" : "gap";
+  }
+
+  /** Forget the position; the next subscription starts at the top, and is told that it could not recover. */
+  drop(): void {
+    this.#position = undefined;
+  }
+}
+
+function place(epoch: string, offset: number, tag: string | undefined): Position {
+  return tag === undefined ? { epoch, offset } : { epoch, offset, tag };
+}

@@ -1,0 +1,88 @@
+/**
+ * The commands of a page as promises, and their results in the page's words.
+ *
+ * Owns the translation only; when and how a command travels is `Calls`' to decide.
+ */
+
+import type { Calls } from "./calls.js";
+import type { ClientInfo, Method, WirePublication } from "./protocol.js";
+
+export interface HistoryOptions {
+  /** At most so many; −1 for all the server gives at once, 0 for the position alone. Default 100. */
+  limit?: number;
+  /** Begin after this position. */
+  since?: { epoch: string; offset: number };
+  /** Newest first. */
+  reverse?: boolean;
+}
+
+export interface History {
+  publications: { data: unknown; offset: number; info?: ClientInfo; tags?: Record<string, string> }[];
+  epoch: string;
+  offset: number;
+}
+
+export interface Count {
+  /** Connections. */
+  clients: number;
+  /** People: connections of one user count once. */
+  users: number;
+}
+
+export class Requests {
+  readonly #calls: Calls;
+
+  constructor(calls: Calls) {
+    this.#calls = calls;
+  }
+
+  async publish(channel: string, data: unknown): Promise<void> {
+    await this.#request("publish", { channel: name(channel), data: some(data) });
+  }
+
+  async presence(channel: string): Promise<ClientInfo[]> {
+    const { presence } = await this.#request<{ presence?: Record<string, ClientInfo> }>("presence", {
+      channel: name(channel),
+    });
+    return Object.values(presence ?? {});
+  }
+
+  async presenceStats(channel: string): Promise<Count> {
+    type Stats = { num_clients?: number; num_users?: number };
+    const stats = await this.#request<Stats>("presence_stats", { channel: name(channel) });
+    return { clients: stats.num_clients ?? 0, users: stats.num_users ?? 0 };
+  }
+
+  async history(channel: string, { limit = 100, since, reverse }: HistoryOptions = {}): Promise<History> {
+    const { publications, epoch, offset } = await this.#request<Partial<History> & { publications?: WirePublication[] }>(
+      "history",
+      { channel: name(channel), limit, since, reverse },
+    );
+    return { publications: (publications ?? []) as History["publications"], epoch: epoch ?? "", offset: offset ?? 0 };
+  }
+
+  async rpc(method: string, data?: unknown): Promise<unknown> {
+    return (await this.#request<{ data?: unknown }>("rpc", { method, data })).data;
+  }
+
+  async send(data: unknown): Promise<void> {
+    await this.#request("send", { data: some(data) });
+  }
+
+  #request<Result>(method: Method, params: object): Promise<Result> {
+    return new Promise((resolve, reject) => {
+      this.#calls.call(method, params, (error, result) => (error ? reject(error) : resolve(result as Result)));
+    });
+  }
+}
+
+/** Check a channel's name as far as a client can. */
+export function name(channel: unknown): string {
+  if (typeof channel !== "string" || !channel) throw new TypeError("A channel's name must be a non-empty string.");
+  return channel;
+}
+
+function some(data: unknown): unknown {
+  if (data === undefined) throw new TypeError("There is no data to send; null is data, undefined is not.");
+  return data;
+}

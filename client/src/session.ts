@@ -1,0 +1,237 @@
+/**
+ * The connection as a state machine: connecting, connected, disconnected.
+ *
+ * Owns the link of the moment, the connection token and the decision to try again. It must never know what a channel
+ * or a message is about; it hands those to its events.
+ */
+
+import { backoff } from "./backoff.js";
+import { Calls, type Done } from "./calls.js";
+import {
+  BAD_FRAME,
+  CLOSED,
+  invalidatesState,
+  isTerminalClose,
+  LINK_LOST,
+  MessageflowError,
+  TOKEN_EXPIRED,
+} from "./codes.js";
+import {
+  type ConnectResult,
+  decodeFrame,
+  isPing,
+  type Method,
+  PONG,
+  type ServerMessage,
+} from "./protocol.js";
+import { Refresher } from "./refresher.js";
+import type { SessionEvents, SessionOptions, State, StateDetail } from "./state.js";
+import type { TokenSource } from "./token.js";
+import { Transport } from "./transport.js";
+import { VERSION } from "./version.js";
+import { Alarm, type World } from "./world.js";
+
+/** How much longer than its ping interval the server may be silent: for slow links and late timers. */
+const PING_GRACE_MS = 10_000;
+
+const EXPIRED = 3005;
+
+export class Session {
+  readonly calls: Calls;
+  readonly #world: World;
+  readonly #options: SessionOptions;
+  readonly #tokens: TokenSource;
+  readonly #events: SessionEvents;
+  readonly #refresher: Refresher;
+  readonly #retry: Alarm;
+  #state: State = "disconnected";
+  #transport: Transport | undefined;
+  #linked = false;
+  #pong = false;
+  #attempt = 0;
+  #turn = 0;
+  #unwake: (() => void) | undefined;
+
+  constructor(world: World, options: SessionOptions, tokens: TokenSource, events: SessionEvents) {
+    this.#world = world;
+    this.#options = options;
+    this.#tokens = tokens;
+    this.#events = events;
+    this.#retry = new Alarm(world);
+    this.calls = new Calls(world, options.commandTimeout);
+    this.#refresher = new Refresher(world, tokens, {
+      send: (token, done) => this.calls.call("refresh", { token }, done),
+      onRefused: ({ code, message }) => this.#stop(code, message),
+      onError: (error) => events.onError(error),
+    });
+  }
+
+  get state(): State {
+    return this.#state;
+  }
+
+  /** Whether commands can be written, be it ahead of the reply to `connect`. */
+  get linked(): boolean {
+    return this.#linked;
+  }
+
+  connect(): void {
+    if (this.#state !== "disconnected") return;
+    this.#attempt = 0;
+    this.calls.reopen();
+    this.#unwake = this.#world.onWake(() => this.wake());
+    this.#enter("connecting", { code: 0, reason: "connect" });
+    void this.#open();
+  }
+
+  /** Start over at once, with a new token: after a login or a logout. */
+  reconnect(): void {
+    this.#tokens.drop();
+    this.#release();
+    if (this.#state === "disconnected") return this.connect();
+    this.#attempt = 0;
+    this.#enter("connecting", { code: 0, reason: "reconnect" });
+    void this.#open();
+  }
+
+  close(): void {
+    if (this.#state !== "disconnected") this.#stop(0, "closed by the page");
+  }
+
+  /** The page or the network is back: end a wait, and do not trust a link that has been silent. */
+  wake(): void {
+    if (this.#retry.isSet) void this.#open();
+    else this.#transport?.check();
+  }
+
+  /** Issue a command on the open link, even ahead of the reply to `connect`. */
+  issue(method: Method, params: object, done: Done): void {
+    this.calls.first(method, params, done, (line) => this.#transport?.write(line));
+  }
+
+  /** Give the link up and try again. */
+  reset(reason: string): void {
+    this.#ended(LINK_LOST, reason);
+  }
+
+  async #open(): Promise<void> {
+    this.#retry.clear();
+    const turn = ++this.#turn;
+    try {
+      const token = this.#tokens.ready ? this.#tokens.current : await this.#tokens.get();
+      if (turn !== this.#turn) return;
+      this.#transport = new Transport(this.#world, this.#options.url, this.#options.connectTimeout, {
+        onOpen: () => this.#hello(token),
+        onFrame: (frame) => this.#read(frame),
+        onEnd: (code, reason) => this.#ended(code, reason),
+      });
+    } catch (error) {
+      if (turn !== this.#turn) return;
+      // What the WebSocket constructor throws (a bad URL, ws: in an https: page) will be thrown again.
+      const known = error instanceof MessageflowError ? error : new MessageflowError(CLOSED, String(error));
+      if (known.temporary) this.#events.onError(known);
+      this.#again(known);
+    }
+  }
+
+  #hello(token: string | undefined): void {
+    this.#linked = true;
+    const subs = this.#events.positions();
+    const params = { token, data: this.#options.data, subs, name: "messageflow-js", version: VERSION };
+    this.issue("connect", params, (error, result) => {
+      if (!error) this.#accepted(result as ConnectResult, !!token);
+      else if (error.code !== LINK_LOST) this.#refused(error);
+    });
+    this.#events.onLink();
+  }
+
+  #accepted(result: ConnectResult, withToken: boolean): void {
+    const transport = this.#transport;
+    this.#attempt = 0; // not before: a socket that opens and is refused must not make us eager
+    this.#pong = !!result.pong;
+    transport?.allow(result.ping ? result.ping * 1000 + PING_GRACE_MS : 0);
+    this.#refresher.plan(result);
+    this.#events.onAccepted(result, withToken);
+    this.#enter("connected", { code: 0, reason: "connected" });
+    // A handler may have closed, or even closed and connected again.
+    if (transport === this.#transport) this.#events.onSubs(result.subs ?? {});
+    if (transport === this.#transport) this.calls.open((line) => transport?.write(line));
+  }
+
+  #refused(error: MessageflowError): void {
+    if (error.code === TOKEN_EXPIRED) this.#tokens.drop();
+    this.#lose();
+    this.#again(error);
+  }
+
+  #read(frame: string): void {
+    const transport = this.#transport;
+    try {
+      for (const message of decodeFrame(frame)) {
+        if (transport !== this.#transport) return;
+        this.#take(message);
+      }
+    } catch (error) {
+      if (transport !== this.#transport) return;
+      this.#events.onError(new MessageflowError(BAD_FRAME, `The server sent a bad frame: ${String(error)}`));
+      this.#ended(BAD_FRAME, "bad frame");
+    }
+  }
+
+  #take(message: ServerMessage): void {
+    const { push } = message;
+    if (message.id) this.calls.settle(message);
+    else if (push?.disconnect) this.#ended(push.disconnect.code ?? 0, push.disconnect.reason ?? "");
+    else if (push?.refresh) this.#refresher.plan(push.refresh);
+    else if (push) this.#events.onPush(push);
+    else if (this.#pong && isPing(message)) this.#transport?.write(PONG);
+  }
+
+  #ended(code: number, reason: string): void {
+    this.#lose();
+    if (code === EXPIRED || invalidatesState(code)) this.#tokens.drop();
+    if (invalidatesState(code)) this.#events.onInvalidate();
+    if (isTerminalClose(code)) this.#stop(code, reason);
+    else this.#plan(code, reason);
+  }
+
+  /** Try again after a refusal, if that may help. */
+  #again({ code, message, temporary }: MessageflowError): void {
+    if (temporary || (code === TOKEN_EXPIRED && this.#tokens.renewable)) this.#plan(code, message);
+    else if (code === TOKEN_EXPIRED) this.#stop(code, `${message}; give tokenUrl or getToken to have it renewed`);
+    else this.#stop(code, message);
+  }
+
+  #plan(code: number, reason: string): void {
+    const retryIn = backoff(this.#attempt++, this.#world.random());
+    this.#retry.set(() => void this.#open(), retryIn);
+    this.#enter("connecting", { code, reason, retryIn });
+  }
+
+  #stop(code: number, reason: string): void {
+    this.#release();
+    this.#unwake?.();
+    this.calls.close(reason);
+    this.#enter("disconnected", { code, reason });
+  }
+
+  #release(): void {
+    this.#turn++; // what is still being waited for is of no interest any more
+    this.#retry.clear();
+    this.#lose();
+  }
+
+  #lose(): void {
+    this.#linked = false;
+    this.#refresher.stop();
+    this.#transport?.close();
+    this.#transport = undefined;
+    this.calls.lose();
+    this.#events.onLost();
+  }
+
+  #enter(state: State, detail: StateDetail): void {
+    this.#state = state;
+    this.#events.onState(state, detail);
+  }
+}

@@ -1,0 +1,240 @@
+/**
+ * A client-side subscription as a state machine: subscribing, subscribed, unsubscribed.
+ *
+ * Owns the token, the retries and the stream of one channel. It must never call a page's handler itself; it tells its
+ * events.
+ */
+
+import { backoff } from "./backoff.js";
+import type { Done } from "./calls.js";
+import {
+  ALREADY_SUBSCRIBED,
+  invalidatesState,
+  isTerminalUnsubscribe,
+  LINK_LOST,
+  MessageflowError,
+  TIMEOUT,
+  TOKEN_EXPIRED,
+} from "./codes.js";
+import type { Method, SubscribeResult, WirePublication } from "./protocol.js";
+import { Refresher } from "./refresher.js";
+import { Stream, type StreamEvents } from "./stream.js";
+import { type TokenOptions, TokenSource } from "./token.js";
+import { Alarm, type World } from "./world.js";
+
+export type SubscriptionState = "subscribing" | "subscribed" | "unsubscribed";
+
+/** What a subscription needs of the connection. */
+export interface Link {
+  readonly linked: boolean;
+  issue(method: Method, params: object, done: Done): void;
+  reset(reason: string): void;
+}
+
+export interface SubscribingEvents extends StreamEvents {
+  onState(state: SubscriptionState, detail: { code: number; reason: string }): void;
+  onError(error: MessageflowError): void;
+}
+
+const OK = { code: 0, reason: "" };
+
+export class Subscribing {
+  readonly channel: string;
+  readonly #data: unknown;
+  readonly #world: World;
+  readonly #link: Link;
+  readonly #tokens: TokenSource;
+  readonly #events: SubscribingEvents;
+  readonly #refresher: Refresher;
+  readonly #retry: Alarm;
+  #stream: Stream;
+  #state: SubscriptionState = "unsubscribed";
+  #joinLeave = false;
+  #given = false;
+  #asked = false;
+  #attempt = 0;
+  #turn = 0;
+
+  constructor(
+    world: World,
+    link: Link,
+    channel: string,
+    options: TokenOptions & { data?: unknown },
+    events: SubscribingEvents,
+  ) {
+    this.channel = channel;
+    this.#data = options.data;
+    this.#world = world;
+    this.#link = link;
+    this.#tokens = new TokenSource(world, options);
+    this.#events = events;
+    this.#stream = new Stream(channel, events);
+    this.#retry = new Alarm(world);
+    this.#refresher = new Refresher(world, this.#tokens, {
+      send: (token, done) => link.issue("sub_refresh", { channel, token }, done),
+      onRefused: (error) => this.#stop(error.code, error.message),
+      onError: (error) => events.onError(error),
+    });
+  }
+
+  get state(): SubscriptionState {
+    return this.#state;
+  }
+
+  /** Whether the server subscribed us by itself: then the position travels with `connect`. */
+  get given(): boolean {
+    return this.#given;
+  }
+
+  /** What a request carries to resume here. */
+  resume(): object {
+    return this.#stream.resume();
+  }
+
+  start(): void {
+    if (this.#state !== "unsubscribed") return;
+    this.#attempt = 0;
+    this.#enter("subscribing", OK);
+    this.request();
+  }
+
+  stop(): void {
+    if (this.#state !== "unsubscribed") this.#stop(0, "unsubscribed by the page");
+  }
+
+  /** Ask for joins and leaves too. */
+  watch(): void {
+    if (this.#joinLeave) return;
+    this.#joinLeave = true;
+    if (!this.#asked || this.#given) return;
+    this.#leave();
+    this.#again(OK);
+    this.request();
+  }
+
+  /** Ask the server, if there is someone to ask and all that is needed is at hand. */
+  request(): void {
+    if (this.#state !== "subscribing" || this.#asked || this.#given || !this.#link.linked) return;
+    this.#retry.clear();
+    const turn = ++this.#turn;
+    if (!this.#tokens.ready) {
+      this.#tokens.get().then(
+        () => turn === this.#turn && this.request(),
+        (error: MessageflowError) => turn === this.#turn && this.#failed(error),
+      );
+      return;
+    }
+    this.#asked = true;
+    const params = {
+      channel: this.channel,
+      token: this.#tokens.current,
+      data: this.#data,
+      join_leave: this.#joinLeave || undefined,
+      ...this.resume(),
+    };
+    this.#link.issue("subscribe", params, (error, result) => {
+      if (turn !== this.#turn) return;
+      if (error) this.#failed(error);
+      else this.#begin(result as SubscribeResult);
+    });
+  }
+
+  /** The server subscribed us by itself, now. */
+  give(result: SubscribeResult): void {
+    if (this.#state === "unsubscribed") return;
+    this.#given = true;
+    this.#begin(result);
+  }
+
+  /** The server had subscribed us by itself before the page asked: go on from its stream. */
+  inherit(stream: Stream, live: boolean): void {
+    this.#given = true;
+    this.#stream = stream;
+    stream.events = this.#events;
+    this.#enter(live ? "subscribed" : "subscribing", OK);
+  }
+
+  push(publication: WirePublication): void {
+    if (this.#state === "subscribed") this.#stream.push(publication);
+  }
+
+  /** The server unsubscribed us. */
+  end(code: number, reason: string): void {
+    if (this.#state === "unsubscribed") return;
+    this.#given = this.#asked = false;
+    if (invalidatesState(code)) this.invalidate();
+    if (isTerminalUnsubscribe(code)) return this.#stop(code, reason);
+    this.#tokens.drop(); // 2501: expired; a new one does no harm in the other cases
+    this.#again({ code, reason });
+    this.request();
+  }
+
+  /** The link is gone; the next one will find us asking. */
+  lose(): void {
+    this.#refresher.stop();
+    this.#retry.clear();
+    this.#turn++;
+    this.#asked = false;
+    if (this.#state === "subscribed") this.#enter("subscribing", { code: LINK_LOST, reason: "connection lost" });
+  }
+
+  /** The server did not subscribe us by itself this time: ask. */
+  ungive(): void {
+    this.#given = false;
+    this.request();
+  }
+
+  invalidate(): void {
+    this.#tokens.drop();
+    this.#stream.drop();
+  }
+
+  #begin(result: SubscribeResult): void {
+    this.#turn++;
+    this.#attempt = 0;
+    this.#refresher.plan(result);
+    this.#enter("subscribed", OK);
+    if (this.#state === "subscribed") this.#stream.begin(result);
+  }
+
+  #failed(error: MessageflowError): void {
+    this.#asked = false;
+    const { code, message } = error;
+    if (code === LINK_LOST || (code === ALREADY_SUBSCRIBED && this.#given)) return;
+    if (code === TIMEOUT) return this.#link.reset(`no reply to subscribe to ${this.channel}`);
+    if (code === TOKEN_EXPIRED) this.#tokens.drop();
+    if (!error.temporary && !(code === TOKEN_EXPIRED && this.#tokens.renewable)) {
+      this.#stop(code, message);
+      return this.#events.onError(new MessageflowError(code, `Not subscribed to ${this.channel}: ${message}`));
+    }
+    this.#again({ code, reason: message });
+    this.#retry.set(() => this.request(), backoff(this.#attempt++, this.#world.random()));
+  }
+
+  #again(detail: { code: number; reason: string }): void {
+    this.#turn++;
+    this.#asked = false;
+    this.#refresher.stop();
+    this.#enter("subscribing", detail);
+  }
+
+  #stop(code: number, reason: string): void {
+    this.#retry.clear();
+    this.#refresher.stop();
+    this.#turn++;
+    this.#leave();
+    this.#enter("unsubscribed", { code, reason });
+  }
+
+  #leave(): void {
+    if (this.#link.linked && (this.#asked || this.#given)) {
+      this.#link.issue("unsubscribe", { channel: this.channel }, () => {});
+    }
+    this.#asked = this.#given = false;
+  }
+
+  #enter(state: SubscriptionState, detail: { code: number; reason: string }): void {
+    this.#state = state;
+    this.#events.onState(state, detail);
+  }
+}

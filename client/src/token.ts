@@ -1,0 +1,120 @@
+/**
+ * Where a token comes from: given, fetched from a URL, or made by a function; and kept until it is refused.
+ *
+ * Owns the token. It must never put one in a URL, a log line or an error message.
+ */
+
+import { MessageflowError, TOKEN_FAILED, UNAUTHORIZED } from "./codes.js";
+import { Alarm, type World } from "./world.js";
+
+export interface TokenOptions {
+  /** A JWT. */
+  token?: string;
+  /** Fetched with the page's cookies; answers `{"token": "…"}`, `{"data": {"token": "…"}}` or the bare token. */
+  tokenUrl?: string;
+  /** Returns a JWT, or null when nobody is logged in. */
+  getToken?: () => Promise<string | null> | string | null;
+}
+
+/** Header, claims and signature in base64url. */
+const JWT = /^[\w-]+\.[\w-]+\.[\w-]*$/;
+
+const FETCH_TIMEOUT_MS = 10_000;
+
+export class TokenSource {
+  readonly #world: World;
+  readonly #fetch: (() => Promise<string | null>) | undefined;
+  #token: string | undefined;
+
+  constructor(world: World, options: TokenOptions) {
+    const { token, tokenUrl, getToken } = options;
+    if (getToken !== undefined && typeof getToken !== "function") {
+      throw new TypeError("getToken must be a function that returns a token or a promise of one.");
+    }
+    if (token !== undefined && (typeof token !== "string" || !token)) {
+      throw new TypeError("token must be a JWT, a non-empty string; leave it out to connect without one.");
+    }
+    this.#world = world;
+    this.#token = token;
+    this.#fetch = getToken ? async () => getToken() : tokenUrl ? () => fetchToken(world, tokenUrl) : undefined;
+  }
+
+  /** The token at hand, if there is one. */
+  get current(): string | undefined {
+    return this.#token;
+  }
+
+  /** Whether a new token can be had. */
+  get renewable(): boolean {
+    return !!this.#fetch;
+  }
+
+  /** Whether there is nothing to wait for: a token is at hand, or there is none to have. */
+  get ready(): boolean {
+    return !!this.#token || !this.#fetch;
+  }
+
+  /** Forget the token. One that was given and cannot be fetched stays: there is no other. */
+  drop(): void {
+    if (this.#fetch) this.#token = undefined;
+  }
+
+  /**
+   * Make sure of a token.
+   *
+   * @returns the token, or undefined for a client that has no way to one: it is anonymous.
+   * @throws MessageflowError with `temporary` false when asking again is of no use.
+   */
+  async get(): Promise<string | undefined> {
+    if (!this.#token && this.#fetch) {
+      const token = await this.#inTime(this.#fetch());
+      if (!token) throw new MessageflowError(UNAUTHORIZED, "getToken gave no token: nobody is logged in.");
+      this.#token = token;
+    }
+    return this.#token;
+  }
+
+  /** Get a new token in place of the present one. */
+  renew(): Promise<string | undefined> {
+    this.drop();
+    return this.get();
+  }
+
+  async #inTime(fetching: Promise<string | null>): Promise<string | null> {
+    const alarm = new Alarm(this.#world);
+    const late = new Promise<never>((_, reject) => {
+      alarm.set(() => reject(new Error(`no token within ${FETCH_TIMEOUT_MS} ms`)), FETCH_TIMEOUT_MS);
+    });
+    try {
+      return await Promise.race([fetching, late]);
+    } catch (error) {
+      if (error instanceof MessageflowError) throw error;
+      throw new MessageflowError(TOKEN_FAILED, `Could not get a token: ${String(error)}`, true, { cause: error });
+    } finally {
+      alarm.clear();
+    }
+  }
+}
+
+async function fetchToken(world: World, url: string): Promise<string> {
+  const response = await world.fetch(url);
+  if (response.status === 401 || response.status === 403) {
+    throw new MessageflowError(UNAUTHORIZED, `${url} answered ${response.status}: nobody is logged in.`);
+  }
+  if (!response.ok) throw new Error(`${url} answered ${response.status}`);
+  const token = readToken(await response.text());
+  if (!token) throw new Error(`${url} answered something that holds no token`);
+  return token;
+}
+
+/** Find the token in what a token endpoint answers, in any of the forms our ancestors used. */
+export function readToken(text: string): string | undefined {
+  let found: unknown = text.trim();
+  try {
+    const body = JSON.parse(text) as null | string | { token?: unknown; data?: { token?: unknown } };
+    found = typeof body === "object" ? (body?.token ?? body?.data?.token) : body;
+  } catch {
+    // Not JSON: the bare token, or an error page, which the pattern below refuses.
+  }
+  return typeof found === "string" && JWT.test(found) ? found : undefined;
+}

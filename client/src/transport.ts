@@ -1,0 +1,106 @@
+/**
+ * One WebSocket from birth to death, and the watch over its silence.
+ *
+ * Owns the socket, the batching of lines into frames and the watchdog. It must never reconnect or know what a line
+ * means; after it has reported its end it says nothing more.
+ */
+
+import { Alarm, type Socket, type World } from "./world.js";
+
+export interface TransportEvents {
+  onOpen(): void;
+  onFrame(frame: string): void;
+  /** Once, and only when the end was not asked for by `close()`. */
+  onEnd(code: number, reason: string): void;
+}
+
+/** Lines queued in one tick share a frame up to this many characters, so that no frame meets the server's limit. */
+const FRAME_CHARACTERS = 32_768;
+
+/** The close code of a link given up for its silence; as a WebSocket's 1006, below 3000, it means: reconnect. */
+const SILENT = 1006;
+
+export class Transport {
+  readonly #world: World;
+  readonly #events: TransportEvents;
+  readonly #socket: Socket;
+  readonly #watchdog: Alarm;
+  #lines: string[] = [];
+  #characters = 0;
+  #allowed: number;
+  #heard: number;
+  #ended = false;
+
+  /** @param allowed how long, in ms, the link may be silent from now on; each sign of life starts it anew. */
+  constructor(world: World, url: string, allowed: number, events: TransportEvents) {
+    this.#world = world;
+    this.#events = events;
+    this.#allowed = allowed;
+    this.#heard = world.now();
+    this.#watchdog = new Alarm(world);
+    const socket = (this.#socket = world.openSocket(url));
+    socket.onopen = () => {
+      this.#heard = world.now();
+      events.onOpen();
+    };
+    socket.onmessage = ({ data }) => {
+      this.#heard = world.now();
+      if (typeof data === "string") events.onFrame(data);
+    };
+    socket.onclose = ({ code, reason }) => this.#end(code, reason);
+    this.#watch();
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Allow another silence from now on, in ms; 0 for any. */
+  allow(ms: number): void {
+    this.#allowed = ms;
+    this.#watch();
+  }
+
+  /** End now if the link has been silent too long. Called by the timer, and when a page wakes whose timers slept. */
+  check(): void {
+    if (this.#ended || !this.#allowed) return;
+    if (this.#world.now() - this.#heard >= this.#allowed) this.#end(SILENT, "no data from the server");
+    else this.#watch();
+  }
+
+  /** Send a line, in one frame with the other lines of this tick. */
+  write(line: string): void {
+    if (!this.#lines.length) queueMicrotask(() => this.#flush());
+    else if (this.#characters + line.length > FRAME_CHARACTERS) this.#flush();
+    this.#lines.push(line);
+    this.#characters += line.length + 1;
+  }
+
+  /** Let go without a word to `onEnd`. */
+  close(): void {
+    this.#ended = true;
+    this.#watchdog.clear();
+    const socket = this.#socket;
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.close();
+  }
+
+  #flush(): void {
+    const { length } = this.#lines;
+    if (length && !this.#ended && this.#socket.readyState === 1) this.#socket.send(this.#lines.join("\n"));
+    this.#lines = [];
+    this.#characters = 0;
+  }
+
+  #watch(): void {
+    // One timer that looks again when it fires costs less than one restarted for every frame.
+    if (!this.#allowed) this.#watchdog.clear();
+    else this.#watchdog.set(() => this.check(), this.#heard + this.#allowed - this.#world.now());
+  }
+
+  #end(code: number, reason: string): void {
+    if (this.#ended) return;
+    this.close();
+    this.#events.onEnd(code, reason);
+  }
+}

@@ -1,0 +1,27 @@
+/**
+ * Where the gateway is: from what a page says, or from where the script came. Pure.
+ */
+
+const PATH = "/connection/websocket";
+
+/**
+ * Make a WebSocket address of what a page author writes.
+ *
+ * @param url absolute (`ws`, `wss`, `http`, `https`) or relative to the page; without a path, the gateway's own is meant.
+ * @param page the address that relative ones are relative to.
+ */
+export function socketUrl(url: string, page: string | undefined): string {
+  let parsed: URL;
+  try {
+    parsed = new URL(url, page);
+  } catch {
+    throw new TypeError(`"${url}" is no address; give the gateway's, such as "https://push.example.com".`);
+  }
+  if (parsed.searchParams.has("token") || parsed.searchParams.has("access_token")) {
+    throw new TypeError("A token must not stand in a URL, where logs keep it; give it as token, tokenUrl or getToken.");
+  }
+  const protocol = parsed.protocol.replace(/^http/, "ws");
+  if (!/^wss?:$/.test(protocol)) throw new TypeError(`"${url}" must begin with ws:, wss:, http: or https:.`);
+  const path = parsed.pathname === "/" ? PATH : parsed.pathname;
+  return `${protocol}//${parsed.host}${path}${parsed.search}`;
+}

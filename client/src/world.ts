@@ -1,0 +1,83 @@
+/**
+ * Everything the client takes from its surroundings: clock, chance, timers, sockets, HTTP.
+ *
+ * Owns the only references to globals, so that a test hands in a world of its own.
+ */
+
+/** The part of a WebSocket this client uses. */
+export interface Socket {
+  readonly readyState: number;
+  onopen: ((event: never) => void) | null;
+  onmessage: ((event: { data: unknown }) => void) | null;
+  onclose: ((event: { code: number; reason: string }) => void) | null;
+  send(text: string): void;
+  close(): void;
+}
+
+export interface World {
+  now(): number;
+  random(): number;
+  setTimer(action: () => void, ms: number): unknown;
+  clearTimer(timer: unknown): void;
+  openSocket(url: string): Socket;
+  fetch(url: string): Promise<{ ok: boolean; status: number; text(): Promise<string> }>;
+  /** Call back when the network or the page may have come back; returns how to stop. */
+  onWake(action: () => void): () => void;
+}
+
+/** The world of a browser page (or of any runtime with the same globals). */
+export function browserWorld(WebSocketClass?: new (url: string) => Socket): World {
+  return {
+    now: () => Date.now(),
+    random: () => Math.random(),
+    setTimer: (action, ms) => setTimeout(action, ms),
+    clearTimer: (timer) => clearTimeout(timer as number),
+    openSocket: (url) => new (WebSocketClass ?? (WebSocket as unknown as new (url: string) => Socket))(url),
+    fetch: (url) => fetch(url, { credentials: "same-origin", cache: "no-store", headers: { Accept: "application/json" } }),
+    onWake(action) {
+      // `offline` is not listened to: it lies behind VPNs and on loopback; a dead link shows by its silence.
+      const visible = (): void => {
+        if (document.visibilityState === "visible") action();
+      };
+      const page = typeof document === "undefined" ? undefined : document;
+      globalThis.addEventListener?.("online", action);
+      page?.addEventListener("visibilitychange", visible);
+      return () => {
+        globalThis.removeEventListener?.("online", action);
+        page?.removeEventListener("visibilitychange", visible);
+      };
+    },
+  };
+}
+
+/** The longest delay a browser timer holds; a longer one would fire at once. */
+const LONGEST_MS = 2 ** 31 - 1;
+
+/** One timer that replaces itself. */
+export class Alarm {
+  #timer: unknown;
+  #set = false;
+  readonly #world: World;
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  get isSet(): boolean {
+    return this.#set;
+  }
+
+  set(action: () => void, ms: number): void {
+    this.clear();
+    this.#set = true;
+    this.#timer = this.#world.setTimer(() => {
+      this.#set = false;
+      action();
+    }, Math.min(ms, LONGEST_MS));
+  }
+
+  clear(): void {
+    if (this.#set) this.#world.clearTimer(this.#timer);
+    this.#set = false;
+  }
+}

@@ -1,0 +1,80 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { connected, JWT, settle, start } from "./world.js";
+
+test("the first frame holds connect and the subscriptions", async () => {
+  const { world, flow } = start({ token: JWT, data: { page: 1 }, channels: { news() {}, jobs: { data: 7 } } });
+  assert.equal(flow.state, "connecting");
+  await settle();
+  assert.equal(world.peer.url, "ws://gateway.test/connection/websocket");
+  const [connect, news, jobs] = await world.peer.open();
+  assert.equal(world.peer.frames.length, 1);
+  assert.deepEqual(connect, {
+    id: 1,
+    connect: { token: JWT, data: { page: 1 }, name: "messageflow-js", version: "0.1.0" },
+  });
+  assert.deepEqual(news, { id: 2, subscribe: { channel: "news" } });
+  assert.deepEqual(jobs, { id: 3, subscribe: { channel: "jobs", data: 7 } });
+});
+
+test("pushes reach onMessage and the handlers of their type, with their context", async () => {
+  const seen: unknown[] = [];
+  const { peer, flow } = await connected(
+    {
+      token: JWT,
+      onMessage: (action, context) => seen.push(["all", action.type, context]),
+      on: { "report/ready": (payload) => seen.push(["one", payload]) },
+    },
+    { subs: { "#alice": { recoverable: true, positioned: true, epoch: "e", offset: 4 }, "*": {} } },
+  );
+  assert.equal(flow.state, "connected");
+  assert.equal(flow.authenticated, true);
+  assert.equal(flow.user, "alice");
+  await peer.say({
+    push: { channel: "#alice", pub: { data: { type: "report/ready", payload: { id: 7 } }, offset: 5, tag: "ab" } },
+  });
+  assert.deepEqual(seen, [
+    ["one", { id: 7 }],
+    ["all", "report/ready", { channel: "#alice", offset: 5, epoch: "e", recovered: false }],
+  ]);
+});
+
+test("a lost link is opened again and resumed by position", async () => {
+  const seen: unknown[] = [];
+  const { peer, world, flow } = await connected(
+    {
+      onMessage: (action, { offset, recovered }) => seen.push([action.type, offset, recovered]),
+      onRecovery: (recovery) => seen.push(recovery),
+    },
+    { subs: { "#alice": { epoch: "e", offset: 4, tag: "t4" } } },
+  );
+  await peer.say({ push: { channel: "#alice", pub: { data: { type: "a" }, offset: 5, tag: "t5" } } });
+  await peer.drop();
+  assert.equal(flow.state, "connecting");
+  assert.equal(flow.detail.retryIn, 250);
+  await world.pass(250);
+  assert.equal(world.peers.length, 2);
+  const [connect] = await world.peer.open();
+  assert.deepEqual((connect?.["connect"] as { subs: unknown }).subs, {
+    "#alice": { recover: true, epoch: "e", offset: 5, tag: "t5" },
+  });
+  const publications = [
+    { data: { type: "b" }, offset: 6, tag: "t6" },
+    { data: { type: "c" }, offset: 7, tag: "t7" },
+  ];
+  await world.peer.say(
+    {
+      id: connect?.id,
+      connect: { client: "c2", subs: { "#alice": { epoch: "e", offset: 5, recovered: true, publications } } },
+    },
+    { push: { channel: "#alice", pub: { data: { type: "c" }, offset: 7 } } },
+    { push: { channel: "#alice", pub: { data: { type: "d" }, offset: 8 } } },
+  );
+  assert.deepEqual(seen, [
+    ["a", 5, false],
+    { channel: "#alice", recovered: true },
+    ["b", 6, true],
+    ["c", 7, true],
+    ["d", 8, false],
+  ]);
+});
