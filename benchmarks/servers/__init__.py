@@ -1,0 +1,1 @@
+"""The servers under test: ours, and the peers it stands beside."""

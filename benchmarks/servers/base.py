@@ -1,0 +1,144 @@
+"""A server under test: how it is started, subscribed to and published through, and what it costs while it runs.
+
+The description (`Server`) is a value; `running` turns it into processes and takes them away again. CPU and memory are
+those of all its processes together. It never publishes or subscribes itself.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+START_SECONDS = 15.0
+STOP_SECONDS = 5.0
+
+
+class ServerFailed(Exception):
+    """A server did not start, or ended while it was being measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubscribeSide:
+    """What a subscriber says to this server.
+
+    Args:
+        path: the path to upgrade at.
+        first_frames: from a number of connections, the first frame of each; None if upgrading is subscribing.
+        ready_text: what the server's answer to the first frame contains once the subscription stands.
+        answer_pings: whether a `{}` is a ping that has to be answered.
+    """
+
+    path: str
+    first_frames: Callable[[int], Iterable[str]] | None = None
+    ready_text: str = ""
+    answer_pings: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PublishSide:
+    """The HTTP request that publishes a text to every subscriber."""
+
+    path: str
+    body: Callable[[str], str]
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that can be started on a port of its own."""
+
+    name: str
+    command: tuple[str, ...]
+    port: int
+    subscribe: SubscribeSide
+    publish: PublishSide
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+class Running:
+    """The processes of a started server, and what they have used so far."""
+
+    def __init__(self, server: Server, root: psutil.Process) -> None:
+        self.server = server
+        self._root = root
+
+    def processes(self) -> list[psutil.Process]:
+        """The server's first process and all that descend from it."""
+        return [self._root, *self._root.children(recursive=True)]
+
+    def cpu_seconds(self) -> float:
+        """User and system time of all processes together."""
+        return sum(times.user + times.system for times in (one.cpu_times() for one in self.processes()))
+
+    def rss_bytes(self) -> int:
+        """Resident memory of all processes together."""
+        return sum(one.memory_info().rss for one in self.processes())
+
+
+def free_port() -> int:
+    """A loopback port nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running(server: Server, scratch: Path) -> Iterator[Running]:
+    """Start a server, wait until it accepts connections, and end it with all its processes afterwards.
+
+    Args:
+        server: what to start.
+        scratch: a directory for its working files and its output.
+
+    Raises:
+        ServerFailed: it does not listen within START_SECONDS; the message carries the end of its output.
+    """
+    output = scratch / f"{server.name}-{server.port}.log"
+    with output.open("wb") as log:
+        process = subprocess.Popen(
+            server.command,
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **server.environment},
+            start_new_session=True,
+        )
+    try:
+        _wait_until_listening(server, process, output)
+        yield Running(server, psutil.Process(process.pid))
+    finally:
+        _end(process)
+
+
+def _wait_until_listening(server: Server, process: subprocess.Popen[bytes], output: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", server.port), 0.2).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    tail = output.read_text(errors="replace")[-1500:]
+    raise ServerFailed(f"{server.name} did not start: {' '.join(server.command)}\n{tail}")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        pass
+    try:  # workers that outlived their parent share its process group
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.wait()

@@ -1,0 +1,68 @@
+"""Ours: `messageflow serve` with one worker and one namespace; every subscriber an authenticated user of its own."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import jwt
+
+from benchmarks.servers.base import PublishSide, Server, SubscribeSide, free_port
+
+CHANNEL = "bench:all"
+API_KEY = secrets.token_hex(32)
+TOKEN_SECRET = secrets.token_hex(32)
+TOKEN_SECONDS = 3600
+
+CONFIGURATION = """
+unauthenticated_per_address = 0   # all subscribers come from one address, and all at once
+
+[[channel.namespaces]]
+name = "bench"
+allow_subscribe_for_client = true
+history_size = 100   # as many as the peer keeps
+history_ttl = "60s"
+"""
+
+
+def gateway(scratch: Path) -> Server:
+    """Our gateway on a free port, with keys that live as long as this run."""
+    port = free_port()
+    home = Path(tempfile.mkdtemp(prefix="gateway-", dir=scratch))
+    configuration = home / "messageflow.toml"
+    configuration.write_text(CONFIGURATION)
+    return Server(
+        name="messageflow",
+        command=(
+            *(sys.executable, "-m", "messageflow.cli.main", "serve"),
+            *("--port", str(port), "--config", str(configuration)),
+        ),
+        port=port,
+        subscribe=SubscribeSide(
+            path="/connection/websocket", first_frames=first_frames, ready_text='"id":2', answer_pings=True
+        ),
+        publish=PublishSide(
+            path="/api/publish",
+            body=lambda text: json.dumps({"channel": CHANNEL, "data": text}),
+            headers={"X-API-Key": API_KEY, "Content-Type": "application/json"},
+        ),
+        environment={
+            "MESSAGEFLOW_API_KEY": API_KEY,
+            "MESSAGEFLOW_TOKEN_SECRET": TOKEN_SECRET,
+            "MESSAGEFLOW_DATA_DIR": str(home),
+        },
+    )
+
+
+def first_frames(connections: int) -> Iterator[str]:
+    """For each connection, connect as a user of its own and subscribe, in one frame as centrifuge-js sends them."""
+    subscribe = json.dumps({"id": 2, "subscribe": {"channel": CHANNEL}})
+    expires = int(time.time()) + TOKEN_SECONDS
+    for number in range(connections):
+        token = jwt.encode({"sub": f"user-{number}", "exp": expires}, TOKEN_SECRET, algorithm="HS256")
+        yield json.dumps({"id": 1, "connect": {"token": token}}) + "\n" + subscribe

@@ -1,0 +1,31 @@
+"""The benchmarks, by the name they are called with, in the order of DESIGN.md §7.
+
+Each is a module with a METHOD (how it measures, in one paragraph) and a `run(plan)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from benchmarks.figures import Figure
+from benchmarks.plan import Plan
+from benchmarks.suite import burst, connect, fanout, idle, latency, memory, push
+
+
+class Benchmark(NamedTuple):
+    """How it measures, and what measures it."""
+
+    method: str
+    run: Callable[[Plan], list[Figure]]
+
+
+BENCHMARKS: Mapping[str, Benchmark] = {
+    "fanout": Benchmark(fanout.METHOD, fanout.run),
+    "burst": Benchmark(burst.METHOD, burst.run),
+    "memory": Benchmark(memory.METHOD, memory.run),
+    "connect": Benchmark(connect.METHOD, connect.run),
+    "push": Benchmark(push.METHOD, push.run),
+    "idle": Benchmark(idle.METHOD, idle.run),
+    "latency": Benchmark(latency.METHOD, latency.run),
+}

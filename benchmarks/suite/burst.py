@@ -1,0 +1,67 @@
+"""Fan-out under a burst: how many deliveries a second one worker makes when many publish at once, and at what cost."""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+from benchmarks.crowd import CrowdFailed
+from benchmarks.figures import Figure, at_least, at_least_times_peer
+from benchmarks.plan import MakeServer, Plan
+from benchmarks.publishing import PAYLOAD_BYTES, publish_burst
+
+SUBSCRIBERS = 1000
+PUBLISHERS = 32
+DRAIN_SECONDS = 1.0
+METHOD = (
+    f"{SUBSCRIBERS} subscribers of one channel; {PUBLISHERS} HTTP connections publish {PAYLOAD_BYTES} bytes each, "
+    "again and again, all at once (wrk). Deliveries between the first and the last, divided by the time between. wrk "
+    "and the subscribers run on the same cores and take their share of them."
+)
+
+
+class Sample(NamedTuple):
+    """One burst: deliveries a second, and microseconds of server CPU a delivery."""
+
+    per_second: float
+    cpu_us: float
+
+
+def run(plan: Plan) -> list[Figure]:
+    """Measure."""
+    ours, theirs = plan.alternate(ours=lambda: sample(plan, plan.ours), nchan=lambda: sample(plan, plan.peer))
+    return [
+        Figure(
+            f"deliveries, {PUBLISHERS} publishers at once",
+            "M/s",
+            tuple(one.per_second / 1e6 for one in ours),
+            "Nchan",
+            tuple(one.per_second / 1e6 for one in theirs),
+            (at_least_times_peer(10), at_least(1.5)),
+        ),
+        Figure(
+            f"CPU per delivery, {PUBLISHERS} publishers at once",
+            "µs",
+            tuple(one.cpu_us for one in ours),
+            "Nchan",
+            tuple(one.cpu_us for one in theirs),
+        ),
+    ]
+
+
+def sample(plan: Plan, make: MakeServer) -> Sample:
+    """One burst through a fresh server.
+
+    Raises:
+        CrowdFailed: not every subscriber got every publication.
+    """
+    with plan.subscribed(make, SUBSCRIBERS) as (process, subscribers):
+        before = process.cpu_seconds()
+        burst = publish_burst(process.server, plan.of(short=3, full=8), PUBLISHERS, plan.scratch)
+        time.sleep(DRAIN_SECONDS)  # what is on its way still arrives
+        cpu = process.cpu_seconds() - before
+        received = subscribers.stop()
+    # wrk stops without waiting for its last answers: as many publications as it has connections may be uncounted
+    if received.fewest != received.most or not 0 <= received.most - burst.requests <= PUBLISHERS:
+        raise CrowdFailed(f"{burst.requests} publications were accepted, but {received}")
+    return Sample(received.per_second, cpu / received.publications * 1e6)
