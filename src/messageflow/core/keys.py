@@ -72,7 +72,10 @@ def load_keys(secrets: Sequence[str] = (), public_keys_pem: Sequence[str] = ()) 
 
 
 def _secret(text: str, name: str) -> Key:
-    material = text.encode()
+    try:
+        material = text.encode()
+    except UnicodeError:
+        raise ConfigurationError(f"{name} is not UTF-8: write it in letters and digits") from None
     if len(material) < SECRET_BYTES:
         raise ConfigurationError(f"{name} has {len(material)} bytes and needs at least {SECRET_BYTES}: make a new one")
     try:

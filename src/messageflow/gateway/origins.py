@@ -19,7 +19,7 @@ ANY = "*"
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 # RFC 6454 §6.2, with the port written out or left out. A host is a name in ASCII (browsers send IDNs as punycode), an
 # IPv4 address or an IPv6 address in brackets; no trailing dot, for that is another origin to a browser.
-_AUTHORITY = r"(?P<host>[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_-])?|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?"
+_AUTHORITY = r"(?P<host>[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?"
 _ORIGIN = re.compile(rf"(?P<scheme>[a-z][a-z0-9+.-]*)://{_AUTHORITY}")
 _HOST = re.compile(_AUTHORITY)
 
@@ -79,7 +79,7 @@ def _written(scheme: str, host: str, port: str | None) -> str | None:
 
 def _entry(text: str) -> str:
     origin = normalised(text)
-    if origin is None:
+    if origin is None or origin.startswith(("ws:", "wss:")):  # a page's origin is http or https, whatever it opens
         raise ConfigurationError(
             f"the allowed origin {text!r} is not an origin: write scheme, host and, if need be, port, as in "
             "https://app.example.com or http://localhost:3000; no path, no user, no pattern; an international "

@@ -1,0 +1,220 @@
+"""Origins: a table of what browsers, attackers and programs send, and of what people write into settings."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from messageflow.errors import ConfigurationError
+from messageflow.gateway.origins import Origins
+
+LISTED = Origins(
+    ["https://app.example.com", "http://localhost:3000", "https://xn--mnchen-3ya.example", "http://[::1]:8080"]
+)
+HOST = "push.example.com"
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://app.example.com",
+        "HTTPS://App.Example.COM",
+        "https://app.example.com:443",
+        "http://localhost:3000",
+        "https://xn--mnchen-3ya.example",
+        "http://[::1]:8080",
+    ],
+)
+def test_a_listed_origin_passes_however_it_is_spelled(origin: str) -> None:
+    assert LISTED.allows(origin, HOST, secure=True)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        # another scheme, host or port
+        "http://app.example.com",
+        "wss://app.example.com",
+        "https://example.com",
+        "https://www.example.com",
+        "https://app.example.com:8443",
+        "https://app.example.com:80",
+        "http://localhost",
+        "http://localhost:3001",
+        "http://localhost:30000",
+        "http://127.0.0.1:3000",
+        "http://[::1]",
+        "http://[::2]:8080",
+        "http://::1:8080",
+        # a listed name as a part of another
+        "https://app.example.com.evil.example",
+        "https://evil-app.example.com",
+        "https://evil.app.example.com",
+        "https://evilapp.example.com",
+        "https://app.example.community",
+        "https://app.example.co",
+        "https://app-example.com",
+        "https://appxexample.com",
+        "https://evil.example/https://app.example.com",
+        "https://evil.example?https://app.example.com",
+        "https://evil.example#https://app.example.com",
+        # more than an origin
+        "https://app.example.com/",
+        "https://app.example.com/path",
+        "https://app.example.com?query",
+        "https://app.example.com#fragment",
+        "https://user@app.example.com",
+        "https://user:password@app.example.com",
+        "https://app.example.com@evil.example",
+        "https://app.example.com:443@evil.example",
+        "https://app.example.com\\@evil.example",
+        "https://app.example.com%2eevil.example",
+        # ports
+        "https://app.example.com:",
+        "https://app.example.com:0443",
+        "https://app.example.com:0",
+        "https://app.example.com:65979",
+        "https://app.example.com:+443",
+        "https://app.example.com:4_43",
+        # dots, white space, lists, line ends
+        "https://app.example.com.",
+        "https://.app.example.com",
+        "https://app..example.com",
+        " https://app.example.com",
+        "https://app.example.com ",
+        "https://app.example.com\n",
+        "https://app.example.com\r\nX: y",
+        "https://app.example.com\x00",
+        "https://app.example.com\t",
+        "https://app.example.com, https://evil.example",
+        "https://evil.example, https://app.example.com",
+        "https://evil.example https://app.example.com",
+        "https://app.example.com,https://app.example.com",
+        # international names that look or fold alike
+        "https://münchen.example",
+        "https://xn--mnchen-3ya.example.evil.example",
+        "https://аpp.example.com",  # the first letter is Cyrillic
+        "https://app.example。com",
+        "http://localhost:３０００",
+        "http://\u212aocalhost:3000",  # the Kelvin sign, which lower() folds to k
+        # no origin
+        "null",
+        "NULL",
+        "",
+        "*",
+        "app.example.com",
+        "//app.example.com",
+        "https:app.example.com",
+        "https:/app.example.com",
+        "https:///app.example.com",
+        "https://",
+        "https",
+        "file://",
+        "data:text/html,x",
+        "blob:https://app.example.com/2f1a",
+        "javascript:alert(1)",
+        "chrome-extension://abcdefghijklmnop",
+        # the gateway's own host, which is not on the list
+        "https://push.example.com",
+    ],
+)
+def test_anything_else_is_refused_where_there_is_a_list(origin: str) -> None:
+    assert not LISTED.allows(origin, HOST, secure=True)
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "secure"),
+    [
+        ("http://127.0.0.1:8000", "127.0.0.1:8000", False),
+        ("http://localhost:8000", "LOCALHOST:8000", False),
+        ("http://example.com", "example.com", False),
+        ("http://example.com", "example.com:80", False),
+        ("https://example.com", "example.com:443", True),
+        ("https://example.com:8443", "example.com:8443", True),
+        ("http://[::1]:8000", "[::1]:8000", False),
+    ],
+)
+def test_without_a_list_the_gateways_own_pages_pass(origin: str, host: str, secure: bool) -> None:
+    assert Origins().allows(origin, host, secure)
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "secure"),
+    [
+        ("http://evil.example", "example.com", False),
+        ("http://example.com", "example.com", True),
+        ("https://example.com", "example.com", False),
+        ("http://example.com:8001", "example.com:8000", False),
+        ("http://example.com", "example.com:8000", False),
+        ("http://localhost:8000", "127.0.0.1:8000", False),
+        ("http://sub.example.com", "example.com", False),
+        ("http://example.com", "example.com.", False),
+        ("http://example.com", "example.com, evil.example", False),
+        ("http://evil.example", "user@evil.example", False),
+        ("http://example.com", "", False),
+        ("http://example.com", None, False),
+        ("null", "null", False),
+        ("null", None, False),
+    ],
+)
+def test_without_a_list_other_pages_are_refused(origin: str, host: str | None, secure: bool) -> None:
+    assert not Origins().allows(origin, host, secure)
+
+
+@pytest.mark.parametrize("origin", ["https://anything.example", "http://10.0.0.7:81", "chrome-extension://abcdefgh"])
+def test_the_star_allows_every_origin(origin: str) -> None:
+    assert Origins(["*"]).allows(origin, HOST, secure=True)
+
+
+@pytest.mark.parametrize("origin", ["null", "", "*", "https://evil.example/x", "https://münchen.example"])
+def test_the_star_allows_nothing_that_is_no_origin(origin: str) -> None:
+    assert not Origins(["*"]).allows(origin, HOST, secure=True)
+
+
+@pytest.mark.parametrize("allowed", [[], ["*"], ["https://app.example.com"]])
+def test_a_program_without_origin_passes_unless_one_is_required(allowed: list[str]) -> None:
+    assert Origins(allowed).allows(None, HOST, secure=True)
+    assert not Origins(allowed, require_origin=True).allows(None, HOST, secure=True)
+
+
+def test_an_extension_passes_where_it_is_listed() -> None:
+    assert Origins(["chrome-extension://abcdefgh"]).allows("chrome-extension://abcdefgh", HOST, secure=False)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "",
+        "null",
+        "app.example.com",
+        "https://",
+        "https://app.example.com/",
+        "https://app.example.com/path",
+        "https://user@app.example.com",
+        "https://*.example.com",
+        "https://app.example.*",
+        "https://*",
+        "https://app.example.com.",
+        "https://app.example.com:0",
+        "https://app.example.com:99999",
+        "https://app.example.com:port",
+        "https://münchen.example",
+        " https://app.example.com",
+        "https://a.example,https://b.example",
+        "wss://app.example.com",
+        "ws://app.example.com:8000",
+        "^https://.*$",
+    ],
+)
+def test_an_entry_that_is_no_origin_is_refused_at_the_start(entry: str) -> None:
+    with pytest.raises(ConfigurationError, match="is not an origin"):
+        Origins(["https://good.example", entry])
+
+
+@settings(deadline=None)
+@given(st.text() | st.from_regex(r"\A[a-z]+://[a-z.:@/\\,*]+\Z"))
+def test_no_text_passes_that_is_not_listed(origin: str) -> None:
+    assert not Origins(["https://app.example.com"]).allows(origin, HOST, secure=True) or (
+        origin.lower() in {"https://app.example.com", "https://app.example.com:443"}
+    )
