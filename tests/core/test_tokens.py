@@ -236,9 +236,12 @@ def test_an_expire_at_that_has_passed_is_expired(expire_at: float) -> None:
         VERIFIER.subscription(subscription(expire_at=expire_at), NOW)
 
 
-def test_expire_at_does_not_revive_a_token() -> None:
+@pytest.mark.parametrize("expire_at", [0, NOW + 60])
+def test_expire_at_does_not_revive_a_token(expire_at: float) -> None:
     with pytest.raises(TokenExpired):
-        VERIFIER.connection(connection(exp=NOW - 1, expire_at=0), NOW)
+        VERIFIER.connection(connection(exp=NOW, expire_at=expire_at), NOW)
+    with pytest.raises(TokenExpired):
+        VERIFIER.subscription(subscription(exp=NOW, expire_at=expire_at), NOW)
 
 
 # Users

@@ -10,7 +10,13 @@ from messageflow.errors import ConfigurationError
 from messageflow.gateway.origins import Origins
 
 LISTED = Origins(
-    ["https://app.example.com", "http://localhost:3000", "https://xn--mnchen-3ya.example", "http://[::1]:8080"]
+    [
+        "https://app.example.com",
+        "http://localhost:3000",
+        "https://xn--mnchen-3ya.example",
+        "http://[::1]:8080",
+        "https://kiosk.example",
+    ]
 )
 HOST = "push.example.com"
 
@@ -73,6 +79,7 @@ def test_a_listed_origin_passes_however_it_is_spelled(origin: str) -> None:
         # ports
         "https://app.example.com:",
         "https://app.example.com:0443",
+        "http://localhost:03000",
         "https://app.example.com:0",
         "https://app.example.com:65979",
         "https://app.example.com:+443",
@@ -97,7 +104,7 @@ def test_a_listed_origin_passes_however_it_is_spelled(origin: str) -> None:
         "https://аpp.example.com",  # the first letter is Cyrillic
         "https://app.example。com",
         "http://localhost:３０００",
-        "http://\u212aocalhost:3000",  # the Kelvin sign, which lower() folds to k
+        "https://\u212aiosk.example",  # the Kelvin sign, which lower() folds to k
         # no origin
         "null",
         "NULL",
