@@ -18,7 +18,9 @@ def command(config: Path | None, dev: bool, **flags: object) -> None:
     --dev makes the keys and leaves them where `messageflow push`, `listen` and `Flow()` find them.
     """
     from messageflow.cli.start import announce, prepare
-    from messageflow.gateway.server import serve
 
     start = prepare(flags, config, dev=dev)
+
+    from messageflow.gateway.server import serve  # the heavy part, after all that can be refused
+
     serve(start.settings, on_started=lambda _: announce(start, start.url))

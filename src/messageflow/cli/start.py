@@ -10,11 +10,12 @@ from typing import NamedTuple
 import click
 import msgspec
 
-from messageflow.cli import devkeys
+from messageflow.cli.secret import fresh_secret
 from messageflow.cli.version import version
 from messageflow.gateway.safety import check_settings, is_loopback
 from messageflow.gateway.settings import Settings
 from messageflow.gateway.sources import load_settings
+from messageflow.publisher.discovery import DevFile, load_dev_file, write_dev_file
 
 
 class Start(NamedTuple):
@@ -54,17 +55,24 @@ def prepare(flags: Mapping[str, object], config: Path | None, *, dev: bool, dev_
     if not dev:
         check_settings(settings)
         return Start(settings, None)
-    kept = devkeys.load(settings.data_dir)
-    api_key = "" if settings.api_key else kept.api_key
-    token_secret = "" if settings.token_secret else kept.token_secret
+    return _dev_start(settings)
+
+
+def _dev_start(settings: Settings) -> Start:
+    """Fill in the keys that were not configured: those of the last start, so that pages reconnect, or fresh ones.
+
+    The file holds only the keys made here. One that was configured is not copied to disk.
+    """
+    kept = load_dev_file(settings.data_dir) or DevFile()
+    api_key = "" if settings.api_key else kept.api_key or fresh_secret()
+    token_secret = "" if settings.token_secret else kept.token_secret or fresh_secret()
     settings = msgspec.structs.replace(
         settings,
         api_key=settings.api_key or api_key,
         token_secret=settings.token_secret or (token_secret,),
     )
     check_settings(settings, dev=True)
-    file = devkeys.save(settings.data_dir, devkeys.DevKeys(local_url(settings), api_key, token_secret))
-    return Start(settings, file)
+    return Start(settings, write_dev_file(local_url(settings), api_key, token_secret, settings.data_dir))
 
 
 def announce(start: Start, url: str) -> None:

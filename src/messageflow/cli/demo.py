@@ -1,0 +1,40 @@
+"""`messageflow demo`: the example application of the repository, which is packaged with the library."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from messageflow.cli.flags import GatewayCommand, setting_flags
+from messageflow.errors import ConfigurationError
+
+EXAMPLE = "flask_jobs"
+TARGET = "app:app"
+
+
+@click.command(name="demo", cls=GatewayCommand)
+@setting_flags
+def command(config: Path | None, dev: bool, **flags: object) -> None:
+    """Run the example: a Flask application that reads your files in the background and pushes what it finds."""
+    from messageflow.cli.run import run_application
+
+    directory = example_directory()
+    try:
+        import flask  # noqa: F401 - asked for here, so that the answer is a sentence and not a traceback
+    except ImportError:
+        raise ConfigurationError("the demo is a Flask application: pip install 'messageflow[demo]'") from None
+    run_application(TARGET, flags, config, dev=dev, directory=directory)
+
+
+def example_directory() -> Path:
+    """Return where the example is: in the installed package, or in the source tree.
+
+    Raises:
+        ConfigurationError: it is in neither.
+    """
+    package = Path(__file__).parents[1]
+    for directory in (package / "examples" / EXAMPLE, package.parents[1] / "examples" / EXAMPLE):
+        if (directory / "app.py").is_file():
+            return directory
+    raise ConfigurationError("the example is not installed here; it is in examples/flask_jobs of the repository")

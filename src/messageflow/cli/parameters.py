@@ -1,0 +1,57 @@
+"""Parameters that several commands share."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+
+URL = click.option("--url", help="The gateway. Otherwise MESSAGEFLOW_URL, or what `--dev` left behind.")
+CHANNELS = click.option(
+    "--channel", "-c", "channels", multiple=True, help="A channel the server subscribes the user to; repeatable."
+)
+
+
+class Json(click.ParamType[Any]):
+    """JSON, or `-` to read it from stdin."""
+
+    name = "json"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        text = sys.stdin.read() if value == "-" else value
+        try:
+            return json.loads(text, parse_constant=_no_constant)
+        except ValueError as error:
+            hint = f"; a text needs quotes of its own: '{json.dumps(text)}'" if text.isprintable() else ""
+            return self.fail(f"this is not JSON: {error}{hint}", param, ctx)
+
+
+class Name(click.ParamType[str]):
+    """Text that is not empty, as an unset shell variable would make it."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return str(value) if value else self.fail("this is empty", param, ctx)
+
+
+class Duration(click.ParamType[float]):
+    """Seconds, or text such as `15s`, `10m` or `1h`."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        from messageflow.gateway.options import DURATION, parse_duration
+
+        try:
+            return parse_duration(value)
+        except ValueError:
+            return self.fail(f"{value!r} must be {DURATION.expected}", param, ctx)
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not in JSON")

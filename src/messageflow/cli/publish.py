@@ -1,0 +1,23 @@
+"""`messageflow publish`: one publication into a channel, from a shell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from messageflow.cli.parameters import URL, Json, Name
+from messageflow.cli.receipt import AS_JSON, print_receipt
+
+
+@click.command(name="publish")
+@click.argument("channel", type=Name())
+@click.argument("data", type=Json())
+@URL
+@AS_JSON
+def command(channel: str, data: Any, url: str | None, as_json: bool) -> None:
+    """Publish JSON into a channel (- reads it from stdin)."""
+    from messageflow import Flow
+
+    with Flow(url=url) if url else Flow() as flow:
+        print_receipt(flow.publish(channel, data), as_json)

@@ -1,0 +1,27 @@
+"""`messageflow push`: one push to one user, from a shell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from messageflow.cli.parameters import URL, Json, Name
+from messageflow.cli.receipt import AS_JSON, print_receipt
+
+
+@click.command(name="push")
+@click.argument("user", type=Name())
+@click.argument("type_", metavar="TYPE", type=Name())
+@click.argument("payload", type=Json(), default=None, required=False)
+@URL
+@AS_JSON
+def command(user: str, type_: str, payload: Any, url: str | None, as_json: bool) -> None:
+    """Push to a user: TYPE is a name such as report/ready, PAYLOAD is JSON (- reads it from stdin).
+
+    A USER of '*' is everyone who is online.
+    """
+    from messageflow import Flow
+
+    with Flow(url=url) if url else Flow() as flow:
+        print_receipt(flow.push(user, type_, payload), as_json)

@@ -1,0 +1,95 @@
+"""`messageflow run`: a web application and the gateway in one process, on one port."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from messageflow.cli.flags import GatewayCommand, setting_flags
+from messageflow.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from messageflow.cli.start import Start
+    from messageflow.gateway.server import Gateway
+
+
+@click.command(name="run", cls=GatewayCommand)
+@click.argument("target", metavar="MODULE:APP")
+@click.option("--reload", is_flag=True, help="Start again when a source file under this directory changes.")
+@setting_flags
+def command(target: str, reload: bool, config: Path | None, dev: bool, **flags: object) -> None:
+    """Run a WSGI or ASGI application and the gateway together.
+
+    MODULE:APP names a Flask, Django, FastAPI or any other WSGI or ASGI application; MODULE:FACTORY() makes one. The
+    gateway answers on its own paths, the application on all others. In the application `Flow()` needs no argument.
+    Without keys, on loopback, development keys are made as with --dev.
+    """
+    if reload:
+        watch([argument for argument in sys.argv[1:] if argument != "--reload"])
+    else:
+        run_application(target, flags, config, dev=dev)
+
+
+def run_application(
+    target: str, flags: dict[str, object], config: Path | None, *, dev: bool, directory: Path | None = None
+) -> None:
+    """Serve an application, found in `directory`, until a signal ends it.
+
+    Raises:
+        ConfigurationError: the settings are unsafe, or there is no such application.
+    """
+    from messageflow.cli.application import as_asgi, load_application
+    from messageflow.cli.start import announce, prepare
+
+    start = prepare(flags, config, dev=dev, dev_by_default=True)
+    _equip(start)
+    application = as_asgi(load_application(target, directory), target)
+
+    from messageflow.gateway.server import serve  # the heavy part, after all that can be refused
+    from messageflow.publisher import inprocess
+
+    def started(gateway: Gateway) -> None:
+        inprocess.install(gateway.api.call, gateway.loop)
+        announce(start, start.url)
+
+    serve(start.settings, application=application, on_started=started)
+
+
+def watch(arguments: list[str]) -> None:
+    """Run `messageflow` with these arguments, again and again, whenever a source file changes.
+
+    Raises:
+        ConfigurationError: the library that watches files is not installed.
+    """
+    import shlex
+
+    try:
+        from watchfiles import PythonFilter, run_process
+    except ImportError:
+        raise ConfigurationError("--reload needs the library watchfiles: pip install 'messageflow[reload]'") from None
+    command_line = shlex.join([sys.executable, "-m", "messageflow.cli", *arguments])
+    click.secho(f"watching {Path.cwd()} for changes", dim=True, err=True)
+    run_process(
+        Path.cwd(),
+        target=command_line,
+        target_type="command",
+        watch_filter=PythonFilter(extra_extensions=(".html", ".toml")),
+        callback=lambda changes: click.secho(
+            f"changed: {', '.join(sorted(p for _, p in changes))}", dim=True, err=True
+        ),
+        debounce=300,
+    )
+    raise KeyboardInterrupt  # the only way out of `run_process`, which keeps it to itself
+
+
+def _equip(start: Start) -> None:
+    """Let `Flow()` in the application, and in processes it starts, find this gateway and its keys."""
+    settings = start.settings
+    os.environ.setdefault("MESSAGEFLOW_URL", start.url)
+    os.environ.setdefault("MESSAGEFLOW_API_KEY", settings.api_key)
+    if settings.token_secret:
+        os.environ.setdefault("MESSAGEFLOW_TOKEN_SECRET", settings.token_secret[0])

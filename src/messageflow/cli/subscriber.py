@@ -1,0 +1,138 @@
+"""A listener on a real socket: connects, answers pings, notices a dead link, comes back and resumes.
+
+What it hears goes to one callback. It ends when the callback has heard enough, or with an exception when the gateway
+says that there is no point in coming back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from urllib.parse import urlsplit, urlunsplit
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+
+from messageflow.cli.conversation import PONG, Conversation, Denied, Event, Opened, Pinged
+from messageflow.core.codes import Disconnect
+from messageflow.errors import ConfigurationError, Refused
+
+PATH = "/connection/websocket"
+TOKEN_EXPIRED = 109
+SILENCE = 10.0
+"""Seconds beyond the ping interval after which a link counts as dead."""
+
+_FIRST_DELAY, _LONGEST_DELAY = 0.2, 20.0
+_OPEN_TIMEOUT = 10.0
+
+
+def websocket_url(url: str) -> str:
+    """Return where a gateway at `url` takes WebSockets; a `ws:` or `wss:` address is taken as it is.
+
+    Raises:
+        ConfigurationError: it is neither an HTTP nor a WebSocket address.
+    """
+    parts = urlsplit(url)
+    if parts.scheme in ("ws", "wss"):
+        return url
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise ConfigurationError(f"{url!r} is not the address of a gateway: write it as http://127.0.0.1:8000")
+    scheme = "wss" if parts.scheme == "https" else "ws"
+    return urlunsplit((scheme, parts.netloc, parts.path.rstrip("/") + PATH, "", ""))
+
+
+class Subscriber:
+    """One listening session.
+
+    Args:
+        url: the WebSocket address.
+        token: makes a token for each connection.
+        heard: is given every event but pings; returns whether to go on.
+        note: is told, in a phrase, when the link is lost.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: Callable[[], str],
+        heard: Callable[[Event], bool],
+        note: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._url = url
+        self._token = token
+        self._heard = heard
+        self._note = note
+        self._conversation = Conversation()
+        self._failures = 0
+
+    async def run(self) -> None:
+        """Listen until `heard` has heard enough. Cancelling closes the connection.
+
+        Raises:
+            Refused: the gateway does not want this client back.
+        """
+        while True:
+            try:
+                if await self._connection():
+                    return
+                reason = "connection closed"
+            except InvalidStatus as error:
+                reason = _refusal(error)
+            except ConnectionClosed as error:
+                reason = _closing(error)
+            except (OSError, InvalidHandshake, TimeoutError) as error:
+                reason = str(error) or "no answer"
+            self._failures += 1
+            delay = random.uniform(0, min(_LONGEST_DELAY, _FIRST_DELAY * 2**self._failures))
+            self._note(f"{reason}; trying again in {delay:.1f} s")
+            await asyncio.sleep(delay)
+
+    async def _connection(self) -> bool:
+        async with connect(
+            self._url, compression=None, ping_interval=None, open_timeout=_OPEN_TIMEOUT, max_size=None, proxy=None
+        ) as socket:
+            await socket.send(self._conversation.connect(self._token()))
+            return await self._converse(socket)
+
+    async def _converse(self, socket: ClientConnection) -> bool:
+        """Return whether `heard` has heard enough."""
+        patience = _OPEN_TIMEOUT
+        while True:
+            async with asyncio.timeout(patience):
+                message = await socket.recv(decode=True)
+            for event in self._conversation.receive(message):
+                if isinstance(event, Pinged):
+                    await socket.send(PONG)
+                    continue
+                if isinstance(event, Denied):
+                    return _denied(event)
+                if isinstance(event, Opened):
+                    self._failures = 0
+                    patience = event.ping + SILENCE if event.ping else 3600.0
+                if not self._heard(event):
+                    return True
+
+
+def _denied(event: Denied) -> bool:
+    if event.temporary or event.code == TOKEN_EXPIRED:
+        return False
+    raise Refused(event.code, event.message)
+
+
+def _refusal(error: InvalidStatus) -> str:
+    status = error.response.status_code
+    if status == 429 or status >= 500:
+        return f"HTTP {status}"
+    hint = {403: "the Origin is not allowed", 404: "no gateway answers at this address"}.get(status, "refused")
+    raise Refused(status, hint) from error
+
+
+def _closing(error: ConnectionClosed) -> str:
+    close = error.rcvd
+    if close is None:
+        return "connection lost"
+    reason = close.reason or "connection closed"
+    if close.code >= 3000 and not Disconnect(close.code, reason).reconnect:
+        raise Refused(close.code, reason) from error
+    return f"{reason} ({close.code})"

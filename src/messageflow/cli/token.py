@@ -1,0 +1,19 @@
+"""`messageflow token`: the token of a user, to try a page or a client with."""
+
+from __future__ import annotations
+
+import click
+
+from messageflow.cli.parameters import CHANNELS, Duration, Name
+
+
+@click.command(name="token")
+@click.argument("user", type=Name())
+@click.option("--ttl", type=Duration(), help="How long it is good for, such as 10m or 1h.")
+@CHANNELS
+def command(user: str, ttl: float | None, channels: tuple[str, ...]) -> None:
+    """Print a token that lets its bearer connect as USER."""
+    from messageflow import Flow
+
+    flow = Flow()
+    click.echo(flow.token(user, channels=channels) if ttl is None else flow.token(user, ttl=ttl, channels=channels))

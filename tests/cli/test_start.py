@@ -1,0 +1,134 @@
+"""From flags to a start: development keys, where they are kept, and when they are made."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from messageflow.cli.start import Start, announce, local_url, prepare
+from messageflow.errors import ConfigurationError
+from messageflow.gateway.settings import Settings
+from messageflow.gateway.sources import load_settings
+from messageflow.publisher.discovery import data_dir
+
+KEYS: dict[str, object] = {"api_key": "a" * 32, "token_secret": ("t" * 32,)}
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("URL", "API_KEY", "TOKEN_SECRET", "ALLOWED_ORIGINS", "CONFIG"):
+        monkeypatch.delenv(f"MESSAGEFLOW_{name}", raising=False)
+    monkeypatch.setenv("MESSAGEFLOW_DATA_DIR", str(tmp_path / "data"))
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_dev_start_leaves_address_and_keys_for_their_owner_only(tmp_path: Path) -> None:
+    start = prepare({"port": "9000"}, None, dev=True)
+    file = tmp_path / "data" / "dev.json"
+    assert start.dev_file == file
+    assert (mode(file), mode(file.parent)) == (0o600, 0o700)
+    assert json.loads(file.read_text()) == {
+        "url": "http://127.0.0.1:9000",
+        "api_key": start.settings.api_key,
+        "token_secret": start.settings.token_secret[0],
+    }
+
+
+def test_dev_keys_outlive_a_restart() -> None:
+    first, second = prepare({}, None, dev=True), prepare({}, None, dev=True)
+    assert first.settings.api_key == second.settings.api_key
+    assert first.settings.token_secret == second.settings.token_secret
+
+
+def test_dev_keys_differ_from_each_other() -> None:
+    settings = prepare({}, None, dev=True).settings
+    assert settings.api_key not in settings.token_secret
+
+
+def test_configured_keys_are_used_by_a_dev_start_and_not_copied_to_disk() -> None:
+    start = prepare(KEYS, None, dev=True)
+    assert (start.settings.api_key, start.settings.token_secret) == (KEYS["api_key"], KEYS["token_secret"])
+    assert start.dev_file is not None
+    assert json.loads(start.dev_file.read_text()) == {
+        "url": "http://127.0.0.1:8000",
+        "api_key": "",
+        "token_secret": "",
+    }
+
+
+def test_damaged_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "dev.json").write_bytes(b"not json")
+    with pytest.raises(ConfigurationError, match=r"dev\.json cannot be understood"):
+        prepare({}, None, dev=True)
+
+
+def test_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigurationError, match="set MESSAGEFLOW_DATA_DIR to a directory of your own"):
+        prepare({"data_dir": str(tmp_path / "file" / "below")}, None, dev=True)
+
+
+@pytest.mark.parametrize(
+    "environ", [{"HOME": "/home/ada"}, {"XDG_DATA_HOME": "/data"}, {"MESSAGEFLOW_DATA_DIR": "/own", "HOME": "/x"}]
+)
+def test_gateway_and_publisher_look_for_the_file_in_the_same_directory(environ: dict[str, str]) -> None:
+    assert load_settings({}, environ).data_dir == data_dir(environ)
+
+
+def test_start_without_keys_and_without_dev_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="api_key is not set"):
+        prepare({}, None, dev=False)
+
+
+def test_start_with_keys_makes_no_file(tmp_path: Path) -> None:
+    assert prepare(KEYS, None, dev=False).dev_file is None
+    assert not (tmp_path / "data").exists()
+
+
+def test_run_without_keys_on_loopback_is_a_dev_start() -> None:
+    assert prepare({}, None, dev=False, dev_by_default=True).dev_file is not None
+
+
+def test_run_with_keys_is_no_dev_start() -> None:
+    assert prepare(KEYS, None, dev=False, dev_by_default=True).dev_file is None
+
+
+def test_run_without_keys_beyond_loopback_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="without TLS"):
+        prepare({"host": "0.0.0.0"}, None, dev=False, dev_by_default=True)
+
+
+def test_dev_start_beyond_loopback_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="--dev works on loopback only"):
+        prepare({"host": "0.0.0.0", "tls_terminated": True}, None, dev=True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "url"),
+    [
+        (Settings(), "http://127.0.0.1:8000"),
+        (Settings(host="localhost", port=1), "http://localhost:1"),
+        (Settings(host="0.0.0.0"), "http://127.0.0.1:8000"),
+        (Settings(host="::"), "http://[::1]:8000"),
+        (Settings(tls_cert=Path("c.pem")), "https://127.0.0.1:8000"),
+    ],
+)
+def test_address_for_programs_of_this_machine(settings: Settings, url: str) -> None:
+    assert local_url(settings) == url
+
+
+def test_startup_line_names_the_address_and_the_file(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    announce(Start(Settings(), tmp_path / "data" / "dev.json"), "http://127.0.0.1:8000")
+    captured = capsys.readouterr()
+    assert captured.err.endswith(" on http://127.0.0.1:8000 (dev keys in ~/data/dev.json)\n")
+    assert captured.out == ""
