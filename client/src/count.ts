@@ -5,9 +5,8 @@
  * joins and leaves may be missed, the server's number is not.
  */
 
-import { CLOSED, LINK_LOST, type MessageflowError } from "./codes.js";
-import type { Off } from "./emitter.js";
-import { Emitter } from "./emitter.js";
+import { type MessageflowError, UNSUBSCRIBED } from "./codes.js";
+import { Emitter, type Off } from "./emitter.js";
 import type { Count } from "./requests.js";
 import type { Subscription } from "./subscription.js";
 import { Alarm, type World } from "./world.js";
@@ -25,8 +24,8 @@ export function watchCount(
   const ask = (): void => {
     subscription.presenceStats().then(
       (count) => counts.emit(count),
-      // A link that went will come back and be asked then.
-      (error: MessageflowError) => error.code !== LINK_LOST && error.code !== CLOSED && report(error),
+      // Where the link has gone, or the subscription, the next one asks again. What the server says is told.
+      (error: MessageflowError) => error.code > UNSUBSCRIBED && report(error),
     );
   };
   // Not started anew by each change: where people come and go all the time, the count must still be told.

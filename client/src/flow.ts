@@ -5,18 +5,19 @@
  * about reconnects, tokens or positions.
  */
 
-import { type Action, type ActionHandler, Actions, type PayloadHandler } from "./actions.js";
+import { type ActionHandler, Actions, type PayloadHandler } from "./actions.js";
 import { CLOSED, HANDLER_FAILED, MessageflowError } from "./codes.js";
 import type { Context, Recovery } from "./context.js";
+import { Channels } from "./channels.js";
 import { Emitter, type Off } from "./emitter.js";
-import type { ClientInfo, Push, SubscribeResult } from "./protocol.js";
+import type { ClientInfo } from "./protocol.js";
 import { type Count, type History, type HistoryOptions, name, Requests } from "./requests.js";
 import { Session } from "./session.js";
 import type { State, StateDetail } from "./state.js";
-import { Stream } from "./stream.js";
-import { type PublicationHandler, Subscription, type SubscriptionOptions } from "./subscription.js";
+import type { PublicationHandler, Subscription, SubscriptionOptions } from "./subscription.js";
 import { type TokenOptions, TokenSource } from "./token.js";
 import { socketUrl } from "./url.js";
+import { until } from "./wait.js";
 import type { Socket, World } from "./world.js";
 
 export interface Options extends TokenOptions {
@@ -47,10 +48,8 @@ const PERSONAL = "#";
 export class Flow {
   readonly #session: Session;
   readonly #requests: Requests;
-  readonly #world: World;
   readonly #actions: Actions;
-  readonly #streams = new Map<string, Stream>();
-  readonly #subscriptions = new Map<string, Subscription>();
+  readonly #channels: Channels;
   readonly #states: Emitter<[State, StateDetail]>;
   readonly #recoveries: Emitter<[Recovery]>;
   readonly #errors: Emitter<[MessageflowError]>;
@@ -61,7 +60,6 @@ export class Flow {
   /** @internal */
   constructor(options: Options, world: World, base: string | undefined) {
     const url = socketUrl(options.url ?? base ?? "", base);
-    this.#world = world;
     this.#errors = new Emitter((error) => console.error("messageflow: onError failed:", error));
     this.#states = new Emitter(this.#report);
     this.#recoveries = new Emitter(this.#report);
@@ -77,18 +75,23 @@ export class Flow {
         this.#detail = detail;
         this.#states.emit(state, detail);
       },
-      onLink: () => this.#each((subscription) => subscription.machine.request()),
-      onLost: () => this.#each((subscription) => subscription.machine.lose()),
-      onSubs: (subs) => this.#begin(subs),
-      onPush: (push) => this.#push(push),
-      onInvalidate: () => {
-        this.#streams.forEach((stream) => stream.drop());
-        this.#each((subscription) => subscription.machine.invalidate());
+      onLink: () => this.#channels.request(),
+      onLost: () => this.#channels.lose(),
+      onSubs: (subs) => this.#channels.begin(subs),
+      onPush: (push) => {
+        if (push.message) this.#actions.route(push.message.data, { channel: "", recovered: false });
+        else this.#channels.take(push);
       },
+      onInvalidate: () => this.#channels.invalidate(),
       onError: this.#report,
-      positions: () => this.#positions(),
+      positions: () => this.#channels.positions(),
     });
     this.#requests = new Requests(this.#session.calls);
+    const home = { world, link: this.#session, requests: this.#requests, report: this.#report, commandTimeout };
+    this.#channels = new Channels(home, {
+      onPublication: (publication, context) => this.#actions.route(publication, context),
+      onRecovery: (recovery) => this.#recoveries.emit(recovery),
+    });
     this.#errors.on(options.onError);
     this.#states.on(options.onState);
     this.#recoveries.on(options.onRecovery);
@@ -152,18 +155,7 @@ export class Flow {
       throw new TypeError(`What is pushed to "${channel}" comes by itself; handle it with flow.on(type, handler).`);
     }
     const options = typeof given === "function" ? { onPublication: given } : given;
-    let subscription = this.#subscriptions.get(channel);
-    if (!subscription) {
-      const { report, recovery } = { report: this.#report, recovery: this.#recovered };
-      const home = { world: this.#world, link: this.#session, requests: this.#requests, report, recovery };
-      this.#subscriptions.set(channel, (subscription = new Subscription(home, channel, options)));
-    }
-    subscription.add(options);
-    const stream = this.#streams.get(channel);
-    if (stream) subscription.machine.inherit(stream, this.state === "connected");
-    this.#streams.delete(channel);
-    subscription.subscribe();
-    return subscription;
+    return this.#channels.subscribe(channel, options, this.state === "connected");
   }
 
   publish(channel: string, data: unknown): Promise<void> {
@@ -208,17 +200,10 @@ export class Flow {
 
   /** Wait until connected; rejects when there will be no connection without a call of `connect()`. */
   ready(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const settle = (): boolean => {
-        const { state } = this;
-        if (state === "connected") resolve();
-        else if (state === "disconnected") {
-          reject(new MessageflowError(this.#detail.code || CLOSED, `Not connected: ${this.#detail.reason}.`));
-        }
-        return state !== "connecting";
-      };
-      if (settle()) return;
-      const off = this.onState(() => settle() && off());
+    return until(this.#states, () => {
+      const { code, reason } = this.#detail;
+      if (this.state === "disconnected") return new MessageflowError(code || CLOSED, `Not connected: ${reason}.`);
+      return this.state === "connected";
     });
   }
 
@@ -230,60 +215,4 @@ export class Flow {
     if (this.#errors.size) this.#errors.emit(known);
     else console.error("messageflow:", known);
   };
-
-  readonly #recovered = (channel: string, recovered: boolean): void => {
-    this.#recoveries.emit({ channel, recovered });
-  };
-
-  #each(action: (subscription: Subscription) => void): void {
-    [...this.#subscriptions.values()].forEach(action);
-  }
-
-  #positions(): Record<string, object> | undefined {
-    const positions: [string, object][] = [...this.#streams].map(([channel, stream]) => [channel, stream.resume()]);
-    this.#each(({ channel, machine }) => machine.given && positions.push([channel, machine.resume()]));
-    // fromEntries defines, where an assignment to `__proto__` would not.
-    return positions.length ? Object.fromEntries(positions) : undefined;
-  }
-
-  /** Go live on what the server subscribed us to by itself. */
-  #begin(subs: Record<string, SubscribeResult>): void {
-    const given = new Map(Object.entries(subs));
-    for (const channel of this.#streams.keys()) if (!given.has(channel)) this.#streams.delete(channel);
-    this.#each(({ channel, machine }) => machine.given && !given.has(channel) && machine.ungive());
-    given.forEach((result, channel) => this.#give(channel, result));
-  }
-
-  #give(channel: string, result: SubscribeResult): void {
-    const subscription = this.#subscriptions.get(channel);
-    if (subscription && subscription.state !== "unsubscribed") return subscription.machine.give(result);
-    let stream = this.#streams.get(channel);
-    if (!stream) {
-      stream = new Stream(channel, {
-        onPublication: (data, context) => this.#actions.route(data, context),
-        onRecovery: (recovered) => this.#recovered(channel, recovered),
-      });
-      this.#streams.set(channel, stream);
-    }
-    stream.begin(result);
-  }
-
-  #push(push: Push): void {
-    const channel = push.channel ?? "";
-    const subscription = this.#subscriptions.get(channel);
-    const stream = this.#streams.get(channel);
-    if (push.pub) {
-      if (stream) stream.push(push.pub);
-      else subscription?.machine.push(push.pub);
-    } else if (push.join) subscription?.joined(push.join.info);
-    else if (push.leave) subscription?.left(push.leave.info);
-    else if (push.subscribe) this.#give(channel, push.subscribe);
-    else if (push.message) this.#actions.route(push.message.data, { channel: "", recovered: false });
-    else if (push.unsubscribe) {
-      const { code = 0, reason = "" } = push.unsubscribe;
-      if (!this.#streams.delete(channel)) subscription?.machine.end(code, reason);
-    }
-  }
 }
-
-export type { Action };

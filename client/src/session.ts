@@ -217,6 +217,7 @@ export class Session {
 
   #release(): void {
     this.#turn++; // what is still being waited for is of no interest any more
+    this.#tokens.abandon();
     this.#retry.clear();
     this.#lose();
   }

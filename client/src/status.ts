@@ -42,7 +42,6 @@ export function status(flow: Flow, { connected, authenticated, dot, colors }: St
     element.setAttribute("data-state", state);
     element.setAttribute("role", "status");
     element.setAttribute("title", title);
-    element.setAttribute("aria-label", title);
     (element as HTMLElement).style.backgroundColor = { ...COLORS, ...colors }[state];
   };
   show();

@@ -24,6 +24,12 @@ import { Alarm, type World } from "./world.js";
 
 export type SubscriptionState = "subscribing" | "subscribed" | "unsubscribed";
 
+/** Why a state was entered. */
+export interface Detail {
+  code: number;
+  reason: string;
+}
+
 /** What a subscription needs of the connection. */
 export interface Link {
   readonly linked: boolean;
@@ -32,7 +38,7 @@ export interface Link {
 }
 
 export interface SubscribingEvents extends StreamEvents {
-  onState(state: SubscriptionState, detail: { code: number; reason: string }): void;
+  onState(state: SubscriptionState, detail: Detail): void;
   onError(error: MessageflowError): void;
 }
 
@@ -49,6 +55,7 @@ export class Subscribing {
   readonly #retry: Alarm;
   #stream: Stream;
   #state: SubscriptionState = "unsubscribed";
+  #detail: Detail = OK;
   #joinLeave = false;
   #given = false;
   #asked = false;
@@ -79,6 +86,10 @@ export class Subscribing {
 
   get state(): SubscriptionState {
     return this.#state;
+  }
+
+  get detail(): Detail {
+    return this.#detail;
   }
 
   /** Whether the server subscribed us by itself: then the position travels with `connect`. */
@@ -128,6 +139,7 @@ export class Subscribing {
     const params = {
       channel: this.channel,
       token: this.#tokens.current,
+      recoverable: true,
       data: this.#data,
       join_leave: this.#joinLeave || undefined,
       ...this.resume(),
@@ -171,9 +183,7 @@ export class Subscribing {
 
   /** The link is gone; the next one will find us asking. */
   lose(): void {
-    this.#refresher.stop();
-    this.#retry.clear();
-    this.#turn++;
+    this.#quiet();
     this.#asked = false;
     if (this.#state === "subscribed") this.#enter("subscribing", { code: LINK_LOST, reason: "connection lost" });
   }
@@ -211,17 +221,22 @@ export class Subscribing {
     this.#retry.set(() => this.request(), backoff(this.#attempt++, this.#world.random()));
   }
 
-  #again(detail: { code: number; reason: string }): void {
-    this.#turn++;
+  #again(detail: Detail): void {
+    this.#quiet();
     this.#asked = false;
-    this.#refresher.stop();
     this.#enter("subscribing", detail);
   }
 
-  #stop(code: number, reason: string): void {
+  /** Nothing that is under way counts any more. */
+  #quiet(): void {
+    this.#turn++;
     this.#retry.clear();
     this.#refresher.stop();
-    this.#turn++;
+    this.#tokens.abandon();
+  }
+
+  #stop(code: number, reason: string): void {
+    this.#quiet();
     this.#leave();
     this.#enter("unsubscribed", { code, reason });
   }
@@ -233,8 +248,9 @@ export class Subscribing {
     this.#asked = this.#given = false;
   }
 
-  #enter(state: SubscriptionState, detail: { code: number; reason: string }): void {
+  #enter(state: SubscriptionState, detail: Detail): void {
     this.#state = state;
+    this.#detail = detail;
     this.#events.onState(state, detail);
   }
 }

@@ -4,19 +4,21 @@
  * Owns the page's handlers. What state it is in, and why, is decided by `Subscribing`.
  */
 
-import { type MessageflowError, CLOSED, MessageflowError as Failure } from "./codes.js";
+import { MessageflowError, TIMEOUT, UNSUBSCRIBED } from "./codes.js";
 import type { Context } from "./context.js";
 import { watchCount } from "./count.js";
 import { Emitter, type Off } from "./emitter.js";
 import type { ClientInfo } from "./protocol.js";
 import type { Count, History, HistoryOptions, Requests } from "./requests.js";
-import { type Link, Subscribing, type SubscriptionState } from "./subscribing.js";
+import type { State } from "./state.js";
+import { type Detail, type Link, Subscribing, type SubscriptionState } from "./subscribing.js";
 import type { TokenOptions } from "./token.js";
+import { inTime, until } from "./wait.js";
 import type { World } from "./world.js";
 
 export type PublicationHandler = (data: unknown, context: Context) => unknown;
 export type InfoHandler = (info: ClientInfo) => unknown;
-export type SubscriptionStateHandler = (state: SubscriptionState, detail: { code: number; reason: string }) => unknown;
+export type SubscriptionStateHandler = (state: SubscriptionState, detail: Detail) => unknown;
 
 export interface SubscriptionOptions extends TokenOptions {
   /** Sent along with the request to subscribe. */
@@ -34,10 +36,12 @@ export interface SubscriptionOptions extends TokenOptions {
 /** What a subscription needs of its flow. */
 export interface Home {
   world: World;
-  link: Link;
+  link: Link & { readonly state: State };
   requests: Requests;
+  /** Milliseconds a command may wait for the subscription. */
+  commandTimeout: number;
   report(error: unknown): void;
-  recovery(channel: string, recovered: boolean): void;
+  recovery(recovered: boolean): void;
 }
 
 export class Subscription {
@@ -47,7 +51,7 @@ export class Subscription {
   readonly #publication: Emitter<[unknown, Context]>;
   readonly #join: Emitter<[ClientInfo]>;
   readonly #leave: Emitter<[ClientInfo]>;
-  readonly #state: Emitter<[SubscriptionState, { code: number; reason: string }]>;
+  readonly #state: Emitter<[SubscriptionState, Detail]>;
   readonly #recovery: Emitter<[boolean]>;
   readonly #error: Emitter<[MessageflowError]>;
 
@@ -66,7 +70,7 @@ export class Subscription {
       onState: (state, detail) => this.#state.emit(state, detail),
       onRecovery: (recovered) => {
         this.#recovery.emit(recovered);
-        home.recovery(channel, recovered);
+        home.recovery(recovered);
       },
       onError: (error) => (this.#error.size ? this.#error.emit(error) : report(error)),
     });
@@ -78,6 +82,11 @@ export class Subscription {
 
   get state(): SubscriptionState {
     return this.machine.state;
+  }
+
+  /** Why the state is what it is. */
+  get detail(): Detail {
+    return this.machine.detail;
   }
 
   /** Subscribe again after `unsubscribe()`, or after the server ended the subscription. */
@@ -121,37 +130,40 @@ export class Subscription {
     return watchCount(this, this.#home.world, this.#home.report, handler);
   }
 
-  async publish(data: unknown): Promise<void> {
-    await this.ready();
-    return this.#home.requests.publish(this.channel, data);
+  publish(data: unknown): Promise<void> {
+    return this.#command((requests) => requests.publish(this.channel, data));
   }
 
-  async presence(): Promise<ClientInfo[]> {
-    await this.ready();
-    return this.#home.requests.presence(this.channel);
+  presence(): Promise<ClientInfo[]> {
+    return this.#command((requests) => requests.presence(this.channel));
   }
 
-  async presenceStats(): Promise<Count> {
-    await this.ready();
-    return this.#home.requests.presenceStats(this.channel);
+  presenceStats(): Promise<Count> {
+    return this.#command((requests) => requests.presenceStats(this.channel));
   }
 
-  async history(options?: HistoryOptions): Promise<History> {
-    await this.ready();
-    return this.#home.requests.history(this.channel, options);
+  history(options?: HistoryOptions): Promise<History> {
+    return this.#command((requests) => requests.history(this.channel, options));
   }
 
   /** Wait until subscribed; rejects if that is refused or given up. */
   ready(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const settle = (state: SubscriptionState, reason: string): boolean => {
-        if (state === "subscribed") resolve();
-        else if (state === "unsubscribed") reject(new Failure(CLOSED, `Not subscribed to ${this.channel}: ${reason}.`));
-        return state !== "subscribing";
-      };
-      if (settle(this.state, "unsubscribed")) return;
-      const off = this.onState((state, { reason }) => settle(state, reason) && off());
+    return until(this.#state, () => {
+      const { state, detail } = this.machine;
+      if (state !== "unsubscribed") return state === "subscribed";
+      return new MessageflowError(detail.code || UNSUBSCRIBED, `Not subscribed to ${this.channel}: ${detail.reason}.`);
     });
+  }
+
+  /** Commands about a channel wait for its subscription: often it is what gives the right to them. */
+  async #command<T>(issue: (requests: Requests) => Promise<T>): Promise<T> {
+    const { world, link, requests, commandTimeout } = this.#home;
+    if (link.state !== "disconnected") {
+      const late = (): Error =>
+        new MessageflowError(TIMEOUT, `Not subscribed to ${this.channel} within ${commandTimeout} ms.`, true);
+      await inTime(world, this.ready(), commandTimeout, late);
+    }
+    return issue(requests);
   }
 
   /** @internal */

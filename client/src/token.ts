@@ -5,7 +5,8 @@
  */
 
 import { MessageflowError, TOKEN_FAILED, UNAUTHORIZED } from "./codes.js";
-import { Alarm, type World } from "./world.js";
+import { inTime } from "./wait.js";
+import type { World } from "./world.js";
 
 export interface TokenOptions {
   /** A JWT. */
@@ -25,6 +26,7 @@ export class TokenSource {
   readonly #world: World;
   readonly #fetch: (() => Promise<string | null>) | undefined;
   #token: string | undefined;
+  #abandon: () => void = () => {};
 
   constructor(world: World, options: TokenOptions) {
     const { token, tokenUrl, getToken } = options;
@@ -66,11 +68,7 @@ export class TokenSource {
    * @throws MessageflowError with `temporary` false when asking again is of no use.
    */
   async get(): Promise<string | undefined> {
-    if (!this.#token && this.#fetch) {
-      const token = await this.#inTime(this.#fetch());
-      if (!token) throw new MessageflowError(UNAUTHORIZED, "getToken gave no token: nobody is logged in.");
-      this.#token = token;
-    }
+    if (!this.#token && this.#fetch) this.#token = await this.#load(this.#fetch);
     return this.#token;
   }
 
@@ -80,18 +78,24 @@ export class TokenSource {
     return this.get();
   }
 
-  async #inTime(fetching: Promise<string | null>): Promise<string | null> {
-    const alarm = new Alarm(this.#world);
-    const late = new Promise<never>((_, reject) => {
-      alarm.set(() => reject(new Error(`no token within ${FETCH_TIMEOUT_MS} ms`)), FETCH_TIMEOUT_MS);
+  /** Let go of a fetch under way: its outcome counts no more, and its timer is gone. */
+  abandon(): void {
+    this.#abandon();
+  }
+
+  async #load(fetch: () => Promise<string | null>): Promise<string> {
+    this.abandon(); // a later fetch is about a later login
+    const abandoned = new Promise<never>((_, reject) => {
+      this.#abandon = () => reject(new Error("abandoned"));
     });
+    const late = (): Error => new Error(`no answer within ${FETCH_TIMEOUT_MS} ms`);
     try {
-      return await Promise.race([fetching, late]);
+      const token = await inTime(this.#world, Promise.race([fetch(), abandoned]), FETCH_TIMEOUT_MS, late);
+      if (!token) throw new MessageflowError(UNAUTHORIZED, "getToken gave no token: nobody is logged in.");
+      return token;
     } catch (error) {
       if (error instanceof MessageflowError) throw error;
       throw new MessageflowError(TOKEN_FAILED, `Could not get a token: ${String(error)}`, true, { cause: error });
-    } finally {
-      alarm.clear();
     }
   }
 }

@@ -13,8 +13,8 @@ test("the first frame holds connect and the subscriptions", async () => {
     id: 1,
     connect: { token: JWT, data: { page: 1 }, name: "messageflow-js", version: "0.1.0" },
   });
-  assert.deepEqual(news, { id: 2, subscribe: { channel: "news" } });
-  assert.deepEqual(jobs, { id: 3, subscribe: { channel: "jobs", data: 7 } });
+  assert.deepEqual(news, { id: 2, subscribe: { channel: "news", recoverable: true } });
+  assert.deepEqual(jobs, { id: 3, subscribe: { channel: "jobs", data: 7, recoverable: true } });
 });
 
 test("pushes reach onMessage and the handlers of their type, with their context", async () => {

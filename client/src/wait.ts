@@ -1,0 +1,35 @@
+/**
+ * Two ways to wait: for a state, and not too long.
+ */
+
+import type { Emitter } from "./emitter.js";
+import { Alarm, type World } from "./world.js";
+
+/**
+ * Wait for a verdict that changes only when an emitter tells.
+ *
+ * @param verdict true to resolve, an error to reject, false to go on waiting.
+ */
+export function until<Args extends unknown[]>(emitter: Emitter<Args>, verdict: () => boolean | Error): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const look = (): boolean => {
+      const found = verdict();
+      if (found === true) resolve();
+      else if (found) reject(found);
+      return !!found;
+    };
+    if (look()) return;
+    const off = emitter.on(() => look() && off());
+  });
+}
+
+/** Wait for a promise, but reject after some milliseconds; no timer is left behind. */
+export async function inTime<T>(world: World, promise: Promise<T>, ms: number, late: () => Error): Promise<T> {
+  const alarm = new Alarm(world);
+  const end = new Promise<never>((_, reject) => alarm.set(() => reject(late()), ms));
+  try {
+    return await Promise.race([promise, end]);
+  } finally {
+    alarm.clear();
+  }
+}

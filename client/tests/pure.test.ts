@@ -1,0 +1,151 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { backoff, refreshDelay } from "../src/backoff.js";
+import { invalidatesState, isTerminalClose, isTerminalUnsubscribe, replyError } from "../src/codes.js";
+import { Track, type Verdict } from "../src/position.js";
+import { decodeFrame, encodeCommand, isPing, type SubscribeResult, type WirePublication } from "../src/protocol.js";
+import { readToken } from "../src/token.js";
+import { socketUrl } from "../src/url.js";
+import { JWT } from "./world.js";
+
+declare const CLIENT_ROOT: string;
+
+function vectors<T>(name: string): T {
+  return JSON.parse(readFileSync(join(CLIENT_ROOT, "..", "tests", "vectors", `${name}.json`), "utf8")) as T;
+}
+
+describe("codes", () => {
+  interface Codes {
+    close: { code: number; terminal: boolean }[];
+    unsubscribe: { code: number; terminal: boolean }[];
+    invalidates: { code: number; state: boolean }[];
+  }
+  const codes = vectors<Codes>("codes");
+
+  test("close codes forbid a reconnect as the vectors say", () => {
+    for (const { code, terminal } of codes.close) assert.equal(isTerminalClose(code), terminal, String(code));
+  });
+
+  test("unsubscribe codes are final as the vectors say", () => {
+    for (const { code, terminal } of codes.unsubscribe) assert.equal(isTerminalUnsubscribe(code), terminal, String(code));
+  });
+
+  test("codes invalidate state as the vectors say", () => {
+    for (const { code, state } of codes.invalidates) assert.equal(invalidatesState(code), state, String(code));
+  });
+
+  test("an error reply is temporary when it says so, or by a code below 100", () => {
+    assert.equal(replyError({ code: 100, message: "internal", temporary: true }).temporary, true);
+    assert.equal(replyError({ code: 103, message: "no" }).temporary, false);
+    assert.equal(replyError({ code: 99 }).temporary, true);
+    assert.equal(replyError({ code: 103 }).message, "error 103");
+  });
+});
+
+describe("protocol", () => {
+  interface Frames {
+    good: { frame: string; messages: object[] }[];
+    bad: string[];
+  }
+  const frames = vectors<Frames>("frames");
+
+  test("good frames come apart as the vectors say", () => {
+    for (const { frame, messages } of frames.good) assert.deepEqual(decodeFrame(frame), messages, frame);
+  });
+
+  test("bad frames throw", () => {
+    for (const frame of frames.bad) assert.throws(() => decodeFrame(frame), Error, frame);
+  });
+
+  test("a command is one line, whatever is in it", () => {
+    const line = encodeCommand(3, "publish", { channel: "a", data: "x\ny", missing: undefined });
+    assert.equal(line, '{"id":3,"publish":{"channel":"a","data":"x\\ny"}}');
+    assert.equal(encodeCommand(0, "send", { data: 1 }), '{"send":{"data":1}}');
+  });
+
+  test("only an empty object is a ping", () => {
+    assert.equal(isPing({}), true);
+    assert.equal(isPing({ id: 1 }), false);
+  });
+});
+
+describe("position", () => {
+  type Step = { begin?: SubscribeResult; recovered?: boolean | null; accept?: WirePublication; verdict?: Verdict };
+  const { cases } = vectors<{ cases: { name: string; steps: Step[]; resume: object }[] }>("positions");
+  for (const { name, steps, resume } of cases) {
+    test(name, () => {
+      const track = new Track();
+      for (const step of steps) {
+        if (step.begin) assert.equal(track.begin(step.begin) ?? null, step.recovered);
+        if (step.accept) assert.equal(track.accept(step.accept), step.verdict);
+      }
+      assert.deepEqual(track.resume(), resume);
+    });
+  }
+
+  test("a dropped position resumes nothing", () => {
+    const track = new Track();
+    track.begin({ epoch: "e", offset: 4 });
+    track.drop();
+    assert.deepEqual(track.resume(), {});
+    assert.equal(track.begin({ epoch: "e", offset: 9 }), false);
+  });
+});
+
+describe("backoff", () => {
+  test("it doubles from the base to the cap and never passes it", () => {
+    const longest = [0, 1, 2, 3, 4, 5, 6, 7, 2000].map((attempt) => backoff(attempt, 1));
+    assert.deepEqual(longest, [500, 1000, 2000, 4000, 8000, 16_000, 20_000, 20_000, 20_000]);
+  });
+
+  test("the jitter is full", () => {
+    assert.equal(backoff(3, 0), 0);
+    assert.equal(backoff(3, 0.25), 1000);
+  });
+
+  test("a refresh comes before the end, spread over a tenth of the life", () => {
+    assert.equal(refreshDelay(100, 0), 75_000);
+    assert.equal(refreshDelay(100, 1), 85_000);
+    assert.equal(refreshDelay(-5, 0.5), 0);
+  });
+});
+
+describe("token reading", () => {
+  test("the forms a token endpoint answers in", () => {
+    for (const text of [JWT, ` ${JWT}\n`, `"${JWT}"`, `{"token":"${JWT}"}`, `{"status":"success","data":{"token":"${JWT}"}}`]) {
+      assert.equal(readToken(text), JWT, text);
+    }
+  });
+
+  test("anything else holds no token", () => {
+    for (const text of ["", "null", "{}", "[]", "7", "<html>a.b.c</html>", '{"token":7}', '{"data":null}', "a.b"]) {
+      assert.equal(readToken(text), undefined, text);
+    }
+  });
+});
+
+describe("addresses", () => {
+  const page = "https://shop.example/orders/7?x=1#top";
+  const good: [string, string | undefined, string][] = [
+    ["ws://a.example/x", undefined, "ws://a.example/x"],
+    ["http://a.example", undefined, "ws://a.example/connection/websocket"],
+    ["https://a.example:8443/", undefined, "wss://a.example:8443/connection/websocket"],
+    ["wss://a.example/push/ws?node=2#part", undefined, "wss://a.example/push/ws?node=2"],
+    ["/websocket", page, "wss://shop.example/websocket"],
+    ["live", page, "wss://shop.example/orders/live"],
+    ["//b.example", page, "wss://b.example/connection/websocket"],
+  ];
+  for (const [url, base, socket] of good) test(`${url} is ${socket}`, () => assert.equal(socketUrl(url, base), socket));
+
+  test("what is no address is refused with a sentence", () => {
+    assert.throws(() => socketUrl("nonsense", undefined), /no address; give the gateway's/);
+    assert.throws(() => socketUrl("ftp://a.example", undefined), /must begin with ws:/);
+  });
+
+  test("a token in a URL is refused", () => {
+    assert.throws(() => socketUrl("wss://a.example/?token=x", undefined), /must not stand in a URL/);
+    assert.throws(() => socketUrl("wss://a.example/?access_token=x", undefined), /must not stand in a URL/);
+  });
+});

@@ -1,0 +1,277 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { MessageflowError } from "../src/codes.js";
+import type { State, StateDetail } from "../src/state.js";
+import { connected, JWT, settle, start } from "./world.js";
+
+describe("reconnects", () => {
+  test("delays double with full jitter and begin anew only after the connect reply", async () => {
+    const { flow, world } = start();
+    await settle();
+    const delays: (number | undefined)[] = [];
+    for (let attempt = 0; attempt < 8; attempt++) {
+      await world.peer.open(); // an open socket alone proves nothing
+      await world.peer.drop();
+      delays.push(flow.detail.retryIn);
+      await world.pass(flow.detail.retryIn ?? 0);
+    }
+    assert.deepEqual(delays, [250, 500, 1000, 2000, 4000, 8000, 10_000, 10_000]);
+    await world.peer.accept();
+    await world.peer.drop();
+    assert.equal(flow.detail.retryIn, 250);
+  });
+
+  test("a reconnecting close code is followed by another attempt", async () => {
+    const states: [State, StateDetail][] = [];
+    const { flow, world, peer } = await connected({ onState: (state, detail) => states.push([state, detail]) });
+    await peer.drop(3001, "shutdown");
+    await world.pass(250);
+    await world.peer.accept();
+    assert.equal(flow.state, "connected");
+    assert.deepEqual(states, [
+      ["connecting", { code: 0, reason: "connect" }],
+      ["connected", { code: 0, reason: "connected" }],
+      ["connecting", { code: 3001, reason: "shutdown", retryIn: 250 }],
+      ["connected", { code: 0, reason: "connected" }],
+    ]);
+  });
+
+  test("a terminal close code ends it, with nothing left running", async () => {
+    const { flow, world, peer } = await connected({ token: JWT });
+    await peer.drop(3500, "invalid token");
+    assert.equal(flow.state, "disconnected");
+    assert.deepEqual(flow.detail, { code: 3500, reason: "invalid token" });
+    assert.equal(flow.authenticated, false);
+    assert.equal(world.timers, 0);
+    assert.equal(world.wakers.size, 0);
+    await world.pass(60_000);
+    assert.equal(world.peers.length, 1);
+  });
+
+  test("a disconnect push is obeyed like a close", async () => {
+    const { flow, peer } = await connected();
+    await peer.say({ push: { disconnect: { code: 3503, reason: "force disconnect" } } });
+    assert.equal(flow.state, "disconnected");
+    assert.equal(peer.closed, true);
+  });
+
+  test("a temporary error on connect is retried, a final one is not", async () => {
+    const { flow, world } = start();
+    await settle();
+    let [connect] = await world.peer.open();
+    await world.peer.say({ id: connect?.id, error: { code: 100, message: "internal", temporary: true } });
+    assert.equal(flow.state, "connecting");
+    await world.pass(250);
+    [connect] = await world.peer.open();
+    await world.peer.say({ id: connect?.id, error: { code: 103, message: "permission denied" } });
+    assert.deepEqual([flow.state, flow.detail], ["disconnected", { code: 103, reason: "permission denied" }]);
+    assert.equal(world.peer.closed, true);
+  });
+
+  test("state invalidated: positions go, and the handlers are told", async () => {
+    const told: unknown[] = [];
+    const { world, peer } = await connected(
+      { onRecovery: (recovery) => told.push(recovery) },
+      { subs: { "#alice": { epoch: "e", offset: 4 } } },
+    );
+    await peer.drop(3014, "state invalidated");
+    await world.pass(250);
+    const [connect] = await world.peer.accept({ subs: { "#alice": { epoch: "e", offset: 9 } } });
+    assert.deepEqual((connect?.["connect"] as { subs?: unknown }).subs, { "#alice": {} });
+    assert.deepEqual(told, [{ channel: "#alice", recovered: false }]);
+  });
+
+  test("a frame that is no JSON is reported, and the link replaced", async () => {
+    const errors: MessageflowError[] = [];
+    const { flow, world, peer } = await connected({ onError: (error) => errors.push(error) });
+    await peer.raw("<html>");
+    assert.match(errors[0]?.message ?? "", /bad frame/);
+    assert.equal(peer.closed, true);
+    await world.pass(250);
+    await world.peer.accept();
+    assert.equal(flow.state, "connected");
+  });
+
+  test("an address the browser refuses ends it with its reason", async () => {
+    const { world } = start();
+    await settle();
+    world.openSocket = () => {
+      throw new Error("insecure WebSocket in a secure page");
+    };
+    const { flow } = start({}, world);
+    await settle();
+    assert.equal(flow.state, "disconnected");
+    assert.match(flow.detail.reason, /insecure WebSocket/);
+  });
+});
+
+describe("half-open links", () => {
+  test("an attempt that stays silent is given up after the connect timeout", async () => {
+    const { flow, world } = start({ connectTimeout: 3000 });
+    await settle();
+    await world.pass(2999);
+    assert.equal(world.peer.closed, false);
+    await world.pass(1);
+    assert.equal(world.peer.closed, true);
+    assert.equal(flow.detail.reason, "no data from the server");
+  });
+
+  test("a socket that opens but never answers connect is given up too", async () => {
+    const { world } = start();
+    await settle();
+    await world.peer.open();
+    await world.pass(5000);
+    assert.equal(world.peer.closed, true);
+  });
+
+  test("silence of ping + 10 s ends the link; any byte counts as life", async () => {
+    const { flow, world, peer } = await connected();
+    await world.pass(24_000);
+    await peer.say({ push: { channel: "x", join: { info: { user: "u", client: "c" } } } });
+    await world.pass(24_000);
+    await peer.raw(new ArrayBuffer(3));
+    await world.pass(24_999);
+    assert.equal(peer.closed, false);
+    await world.pass(1);
+    assert.equal(peer.closed, true);
+    assert.equal(flow.detail.code, 1006);
+  });
+
+  test("a server that does not ping is never thought dead", async () => {
+    const { flow, world, peer } = await connected({}, { ping: 0, pong: false });
+    await world.pass(3_600_000);
+    assert.equal(peer.closed, false);
+    assert.equal(flow.state, "connected");
+    assert.equal(world.timers, 0);
+  });
+
+  test("pings are answered if the server wants that", async () => {
+    const { peer } = await connected();
+    await peer.say({});
+    assert.equal(peer.frames.at(-1), "{}");
+  });
+
+  test("pings are not answered if it does not", async () => {
+    const { peer } = await connected({}, { pong: false });
+    const before = peer.frames.length;
+    await peer.say({});
+    assert.equal(peer.frames.length, before);
+  });
+});
+
+describe("waking", () => {
+  test("ends a wait at once", async () => {
+    const { world, peer } = await connected();
+    await peer.drop();
+    await world.wake();
+    assert.equal(world.peers.length, 2);
+    await world.peer.accept();
+    await world.pass(1000);
+    assert.equal(world.peers.length, 2, "the timer of the wait is gone");
+  });
+
+  test("a link that was silent while the page slept is replaced", async () => {
+    const { world, peer } = await connected();
+    world.sleep(25_000);
+    await world.wake();
+    assert.equal(peer.closed, true);
+  });
+
+  test("a link that has lately spoken is kept, and a late timer does not kill it", async () => {
+    const { world, peer } = await connected();
+    world.sleep(60_000); // timers of hidden pages run late
+    await peer.say({}); // but messages arrive
+    await world.pass(0);
+    await world.wake();
+    assert.equal(peer.closed, false);
+  });
+
+  test("does not disturb a flow that is closed", async () => {
+    const { flow, world } = await connected();
+    flow.close();
+    assert.equal(world.wakers.size, 0);
+  });
+});
+
+describe("closing", () => {
+  test("leaves no timer, from any state", async () => {
+    const first = start({ getToken: () => new Promise<string>(() => {}) });
+    await settle();
+    assert.equal(first.world.timers, 1, "the fetch of a token is bounded in time");
+    first.flow.close();
+    await settle();
+    assert.equal(first.world.timers, 0);
+
+    const opening = start();
+    await settle();
+    opening.flow.close();
+    assert.equal(opening.world.timers, 0);
+    assert.equal(opening.world.peer.closed, true);
+
+    const live = await connected({ getToken: () => JWT, channels: { news() {} } }, { expires: true, ttl: 60 });
+    const pending = live.flow.rpc("never");
+    live.flow.close();
+    await assert.rejects(pending, /connection was lost/);
+    assert.equal(live.world.timers, 0);
+
+    const waiting = await connected();
+    await waiting.peer.drop();
+    waiting.flow.close();
+    assert.equal(waiting.world.timers, 0);
+    await waiting.world.wake();
+    assert.equal(waiting.world.peers.length, 1);
+  });
+
+  test("connect after close resumes where it was", async () => {
+    const { flow, world } = await connected({}, { subs: { "#alice": { epoch: "e", offset: 4 } } });
+    flow.close();
+    assert.deepEqual(flow.detail, { code: 0, reason: "closed by the page" });
+    flow.close();
+    flow.connect();
+    flow.connect();
+    await settle();
+    assert.equal(world.peers.length, 2);
+    const [connect] = await world.peer.accept();
+    assert.deepEqual((connect?.["connect"] as { subs?: unknown }).subs, {
+      "#alice": { recover: true, epoch: "e", offset: 4 },
+    });
+    assert.equal(flow.state, "connected");
+  });
+
+  test("closing in a handler stops what is left of the frame", async () => {
+    const seen: string[] = [];
+    const { flow, peer } = await connected(
+      {
+        onMessage: ({ type }) => {
+          seen.push(type);
+          flow.close();
+        },
+      },
+      { subs: { "*": {} } },
+    );
+    await peer.say(
+      { push: { channel: "*", pub: { data: { type: "one" } } } },
+      { push: { channel: "*", pub: { data: { type: "two" } } } },
+    );
+    assert.deepEqual(seen, ["one"]);
+  });
+
+  test("closing when told of the connection is safe", async () => {
+    const { flow, world } = start({ onState: (state) => void (state === "connected" && flow.close()) });
+    await settle();
+    await world.peer.accept({ subs: { "#alice": {} } });
+    assert.equal(flow.state, "disconnected");
+    assert.equal(world.timers, 0);
+  });
+
+  test("ready resolves when connected and rejects when there is nothing to wait for", async () => {
+    const { flow, world } = start();
+    const ready = flow.ready();
+    await settle();
+    await world.peer.accept();
+    await ready;
+    await flow.ready();
+    flow.close();
+    await assert.rejects(flow.ready(), { name: "MessageflowError", code: 4, message: /closed by the page/ });
+  });
+});

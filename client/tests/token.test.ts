@@ -1,0 +1,213 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { MessageflowError } from "../src/codes.js";
+import { JWT, settle, start, TestWorld } from "./world.js";
+
+const OTHER = "aaa.bbb.ccc";
+
+function answering(...answers: [status: number, body: string][]): TestWorld {
+  const world = new TestWorld();
+  world.answers = answers.map(([status, body]) => () => ({ status, body }));
+  return world;
+}
+
+function tokenOf(command: Record<string, unknown> | undefined, method = "connect"): unknown {
+  return (command?.[method] as { token?: unknown } | undefined)?.token;
+}
+
+describe("getting a token", () => {
+  test("from a URL, before the socket is opened", async () => {
+    const { world } = start({ tokenUrl: "/token" }, answering([200, `{"token":"${JWT}"}`]));
+    assert.equal(world.peers.length, 0);
+    await settle();
+    assert.deepEqual(world.fetched, ["/token"]);
+    const [connect] = await world.peer.open();
+    assert.equal(tokenOf(connect), JWT);
+    assert.doesNotMatch(world.peer.url, /eyJ/);
+  });
+
+  test("from a function", async () => {
+    const { world } = start({ getToken: async () => JWT });
+    await settle();
+    const [connect] = await world.peer.open();
+    assert.equal(tokenOf(connect), JWT);
+  });
+
+  test("without one the connection is anonymous", async () => {
+    const { flow, world } = start();
+    await settle();
+    const [connect] = await world.peer.accept();
+    assert.equal(tokenOf(connect), undefined);
+    assert.equal(flow.state, "connected");
+    assert.equal(flow.authenticated, false);
+  });
+
+  for (const status of [401, 403]) {
+    test(`an answer of ${status} ends it: nobody is logged in`, async () => {
+      const { flow, world } = start({ tokenUrl: "/token" }, answering([status, ""]));
+      await settle();
+      assert.equal(flow.state, "disconnected");
+      assert.deepEqual(flow.detail, { code: 5, reason: `/token answered ${status}: nobody is logged in.` });
+      await world.pass(120_000);
+      assert.equal(world.fetched.length, 1);
+      assert.equal(world.timers, 0);
+    });
+  }
+
+  test("a function that gives null ends it too", async () => {
+    const { flow } = start({ getToken: () => null });
+    await settle();
+    assert.deepEqual([flow.state, flow.detail.code], ["disconnected", 5]);
+  });
+
+  test("failures are reported and tried again with backoff", async () => {
+    const errors: MessageflowError[] = [];
+    const answers = answering([500, ""], [200, "<html>login</html>"], [200, JWT]);
+    const { flow, world } = start({ tokenUrl: "/token", onError: (error) => errors.push(error) }, answers);
+    await settle();
+    assert.equal(flow.detail.retryIn, 250);
+    await world.pass(250);
+    assert.equal(flow.detail.retryIn, 500);
+    await world.pass(500);
+    await world.peer.accept();
+    assert.equal(flow.state, "connected");
+    assert.deepEqual(
+      errors.map(({ code, temporary, message }) => [code, temporary, message]),
+      [
+        [6, true, "Could not get a token: Error: /token answered 500"],
+        [6, true, "Could not get a token: Error: /token answered something that holds no token"],
+      ],
+    );
+  });
+
+  test("an endpoint that hangs is given up", async () => {
+    const { flow, world } = start({ getToken: () => new Promise<string>(() => {}), onError() {} });
+    await settle();
+    await world.pass(10_000);
+    assert.match(flow.detail.reason, /no answer within 10000 ms/);
+    assert.equal(flow.detail.retryIn, 250);
+  });
+
+  test("no error and no reason contains the token", async () => {
+    const { flow, world } = start({ token: JWT });
+    await settle();
+    const [connect] = await world.peer.open();
+    await world.peer.say({ id: connect?.id, error: { code: 109, message: "token expired" } });
+    assert.equal(flow.detail.reason, "token expired; give tokenUrl or getToken to have it renewed");
+    assert.equal(flow.state, "disconnected");
+  });
+});
+
+describe("renewing a token", () => {
+  test("an expired one is fetched anew and tried again", async () => {
+    const { flow, world } = start({ tokenUrl: "/token" }, answering([200, JWT], [200, OTHER]));
+    await settle();
+    const [connect] = await world.peer.open();
+    await world.peer.say({ id: connect?.id, error: { code: 109, message: "token expired" } });
+    await world.pass(250);
+    const [again] = await world.peer.accept();
+    assert.equal(tokenOf(again), OTHER);
+    assert.equal(flow.authenticated, true);
+  });
+
+  test("a token is kept over a reconnect, but not over 3005", async () => {
+    const { world } = start({ tokenUrl: "/token" }, answering([200, JWT], [200, OTHER]));
+    await settle();
+    await world.peer.accept();
+    await world.peer.drop();
+    await world.pass(250);
+    assert.equal(tokenOf((await world.peer.accept())[0]), JWT);
+    await world.peer.drop(3005, "connection expired");
+    await world.pass(250);
+    assert.equal(tokenOf((await world.peer.accept())[0]), OTHER);
+  });
+
+  test("before the connection expires a new one is handed over, again and again", async () => {
+    const { world, flow } = start({ tokenUrl: "/token" }, answering([200, JWT], [200, OTHER]));
+    await settle();
+    await world.peer.accept({ expires: true, ttl: 20 });
+    for (let round = 0; round < 3; round++) {
+      await world.pass(16_000);
+      const [refresh] = world.peer.commands();
+      assert.equal(tokenOf(refresh, "refresh"), OTHER);
+      await world.peer.say({ id: refresh?.id, refresh: { client: "c1", expires: true, ttl: 20 } });
+    }
+    assert.equal(flow.state, "connected");
+    assert.equal(world.peers.length, 1);
+  });
+
+  test("a refresh push sets another time", async () => {
+    const { world } = start({ getToken: () => JWT });
+    await settle();
+    await world.peer.accept();
+    await world.peer.say({ push: { refresh: { expires: true, ttl: 10 } } });
+    await world.pass(8000);
+    assert.equal(tokenOf(world.peer.commands()[0], "refresh"), JWT);
+  });
+
+  test("a given token that cannot be renewed is not refreshed", async () => {
+    const { world, flow } = start({ token: JWT });
+    await settle();
+    await world.peer.accept({ expires: true, ttl: 10, ping: 0 });
+    assert.equal(world.timers, 0);
+    assert.equal(flow.state, "connected");
+  });
+
+  test("a failed refresh is reported and tried again", async () => {
+    const errors: MessageflowError[] = [];
+    const answers = answering([200, JWT], [502, ""], [200, OTHER]);
+    const { world } = start({ tokenUrl: "/token", onError: (error) => errors.push(error) }, answers);
+    await settle();
+    await world.peer.accept({ expires: true, ttl: 10 });
+    await world.pass(8000);
+    assert.equal(errors.length, 1);
+    assert.deepEqual(world.peer.commands(), []);
+    await world.pass(2000);
+    assert.equal(tokenOf(world.peer.commands()[0], "refresh"), OTHER);
+  });
+
+  test("logged out meanwhile: the refresh ends the connection", async () => {
+    const { world, flow } = start({ tokenUrl: "/token" }, answering([200, JWT], [401, ""]));
+    await settle();
+    await world.peer.accept({ expires: true, ttl: 10 });
+    await world.pass(8000);
+    assert.deepEqual([flow.state, flow.detail.code], ["disconnected", 5]);
+    assert.equal(world.timers, 0);
+  });
+
+  test("reconnect() connects with a new token at once, also after the end", async () => {
+    const { world, flow } = start({ tokenUrl: "/token" }, answering([401, ""], [200, JWT], [200, OTHER]));
+    await settle();
+    assert.equal(flow.state, "disconnected");
+    flow.reconnect();
+    await settle();
+    assert.equal(tokenOf((await world.peer.accept())[0]), JWT);
+    flow.reconnect();
+    assert.equal(flow.state, "connecting");
+    assert.equal(world.peers[0]?.closed, true);
+    await settle();
+    assert.equal(tokenOf((await world.peer.accept())[0]), OTHER);
+  });
+
+  test("a fetch overtaken by reconnect() does not count", async () => {
+    const answers: ((token: string) => void)[] = [];
+    const { world, flow } = start({ getToken: () => new Promise<string>((resolve) => answers.push(resolve)) });
+    await settle();
+    flow.reconnect();
+    await settle();
+    answers[0]?.(JWT);
+    await settle();
+    assert.equal(world.peers.length, 0);
+    answers[1]?.(OTHER);
+    await settle();
+    assert.equal(tokenOf((await world.peer.open())[0]), OTHER);
+    assert.equal(world.peers.length, 1);
+  });
+});
+
+describe("misuse", () => {
+  test("is told in a sentence", () => {
+    assert.throws(() => start({ token: "" }), /token must be a JWT/);
+    assert.throws(() => start({ getToken: JWT as never }), /getToken must be a function/);
+  });
+});
