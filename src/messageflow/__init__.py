@@ -1,0 +1,99 @@
+"""messageflow: push from any Python web application to any browser.
+
+    from messageflow import Flow
+
+    flow = Flow()
+    flow.push("alice@example.com", "report/ready", {"id": 7})
+
+This module is the public face and owns nothing: each name is loaded when it is first used, so that importing
+messageflow costs a publisher neither an event loop nor a server.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from messageflow.errors import (
+        BrokerError,
+        ConfigurationError,
+        EncodingError,
+        GatewayUnreachable,
+        MessageflowError,
+        OutcomeUnknown,
+        PayloadTooLarge,
+        PublishError,
+        Refused,
+        TokenError,
+        TokenExpired,
+        Unauthorized,
+        Unrecoverable,
+    )
+    from messageflow.publisher.aio import AsyncFlow
+    from messageflow.publisher.batch import BatchRefused
+    from messageflow.publisher.results import ClientInfo, History, Position, Publication, Receipt
+    from messageflow.publisher.sync import Flow
+
+    __version__: str
+
+__all__ = [
+    "AsyncFlow",
+    "BatchRefused",
+    "BrokerError",
+    "ClientInfo",
+    "ConfigurationError",
+    "EncodingError",
+    "Flow",
+    "GatewayUnreachable",
+    "History",
+    "MessageflowError",
+    "OutcomeUnknown",
+    "PayloadTooLarge",
+    "Position",
+    "Publication",
+    "PublishError",
+    "Receipt",
+    "Refused",
+    "TokenError",
+    "TokenExpired",
+    "Unauthorized",
+    "Unrecoverable",
+    "__version__",
+]
+
+_ELSEWHERE = {
+    "AsyncFlow": "messageflow.publisher.aio",
+    "BatchRefused": "messageflow.publisher.batch",
+    "ClientInfo": "messageflow.publisher.results",
+    "Flow": "messageflow.publisher.sync",
+    "History": "messageflow.publisher.results",
+    "Position": "messageflow.publisher.results",
+    "Publication": "messageflow.publisher.results",
+    "Receipt": "messageflow.publisher.results",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'messageflow' has no attribute {name!r}")
+    value = _version() if name == "__version__" else _load(name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+def _load(name: str) -> Any:
+    return getattr(importlib.import_module(_ELSEWHERE.get(name, "messageflow.errors")), name)
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("messageflow")
+    except PackageNotFoundError:  # run from a source tree that was never installed
+        return "0+source"

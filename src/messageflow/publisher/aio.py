@@ -1,0 +1,199 @@
+"""`AsyncFlow`: the publisher's face to await.
+
+Thin on purpose, as `sync` is: what a call asks and what its answer means stands in `requests`, when it is repeated in
+`attempts`. A test holds the signatures of both faces equal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from messageflow.errors import MessageflowError
+from messageflow.publisher import requests
+from messageflow.publisher.aio_pool import pool_for
+from messageflow.publisher.answers import read
+from messageflow.publisher.batch import Batch
+from messageflow.publisher.discovery import Place
+from messageflow.publisher.http1 import Answer, Failure, build_request
+from messageflow.publisher.inprocess import InProcess
+from messageflow.publisher.requests import Call
+from messageflow.publisher.results import (
+    ClientInfo,
+    History,
+    Node,
+    Position,
+    PresenceStats,
+    Receipt,
+)
+from messageflow.publisher.settings import Settings
+from messageflow.publisher.tokens import TTL
+
+T = TypeVar("T")
+
+
+class AsyncFlow(Settings):
+    """`Flow` for asyncio: the same arguments and the same calls, to be awaited.
+
+    May be used from any event loop; all flows share the connections of the running one. When a call is cancelled its
+    connection is closed and what it asked for may or may not have happened, as when a call times out.
+
+    Use it as `async with AsyncFlow() as flow`, or `await flow.close()` before the event loop ends.
+    """
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close this event loop's idle connections to the gateway. The flow may still be used and opens new ones."""
+        if self._found is not None:
+            await pool_for(self._found.endpoint).close()
+
+    async def push(
+        self, user: str | int, type: str, payload: Any = None, *, idempotency_key: str | None = None
+    ) -> Receipt:
+        """As `Flow.push`."""
+        return await self._perform(requests.push(user, type, payload, idempotency_key=idempotency_key))
+
+    async def broadcast(self, type: str, payload: Any = None, *, idempotency_key: str | None = None) -> Receipt:
+        """As `Flow.broadcast`."""
+        return await self._perform(requests.broadcast(type, payload, idempotency_key=idempotency_key))
+
+    async def publish(
+        self,
+        channel: str,
+        data: Any,
+        *,
+        tags: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+        skip_history: bool = False,
+    ) -> Receipt:
+        """As `Flow.publish`."""
+        return await self._perform(
+            requests.publish(channel, data, tags=tags, idempotency_key=idempotency_key, skip_history=skip_history)
+        )
+
+    def batch(self) -> AsyncBatch:
+        """Collect calls in an `async with` block and send them together when it ends; nothing if it raises.
+
+        Calls are added without awaiting; otherwise as `Flow.batch`, with `await batch.send()`.
+        """
+        return AsyncBatch(self)
+
+    async def subscribe(self, user: str | int, channel: str) -> None:
+        """As `Flow.subscribe`."""
+        await self._perform(requests.subscribe(user, channel))
+
+    async def unsubscribe(self, user: str | int, channel: str) -> None:
+        """As `Flow.unsubscribe`."""
+        await self._perform(requests.unsubscribe(user, channel))
+
+    async def disconnect(self, user: str | int, *, code: int | None = None, reason: str = "") -> None:
+        """As `Flow.disconnect`."""
+        await self._perform(requests.disconnect(user, code=code, reason=reason))
+
+    async def online(self, user: str | int) -> bool:
+        """As `Flow.online`."""
+        return await self._perform(requests.online(user))
+
+    async def presence(self, channel: str) -> dict[str, ClientInfo]:
+        """As `Flow.presence`."""
+        return await self._perform(requests.presence(channel))
+
+    async def presence_stats(self, channel: str) -> PresenceStats:
+        """As `Flow.presence_stats`."""
+        return await self._perform(requests.presence_stats(channel))
+
+    async def history(
+        self,
+        channel: str,
+        *,
+        limit: int = 100,
+        since: Position | None = None,
+        reverse: bool = False,
+    ) -> History:
+        """As `Flow.history`."""
+        return await self._perform(requests.history(channel, limit=limit, since=since, reverse=reverse))
+
+    async def history_remove(self, channel: str) -> None:
+        """As `Flow.history_remove`."""
+        await self._perform(requests.history_remove(channel))
+
+    async def channels(self, pattern: str = "") -> dict[str, int]:
+        """As `Flow.channels`."""
+        return await self._perform(requests.channels(pattern))
+
+    async def info(self) -> tuple[Node, ...]:
+        """As `Flow.info`."""
+        return await self._perform(requests.info())
+
+    async def token(
+        self,
+        user: str | int,
+        ttl: timedelta | float = TTL,
+        *,
+        channels: Iterable[str] = (),
+        info: Any = None,
+        **claims: Any,
+    ) -> str:
+        """As `Flow.token`."""
+        return self._token(user, ttl, channels, info, claims)
+
+    async def subscription_token(
+        self, user: str | int, channel: str, ttl: timedelta | float = TTL, *, info: Any = None
+    ) -> str:
+        """As `Flow.subscription_token`."""
+        return self._subscription_token(user, channel, ttl, info)
+
+    async def _perform(self, call: Call[T]) -> T:
+        gateway = self._gateway()
+        attempts = self._attempts(call, gateway)
+        try:
+            while True:
+                outcome = await _exchange(gateway, call, attempts.limit(time.monotonic()))
+                pause = attempts.pause(outcome, time.monotonic())
+                if isinstance(outcome, Answer) and pause is None:
+                    return read(call, outcome, attempts.url)
+                await asyncio.sleep(pause or 0)
+        except MessageflowError as error:
+            self._forget(error)
+            raise
+
+
+async def _exchange(gateway: InProcess | Place, call: Call[Any], limit: float) -> Answer | Failure:
+    if isinstance(gateway, InProcess):
+        return await gateway.exchange_async(call.method, call.body, limit)
+    request = build_request(gateway.endpoint, gateway.api_key, call.method, call.body)
+    return await pool_for(gateway.endpoint).exchange(request, limit)
+
+
+class AsyncBatch(Batch):
+    """A batch of an `AsyncFlow`; see `AsyncFlow.batch`."""
+
+    def __init__(self, flow: AsyncFlow) -> None:
+        super().__init__()
+        self._flow = flow
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        if kind is None:
+            await self.send()
+
+    async def send(self) -> None:
+        """Send what has no outcome yet; see `SyncBatch.send`."""
+        while (request := self.next_request()) is not None:
+            self.settle(await self._flow._perform(request))
+        self.check()

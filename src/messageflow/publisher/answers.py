@@ -1,0 +1,150 @@
+"""How an answer of the gateway reads: the result of a call, or the error it means.
+
+Pure. Messages say what to do next; none repeats a key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import msgspec
+
+from messageflow.errors import PayloadTooLarge, PublishError, Refused, Unauthorized
+from messageflow.publisher.http1 import Answer
+from messageflow.publisher.results import ClientInfo, History, Node, PresenceStats, Receipt
+
+if TYPE_CHECKING:
+    from messageflow.publisher.requests import Call
+
+T = TypeVar("T")
+
+ADVICE = "push an identifier and let the browser fetch the rest"
+
+
+class ApiError(msgspec.Struct, frozen=True):
+    """An error as the gateway writes it."""
+
+    code: int = 0
+    message: str = ""
+
+
+class _Reply(msgspec.Struct, Generic[T], frozen=True):
+    result: T | None = None
+    error: ApiError | None = None
+
+
+class _Presence(msgspec.Struct, frozen=True):
+    presence: dict[str, ClientInfo] = {}
+
+
+class _Channel(msgspec.Struct, frozen=True):
+    num_clients: int = 0
+
+
+class _Channels(msgspec.Struct, frozen=True):
+    channels: dict[str, _Channel] = {}
+
+
+class _Info(msgspec.Struct, frozen=True):
+    nodes: tuple[Node, ...] = ()
+
+
+class _Nothing(msgspec.Struct, frozen=True):
+    pass
+
+
+def _reader(kind: type[T]) -> Callable[[bytes], T]:
+    decoder = msgspec.json.Decoder(_Reply[kind])  # type: ignore[valid-type]
+
+    def read_result(body: bytes) -> T:
+        reply = decoder.decode(body)
+        if reply.error is not None:
+            raise Refused(reply.error.code, reply.error.message)
+        if reply.result is None:
+            raise msgspec.ValidationError("neither a result nor an error")
+        return reply.result
+
+    return read_result
+
+
+read_receipt = _reader(Receipt)
+read_history = _reader(History)
+read_stats = _reader(PresenceStats)
+_presence = _reader(_Presence)
+_channels = _reader(_Channels)
+_info = _reader(_Info)
+_nothing = _reader(_Nothing)
+_errors = msgspec.json.Decoder(_Reply[_Nothing])
+
+
+def read_nothing(body: bytes) -> None:
+    """Accept any result."""
+    _nothing(body)
+
+
+def read_online(body: bytes) -> bool:
+    """Tell whether anybody is there."""
+    return read_stats(body).num_clients > 0
+
+
+def read_presence(body: bytes) -> dict[str, ClientInfo]:
+    """Return who is there, by session."""
+    return _presence(body).presence
+
+
+def read_channels(body: bytes) -> dict[str, int]:
+    """Return how many clients each channel has."""
+    return {name: each.num_clients for name, each in _channels(body).channels.items()}
+
+
+def read_info(body: bytes) -> tuple[Node, ...]:
+    """Return the gateway's workers."""
+    return _info(body).nodes
+
+
+def read(call: Call[T], answer: Answer, url: str) -> T:
+    """Return the result an answer carries.
+
+    Raises:
+        Unauthorized, PayloadTooLarge, Refused: as the gateway said.
+        PublishError: what answered is not a messageflow gateway.
+    """
+    if answer.status != 200:
+        raise _problem(call, answer, url)
+    try:
+        return call.read(answer.body)
+    except msgspec.MsgspecError as error:
+        raise PublishError(_no_gateway(answer, url)) from error
+
+
+def _problem(call: Call[Any], answer: Answer, url: str) -> PublishError:
+    said = _said(answer.body)
+    if answer.status == 401:
+        return Unauthorized(
+            f"the gateway at {url} does not accept the API key: set MESSAGEFLOW_API_KEY (or Flow(api_key=…)) to the "
+            "gateway's own; `messageflow serve --dev` leaves its key where programs of the same person find it"
+        )
+    if answer.status == 413:
+        limit = f" ({said.message})" if said else ""
+        return PayloadTooLarge(f"{len(call.body)} bytes are over the gateway's size limit{limit}: {ADVICE}")
+    if said is not None:
+        return Refused(said.code, said.message)
+    if answer.status == 404:
+        return PublishError(f"there is no messageflow API at {url}/api/{call.method}: check MESSAGEFLOW_URL")
+    return PublishError(_no_gateway(answer, url))
+
+
+def _said(body: bytes) -> ApiError | None:
+    try:
+        return _errors.decode(body).error
+    except msgspec.MsgspecError:
+        return None
+
+
+def _no_gateway(answer: Answer, url: str) -> str:
+    start = answer.body[:80].decode("utf-8", "replace")
+    return (
+        f"what answers at {url} is not a messageflow gateway (status {answer.status}, {start!r}): check "
+        "MESSAGEFLOW_URL and what stands between here and the gateway"
+    )

@@ -1,0 +1,101 @@
+"""Whether and when a call is tried again.
+
+Every publishing call carries an idempotency key and every other call may be repeated by its nature, so an attempt
+that brought no answer is repeated: within the call's deadline, after pauses that grow and are spread by chance.
+What remains to decide at the end is what can be said: that nothing was stored, or that nobody knows.
+
+Pure: `now` is an argument, in seconds on any monotonic clock; chance is an argument too.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from messageflow.errors import GatewayUnreachable, OutcomeUnknown, PublishError
+from messageflow.publisher.http1 import Answer, Failure
+
+FIRST_PAUSE = 0.05
+LONGEST_PAUSE = 1.0
+ABSENT_PATIENCE = 1.0  # seconds of "nobody listens": a gateway that restarts takes less, a person waits no longer
+BUSY = 503  # not ready, or draining: nothing was done
+UNSURE = (502, 504)  # a proxy lost the gateway while it worked, perhaps
+
+
+class Attempts:
+    """The attempts of one call.
+
+    Args:
+        url: where they go, for messages.
+        stores: whether the call, once it has arrived, changes what is stored.
+        timeout: seconds for all attempts and pauses together.
+        now: when the call began.
+        chance: returns a number in [0, 1).
+    """
+
+    __slots__ = ("_chance", "_failed", "_reason", "_start", "_stores", "_timeout", "_unsure", "url")
+
+    def __init__(
+        self, url: str, *, stores: bool, timeout: float, now: float, chance: Callable[[], float] = random.random
+    ) -> None:
+        self.url = url
+        self._stores = stores
+        self._timeout = timeout
+        self._start = now
+        self._chance = chance
+        self._failed = 0
+        self._unsure = False
+        self._reason = ""
+
+    def limit(self, now: float) -> float:
+        """Return when the attempt that begins now must have its answer.
+
+        Half of the timeout at most, so that one answer that got lost leaves time to ask again.
+        """
+        return min(self._start + self._timeout, now + self._timeout / 2)
+
+    def pause(self, outcome: Answer | Failure, now: float) -> float | None:
+        """Return the seconds to wait before the next attempt, or None when `outcome` is an answer to read.
+
+        Raises:
+            GatewayUnreachable: time is over and no attempt arrived.
+            OutcomeUnknown: time is over and an attempt may have arrived.
+        """
+        patience = self._timeout
+        if isinstance(outcome, Answer):
+            if outcome.status != BUSY and outcome.status not in UNSURE:
+                return None
+            self._unsure = self._unsure or outcome.status in UNSURE
+            self._reason = f"it answers {outcome.status}" + (", not ready" if outcome.status == BUSY else "")
+        else:
+            if outcome.stale:
+                self._unsure = self._unsure or outcome.sent
+                return 0.0
+            self._unsure = self._unsure or outcome.sent
+            self._reason = outcome.reason
+            if outcome.hopeless:
+                raise self._verdict(outcome)
+            if outcome.absent:
+                patience = min(patience, ABSENT_PATIENCE)
+        longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**self._failed)
+        pause: float = longest * (1 + self._chance()) / 2
+        self._failed += 1
+        if now + pause >= self._start + patience:
+            raise self._verdict(outcome)
+        return pause
+
+    def _verdict(self, outcome: Answer | Failure) -> PublishError:
+        if not self._unsure:
+            if isinstance(outcome, Failure) and outcome.absent:
+                return GatewayUnreachable(
+                    f"no gateway answers at {self.url}: start one with `messageflow serve --dev` or set MESSAGEFLOW_URL"
+                )
+            return GatewayUnreachable(
+                f"the gateway at {self.url} cannot be reached: {self._reason}; nothing was stored"
+            )
+        if not self._stores:
+            return PublishError(f"no answer from the gateway at {self.url} within {self._timeout:g} s: {self._reason}")
+        return OutcomeUnknown(
+            f"no answer from the gateway at {self.url} within {self._timeout:g} s ({self._reason}): it may or may not "
+            "have been stored; call again with the same idempotency_key and one copy is stored"
+        )

@@ -1,0 +1,145 @@
+"""Calls collected and sent together, in bounded requests, in their order.
+
+A batch knows at every moment which of its calls are stored (`receipts`), which the gateway refused (`failures`) and
+which are still to be sent; every call keeps its idempotency key. So a batch that was cut short can be sent again, and
+only what is missing is stored. Requests go one after the other, the next when the last is answered: what is stored
+when a connection breaks is what came before, never something from the middle.
+
+Pure: it hands out requests and takes answers; the edges carry them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from messageflow.errors import Refused
+from messageflow.publisher import requests
+from messageflow.publisher.answers import ApiError
+from messageflow.publisher.requests import Call
+from messageflow.publisher.results import Receipt
+
+COMMANDS = 1000  # in one request
+BYTES = 1_000_000  # of one request, unless a single command is larger
+
+
+class BatchRefused(Refused):
+    """The gateway refused some calls of a batch; all others are stored.
+
+    Args:
+        failures: what the gateway said of each refused call, by its place in the batch, from 0.
+        receipts: the receipt of each call in order, None for a refused one.
+    """
+
+    def __init__(self, failures: Mapping[int, Refused], receipts: Sequence[Receipt | None]) -> None:
+        place, first = min(failures.items())
+        super().__init__(
+            first.code, f"{first.text} (call {place} of a batch; {len(failures)} of {len(receipts)} were refused)"
+        )
+        self.failures = dict(failures)
+        self.receipts = tuple(receipts)
+
+
+class Batch:
+    """Collects calls. See `Flow.batch`."""
+
+    def __init__(self) -> None:
+        self._commands: list[bytes] = []
+        self._outcomes: list[Receipt | Refused] = []
+
+    def __len__(self) -> int:
+        return len(self._commands)
+
+    @property
+    def receipts(self) -> list[Receipt | None]:
+        """One entry a call, in order: its receipt, or None where it is refused or not stored for all we know."""
+        known = [outcome if isinstance(outcome, Receipt) else None for outcome in self._outcomes]
+        return known + [None] * (len(self._commands) - len(known))
+
+    @property
+    def failures(self) -> dict[int, Refused]:
+        """What the gateway said of the calls it refused, by their place in the batch, from 0."""
+        return {place: outcome for place, outcome in enumerate(self._outcomes) if isinstance(outcome, Refused)}
+
+    def push(self, user: str | int, type: str, payload: Any = None, *, idempotency_key: str | None = None) -> None:
+        """Add a push to a user. See `Flow.push`."""
+        self._add(requests.push(user, type, payload, idempotency_key=idempotency_key))
+
+    def broadcast(self, type: str, payload: Any = None, *, idempotency_key: str | None = None) -> None:
+        """Add a broadcast to everyone online. See `Flow.broadcast`."""
+        self._add(requests.broadcast(type, payload, idempotency_key=idempotency_key))
+
+    def publish(
+        self,
+        channel: str,
+        data: Any,
+        *,
+        tags: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+        skip_history: bool = False,
+    ) -> None:
+        """Add a publication in a channel. See `Flow.publish`."""
+        self._add(
+            requests.publish(channel, data, tags=tags, idempotency_key=idempotency_key, skip_history=skip_history)
+        )
+
+    def _add(self, call: Call[Receipt]) -> None:
+        self._commands.append(b'{"%b":%b}' % (call.method.encode(), call.body))
+
+    def next_request(self) -> Call[list[Receipt | Refused]] | None:
+        """Return the request that sends the first calls without an outcome, or None when there are none left."""
+        start = len(self._outcomes)
+        end, size = start, 0
+        while end < min(len(self._commands), start + COMMANDS):
+            size += len(self._commands[end]) + 1
+            if size > BYTES and end > start:
+                break
+            end += 1
+        if end == start:
+            return None
+        body = b'{"commands":[%b]}' % b",".join(self._commands[start:end])
+        return Call("batch", body, lambda answer: _read_replies(answer, end - start), stores=True)
+
+    def settle(self, outcomes: list[Receipt | Refused]) -> None:
+        """Take what came of the last request."""
+        self._outcomes.extend(outcomes)
+
+    def check(self) -> None:
+        """Raise BatchRefused if the gateway refused any call."""
+        if failures := self.failures:
+            raise BatchRefused(failures, self.receipts)
+
+
+class _Outcome(msgspec.Struct, frozen=True):
+    push: Receipt | None = None
+    publish: Receipt | None = None
+    broadcast_push: Receipt | None = None
+    error: ApiError | None = None
+
+
+class _Replies(msgspec.Struct, frozen=True):
+    replies: list[_Outcome] | None = None
+    error: ApiError | None = None
+
+
+_decoder = msgspec.json.Decoder(_Replies)
+
+
+def _read_replies(body: bytes, count: int) -> list[Receipt | Refused]:
+    answer = _decoder.decode(body)
+    if answer.error is not None:
+        raise Refused(answer.error.code, answer.error.message)
+    if answer.replies is None or len(answer.replies) != count:
+        raise msgspec.ValidationError(f"not {count} replies")
+    return [_read_outcome(outcome) for outcome in answer.replies]
+
+
+def _read_outcome(outcome: _Outcome) -> Receipt | Refused:
+    if outcome.error is not None:
+        return Refused(outcome.error.code, outcome.error.message)
+    receipt = outcome.push or outcome.publish or outcome.broadcast_push
+    if receipt is None:
+        raise msgspec.ValidationError("neither a result nor an error")
+    return receipt

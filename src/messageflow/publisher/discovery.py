@@ -1,0 +1,117 @@
+"""Where the gateway is and which keys it knows: argument, then environment, then the file of a development gateway.
+
+Owns the development file `dev.json`: what `messageflow serve --dev` and `run` leave for other programs of the same
+person. Owns no connection.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from messageflow.errors import ConfigurationError
+from messageflow.publisher.http1 import Endpoint, parse_url
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+DEV_FILE = "dev.json"
+
+
+class DevFile(msgspec.Struct, frozen=True):
+    """What a development gateway leaves behind; empty where it was told a value instead of making one."""
+
+    url: str = ""
+    api_key: str = ""
+    token_secret: str = ""
+
+    def __repr__(self) -> str:
+        return f"DevFile(url={self.url!r})"
+
+
+class Place(NamedTuple):
+    """A gateway and what it takes to be let in. Its `repr` tells no secret."""
+
+    endpoint: Endpoint
+    api_key: str
+    token_secret: str
+
+    def __repr__(self) -> str:
+        return f"Place({self.endpoint.url})"
+
+
+def data_dir(environ: Mapping[str, str] | None = None) -> Path:
+    """Return the directory of messageflow's own files, as MESSAGEFLOW_DATA_DIR or the XDG directories have it."""
+    environ = os.environ if environ is None else environ
+    if own := environ.get("MESSAGEFLOW_DATA_DIR"):
+        return Path(own).expanduser()
+    base = environ.get("XDG_DATA_HOME") or Path(environ.get("HOME") or Path.home()) / ".local" / "share"
+    return Path(base) / "messageflow"
+
+
+def load_dev_file(directory: Path | None = None) -> DevFile | None:
+    """Return what a development gateway of this person left in `directory`, or None.
+
+    Raises:
+        ConfigurationError: the file is there and cannot be understood.
+    """
+    path = (directory or data_dir()) / DEV_FILE
+    try:
+        content = path.read_bytes()
+    except OSError:  # not there, or not ours to read: there is no development gateway for us
+        return None
+    try:
+        return msgspec.json.decode(content, type=DevFile)
+    except msgspec.MsgspecError as error:
+        raise ConfigurationError(
+            f"{path} cannot be understood ({error}): remove it, and `messageflow serve --dev` makes a new one"
+        ) from error
+
+
+def write_dev_file(url: str, api_key: str, token_secret: str, directory: Path | None = None) -> Path:
+    """Leave the address and keys of a development gateway for other programs of the same person.
+
+    The file is readable by its owner alone and is there whole or not at all.
+
+    Returns:
+        Its path.
+
+    Raises:
+        ConfigurationError: it cannot be written there.
+    """
+    directory = directory or data_dir()
+    path = directory / DEV_FILE
+    draft = directory / f".{DEV_FILE}.{os.getpid()}"
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft.unlink(missing_ok=True)
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(msgspec.json.encode(DevFile(url, api_key, token_secret)))
+        draft.replace(path)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be written ({error.strerror}): set MESSAGEFLOW_DATA_DIR to a directory of your own"
+        ) from error
+    return path
+
+
+def find(
+    url: str | None, api_key: str | None, token_secret: str | None, environ: Mapping[str, str] | None = None
+) -> Place:
+    """Return the gateway to use: each value from the argument, else the environment, else the development file.
+
+    Of several token secrets in the environment, which is how they are rotated, the first one signs.
+
+    Raises:
+        ConfigurationError: the URL, or a file that had to be read, is malformed.
+    """
+    environ = os.environ if environ is None else environ
+    url = url or environ.get("MESSAGEFLOW_URL")
+    api_key = api_key or environ.get("MESSAGEFLOW_API_KEY")
+    token_secret = token_secret or environ.get("MESSAGEFLOW_TOKEN_SECRET", "").split(",")[0].strip()
+    if not (url and api_key and token_secret):
+        left = load_dev_file(data_dir(environ)) or DevFile()
+        url, api_key, token_secret = url or left.url, api_key or left.api_key, token_secret or left.token_secret
+    return Place(parse_url(url or DEFAULT_URL), api_key, token_secret)

@@ -1,0 +1,190 @@
+"""HTTP/1.1 as bytes: a gateway's address, the request that goes there, and the response taken apart as it arrives.
+
+Pure: no sockets, no clock. Written because a push must not cost a web request more than it has to; the figures are in
+docs/design.md. Responses are parsed by httptools (llhttp); nothing here knows what the bodies mean.
+
+Not here, because the gateway needs none of it: redirects, cookies, content codings, proxies.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import httptools
+
+from messageflow.errors import ConfigurationError
+
+BODY_LIMIT = 64 * 1024 * 1024  # bytes of one response; a history of 10,000 small publications fits many times
+_PORTS = {"http": 80, "https": 443}
+
+
+class Answer(NamedTuple):
+    """A complete HTTP response, as far as the calls need it."""
+
+    status: int
+    body: bytes
+
+
+class Failure(NamedTuple):
+    """Why an exchange brought no answer.
+
+    Args:
+        reason: completes the sentence "no answer from …: …".
+        sent: the gateway may have got the request.
+        stale: a kept connection turned out to be closed, which says nothing about the gateway.
+        absent: nobody listens at that address.
+        hopeless: another attempt will fail in the same way.
+    """
+
+    reason: str
+    sent: bool = False
+    stale: bool = False
+    absent: bool = False
+    hopeless: bool = False
+
+
+class Endpoint(NamedTuple):
+    """Where a gateway listens."""
+
+    secure: bool
+    host: str
+    port: int
+    prefix: str
+
+    @property
+    def authority(self) -> str:
+        """Host and port, as the Host header and a URL have them."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def scheme(self) -> str:
+        return "https" if self.secure else "http"
+
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}://{self.authority}{self.prefix}"
+
+
+class Malformed(Exception):
+    """The bytes are no HTTP response, or one that is too long."""
+
+
+@lru_cache(maxsize=64)
+def parse_url(url: str) -> Endpoint:
+    """Return the endpoint of a gateway's URL, such as `https://push.example.com` or `http://127.0.0.1:8000/flow`.
+
+    Raises:
+        ConfigurationError: it is not an http or https URL, or it carries a password, a query or a fragment.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ConfigurationError(_complaint(url)) from None
+    if parts.scheme not in _PORTS or not parts.hostname or parts.query or parts.fragment:
+        raise ConfigurationError(_complaint(url))
+    if parts.username is not None or parts.password is not None:
+        raise ConfigurationError("the gateway's URL carries a password: take it out, and use MESSAGEFLOW_API_KEY")
+    if not url.isascii() or any(letter <= " " for letter in url):
+        raise ConfigurationError(_complaint(url))
+    return Endpoint(parts.scheme == "https", parts.hostname, port or _PORTS[parts.scheme], parts.path.rstrip("/"))
+
+
+def _complaint(url: str) -> str:
+    return (
+        f"{url!r} is not the URL of a gateway: write it like http://127.0.0.1:8000 (argument url, or MESSAGEFLOW_URL)"
+    )
+
+
+def build_request(endpoint: Endpoint, api_key: str, method: str, body: bytes) -> bytes:
+    """Return the whole request that calls an API method with a JSON body.
+
+    Raises:
+        ConfigurationError: the API key cannot stand in a header.
+    """
+    return b"%b%d\r\n\r\n%b" % (_head(endpoint, api_key, method), len(body), body)
+
+
+@lru_cache(maxsize=256)
+def _head(endpoint: Endpoint, api_key: str, method: str) -> bytes:
+    if not (api_key.isascii() and api_key.isprintable()):
+        raise ConfigurationError("the API key holds characters no header can carry: check MESSAGEFLOW_API_KEY")
+    lines = [
+        f"POST {endpoint.prefix}/api/{method} HTTP/1.1",
+        f"Host: {endpoint.authority}",
+        "User-Agent: messageflow-python",
+        "Content-Type: application/json",
+        *([f"X-API-Key: {api_key}"] if api_key else []),
+        "Content-Length: ",
+    ]
+    return "\r\n".join(lines).encode("ascii")
+
+
+class Response:
+    """One response, fed with bytes until it is complete."""
+
+    __slots__ = ("_complete", "_kept_alive", "_measured", "_parser", "_parts", "_size", "_spoiled", "_started")
+
+    def __init__(self) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._complete = False
+        self._started = False  # the head of a final response is complete
+        self._measured = False  # the response says itself where it ends
+        self._spoiled = False  # there were bytes behind its end
+        self._kept_alive = False  # the other side keeps the connection open
+
+    @property
+    def answer(self) -> Answer:
+        """Status and body, once complete."""
+        return Answer(self._parser.get_status_code(), b"".join(self._parts))
+
+    @property
+    def reusable(self) -> bool:
+        """Whether the connection may carry another request."""
+        return self._complete and self._kept_alive and not self._spoiled
+
+    def feed(self, data: bytes) -> bool:
+        """Take bytes as they arrived; tell whether the response is complete.
+
+        Raises:
+            Malformed: this is no HTTP response.
+        """
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            raise Malformed(f"what answered does not speak HTTP ({error})") from None
+        if self._size > BODY_LIMIT:
+            raise Malformed(f"the response is over {BODY_LIMIT} bytes")
+        return self._complete
+
+    def end(self) -> bool:
+        """The other side closed: tell whether that is how this response ends."""
+        return self._complete or (self._started and not self._measured)
+
+    # Called by the parser
+
+    def on_message_begin(self) -> None:
+        if self._complete:
+            self._spoiled = True
+
+    def on_header(self, name: bytes, _value: bytes) -> None:
+        if name.lower() in (b"content-length", b"transfer-encoding"):
+            self._measured = True
+
+    def on_headers_complete(self) -> None:
+        self._started = self._parser.get_status_code() >= 200
+
+    def on_body(self, body: bytes) -> None:
+        self._size += len(body)
+        if self._size <= BODY_LIMIT:
+            self._parts.append(body)
+
+    def on_message_complete(self) -> None:
+        if self._started:  # not an interim response (1xx), which another one follows
+            self._complete = True
+            self._kept_alive = bool(self._parser.should_keep_alive())  # the parser knows only until here

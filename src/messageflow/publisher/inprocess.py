@@ -1,0 +1,120 @@
+"""The short way to a gateway that runs in this process, as under `messageflow run`.
+
+The gateway installs a function that answers API calls on its event loop; flows without an address of their own use
+it instead of a connection. It is gone in a forked child, which has the loop but nobody who runs it.
+
+asyncio is imported when it is needed: a process without a gateway never pays for it here.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from messageflow.errors import PublishError
+from messageflow.publisher.http1 import Answer, Failure
+
+if TYPE_CHECKING:
+    import asyncio
+
+Handler = Callable[[str, bytes], Coroutine[Any, Any, tuple[int, bytes]]]
+
+_TOO_LATE = Failure("no answer in time", sent=True)
+_STOPPED = Failure("it has stopped")
+
+
+class InProcess(NamedTuple):
+    """A gateway in this process.
+
+    Args:
+        call: takes an API method and its JSON body, returns status and JSON body as the HTTP API would.
+        loop: the event loop it must be awaited on.
+    """
+
+    call: Handler
+    loop: asyncio.AbstractEventLoop
+
+    def exchange(self, method: str, body: bytes, limit: float) -> Answer | Failure:
+        """Call from a thread and wait for what comes of it until `limit`, on the clock of `time.monotonic`.
+
+        Raises:
+            PublishError: called on the gateway's own event loop, which would wait for itself.
+        """
+        import asyncio
+
+        if _running_loop() is self.loop:
+            raise PublishError(
+                "this code runs on the gateway's event loop, where waiting would stop the gateway itself: "
+                "await AsyncFlow instead of calling Flow"
+            )
+        coroutine = self.call(method, body)
+        try:
+            future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+        except RuntimeError:
+            coroutine.close()
+            return _STOPPED
+        try:
+            return Answer(*future.result(max(0.0, limit - time.monotonic())))
+        except Exception as error:
+            return _failed(error)
+        finally:
+            future.cancel()
+
+    async def exchange_async(self, method: str, body: bytes, limit: float) -> Answer | Failure:
+        """The same to await, on any event loop. Cancelling it cancels the call."""
+        import asyncio
+
+        coroutine = self.call(method, body)
+        try:
+            if _running_loop() is self.loop:
+                answering: Any = coroutine
+            else:
+                answering = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, self.loop))
+        except RuntimeError:
+            coroutine.close()
+            return _STOPPED
+        try:
+            async with asyncio.timeout(limit - time.monotonic()):
+                return Answer(*await answering)
+        except Exception as error:
+            return _failed(error)
+
+
+def _failed(error: Exception) -> Failure:
+    if isinstance(error, TimeoutError):
+        return _TOO_LATE
+    return Failure(f"it failed with {type(error).__name__}: {error}", sent=True, hopeless=True)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    import asyncio
+
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+_installed: InProcess | None = None
+
+
+def install(call: Handler, loop: asyncio.AbstractEventLoop) -> None:
+    """Let flows without an address of their own reach the gateway through `call`, run on `loop`."""
+    global _installed
+    _installed = InProcess(call, loop)
+
+
+def uninstall() -> None:
+    """Take the gateway of this process back."""
+    global _installed
+    _installed = None
+
+
+def installed() -> InProcess | None:
+    """Return the gateway of this process, if it has one."""
+    return _installed
+
+
+os.register_at_fork(after_in_child=uninstall)

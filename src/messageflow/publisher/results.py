@@ -1,0 +1,100 @@
+"""What the calls of `Flow` and `AsyncFlow` return: frozen values, as the HTTP API names them.
+
+Owns no behaviour. A field the gateway leaves out has the value that says "none".
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class Position(msgspec.Struct, frozen=True):
+    """A point in a stream: just after the publication with this offset, in this life (epoch) of the stream."""
+
+    offset: int = 0
+    epoch: str = ""
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """Says that a publication was stored, and where.
+
+    Args:
+        channel: the channel it was published in; `#alice` is the personal channel of alice, `*` is everyone.
+        offset: its number in the stream, from 1; 0 in a channel that keeps no history.
+        epoch: the life of the stream the offset belongs to.
+        tag: a short hash chained over the stream up to here.
+        ack: what "stored" means: `memory`, `os`, `disk` or `replicated`.
+    """
+
+    channel: str = ""
+    offset: int = 0
+    epoch: str = ""
+    tag: str = ""
+    ack: str = "memory"
+
+    @property
+    def position(self) -> Position:
+        """The point just after this publication, for `history(since=…)`."""
+        return Position(self.offset, self.epoch)
+
+
+class ClientInfo(msgspec.Struct, frozen=True):
+    """One connected client.
+
+    Args:
+        user: who it authenticated as; empty for an anonymous one.
+        client: the identifier of the session.
+        conn_info: what the connection token's `info` says.
+        chan_info: what the subscription token's `info` says.
+    """
+
+    user: str = ""
+    client: str = ""
+    conn_info: Any = None
+    chan_info: Any = None
+
+
+class Publication(msgspec.Struct, frozen=True):
+    """One item of a channel's history. `info` is the client that published it, None when a backend did."""
+
+    data: Any = None
+    offset: int = 0
+    tag: str = ""
+    info: ClientInfo | None = None
+    tags: dict[str, str] | None = None
+
+
+class History(msgspec.Struct, frozen=True):
+    """A part of a stream, and the position of its newest publication (not of the last one in this part)."""
+
+    publications: tuple[Publication, ...] = ()
+    offset: int = 0
+    epoch: str = ""
+    tag: str = ""
+
+    @property
+    def position(self) -> Position:
+        """The top of the stream."""
+        return Position(self.offset, self.epoch)
+
+
+class PresenceStats(msgspec.Struct, frozen=True):
+    """How many clients, of how many users, are subscribed to a channel."""
+
+    num_clients: int = 0
+    num_users: int = 0
+
+
+class Node(msgspec.Struct, frozen=True):
+    """One gateway worker. `uptime` is in seconds."""
+
+    uid: str = ""
+    name: str = ""
+    version: str = ""
+    num_clients: int = 0
+    num_users: int = 0
+    num_channels: int = 0
+    num_subs: int = 0
+    uptime: float = 0

@@ -1,0 +1,86 @@
+"""What a flow was told, and what it finds out when it is first used.
+
+A flow may be made before its gateway is there, at import time for example. It therefore looks for the gateway when it
+first needs it, and looks again after it was not found or did not let us in. Owns no connection.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+
+from messageflow.errors import GatewayUnreachable, Unauthorized
+from messageflow.publisher import discovery, inprocess, tokens
+from messageflow.publisher.attempts import Attempts
+from messageflow.publisher.discovery import Place
+from messageflow.publisher.http1 import parse_url
+from messageflow.publisher.inprocess import InProcess
+from messageflow.publisher.requests import Call
+
+TIMEOUT = 5.0
+IN_PROCESS = "this process"
+
+
+class Settings:
+    """The common part of `Flow` and `AsyncFlow`; see there for the arguments."""
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        api_key: str | None = None,
+        token_secret: str | None = None,
+        timeout: float = TIMEOUT,
+        token_issuer: str | None = None,
+        token_audience: str | None = None,
+    ) -> None:
+        if not timeout > 0:
+            raise ValueError(f"timeout must be more than 0 seconds, not {timeout!r}")
+        if url:
+            parse_url(url)
+        self._url = url
+        self._api_key = api_key
+        self._token_secret = token_secret
+        self._timeout = timeout
+        self._issuer = token_issuer
+        self._audience = token_audience
+        self._found: Place | None = None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._url!r})" if self._url else f"{type(self).__name__}()"
+
+    def _gateway(self) -> InProcess | Place:
+        if self._url is None and (gateway := inprocess.installed()) is not None:
+            return gateway
+        return self._place()
+
+    def _place(self) -> Place:
+        if self._found is None:
+            self._found = discovery.find(self._url, self._api_key, self._token_secret)
+        return self._found
+
+    def _forget(self, error: BaseException) -> None:
+        """Look for the gateway anew after an error that a change of address or key would explain."""
+        if isinstance(error, Unauthorized | GatewayUnreachable):
+            self._found = None
+
+    def _attempts(self, call: Call[Any], gateway: InProcess | Place) -> Attempts:
+        url = gateway.endpoint.url if isinstance(gateway, Place) else IN_PROCESS
+        return Attempts(url, stores=call.stores, timeout=self._timeout, now=time.monotonic())
+
+    def _sign(self, claims: dict[str, Any], extra: dict[str, Any] | None = None) -> str:
+        issuer = os.environ.get("MESSAGEFLOW_TOKEN_ISSUER", "") if self._issuer is None else self._issuer
+        audience = os.environ.get("MESSAGEFLOW_TOKEN_AUDIENCE", "") if self._audience is None else self._audience
+        secret = self._token_secret or self._place().token_secret
+        return tokens.sign(claims, secret, issuer=issuer, audience=audience, extra=extra)
+
+    def _token(
+        self, user: str | int, ttl: timedelta | float, channels: Iterable[str], info: Any, claims: dict[str, Any]
+    ) -> str:
+        return self._sign(tokens.connection_claims(user, ttl, time.time(), channels=channels, info=info), claims)
+
+    def _subscription_token(self, user: str | int, channel: str, ttl: timedelta | float, info: Any) -> str:
+        return self._sign(tokens.subscription_claims(user, channel, ttl, time.time(), info=info))

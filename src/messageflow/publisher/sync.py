@@ -1,0 +1,260 @@
+"""`Flow`: the blocking face of the publisher.
+
+Thin on purpose: what a call asks and what its answer means stands in `requests`, when it is repeated in `attempts`.
+Here a call meets a connection, and waits.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from messageflow.errors import MessageflowError
+from messageflow.publisher import requests
+from messageflow.publisher.answers import read
+from messageflow.publisher.batch import Batch
+from messageflow.publisher.discovery import Place
+from messageflow.publisher.http1 import Answer, Failure, build_request
+from messageflow.publisher.inprocess import InProcess
+from messageflow.publisher.pool import pool_for
+from messageflow.publisher.requests import Call
+from messageflow.publisher.results import (
+    ClientInfo,
+    History,
+    Node,
+    Position,
+    PresenceStats,
+    Receipt,
+)
+from messageflow.publisher.settings import Settings
+from messageflow.publisher.tokens import TTL
+
+T = TypeVar("T")
+
+
+class Flow(Settings):
+    """Pushes to browsers through a messageflow gateway.
+
+    Cheap to make, as often as you like: all flows of a process share their connections. May be used from any number
+    of threads or greenlets and after a fork.
+
+    Every call returns once the gateway has answered, or raises within `timeout`: a `PublishError` that says what
+    happened and what to do, or an `EncodingError` for a payload that is no JSON. An attempt that gets no answer is
+    repeated within `timeout`; each publication carries an idempotency key, so that repeating stores it once.
+
+    Args:
+        url: where the gateway is; else MESSAGEFLOW_URL, else where this person's development gateway runs, else
+            http://127.0.0.1:8000. Without it, a gateway in this same process (`messageflow run`) is used directly.
+        api_key: the gateway's key for backends; else MESSAGEFLOW_API_KEY, else the development gateway's.
+        token_secret: what `token` signs with; else MESSAGEFLOW_TOKEN_SECRET, else the development gateway's.
+        timeout: seconds one call may take, repeated attempts included.
+        token_issuer: the `iss` claim of tokens; else MESSAGEFLOW_TOKEN_ISSUER, else none.
+        token_audience: the `aud` claim of tokens; else MESSAGEFLOW_TOKEN_AUDIENCE, else none.
+
+    Raises:
+        ConfigurationError: `url` is no URL of a gateway.
+    """
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close this process's idle connections to the gateway. The flow may still be used and opens new ones."""
+        if self._found is not None:
+            pool_for(self._found.endpoint).close()
+
+    def push(self, user: str | int, type: str, payload: Any = None, *, idempotency_key: str | None = None) -> Receipt:
+        """Push to one user: to every browser and tab where he is, and to those that come back within the window.
+
+        Args:
+            user: who, as his token's `sub` says; `"*"` is everyone online, as in `broadcast`.
+            type: what happened, such as `report/ready`.
+            payload: anything JSON can carry; datetimes, UUIDs, dataclasses, models and numpy values included.
+            idempotency_key: names this push when your own code may repeat it; else a fresh one is made.
+
+        Returns:
+            The receipt: it is stored.
+
+        Raises:
+            PublishError: it is not stored, or nobody knows; the subclass and the message say which.
+            EncodingError: JSON cannot carry the payload.
+        """
+        return self._perform(requests.push(user, type, payload, idempotency_key=idempotency_key))
+
+    def broadcast(self, type: str, payload: Any = None, *, idempotency_key: str | None = None) -> Receipt:
+        """Push to everyone online. Arguments, result and errors as in `push`."""
+        return self._perform(requests.broadcast(type, payload, idempotency_key=idempotency_key))
+
+    def publish(
+        self,
+        channel: str,
+        data: Any,
+        *,
+        tags: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+        skip_history: bool = False,
+    ) -> Receipt:
+        """Publish in a channel, to its subscribers.
+
+        Args:
+            channel: its name.
+            data: anything JSON can carry.
+            tags: words about the publication, sent along with it.
+            idempotency_key: names this publication when your own code may repeat it; else a fresh one is made.
+            skip_history: deliver to who is there, keep nothing for who is not.
+
+        Returns, raises: as `push`.
+        """
+        return self._perform(
+            requests.publish(channel, data, tags=tags, idempotency_key=idempotency_key, skip_history=skip_history)
+        )
+
+    def batch(self) -> SyncBatch:
+        """Collect calls in a `with` block and send them together when it ends; nothing if it raises.
+
+            with flow.batch() as batch:
+                for user in users:
+                    batch.push(user, "report/ready", {"id": 7})
+            batch.receipts  # one a call, in order
+
+        They are sent in order, in requests of at most 1,000 calls and 1 MB, each of which has the flow's timeout. If
+        one fails, what came before it is stored: `batch.receipts` says what, and `batch.send()` goes on from there
+        with the same idempotency keys. Calls the gateway refuses do not stop the others; `BatchRefused` follows.
+        """
+        return SyncBatch(self)
+
+    def subscribe(self, user: str | int, channel: str) -> None:
+        """Subscribe a user's present connections to a channel."""
+        self._perform(requests.subscribe(user, channel))
+
+    def unsubscribe(self, user: str | int, channel: str) -> None:
+        """End a user's subscriptions to a channel."""
+        self._perform(requests.unsubscribe(user, channel))
+
+    def disconnect(self, user: str | int, *, code: int | None = None, reason: str = "") -> None:
+        """Close all connections of a user, who is told not to come back unless `code` says otherwise."""
+        self._perform(requests.disconnect(user, code=code, reason=reason))
+
+    def online(self, user: str | int) -> bool:
+        """Whether a user has a connection now."""
+        return self._perform(requests.online(user))
+
+    def presence(self, channel: str) -> dict[str, ClientInfo]:
+        """Return who is subscribed to a channel, by session."""
+        return self._perform(requests.presence(channel))
+
+    def presence_stats(self, channel: str) -> PresenceStats:
+        """Return how many are subscribed to a channel."""
+        return self._perform(requests.presence_stats(channel))
+
+    def history(
+        self,
+        channel: str,
+        *,
+        limit: int = 100,
+        since: Position | None = None,
+        reverse: bool = False,
+    ) -> History:
+        """Read what a channel keeps.
+
+        Args:
+            channel: its name; `#alice` for what was pushed to alice, `*` for broadcasts.
+            limit: how many publications at most; 0 asks for the position alone.
+            since: begin after (with `reverse`: before) this position.
+            reverse: newest first.
+        """
+        return self._perform(requests.history(channel, limit=limit, since=since, reverse=reverse))
+
+    def history_remove(self, channel: str) -> None:
+        """Remove what a channel keeps."""
+        self._perform(requests.history_remove(channel))
+
+    def channels(self, pattern: str = "") -> dict[str, int]:
+        """Return the channels that have subscribers and how many; `pattern` is a glob over their names."""
+        return self._perform(requests.channels(pattern))
+
+    def info(self) -> tuple[Node, ...]:
+        """Return the gateway's workers."""
+        return self._perform(requests.info())
+
+    def token(
+        self,
+        user: str | int,
+        ttl: timedelta | float = TTL,
+        *,
+        channels: Iterable[str] = (),
+        info: Any = None,
+        **claims: Any,
+    ) -> str:
+        """Return a token with which a browser connects as `user`. Made here, without asking the gateway.
+
+        Args:
+            user: who; what `push` calls him.
+            ttl: how long it is good, a timedelta or seconds; the browser client fetches a new one in time.
+            channels: what the gateway subscribes him to by itself.
+            info: what others see of him in presence.
+            claims: further claims, for your own use.
+
+        Raises:
+            ConfigurationError: there is no secret, or one under 32 bytes.
+        """
+        return self._token(user, ttl, channels, info, claims)
+
+    def subscription_token(
+        self, user: str | int, channel: str, ttl: timedelta | float = TTL, *, info: Any = None
+    ) -> str:
+        """Return a token with which `user` may subscribe to `channel`. Arguments and errors as in `token`."""
+        return self._subscription_token(user, channel, ttl, info)
+
+    def _perform(self, call: Call[T]) -> T:
+        gateway = self._gateway()
+        attempts = self._attempts(call, gateway)
+        try:
+            while True:
+                outcome = _exchange(gateway, call, attempts.limit(time.monotonic()))
+                pause = attempts.pause(outcome, time.monotonic())
+                if isinstance(outcome, Answer) and pause is None:
+                    return read(call, outcome, attempts.url)
+                time.sleep(pause or 0)
+        except MessageflowError as error:
+            self._forget(error)
+            raise
+
+
+def _exchange(gateway: InProcess | Place, call: Call[Any], limit: float) -> Answer | Failure:
+    if isinstance(gateway, InProcess):
+        return gateway.exchange(call.method, call.body, limit)
+    request = build_request(gateway.endpoint, gateway.api_key, call.method, call.body)
+    return pool_for(gateway.endpoint).exchange(request, limit)
+
+
+class SyncBatch(Batch):
+    """A batch of a `Flow`; see `Flow.batch`."""
+
+    def __init__(self, flow: Flow) -> None:
+        super().__init__()
+        self._flow = flow
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if kind is None:
+            self.send()
+
+    def send(self) -> None:
+        """Send what has no outcome yet. Done by the `with` block; call it to go on after a failure.
+
+        Raises:
+            BatchRefused: the gateway refused some of the calls, all others are stored.
+            PublishError: as in `Flow.push`; `receipts` says what is stored.
+        """
+        while (request := self.next_request()) is not None:
+            self.settle(self._flow._perform(request))
+        self.check()
