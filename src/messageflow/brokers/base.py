@@ -101,8 +101,11 @@ class Broker(Protocol):
     async def remove_history(self, channel: str) -> None:
         """Drop what is kept of `channel`. Its offsets go on."""
 
-    async def join(self, channel: str, info: ClientInfo, *, tell: bool) -> None:
-        """Enter a connection of this node into the presence of `channel`; `tell` hands a join to subscribers."""
+    async def join(self, channel: str, info: ClientInfo, *, keep: bool, tell: bool) -> None:
+        """A connection of this node comes to `channel`.
+
+        `keep` enters it into presence, `tell` hands a join to subscribers.
+        """
 
     async def leave(self, channel: str, info: ClientInfo, *, tell: bool) -> None:
         """Take it out again; `tell` hands a leave to subscribers."""

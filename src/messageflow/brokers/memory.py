@@ -111,8 +111,9 @@ class MemoryBroker:
     async def remove_history(self, channel: str) -> None:
         self._streams.remove(channel)
 
-    async def join(self, channel: str, info: ClientInfo, *, tell: bool) -> None:
-        self._presence.add(channel, info, NODE)
+    async def join(self, channel: str, info: ClientInfo, *, keep: bool, tell: bool) -> None:
+        if keep:
+            self._presence.add(channel, info, NODE)
         if tell and self._sink is not None and channel in self._subscribed:
             self._sink.on_presence(channel, Joined(info))
 

@@ -10,6 +10,7 @@ Synchronous: nothing here awaits or raises.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -56,6 +57,7 @@ class Channel:
         "entering",
         "lagging",
         "live",
+        "marked",
         "name",
         "opened",
         "options",
@@ -67,7 +69,8 @@ class Channel:
     def __init__(self, name: str, options: NamespaceOptions) -> None:
         self.name = name
         self.options = options
-        self.opened: object | None = None  # the hub's record that the broker delivers, see Hub.open
+        self.opened: asyncio.Task[None] | None = None  # the hub's record that the broker delivers, see Hub.open
+        self.marked = False  # whether it waits in the hub for a flush
         self.position: Position | None = None
         self.live: dict[Session, Write] = {}
         self.lagging: set[Session] | None = None
@@ -137,6 +140,11 @@ class Channel:
                 if publication.offset > position.offset:
                     self._top = Position(position.epoch, publication.offset, publication.tag)
                     self._add(publication)
+
+    def forget_position(self) -> None:
+        """Know nothing of the stream any more; the next reader anchors it anew."""
+        self.position = self._top = None
+        self._pending, self._pending_bytes = None, 0
 
     def _add(self, publication: Publication) -> None:
         if self._pending is None:

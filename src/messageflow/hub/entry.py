@@ -10,16 +10,20 @@ chunk by chunk from the history until it has caught up.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from messageflow.brokers.base import History
 from messageflow.core.channels import NamespaceOptions
+from messageflow.core.claims import SubscribeOptions
 from messageflow.core.protocol import SubscribeRequest, SubscribeResult, raw, view
 from messageflow.core.recovery import merge
 from messageflow.core.stream import Position, Publication
 from messageflow.errors import Unrecoverable
 from messageflow.hub.lag import chunk, lag_behind
-from messageflow.hub.session import Subscription
+from messageflow.hub.session import NEVER, Subscription
 
 if TYPE_CHECKING:
     from messageflow.hub.session import Session
@@ -45,7 +49,9 @@ class Entry:
         self._history: History | None = None
         self._since: Position | None = None  # where the session resumes; None when it begins at the top
         self._position = Position("", 0)
-        self.data = b""  # JSON for the client, in the result
+        self._data = b""  # JSON for the client, in the result
+        self._chan_info = b""  # JSON that others see of this client in this channel
+        self._ended = False
         hub = session.hub
         self.channel = hub.enter(name)
         self.subscription = Subscription(self.channel, server_side=server_side)
@@ -65,16 +71,27 @@ class Entry:
         asked = options.allow_positioning and self._request.positioned
         return options.keeps_history and (self.recoverable or options.force_positioning or asked)
 
+    def apply(self, options: SubscribeOptions, expires_at: float = NEVER) -> None:
+        """Take over what a token or the API says about this subscription; `expires_at` is on the hub's clock."""
+        self._data = options.data or b""
+        self._chan_info = options.info or b""
+        self.subscription.expires_at = expires_at
+
     async def prepare(self) -> None:
-        """Make the broker deliver the channel and read what the session needs. Cancelling it abandons the entry.
+        """Make the broker deliver the channel, read what the session needs, enter it into presence.
+
+        Cancelling it abandons the entry, and so does the end of the session meanwhile.
 
         Raises:
             BrokerError: the broker failed; the entry is abandoned.
         """
         try:
             await self._session.hub.open(self.channel)
-            if self.positioned:
+            if self._options.keeps_history:
                 self._history = await self._read()
+            await self._appear()
+            if self._session.closed:
+                raise asyncio.CancelledError
         except BaseException:
             self.abandon()
             raise
@@ -96,28 +113,47 @@ class Entry:
                 return history
         return await broker.page(name)
 
+    async def _appear(self) -> None:
+        session, options = self._session, self._options
+        if session.info is None or not (options.presence or options.join_leave):
+            return
+        info = session.info
+        if self._chan_info:
+            info = msgspec.structs.replace(info, chan_info=raw(self._chan_info))
+        self.subscription.info = info
+        broker = session.hub.broker
+        await broker.join(self.channel.name, info, keep=options.presence, tell=self.subscription.tell)
+
     def abandon(self) -> None:
-        """Give up: the session is as if it had never come."""
-        self._session.subscriptions.pop(self.channel.name, None)
-        self._session.hub.entered(self.channel)
+        """Give up: the session is as if it had never come. Calling it again, or too late, does nothing."""
+        if not self._ended:
+            self._ended = True
+            self._session.hub.leave(self._session, self.channel.name)
+            self._session.hub.entered(self.channel)
 
     def complete(self) -> SubscribeResult:
         """Decide what the session gets with its answer. Follow it with `go_live`, without awaiting in between."""
-        counters = self._session.hub.counters
+        hub = self._session.hub
+        expires = self.subscription.expires_at != NEVER
+        ttl = hub.time_to_refresh(self.subscription.expires_at) if expires else 0
         if self._history is None:
-            return SubscribeResult(data=raw(self.data))
-        self.channel.anchor(self._history.position)
+            return SubscribeResult(expires, ttl, data=raw(self._data))
+        hub.anchor(self.channel, self._history.position)
+        if not self.positioned:
+            return SubscribeResult(expires, ttl, data=raw(self._data))
         self._position = self.channel.position or self._history.position
         publications = self._missed(self._history)
         recovered = publications is not None
         if self._request.recover:
-            counters.recovered += recovered
-            counters.unrecovered += not recovered
+            hub.counters.recovered += recovered
+            hub.counters.unrecovered += not recovered
         if self._since is not None and recovered:
             start = self._since
         else:
             start = self._position
         return SubscribeResult(
+            expires,
+            ttl,
             recoverable=self.recoverable,
             positioned=self.positioned and (recovered or not self._request.recover),
             epoch=start.epoch,
@@ -126,7 +162,7 @@ class Entry:
             publications=[view(publication) for publication in publications or ()],
             recovered=recovered,
             was_recovering=self._request.recover,
-            data=raw(self.data),
+            data=raw(self._data),
         )
 
     def _missed(self, history: History) -> list[Publication] | None:
@@ -149,9 +185,14 @@ class Entry:
         aside = self.channel.aside or ()
         return merge(history.publications, aside, after=self._since.offset, until=self._position.offset)
 
+    def catch_up_from(self, position: Position) -> None:
+        """Send what was missed as publications after the answer, instead of within it."""
+        self.subscription.behind = position
+
     def go_live(self) -> None:
         """Deliver to the session from here on. Comes right after the answer was written."""
         session, subscription = self._session, self.subscription
+        self._ended = True
         if session.paused and subscription.behind is None:
             subscription.behind = self.channel.position
         if session.paused or subscription.behind is not None:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from messageflow.core.channels import Rights
 from messageflow.core.codes import (
-    BAD_REQUEST,
     INTERNAL,
     MALFORMED,
     SERVER_ERROR,
@@ -91,6 +90,7 @@ class Session:
         "client",
         "connection",
         "expires_at",
+        "heard",
         "hub",
         "info",
         "paused",
@@ -115,7 +115,8 @@ class Session:
         self.write: Write = connection.write
         self.paused = False
         self.catching_up: asyncio.Task[None] | None = None
-        self.awaiting_pong = False
+        self.awaiting_pong = False  # a ping was sent and its pong has not come
+        self.heard = True  # anything came since the last ping
         self.slot = -1
         self._inbox: deque[Command] | None = None
         self._worker: asyncio.Task[None] | None = None
@@ -207,7 +208,12 @@ class Session:
         self.hub.counters.disconnected(disconnect)
         level = logging.DEBUG if disconnect.reconnect else logging.WARNING
         self.hub.log_limited(
-            level, "disconnected", client=self.client, user=self.user, code=disconnect.code, reason=detail or disconnect.reason
+            level,
+            "disconnected",
+            client=self.client,
+            user=self.user,
+            code=disconnect.code,
+            reason=detail or disconnect.reason,
         )
         self._release()
         self.connection.close(disconnect)
@@ -231,8 +237,3 @@ class Session:
         """Give back what an idle session does not need. The heartbeat calls this once per ping."""
         if self._worker is None:
             self._meter = None
-
-
-def bad_request() -> CommandRefused:
-    """Return the refusal of a command that makes no sense."""
-    return CommandRefused(BAD_REQUEST)

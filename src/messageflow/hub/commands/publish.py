@@ -1,0 +1,66 @@
+"""`publish`, `rpc`, `send` and `ping`: what a client may say.
+
+Information flows one way: a browser calls the backend over HTTP. A namespace may still let clients publish; `rpc` and
+`send` need a handler in the application, and without one they are not available.
+
+Source: reference/native-protocol.md §2.3, §2.4.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from messageflow.brokers.base import Item
+from messageflow.core.channels import may_publish, owned_by_server
+from messageflow.core.codes import (
+    BAD_REQUEST,
+    MALFORMED,
+    NOT_AVAILABLE,
+    PERMISSION_DENIED,
+    UNAVAILABLE,
+    UNKNOWN_CHANNEL,
+    CommandRefused,
+    Disconnected,
+)
+from messageflow.core.json import compact
+from messageflow.core.protocol import EmptyResult, PingRequest, PublishRequest, RPCRequest, SendRequest
+from messageflow.core.streams import Retention
+
+if TYPE_CHECKING:
+    from messageflow.hub.session import Session
+
+
+async def publish(session: Session, command_id: int, request: PublishRequest) -> None:
+    """Publish what the client says, with its identity beside it."""
+    name = request.channel
+    if not name:
+        raise Disconnected(MALFORMED, "a command names no channel")
+    options = session.hub.namespaces.options(name)
+    if options is None:
+        raise CommandRefused(UNKNOWN_CHANNEL)
+    if owned_by_server(name) or not may_publish(options, session.rights(name)):
+        raise CommandRefused(PERMISSION_DENIED)
+    data = compact(bytes(request.data))
+    if not data or (options.publication_data_format == "json_object" and not data.startswith(b"{")):
+        raise CommandRefused(BAD_REQUEST)
+    retention = Retention(options.history_size, options.history_ttl)
+    info = msgspec.json.encode(session.info)
+    await session.hub.broker.publish([Item(name, data, retention, info=info)])
+    session.reply(command_id, "publish", EmptyResult())
+
+
+async def rpc(session: Session, command_id: int, request: RPCRequest) -> None:
+    """Refuse: no application takes calls over the socket."""
+    raise CommandRefused(NOT_AVAILABLE)
+
+
+async def send(session: Session, command_id: int, request: SendRequest) -> None:
+    """Refuse. A message without an id cannot be answered, so the connection says it."""
+    raise Disconnected(UNAVAILABLE, "a message for an application that takes none")
+
+
+async def ping(session: Session, command_id: int, request: PingRequest) -> None:
+    """Refuse, as the protocol has it: the server pings, not the client."""
+    raise CommandRefused(NOT_AVAILABLE)

@@ -1,0 +1,128 @@
+"""`subscribe`, `unsubscribe` and `sub_refresh`: the channels a client chooses itself.
+
+Source: reference/native-protocol.md §2.3–§2.5, §2.10.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from messageflow.core.channels import NamespaceOptions, may_subscribe, owned_by_server
+from messageflow.core.claims import SubscriptionClaims
+from messageflow.core.codes import (
+    ALREADY_SUBSCRIBED,
+    EXPIRED,
+    INVALID_TOKEN,
+    LIMIT_EXCEEDED,
+    MALFORMED,
+    PERMISSION_DENIED,
+    TOKEN_EXPIRED,
+    UNKNOWN_CHANNEL,
+    UNRECOVERABLE,
+    CommandRefused,
+    Disconnected,
+    ErrorCode,
+)
+from messageflow.core.protocol import (
+    EmptyResult,
+    SubRefreshRequest,
+    SubRefreshResult,
+    SubscribeRequest,
+    UnsubscribeRequest,
+)
+from messageflow.errors import TokenError, TokenExpired
+from messageflow.hub.commands.connect import overridden
+from messageflow.hub.entry import Entry
+from messageflow.hub.session import NEVER
+
+if TYPE_CHECKING:
+    from messageflow.hub.session import Session
+
+REJECT_UNRECOVERED = 2  # bit of `flag`: answer an error instead of `recovered: false`
+DELTAS = ("", "fossil")
+
+
+async def subscribe(session: Session, command_id: int, request: SubscribeRequest) -> None:
+    """Check the right, come in, answer, go live."""
+    name = _named(request.channel)
+    if request.delta not in DELTAS:
+        raise Disconnected(MALFORMED, "an unknown delta type")
+    if name in session.subscriptions:
+        raise CommandRefused(ALREADY_SUBSCRIBED)
+    if len(session.subscriptions) >= session.hub.limits.channels_per_connection:
+        raise CommandRefused(LIMIT_EXCEEDED)
+    options, claims = _granted(session, name, request.token)
+    entry = Entry(session, name, options, request, server_side=False)
+    if claims is not None:
+        entry.apply(claims.options, session.hub.deadline(claims.expires_at))
+        session.hub.heartbeat.note_expiry(session)
+    await entry.prepare()
+    result = entry.complete()
+    if request.flag & REJECT_UNRECOVERED and request.recover and not result.recovered:
+        entry.abandon()
+        raise CommandRefused(UNRECOVERABLE)
+    session.reply(command_id, "subscribe", result)
+    entry.go_live()
+
+
+def _named(channel: str) -> str:
+    if not channel:
+        raise Disconnected(MALFORMED, "a command names no channel")
+    return channel
+
+
+def _granted(session: Session, name: str, token: str) -> tuple[NamespaceOptions, SubscriptionClaims | None]:
+    """Return what the channel does for this session, if it may subscribe at all."""
+    options = session.hub.namespaces.options(name)
+    if options is None:
+        raise CommandRefused(UNKNOWN_CHANNEL)
+    if not token:
+        refusal = may_subscribe(name, options, session.rights(name))
+        if refusal is not None:
+            raise CommandRefused(refusal)
+        return options, None
+    if owned_by_server(name):
+        raise CommandRefused(PERMISSION_DENIED)
+    claims = _believe(session, name, token, expired=TOKEN_EXPIRED)
+    return overridden(options, claims.options), claims
+
+
+def _believe(session: Session, name: str, token: str, *, expired: ErrorCode) -> SubscriptionClaims:
+    try:
+        claims = session.hub.verifier.subscription(token, session.hub.wall())
+    except TokenExpired:
+        raise CommandRefused(expired) from None
+    except TokenError as error:
+        session.hub.log_limited(logging.WARNING, "subscription_token_refused", client=session.client, reason=str(error))
+        raise CommandRefused(PERMISSION_DENIED) from None
+    if claims.channel != name or claims.user != session.user or claims.client not in ("", None, session.client):
+        raise Disconnected(INVALID_TOKEN, "a subscription token for another channel, user or client")
+    return claims
+
+
+async def unsubscribe(session: Session, command_id: int, request: UnsubscribeRequest) -> None:
+    """Leave a channel. One that was never joined is fine; one the server chose is not the client's to leave."""
+    name = _named(request.channel)
+    subscription = session.subscriptions.get(name)
+    if subscription is not None and subscription.server_side:
+        raise CommandRefused(PERMISSION_DENIED)
+    session.hub.leave(session, name)
+    session.reply(command_id, "unsubscribe", EmptyResult())
+
+
+async def sub_refresh(session: Session, command_id: int, request: SubRefreshRequest) -> None:
+    """Extend a subscription with a new token."""
+    name = _named(request.channel)
+    if not request.token:
+        raise Disconnected(MALFORMED, "sub_refresh without a token")
+    subscription = session.subscriptions.get(name)
+    if subscription is None:
+        raise CommandRefused(PERMISSION_DENIED)
+    claims = _believe(session, name, request.token, expired=EXPIRED)
+    hub = session.hub
+    subscription.expires_at = hub.deadline(claims.expires_at)
+    hub.heartbeat.note_expiry(session)
+    expires = subscription.expires_at != NEVER
+    ttl = hub.time_to_refresh(subscription.expires_at) if expires else 0
+    session.reply(command_id, "sub_refresh", SubRefreshResult(expires, ttl))

@@ -1,0 +1,141 @@
+"""Decisions about users that every worker must carry out: disconnect, subscribe, unsubscribe, refresh.
+
+The API makes one a control message; the broker hands it to all workers; each applies it to the sessions it has.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Struct
+
+from messageflow.core.claims import SubscribeOptions
+from messageflow.core.codes import (
+    CONNECTION_EXPIRED,
+    FORCE_DISCONNECT,
+    UNSUBSCRIBED_BY_SERVER,
+    Disconnect,
+)
+from messageflow.core.protocol import Refreshed, StreamPosition, Subscribed, SubscribeRequest
+from messageflow.core.stream import Position
+from messageflow.errors import BrokerError
+from messageflow.hub.commands.connect import overridden
+from messageflow.hub.entry import Entry
+from messageflow.hub.session import NEVER, Session
+
+if TYPE_CHECKING:
+    from messageflow.hub.hub import Hub
+
+log = logging.getLogger("messageflow.hub")
+
+
+class DisconnectUser(Struct, frozen=True, tag="disconnect"):
+    """End the connections of a user, but those named in `spare`."""
+
+    user: str
+    client: str = ""
+    spare: tuple[str, ...] = ()
+    code: int = FORCE_DISCONNECT.code
+    reason: str = FORCE_DISCONNECT.reason
+
+
+class SubscribeUser(Struct, frozen=True, tag="subscribe"):
+    """Subscribe the connections of a user to a channel."""
+
+    user: str
+    channel: str
+    client: str = ""
+    options: SubscribeOptions = SubscribeOptions()
+    since: StreamPosition | None = None
+    expires_at: float | None = None
+
+
+class UnsubscribeUser(Struct, frozen=True, tag="unsubscribe"):
+    """End the subscription of a user's connections to a channel; an empty channel means all but the user's own."""
+
+    user: str
+    channel: str
+    client: str = ""
+
+
+class RefreshUser(Struct, frozen=True, tag="refresh"):
+    """Change when the connections of a user expire; `expires_at` None means never."""
+
+    user: str
+    client: str = ""
+    expired: bool = False
+    expires_at: float | None = None
+
+
+Control = DisconnectUser | SubscribeUser | UnsubscribeUser | RefreshUser
+
+encode_control = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Control).decode
+
+
+async def apply_control(hub: Hub, message: bytes) -> None:
+    """Carry out a control message on the sessions of this worker. What is not understood is logged and passed over."""
+    try:
+        control = _decode(message)
+    except msgspec.MsgspecError as error:
+        log.error("control_not_understood", extra={"error": str(error)})
+        return
+    for session in tuple(hub.matching(control.user, control.client)):
+        match control:
+            case DisconnectUser():
+                if session.client not in control.spare:
+                    session.disconnect(Disconnect(control.code, control.reason))
+            case UnsubscribeUser():
+                _unsubscribe(hub, session, control.channel)
+            case RefreshUser():
+                _refresh(hub, session, control)
+            case SubscribeUser():
+                await _subscribe(hub, session, control)
+
+
+def _unsubscribe(hub: Hub, session: Session, channel: str) -> None:
+    own = {name for name in session.subscriptions if name.startswith("#") or name == "*"}
+    names = [channel] if channel else [name for name in session.subscriptions if name not in own]
+    for name in names:
+        hub.unsubscribe(session, name, UNSUBSCRIBED_BY_SERVER)
+
+
+def _refresh(hub: Hub, session: Session, control: RefreshUser) -> None:
+    if control.expired:
+        session.disconnect(CONNECTION_EXPIRED)
+        return
+    session.expires_at = hub.deadline(control.expires_at)
+    hub.heartbeat.note_expiry(session)
+    expires = session.expires_at != NEVER
+    session.push("", Refreshed(expires, hub.time_to_refresh(session.expires_at) if expires else 0))
+
+
+async def _subscribe(hub: Hub, session: Session, control: SubscribeUser) -> None:
+    name = control.channel
+    options = hub.namespaces.options(name)
+    if options is None or name in session.subscriptions or session.closed:
+        return
+    since = control.since
+    request = (
+        SubscribeRequest(recover=True, epoch=since.epoch, offset=since.offset, tag=since.tag)
+        if since
+        else SubscribeRequest()
+    )
+    entry = Entry(session, name, overridden(options, control.options), request, server_side=True)
+    entry.apply(control.options, hub.deadline(control.expires_at))
+    hub.heartbeat.note_expiry(session)
+    try:
+        await entry.prepare()
+    except BrokerError as error:
+        log.error("subscribe_failed", extra={"channel": name, "error": str(error)})
+        return
+    result = entry.complete()
+    if since is not None and result.recovered:
+        entry.catch_up_from(Position(since.epoch, since.offset, since.tag))
+    session.push(
+        name,
+        Subscribed(result.recoverable, result.epoch, result.offset, result.tag, result.positioned, result.data),
+    )
+    entry.go_live()

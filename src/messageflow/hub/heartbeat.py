@@ -1,0 +1,107 @@
+"""The pulse of a worker: pings and their answers, expiries, connections that stay silent.
+
+Pings go round a wheel. Every session has a slot, chosen at random so that pings are spread; each tick of the wheel
+pings one slot and asks after the one pinged a pong timeout ago. Ticks count turns of the event loop, not the clock: a
+worker that was frozen does not take its clients for dead when it wakes.
+
+An expiry that is far away costs nothing. The ping that comes last before it puts it on a heap; the heap is looked at
+every tick.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import random
+from itertools import count
+from typing import TYPE_CHECKING
+
+from messageflow.core.codes import CONNECTION_EXPIRED, NO_PONG, STALE, UNSUBSCRIBED_EXPIRED
+from messageflow.hub.limits import Limits
+from messageflow.hub.session import NEVER
+
+if TYPE_CHECKING:
+    from messageflow.hub.hub import Hub
+    from messageflow.hub.session import Session
+
+LONGEST_TICK = 0.5  # seconds; an expiry is acted on within this
+
+
+class Heartbeat:
+    """The wheel of one hub. `tick` is the whole of it; `run` only calls it in time.
+
+    Args:
+        hub: whose sessions these are.
+        limits: the ping interval and the pong timeout, in seconds; the timeout is the shorter.
+    """
+
+    def __init__(self, hub: Hub, limits: Limits) -> None:
+        self._hub = hub
+        self.tick_length = min(LONGEST_TICK, limits.ping_interval / 8, limits.connect_timeout / 4)
+        self._slots: list[set[Session]] = [set() for _ in range(round(limits.ping_interval / self.tick_length))]
+        self._patience = max(1, round(limits.pong_timeout / self.tick_length))  # ticks a client has to answer
+        self._cursor = 0
+        self._expiries: list[tuple[float, int, Session]] = []
+        self._order = count()
+
+    async def run(self) -> None:
+        """Tick until cancelled."""
+        while True:
+            await asyncio.sleep(self.tick_length)
+            self.tick()
+
+    def add(self, session: Session) -> None:
+        """Ping this session from now on, the first time after half an interval to a whole one."""
+        length = len(self._slots)
+        session.slot = (self._cursor + random.randint(length // 2, length - 1)) % length
+        self._slots[session.slot].add(session)
+        self.note_expiry(session)
+
+    def discard(self, session: Session) -> None:
+        """Ping it no longer."""
+        if session.slot >= 0:
+            self._slots[session.slot].discard(session)
+
+    def note_expiry(self, session: Session) -> None:
+        """Look at the expiries of a session that is new, or was refreshed, or is pinged."""
+        soonest = min([session.expires_at, *(s.expires_at for s in session.subscriptions.values())])
+        if soonest != NEVER and soonest - self._hub.clock() <= (len(self._slots) + 2) * self.tick_length:
+            heapq.heappush(self._expiries, (soonest, next(self._order), session))
+
+    def tick(self) -> None:
+        """Do what is due."""
+        now = self._hub.clock()
+        for session in self._hub.arrivals.stale(now):
+            session.disconnect(STALE)
+        self._expire(now)
+        length = len(self._slots)
+        self._cursor = (self._cursor + 1) % length
+        if self._patience < length:
+            self._ask_after(self._slots[(self._cursor - self._patience) % length])
+        self._ping(self._slots[self._cursor])
+
+    def _ping(self, slot: set[Session]) -> None:
+        for session in tuple(slot):
+            session.rest()
+            self.note_expiry(session)
+            if session.paused:
+                continue  # a ping would wait behind what it does not read
+            session.awaiting_pong = True
+            session.heard = False
+            session.write(session.wire.ping)
+
+    def _ask_after(self, slot: set[Session]) -> None:
+        for session in tuple(slot):
+            if session.awaiting_pong and not session.heard and not session.paused:
+                session.disconnect(NO_PONG)
+
+    def _expire(self, now: float) -> None:
+        expiries = self._expiries
+        while expiries and expiries[0][0] <= now:
+            session = heapq.heappop(expiries)[2]
+            if session.expires_at <= now:
+                session.disconnect(CONNECTION_EXPIRED)
+                continue
+            for name, subscription in tuple(session.subscriptions.items()):
+                if subscription.expires_at <= now:
+                    self._hub.unsubscribe(session, name, UNSUBSCRIBED_EXPIRED)
