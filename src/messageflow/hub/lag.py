@@ -44,7 +44,8 @@ def pause(session: Session) -> None:
     session.hub.counters.fell_behind += 1
     session.hub.log_limited(logging.INFO, "lagging", client=session.client, user=session.user)
     for subscription in tuple(session.subscriptions.values()):
-        _fall_behind(session, subscription)
+        if not session.closed:
+            _fall_behind(session, subscription)
 
 
 def _fall_behind(session: Session, subscription: Subscription) -> None:
@@ -56,12 +57,8 @@ def _fall_behind(session: Session, subscription: Subscription) -> None:
     elif channel.options.lag_policy == "skip":
         channel.fall_behind(session)  # `behind` stays None: it will rejoin wherever the others are
         session.hub.counters.skipped += 1
-    # Without history and without leave to skip, it stays live; the transport's hard limit ends it, see `overflow`.
-
-
-def overflow(session: Session) -> None:
-    """More is waiting in the transport than a connection may hold: history could not take the pressure off."""
-    session.disconnect(SLOW, "its buffer is full and a channel keeps no history to catch up from")
+    else:
+        session.disconnect(SLOW, f"it reads too slowly, and {channel.name} keeps no history to catch up from")
 
 
 def lag_behind(session: Session, subscription: Subscription) -> None:

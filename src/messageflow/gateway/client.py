@@ -1,0 +1,112 @@
+"""A browser's WebSocket and its session, joined: messages become commands, decisions become close frames."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from websockets.frames import CloseCode
+
+from messageflow.core.codes import CONNECTION_LIMIT, MALFORMED, Disconnect
+from messageflow.dialects import native
+from messageflow.gateway.websocket import FrameLimits, WebSocketProtocol
+from messageflow.gateway.wires import NATIVE
+from messageflow.hub import lag
+from messageflow.hub.connection import Wire
+from messageflow.hub.hub import Hub
+from messageflow.hub.session import Session
+
+
+class ClientConnection(WebSocketProtocol):
+    """A `hub.connection.Connection` over a WebSocket.
+
+    Args:
+        hub: where the session belongs.
+        limits: what the peer may send.
+        address: the peer's address, for caps and logs.
+    """
+
+    __slots__ = ("_hub", "_session", "address", "write")
+
+    wire: Wire = NATIVE
+
+    def __init__(self, hub: Hub, limits: FrameLimits, address: str) -> None:
+        super().__init__(limits)
+        self._hub = hub
+        self._session: Session | None = None
+        self.address = address
+        self.write: Callable[[bytes], None]
+
+    def open(self) -> None:
+        """Begin the session; the transport is connected and the handshake answered."""
+        self.write = self.transport.write
+        self._session = self._hub.accept(self)
+        if self._session is None:
+            self._hub.log_limited(logging.WARNING, "too_many_unauthenticated", address=self.address)
+            self.close(CONNECTION_LIMIT)
+
+    # What comes
+
+    def data_received(self, data: bytes) -> None:
+        if self._session is not None:
+            self._session.heard = True
+        super().data_received(data)
+
+    def on_text(self, message: bytes) -> None:
+        session = self._session
+        if session is None:
+            return
+        if message == native.PONG:
+            session.pong()
+            return
+        try:
+            message.decode()
+        except UnicodeDecodeError:
+            self.fail(CloseCode.INVALID_DATA, "not UTF-8")
+            return
+        try:
+            commands = native.decode(message)
+        except native.MalformedCommand as error:
+            session.disconnect(MALFORMED, str(error))
+            return
+        session.receive(commands)
+
+    def on_binary(self, message: bytes) -> None:
+        self.fail(CloseCode.UNSUPPORTED_DATA, "a binary message; the JSON protocol is text")
+
+    def on_failure(self, code: int, reason: str) -> None:
+        client = self._session.client if self._session is not None else ""
+        self._hub.log_limited(logging.WARNING, "protocol_error", client=client, code=code, reason=reason)
+        self._end()
+
+    def on_lost(self) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            session.lost()
+
+    # What the session says
+
+    def close(self, disconnect: Disconnect) -> None:
+        self._session = None
+        self.send_close(disconnect.code, disconnect.reason)
+
+    def pause_reading(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    # What the transport says of its buffer
+
+    def pause_writing(self) -> None:
+        if self._session is not None:
+            lag.pause(self._session)
+
+    def resume_writing(self) -> None:
+        if self._session is not None:
+            lag.resume(self._session)

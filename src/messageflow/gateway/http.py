@@ -1,0 +1,171 @@
+"""The HTTP protocol of the port: uvicorn's, with a deadline on request heads and WebSocket upgrades of ours.
+
+uvicorn sets no limit on how long a request head may take to arrive, nor on its size; this does. An upgrade on the
+gateway's path becomes a connection of ours on the same transport; any other goes uvicorn's way, to the application.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from messageflow.gateway.client import ClientConnection
+from messageflow.gateway.handshake import answer
+from messageflow.gateway.origins import Origins
+from messageflow.gateway.proxies import forwarded
+from messageflow.gateway.websocket import FrameLimits
+from messageflow.hub.hub import Hub
+
+WEBSOCKET_PATH = "/connection/websocket"
+HEAD_BYTES = 65_536
+
+
+class Doorway:
+    """What the HTTP protocol needs to know to open connections.
+
+    Args:
+        hub: where sessions begin.
+        origins: the pages that may connect.
+        limits: of frames.
+        head_timeout: seconds a request head may take to arrive.
+        trusted_proxies: addresses whose X-Forwarded headers are believed.
+        connections_limit: how many WebSockets may be open; 0 is no limit.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        origins: Origins,
+        limits: FrameLimits,
+        *,
+        head_timeout: float,
+        trusted_proxies: frozenset[str] = frozenset(),
+        connections_limit: int = 0,
+    ) -> None:
+        self.hub = hub
+        self.origins = origins
+        self.limits = limits
+        self.head_timeout = head_timeout
+        self.trusted_proxies = trusted_proxies
+        self.connections_limit = connections_limit
+        self.refused_origins = 0
+        self.refused_full = 0
+        self.slow_heads = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether no more connections are taken."""
+        if self.hub.draining:
+            return True
+        open_connections = len(self.hub.sessions) + len(self.hub.arrivals)
+        return bool(self.connections_limit) and open_connections >= self.connections_limit
+
+
+class GatewayHttpProtocol(HttpToolsProtocol):
+    """One HTTP connection."""
+
+    def __init__(self, doorway: Doorway, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._doorway = doorway
+        self._deadline: asyncio.TimerHandle | None = None
+        self._head_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._arm()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._disarm()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._arm()
+
+    def on_headers_complete(self) -> None:
+        self._disarm()
+        super().on_headers_complete()
+
+    def data_received(self, data: bytes) -> None:
+        if self._deadline is not None:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES and not self._arrives(data):
+                return
+        try:
+            self._unset_keepalive_if_required()
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+
+    def _arrives(self, data: bytes) -> bool:
+        """Whether a head over the limit ends in this very piece, a body following; else refuse it."""
+        if b"\r\n\r\n" in data:
+            return True
+        self.send_400_response("The request head is too large.")
+        return False
+
+    def _arm(self) -> None:
+        if self._deadline is None:
+            self._head_bytes = 0
+            self._deadline = self.loop.call_later(self._doorway.head_timeout, self._too_slow)
+
+    def _disarm(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _too_slow(self) -> None:
+        self._deadline = None
+        self._doorway.slow_heads += 1
+        self.transport.abort()
+
+    def _upgrade(self, rest: bytes) -> None:
+        path = self.url.decode("latin-1")
+        if path.partition("?")[0] != WEBSOCKET_PATH:
+            self._upgrade_elsewhere()
+            return
+        self.connections.discard(self)
+        doorway = self._doorway
+        if doorway.full:
+            doorway.refused_full += 1
+            self._refuse(b"503 Service Unavailable", b"Retry-After: 1\r\n")
+            return
+        peer = self.client[0] if self.client else ""
+        came = forwarded(peer, self.scheme == "https", self.headers, doorway.trusted_proxies)
+        response = answer(path, self.headers, doorway.origins, came)
+        self.transport.write(response.serialize())
+        if response.status_code != 101:
+            doorway.refused_origins += response.status_code == 403
+            self.transport.close()
+            return
+        connection = ClientConnection(doorway.hub, doorway.limits, came.address)
+        self.transport.set_protocol(connection)
+        connection.connection_made(self.transport)
+        connection.open()
+        if rest:
+            connection.data_received(rest)
+
+    def _upgrade_elsewhere(self) -> None:
+        if self._should_upgrade():
+            self.handle_websocket_upgrade()
+        else:
+            self._unsupported_upgrade_warning()
+
+    def _refuse(self, status: bytes, headers: bytes) -> None:
+        self.transport.write(b"HTTP/1.1 %b\r\n%bContent-Length: 0\r\nConnection: close\r\n\r\n" % (status, headers))
+        self.transport.close()
+
+
+def http_protocol(doorway: Doorway) -> Callable[..., GatewayHttpProtocol]:
+    """Return the factory uvicorn takes as its HTTP protocol class."""
+
+    def make(**arguments: Any) -> GatewayHttpProtocol:
+        return GatewayHttpProtocol(doorway, **arguments)
+
+    return make

@@ -1,0 +1,191 @@
+"""The server's side of a WebSocket once it is open: bytes to messages, control frames, the closing handshake.
+
+An `asyncio.Protocol` directly on the transport, so that a connection is a raw transport and one small object. Frames
+are parsed by the sans-I/O layer of the `websockets` library; a connection holds a parser only while a frame is
+incomplete. What a message means is for the subclass.
+
+Source: RFC 6455 §5–§7.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator
+
+from msgspec import Struct
+from websockets.exceptions import PayloadTooBig, ProtocolError
+from websockets.frames import Close, CloseCode, Frame, Opcode
+from websockets.streams import StreamReader
+
+CLOSE_TIMEOUT = 5.0  # seconds a peer has to answer a close frame
+
+
+class FrameLimits(Struct, frozen=True):
+    """What a peer may send and how much may wait to be sent to it.
+
+    Args:
+        message_size: bytes of one message, however many frames it comes in.
+        fragments: frames of one message.
+        high_water: bytes waiting for a slow peer before writing is paused.
+    """
+
+    message_size: int = 65_536
+    fragments: int = 64
+    high_water: int = 262_144
+
+
+class TooManyFragments(Exception):
+    """A message came in more frames than it may."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"a message in more than {limit} frames")
+
+
+class WebSocketProtocol(asyncio.Protocol):
+    """One open WebSocket. Subclasses say what happens in `on_text`, `on_binary` and `on_lost`."""
+
+    __slots__ = ("_closing", "_fragments", "_frame", "_limits", "_opcode", "_reader", "transport")
+
+    def __init__(self, limits: FrameLimits) -> None:
+        self._limits = limits
+        self.transport: asyncio.Transport
+        self._reader: StreamReader | None = None
+        self._frame: Generator[None, None, Frame] | None = None
+        self._fragments: list[bytes] | None = None
+        self._opcode = Opcode.TEXT
+        self._closing: asyncio.TimerHandle | None = None
+
+    # For subclasses
+
+    def on_text(self, message: bytes) -> None:
+        """A text message came; it is not yet known to be UTF-8."""
+        raise NotImplementedError
+
+    def on_binary(self, message: bytes) -> None:
+        """A binary message came."""
+        raise NotImplementedError
+
+    def on_lost(self) -> None:
+        """The connection is gone. Called once."""
+
+    # What the transport says
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        transport.set_write_buffer_limits(high=self._limits.high_water)
+
+    def data_received(self, data: bytes) -> None:
+        reader = self._reader or StreamReader()
+        reader.feed_data(data)
+        try:
+            self._parse(reader)
+        except (PayloadTooBig, TooManyFragments) as error:
+            self.fail(CloseCode.MESSAGE_TOO_BIG, str(error))
+        except ProtocolError as error:
+            self.fail(CloseCode.PROTOCOL_ERROR, str(error))
+        except UnicodeDecodeError:
+            self.fail(CloseCode.INVALID_DATA, "not UTF-8")
+
+    def _parse(self, reader: StreamReader) -> None:
+        """Handle the complete frames; keep the parser of an incomplete one."""
+        frame = self._frame
+        while True:
+            if frame is None:
+                frame = Frame.parse(reader.read_exact, mask=True, max_size=self._limits.message_size)
+            try:
+                next(frame)
+            except StopIteration as done:
+                frame = None
+                self._handle(done.value)
+                if self.transport.is_closing():
+                    return
+                if not reader.buffer:
+                    self._reader = self._frame = None
+                    return
+            else:
+                self._reader, self._frame = reader, frame
+                return
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._closing is not None:
+            self._closing.cancel()
+            self._closing = None
+        self._reader = self._frame = self._fragments = None
+        self.on_lost()
+
+    # Frames
+
+    def _handle(self, frame: Frame) -> None:
+        opcode = frame.opcode
+        if opcode is Opcode.CLOSE:
+            self._peer_closed(frame)
+        elif self._closing is not None:
+            return  # RFC 6455 §5.5.1: after a close frame nothing counts but the answer
+        elif opcode is Opcode.PING:
+            self.transport.write(Frame(Opcode.PONG, frame.data).serialize(mask=False))
+        elif opcode is not Opcode.PONG:
+            self._data_frame(frame)
+
+    def _data_frame(self, frame: Frame) -> None:
+        data = bytes(frame.data)
+        if frame.opcode is Opcode.CONT:
+            if self._fragments is None:
+                raise ProtocolError("a continuation of nothing")
+            self._fragments.append(data)
+            self._check_fragments(self._fragments)
+            if not frame.fin:
+                return
+            data, self._fragments = b"".join(self._fragments), None
+        elif self._fragments is not None:
+            raise ProtocolError("a new message before the last one ended")
+        else:
+            self._opcode = frame.opcode
+            if not frame.fin:
+                self._fragments = [data]
+                return
+        if self._opcode is Opcode.TEXT:
+            self.on_text(data)
+        else:
+            self.on_binary(data)
+
+    def _check_fragments(self, fragments: list[bytes]) -> None:
+        limits = self._limits
+        size = sum(map(len, fragments))
+        if size > limits.message_size:
+            raise PayloadTooBig(size, limits.message_size)
+        if len(fragments) > limits.fragments:
+            raise TooManyFragments(limits.fragments)
+
+    def _peer_closed(self, frame: Frame) -> None:
+        close = Close.parse(frame.data)
+        if self._closing is None:
+            code = close.code if close.code != CloseCode.NO_STATUS_RCVD else CloseCode.NORMAL_CLOSURE
+            payload = Close(code, "").serialize() if frame.data else b""
+            self.transport.write(Frame(Opcode.CLOSE, payload).serialize(mask=False))
+        self.transport.close()
+
+    # The end
+
+    @property
+    def closing(self) -> bool:
+        """Whether a close frame was sent."""
+        return self._closing is not None
+
+    def send_close(self, code: int, reason: str) -> None:
+        """Begin the closing handshake; a peer that does not answer is cut off after a while."""
+        if self._closing is not None or self.transport.is_closing():
+            return
+        self.transport.write(Frame(Opcode.CLOSE, Close(code, reason[:123]).serialize()).serialize(mask=False))
+        self._closing = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self.transport.abort)
+
+    def fail(self, code: CloseCode, reason: str) -> None:
+        """End a connection whose peer broke the protocol: say so, and read nothing more. RFC 6455 §7.1.7."""
+        self._reader = self._frame = self._fragments = None
+        if self._closing is None and not self.transport.is_closing():
+            self.transport.write(Frame(Opcode.CLOSE, Close(code, "").serialize()).serialize(mask=False))
+        self.on_failure(int(code), reason)
+        self.transport.close()
+
+    def on_failure(self, code: int, reason: str) -> None:
+        """The peer broke the protocol; `reason` is for the log."""
