@@ -1,0 +1,129 @@
+"""From calls that publish to the items a broker takes: checks, sizes, the action of a push.
+
+Pure, but for the settings it is made with.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+import msgspec
+from msgspec import Raw
+
+from messageflow.brokers.base import Item, Stored
+from messageflow.core.channels import BROADCAST, NamespaceOptions, Namespaces, personal
+from messageflow.core.codes import BAD_REQUEST, UNKNOWN_CHANNEL, ErrorCode
+from messageflow.core.json import UnsafeJSON, check_text, compact
+from messageflow.core.streams import Retention
+from messageflow.core.tokens import is_user
+from messageflow.gateway import calls
+
+_encode = msgspec.json.Encoder().encode
+
+
+class CallRefused(Exception):
+    """A call that is not carried out: the error to answer, and the HTTP status where it is not 200."""
+
+    def __init__(self, error: ErrorCode, message: str = "", *, status: int = 200) -> None:
+        super().__init__(message or error.message)
+        self.code = error.code
+        self.status = status
+
+
+class Publishing:
+    """Makes items of calls.
+
+    Args:
+        namespaces: the options of every channel.
+        size_limit: bytes of JSON one publication may have.
+    """
+
+    def __init__(self, namespaces: Namespaces, size_limit: int) -> None:
+        self._namespaces = namespaces
+        self._size_limit = size_limit
+
+    def publish(self, call: calls.Publish | calls.Broadcast, channel: str) -> Item:
+        """Return what a publish into `channel` stores.
+
+        Raises:
+            CallRefused: the channel is unknown, or the data missing, malformed or too large.
+        """
+        options = self._options(channel)
+        data = self._data(call.data, call.b64data)
+        if options.publication_data_format == "json_object" and not data.startswith(b"{"):
+            raise CallRefused(BAD_REQUEST, f"the channel {channel!r} takes JSON objects only")
+        retention = Retention(0, 0) if call.skip_history else _retention(options)
+        tags = compact(bytes(call.tags)) if call.tags else b""
+        if tags and not tags.startswith(b"{"):
+            raise CallRefused(BAD_REQUEST, "tags are an object of strings")
+        return Item(channel, data, retention, call.idempotency_key, b"", tags)
+
+    def push(self, call: calls.Push) -> Item:
+        """Return what a push stores: an action in the user's personal channel.
+
+        Raises:
+            CallRefused: there is no such user, no type, or the payload is too large.
+        """
+        user = str(call.user)
+        if not is_user(user):
+            raise CallRefused(BAD_REQUEST, f"{user!r} is no user; to reach everyone, broadcast")
+        data = self._action(call.type, call.payload)
+        return Item(personal(user), data, _retention(self._namespaces.personal), call.idempotency_key)
+
+    def broadcast_push(self, call: calls.BroadcastPush) -> Item:
+        """Return what a push to everyone stores.
+
+        Raises:
+            CallRefused: it has no type, or the payload is too large.
+        """
+        data = self._action(call.type, call.payload)
+        return Item(BROADCAST, data, _retention(self._namespaces.broadcast), call.idempotency_key)
+
+    def _action(self, type_: str, payload: Raw) -> bytes:
+        if not type_:
+            raise CallRefused(BAD_REQUEST, "a push needs a type")
+        body = self._data(payload, "") if payload else b"null"
+        return b'{"type":%b,"payload":%b}' % (_encode(type_), body)
+
+    def _data(self, raw: Raw, encoded: str) -> bytes:
+        data = compact(bytes(raw)) if raw else _decoded(encoded)
+        if not data:
+            raise CallRefused(BAD_REQUEST, "there is no data to publish")
+        if len(data) > self._size_limit:
+            raise CallRefused(
+                BAD_REQUEST,
+                f"the payload has {len(data)} bytes of JSON, over the limit of {self._size_limit}: push an identifier "
+                "and let the browser fetch the rest, or raise payload_size_limit",
+                status=413,
+            )
+        return data
+
+    def _options(self, channel: str) -> NamespaceOptions:
+        options = self._namespaces.options(channel)
+        if options is None:
+            raise CallRefused(UNKNOWN_CHANNEL)
+        return options
+
+
+def receipt(channel: str, stored: Stored) -> calls.Receipt:
+    """Return what a publish answers."""
+    epoch, offset, tag = stored.position
+    return calls.Receipt(channel, stored.ack, offset, epoch, tag)
+
+
+def _retention(options: NamespaceOptions) -> Retention:
+    return Retention(options.history_size, options.history_ttl)
+
+
+def _decoded(encoded: str) -> bytes:
+    """Base64 text as JSON. It was inside a string so far, so nobody has looked at it yet."""
+    if not encoded:
+        return b""
+    try:
+        data = base64.b64decode(encoded, validate=True)
+        check_text(data)
+        msgspec.json.decode(data, type=Raw)
+        return compact(data)
+    except (binascii.Error, msgspec.MsgspecError, UnsafeJSON) as error:
+        raise CallRefused(BAD_REQUEST, f"b64data is not base64 of JSON: {error}") from None
