@@ -77,7 +77,7 @@ _ELSEWHERE = {
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'messageflow' has no attribute {name!r}")
-    value = _version() if name == "__version__" else _load(name)
+    value = _load(name)
     globals()[name] = value
     return value
 
@@ -87,13 +87,8 @@ def __dir__() -> list[str]:
 
 
 def _load(name: str) -> Any:
+    if name == "__version__":
+        from messageflow.version import VERSION
+
+        return VERSION
     return getattr(importlib.import_module(_ELSEWHERE.get(name, "messageflow.errors")), name)
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("messageflow")
-    except PackageNotFoundError:  # run from a source tree that was never installed
-        return "0+source"

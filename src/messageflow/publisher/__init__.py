@@ -1,10 +1,13 @@
 """The backend library: `Flow` and `AsyncFlow`.
 
-    requests   what a call asks and how its answer reads       pure
+    requests   what a call asks                                pure
+    answers    how its answer reads                            pure
     attempts   whether and when to try again                   pure
     http1      bytes of HTTP requests and responses            pure
     batch      calls collected and sent together               pure
-    encoding, results, discovery, tokens
+    encoding   Python values as JSON                           pure
+    tokens     what users connect with                         pure
+    discovery  where the gateway is and which keys it knows
     pool, sync         the blocking edge
     aio_pool, aio      the asyncio edge
     inprocess          the short way, when the gateway is in this process

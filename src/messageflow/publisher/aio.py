@@ -17,6 +17,7 @@ from messageflow.errors import MessageflowError
 from messageflow.publisher import requests
 from messageflow.publisher.aio_pool import pool_for
 from messageflow.publisher.answers import read
+from messageflow.publisher.base import FlowBase
 from messageflow.publisher.batch import Batch
 from messageflow.publisher.discovery import Place
 from messageflow.publisher.http1 import Answer, Failure, build_request
@@ -30,13 +31,12 @@ from messageflow.publisher.results import (
     PresenceStats,
     Receipt,
 )
-from messageflow.publisher.settings import Settings
 from messageflow.publisher.tokens import TTL
 
 T = TypeVar("T")
 
 
-class AsyncFlow(Settings):
+class AsyncFlow(FlowBase):
     """`Flow` for asyncio: the same arguments and the same calls, to be awaited.
 
     May be used from any event loop; all flows share the connections of the running one. When a call is cancelled its

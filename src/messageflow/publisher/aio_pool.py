@@ -87,6 +87,7 @@ class AsyncPool:
 
         When it is cancelled the connection is closed; the request may have arrived.
         """
+        connection: AsyncConnection | None = None
         try:
             async with asyncio.timeout(limit - time.monotonic()), self._slots:
                 connection = self._take()
@@ -98,7 +99,7 @@ class AsyncPool:
                     return explain(error)
                 return await self._ask(connection, request, reused=False)
         except TimeoutError:
-            return Failure("no answer in time", sent=True)
+            return Failure("no connection in time") if connection is None else Failure("no answer in time", sent=True)
 
     async def _ask(self, connection: AsyncConnection, request: bytes, *, reused: bool) -> Answer | Failure:
         reusable = False

@@ -15,6 +15,7 @@ from typing import Any, Self, TypeVar
 from messageflow.errors import MessageflowError
 from messageflow.publisher import requests
 from messageflow.publisher.answers import read
+from messageflow.publisher.base import FlowBase
 from messageflow.publisher.batch import Batch
 from messageflow.publisher.discovery import Place
 from messageflow.publisher.http1 import Answer, Failure, build_request
@@ -29,13 +30,12 @@ from messageflow.publisher.results import (
     PresenceStats,
     Receipt,
 )
-from messageflow.publisher.settings import Settings
 from messageflow.publisher.tokens import TTL
 
 T = TypeVar("T")
 
 
-class Flow(Settings):
+class Flow(FlowBase):
     """Pushes to browsers through a messageflow gateway.
 
     Cheap to make, as often as you like: all flows of a process share their connections. May be used from any number

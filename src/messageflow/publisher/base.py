@@ -24,7 +24,7 @@ TIMEOUT = 5.0
 IN_PROCESS = "this process"
 
 
-class Settings:
+class FlowBase:
     """The common part of `Flow` and `AsyncFlow`; see there for the arguments."""
 
     def __init__(
