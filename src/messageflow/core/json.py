@@ -27,27 +27,36 @@ def compact(data: bytes) -> bytes:
     return msgspec.json.format(data, indent=-1) if b"\n" in data or b"\r" in data else data
 
 
-def check_text(data: bytes) -> None:
-    """Refuse what is not UTF-8 or nests deeper than `MAX_DEPTH`. The caller parses it as JSON anyway.
+def check_utf8(data: bytes) -> None:
+    """Refuse what is not UTF-8.
 
     Raises:
-        UnsafeJSON: it says why.
+        UnsafeJSON: it says where.
     """
     try:
         data.decode()
     except UnicodeDecodeError as error:
         raise UnsafeJSON(f"not UTF-8 at byte {error.start}") from None
+
+
+def check_depth(data: bytes) -> None:
+    """Refuse what nests deeper than `MAX_DEPTH`.
+
+    Raises:
+        UnsafeJSON: it does.
+    """
     if data.count(b"{") + data.count(b"[") > MAX_DEPTH and depth(data) > MAX_DEPTH:
         raise UnsafeJSON(f"nested deeper than {MAX_DEPTH} levels")
 
 
 def check_untrusted(data: bytes) -> None:
-    """Refuse, beside what `check_text` refuses, malformed JSON, duplicate keys, NaN and infinities.
+    """Refuse malformed JSON, and JSON that is not UTF-8, too deep, names a key twice or holds NaN or an infinity.
 
     Raises:
         UnsafeJSON: it says why.
     """
-    check_text(data)
+    check_utf8(data)
+    check_depth(data)
     try:
         json.loads(data, object_pairs_hook=_unique, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:

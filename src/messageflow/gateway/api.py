@@ -12,7 +12,8 @@ from __future__ import annotations
 import fnmatch
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -29,7 +30,7 @@ from messageflow.core.codes import (
     UNKNOWN_CHANNEL,
     UNRECOVERABLE,
 )
-from messageflow.core.json import UnsafeJSON, check_text, compact
+from messageflow.core.json import UnsafeJSON, check_utf8, compact
 from messageflow.core.protocol import view
 from messageflow.errors import BrokerError
 from messageflow.gateway import calls
@@ -70,8 +71,8 @@ class Api:
         self._hub = hub
         self._publishing = Publishing(hub.namespaces, size_limit)
         self._started = time.monotonic()
-        self.calls: dict[str, int] = {}  # answered, by method
-        self.refused: dict[int, int] = {}  # by error code
+        self._calls: Counter[str] = Counter()
+        self._refused: Counter[int] = Counter()
         make = self._publishing
         self._storing = {
             "publish": _Publishing(_decoder(calls.Publish), lambda call: make.publish(call, call.channel)),
@@ -102,9 +103,9 @@ class Api:
         Returns:
             The HTTP status and the JSON to answer. Cancelling leaves the outcome unknown.
         """
-        self.calls[method if self._knows(method) else "unknown"] = self.calls.get(method, 0) + 1
+        self._calls[method if self._knows(method) else "unknown"] += 1
         try:
-            check_text(body)
+            check_utf8(body)
             if method == "batch":
                 return 200, await self._batch(_decode_batch(body or b"{}"))
             return 200, b'{"result":%b}' % _encode(await self._run(method, body or b"{}"))
@@ -116,11 +117,21 @@ class Api:
             log.error("call_failed", extra={"method": method, "error": str(error)})
             return 200, self._failure(CallRefused(INTERNAL, str(error)))
 
+    @property
+    def answered(self) -> Mapping[str, int]:
+        """How many calls came, by method."""
+        return self._calls
+
+    @property
+    def refused(self) -> Mapping[int, int]:
+        """How many calls and parts of batches were refused, by error code."""
+        return self._refused
+
     def _knows(self, method: str) -> bool:
         return method in self._storing or method in self._methods or method == "batch"
 
     def _failure(self, refusal: CallRefused) -> bytes:
-        self.refused[refusal.code] = self.refused.get(refusal.code, 0) + 1
+        self._refused[refusal.code] += 1
         return b'{"error":%b}' % _encode(calls.Failure(refusal.code, str(refusal)))
 
     async def _run(self, name: str, body: bytes | Raw) -> Any:
@@ -148,7 +159,7 @@ class Api:
                 replies[index] = b'{"%b":%b}' % (name.encode(), _encode(await self._run(name, body)))
             except CallRefused as refusal:
                 replies[index] = self._failure(refusal)
-            except msgspec.MsgspecError as error:
+            except (msgspec.MsgspecError, UnsafeJSON) as error:
                 replies[index] = self._failure(CallRefused(BAD_REQUEST, f"not what {name} takes: {error}"))
         await self._store(waiting, replies)
         return b'{"replies":[%b]}' % b",".join(replies)

@@ -14,7 +14,7 @@ from msgspec import Raw
 from messageflow.brokers.base import Item, Stored
 from messageflow.core.channels import BROADCAST, NamespaceOptions, Namespaces, personal
 from messageflow.core.codes import BAD_REQUEST, UNKNOWN_CHANNEL, ErrorCode
-from messageflow.core.json import UnsafeJSON, check_text, compact
+from messageflow.core.json import UnsafeJSON, check_depth, check_utf8, compact
 from messageflow.core.streams import Retention
 from messageflow.core.tokens import is_user
 from messageflow.gateway import calls
@@ -48,6 +48,7 @@ class Publishing:
 
         Raises:
             CallRefused: the channel is unknown, or the data missing, malformed or too large.
+            UnsafeJSON: it nests too deep.
         """
         options = self._options(channel)
         data = self._data(call.data, call.b64data)
@@ -97,6 +98,7 @@ class Publishing:
                 "and let the browser fetch the rest, or raise payload_size_limit",
                 status=413,
             )
+        check_depth(data)
         return data
 
     def _options(self, channel: str) -> NamespaceOptions:
@@ -122,7 +124,7 @@ def _decoded(encoded: str) -> bytes:
         return b""
     try:
         data = base64.b64decode(encoded, validate=True)
-        check_text(data)
+        check_utf8(data)
         msgspec.json.decode(data, type=Raw)
         return compact(data)
     except (binascii.Error, msgspec.MsgspecError, UnsafeJSON) as error:

@@ -147,10 +147,7 @@ class Entry:
         if self._request.recover:
             hub.counters.recovered += recovered
             hub.counters.unrecovered += not recovered
-        if self._since is not None and recovered:
-            start = self._since
-        else:
-            start = self._position
+        start = self._since if self._since is not None and recovered else self._position
         return SubscribeResult(
             expires,
             ttl,

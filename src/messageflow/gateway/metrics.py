@@ -1,0 +1,81 @@
+"""What `/metrics` shows, in the Prometheus text format: read from plain counters when somebody asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from messageflow.gateway.api import Api
+from messageflow.gateway.http import Doorway
+from messageflow.hub.hub import Hub
+
+CONTENT_TYPE = "text/plain; version=0.0.4"
+
+_COUNTED = {
+    "publications": "Publications that reached this worker for somebody.",
+    "deliveries": "Writes of publications to connections; several publications may share one.",
+    "commands_refused": "Commands over the rate of their connection.",
+    "stale_publications": "Publications that came twice from the broker.",
+    "gaps": "Publications that came before one that was missed.",
+    "fell_behind": "Times a session began to lag.",
+    "caught_up": "Times a lagging session was live again.",
+    "skipped": "Times a lagging session skipped to the newest.",
+    "recovered": "Subscriptions that recovered what they missed.",
+    "unrecovered": "Subscriptions that could not.",
+    "logs_suppressed": "Log lines dropped for their rate.",
+}
+_BROKER_TOTALS = {"publications_evicted", "streams_forgotten", "idempotency_keys_evicted"}
+
+
+class Metrics(Collector):
+    """The metrics of one worker."""
+
+    def __init__(self, hub: Hub, api: Api, doorway: Doorway) -> None:
+        self._hub = hub
+        self._api = api
+        self._doorway = doorway
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+        self._registry.register(self)
+
+    def render(self) -> bytes:
+        """Return all metrics as text."""
+        return generate_latest(self._registry)
+
+    def collect(self) -> Iterator[Metric]:
+        hub, counters = self._hub, self._hub.counters
+        yield _gauge("sessions", "Authenticated connections.", len(hub.sessions))
+        yield _gauge("arrivals", "Connections that have not authenticated yet.", len(hub.arrivals))
+        yield _gauge("users", "Users with a connection.", len(hub.users))
+        yield _gauge("channels", "Channels with a subscriber.", len(hub.channels))
+        yield _gauge("lagging", "Sessions whose socket is full.", sum(s.paused for s in hub.sessions.values()))
+        for name, help_text in _COUNTED.items():
+            yield CounterMetricFamily(f"messageflow_{name}", help_text, value=getattr(counters, name))
+        yield _labelled("commands", "Commands carried out or refused.", "method", counters.commands)
+        yield _labelled("disconnects", "Connections the server ended.", "code", counters.disconnects)
+        yield _labelled("api_calls", "Calls of the server API.", "method", self._api.answered)
+        yield _labelled("api_errors", "Calls of the server API that were refused.", "code", self._api.refused)
+        for name in ("refused_origins", "refused_full", "slow_heads"):
+            yield CounterMetricFamily(
+                f"messageflow_{name}", "Requests refused before a session began.", value=getattr(self._doorway, name)
+            )
+        for name, value in hub.broker.statistics().items():
+            if name in _BROKER_TOTALS:
+                yield CounterMetricFamily(f"messageflow_broker_{name}", "Of the broker.", value=value)
+            else:
+                yield _gauge(f"broker_{name}", "Of the broker.", value)
+
+
+def _gauge(name: str, help_text: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"messageflow_{name}", help_text, value=value)
+
+
+def _labelled(name: str, help_text: str, label: str, counts: Mapping[str, int] | Mapping[int, int]) -> Metric:
+    family = CounterMetricFamily(f"messageflow_{name}", help_text, labels=[label])
+    for key, value in counts.items():
+        family.add_metric([str(key)], value)
+    return family

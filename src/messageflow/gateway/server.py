@@ -1,0 +1,207 @@
+"""One gateway worker, put together: broker, hub, API, HTTP and the port, from start to clean end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+import uvloop
+
+from messageflow.brokers.memory import MemoryBroker
+from messageflow.core.tokens import Verifier, load_keys
+from messageflow.errors import ConfigurationError
+from messageflow.gateway import logs
+from messageflow.gateway.api import Api
+from messageflow.gateway.app import ASGIApp, GatewayApp
+from messageflow.gateway.http import Doorway, http_protocol
+from messageflow.gateway.metrics import Metrics
+from messageflow.gateway.origins import Origins
+from messageflow.gateway.settings import Settings
+from messageflow.gateway.websocket import FrameLimits
+from messageflow.hub.hub import Hub
+from messageflow.hub.limits import Limits
+
+log = logging.getLogger("messageflow.gateway")
+
+BACKLOG = 4096  # connections the kernel holds while the loop is busy, as after a restart
+KEEP_ALIVE = 75  # seconds an idle HTTP connection of a publisher stays open
+SHUTDOWN_GRACE = 10  # seconds requests in flight have to finish
+
+
+class Gateway:
+    """One worker.
+
+    Args:
+        settings: checked by `gateway.safety`.
+        application: gets every request that is not the gateway's.
+
+    Attributes:
+        hub: its sessions and channels.
+        api: its server API.
+        loop: the event loop it runs on, once started.
+    """
+
+    def __init__(self, settings: Settings, application: ASGIApp | None = None) -> None:
+        self.settings = settings
+        broker = MemoryBroker(memory=settings.stream_memory, idempotency_window=settings.idempotency_window)
+        self.hub = Hub(broker, settings.namespaces, _verifier(settings), _limits(settings))
+        self.api = Api(self.hub, settings.payload_size_limit)
+        self.doorway = Doorway(
+            self.hub,
+            Origins(settings.allowed_origins, require_origin=settings.require_origin),
+            FrameLimits(settings.message_size_limit, settings.fragments_limit, settings.buffer_high_water),
+            head_timeout=settings.handshake_timeout,
+            trusted_proxies=frozenset(settings.trusted_proxies),
+            connections_limit=settings.connections_limit,
+        )
+        metrics = Metrics(self.hub, self.api, self.doorway)
+        self.app = GatewayApp(
+            self.hub,
+            self.api,
+            metrics,
+            settings.api_key,
+            metrics_public=settings.metrics_public,
+            application=application,
+        )
+        self.has_application = application is not None
+        self.loop: asyncio.AbstractEventLoop
+        self.port = settings.port
+
+    async def run(self, on_started: Callable[[Gateway], None] | None = None) -> None:
+        """Serve until a signal, or `stop`, ends it.
+
+        Raises:
+            ConfigurationError: the address cannot be listened on.
+        """
+        self.loop = asyncio.get_running_loop()
+        listener = listen(self.settings.host, self.settings.port)
+        self.port = listener.getsockname()[1]
+        self._server = _Server(self, on_started)
+        await self.hub.start()
+        try:
+            await self._server.serve(sockets=[listener])
+        finally:
+            await self.hub.close()
+            listener.close()
+
+    def stop(self) -> None:
+        """End `run`, cleanly."""
+        self._server.should_exit = True
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which lets the hub say goodbye before the port closes, and ends without a signal's death."""
+
+    def __init__(self, gateway: Gateway, on_started: Callable[[Gateway], None] | None) -> None:
+        settings = gateway.settings
+        super().__init__(
+            uvicorn.Config(
+                gateway.app,
+                http=http_protocol(gateway.doorway),  # type: ignore[arg-type]  # uvicorn only calls it
+                ws="websockets-sansio" if gateway.has_application else "none",
+                lifespan="auto" if gateway.has_application else "off",
+                log_config=None,
+                access_log=gateway.has_application,
+                proxy_headers=bool(settings.trusted_proxies),
+                forwarded_allow_ips=list(settings.trusted_proxies),
+                server_header=False,
+                timeout_keep_alive=KEEP_ALIVE,
+                timeout_graceful_shutdown=SHUTDOWN_GRACE,
+                ssl_certfile=settings.tls_cert,
+                ssl_keyfile=settings.tls_key,
+            )
+        )
+        self._gateway = gateway
+        self._on_started = on_started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        log.info("started", extra={"host": self._gateway.settings.host, "port": self._gateway.port})
+        if self._on_started is not None:
+            self._on_started(self._gateway)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        log.info("stopping", extra={"sessions": len(self._gateway.hub.sessions)})
+        await self._gateway.hub.close()
+        await super().shutdown(sockets)
+
+
+def serve(
+    settings: Settings,
+    *,
+    application: ASGIApp | None = None,
+    on_started: Callable[[Gateway], None] | None = None,
+) -> None:
+    """Run one gateway worker until SIGTERM or SIGINT.
+
+    Args:
+        settings: checked by `gateway.safety`.
+        application: gets every request that is not the gateway's.
+        on_started: called on the event loop once connections are accepted.
+
+    Raises:
+        ConfigurationError: the address cannot be listened on.
+        KeyboardInterrupt: SIGINT ended it, after a clean close.
+    """
+    logs.configure(settings.log_format, settings.log_level, access=application is not None)
+    # uvicorn raises the signal again once it has closed; by then there is nothing left for SIGTERM to end.
+    previous = signal.signal(signal.SIGTERM, _already_closed)
+    try:
+        uvloop.run(Gateway(settings, application).run(on_started))
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+        log.info("stopped")
+
+
+def _already_closed(number: int, frame: FrameType | None) -> None:
+    pass
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens.
+
+    Raises:
+        ConfigurationError: the address is taken, not this machine's, or not allowed.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise ConfigurationError(
+            f"cannot listen on {host} port {port}: {os.strerror(error.errno or 0)}. "
+            "Is another gateway running? --port takes another port, --port 0 a free one"
+        ) from None
+    return listener
+
+
+def _verifier(settings: Settings) -> Verifier:
+    return Verifier(
+        load_keys(settings.token_secret, settings.token_public_keys),
+        audience=settings.token_audience or None,
+        issuer=settings.token_issuer or None,
+        lifetime_limit=settings.token_lifetime_limit,
+        allow_anonymous=settings.allow_anonymous,
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        ping_interval=settings.ping_interval,
+        pong_timeout=settings.pong_timeout,
+        connect_timeout=settings.connect_timeout,
+        commands_per_second=settings.commands_per_second,
+        channels_per_connection=settings.channels_per_connection,
+        connections_per_user=settings.connections_per_user,
+        unauthenticated_per_address=settings.unauthenticated_per_address,
+        history_limit=settings.history_limit,
+    )
