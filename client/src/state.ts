@@ -1,5 +1,5 @@
 /**
- * The states of a connection and what its state machine tells: types only.
+ * The states of connections and subscriptions and what their machines tell: types only.
  */
 
 import type { MessageflowError } from "./codes.js";
@@ -14,6 +14,14 @@ export interface StateDetail {
   reason: string;
   /** Milliseconds until the next attempt, when one is planned. */
   retryIn?: number;
+}
+
+export type SubscriptionState = "subscribing" | "subscribed" | "unsubscribed";
+
+/** Why a subscription's state was entered. */
+export interface Detail {
+  code: number;
+  reason: string;
 }
 
 export interface SessionOptions {

@@ -18,17 +18,10 @@ import {
 } from "./codes.js";
 import type { Method, SubscribeResult, WirePublication } from "./protocol.js";
 import { Refresher } from "./refresher.js";
+import type { Detail, SubscriptionState } from "./state.js";
 import { Stream, type StreamEvents } from "./stream.js";
 import { type TokenOptions, TokenSource } from "./token.js";
 import { Alarm, type World } from "./world.js";
-
-export type SubscriptionState = "subscribing" | "subscribed" | "unsubscribed";
-
-/** Why a state was entered. */
-export interface Detail {
-  code: number;
-  reason: string;
-}
 
 /** What a subscription needs of the connection. */
 export interface Link {
@@ -106,7 +99,7 @@ export class Subscribing {
     if (this.#state !== "unsubscribed") return;
     this.#attempt = 0;
     this.#enter("subscribing", OK);
-    this.request();
+    queueMicrotask(() => this.request()); // so that handlers added in this tick say whether joins are wanted
   }
 
   stop(): void {

@@ -1,0 +1,147 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { connected, settle, start } from "./world.js";
+
+describe("commands", () => {
+  test("travel under their wire names and answer in the page's words", async () => {
+    const { flow, peer } = await connected();
+    const info = { user: "bob", client: "c2" };
+    const answers = [
+      flow.publish("news", { a: 1 }),
+      flow.presence("news"),
+      flow.presenceStats("news"),
+      flow.history("news", { limit: 5, since: { epoch: "e", offset: 2 }, reverse: true }),
+      flow.rpc("sum", [1, 2]),
+    ];
+    await settle();
+    assert.equal(peer.frames.length, 2, "commands of one tick share a frame");
+    const commands = peer.commands();
+    assert.deepEqual(
+      commands.map(({ id, ...method }) => method),
+      [
+        { publish: { channel: "news", data: { a: 1 } } },
+        { presence: { channel: "news" } },
+        { presence_stats: { channel: "news" } },
+        { history: { channel: "news", limit: 5, since: { epoch: "e", offset: 2 }, reverse: true } },
+        { rpc: { method: "sum", data: [1, 2] } },
+      ],
+    );
+    const [publish, presence, stats, history, rpc] = commands.map(({ id }) => id);
+    await peer.say(
+      { id: rpc, rpc: { data: 3 } },
+      { id: history, history: { publications: [{ data: 1, offset: 3 }], epoch: "e", offset: 3 } },
+      { id: stats, presence_stats: { num_clients: 0, num_users: 0 } },
+      { id: presence, presence: { presence: { c2: info } } },
+      { id: publish, publish: {} },
+    );
+    assert.deepEqual(await Promise.all(answers), [
+      undefined,
+      [info],
+      { clients: 0, users: 0 },
+      { publications: [{ data: 1, offset: 3 }], epoch: "e", offset: 3 },
+      3,
+    ]);
+  });
+
+  test("an error reply rejects with code, message and whether it is temporary", async () => {
+    const { flow, peer } = await connected();
+    const refusal = { name: "MessageflowError", code: 103, message: "permission denied", temporary: false };
+    const publish = assert.rejects(flow.publish("news", 1), refusal);
+    await settle();
+    await peer.say({ id: peer.commands()[0]?.id, error: { code: 103, message: "permission denied" } });
+    await publish;
+  });
+
+  test("send has no id and no reply", async () => {
+    const { flow, peer } = await connected();
+    await flow.send({ hello: 1 });
+    await settle();
+    assert.deepEqual(peer.commands(), [{ send: { data: { hello: 1 } } }]);
+  });
+
+  test("those in flight reject when the link goes", async () => {
+    const { flow, peer } = await connected();
+    const call = flow.rpc("slow");
+    const rejected = assert.rejects(call, { code: 2, temporary: true });
+    await settle();
+    await peer.drop();
+    await rejected;
+  });
+
+  test("those issued while away wait, in their order", async () => {
+    const { flow, world, peer } = await connected();
+    await peer.drop();
+    const calls = [flow.rpc("one"), flow.rpc("two")];
+    await world.pass(250);
+    await world.peer.accept();
+    const commands = world.peer.commands();
+    assert.deepEqual(commands.map(({ rpc }) => (rpc as { method: string }).method), ["one", "two"]);
+    await world.peer.say(...commands.map(({ id }) => ({ id, rpc: { data: id } })));
+    assert.deepEqual(await Promise.all(calls), commands.map(({ id }) => id));
+  });
+
+  test("but not for ever", async () => {
+    const { flow, world } = start({ commandTimeout: 1000 });
+    const call = assert.rejects(flow.rpc("one"), { code: 1, temporary: true, message: "No connection within 1000 ms." });
+    await settle();
+    await world.pass(1000);
+    await call;
+    const { flow: live, world: there } = await connected({ commandTimeout: 1000 });
+    const unanswered = assert.rejects(live.rpc("two"), { code: 1, message: "No reply within 1000 ms." });
+    await settle();
+    await there.pass(1000);
+    await unanswered;
+  });
+
+  test("and not without bound", async () => {
+    const { flow } = start();
+    const calls = Array.from({ length: 1001 }, (_, n) => flow.rpc(String(n)).catch((error: { code: number }) => error.code));
+    flow.close();
+    const codes = await Promise.all(calls);
+    assert.equal(codes[1000], 3);
+    assert.equal(codes[999], 4);
+  });
+
+  test("a closed flow refuses them with what to do", async () => {
+    const { flow } = await connected();
+    flow.close();
+    await assert.rejects(flow.rpc("one"), { code: 4, message: "Not connected: closed by the page. Call connect() first." });
+  });
+
+  test("many at once are spread over frames the server takes", async () => {
+    const { flow, peer } = await connected();
+    const before = peer.frames.length;
+    for (let n = 0; n < 10; n++) flow.publish("news", "x".repeat(10_000)).catch(() => {});
+    await settle();
+    const frames = peer.frames.slice(before);
+    assert.equal(peer.commands().length, 10);
+    for (const frame of frames) assert.ok(frame.length <= 32_768 + 1, String(frame.length));
+    flow.close();
+  });
+
+  test("a subscription's commands wait for the subscription", async () => {
+    const { flow, peer, commands } = await connected({ channels: { news() {} } });
+    const publish = flow.subscribe("news").publish(1);
+    await settle();
+    assert.equal(peer.commands().length, 0);
+    await peer.say({ id: commands[1]?.id, subscribe: {} });
+    const [sent] = peer.commands();
+    assert.deepEqual(sent?.["publish"], { channel: "news", data: 1 });
+    await peer.say({ id: sent?.id, publish: {} });
+    await publish;
+  });
+
+  test("a subscription's commands reject when it is refused", async () => {
+    const { flow, peer, commands } = await connected({ channels: { news: { onError() {} } } });
+    const presence = assert.rejects(flow.subscribe("news").presence(), { code: 103, message: /Not subscribed to news/ });
+    await peer.say({ id: commands[1]?.id, error: { code: 103, message: "permission denied" } });
+    await presence;
+  });
+
+  test("there must be something to send", async () => {
+    const { flow } = await connected();
+    await assert.rejects(flow.publish("news", undefined), /null is data, undefined is not/);
+    await assert.rejects(flow.publish("", 1), /non-empty string/);
+    flow.close();
+  });
+});

@@ -1,0 +1,150 @@
+import assert from "node:assert/strict";
+import { describe, mock, test } from "node:test";
+import { Emitter } from "../src/emitter.js";
+import type { MessageflowError } from "../src/codes.js";
+import { connected, settle } from "./world.js";
+
+const GIVEN = { subs: { "#alice": {}, "*": {} } };
+
+function push(data: unknown, channel = "#alice"): object {
+  return { push: { channel, pub: { data } } };
+}
+
+describe("handlers", () => {
+  test("one that throws, or whose promise rejects, harms no other and is reported", async () => {
+    const seen: unknown[] = [];
+    const errors: MessageflowError[] = [];
+    const { flow, peer } = await connected({ onError: (error) => errors.push(error) }, GIVEN);
+    flow.on("a", () => {
+      throw new Error("first");
+    });
+    flow.on("a", async () => {
+      throw new Error("second");
+    });
+    flow.on("a", (payload) => seen.push(payload));
+    await peer.say(push({ type: "a", payload: 1 }), push({ type: "a", payload: 2 }));
+    assert.deepEqual(seen, [1, 2]);
+    assert.deepEqual(errors.map(({ message }) => message).sort(), [
+      "A handler failed: Error: first",
+      "A handler failed: Error: first",
+      "A handler failed: Error: second",
+      "A handler failed: Error: second",
+    ]);
+    assert.equal(flow.state, "connected");
+  });
+
+  test("without onError what fails is written to the console", async () => {
+    const { flow, peer } = await connected({}, GIVEN);
+    flow.on("a", () => {
+      throw new Error("boom");
+    });
+    const error = mock.method(console, "error", () => {});
+    try {
+      await peer.say(push({ type: "a" }));
+      assert.equal(error.mock.callCount(), 1);
+    } finally {
+      error.mock.restore();
+    }
+  });
+
+  test("are taken back one by one, also while being called", async () => {
+    const seen: string[] = [];
+    const { flow, peer } = await connected({ onUnknown() {} }, GIVEN);
+    const twice = (): void => void seen.push("twice");
+    const off = flow.on("a", twice);
+    flow.on("a", twice);
+    const once = flow.on("a", () => {
+      seen.push("once");
+      once();
+    });
+    await peer.say(push({ type: "a" }));
+    off();
+    off();
+    await peer.say(push({ type: "a" }));
+    assert.deepEqual(seen, ["twice", "twice", "once", "twice"]);
+  });
+
+  test("broadcasts arrive like pushes to the user", async () => {
+    const seen: unknown[] = [];
+    const { peer } = await connected({ on: { note: (payload, { channel }) => seen.push([payload, channel]) } }, GIVEN);
+    await peer.say(push({ type: "note", payload: 1 }, "*"), push({ type: "note", payload: 2 }));
+    assert.deepEqual(seen, [[1, "*"], [2, "#alice"]]);
+  });
+
+  test("a message of the server outside all channels is routed by its type", async () => {
+    const seen: unknown[] = [];
+    const { peer } = await connected({ on: { note: (payload) => seen.push(payload) } });
+    await peer.say({ push: { message: { data: { type: "note", payload: 3 } } } });
+    assert.deepEqual(seen, [3]);
+  });
+});
+
+describe("what nobody handles", () => {
+  test("goes to onUnknown", async () => {
+    const seen: unknown[] = [];
+    const { peer } = await connected({ on: { known() {} }, onUnknown: (data) => seen.push(data) }, GIVEN);
+    await peer.say(push({ type: "known" }), push({ type: "other" }), push("text"), push(null));
+    assert.deepEqual(seen, [{ type: "other" }, "text", null]);
+  });
+
+  test("is named in the console once a type", async () => {
+    const { peer } = await connected({}, GIVEN);
+    const debug = mock.method(console, "debug", () => {});
+    try {
+      await peer.say(push({ type: "a" }), push({ type: "a" }), push({ type: "b" }));
+      assert.equal(debug.mock.callCount(), 2);
+      assert.match(String(debug.mock.calls[0]?.arguments[0]), /nobody handles "a" from #alice/);
+    } finally {
+      debug.mock.restore();
+    }
+  });
+});
+
+describe("hostile names", () => {
+  for (const name of ["__proto__", "constructor", "toString", "hasOwnProperty"]) {
+    test(`${name} is a type, a channel and a key like any other`, async () => {
+      const seen: unknown[] = [];
+      const { flow, peer, world } = await connected({ onUnknown: (data) => seen.push(data) });
+      flow.subscribe(name, (data) => seen.push(data));
+      await settle();
+      const [subscribe] = peer.commands();
+      await peer.raw(
+        [
+          `{"id":${subscribe?.id},"subscribe":{"epoch":"e","offset":0}}`,
+          `{"push":{"channel":"${name}","pub":{"data":{"${name}":{"polluted":1}},"offset":1}}}`,
+          `{"push":{"channel":"#${name}","subscribe":{"epoch":"e","offset":0}}}`,
+          `{"push":{"channel":"#${name}","pub":{"data":{"type":"${name}"},"offset":1}}}`,
+        ].join("\n"),
+      );
+      assert.deepEqual(seen, [JSON.parse(`{"${name}":{"polluted":1}}`), { type: name }]);
+      await peer.drop();
+      await world.pass(250);
+      await world.peer.open();
+      assert.ok(world.peer.frames[0]?.includes(`"#${name}":{"recover":true,"epoch":"e","offset":1}`));
+      assert.equal(({} as { polluted?: unknown }).polluted, undefined);
+    });
+  }
+
+  test("__proto__ given by the server as a key of subs is resumed as a name", async () => {
+    const { peer, world, flow } = await connected({ onUnknown() {} });
+    await peer.drop();
+    await world.pass(250);
+    const [connect] = await world.peer.open();
+    await world.peer.raw(`{"id":${connect?.id},"connect":{"client":"c","subs":{"__proto__":{"epoch":"e","offset":3}}}}`);
+    flow.reconnect();
+    await settle();
+    await world.peer.open();
+    assert.ok(world.peer.frames[0]?.includes('"subs":{"__proto__":{"recover":true,"epoch":"e","offset":3}}'));
+  });
+});
+
+test("an emitter calls those who listened when it began", () => {
+  const seen: string[] = [];
+  const emitter = new Emitter<[]>((error) => assert.fail(String(error)));
+  emitter.on(() => {
+    seen.push("old");
+    emitter.on(() => seen.push("new"));
+  });
+  emitter.emit();
+  assert.deepEqual(seen, ["old"]);
+});
