@@ -70,7 +70,7 @@ class GatewayApp:
                 Route("/ready", self._ready),
                 Route("/metrics", self._show_metrics),
                 Route("/messageflow.js", self._serve_client),
-                Route(WEBSOCKET_PATH, self._not_a_websocket),
+                Route(WEBSOCKET_PATH.decode(), self._not_a_websocket),
             ]
         )
 

@@ -20,7 +20,7 @@ from messageflow.gateway.proxies import forwarded
 from messageflow.gateway.websocket import FrameLimits
 from messageflow.hub.hub import Hub
 
-WEBSOCKET_PATH = "/connection/websocket"
+WEBSOCKET_PATH = b"/connection/websocket"
 HEAD_BYTES = 65_536
 
 
@@ -125,9 +125,15 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         self._doorway.slow_heads += 1
         self.transport.abort()
 
+    @property
+    def _is_ours(self) -> bool:
+        return self.url.partition(b"?")[0] == WEBSOCKET_PATH
+
+    def _should_upgrade_to_ws(self) -> bool:
+        return self._is_ours or super()._should_upgrade_to_ws()
+
     def _upgrade(self, rest: bytes) -> None:
-        path = self.url.decode("latin-1")
-        if path.partition("?")[0] != WEBSOCKET_PATH:
+        if not self._is_ours:
             self._upgrade_elsewhere()
             return
         self.connections.discard(self)
@@ -138,7 +144,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             return
         peer = self.client[0] if self.client else ""
         came = forwarded(peer, self.scheme == "https", self.headers, doorway.trusted_proxies)
-        response = answer(path, self.headers, doorway.origins, came)
+        response = answer(self.url.decode("latin-1"), self.headers, doorway.origins, came)
         self.transport.write(response.serialize())
         if response.status_code != 101:
             doorway.refused_origins += response.status_code == 403

@@ -70,8 +70,7 @@ class WebSocketProtocol(asyncio.Protocol):
 
     # What the transport says
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.transport = transport
         transport.set_write_buffer_limits(high=self._limits.high_water)
 
