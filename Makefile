@@ -1,0 +1,45 @@
+# Everything there is to do here. `make demo` and `make test` need nothing but Debian, make and Python 3.11.
+
+PYTHON := .venv/bin/python
+SYSTEM_PACKAGES := chromium
+
+.PHONY: demo test lint types format client pytest bench bench-full docs clean
+
+demo: .venv/ready-demo
+	@$(PYTHON) -m messageflow.cli.main demo
+
+test: lint types client pytest
+
+pytest: .venv/ready-dev
+	@scripts/system-packages $(SYSTEM_PACKAGES)
+	$(PYTHON) -m pytest -q
+
+lint: .venv/ready-dev
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+
+types: .venv/ready-dev
+	$(PYTHON) -m mypy
+
+format: .venv/ready-dev
+	$(PYTHON) -m ruff format .
+	$(PYTHON) -m ruff check --fix .
+
+client:
+	@scripts/node-at-least 20
+	cd client && npm ci --no-audit --no-fund --silent && npm run --silent check && npm test --silent
+
+bench: .venv/ready-dev
+	$(PYTHON) -m benchmarks --short
+
+bench-full: .venv/ready-dev
+	$(PYTHON) -m benchmarks --full
+
+docs: .venv/ready-dev
+	$(PYTHON) -m messageflow.cli.main settings --markdown > docs/settings.md
+
+.venv/ready-%: requirements/*.txt pyproject.toml
+	@scripts/python-environment $*
+
+clean:
+	rm -rf .venv client/node_modules client/dist benchmarks/bin
