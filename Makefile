@@ -36,7 +36,7 @@ bench-full: .venv/ready-dev
 	$(PYTHON) -m benchmarks --full
 
 docs: .venv/ready-dev
-	$(PYTHON) -m messageflow.cli.main settings --markdown > docs/settings.md
+	$(PYTHON) -m messageflow.cli.main settings > docs/settings.md
 
 .venv/ready-%: requirements/*.txt pyproject.toml
 	@scripts/python-environment $*
