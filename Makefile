@@ -6,7 +6,7 @@ SYSTEM_PACKAGES := chromium
 .PHONY: demo test lint types format client pytest bench bench-full docs clean
 
 demo: .venv/ready-demo
-	@$(PYTHON) -m messageflow.cli.main demo
+	@$(PYTHON) -m messageflow.cli demo
 
 test: lint types client pytest
 
@@ -36,7 +36,7 @@ bench-full: .venv/ready-dev
 	$(PYTHON) -m benchmarks --full
 
 docs: .venv/ready-dev
-	$(PYTHON) -m messageflow.cli.main settings > docs/settings.md
+	$(PYTHON) -m messageflow.cli settings > docs/settings.md
 
 .venv/ready-%: requirements/*.txt pyproject.toml
 	@scripts/python-environment $*

@@ -68,3 +68,7 @@ def main() -> None:
     In one terminal `messageflow serve --dev`, in a second `messageflow listen --user alice`, in a third
     `messageflow push alice report/ready '{"id": 7}'`. Or see it all at once: `messageflow demo`.
     """
+
+
+if __name__ == "__main__":
+    main()
