@@ -18,7 +18,7 @@ from messageflow.publisher.http1 import Answer, Failure
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 1.0
 ABSENT_PATIENCE = 1.0  # seconds of "nobody listens": a gateway that restarts takes less, a person waits no longer
-BUSY = 503  # not ready, or draining: nothing was done
+BUSY = (408, 429, 503)  # not ready, draining or too much asked of a proxy: nothing was done
 UNSURE = (502, 504)  # a proxy lost the gateway while it worked, perhaps
 
 
@@ -63,10 +63,10 @@ class Attempts:
         """
         patience = self._timeout
         if isinstance(outcome, Answer):
-            if outcome.status != BUSY and outcome.status not in UNSURE:
+            if outcome.status not in BUSY and outcome.status not in UNSURE:
                 return None
             self._unsure = self._unsure or outcome.status in UNSURE
-            self._reason = f"it answers {outcome.status}" + (", not ready" if outcome.status == BUSY else "")
+            self._reason = f"it answers {outcome.status}"
         else:
             if outcome.stale:
                 self._unsure = self._unsure or outcome.sent
@@ -93,9 +93,11 @@ class Attempts:
             return GatewayUnreachable(
                 f"the gateway at {self.url} cannot be reached: {self._reason}; nothing was stored"
             )
+        hopeless = isinstance(outcome, Failure) and outcome.hopeless
+        within = "" if hopeless else f" within {self._timeout:g} s"
+        silence = f"no answer from the gateway at {self.url}{within} ({self._reason})"
         if not self._stores:
-            return PublishError(f"no answer from the gateway at {self.url} within {self._timeout:g} s: {self._reason}")
+            return PublishError(silence)
         return OutcomeUnknown(
-            f"no answer from the gateway at {self.url} within {self._timeout:g} s ({self._reason}): it may or may not "
-            "have been stored; call again with the same idempotency_key and one copy is stored"
+            f"{silence}: it may or may not have been stored; call again with the same idempotency_key and one copy is"
         )

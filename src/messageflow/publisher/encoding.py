@@ -121,6 +121,10 @@ def _culprit(value: Any, where: str, depth: int = 0) -> tuple[str, str] | None:
     """Find the innermost part that cannot be encoded. Slow, and called only after a failure."""
     if depth > 100 or _encodes(value):
         return None
+    if isinstance(value, Mapping):
+        for key in value:
+            if not _encodes({key: None}):
+                return f"{where} key {key!r:.60}", _described(key)
     for step, part in _parts(value):
         found = _culprit(part, where + step, depth + 1)
         if found is not None:
@@ -138,10 +142,7 @@ def _encodes(value: Any) -> bool:
 
 def _parts(value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping):
-        for key, part in value.items():
-            if not _encodes({key: None}):
-                yield f" key {key!r:.60}", {key: None}
-            yield f"[{key!r:.60}]", part
+        yield from ((f"[{key!r:.60}]", part) for key, part in value.items())
     elif isinstance(value, list | tuple | set | frozenset | deque):
         yield from ((f"[{index}]", part) for index, part in enumerate(value))
     elif isinstance(value, Enum):
@@ -152,8 +153,6 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _described(value: Any) -> str:
-    if isinstance(value, dict) and len(value) == 1:
-        value = next(iter(value))
     kind = type(value)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     return f"a {name}" if name[0] not in "aeiou" else f"an {name}"

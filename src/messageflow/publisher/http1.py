@@ -126,12 +126,23 @@ def _head(endpoint: Endpoint, api_key: str, method: str) -> bytes:
 class Response:
     """One response, fed with bytes until it is complete."""
 
-    __slots__ = ("_complete", "_kept_alive", "_measured", "_parser", "_parts", "_size", "_spoiled", "_started")
+    __slots__ = (
+        "_complete",
+        "_kept_alive",
+        "_measured",
+        "_parser",
+        "_parts",
+        "_size",
+        "_spoiled",
+        "_started",
+        "_status",
+    )
 
     def __init__(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
         self._parts: list[bytes] = []
         self._size = 0
+        self._status = 0
         self._complete = False
         self._started = False  # the head of a final response is complete
         self._measured = False  # the response says itself where it ends
@@ -141,7 +152,7 @@ class Response:
     @property
     def answer(self) -> Answer:
         """Status and body, once complete."""
-        return Answer(self._parser.get_status_code(), b"".join(self._parts))
+        return Answer(self._status, b"".join(self._parts))
 
     @property
     def reusable(self) -> bool:
@@ -157,6 +168,9 @@ class Response:
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            if self._complete:  # what follows a complete response is not ours to judge
+                self._spoiled = True
+                return True
             raise Malformed(f"what answered does not speak HTTP ({error})") from None
         if self._size > BODY_LIMIT:
             raise Malformed(f"the response is over {BODY_LIMIT} bytes")
@@ -173,18 +187,22 @@ class Response:
             self._spoiled = True
 
     def on_header(self, name: bytes, _value: bytes) -> None:
-        if name.lower() in (b"content-length", b"transfer-encoding"):
+        if not self._complete and name.lower() in (b"content-length", b"transfer-encoding"):
             self._measured = True
 
     def on_headers_complete(self) -> None:
-        self._started = self._parser.get_status_code() >= 200
+        if not self._complete:
+            self._status = self._parser.get_status_code()
+            self._started = self._status >= 200
 
     def on_body(self, body: bytes) -> None:
+        if self._complete:
+            return
         self._size += len(body)
         if self._size <= BODY_LIMIT:
             self._parts.append(body)
 
     def on_message_complete(self) -> None:
-        if self._started:  # not an interim response (1xx), which another one follows
+        if self._started and not self._complete:  # not an interim response (1xx), which another one follows
             self._complete = True
             self._kept_alive = bool(self._parser.should_keep_alive())  # the parser knows only until here

@@ -80,6 +80,7 @@ class Pool:
 
     def __init__(self, endpoint: Endpoint, size: int = CONNECTIONS) -> None:
         self._endpoint = endpoint
+        self._size = size
         self._slots: queue.LifoQueue[Connection | None] = queue.LifoQueue()
         for _ in range(size):
             self._slots.put(None)
@@ -89,7 +90,7 @@ class Pool:
         try:
             kept = self._slots.get(timeout=max(0.0, limit - time.monotonic()))
         except queue.Empty:
-            return Failure(f"all {CONNECTIONS} connections are busy")
+            return Failure(f"all {self._size} connections are busy")
         connection, reusable = kept, False
         try:
             if connection is not None and not connection.alive():

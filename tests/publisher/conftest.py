@@ -1,0 +1,69 @@
+"""Servers and flows for the tests of this folder; no test sees this machine's own gateway or keys."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.publisher.scripted import ScriptedServer
+
+from messageflow import AsyncFlow, Flow
+from messageflow.publisher import inprocess, pool
+
+
+@pytest.fixture(autouse=True)
+def strange_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Hide the environment and the development file; close what a test left open."""
+    for name in ("URL", "API_KEY", "TOKEN_SECRET", "TOKEN_ISSUER", "TOKEN_AUDIENCE"):
+        monkeypatch.delenv(f"MESSAGEFLOW_{name}", raising=False)
+    monkeypatch.setenv("MESSAGEFLOW_DATA_DIR", str(tmp_path / "data"))
+    yield
+    inprocess.uninstall()
+    for each in pool._pools.values():
+        each.close()
+    pool._pools.clear()
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    with ScriptedServer() as server:
+        yield server
+
+
+class Face:
+    """Calls either flow in the same way, so that one test holds for both."""
+
+    def __init__(self, kind: type[Flow] | type[AsyncFlow]) -> None:
+        self.kind = kind
+        self._runner = asyncio.Runner()
+
+    def make(self, url: str | None, **options: Any) -> Any:
+        """Make a flow."""
+        return self.kind(url, **options)
+
+    def call(self, flow: Any, name: str, *arguments: Any, **options: Any) -> Any:
+        """Call a method of a flow, and await what there is to await."""
+        return self.wait(getattr(flow, name)(*arguments, **options))
+
+    def wait(self, value: Any) -> Any:
+        """Return a value that may have to be awaited."""
+        return self._runner.run(value) if inspect.iscoroutine(value) else value
+
+    def close(self, flow: Any) -> None:
+        """Close a flow's connections."""
+        self.wait(flow.close())
+
+    def end(self) -> None:
+        """End the event loop."""
+        self._runner.close()
+
+
+@pytest.fixture(params=[Flow, AsyncFlow])
+def face(request: pytest.FixtureRequest) -> Iterator[Face]:
+    face = Face(request.param)
+    yield face
+    face.end()

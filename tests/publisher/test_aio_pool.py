@@ -1,0 +1,114 @@
+"""The asyncio edge's connections: kept for an event loop, dropped when a call is cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from tests.publisher.scripted import RECEIPT, ScriptedServer, Silence, raw, result, say
+
+from messageflow import AsyncFlow, OutcomeUnknown
+from messageflow.publisher import aio_pool
+from messageflow.publisher.aio_pool import AsyncPool, pool_for
+from messageflow.publisher.http1 import Answer, Failure, build_request, parse_url
+
+
+async def heard(silence: Silence) -> None:
+    assert await asyncio.to_thread(silence.heard.wait, 10)
+
+
+async def test_cancelled_call_takes_its_connection_with_it(server: ScriptedServer) -> None:
+    silence = Silence(then=result({**RECEIPT, "offset": 666}))
+    server.script.append(silence)
+    async with AsyncFlow(server.url) as flow:
+        call = asyncio.create_task(flow.push("alice", "t"))
+        await heard(silence)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        silence.released.set()
+        assert (await flow.push("alice", "t")).offset == 7
+    assert [request.connection for request in server.requests] == [1, 2]
+
+
+async def test_calls_at_once_have_a_connection_each(server: ScriptedServer) -> None:
+    async with AsyncFlow(server.url) as flow:
+        await asyncio.gather(*(flow.push(f"user{number}", "t", number) for number in range(20)))
+        await flow.push("alice", "t")
+    assert server.connections <= 20
+    assert sorted(request.body["user"] for request in server.requests[:20]) == sorted(f"user{n}" for n in range(20))
+
+
+async def test_number_of_connections_is_bounded(server: ScriptedServer) -> None:
+    endpoint = parse_url(server.url)
+    pool = AsyncPool(endpoint, size=1)
+    request = build_request(endpoint, "", "push", b'{"idempotency_key":"k"}')
+    silence = Silence(then=result(RECEIPT))
+    server.script.append(silence)
+    first = asyncio.create_task(pool.exchange(request, time.monotonic() + 10))
+    await heard(silence)
+    assert await pool.exchange(request, time.monotonic() + 0.05) == Failure("no connection in time")
+    silence.released.set()
+    assert isinstance(await first, Answer)
+    assert isinstance(await pool.exchange(request, time.monotonic() + 10), Answer)
+    assert server.connections == 1
+    await pool.close()
+
+
+async def test_connection_cut_while_idle_is_replaced(server: ScriptedServer) -> None:
+    async with AsyncFlow(server.url) as flow:
+        for _ in range(3):
+            await flow.push("alice", "t")
+            server.cut()
+    assert len(set(server.keys)) == 3
+
+
+async def test_farewell_on_an_idle_connection_is_nobodys_answer(server: ScriptedServer) -> None:
+    def step(connection: object) -> bool:
+        result(RECEIPT)(connection)  # type: ignore[arg-type]
+        say(408, b"")(connection)  # type: ignore[arg-type]
+        return False
+
+    server.script.append(step)
+    async with AsyncFlow(server.url) as flow:
+        assert [(await flow.push("alice", "t")).offset for _ in range(2)] == [7, 7]
+
+
+async def test_answer_cut_in_the_middle_is_no_answer(server: ScriptedServer) -> None:
+    server.script.extend([raw(b'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"result"')] * 20)
+    with pytest.raises(OutcomeUnknown, match="closed"):
+        await AsyncFlow(server.url, timeout=0.1).push("alice", "t")
+
+
+async def test_answer_that_ends_with_the_connection_is_one(server: ScriptedServer) -> None:
+    server.script.append(raw(b'HTTP/1.1 200 OK\r\n\r\n{"result":{"offset":3}}'))
+    assert (await AsyncFlow(server.url).push("alice", "t")).offset == 3
+
+
+def test_each_event_loop_has_its_own_connections(server: ScriptedServer) -> None:
+    flow = AsyncFlow(server.url)
+
+    async def push() -> int:
+        async with flow:
+            return (await flow.push("alice", "t")).offset
+
+    with ThreadPoolExecutor(4) as threads:
+        offsets = list(threads.map(lambda _: asyncio.run(push()), range(8)))
+    assert offsets == [7] * 8
+    assert server.connections == 8
+
+
+def test_ended_event_loops_are_forgotten(server: ScriptedServer) -> None:
+    async def push() -> None:
+        async with AsyncFlow(server.url) as flow:
+            await flow.push("alice", "t")
+
+    for _ in range(5):
+        asyncio.run(push())
+    assert len([loop for loop in aio_pool._pools if loop.is_closed()]) <= 1
+
+
+async def test_pool_is_one_for_a_loop_and_an_address() -> None:
+    assert pool_for(parse_url("http://gateway")) is pool_for(parse_url("http://gateway:80/"))

@@ -1,0 +1,110 @@
+"""When a call is tried again, and what is said when it is not: by values, on a clock of numbers."""
+
+from __future__ import annotations
+
+import pytest
+
+from messageflow.errors import GatewayUnreachable, OutcomeUnknown, PublishError
+from messageflow.publisher.attempts import ABSENT_PATIENCE, Attempts
+from messageflow.publisher.http1 import Answer, Failure
+
+LOST = Failure("the connection was closed", sent=True)
+ABSENT = Failure("refused", absent=True)
+UNROUTED = Failure("no route")
+STALE = Failure("closed", sent=True, stale=True)
+
+
+def attempts(*, stores: bool = True, timeout: float = 5.0, chance: float = 1.0) -> Attempts:
+    return Attempts("http://gateway", stores=stores, timeout=timeout, now=100.0, chance=lambda: chance)
+
+
+def exhaust(attempts: Attempts, outcome: Answer | Failure) -> tuple[list[float], PublishError]:
+    """Fail in the same way again and again; return the pauses and what is said at the end."""
+    now = 100.0
+    pauses: list[float] = []
+    for _ in range(100):
+        try:
+            pause = attempts.pause(outcome, now)
+        except PublishError as error:
+            return pauses, error
+        assert pause is not None
+        pauses.append(pause)
+        now += pause
+    raise AssertionError("never ends")
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 404, 413, 500])
+def test_answer_is_read_not_repeated(status: int) -> None:
+    assert attempts().pause(Answer(status, b""), 101.0) is None
+
+
+def test_pauses_grow_up_to_a_second_and_end_with_the_timeout() -> None:
+    pauses, error = exhaust(attempts(), UNROUTED)
+    assert pauses == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 1.0]
+    assert sum(pauses) < 5
+    assert type(error) is GatewayUnreachable
+
+
+def test_pauses_are_spread_by_chance_and_never_nothing() -> None:
+    assert attempts(chance=0.0).pause(UNROUTED, 100.0) == 0.025
+    assert attempts(chance=0.5).pause(UNROUTED, 100.0) == pytest.approx(0.0375)
+
+
+def test_nobody_listening_is_said_early_and_names_the_remedy() -> None:
+    pauses, error = exhaust(attempts(), ABSENT)
+    assert sum(pauses) < ABSENT_PATIENCE
+    assert str(error) == (
+        "no gateway answers at http://gateway: start one with `messageflow serve --dev` or set MESSAGEFLOW_URL"
+    )
+
+
+def test_short_timeout_ends_before_patience_does() -> None:
+    pauses, _ = exhaust(attempts(timeout=0.1), ABSENT)
+    assert sum(pauses) < 0.1
+
+
+@pytest.mark.parametrize("status", [408, 429, 503])
+def test_not_ready_means_nothing_was_stored(status: int) -> None:
+    _, error = exhaust(attempts(), Answer(status, b""))
+    assert type(error) is GatewayUnreachable
+    assert str(status) in str(error)
+
+
+@pytest.mark.parametrize("outcome", [LOST, Answer(502, b""), Answer(504, b"")])
+def test_request_that_may_have_arrived_leaves_the_outcome_unknown(outcome: Answer | Failure) -> None:
+    _, error = exhaust(attempts(), outcome)
+    assert type(error) is OutcomeUnknown
+    assert "idempotency_key" in str(error)
+
+
+@pytest.mark.parametrize("then", [ABSENT, UNROUTED, Answer(503, b"")])
+def test_one_uncertain_attempt_makes_the_end_uncertain(then: Answer | Failure) -> None:
+    call = attempts()
+    call.pause(LOST, 100.0)
+    assert type(exhaust(call, then)[1]) is OutcomeUnknown
+
+
+def test_call_that_stores_nothing_has_no_unknown_outcome() -> None:
+    _, error = exhaust(attempts(stores=False), LOST)
+    assert type(error) is PublishError
+
+
+def test_stale_connection_is_replaced_at_once() -> None:
+    assert attempts().pause(STALE, 104.99) == 0.0
+
+
+def test_stale_connection_may_have_carried_the_request() -> None:
+    call = attempts()
+    call.pause(STALE, 100.0)
+    assert type(exhaust(call, ABSENT)[1]) is OutcomeUnknown
+
+
+def test_hopeless_failure_is_not_repeated() -> None:
+    with pytest.raises(GatewayUnreachable, match="not trusted"):
+        attempts().pause(Failure("its certificate is not trusted", hopeless=True), 100.0)
+
+
+def test_one_attempt_leaves_time_for_another() -> None:
+    call = attempts(timeout=4.0)
+    assert call.limit(100.0) == 102.0
+    assert call.limit(102.1) == 104.0

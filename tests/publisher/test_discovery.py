@@ -1,0 +1,115 @@
+"""Which gateway and keys are used: argument over environment over the development file."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from messageflow.errors import ConfigurationError
+from messageflow.publisher.discovery import DevFile, data_dir, find, load_dev_file, write_dev_file
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    return {"MESSAGEFLOW_DATA_DIR": str(tmp_path / "data")}
+
+
+def leave(
+    environ: dict[str, str], url: str = "http://dev", api_key: str = "dev-key", secret: str = "dev-secret"
+) -> Path:
+    return write_dev_file(url, api_key, secret, data_dir(environ))
+
+
+def test_nothing_known_means_the_default_address(environ: dict[str, str]) -> None:
+    place = find(None, None, None, environ)
+    assert (place.endpoint.url, place.api_key, place.token_secret) == ("http://127.0.0.1:8000", "", "")
+
+
+def test_development_file_is_used(environ: dict[str, str]) -> None:
+    leave(environ)
+    place = find(None, None, None, environ)
+    assert (place.endpoint.url, place.api_key, place.token_secret) == ("http://dev", "dev-key", "dev-secret")
+
+
+@pytest.mark.parametrize("name", ["url", "api_key", "token_secret"])
+def test_environment_is_over_the_file_and_argument_over_both(environ: dict[str, str], name: str) -> None:
+    leave(environ)
+    environ[f"MESSAGEFLOW_{name.upper()}"] = "http://environment"
+    arguments: dict[str, str | None] = {"url": None, "api_key": None, "token_secret": None}
+
+    def found() -> dict[str, str]:
+        place = find(**arguments, environ=environ)
+        return {"url": place.endpoint.url, "api_key": place.api_key, "token_secret": place.token_secret}
+
+    others = {"url": "http://dev", "api_key": "dev-key", "token_secret": "dev-secret"}
+    assert found() == {**others, name: "http://environment"}
+    arguments[name] = "http://argument"
+    assert found() == {**others, name: "http://argument"}
+
+
+def test_value_that_was_not_left_falls_to_the_default(environ: dict[str, str]) -> None:
+    leave(environ, url="", api_key="")
+    place = find(None, None, None, environ)
+    assert (place.endpoint.url, place.api_key, place.token_secret) == ("http://127.0.0.1:8000", "", "dev-secret")
+
+
+def test_first_of_several_secrets_signs(environ: dict[str, str]) -> None:
+    environ["MESSAGEFLOW_TOKEN_SECRET"] = "new , old"
+    assert find(None, None, None, environ).token_secret == "new"
+
+
+def test_malformed_file_is_not_read_when_nothing_is_missing(environ: dict[str, str]) -> None:
+    leave(environ).write_text("{")
+    assert find("http://a", "b", "c", environ).api_key == "b"
+
+
+def test_malformed_file_is_named(environ: dict[str, str]) -> None:
+    path = leave(environ)
+    path.write_text('{"url": 7}')
+    with pytest.raises(ConfigurationError, match=r"dev\.json cannot be understood"):
+        find(None, None, None, environ)
+
+
+def test_file_is_its_owners_alone(tmp_path: Path) -> None:
+    path = write_dev_file("http://dev", "key", "secret", tmp_path / "data")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert load_dev_file(path.parent) == DevFile("http://dev", "key", "secret")
+
+
+def test_file_is_replaced_whole(tmp_path: Path) -> None:
+    write_dev_file("http://one", "key", "secret", tmp_path)
+    write_dev_file("http://two", "key", "secret", tmp_path)
+    assert load_dev_file(tmp_path) == DevFile("http://two", "key", "secret")
+    assert [path.name for path in tmp_path.iterdir()] == ["dev.json"]
+
+
+def test_no_file_is_no_gateway(tmp_path: Path) -> None:
+    assert load_dev_file(tmp_path) is None
+
+
+def test_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigurationError, match="MESSAGEFLOW_DATA_DIR"):
+        write_dev_file("http://dev", "key", "secret", tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({"MESSAGEFLOW_DATA_DIR": "/own", "XDG_DATA_HOME": "/xdg", "HOME": "/home"}, "/own"),
+        ({"XDG_DATA_HOME": "/xdg", "HOME": "/home"}, "/xdg/messageflow"),
+        ({"HOME": "/home"}, "/home/.local/share/messageflow"),
+    ],
+)
+def test_data_directory(environ: dict[str, str], expected: str) -> None:
+    assert data_dir(environ) == Path(expected)
+
+
+def test_no_secret_shows_when_printed(environ: dict[str, str]) -> None:
+    leave(environ)
+    shown = repr(find(None, None, None, environ)) + repr(load_dev_file(data_dir(environ)))
+    assert "dev-key" not in shown
+    assert "dev-secret" not in shown

@@ -1,0 +1,165 @@
+"""The blocking edge's connections: kept, replaced when stale, never shared between threads or processes."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from tests.publisher.scripted import RECEIPT, ScriptedServer, Silence, free_port, raw, result, say
+
+from messageflow import Flow, OutcomeUnknown
+from messageflow.publisher.http1 import Answer, Endpoint, Failure, build_request, parse_url
+from messageflow.publisher.pool import Pool, pool_for
+
+
+def ask(pool: Pool, endpoint: Endpoint, seconds: float = 5.0) -> Answer | Failure:
+    return pool.exchange(build_request(endpoint, "", "push", b'{"idempotency_key":"k"}'), time.monotonic() + seconds)
+
+
+def in_child(work: Callable[[], bool]) -> bool:
+    """Fork, run `work` in the child and tell whether it returned true."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            status = 0 if work() else 1
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_pool_is_one_for_an_address() -> None:
+    assert pool_for(parse_url("http://gateway")) is pool_for(parse_url("http://gateway:80/"))
+    assert pool_for(parse_url("http://gateway")) is not pool_for(parse_url("http://gateway:81"))
+
+
+def test_connections_cut_while_idle_are_replaced_unnoticed(server: ScriptedServer) -> None:
+    flow = Flow(server.url)
+    for _ in range(3):
+        flow.push("alice", "t")
+        server.cut()
+    assert [request.connection for request in server.requests] == [1, 2, 3]
+    assert len(set(server.keys)) == 3
+
+
+def test_bytes_nobody_asked_for_end_the_connection(server: ScriptedServer) -> None:
+    def twice(connection: object) -> bool:
+        return answer(connection) and answer(connection)  # type: ignore[arg-type]
+
+    answer = result(RECEIPT)
+    server.script.append(twice)
+    flow = Flow(server.url)
+    assert [flow.push("alice", "t").offset for _ in range(3)] == [7, 7, 7]
+    assert server.requests[0].connection != server.requests[1].connection
+
+
+def test_busy_connections_are_not_shared_and_their_number_is_bounded(server: ScriptedServer) -> None:
+    endpoint = parse_url(server.url)
+    pool = Pool(endpoint, size=1)
+    silence = Silence(then=result(RECEIPT))
+    server.script.append(silence)
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(ask, pool, endpoint)
+        assert silence.heard.wait(10)
+        assert ask(pool, endpoint, 0.05) == Failure("all 1 connections are busy")
+        silence.released.set()
+        assert isinstance(first.result(10), Answer)
+    assert isinstance(ask(pool, endpoint), Answer)
+    assert server.connections == 1
+    pool.close()
+
+
+def test_32_threads_share_one_flow(server: ScriptedServer) -> None:
+    flow = Flow(server.url)
+    ready = threading.Barrier(32)
+
+    def work(number: int) -> None:
+        ready.wait(10)
+        for turn in range(10):
+            flow.push(f"user{number}", "t", turn)
+
+    with ThreadPoolExecutor(32) as threads:
+        list(threads.map(work, range(32)))
+    for number in range(32):
+        turns = [request.body["payload"] for request in server.requests if request.body["user"] == f"user{number}"]
+        assert turns == list(range(10))
+    assert server.connections <= 32
+
+
+def test_forked_child_opens_its_own_connection(server: ScriptedServer) -> None:
+    flow = Flow(server.url)
+    flow.push("alice", "t", "parent")
+    assert in_child(lambda: flow.push("alice", "t", "child").offset == 7)
+    flow.push("alice", "t", "parent again")
+    assert [(request.body["payload"], request.connection) for request in server.requests] == [
+        ("parent", 1),
+        ("child", 2),
+        ("parent again", 1),
+    ]
+
+
+def test_forked_child_is_not_stopped_by_a_push_in_flight(server: ScriptedServer) -> None:
+    flow = Flow(server.url)
+    silence = Silence(then=result(RECEIPT))
+    server.script.append(silence)
+    with ThreadPoolExecutor(1) as threads:
+        in_flight = threads.submit(flow.push, "alice", "t")
+        assert silence.heard.wait(10)
+        assert in_child(lambda: flow.push("alice", "t").offset == 7)
+        silence.released.set()
+        assert in_flight.result(10).offset == 7
+    assert [request.connection for request in server.requests] == [1, 2]
+
+
+def test_interrupted_exchange_never_leaves_its_connection_to_the_next(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """KeyboardInterrupt, a greenlet's death, a worker's time limit: all come as exceptions from anywhere."""
+    flow = Flow(server.url)
+    flow.push("alice", "t")
+    with monkeypatch.context() as patched:
+        patched.setattr("messageflow.publisher.http1.Response.feed", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            flow.push("alice", "t")
+    flow.push("alice", "t")
+    assert [request.connection for request in server.requests] == [1, 1, 2]
+
+
+def _interrupt(_response: object, _data: bytes) -> bool:
+    raise KeyboardInterrupt
+
+
+def test_nobody_listening_is_told_apart_from_silence() -> None:
+    endpoint = parse_url(f"http://127.0.0.1:{free_port()}")
+    failure = ask(Pool(endpoint), endpoint)
+    assert isinstance(failure, Failure)
+    assert (failure.absent, failure.sent) == (True, False)
+
+
+def test_answer_cut_in_the_middle_is_no_answer(server: ScriptedServer) -> None:
+    server.script.extend([raw(b'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"result"')] * 20)
+    with pytest.raises(OutcomeUnknown, match="closed"):
+        Flow(server.url, timeout=0.1).push("alice", "t")
+
+
+def test_answer_that_ends_with_the_connection_is_one(server: ScriptedServer) -> None:
+    server.script.append(raw(b'HTTP/1.1 200 OK\r\n\r\n{"result":{"offset":3}}'))
+    assert Flow(server.url).push("alice", "t").offset == 3
+
+
+def test_first_line_after_idle_may_be_a_farewell(server: ScriptedServer) -> None:
+    """Some servers say 408 on an idle connection before they close it; it belongs to no request."""
+    farewell = say(408, b"")
+
+    def step(connection: object) -> bool:
+        result(RECEIPT)(connection)  # type: ignore[arg-type]
+        farewell(connection)  # type: ignore[arg-type]
+        return False
+
+    server.script.append(step)
+    flow = Flow(server.url)
+    assert [flow.push("alice", "t").offset for _ in range(2)] == [7, 7]

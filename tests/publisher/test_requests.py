@@ -1,0 +1,217 @@
+"""Calls as JSON, and answers as results or errors: by values, without a socket."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from messageflow.errors import EncodingError, PayloadTooLarge, PublishError, Refused, Unauthorized
+from messageflow.publisher import requests
+from messageflow.publisher.answers import read
+from messageflow.publisher.http1 import Answer
+from messageflow.publisher.requests import Call
+from messageflow.publisher.results import ClientInfo, History, Node, Position, PresenceStats, Publication, Receipt
+
+URL = "http://gateway"
+KEY = "k1"
+
+CALLS: list[tuple[Call[Any], str, dict[str, Any]]] = [
+    (
+        requests.push("alice", "report/ready", {"id": 7}, idempotency_key=KEY),
+        "push",
+        {"user": "alice", "type": "report/ready", "payload": {"id": 7}, "idempotency_key": KEY},
+    ),
+    (
+        requests.push(42, "t", idempotency_key=KEY),
+        "push",
+        {"user": "42", "type": "t", "payload": None, "idempotency_key": KEY},
+    ),
+    (
+        requests.push("*", "t", 1, idempotency_key=KEY),
+        "broadcast_push",
+        {"type": "t", "payload": 1, "idempotency_key": KEY},
+    ),
+    (
+        requests.broadcast("t", [1], idempotency_key=KEY),
+        "broadcast_push",
+        {"type": "t", "payload": [1], "idempotency_key": KEY},
+    ),
+    (
+        requests.publish("news", "hi", idempotency_key=KEY),
+        "publish",
+        {"channel": "news", "data": "hi", "idempotency_key": KEY},
+    ),
+    (
+        requests.publish("news", None, tags={"a": "b"}, skip_history=True, idempotency_key=KEY),
+        "publish",
+        {"channel": "news", "data": None, "idempotency_key": KEY, "tags": {"a": "b"}, "skip_history": True},
+    ),
+    (requests.subscribe("alice", "news"), "subscribe", {"user": "alice", "channel": "news"}),
+    (requests.unsubscribe("alice", "news"), "unsubscribe", {"user": "alice", "channel": "news"}),
+    (requests.disconnect(7), "disconnect", {"user": "7"}),
+    (
+        requests.disconnect("alice", code=4000, reason="moved"),
+        "disconnect",
+        {"user": "alice", "disconnect": {"code": 4000, "reason": "moved"}},
+    ),
+    (requests.online("alice"), "presence_stats", {"channel": "#alice"}),
+    (requests.presence("news"), "presence", {"channel": "news"}),
+    (requests.presence_stats("news"), "presence_stats", {"channel": "news"}),
+    (requests.history("news"), "history", {"channel": "news", "limit": 100, "reverse": False}),
+    (
+        requests.history("news", limit=0, since=Position(5, "xyz"), reverse=True),
+        "history",
+        {"channel": "news", "limit": 0, "reverse": True, "since": {"offset": 5, "epoch": "xyz"}},
+    ),
+    (requests.history_remove("news"), "history_remove", {"channel": "news"}),
+    (requests.channels("chat:*"), "channels", {"pattern": "chat:*"}),
+    (requests.info(), "info", {}),
+]
+
+
+@pytest.mark.parametrize(("call", "method", "body"), CALLS)
+def test_call_asks(call: Call[Any], method: str, body: dict[str, Any]) -> None:
+    assert call.method == method
+    assert msgspec.json.decode(call.body) == body
+
+
+def test_only_publications_store() -> None:
+    storing = {call.method for call, _, _ in CALLS if call.stores}
+    assert storing == {"push", "broadcast_push", "publish"}
+
+
+def test_every_publication_has_a_key_of_its_own() -> None:
+    keys = {msgspec.json.decode(requests.push("alice", "t").body)["idempotency_key"] for _ in range(100)}
+    assert len(keys) == 100
+    assert {len(key) for key in keys} == {32}
+
+
+@pytest.mark.parametrize("user", [None, True, 1.5, b"alice", ["alice"]])
+def test_user_of_another_kind_is_refused(user: Any) -> None:
+    with pytest.raises(TypeError, match="user must be"):
+        requests.push(user, "t")
+
+
+def test_nobody_is_refused() -> None:
+    with pytest.raises(ValueError, match="user is empty"):
+        requests.push("", "t")
+
+
+def test_everyone_cannot_be_disconnected() -> None:
+    with pytest.raises(ValueError, match="everyone, not a user"):
+        requests.disconnect("*")
+
+
+@pytest.mark.parametrize(("channel", "kind"), [("", ValueError), (None, TypeError), (7, TypeError)])
+def test_channel_without_a_name_is_refused(channel: Any, kind: type[Exception]) -> None:
+    with pytest.raises(kind, match="channel"):
+        requests.publish(channel, 1)
+
+
+@pytest.mark.parametrize(("type_", "kind"), [("", ValueError), (None, TypeError)])
+def test_type_without_a_name_is_refused(type_: Any, kind: type[Exception]) -> None:
+    with pytest.raises(kind, match="type"):
+        requests.push("alice", type_)
+
+
+def test_payload_that_is_no_json_is_refused_before_anything_is_sent() -> None:
+    with pytest.raises(EncodingError, match="payload"):
+        requests.push("alice", "t", object())
+
+
+def test_enormous_payload_is_refused_before_anything_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requests, "BODY_LIMIT", 100)
+    with pytest.raises(PayloadTooLarge, match="push an identifier"):
+        requests.push("alice", "t", "x" * 100)
+
+
+def answer(result: Any) -> Answer:
+    return Answer(200, msgspec.json.encode({"result": result}))
+
+
+RESULTS: list[tuple[Call[Any], Any, Any]] = [
+    (
+        requests.push("alice", "t"),
+        {"channel": "#alice", "offset": 7, "epoch": "xyz", "tag": "ab12", "ack": "disk"},
+        Receipt("#alice", 7, "xyz", "ab12", "disk"),
+    ),
+    (requests.publish("news", 1), {"channel": "news", "unknown": 1}, Receipt("news")),
+    (requests.disconnect("alice"), {}, None),
+    (requests.online("alice"), {"num_clients": 2, "num_users": 1}, True),
+    (requests.online("alice"), {"num_clients": 0, "num_users": 0}, False),
+    (requests.presence_stats("news"), {"num_clients": 2, "num_users": 1}, PresenceStats(2, 1)),
+    (
+        requests.presence("news"),
+        {"presence": {"c1": {"user": "alice", "client": "c1", "conn_info": {"n": 1}}}},
+        {"c1": ClientInfo("alice", "c1", {"n": 1})},
+    ),
+    (
+        requests.history("news"),
+        {"publications": [{"data": {"a": 1}, "offset": 3, "tags": {"x": "y"}, "tag": "ff"}], "offset": 9, "epoch": "e"},
+        History((Publication({"a": 1}, 3, "ff", None, {"x": "y"}),), 9, "e"),
+    ),
+    (requests.channels(), {"channels": {"news": {"num_clients": 3}}}, {"news": 3}),
+    (requests.info(), {"nodes": [{"uid": "n1", "num_clients": 3, "metrics": {}}]}, (Node("n1", num_clients=3),)),
+]
+
+
+@pytest.mark.parametrize(("call", "result", "expected"), RESULTS)
+def test_result_reads(call: Call[Any], result: Any, expected: Any) -> None:
+    assert read(call, answer(result), URL) == expected
+
+
+def test_receipt_tells_where_to_read_on() -> None:
+    assert Receipt("news", 7, "xyz").position == Position(7, "xyz")
+    assert History(offset=9, epoch="e").position == Position(9, "e")
+
+
+PUSH = requests.push("alice", "t")
+
+
+@pytest.mark.parametrize("status", [200, 400])
+def test_error_of_the_gateway_keeps_code_and_text(status: int) -> None:
+    with pytest.raises(Refused, match="error 107: bad request") as caught:
+        read(PUSH, Answer(status, b'{"error":{"code":107,"message":"bad request"}}'), URL)
+    assert (caught.value.code, caught.value.text) == (107, "bad request")
+
+
+@pytest.mark.parametrize("body", [b"", b'{"error":{"code":101,"message":"unauthorized"}}'])
+def test_wrong_key_names_the_setting_and_the_remedy(body: bytes) -> None:
+    with pytest.raises(Unauthorized, match=r"MESSAGEFLOW_API_KEY.*messageflow serve --dev"):
+        read(PUSH, Answer(401, body), URL)
+
+
+def test_too_large_tells_size_limit_and_advice() -> None:
+    said = b'{"error":{"code":413,"message":"limit is 65536 bytes"}}'
+    size = len(PUSH.body)
+    with pytest.raises(PayloadTooLarge, match=f"{size} bytes .*limit is 65536 bytes.*push an identifier"):
+        read(PUSH, Answer(413, said), URL)
+
+
+def test_too_large_for_a_proxy_is_told_as_well() -> None:
+    with pytest.raises(PayloadTooLarge, match="push an identifier"):
+        read(PUSH, Answer(413, b"<html>"), URL)
+
+
+@pytest.mark.parametrize(
+    "got",
+    [
+        Answer(200, b"<html><title>It works!</title>"),
+        Answer(200, b""),
+        Answer(200, b"[]"),
+        Answer(200, b"{}"),
+        Answer(200, b'{"result":{"offset":"seven"}}'),
+        Answer(301, b""),
+        Answer(500, b"Internal Server Error"),
+    ],
+)
+def test_what_is_no_gateway_is_told_apart(got: Answer) -> None:
+    with pytest.raises(PublishError, match=rf"http://gateway is not a messageflow gateway \(status {got.status}"):
+        read(PUSH, got, URL)
+
+
+def test_wrong_address_is_told_apart() -> None:
+    with pytest.raises(PublishError, match="no messageflow API at http://gateway/api/push"):
+        read(PUSH, Answer(404, b"Not Found"), URL)
