@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 from tests.publisher.scripted import ScriptedServer
 
 from messageflow import AsyncFlow, Flow
@@ -37,9 +38,9 @@ def server() -> Iterator[ScriptedServer]:
 class Face:
     """Calls either flow in the same way, so that one test holds for both."""
 
-    def __init__(self, kind: type[Flow] | type[AsyncFlow]) -> None:
+    def __init__(self, kind: type[Flow] | type[AsyncFlow], new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
         self.kind = kind
-        self._runner = asyncio.Runner()
+        self._runner = asyncio.Runner(loop_factory=new_loop)
 
     def make(self, url: str | None, **options: Any) -> Any:
         """Make a flow."""
@@ -62,8 +63,15 @@ class Face:
         self._runner.close()
 
 
-@pytest.fixture(params=[Flow, AsyncFlow])
+FACES: dict[str, tuple[type[Flow] | type[AsyncFlow], Callable[[], asyncio.AbstractEventLoop]]] = {
+    "Flow": (Flow, asyncio.new_event_loop),
+    "AsyncFlow": (AsyncFlow, asyncio.new_event_loop),
+    "AsyncFlow-uvloop": (AsyncFlow, uvloop.new_event_loop),
+}
+
+
+@pytest.fixture(params=FACES)
 def face(request: pytest.FixtureRequest) -> Iterator[Face]:
-    face = Face(request.param)
+    face = Face(*FACES[request.param])
     yield face
     face.end()

@@ -10,6 +10,7 @@ import asyncio
 import os
 import socket
 import time
+from typing import cast
 
 from messageflow.publisher.http1 import Answer, Endpoint, Failure, Malformed, Response
 from messageflow.publisher.pool import CONNECTIONS, explain, tls
@@ -49,8 +50,7 @@ class AsyncConnection(asyncio.Protocol):
     # Called by the event loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's are not subclasses of it
 
     def data_received(self, data: bytes) -> None:
         if self._response is None or self._waiter is None or self._waiter.done():
