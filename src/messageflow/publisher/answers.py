@@ -126,8 +126,8 @@ def _problem(call: Call[Any], answer: Answer, url: str) -> PublishError:
             "gateway's own; `messageflow serve --dev` leaves its key where programs of the same person find it"
         )
     if answer.status == 413:
-        limit = f" ({said.message})" if said else ""
-        return PayloadTooLarge(f"{len(call.body)} bytes are over the gateway's size limit{limit}: {ADVICE}")
+        told = said.message if said else f"{len(call.body)} bytes are over the size limit of what answers at {url}"
+        return PayloadTooLarge(told if ADVICE in told else f"{told}: {ADVICE}")
     if said is not None:
         return Refused(said.code, said.message)
     if answer.status == 404:
