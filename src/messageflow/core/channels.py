@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Annotated, Literal
 
 import msgspec
@@ -153,7 +152,6 @@ def split(channel: str) -> tuple[str | None, str]:
     return (namespace, rest) if separator else (None, bare)
 
 
-@lru_cache(maxsize=65_536)
 def personal(user: str) -> str:
     """Return the personal channel of `user`."""
     return PERSONAL_PREFIX + user

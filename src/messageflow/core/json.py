@@ -27,14 +27,14 @@ def compact(data: bytes) -> bytes:
     return msgspec.json.format(data, indent=-1) if b"\n" in data or b"\r" in data else data
 
 
-def check_utf8(data: bytes) -> None:
-    """Refuse what is not UTF-8.
+def check_utf8(data: bytes) -> str:
+    """Return `data` as text, or refuse what is not UTF-8.
 
     Raises:
         UnsafeJSON: it says where.
     """
     try:
-        data.decode()
+        return data.decode()
     except UnicodeDecodeError as error:
         raise UnsafeJSON(f"not UTF-8 at byte {error.start}") from None
 
@@ -55,10 +55,10 @@ def check_untrusted(data: bytes) -> None:
     Raises:
         UnsafeJSON: it says why.
     """
-    check_utf8(data)
+    text = check_utf8(data)
     check_depth(data)
     try:
-        json.loads(data, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        _strict(text)
     except (ValueError, RecursionError) as error:
         raise error if isinstance(error, UnsafeJSON) else UnsafeJSON(f"not JSON: {error}") from None
 
@@ -82,3 +82,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> None:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise UnsafeJSON(f"{name} is not JSON")
+
+
+# One decoder for all: making one costs more than a small command takes to parse (benchmarks: connect).
+_strict = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant).decode

@@ -29,21 +29,20 @@ def answer(path: str, headers: Sequence[tuple[bytes, bytes]], origins: Origins, 
         origins: the pages that may connect.
         forwarded: how the request reached the outermost proxy we believe.
     """
-    protocol = ServerProtocol(subprotocols=SUBPROTOCOLS, select_subprotocol=_select)
     request = Request(path, Headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]))
     found = request.headers.get_all("origin")
     origin = ", ".join(found) if found else None
     if not origins.allows(origin, forwarded.host, forwarded.secure):
-        return protocol.reject(
+        return _protocol.reject(
             http.HTTPStatus.FORBIDDEN,
             "This page's origin may not connect. Add it to allowed_origins (MESSAGEFLOW_ALLOWED_ORIGINS).\n",
         )
     if "token" in path.partition("?")[2]:
-        return protocol.reject(
+        return _protocol.reject(
             http.HTTPStatus.BAD_REQUEST,
             "A token never goes into a URL, where it ends up in logs. Send it in the connect command.\n",
         )
-    return protocol.accept(request)
+    return _protocol.accept(request)
 
 
 def _select(protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
@@ -53,3 +52,8 @@ def _select(protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprot
     if SUBPROTOCOLS[0] in offered:
         return SUBPROTOCOLS[0]
     raise InvalidHandshake(f"only the subprotocol {SUBPROTOCOLS[0]} is spoken here, as text")
+
+
+# It answers requests and keeps nothing of them that matters here; making one for each would double the cost of a
+# handshake (benchmarks: connect).
+_protocol = ServerProtocol(subprotocols=SUBPROTOCOLS, select_subprotocol=_select)

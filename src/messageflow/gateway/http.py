@@ -150,12 +150,17 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             doorway.refused_origins += response.status_code == 403
             self.transport.close()
             return
+        self._let_go()
         connection = ClientConnection(doorway.hub, doorway.limits, came.address)
         self.transport.set_protocol(connection)
         connection.connection_made(self.transport)
         connection.open()
         if rest:
             connection.data_received(rest)
+
+    def _let_go(self) -> None:
+        """Break the cycle with the parser, so that what an upgraded connection no longer needs is freed at once."""
+        del self.parser, self.flow, self.scope, self.headers
 
     def _upgrade_elsewhere(self) -> None:
         if self._should_upgrade():

@@ -60,6 +60,7 @@ class Channel:
         "marked",
         "name",
         "opened",
+        "opening",
         "options",
         "position",
         "unserved",
@@ -69,7 +70,8 @@ class Channel:
     def __init__(self, name: str, options: NamespaceOptions) -> None:
         self.name = name
         self.options = options
-        self.opened: asyncio.Task[None] | None = None  # the hub's record that the broker delivers, see Hub.open
+        self.opened = False  # whether the broker delivers, see Hub.open
+        self.opening: asyncio.Future[None] | None = None  # while somebody asks it to
         self.marked = False  # whether it waits in the hub for a flush
         self.position: Position | None = None
         self.live: dict[Session, Write] = {}

@@ -208,15 +208,18 @@ class Hub:
         return channel
 
     async def open(self, channel: Channel) -> None:
-        """Return once the broker delivers the channel."""
-        if channel.opened is None:
-            channel.opened = asyncio.get_running_loop().create_task(self.broker.subscribe(channel.name))
-            channel.opened.add_done_callback(lambda task: self._opened(channel, task))
-        await asyncio.shield(channel.opened)
-
-    def _opened(self, channel: Channel, task: asyncio.Task[None]) -> None:
-        if task.cancelled() or task.exception() is not None:
-            channel.opened = None  # the next to come tries again
+        """Return once the broker delivers the channel. The first to come asks it, the others wait for the first."""
+        while not channel.opened:
+            if channel.opening is not None:
+                await asyncio.shield(channel.opening)
+                continue
+            channel.opening = opening = asyncio.get_running_loop().create_future()
+            try:
+                await self.broker.subscribe(channel.name)
+                channel.opened = True
+            finally:
+                channel.opening = None
+                opening.set_result(None)
 
     def anchor(self, channel: Channel, position: Position) -> None:
         """Say where the stream of a channel stands, when that was not known yet."""
