@@ -145,9 +145,9 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         peer = self.client[0] if self.client else ""
         came = forwarded(peer, self.scheme == "https", self.headers, doorway.trusted_proxies)
         response = answer(self.url.decode("latin-1"), self.headers, doorway.origins, came)
-        self.transport.write(response.serialize())
-        if response.status_code != 101:
-            doorway.refused_origins += response.status_code == 403
+        self.transport.write(response.data)
+        if response.status != 101:
+            doorway.refused_origins += response.status == 403
             self.transport.close()
             return
         self._let_go()

@@ -52,24 +52,15 @@ class Entry:
         self._data = b""  # JSON for the client, in the result
         self._chan_info = b""  # JSON that others see of this client in this channel
         self._ended = False
-        hub = session.hub
-        self.channel = hub.enter(name)
+        asked = options.allow_recovery and (request.recoverable or request.recover)
+        self.recoverable = options.keeps_history and (options.force_recovery or asked)
+        told = options.force_positioning or (options.allow_positioning and request.positioned)
+        self.positioned = self.recoverable or (options.keeps_history and told)
+        self.channel = session.hub.enter(name, options)
         self.subscription = Subscription(self.channel, server_side=server_side)
         self.subscription.watch = options.force_push_join_leave or (options.join_leave and request.join_leave)
         self.subscription.tell = options.join_leave
         session.subscriptions[name] = self.subscription
-
-    @property
-    def recoverable(self) -> bool:
-        options, request = self._options, self._request
-        asked = options.allow_recovery and (request.recoverable or request.recover)
-        return options.keeps_history and (options.force_recovery or asked)
-
-    @property
-    def positioned(self) -> bool:
-        options = self._options
-        asked = options.allow_positioning and self._request.positioned
-        return options.keeps_history and (self.recoverable or options.force_positioning or asked)
 
     def apply(self, options: SubscribeOptions, expires_at: float = NEVER) -> None:
         """Take over what a token or the API says about this subscription; `expires_at` is on the hub's clock."""
@@ -86,10 +77,12 @@ class Entry:
             BrokerError: the broker failed; the entry is abandoned.
         """
         try:
-            await self._session.hub.open(self.channel)
+            if not self.channel.opened:
+                await self._session.hub.open(self.channel)
             if self._options.keeps_history:
                 self._history = await self._read()
-            await self._appear()
+            if self._options.presence or self._options.join_leave:
+                await self._appear()
             if self._session.closed:
                 raise asyncio.CancelledError
         except BaseException:
@@ -115,7 +108,7 @@ class Entry:
 
     async def _appear(self) -> None:
         session, options = self._session, self._options
-        if session.info is None or not (options.presence or options.join_leave):
+        if session.info is None:
             return
         info = session.info
         if self._chan_info:

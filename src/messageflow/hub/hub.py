@@ -18,7 +18,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 from messageflow.brokers.base import Broker
-from messageflow.core.channels import Namespaces
+from messageflow.core.channels import NamespaceOptions, Namespaces
 from messageflow.core.codes import (
     INSUFFICIENT_STATE,
     MALFORMED,
@@ -196,13 +196,10 @@ class Hub:
 
     # Channels
 
-    def enter(self, name: str) -> Channel:
+    def enter(self, name: str, options: NamespaceOptions) -> Channel:
         """Return the channel for a session on its way in; `entered` ends the way."""
         channel = self.channels.get(name)
         if channel is None:
-            options = self.namespaces.options(name)
-            if options is None:
-                raise BrokerError(f"the channel {name!r} belongs to no namespace")
             channel = self.channels[name] = Channel(name, options)
         channel.enter()
         return channel
