@@ -86,7 +86,8 @@ class GatewayApp:
         if self._hub.draining:
             return _error(503, 100, "the gateway is shutting down: try another, or again soon")
         try:
-            body = await asyncio.wait_for(_body(request), BODY_TIMEOUT)
+            async with asyncio.timeout(BODY_TIMEOUT):
+                body = await _body(request)
         except TimeoutError:
             return _error(408, 107, f"the body did not arrive within {BODY_TIMEOUT:.0f} s")
         except ClientDisconnect:
