@@ -42,6 +42,8 @@ class Publishing:
     def __init__(self, namespaces: Namespaces, size_limit: int) -> None:
         self._namespaces = namespaces
         self._size_limit = size_limit
+        self._personal = _retention(namespaces.personal)
+        self._broadcast = _retention(namespaces.broadcast)
 
     def publish(self, call: calls.Publish | calls.Broadcast, channel: str) -> Item:
         """Return what a publish into `channel` stores.
@@ -66,11 +68,11 @@ class Publishing:
         Raises:
             CallRefused: there is no such user, no type, or the payload is too large.
         """
-        user = str(call.user)
+        user = call.user if isinstance(call.user, str) else str(call.user)
         if not is_user(user):
             raise CallRefused(BAD_REQUEST, f"{user!r} is no user; to reach everyone, broadcast")
         data = self._action(call.type, call.payload)
-        return Item(personal(user), data, _retention(self._namespaces.personal), call.idempotency_key)
+        return Item(personal(user), data, self._personal, call.idempotency_key)
 
     def broadcast_push(self, call: calls.BroadcastPush) -> Item:
         """Return what a push to everyone stores.
@@ -79,7 +81,7 @@ class Publishing:
             CallRefused: it has no type, or the payload is too large.
         """
         data = self._action(call.type, call.payload)
-        return Item(BROADCAST, data, _retention(self._namespaces.broadcast), call.idempotency_key)
+        return Item(BROADCAST, data, self._broadcast, call.idempotency_key)
 
     def _action(self, type_: str, payload: Raw) -> bytes:
         if not type_:
