@@ -24,7 +24,7 @@ def command(config: Path | None, dev: bool, **flags: object) -> None:
         import flask  # noqa: F401 - asked for here, so that the answer is a sentence and not a traceback
     except ImportError:
         raise ConfigurationError("the demo is a Flask application: pip install 'messageflow[demo]'") from None
-    run_application(TARGET, flags, config, dev=dev, directory=directory)
+    run_application(TARGET, flags, config or directory / "messageflow.toml", dev=dev, directory=directory)
 
 
 def example_directory() -> Path:
