@@ -8,6 +8,8 @@ Logging in here means typing a name. That is no authentication: put your own in 
 
 from __future__ import annotations
 
+import hashlib
+import os
 import secrets
 import tempfile
 import time
@@ -17,13 +19,14 @@ from threading import Thread
 
 from flask import Flask, Response, abort, jsonify, render_template, request, session
 from flask.typing import ResponseReturnValue
-from messageflow import Flow
 from reading import Summary, read
+
+from messageflow import Flow
 
 app = Flask(__name__)
 app.config.update(
-    # Sessions end when the demo does; an application of yours reads its key from its configuration.
-    SECRET_KEY=secrets.token_bytes(32),
+    # Made of the secret that messageflow keeps, so that sessions outlive a restart; use a secret of your own.
+    SECRET_KEY=hashlib.sha256(b"flask sessions" + os.environ["MESSAGEFLOW_TOKEN_SECRET"].encode()).digest(),
     SESSION_COOKIE_SAMESITE="Lax",
 )
 flow = Flow()

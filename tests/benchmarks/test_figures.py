@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from benchmarks.figures import Figure, Target, at_least, at_least_times_peer, at_most, at_most_times_peer
 
 

@@ -6,6 +6,7 @@ import json
 
 import jwt
 import pytest
+
 from benchmarks.crowd import escape, parse_received
 from benchmarks.machine import cpu_model
 from benchmarks.publishing import Burst, PublishFailed, lua, parse_wrk, payload

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from benchmarks.__main__ import status
 from benchmarks.figures import Figure, Outcome, at_least, at_least_times_peer, at_most
 from benchmarks.report import as_json, markdown, number, row, terminal

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from tests.core.token_forge import SECRET, private_key, private_pem, public_pem
 
 from messageflow.core.keys import Key, load_keys
 from messageflow.errors import ConfigurationError
+from tests.core.token_forge import SECRET, private_key, private_pem, public_pem
 
 ALGORITHMS = ["EdDSA", "RS256", "ES256", "ES384", "ES512"]
 

@@ -8,6 +8,10 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+
+from messageflow.core.keys import AlgorithmName, Key, load_keys
+from messageflow.core.signatures import TOKEN_BYTES, signed_payload
+from messageflow.errors import TokenError
 from tests.core.token_forge import (
     CONNECTION,
     HEADER,
@@ -20,10 +24,6 @@ from tests.core.token_forge import (
     signature,
     signed,
 )
-
-from messageflow.core.keys import AlgorithmName, Key, load_keys
-from messageflow.core.signatures import TOKEN_BYTES, signed_payload
-from messageflow.errors import TokenError
 
 ALGORITHMS = ["EdDSA", "RS256", "ES256", "ES384", "ES512"]
 GOOD = forge()

@@ -10,6 +10,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from messageflow.core.claims import Said
+from messageflow.core.signatures import signed_payload
+from messageflow.core.tokens import SubscribeOptions, Verifier, is_user, load_keys
+from messageflow.errors import ConfigurationError, TokenError, TokenExpired
 from tests.core.token_forge import (
     CONNECTION,
     NOW,
@@ -23,11 +28,6 @@ from tests.core.token_forge import (
     signed,
     subscription,
 )
-
-from messageflow.core.claims import Said
-from messageflow.core.signatures import signed_payload
-from messageflow.core.tokens import SubscribeOptions, Verifier, is_user, load_keys
-from messageflow.errors import ConfigurationError, TokenError, TokenExpired
 
 DAY = 86_400.0
 KEYS = load_keys([SECRET])

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 import uvloop
-from tests.publisher.scripted import ScriptedServer
 
 from messageflow import AsyncFlow, Flow
 from messageflow.publisher import inprocess, pool
+from tests.publisher.scripted import ScriptedServer
 
 
 @pytest.fixture(autouse=True)

@@ -7,12 +7,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from tests.publisher.scripted import RECEIPT, ScriptedServer, Silence, raw, result, say
 
 from messageflow import AsyncFlow, OutcomeUnknown
 from messageflow.publisher import aio_pool
 from messageflow.publisher.aio_pool import AsyncPool, pool_for
 from messageflow.publisher.http1 import Answer, Failure, build_request, parse_url
+from tests.publisher.scripted import RECEIPT, ScriptedServer, Silence, raw, result, say
 
 
 async def heard(silence: Silence) -> None:

@@ -8,20 +8,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from tests.publisher.conftest import Face
-from tests.publisher.scripted import (
-    RECEIPT,
-    ScriptedServer,
-    Silence,
-    Step,
-    error,
-    free_port,
-    hang_up,
-    raw,
-    reset,
-    result,
-    say,
-)
 
 from messageflow import (
     AsyncFlow,
@@ -39,6 +25,20 @@ from messageflow import (
 )
 from messageflow.publisher import batch as batch_module
 from messageflow.publisher.discovery import write_dev_file
+from tests.publisher.conftest import Face
+from tests.publisher.scripted import (
+    RECEIPT,
+    ScriptedServer,
+    Silence,
+    Step,
+    error,
+    free_port,
+    hang_up,
+    raw,
+    reset,
+    result,
+    say,
+)
 
 STORED = Receipt("#alice", 7, "xyz", "ab12", "memory")
 

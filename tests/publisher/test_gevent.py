@@ -7,9 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.publisher.scripted import ScriptedServer
-
 import messageflow
+from tests.publisher.scripted import ScriptedServer
 
 PUSHES = """
 import sys

@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.publisher.scripted import RECEIPT, ScriptedServer
 
 from messageflow import AsyncFlow, Flow, GatewayUnreachable, OutcomeUnknown, PublishError, Refused
 from messageflow.publisher import inprocess
+from tests.publisher.scripted import RECEIPT, ScriptedServer
 
 
 class Gateway:

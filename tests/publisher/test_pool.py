@@ -9,11 +9,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from tests.publisher.scripted import RECEIPT, ScriptedServer, Silence, free_port, raw, result, say
 
 from messageflow import Flow, OutcomeUnknown
 from messageflow.publisher.http1 import Answer, Endpoint, Failure, build_request, parse_url
 from messageflow.publisher.pool import Pool, pool_for
+from tests.publisher.scripted import RECEIPT, ScriptedServer, Silence, free_port, raw, result, say
 
 
 def ask(pool: Pool, endpoint: Endpoint, seconds: float = 5.0) -> Answer | Failure:

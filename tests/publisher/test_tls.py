@@ -13,11 +13,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from tests.publisher.conftest import Face
-from tests.publisher.scripted import ScriptedServer
 
 from messageflow import GatewayUnreachable
 from messageflow.publisher import pool
+from tests.publisher.conftest import Face
+from tests.publisher.scripted import ScriptedServer
 
 
 @pytest.fixture

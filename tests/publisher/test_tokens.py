@@ -8,11 +8,11 @@ from typing import Any
 
 import jwt
 import pytest
-from tests.publisher.conftest import Face
 
 from messageflow import ConfigurationError, EncodingError, Flow
 from messageflow.core.tokens import Verifier, load_keys
 from messageflow.publisher.discovery import write_dev_file
+from tests.publisher.conftest import Face
 
 SECRET = "a secret of forty bytes, no less than it"
 

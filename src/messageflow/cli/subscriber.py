@@ -42,6 +42,11 @@ def websocket_url(url: str) -> str:
     return urlunsplit((scheme, parts.netloc, parts.path.rstrip("/") + PATH, "", ""))
 
 
+def full_jitter(failures: int) -> float:
+    """Return a delay that spreads those who lost the same gateway: any length up to a limit that doubles."""
+    return random.uniform(0, min(_LONGEST_DELAY, _FIRST_DELAY * 2 ** min(failures, 10)))
+
+
 class Subscriber:
     """One listening session.
 
@@ -50,6 +55,7 @@ class Subscriber:
         token: makes a token for each connection.
         heard: is given every event but pings; returns whether to go on.
         note: is told, in a phrase, when the link is lost.
+        delay: seconds to wait after so many failures in a row.
     """
 
     def __init__(
@@ -58,11 +64,13 @@ class Subscriber:
         token: Callable[[], str],
         heard: Callable[[Event], bool],
         note: Callable[[str], None] = lambda _: None,
+        delay: Callable[[int], float] = full_jitter,
     ) -> None:
         self._url = url
         self._token = token
         self._heard = heard
         self._note = note
+        self._delay = delay
         self._conversation = Conversation()
         self._failures = 0
 
@@ -84,7 +92,7 @@ class Subscriber:
             except (OSError, InvalidHandshake, TimeoutError) as error:
                 reason = str(error) or "no answer"
             self._failures += 1
-            delay = random.uniform(0, min(_LONGEST_DELAY, _FIRST_DELAY * 2**self._failures))
+            delay = self._delay(self._failures)
             self._note(f"{reason}; trying again in {delay:.1f} s")
             await asyncio.sleep(delay)
 

@@ -1,0 +1,204 @@
+"""A listener on a real socket, against a scripted gateway: it answers pings, comes back, resumes, and knows when not to."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Request, Response
+
+from messageflow.cli.conversation import Arrived, Event
+from messageflow.cli.subscriber import Subscriber, full_jitter, websocket_url
+from messageflow.errors import ConfigurationError, Refused
+
+Script = Callable[[ServerConnection, dict[str, Any]], Awaitable[None]]
+
+
+def opening(offset: int, **more: Any) -> str:
+    sub = {"recoverable": True, "epoch": "e", "offset": offset} | more
+    return json.dumps({"id": 1, "connect": {"client": "c", "version": "v", "ping": 15, "subs": {"#alice": sub}}})
+
+
+def publication(offset: int) -> str:
+    return json.dumps({"push": {"channel": "#alice", "pub": {"data": offset, "offset": offset}}})
+
+
+@asynccontextmanager
+async def gateway(*scripts: Script) -> AsyncIterator[str]:
+    """Serve one script a connection, in order; each is given the first command."""
+    waiting = iter(scripts)
+
+    async def converse(socket: ServerConnection) -> None:
+        await next(waiting)(socket, json.loads(await socket.recv()))
+
+    async with serve(converse, "127.0.0.1", 0) as server:
+        yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+def listener(url: str, stop_at: int, notes: list[str] | None = None) -> tuple[Subscriber, list[int]]:
+    offsets: list[int] = []
+    tokens = iter(f"token-{number}" for number in range(10))
+
+    def heard(event: Event) -> bool:
+        if isinstance(event, Arrived):
+            offsets.append(event.offset)
+        return not offsets or offsets[-1] < stop_at
+
+    note = [].append if notes is None else notes.append
+    return Subscriber(url, lambda: next(tokens), heard, note, delay=lambda _: 0.0), offsets
+
+
+async def test_listener_ends_when_it_has_heard_enough() -> None:
+    async def three(socket: ServerConnection, _: dict[str, Any]) -> None:
+        await socket.send("\n".join([opening(0), publication(1), publication(2), publication(3)]))
+
+    async with gateway(three) as url:
+        subscriber, offsets = listener(url, stop_at=2)
+        await subscriber.run()
+    assert offsets == [1, 2]
+
+
+async def test_ping_is_answered() -> None:
+    answers: list[str | bytes] = []
+
+    async def ping(socket: ServerConnection, _: dict[str, Any]) -> None:
+        await socket.send(opening(0))
+        await socket.send("{}")
+        answers.append(await socket.recv())
+        await socket.send(publication(1))
+
+    async with gateway(ping) as url:
+        await listener(url, stop_at=1)[0].run()
+    assert answers == ["{}"]
+
+
+async def test_after_a_lost_connection_it_resumes_with_a_fresh_token() -> None:
+    async def dies(socket: ServerConnection, _: dict[str, Any]) -> None:
+        await socket.send("\n".join([opening(0), publication(1)]))
+        socket.transport.abort()
+
+    commands: list[dict[str, Any]] = []
+
+    async def recovers(socket: ServerConnection, command: dict[str, Any]) -> None:
+        commands.append(command["connect"])
+        missed = [{"data": 2, "offset": 2}]
+        await socket.send(opening(1, recovered=True, was_recovering=True, publications=missed))
+
+    notes: list[str] = []
+    async with gateway(dies, recovers) as url:
+        subscriber, offsets = listener(url, stop_at=2, notes=notes)
+        await subscriber.run()
+    assert offsets == [1, 2]
+    assert commands[0]["token"] == "token-1"
+    assert commands[0]["subs"] == {"#alice": {"recover": True, "epoch": "e", "offset": 1, "tag": ""}}
+    assert notes == ["connection lost; trying again in 0.0 s"]
+
+
+@pytest.mark.parametrize("code", [3001, 3005, 3012, 4000, 1001])
+async def test_close_code_that_invites_back_is_followed(code: int) -> None:
+    async def closes(socket: ServerConnection, _: dict[str, Any]) -> None:
+        await socket.close(code, "come back")
+
+    async def stays(socket: ServerConnection, _: dict[str, Any]) -> None:
+        await socket.send("\n".join([opening(0), publication(1)]))
+
+    notes: list[str] = []
+    async with gateway(closes, stays) as url:
+        await listener(url, stop_at=1, notes=notes)[0].run()
+    assert notes == [f"come back ({code}); trying again in 0.0 s"]
+
+
+@pytest.mark.parametrize("code", [3500, 3503, 3504, 4500])
+async def test_terminal_close_code_is_an_error(code: int) -> None:
+    async def closes(socket: ServerConnection, _: dict[str, Any]) -> None:
+        await socket.close(code, "stay away")
+
+    async with gateway(closes) as url:
+        with pytest.raises(Refused) as caught:
+            await listener(url, stop_at=1)[0].run()
+    assert (caught.value.code, caught.value.text) == (code, "stay away")
+
+
+@pytest.mark.parametrize(("code", "temporary"), [(109, False), (100, True)])
+async def test_error_that_may_pass_is_tried_again(code: int, temporary: bool) -> None:
+    async def denies(socket: ServerConnection, _: dict[str, Any]) -> None:
+        await socket.send(json.dumps({"id": 1, "error": {"code": code, "message": "no", "temporary": temporary}}))
+
+    async def stays(socket: ServerConnection, _: dict[str, Any]) -> None:
+        await socket.send("\n".join([opening(0), publication(1)]))
+
+    async with gateway(denies, stays) as url:
+        subscriber, offsets = listener(url, stop_at=1)
+        await subscriber.run()
+    assert offsets == [1]
+
+
+async def test_error_that_stays_is_raised() -> None:
+    async def denies(socket: ServerConnection, _: dict[str, Any]) -> None:
+        await socket.send('{"id":1,"error":{"code":101,"message":"unauthorized"}}')
+
+    async with gateway(denies) as url:
+        with pytest.raises(Refused, match="error 101: unauthorized"):
+            await listener(url, stop_at=1)[0].run()
+
+
+async def test_gateway_that_is_not_there_yet_is_waited_for(unused_tcp_port: int) -> None:
+    notes: list[str] = []
+    tried = asyncio.Event()
+
+    async def stays(socket: ServerConnection) -> None:
+        await socket.recv()
+        await socket.send("\n".join([opening(0), publication(1)]))
+
+    subscriber, offsets = listener(f"ws://127.0.0.1:{unused_tcp_port}", stop_at=1)
+    subscriber._note = lambda note: (notes.append(note), tried.set())[0]
+    running = asyncio.create_task(subscriber.run())
+    await tried.wait()
+    async with serve(stays, "127.0.0.1", unused_tcp_port):
+        await running
+    assert offsets == [1]
+    assert "trying again" in notes[0]
+
+
+@pytest.mark.parametrize(("status", "text"), [(403, "the Origin is not allowed"), (404, "no gateway answers")])
+async def test_handshake_that_is_refused_for_good_is_an_error(status: int, text: str) -> None:
+    def refuse(socket: ServerConnection, _: Request) -> Response:
+        return socket.respond(HTTPStatus(status), "")
+
+    async def never(_: ServerConnection) -> None:
+        raise AssertionError("no connection was made")
+
+    async with serve(never, "127.0.0.1", 0, process_request=refuse) as server:
+        url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        with pytest.raises(Refused, match=text):
+            await listener(url, stop_at=1)[0].run()
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://127.0.0.1:8000", "ws://127.0.0.1:8000/connection/websocket"),
+        ("https://example.com/", "wss://example.com/connection/websocket"),
+        ("https://example.com/flow", "wss://example.com/flow/connection/websocket"),
+        ("wss://example.com/own", "wss://example.com/own"),
+    ],
+)
+def test_websocket_address_of_a_gateway(url: str, expected: str) -> None:
+    assert websocket_url(url) == expected
+
+
+@pytest.mark.parametrize("url", ["", "example.com", "ftp://example.com", "http://"])
+def test_what_is_no_address_is_refused(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="is not the address of a gateway"):
+        websocket_url(url)
+
+
+@pytest.mark.parametrize(("failures", "limit"), [(1, 0.4), (2, 0.8), (8, 20.0), (100_000, 20.0)])
+def test_delay_has_a_limit_that_doubles(failures: int, limit: float) -> None:
+    assert all(0 <= full_jitter(failures) <= limit for _ in range(100))

@@ -1,0 +1,107 @@
+"""Real processes for tests: a gateway, or a gateway with an application, on a free port, ended by its id."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+API_KEY = "an-api-key-for-tests-0123456789abcdef"
+TOKEN_SECRET = "a-token-secret-for-tests-0123456789abcdef"
+START_SECONDS = 20
+
+
+class Running:
+    """A process of the command line.
+
+    Attributes:
+        port: where it listens.
+        lines: what it has logged so far.
+    """
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.lines: list[str] = []
+        self.port = 0
+        self._started = threading.Event()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def websocket(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/connection/websocket"
+
+    def events(self, name: str) -> list[dict[str, object]]:
+        """Return the log records of one event."""
+        records = [json.loads(line) for line in self.lines if line.startswith("{")]
+        return [record for record in records if record["event"] == name]
+
+    def wait_until_started(self) -> None:
+        """Return once connections are accepted."""
+        if not self._started.wait(START_SECONDS):
+            raise AssertionError("it did not start:\n" + "".join(self.lines))
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.lines.append(line)
+            if '"event": "started"' in line:
+                self.port = json.loads(line)["port"]
+                self._started.set()
+        self._started.set()
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self.process.kill()
+        self.process.wait(START_SECONDS)
+
+    def terminate(self) -> int:
+        """Ask it to end; return its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(START_SECONDS)
+
+    def release(self) -> None:
+        """Read its log to the end."""
+        self._reader.join(START_SECONDS)
+        if self.process.stderr is not None:
+            self.process.stderr.close()
+
+
+@contextmanager
+def running(
+    arguments: Sequence[str], data_dir: Path, *, cwd: Path | None = None, port: int = 0, keys: bool = True
+) -> Iterator[Running]:
+    """Run `messageflow` with these arguments until the block ends.
+
+    Args:
+        arguments: the command and its flags, without the port.
+        data_dir: for its files.
+        cwd: the directory to run in.
+        port: to listen on; 0 takes a free one.
+        keys: whether to give it the keys of this module; else it makes its own, as with --dev.
+    """
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MESSAGEFLOW_")}
+    environment |= {"MESSAGEFLOW_DATA_DIR": str(data_dir), "MESSAGEFLOW_LOG_FORMAT": "json"}
+    if keys:
+        environment |= {"MESSAGEFLOW_API_KEY": API_KEY, "MESSAGEFLOW_TOKEN_SECRET": TOKEN_SECRET}
+    command = [sys.executable, "-m", "messageflow.cli", *arguments, "--port", str(port)]
+    process = subprocess.Popen(command, env=environment, cwd=cwd, stderr=subprocess.PIPE, text=True)
+    started = Running(process)
+    try:
+        started.wait_until_started()
+        assert process.poll() is None, "".join(started.lines)
+        yield started
+    finally:
+        if process.poll() is None:
+            started.terminate()
+        started.release()
