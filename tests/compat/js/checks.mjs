@@ -1,0 +1,128 @@
+// The official client, centrifuge on npm, against a gateway: prints one JSON line a check and ends with how many.
+// usage: node checks.mjs WEBSOCKET-URL HTTP-URL API-KEY; tokens come in the environment.
+
+import assert from "node:assert/strict";
+import { Centrifuge } from "centrifuge";
+import WebSocket from "ws";
+
+const [url, http, key] = process.argv.slice(2);
+const tokens = JSON.parse(process.env.TOKENS);
+
+async function api(method, body) {
+  const headers = { "X-API-Key": key, "Content-Type": "application/json" };
+  const response = await fetch(`${http}/api/${method}`, { method: "POST", headers, body: JSON.stringify(body) });
+  const answer = await response.json();
+  assert.ok(answer.result, JSON.stringify(answer));
+  return answer.result;
+}
+
+const once = (emitter, event, accept = () => true) =>
+  new Promise((resolve, reject) => {
+    const late = setTimeout(() => reject(new Error(`no ${event} within 10 s`)), 10_000);
+    const listener = (context) => {
+      if (!accept(context)) return;
+      clearTimeout(late);
+      emitter.off(event, listener);
+      resolve(context);
+    };
+    emitter.on(event, listener);
+  });
+
+async function connected(token = tokens.alice, options = {}) {
+  const client = new Centrifuge(url, { websocket: WebSocket, token, minReconnectDelay: 50, ...options });
+  const up = once(client, "connected");
+  client.connect();
+  await up;
+  return client;
+}
+
+async function subscribed(client, channel, options) {
+  const subscription = client.newSubscription(channel, options);
+  const up = once(subscription, "subscribed");
+  subscription.subscribe();
+  await up;
+  return subscription;
+}
+
+const checks = {
+  async "a push arrives as a server-side publication"() {
+    const client = await connected();
+    const arrives = once(client, "publication", (context) => context.channel === "#alice");
+    await api("push", { user: "alice", type: "report/ready", payload: { id: 7 } });
+    assert.deepEqual((await arrives).data, { type: "report/ready", payload: { id: 7 } });
+    client.disconnect();
+  },
+  async "subscribe, publish, history, presence and statistics"() {
+    const client = await connected();
+    const subscription = await subscribed(client, "open:js");
+    const arrives = once(subscription, "publication");
+    await subscription.publish({ n: 1 });
+    const publication = await arrives;
+    assert.deepEqual([publication.data, publication.offset, publication.info.user], [{ n: 1 }, 1, "alice"]);
+    const history = await subscription.history({ limit: 10 });
+    assert.deepEqual(history.publications.map((each) => each.data), [{ n: 1 }]);
+    const presence = await subscription.presence();
+    assert.deepEqual(Object.values(presence.clients).map((each) => each.user), ["alice"]);
+    assert.deepEqual(await subscription.presenceStats(), { numClients: 1, numUsers: 1 });
+    subscription.unsubscribe();
+    while ((await api("presence_stats", { channel: "open:js" })).num_clients) await new Promise(setImmediate); // no reply tells
+    client.disconnect();
+  },
+  async "what was published while away is recovered, in order"() {
+    const client = await connected();
+    const subscription = await subscribed(client, "open:js-away");
+    const seen = [];
+    subscription.on("publication", (context) => seen.push(context.data));
+    const first = once(subscription, "publication");
+    await api("publish", { channel: "open:js-away", data: 0 });
+    await first;
+    const away = once(client, "connecting");
+    await api("disconnect", { user: "alice", disconnect: { code: 3011, reason: "force reconnect" } });
+    await away;
+    for (let n = 1; n < 5; n++) await api("publish", { channel: "open:js-away", data: n });
+    const back = await once(subscription, "subscribed");
+    assert.equal(back.recovered, true);
+    if (seen.length < 5) await once(subscription, "publication", () => seen.length >= 5);
+    assert.deepEqual(seen, [0, 1, 2, 3, 4]);
+    client.disconnect();
+  },
+  async "an expired token is fetched anew"() {
+    let asked = 0;
+    const getToken = async () => (asked++, tokens.alice);
+    const client = await connected(tokens.expired, { getToken });
+    assert.equal(asked, 1);
+    client.disconnect();
+  },
+  async "a token is refreshed while connected"() {
+    let asked = 0;
+    const getToken = async () => (asked++, tokens.alice);
+    const client = await connected(tokens.short, { getToken });
+    await new Promise((resolve) => { const wait = setInterval(() => asked && (clearInterval(wait), resolve()), 50); });
+    assert.equal(client.state, "connected");
+    client.disconnect();
+  },
+  async "a bad token is final"() {
+    const client = new Centrifuge(url, { websocket: WebSocket, token: "nonsense" });
+    const down = once(client, "disconnected");
+    client.connect();
+    assert.equal((await down).code, 3500);
+  },
+  async "what is not allowed is refused with its code"() {
+    const client = await connected();
+    await assert.rejects(client.rpc("method", {}), { code: 108 });
+    const foreign = client.newSubscription("#bob");
+    const refused = once(foreign, "unsubscribed");
+    foreign.subscribe();
+    assert.equal((await refused).code, 103);
+    client.disconnect();
+  },
+};
+
+let passed = 0;
+for (const [name, check] of Object.entries(checks)) {
+  await check();
+  passed++;
+  console.log(JSON.stringify({ check: name }));
+}
+console.log(JSON.stringify({ passed }));
+process.exit(0);

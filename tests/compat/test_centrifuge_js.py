@@ -1,0 +1,41 @@
+"""The official JavaScript client, centrifuge on npm, connects and works unchanged. The checks are js/checks.mjs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import jwt
+import pytest
+
+from tests.support import API_KEY, TOKEN_SECRET, Running
+
+JS = Path(__file__).parent / "js"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def installed() -> None:
+    if not (JS / "node_modules" / "centrifuge").is_dir():
+        subprocess.run(["npm", "ci", "--silent", "--no-audit", "--no-fund"], cwd=JS, check=True, timeout=300)
+
+
+def token(seconds: int) -> str:
+    return jwt.encode({"sub": "alice", "exp": int(time.time()) + seconds}, TOKEN_SECRET, "HS256")
+
+
+@pytest.mark.timeout(120)
+def test_every_check_of_the_javascript_client_passes(gateway: Running) -> None:
+    tokens = {"alice": token(600), "expired": token(-5), "short": token(4)}
+    ran = subprocess.run(
+        ["node", "checks.mjs", gateway.websocket, gateway.url, API_KEY],
+        cwd=JS,
+        env={**os.environ, "TOKENS": json.dumps(tokens)},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert json.loads(ran.stdout.splitlines()[-1]) == {"passed": 7}

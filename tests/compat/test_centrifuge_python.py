@@ -1,0 +1,162 @@
+"""The official Python client, centrifuge-python, connects and works unchanged."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import jwt
+import pytest
+from centrifuge import (
+    Client,
+    ClientEventHandler,
+    ReplyError,
+    StreamPosition,
+    Subscription,
+    SubscriptionEventHandler,
+)
+
+from messageflow import Flow
+from tests.support import TOKEN_SECRET, Running
+
+
+class Heard(ClientEventHandler, SubscriptionEventHandler):  # type: ignore[misc]
+    """Puts everything it is told into a queue, as (what, context)."""
+
+    def __init__(self) -> None:
+        self.events: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
+
+    def __getattribute__(self, name: str) -> Any:
+        if not name.startswith("on_"):
+            return super().__getattribute__(name)
+
+        async def note(ctx: Any) -> None:
+            self.events.put_nowait((name.removeprefix("on_"), ctx))
+
+        return note
+
+    async def wait(self, what: str) -> Any:
+        """Return the context of the next event of this name, passing others over."""
+        async with asyncio.timeout(10):
+            while True:
+                name, context = await self.events.get()
+                if name == what:
+                    return context
+
+
+class Peer:
+    """A connected client and what it heard."""
+
+    def __init__(self, gateway: Running, flow: Flow, user: str, **claims: Any) -> None:
+        self.heard = Heard()
+
+        async def get_token() -> str:
+            return flow.token(user, **claims)
+
+        self.client = Client(gateway.websocket, events=self.heard, get_token=get_token)
+
+    def subscription(self, channel: str) -> tuple[Subscription, Heard]:
+        heard = Heard()
+        return self.client.new_subscription(channel, events=heard), heard
+
+
+@pytest.fixture
+async def alice(gateway: Running, flow: Flow) -> AsyncIterator[Peer]:
+    peer = Peer(gateway, flow, "alice", channels=["news"])
+    await peer.client.connect()
+    await peer.heard.wait("connected")
+    yield peer
+    await peer.client.disconnect()
+
+
+async def test_a_push_arrives_as_a_server_side_publication(alice: Peer, flow: Flow) -> None:
+    receipt = await asyncio.to_thread(flow.push, "alice", "report/ready", {"id": 7})
+    context = await alice.heard.wait("publication")
+    assert context.channel == "#alice"
+    assert context.pub.data == {"type": "report/ready", "payload": {"id": 7}}
+    assert context.pub.offset == receipt.offset
+
+
+async def test_a_channel_of_the_token_is_subscribed_by_the_server(alice: Peer, flow: Flow) -> None:
+    await asyncio.to_thread(flow.publish, "news", {"headline": "yes"})
+    context = await alice.heard.wait("publication")
+    assert (context.channel, context.pub.data) == ("news", {"headline": "yes"})
+
+
+async def test_subscribe_publish_history_presence_and_leave(alice: Peer, flow: Flow) -> None:
+    subscription, heard = alice.subscription("open:room")
+    await subscription.subscribe()
+    await heard.wait("subscribed")
+    for number in range(3):
+        await subscription.publish({"n": number})
+        assert (await heard.wait("publication")).pub.data == {"n": number}
+    history = await subscription.history(limit=2, reverse=True)
+    assert [p.data for p in history.publications] == [{"n": 2}, {"n": 1}]
+    older = await subscription.history(limit=10, since=StreamPosition(offset=1, epoch=history.epoch))
+    assert [p.offset for p in older.publications] == [2, 3]
+    presence = await subscription.presence()
+    assert [info.user for info in presence.clients.values()] == ["alice"]
+    stats = await subscription.presence_stats()
+    assert (stats.num_clients, stats.num_users) == (1, 1)
+    await subscription.unsubscribe()
+    await heard.wait("unsubscribed")
+    assert await asyncio.to_thread(flow.presence, "open:room") == {}
+
+
+async def test_joins_and_leaves_of_others_are_told(alice: Peer, gateway: Running, flow: Flow) -> None:
+    subscription, heard = alice.subscription("open:lobby")
+    await subscription.subscribe()
+    await heard.wait("subscribed")
+    bob = Peer(gateway, flow, "bob")
+    await bob.client.connect()
+    his, his_heard = bob.subscription("open:lobby")
+    await his.subscribe()
+    await his_heard.wait("subscribed")
+    while (await heard.wait("join")).info.user != "bob":
+        pass
+    await bob.client.disconnect()
+    assert (await heard.wait("leave")).info.user == "bob"
+
+
+async def test_what_was_published_while_away_is_recovered(alice: Peer, flow: Flow) -> None:
+    subscription, heard = alice.subscription("open:recovered")
+    await subscription.subscribe()
+    await heard.wait("subscribed")
+    await asyncio.to_thread(flow.publish, "open:recovered", 1)
+    await heard.wait("publication")
+    await asyncio.to_thread(flow.disconnect, "alice", code=3011, reason="force reconnect")
+    await alice.heard.wait("connecting")
+    await asyncio.to_thread(flow.publish, "open:recovered", 2)
+    again = await heard.wait("subscribed")
+    assert again.was_recovering
+    assert again.recovered
+    assert (await heard.wait("publication")).pub.data == 2
+
+
+async def test_what_is_not_allowed_is_refused_with_its_code(alice: Peer) -> None:
+    with pytest.raises(ReplyError) as rpc:
+        await alice.client.rpc("method", {})
+    assert rpc.value.code == 108
+    with pytest.raises(ReplyError) as publish:
+        await alice.client.publish("news", {})
+    assert publish.value.code == 103
+    subscription, heard = alice.subscription("#bob")
+    await subscription.subscribe()
+    assert (await heard.wait("unsubscribed")).code == 103
+
+
+async def test_an_expired_token_is_fetched_anew(gateway: Running, flow: Flow) -> None:
+    expired = jwt.encode({"sub": "alice", "exp": int(time.time()) - 5}, TOKEN_SECRET, "HS256")
+    tokens = [expired, flow.token("alice")]
+    heard = Heard()
+
+    async def get_token() -> str:
+        return tokens.pop(0)
+
+    client = Client(gateway.websocket, events=heard, get_token=get_token)
+    await client.connect()
+    await heard.wait("connected")
+    assert tokens == []
+    await client.disconnect()
