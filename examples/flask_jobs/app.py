@@ -93,7 +93,8 @@ def say() -> ResponseReturnValue:
 
 
 def current_user() -> str:
-    return session.get("user") or abort(401)
+    user: str = session.get("user") or abort(401)
+    return user
 
 
 @app.before_request

@@ -65,7 +65,7 @@ def log_in(server: Running, browser: Browser) -> Iterator[LogIn]:
         contexts.append(browser.new_context())
         page = contexts[-1].new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
+        page.on("console", lambda said: complaints.extend([said.text] if said.type == "error" else []))
         page.on("dialog", lambda dialog: complaints.append(f"a dialog: {dialog.message}"))
         page.goto(server.url)
         page.fill("#name", name)

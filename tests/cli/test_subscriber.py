@@ -1,4 +1,4 @@
-"""A listener on a real socket, against a scripted gateway: it answers pings, comes back, resumes, and knows when not to."""
+"""A listener on a real socket, against a scripted gateway: it answers pings, comes back, resumes, gives up in time."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def listener(url: str, stop_at: int, notes: list[str] | None = None) -> tuple[Su
             offsets.append(event.offset)
         return not offsets or offsets[-1] < stop_at
 
-    note = [].append if notes is None else notes.append
-    return Subscriber(url, lambda: next(tokens), heard, note, delay=lambda _: 0.0), offsets
+    said: list[str] = [] if notes is None else notes
+    return Subscriber(url, lambda: next(tokens), heard, said.append, delay=lambda _: 0.0), offsets
 
 
 async def test_listener_ends_when_it_has_heard_enough() -> None:
@@ -157,7 +157,12 @@ async def test_gateway_that_is_not_there_yet_is_waited_for(unused_tcp_port: int)
         await socket.send("\n".join([opening(0), publication(1)]))
 
     subscriber, offsets = listener(f"ws://127.0.0.1:{unused_tcp_port}", stop_at=1)
-    subscriber._note = lambda note: (notes.append(note), tried.set())[0]
+
+    def note(text: str) -> None:
+        notes.append(text)
+        tried.set()
+
+    subscriber._note = note
     running = asyncio.create_task(subscriber.run())
     await tried.wait()
     async with serve(stays, "127.0.0.1", unused_tcp_port):

@@ -81,15 +81,16 @@ def test_a_wrong_key_is_unauthorized(gateway: Running) -> None:
 def test_a_batch_answers_in_order(api: cent.Client) -> None:
     answer = api.batch(
         cent.BatchRequest(
-            commands=[
+            requests=[
                 cent.PublishRequest(channel="open:batch", data=1),
                 cent.PublishRequest(channel="open:batch", data=2),
                 cent.HistoryRequest(channel="open:batch", limit=5),
             ]
         )
     )
-    assert [reply.offset for reply in answer.replies[:2]] == [1, 2]
-    assert [p.data for p in answer.replies[2].publications] == [1, 2]
+    first, second, history = (reply.model_dump() for reply in answer.replies)
+    assert (first["offset"], second["offset"]) == (1, 2)
+    assert [p["data"] for p in history["publications"]] == [1, 2]
 
 
 async def test_a_user_is_subscribed_seen_unsubscribed_and_disconnected(api: cent.Client, bob: Peer) -> None:

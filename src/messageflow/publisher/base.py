@@ -52,6 +52,11 @@ class FlowBase:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._url!r})" if self._url else f"{type(self).__name__}()"
 
+    @property
+    def url(self) -> str:
+        """Where the gateway is: as given, or from the environment or the file of a development gateway."""
+        return self._place().endpoint.url
+
     def _gateway(self) -> InProcess | Place:
         if self._url is None and (gateway := inprocess.installed()) is not None:
             return gateway

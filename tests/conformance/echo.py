@@ -1,0 +1,68 @@
+"""A WebSocket echo server made of our protocol class, for Autobahn's fuzzing client. Prints its port."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import uvloop
+from websockets.frames import Frame, Opcode
+
+from messageflow.gateway.handshake import answer
+from messageflow.gateway.origins import Origins
+from messageflow.gateway.proxies import forwarded
+from messageflow.gateway.websocket import FrameLimits, WebSocketProtocol
+
+LIMITS = FrameLimits(message_size=32 << 20, fragments=1 << 20, high_water=64 << 20)
+
+
+class Echo(WebSocketProtocol):
+    """Sends every message back."""
+
+    def on_text(self, message: bytes) -> None:
+        message.decode()  # raises what makes the protocol close with 1007, as the gateway's connections do
+        self._send(Opcode.TEXT, message)
+
+    def on_binary(self, message: bytes) -> None:
+        self._send(Opcode.BINARY, message)
+
+    def _send(self, opcode: Opcode, message: bytes) -> None:
+        self.transport.write(Frame(opcode, message).serialize(mask=False))
+
+
+class Handshake(asyncio.Protocol):
+    """Reads the request head, answers it as the gateway does, and makes way for an `Echo`."""
+
+    def __init__(self) -> None:
+        self._head = b""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._head += data
+        if b"\r\n\r\n" not in self._head:
+            return
+        head, _, rest = self._head.partition(b"\r\n\r\n")
+        request, *lines = head.split(b"\r\n")
+        pairs = (line.partition(b":") for line in lines)
+        headers = [(name.strip().lower(), value.strip()) for name, _, value in pairs]
+        response = answer(request.split()[1].decode(), headers, Origins(["*"]), forwarded("", False, headers, ()))
+        self._transport.write(response.data)
+        echo = Echo(LIMITS)
+        self._transport.set_protocol(echo)
+        echo.connection_made(self._transport)
+        if rest:
+            echo.data_received(rest)
+
+
+async def main() -> None:
+    """Serve until standard input ends."""
+    server = await asyncio.get_running_loop().create_server(Handshake, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)  # noqa: T201 - the test reads it
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    server.close()
+
+
+if __name__ == "__main__":
+    uvloop.run(main())
