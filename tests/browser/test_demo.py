@@ -36,7 +36,7 @@ class LogIn(Protocol):
 ARGUMENTS = ["run", "app:app", "--config", "messageflow.toml"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # no longer: while Playwright runs, no asyncio test can
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
