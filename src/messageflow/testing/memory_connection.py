@@ -1,0 +1,127 @@
+"""A connection without a socket: what the hub writes is kept as JSON, and the test decides when its buffer is full."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from messageflow.core.codes import Disconnect, ErrorCode
+from messageflow.core.protocol import Push, Result
+from messageflow.core.stream import Publication
+from messageflow.dialects import native
+from messageflow.hub import lag
+from messageflow.hub.hub import Hub
+from messageflow.hub.session import Session
+
+
+class LineWire:
+    """The native dialect, one message a line."""
+
+    ping = native.PING + b"\n"
+
+    def publication(self, channel: str, publication: Publication) -> bytes:
+        return native.encode_publication(channel, publication) + b"\n"
+
+    def push(self, channel: str, push: Push) -> bytes:
+        return native.encode_push(channel, push) + b"\n"
+
+    def result(self, command_id: int, method: str, result: Result) -> bytes:
+        return native.encode_result(command_id, method, result) + b"\n"
+
+    def error(self, command_id: int, error: ErrorCode) -> bytes:
+        return native.encode_error(command_id, error) + b"\n"
+
+
+LINES = LineWire()
+
+
+class MemoryConnection:
+    """A `hub.connection.Connection` for tests.
+
+    Args:
+        hub: where its session begins.
+        address: of the peer.
+
+    Attributes:
+        session: the session, None when the hub refused it.
+        written: the messages written so far, decoded, oldest first.
+        closed: why the hub ended it, None while it is up.
+        reading: whether the hub wants to hear from it.
+        answers_pings: whether it does, at once.
+    """
+
+    wire = LINES
+
+    def __init__(self, hub: Hub, address: str = "127.0.0.1") -> None:
+        self.address = address
+        self.written: list[dict[str, Any]] = []
+        self.closed: Disconnect | None = None
+        self.reading = True
+        self.answers_pings = True
+        self._fills_after: int | None = None
+        self.session: Session | None = hub.accept(self)
+
+    def write(self, data: bytes) -> None:
+        if data == self.wire.ping:
+            self._ping()
+            return
+        self.written += [msgspec.json.decode(line) for line in data.splitlines()]
+        if self._fills_after is not None:
+            self._fills_after -= 1
+            if self._fills_after <= 0:
+                self.fill()
+
+    def _ping(self) -> None:
+        if self.answers_pings and self.session is not None:
+            self.session.heard = True
+            self.session.pong()
+
+    def close(self, disconnect: Disconnect) -> None:
+        self.closed = disconnect
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+    # What a test does
+
+    def send(self, *commands: dict[str, Any]) -> None:
+        """Send commands, in one frame."""
+        assert self.session is not None
+        self.session.receive(native.decode(b"\n".join(msgspec.json.encode(command) for command in commands)))
+
+    def fill(self, *, after: int = 0) -> None:
+        """Let the transport's buffer be full, now or after so many writes."""
+        if after:
+            self._fills_after = after
+        elif self.session is not None:
+            self._fills_after = None
+            lag.pause(self.session)
+
+    def empty(self) -> None:
+        """Let the transport's buffer have room again."""
+        if self.session is not None:
+            lag.resume(self.session)
+
+    def lose(self) -> None:
+        """Let the connection break."""
+        assert self.session is not None
+        self.session.lost()
+
+    def replies(self, command_id: int) -> list[dict[str, Any]]:
+        """Return what was answered to a command."""
+        return [message for message in self.written if message.get("id") == command_id]
+
+    def publications(self, channel: str) -> list[dict[str, Any]]:
+        """Return the publications of a channel, those recovered in an answer first, as they came."""
+        found: list[dict[str, Any]] = []
+        for message in self.written:
+            for result in (message.get("connect", {}).get("subs", {}).get(channel), message.get("subscribe")):
+                found += (result or {}).get("publications", [])
+            push = message.get("push", {})
+            if push.get("channel") == channel and "pub" in push:
+                found.append(push["pub"])
+        return found

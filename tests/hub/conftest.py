@@ -1,0 +1,109 @@
+"""A hub with a manual clock and connections without sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import jwt
+import pytest
+
+from messageflow.brokers.base import Item, Stored
+from messageflow.brokers.memory import MemoryBroker
+from messageflow.core.channels import NamespaceOptions, Namespaces
+from messageflow.core.keys import load_keys
+from messageflow.core.streams import Retention
+from messageflow.core.tokens import Verifier
+from messageflow.hub.hub import Hub
+from messageflow.hub.limits import Limits
+from messageflow.testing.clock import ManualClock
+from messageflow.testing.memory_connection import MemoryConnection
+
+SECRET = "a-secret-of-the-hub-tests-0123456789"
+WALL = 1_800_000_000.0
+KEPT = Retention(1000, 600)
+
+OPEN = NamespaceOptions(
+    presence=True,
+    join_leave=True,
+    allow_subscribe_for_client=True,
+    allow_publish_for_client=True,
+    allow_history_for_client=True,
+    allow_presence_for_client=True,
+)
+NAMESPACES = Namespaces(
+    named={
+        "open": OPEN,
+        "closed": NamespaceOptions(),
+        "bare": NamespaceOptions(history_size=0, allow_subscribe_for_client=True),
+        "skip": NamespaceOptions(history_size=0, allow_subscribe_for_client=True, lag_policy="skip"),
+        "short": NamespaceOptions(history_size=3, allow_subscribe_for_client=True),
+        "cache": NamespaceOptions(force_recovery_mode="cache", allow_subscribe_for_client=True),
+    }
+)
+
+
+class World:
+    """A hub and what a test does with it."""
+
+    def __init__(self, limits: Limits | None = None, broker: MemoryBroker | None = None) -> None:
+        self.clock = ManualClock()
+        self.wall = ManualClock(WALL)
+        self.broker = broker or MemoryBroker(clock=self.clock)
+        verifier = Verifier(load_keys([SECRET], []))
+        self.hub = Hub(self.broker, NAMESPACES, verifier, limits, clock=self.clock, wall=self.wall)
+
+    def token(self, user: str, seconds: float = 3600, **claims: Any) -> str:
+        return jwt.encode({"sub": user, "exp": self.wall() + seconds, **claims}, SECRET, "HS256")
+
+    def connection(self, address: str = "127.0.0.1") -> MemoryConnection:
+        return MemoryConnection(self.hub, address)
+
+    async def connected(self, user: str, subs: dict[str, Any] | None = None, **claims: Any) -> MemoryConnection:
+        """Return a connection that is in."""
+        connection = self.connection()
+        connect = {"token": self.token(user, **claims)} | ({"subs": subs} if subs else {})
+        connection.send({"id": 1, "connect": connect})
+        await self.settle()
+        assert connection.replies(1), connection.closed
+        return connection
+
+    async def subscribed(self, user: str, channel: str, **request: Any) -> MemoryConnection:
+        """Return a connection that is in, and in a channel."""
+        connection = await self.connected(user)
+        connection.send({"id": 2, "subscribe": {"channel": channel, **request}})
+        await self.settle()
+        assert "subscribe" in connection.replies(2)[0], connection.replies(2)
+        return connection
+
+    async def publish(self, channel: str, *data: Any) -> list[Stored]:
+        """Publish and let it be delivered."""
+        options = NAMESPACES.options(channel)
+        assert options is not None
+        retention = Retention(options.history_size, options.history_ttl)
+        stored = await self.broker.publish([Item(channel, str(each).encode(), retention) for each in data])
+        await self.settle()
+        return stored
+
+    async def settle(self) -> None:
+        """Let everything happen that is waiting for nothing but its turn."""
+        for _ in range(60):
+            await asyncio.sleep(0)
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let time pass, tick by tick, as the heartbeat would see it."""
+        tick = self.hub.heartbeat.tick_length
+        for _ in range(round(seconds / tick)):
+            self.clock.advance(tick)
+            self.wall.advance(tick)
+            self.hub.heartbeat.tick()
+        await self.settle()
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    made = World()
+    await made.hub.start()
+    yield made
+    await made.hub.close()

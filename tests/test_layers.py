@@ -1,0 +1,94 @@
+"""The layers of docs/design.md, and the sizes of the house, kept honest."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SRC = Path(__file__).parents[1] / "src" / "messageflow"
+MODULES = sorted(SRC.rglob("*.py"))
+
+EVERYWHERE = {"errors", "version"}
+MAY_IMPORT = {
+    "core": set[str](),
+    "dialects": {"core"},
+    "brokers": {"core", "brokers.base"},
+    "hub": {"core", "dialects", "brokers.base"},
+    "gateway": {"core", "dialects", "hub", "brokers"},
+    "publisher": set[str](),
+    "testing": {"core", "dialects", "hub", "brokers"},
+    "cli": {"core", "dialects", "hub", "brokers", "gateway", "publisher"},
+    "__init__": {"publisher"},
+    "errors": set[str](),
+    "version": set[str](),
+}
+PURE = {"core", "dialects"}
+IMPURE = {"asyncio", "socket", "ssl", "threading", "time", "random", "os", "logging", "secrets", "subprocess"}
+
+PUBLIC = {"messageflow.Flow", "messageflow.AsyncFlow", "messageflow.Receipt"}
+
+LINES, FUNCTION_LINES, NESTING = 400, 60, 4
+CONTROL = ast.If | ast.For | ast.AsyncFor | ast.While | ast.Try | ast.With | ast.AsyncWith
+
+
+def layer(path: Path) -> str:
+    return path.relative_to(SRC).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Yield the full names a module imports, those for type checkers alone included."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path} imports relatively"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def is_allowed(name: str, own: str) -> bool:
+    ours = name.removeprefix("messageflow.")
+    if name in PUBLIC:
+        ours = "publisher"
+    elif ours == name:
+        return own not in PURE or name.split(".")[0] not in IMPURE
+    # A broker is one backend: it sees the contract, never another backend.
+    allowed = MAY_IMPORT[own] | EVERYWHERE | (set() if own == "brokers" else {own})
+    return any(f"{ours}.".startswith(f"{each}.") for each in allowed)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SRC)))
+def test_a_module_imports_only_what_its_layer_may(path: Path) -> None:
+    assert [name for name in imports(path) if not is_allowed(name, layer(path))] == []
+
+
+def test_the_rule_refuses_what_it_should() -> None:
+    assert not is_allowed("asyncio", "core")
+    assert not is_allowed("messageflow.brokers.memory.MemoryBroker", "hub")
+    assert not is_allowed("messageflow.brokers.memory.MemoryBroker", "brokers")
+    assert not is_allowed("messageflow.gateway.api.Api", "publisher")
+    assert is_allowed("messageflow.errors.BrokerError", "core")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SRC)))
+def test_a_module_keeps_to_the_sizes_of_the_house(path: Path) -> None:
+    source = path.read_text()
+    assert len(source.splitlines()) <= LINES
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert (node.end_lineno or 0) - node.lineno < FUNCTION_LINES, f"{node.name} is long"
+            assert nesting(node) <= NESTING, f"{node.name} nests deep"
+
+
+def nesting(node: ast.AST, depth: int = 0) -> int:
+    """Return how deep control flow nests in a function."""
+    deeper = depth + isinstance(node, CONTROL)
+    chained = [node.orelse[0]] if isinstance(node, ast.If) and is_elif(node) else []
+    children = [child for child in ast.iter_child_nodes(node) if child not in chained]
+    return max([deeper, *(nesting(child, deeper) for child in children), *(nesting(each, depth) for each in chained)])
+
+
+def is_elif(node: ast.If) -> bool:
+    return len(node.orelse) == 1 and isinstance(node.orelse[0], ast.If)
