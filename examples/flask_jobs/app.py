@@ -1,9 +1,11 @@
-"""A Flask application whose background jobs report to the browser.
+"""A Flask application whose background jobs report to the browser. Run it with `make demo`.
 
 The page hands over a file; the request returns at once; a thread reads the file and pushes progress and result to the
-user who sent it, in all his pages, long after the request has ended. Run it with `make demo`.
+user who sent it, in all his pages, long after the request has ended. The line that does it stands in `jobs.py`:
 
-Logging in here means typing a name. That is no authentication: put your own in its place.
+    flow.push(user, "job/progress", {"job": job, "percent": 40})
+
+LOGGING IN HERE MEANS TYPING A NAME. THAT IS NO AUTHENTICATION: put your own in its place.
 """
 
 from __future__ import annotations
@@ -11,27 +13,30 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import shutil
 import tempfile
-import time
-from dataclasses import asdict
-from pathlib import Path
-from threading import Thread
+from contextlib import ExitStack
 
 from flask import Flask, Response, abort, jsonify, render_template, request, session
 from flask.typing import ResponseReturnValue
-from reading import Summary, read
+from jobs import Jobs
+from werkzeug.exceptions import HTTPException
 
 from messageflow import Flow
 
+HERE = "people:here"  # the channel of everybody who has the page open
+
+# Logins outlive a restart, because messageflow keeps this secret. Your application has one of its own.
+secret = os.environ.get("MESSAGEFLOW_TOKEN_SECRET") or secrets.token_hex(32)
+
 app = Flask(__name__)
 app.config.update(
-    # Made of the secret that messageflow keeps, so that sessions outlive a restart; use a secret of your own.
-    SECRET_KEY=hashlib.sha256(b"flask sessions" + os.environ["MESSAGEFLOW_TOKEN_SECRET"].encode()).digest(),
+    SECRET_KEY=hashlib.sha256(b"logins" + secret.encode()).digest(),
+    SESSION_COOKIE_NAME="flask_jobs",
     SESSION_COOKIE_SAMESITE="Lax",
 )
 flow = Flow()
-
-PUSH_EVERY = 0.1  # seconds between two reports of progress; a page cannot show more
+jobs = Jobs(flow)
 
 
 @app.get("/")
@@ -40,68 +45,77 @@ def page() -> str:
 
 
 @app.post("/login")
-def login() -> ResponseReturnValue:
-    name = request.get_json().get("name", "").strip()
-    if not 0 < len(name) <= 40 or name == "*" or not name.isprintable():
-        return jsonify(status="error", message="A name has 1 to 40 letters."), 400
+def log_in() -> ResponseReturnValue:
+    name = text_of("name", longest=40)
+    if name == "*" or not name.isprintable():
+        abort(400, "That is no name.")
     session["user"] = name
-    return jsonify(status="success", data={"user": name})
+    return success(user=name)
+
+
+@app.post("/logout")
+def log_out() -> ResponseReturnValue:
+    session.clear()
+    return success()
 
 
 @app.get("/token")
 def token() -> ResponseReturnValue:
-    """What the page shows the gateway to prove whose messages it may hear."""
-    return jsonify(token=flow.token(current_user()))
+    """With this the page shows the gateway whose messages it may hear, and is counted among those who are here."""
+    return jsonify(token=flow.token(current_user(), channels=[HERE]))
 
 
 @app.post("/jobs")
 def start_job() -> ResponseReturnValue:
-    """Take a file and answer at once; the work goes on in a thread."""
-    user, job = current_user(), secrets.token_hex(4)
-    with tempfile.NamedTemporaryFile(delete=False) as copy:
-        while piece := request.stream.read(1 << 20):
-            copy.write(piece)
-    name = request.args.get("name", "a file")[:200]
-    Thread(target=work, args=(user, job, name, Path(copy.name)), daemon=True).start()
-    return jsonify(status="success", data={"job": job})
+    """Take a file, of any size, and answer at once; the work goes on in a thread."""
+    user, name = current_user(), request.args.get("name", "a file")[:200]
+    with ExitStack() as on_failure:
+        file = on_failure.enter_context(tempfile.TemporaryFile())  # without a name: gone as soon as it is closed
+        shutil.copyfileobj(request.stream, file, 1 << 20)
+        on_failure.pop_all()  # all of it is here: from now on the job closes it
+    return success(job=jobs.start(user, name, file))
 
 
-def work(user: str, job: str, name: str, path: Path) -> None:
-    """Read the file and push what comes of it. Nothing here knows about requests or sockets."""
-    try:
-        flow.push(user, "job/started", {"job": job, "name": name})
-        summary, pushed = Summary(0), time.monotonic()
-        for summary in read(path):
-            if time.monotonic() - pushed >= PUSH_EVERY:
-                pushed = time.monotonic()
-                flow.push(user, "job/progress", {"job": job, "percent": summary.percent, "lines": summary.lines})
-        flow.push(user, "job/done", {"job": job, "name": name, **asdict(summary)})
-    except OSError as error:
-        flow.push(user, "job/failed", {"job": job, "name": name, "reason": error.strerror})
-    finally:
-        path.unlink()
+@app.get("/jobs")
+def list_jobs() -> ResponseReturnValue:
+    """What the page asks when it opens, and when it may have missed something."""
+    return success(jobs=jobs.of(current_user()))
 
 
 @app.post("/say")
 def say() -> ResponseReturnValue:
     """Tell everybody who has the page open."""
-    text = request.get_json().get("text", "").strip()[:500]
-    if not text:
-        return jsonify(status="error", message="There is nothing to say."), 400
-    flow.broadcast("chat/said", {"user": current_user(), "text": text})
-    return jsonify(status="success", data={})
+    flow.broadcast("chat/said", {"user": current_user(), "text": text_of("text", longest=500)})
+    return success()
 
 
 def current_user() -> str:
-    user: str = session.get("user") or abort(401)
+    user: str = session.get("user") or abort(401, "Nobody is logged in.")
     return user
+
+
+def text_of(field: str, longest: int) -> str:
+    """Return a text from the JSON that was sent, or answer 400."""
+    body = request.get_json()
+    value = body.get(field) if isinstance(body, dict) else None
+    text = value.strip() if isinstance(value, str) else ""
+    return text if 0 < len(text) <= longest else abort(400, f"The {field} must have 1 to {longest} characters.")
+
+
+def success(**data: object) -> Response:
+    return jsonify(status="success", data=data)
+
+
+@app.errorhandler(HTTPException)
+def explain(error: HTTPException) -> ResponseReturnValue:
+    return jsonify(status="error", message=error.description), error.code or 500
 
 
 @app.before_request
 def refuse_other_sites() -> None:
-    """A form on another site cannot set this header, so it cannot act for a user who is logged in here."""
+    """Another site cannot make a browser send this header, so it cannot act for a user who is logged in here."""
     if request.method == "POST" and request.headers.get("X-Requested-With") != "flask-jobs":
-        abort(403)
+        abort(403, "This request does not come from the page.")
 
 
 @app.after_request
@@ -110,4 +124,6 @@ def protect(response: Response) -> Response:
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
         "form-action 'self'; frame-ancestors 'none'"
     )
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers.setdefault("Cache-Control", "no-store")
     return response

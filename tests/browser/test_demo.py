@@ -3,146 +3,145 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Protocol
+import re
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Locator, Page, expect
 
 from messageflow import Flow
-from tests.support import API_KEY, TOKEN_SECRET, Running, running
+from tests.browser.conftest import Enter
 
 pytestmark = pytest.mark.browser
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "flask_jobs"
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+DIGEST = re.compile("[0-9a-f]{64}")
 
 
-class LogIn(Protocol):
-    def __call__(self, name: str) -> Page: ...
+def hand_over(page: Page, name: str, content: bytes) -> Locator:
+    """Give the page a file; return the row of its job."""
+    page.set_input_files("#file", {"name": name, "mimeType": "application/octet-stream", "buffer": content})
+    return page.locator("#jobs > li").filter(has_text=name)
 
 
-ARGUMENTS = ["run", "app:app", "--config", "messageflow.toml"]
+def say(page: Page, text: str) -> None:
+    page.fill("#message", text)
+    page.click("#messageForm button")
 
 
-@pytest.fixture(scope="module")  # no longer: while Playwright runs, no asyncio test can
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Running]:
-    with running(ARGUMENTS, tmp_path, cwd=EXAMPLE) as started:
-        yield started
-
-
-@pytest.fixture
-def flow(server: Running) -> Flow:
-    return Flow(server.url, api_key=API_KEY, token_secret=TOKEN_SECRET)
-
-
-@pytest.fixture
-def log_in(server: Running, browser: Browser) -> Iterator[LogIn]:
-    """Open the page as somebody, in a browser of his own. Whatever the console complains of fails the test."""
-    complaints: list[str] = []
-    contexts = []
-
-    def enter(name: str) -> Page:
-        contexts.append(browser.new_context())
-        page = contexts[-1].new_page()
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda said: complaints.extend([said.text] if said.type == "error" else []))
-        page.on("dialog", lambda dialog: complaints.append(f"a dialog: {dialog.message}"))
-        page.goto(server.url)
-        page.fill("#name", name)
-        page.click("#loginForm button")
-        expect(page.locator("#connected")).to_have_text("Online")
-        return page
-
-    yield enter
-    for context in contexts:
-        context.close()
-    # A link that the test cut on purpose is the one thing a browser reports by itself.
-    assert [text for text in complaints if "WebSocket connection to" not in text] == []
-
-
-def test_the_state_is_shown_in_words_and_colour_and_for_machines(log_in: LogIn) -> None:
-    page = log_in("alice")
-    expect(page.locator("#authenticated")).to_have_text("Yes")
+def test_the_state_is_shown_in_words_and_colour_and_for_machines(enter: Enter) -> None:
+    page = enter("alice")
     dot = page.locator("#websocketStatus")
+    expect(page.locator("#authenticated")).to_have_text("Yes")
     expect(dot).to_have_attribute("data-state", "authenticated")
     expect(dot).to_have_css("background-color", "rgb(0, 128, 0)")
     page.click("#cut")
     expect(page.locator("#connected")).to_have_text("Offline")
+    expect(page.locator("#authenticated")).to_have_text("No")
     expect(dot).to_have_attribute("data-state", "disconnected")
     expect(dot).to_have_css("background-color", "rgb(255, 0, 0)")
 
 
 @pytest.mark.parametrize(
     ("content", "lines", "words"),
-    [(b"", 0, 0), (b"one two\ntwo\n" * 200_000, 400_000, 600_000), (bytes(range(256)) * 5000, 5000, None)],
-    ids=["empty", "long", "binary"],
+    [
+        (b"", 0, 0),
+        (b"one two\ntwo\n", 2, 3),
+        ("née née\r\nohne Zeilenende".encode(), 2, 4),
+        (b"x" * 3_000_000, 1, 1),
+        (b"\x00\xff\n" * 5000, 5000, 5000),
+    ],
+    ids=["empty", "short", "no last line feed", "one endless word", "binary"],
 )
-def test_a_file_is_read_in_the_background_and_its_result_is_pushed(
-    content: bytes, lines: int, words: int | None, log_in: LogIn
-) -> None:
-    page = log_in("alice")
-    page.set_input_files("#file", {"name": "mine.txt", "mimeType": "text/plain", "buffer": content})
-    result = page.locator("#jobs .what").first
-    expect(result).to_contain_text(hashlib.sha256(content).hexdigest(), timeout=20_000)
-    expect(result).to_contain_text(f"{len(content):,} bytes, {lines:,} lines")
-    if words is not None:
-        expect(result).to_contain_text(f"{words:,} words")
-    expect(page.locator("#jobs progress").first).to_have_attribute("max", "100")
-    assert page.locator("#jobs progress").first.evaluate("bar => bar.value") == 100
+def test_the_result_of_a_file_is_pushed(content: bytes, lines: int, words: int, enter: Enter) -> None:
+    job = hand_over(enter("alice"), "mine", content)
+    expect(job).to_have_attribute("data-state", "done")
+    expect(job.locator(".sha256")).to_have_text(hashlib.sha256(content).hexdigest())
+    expect(job.locator(".size")).to_have_text(f"{len(content):,}")
+    expect(job.locator(".lines")).to_have_text(f"{lines:,}")
+    expect(job.locator(".words")).to_have_text(f"{words:,}")
+    assert job.locator("progress").evaluate("bar => bar.value") == 100
 
 
-def test_two_users_see_what_is_theirs_and_nothing_else(log_in: LogIn) -> None:
-    alice, bob = log_in("alice"), log_in("bob")
-    alice.set_input_files("#file", {"name": "hers.txt", "mimeType": "text/plain", "buffer": b"secret"})
-    bob.set_input_files("#file", {"name": "his.txt", "mimeType": "text/plain", "buffer": b"other"})
-    for page, own, foreign in ((alice, "hers.txt", "his.txt"), (bob, "his.txt", "hers.txt")):
-        expect(page.locator("#jobs")).to_contain_text("SHA-256")
-        expect(page.locator("#incoming")).to_contain_text(own)
+def test_a_large_file_reports_its_progress_after_the_request_has_ended(enter: Enter) -> None:
+    page = enter("alice")
+    with page.expect_response("**/jobs?name=*") as answered:
+        job = hand_over(page, "large.txt", b"The quick, the slow; THE END.\n" * 500_000)
+    answer = answered.value.json()
+    assert answer["status"] == "success"
+    expect(page.locator("#incoming .type").filter(has_text="job/progress").first).to_be_visible()
+    expect(job).to_have_attribute("data-job", answer["data"]["job"])
+    expect(job).to_have_attribute("data-state", "done")
+    expect(job.locator(".often li").first).to_have_text("the 1,500,000")
+    kinds = page.locator("#incoming .type").all_inner_texts()
+    assert (kinds[0], kinds[-1]) == ("job/done", "job/started")
+
+
+def test_two_users_see_what_is_theirs_and_nothing_else(enter: Enter) -> None:
+    alice, bob = enter("alice"), enter("bob")
+    rows = hand_over(alice, "hers.txt", b"secret"), hand_over(bob, "his.txt", b"other")
+    for page, row, own, foreign in ((alice, rows[0], "hers.txt", "his.txt"), (bob, rows[1], "his.txt", "hers.txt")):
+        expect(row).to_have_attribute("data-state", "done")
+        page.reload()
+        expect(page.locator("#jobs > li")).to_have_count(1)
+        expect(page.locator("#jobs")).to_contain_text(own)
         assert foreign not in page.inner_text("body")
 
 
-def test_a_message_reaches_every_open_page_as_text(log_in: LogIn) -> None:
-    alice, bob = log_in("alice"), log_in("bob")
+def test_all_pages_of_one_user_hear_of_his_jobs(enter: Enter) -> None:
+    one, other = enter("alice"), enter("alice")
+    hand_over(one, "hers.txt", b"text")
+    for page in (one, other):
+        expect(page.locator("#jobs .sha256")).to_have_text(DIGEST)
+
+
+def test_a_page_that_is_opened_later_fetches_the_jobs(enter: Enter) -> None:
+    page = enter("alice")
+    expect(hand_over(page, "hers.txt", b"text")).to_have_attribute("data-state", "done")
+    page.reload()
+    expect(page.locator("#jobs .sha256")).to_have_text(hashlib.sha256(b"text").hexdigest())
+
+
+def test_a_message_reaches_every_open_page_as_text(enter: Enter) -> None:
+    alice, bob = enter("alice"), enter("bob")
     text = "<img src=x onerror=\"alert('run')\"> & <b>bold</b>"
-    alice.fill("#message", text)
-    alice.click("#messageForm button")
+    say(alice, text)
     for page in (alice, bob):
-        expect(page.locator("#incoming .text").first).to_have_text(f"alice: {text}")
+        expect(page.locator("#incoming .text")).to_have_text([f"alice: {text}"])
         assert page.locator("#incoming img, #incoming b").count() == 0
-        expect(page.locator("#ago")).to_contain_text("ago")
 
 
-def test_the_count_of_people_rises_and_falls(log_in: LogIn) -> None:
-    alice = log_in("alice")
+def test_hostile_names_of_users_and_files_are_text_too(enter: Enter) -> None:
+    name = "<img src=x onerror=alert(1)>"
+    page = enter(name)
+    expect(hand_over(page, f"{name}.txt", b"<script>alert(2)</script>")).to_have_attribute("data-state", "done")
+    expect(page.locator("#username")).to_have_text(name)
+    assert page.locator("main img, main script").count() == 0
+
+
+def test_the_age_of_the_last_update_is_told_in_local_time(enter: Enter) -> None:
+    page = enter("alice")
+    expect(page.locator("#updated")).to_have_text("never")
+    say(page, "now")
+    expect(page.locator("#ago")).to_contain_text(re.compile(r"\d+ s ago"))
+    shown, local = page.locator("#updated").evaluate(
+        "time => [time.textContent, new Date(time.dateTime).toLocaleTimeString()]"
+    )
+    assert shown == local
+
+
+def test_the_count_of_people_rises_and_falls(enter: Enter) -> None:
+    alice = enter("alice")
     expect(alice.locator("#people")).to_have_text("1")
-    bob = log_in("bob")
-    expect(alice.locator("#people")).to_have_text("2")
+    second, bob = enter("alice"), enter("bob")
+    for page in (alice, second, bob):
+        expect(page.locator("#people")).to_have_text("2")  # people, not pages
     bob.context.close()
     expect(alice.locator("#people")).to_have_text("1")
+    alice.click("#cut")
+    expect(alice.locator("#people")).to_have_text("–")
 
 
-def test_what_is_pushed_while_the_connection_is_cut_arrives_once_and_in_order(log_in: LogIn, flow: Flow) -> None:
-    page = log_in("alice")
+def test_what_is_pushed_while_the_connection_is_cut_arrives_once_and_in_order(enter: Enter, flow: Flow) -> None:
+    page = enter("alice")
     flow.push("alice", "note", {"text": "before"})
     expect(page.locator("#incoming li")).to_have_count(1)
     page.click("#cut")
@@ -150,20 +149,23 @@ def test_what_is_pushed_while_the_connection_is_cut_arrives_once_and_in_order(lo
     for number in range(5):
         flow.push("alice", "note", {"text": f"missed {number}"})
     page.click("#again")
-    expect(page.locator("#incoming .text")).to_have_text([*[f"missed {n}" for n in range(4, -1, -1)], "before"])
+    expect(page.locator("#connected")).to_have_text("Online")
+    flow.push("alice", "note", {"text": "after"})
+    expected = ["before", *[f"missed {number}" for number in range(5)], "after"]
+    expect(page.locator("#incoming .text")).to_have_text(expected[::-1])
+    expect(page.locator("#incoming .late")).to_have_count(5)
     expect(page.locator("#missed")).to_be_hidden()
 
 
-def test_a_page_comes_back_by_itself_after_the_gateway_was_killed(tmp_path: Path, browser: Browser) -> None:
-    page = browser.new_page()
-    with running(ARGUMENTS, tmp_path, cwd=EXAMPLE, keys=False) as first:
-        page.goto(first.url)
-        page.fill("#name", "alice")
-        page.click("#loginForm button")
-        expect(page.locator("#connected")).to_have_text("Online")
-        first.kill()
-        expect(page.locator("#connected")).to_have_text("Offline")
-    with running(ARGUMENTS, tmp_path, cwd=EXAMPLE, port=first.port, keys=False):
-        expect(page.locator("#connected")).to_have_text("Online", timeout=30_000)
-        expect(page.locator("#missed")).to_be_visible()  # its streams ended with it, and the page is told
-    page.close()
+@pytest.mark.parametrize("payload", [None, [], 7, {"text": {"not": "text"}}])
+def test_a_push_of_another_kind_is_listed_as_it_is(payload: object, enter: Enter, flow: Flow) -> None:
+    page = enter("alice")
+    flow.push("alice", "something/else", payload)
+    expect(page.locator("#incoming .type")).to_have_text(["something/else"])
+
+
+def test_leaving_closes_the_desk_for_the_next_one(enter: Enter) -> None:
+    page = enter("alice")
+    page.click("#logout")
+    expect(page.locator("#name")).to_be_visible()
+    expect(page.locator("#connected")).to_have_text("Offline")

@@ -1,136 +1,197 @@
 // The page of the demo. Everything that arrives is written as text, never as HTML.
 
-const $ = (selector) => document.querySelector(selector);
-const user = document.body.dataset.user;
+const $ = (selector, within = document) => within.querySelector(selector);
+const number = (value) => value.toLocaleString();
+const { user } = document.body.dataset;
 
-/** Call the application. The header shows that the request comes from this page and not from another site. */
-async function call(path, options = {}) {
-  const response = await fetch(path, { method: "POST", ...options, headers: { "X-Requested-With": "flask-jobs", ...options.headers } });
+// Calls to the application, over HTTP. The header shows that a request comes from this page and not from another site.
+
+async function call(method, path, options = {}) {
+  const headers = { "X-Requested-With": "flask-jobs", ...options.headers };
+  const response = await fetch(path, { method, ...options, headers });
   const answer = await response.json();
   if (answer.status !== "success") throw new Error(answer.message);
   return answer.data;
 }
 
-const send = (path, body) => call(path, { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+const post = (path, body = {}) =>
+  call("POST", path, { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
 
-$("#loginForm").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  await send("/login", { name: $("#name").value });
-  location.reload();
-});
+/** Do something that may fail, and tell the person if it does. */
+async function attempt(action) {
+  try {
+    await action();
+    $("#error").hidden = true;
+  } catch (error) {
+    $("#error").textContent = error.message;
+    $("#error").hidden = false;
+  }
+}
 
-if (user) {
+if (user) open();
+else {
+  $("#loginForm").addEventListener("submit", (event) => {
+    event.preventDefault();
+    attempt(async () => {
+      await post("/login", { name: $("#name").value });
+      location.reload();
+    });
+  });
+}
+
+// Pushes from the application, over the WebSocket.
+
+function open() {
   const flow = messageflow.connect({
     tokenUrl: "/token",
-    on: {
-      "job/started": ({ job, name }) => show(job, `${name}: being read`, 0),
-      "job/progress": ({ job, percent, lines }) => show(job, `${lines.toLocaleString()} lines so far`, percent),
-      "job/done": (done) => show(done.job, describe(done), 100),
-      "job/failed": ({ job, name, reason }) => show(job, `${name} could not be read: ${reason}`, 0),
+    on: { "job/started": showJob, "job/progress": showJob, "job/done": showJob, "job/failed": showJob },
+    onMessage: list,
+    onRecovery({ recovered }) {
+      if (recovered) return;
+      $("#missed").hidden = false;
+      attempt(fetchJobs);
     },
-    onMessage: arrived,
-    onRecovery: ({ recovered }) => { if (!recovered) $("#missed").hidden = false; },
   });
   messageflow.status(flow, { connected: "#connected", authenticated: "#authenticated", dot: "#websocketStatus" });
-  flow.subscribe("people:here").onCount(({ users }) => { $("#people").textContent = users; });
+  flow.subscribe("people:here").onCount(({ users }) => ($("#people").textContent = number(users)));
+  flow.onState((state, { reason }) => {
+    $("#cut").disabled = state === "disconnected";
+    $("#again").disabled = state !== "disconnected";
+    $("#why").hidden = state === "connected";
+    $("#why").textContent = state === "connecting" ? "Connecting …" : `Not connected: ${reason}.`;
+    if (state !== "connected") $("#people").textContent = "–";
+  });
 
   $("#cut").addEventListener("click", () => flow.close());
   $("#again").addEventListener("click", () => flow.connect());
-  flow.onState((state) => {
-    $("#cut").disabled = state === "disconnected";
-    $("#again").disabled = state !== "disconnected";
-  });
-}
-
-// Files
-
-$("#file").addEventListener("change", (event) => hand([...event.target.files]));
-
-const drop = $(".drop");
-for (const type of ["dragover", "dragleave", "drop"]) {
-  drop.addEventListener(type, (event) => {
+  $("#logout").addEventListener("click", () => attempt(() => post("/logout").then(() => location.reload())));
+  $("#messageForm").addEventListener("submit", (event) => {
     event.preventDefault();
-    drop.classList.toggle("over", type === "dragover");
-    if (type === "drop") hand([...event.dataTransfer.files]);
+    attempt(async () => {
+      await post("/say", { text: $("#message").value });
+      $("#message").value = "";
+    });
+  });
+  takeFiles();
+  attempt(fetchJobs);
+  setInterval(showAge, 1000);
+}
+
+// Files and jobs.
+
+function takeFiles() {
+  const drop = $(".drop");
+  for (const type of ["dragover", "dragleave", "drop"]) {
+    drop.addEventListener(type, (event) => {
+      event.preventDefault();
+      drop.classList.toggle("over", type === "dragover");
+      if (type === "drop") attempt(() => hand([...event.dataTransfer.files]));
+    });
+  }
+  $("#file").addEventListener("change", ({ target }) => {
+    attempt(() => hand([...target.files]));
+    target.value = ""; // so that the same file can be chosen again
   });
 }
 
-function hand(files) {
-  for (const file of files) {
-    call(`/jobs?name=${encodeURIComponent(file.name)}`, { body: file }).catch((error) => arrived({ type: "error", payload: { text: error.message } }));
+async function hand(files) {
+  const handing = $("#handing");
+  try {
+    for (const file of files) {
+      handing.textContent = `Handing over ${file.name} …`;
+      handing.hidden = false;
+      await call("POST", `/jobs?name=${encodeURIComponent(file.name)}`, { body: file });
+    }
+  } finally {
+    handing.hidden = true;
   }
-  $("#file").value = "";
 }
 
-const jobs = new Map();
-
-function show(job, what, percent) {
-  if (!jobs.has(job)) {
-    const item = document.createElement("li");
-    const bar = document.createElement("progress");
-    bar.max = 100;
-    bar.setAttribute("aria-label", "Progress");
-    const text = document.createElement("p");
-    text.className = "what";
-    item.append(bar, text);
-    item.dataset.job = job;
-    $("#jobs").prepend(item);
-    jobs.set(job, { bar, text });
+/** Ask how the jobs stand: when the page opens, and when pushes may have been missed. */
+async function fetchJobs() {
+  const { jobs } = await call("GET", "/jobs");
+  jobs.forEach(showJob);
+  const known = new Set(jobs.map(({ job }) => job));
+  for (const [job, row] of rows) {
+    if (row.dataset.state === "running" && !known.has(job)) {
+      row.dataset.state = "failed";
+      $(".what", row).textContent = "lost: the application was restarted";
+    }
   }
-  const { bar, text } = jobs.get(job);
-  bar.value = percent;
-  text.textContent = what;
 }
 
-function describe({ name, size, lines, words, most_frequent, sha256, approximate }) {
-  const often = most_frequent.map(([word, count]) => `${word} ${count.toLocaleString()}`).join(", ");
-  const about = approximate ? " (about)" : "";
-  return `${name}: ${size.toLocaleString()} bytes, ${lines.toLocaleString()} lines, ${words.toLocaleString()} words. Most frequent${about}: ${often || "none"}. SHA-256 ${sha256}`;
+const rows = new Map();
+
+function showJob(report) {
+  const row = rows.get(report.job) ?? addRow(report);
+  if (row.dataset.state !== "running") return; // what was fetched may be older than what was pushed
+  row.dataset.state = report.state;
+  $(".what", row).textContent = { running: `${report.percent} %`, done: "done", failed: `failed: ${report.reason}` }[report.state];
+  if (report.state === "failed") return;
+  $("progress", row).value = report.percent;
+  for (const fact of ["size", "lines", "words"]) $(`.${fact}`, row).textContent = number(report[fact]);
+  if (report.state === "done") showResult(row, report);
 }
 
-// What arrives
+function addRow({ job, name }) {
+  const row = $("#jobTemplate").content.cloneNode(true).firstElementChild;
+  row.dataset.job = job;
+  row.dataset.state = "running";
+  $(".name", row).textContent = name;
+  rows.set(job, row);
+  $("#jobs").prepend(row);
+  return row;
+}
 
-$("#messageForm").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const field = $("#message");
-  await send("/say", { text: field.value });
-  field.value = "";
-});
+function showResult(row, { name, most_frequent, approximate, sha256 }) {
+  for (const [word, count] of most_frequent) {
+    $(".often", row).append(element("li", "", word, " ", element("b", "", number(count))));
+  }
+  $(".sha256", row).textContent = sha256;
+  $(".about", row).hidden = !approximate;
+  $(".result", row).hidden = false;
+  $("#announce").textContent = `${name} has been read.`;
+}
 
-let updated = null;
+// The list of what arrives, and how long ago it did.
 
-function arrived({ type, payload }) {
+const MOST_LISTED = 200;
+let updated;
+
+function list({ type, payload }, { recovered }) {
   updated = new Date();
-  const time = document.createElement("time");
-  time.textContent = updated.toLocaleTimeString();
-  const kind = span("type", type);
-  const text = span("text", summary(type, payload));
-  const item = document.createElement("li");
-  item.append(time, kind, text);
-  const list = $("#incoming");
-  list.prepend(item);
-  while (list.children.length > 200) list.lastChild.remove();
-  tell();
+  const line = element("li", "", element("time", "", updated.toLocaleTimeString()), element("span", "type", type));
+  line.append(element("span", "text", describe(type, payload)));
+  if (recovered) line.append(element("span", "late", "while away"));
+  const incoming = $("#incoming");
+  if (type === "job/progress") {
+    line.dataset.job = payload.job;
+    if (incoming.firstElementChild?.dataset.job === payload.job) incoming.firstElementChild.remove(); // one line a job
+  }
+  incoming.prepend(line);
+  if (incoming.children.length > MOST_LISTED) incoming.lastElementChild.remove();
+  $("#nothing").hidden = true;
+  showAge();
 }
 
-function summary(type, payload) {
+function describe(type, payload) {
   if (type === "chat/said") return `${payload.user}: ${payload.text}`;
-  if (type === "job/progress") return `${payload.percent} %`;
-  return payload.name ?? payload.text ?? JSON.stringify(payload);
+  if (type === "job/progress") return `${payload.name}: ${payload.percent} %`;
+  if (type === "job/failed") return `${payload.name}: ${payload.reason}`;
+  return payload?.name ?? payload?.text ?? JSON.stringify(payload) ?? "";
 }
 
-function span(name, text) {
-  const element = document.createElement("span");
-  element.className = name;
-  element.textContent = text;
-  return element;
-}
-
-function tell() {
+function showAge() {
   if (!updated) return;
-  const seconds = Math.round((Date.now() - updated) / 1000);
+  const seconds = Math.floor((Date.now() - updated) / 1000);
   $("#updated").textContent = updated.toLocaleTimeString();
   $("#updated").dateTime = updated.toISOString();
-  $("#ago").textContent = seconds < 60 ? `(${seconds} s ago)` : `(${Math.floor(seconds / 60)} min ago)`;
+  $("#ago").textContent = `, ${seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min`} ago`;
 }
-setInterval(tell, 1000);
+
+function element(tag, className, ...content) {
+  const made = document.createElement(tag);
+  made.className = className;
+  made.append(...content); // strings become text
+  return made;
+}

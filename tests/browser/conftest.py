@@ -1,0 +1,103 @@
+"""A headless Chromium, the demo as a real process, and people who open its page."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+from playwright.sync_api import Browser, Dialog, Page, expect, sync_playwright
+
+from messageflow import Flow
+from tests.support import API_KEY, TOKEN_SECRET, Running, running
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "flask_jobs"
+RUN = ("run", "app:app", "--config", "messageflow.toml")
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+PATIENCE_MS = 20_000  # for a machine that does much else; no test waits this long when all is well
+SPEAK_OF_VIOLATIONS = """
+addEventListener("securitypolicyviolation", (event) =>
+  console.error(`Content-Security-Policy: ${event.violatedDirective} ${event.blockedURI}`));
+"""
+
+
+class Enter(Protocol):
+    def __call__(self, name: str) -> Page: ...
+
+
+@pytest.fixture(scope="module")  # no longer: while Playwright runs, no asyncio test can
+def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=PATIENCE_MS)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Running]:
+    with running(RUN, tmp_path, cwd=EXAMPLE) as started:
+        yield started
+
+
+@pytest.fixture
+def flow(server: Running) -> Flow:
+    return Flow(server.url, api_key=API_KEY, token_secret=TOKEN_SECRET)
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """Whatever a console complained of: errors, dialogs, violations of the Content-Security-Policy."""
+    return []
+
+
+@pytest.fixture
+def enter(server: Running, browser: Browser, complaints: list[str]) -> Iterator[Enter]:
+    """Open the page as somebody, in a browser of his own. A complaint fails the test."""
+    opened: list[Page] = []
+
+    def come_in(name: str) -> Page:
+        opened.append(open_page(browser, complaints))
+        log_in(opened[-1], server.url, name)
+        return opened[-1]
+
+    yield come_in
+    for page in opened:
+        page.context.close()
+    assert complaints == []
+
+
+def open_page(browser: Browser, complaints: list[str]) -> Page:
+    """Open an empty page in a new context and note its complaints."""
+    context = browser.new_context()
+    context.set_default_timeout(PATIENCE_MS)
+    context.add_init_script(SPEAK_OF_VIOLATIONS)
+    page = context.new_page()
+
+    def refuse(dialog: Dialog) -> None:
+        complaints.append(f"a dialog: {dialog.message}")
+        dialog.dismiss()
+
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda said: complaints.extend([said.text] if said.type in ("error", "warning") else []))
+    page.on("dialog", refuse)
+    return page
+
+
+def log_in(page: Page, url: str, name: str) -> None:
+    """Type a name and wait until the page is connected."""
+    page.goto(url)
+    page.fill("#name", name)
+    page.click("#loginForm button")
+    expect(page.locator("#connected")).to_have_text("Online")
