@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from messageflow.core.stream import Position
+from messageflow.core.stream import Position, Publication
+from messageflow.testing.memory_connection import MemoryConnection
 from tests.hub.conftest import World
 
 
@@ -152,7 +153,9 @@ async def test_without_history_a_slow_reader_skips_where_the_channel_says_so(wor
 
 
 async def test_a_very_large_channel_is_served_in_slices_and_nobody_twice(world: World) -> None:
-    stayed, left, slowed = [], [], []
+    stayed: list[MemoryConnection] = []
+    left: list[MemoryConnection] = []
+    slowed: list[MemoryConnection] = []
     for number in range(2400):
         group = (stayed, left, slowed)[number % 3]
         group.append(await world.subscribed(f"user{number}", "open:x"))
@@ -176,7 +179,7 @@ async def test_a_very_large_channel_is_served_in_slices_and_nobody_twice(world: 
     assert all(len(connection.publications("open:x")) <= 1 for connection in left)
 
 
-async def _stored(world: World, data: int):  # type: ignore[no-untyped-def]
+async def _stored(world: World, data: int) -> tuple[str, Publication]:
     """Store a publication without delivering it; return what the broker would deliver."""
     world.broker._subscribed.discard("open:x")
     stored = await world.publish("open:x", data)
