@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from messageflow.cli.start import Start, announce, local_url, prepare
+from messageflow.cli.start import local_url, prepare
 from messageflow.errors import ConfigurationError
 from messageflow.gateway.settings import Settings
 from messageflow.gateway.sources import load_settings
@@ -31,7 +31,7 @@ def mode(path: Path) -> int:
 def test_dev_start_leaves_address_and_keys_for_their_owner_only(tmp_path: Path) -> None:
     start = prepare({"port": "9000"}, None, dev=True)
     file = tmp_path / "data" / "dev.json"
-    assert start.dev_file == file
+    assert start.made is not None
     assert (mode(file), mode(file.parent)) == (0o600, 0o700)
     assert json.loads(file.read_text()) == {
         "url": "http://127.0.0.1:9000",
@@ -51,11 +51,10 @@ def test_dev_keys_differ_from_each_other() -> None:
     assert settings.api_key not in settings.token_secret
 
 
-def test_configured_keys_are_used_by_a_dev_start_and_not_copied_to_disk() -> None:
+def test_configured_keys_are_used_by_a_dev_start_and_not_copied_to_disk(tmp_path: Path) -> None:
     start = prepare(KEYS, None, dev=True)
     assert (start.settings.api_key, start.settings.token_secret) == (KEYS["api_key"], KEYS["token_secret"])
-    assert start.dev_file is not None
-    assert json.loads(start.dev_file.read_text()) == {
+    assert json.loads((tmp_path / "data" / "dev.json").read_text()) == {
         "url": "http://127.0.0.1:8000",
         "api_key": "",
         "token_secret": "",
@@ -88,16 +87,16 @@ def test_start_without_keys_and_without_dev_is_refused() -> None:
 
 
 def test_start_with_keys_makes_no_file(tmp_path: Path) -> None:
-    assert prepare(KEYS, None, dev=False).dev_file is None
+    assert prepare(KEYS, None, dev=False).made is None
     assert not (tmp_path / "data").exists()
 
 
 def test_run_without_keys_on_loopback_is_a_dev_start() -> None:
-    assert prepare({}, None, dev=False, dev_by_default=True).dev_file is not None
+    assert prepare({}, None, dev=False, dev_by_default=True).made is not None
 
 
 def test_run_with_keys_is_no_dev_start() -> None:
-    assert prepare(KEYS, None, dev=False, dev_by_default=True).dev_file is None
+    assert prepare(KEYS, None, dev=False, dev_by_default=True).made is None
 
 
 def test_run_without_keys_beyond_loopback_is_refused() -> None:
@@ -114,21 +113,27 @@ def test_dev_start_beyond_loopback_is_refused() -> None:
     ("settings", "url"),
     [
         (Settings(), "http://127.0.0.1:8000"),
-        (Settings(host="localhost", port=1), "http://localhost:1"),
+        (Settings(host="localhost"), "http://localhost:8000"),
         (Settings(host="0.0.0.0"), "http://127.0.0.1:8000"),
         (Settings(host="::"), "http://[::1]:8000"),
         (Settings(tls_cert=Path("c.pem")), "https://127.0.0.1:8000"),
     ],
 )
 def test_address_for_programs_of_this_machine(settings: Settings, url: str) -> None:
-    assert local_url(settings) == url
+    assert local_url(settings, 8000) == url
 
 
-def test_startup_line_names_the_address_and_the_file(
+def test_startup_line_and_file_name_the_port_that_was_bound(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    announce(Start(Settings(), tmp_path / "data" / "dev.json"), "http://127.0.0.1:8000")
+    url = prepare({"port": "0"}, None, dev=True).announce(41234)
     captured = capsys.readouterr()
-    assert captured.err.endswith(" on http://127.0.0.1:8000 (dev keys in ~/data/dev.json)\n")
+    assert captured.err.endswith(" on http://127.0.0.1:41234 (dev keys in ~/data/dev.json)\n")
     assert captured.out == ""
+    assert url == json.loads((tmp_path / "data" / "dev.json").read_text())["url"] == "http://127.0.0.1:41234"
+
+
+def test_startup_line_speaks_of_no_file_where_keys_are_configured(capsys: pytest.CaptureFixture[str]) -> None:
+    prepare(KEYS, None, dev=False).announce(8000)
+    assert capsys.readouterr().err.endswith(" on http://127.0.0.1:8000\n")

@@ -149,26 +149,24 @@ async def test_error_that_stays_is_raised() -> None:
 
 
 async def test_gateway_that_is_not_there_yet_is_waited_for(unused_tcp_port: int) -> None:
-    notes: list[str] = []
-    tried = asyncio.Event()
-
     async def stays(socket: ServerConnection) -> None:
         await socket.recv()
         await socket.send("\n".join([opening(0), publication(1)]))
 
-    subscriber, offsets = listener(f"ws://127.0.0.1:{unused_tcp_port}", stop_at=1)
+    heard: list[Event] = []
+    tried: asyncio.Queue[str] = asyncio.Queue()
 
-    def note(text: str) -> None:
-        notes.append(text)
-        tried.set()
+    def first_publication(event: Event) -> bool:
+        heard.append(event)
+        return not isinstance(event, Arrived)
 
-    subscriber._note = note
+    url = f"ws://127.0.0.1:{unused_tcp_port}"
+    subscriber = Subscriber(url, lambda: "token", first_publication, tried.put_nowait, delay=lambda _: 0.01)
     running = asyncio.create_task(subscriber.run())
-    await tried.wait()
+    assert "trying again" in await tried.get()
     async with serve(stays, "127.0.0.1", unused_tcp_port):
         await running
-    assert offsets == [1]
-    assert "trying again" in notes[0]
+    assert isinstance(heard[-1], Arrived)
 
 
 @pytest.mark.parametrize(("status", "text"), [(403, "the Origin is not allowed"), (404, "no gateway answers")])

@@ -1,0 +1,199 @@
+"""The server API over HTTP: shapes, refusals, health, metrics, TLS, the end."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import json
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from tests.gateway.test_bad_input import Client, token
+from tests.support import API_KEY, Running, running
+
+CONFIG = """
+[[channel.namespaces]]
+name = "seen"
+presence = true
+[[channel.namespaces]]
+name = "objects"
+publication_data_format = "json_object"
+"""
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    directory = tmp_path_factory.mktemp("api")
+    (directory / "messageflow.toml").write_text(CONFIG)
+    with running(["serve", "--config", str(directory / "messageflow.toml")], directory) as started:
+        yield started
+
+
+def fetch(url: str, body: bytes | None = None, **headers: str) -> tuple[int, bytes]:
+    """Return status and body of a request."""
+    request = urllib.request.Request(url, body, {name.replace("_", "-"): value for name, value in headers.items()})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return response.status, response.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read()
+
+
+def call(gateway: Running, method: str, body: Any) -> tuple[int, Any]:
+    """Call the API; a body that is not bytes is sent as JSON."""
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    status, answer = fetch(f"{gateway.url}/api/{method}", data, X_API_Key=API_KEY)
+    return status, json.loads(answer)
+
+
+def test_a_push_answers_with_its_receipt(gateway: Running) -> None:
+    status, answer = call(gateway, "push", {"user": "alice", "type": "a/b", "payload": {"x": 1}})
+    assert status == 200
+    assert answer["result"] | {"epoch": "", "tag": ""} == {
+        "channel": "#alice",
+        "offset": 1,
+        "epoch": "",
+        "tag": "",
+        "ack": "memory",
+    }
+    _, page = call(gateway, "history", {"channel": "#alice", "limit": 1})
+    assert page["result"]["publications"][0]["data"] == {"type": "a/b", "payload": {"x": 1}}
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "status", "code"),
+    [
+        ("nothing", {}, 200, 104),
+        ("publish", b"{", 400, 107),
+        ("publish", b"\xff", 400, 107),
+        ("publish", {"channel": "nowhere:x", "data": 1}, 200, 102),
+        ("publish", {"channel": "x"}, 200, 107),
+        ("publish", {"channel": "x", "data": "x" * 70_000}, 413, 107),
+        ("publish", b'{"channel":"x","data":' + b"[" * 40 + b"]" * 40 + b"}", 400, 107),
+        ("publish", {"channel": "x", "b64data": "%%%"}, 200, 107),
+        ("publish", {"channel": "objects:x", "data": 1}, 200, 107),
+        ("push", {"user": "*", "type": "a", "payload": 1}, 200, 107),
+        ("push", {"user": "alice", "payload": 1}, 200, 107),
+        ("presence", {"channel": "x"}, 200, 108),
+        ("broadcast", {"channels": [], "data": 1}, 200, 107),
+        ("disconnect", {}, 200, 107),
+        ("history", {"channel": "x", "since": {"offset": 1, "epoch": "another"}, "limit": 1}, 200, 112),
+    ],
+)
+def test_a_call_that_makes_no_sense_is_refused_with_its_code(
+    gateway: Running, method: str, body: Any, status: int, code: int
+) -> None:
+    answered, answer = call(gateway, method, body)
+    assert (answered, answer["error"]["code"]) == (status, code)
+
+
+@pytest.mark.parametrize("headers", [{}, {"X_API_Key": "wrong"}, {"Authorization": "apikey wrong"}])
+def test_without_the_key_nothing_is_done(gateway: Running, headers: dict[str, str]) -> None:
+    status, answer = fetch(f"{gateway.url}/api/publish?api_key={API_KEY}", b"{}", **headers)
+    assert status == 401
+    assert b"X-API-Key" in answer
+
+
+def test_data_may_come_as_base64_and_on_several_lines(gateway: Running) -> None:
+    encoded = base64.b64encode(b'{\n "a": 1\n}').decode()
+    call(gateway, "publish", {"channel": "base64", "b64data": encoded})
+    call(gateway, "publish", b'{"channel": "base64", "data": {\n"b": 2\n}}')
+    _, page = call(gateway, "history", {"channel": "base64", "limit": 9})
+    assert [p["data"] for p in page["result"]["publications"]] == [{"a": 1}, {"b": 2}]
+
+
+def test_what_skips_history_has_no_offset(gateway: Running) -> None:
+    _, answer = call(gateway, "publish", {"channel": "skipping", "data": 1, "skip_history": True})
+    assert answer["result"] == {"channel": "skipping", "ack": "memory"}
+
+
+def test_a_batch_answers_each_command_in_order(gateway: Running) -> None:
+    commands = [
+        {"push": {"user": "batch", "type": "a", "payload": 1}},
+        {"publish": {"channel": "nowhere:x", "data": 1}},
+        {"push": {"user": "batch", "type": "a", "payload": 2}},
+        {"presence_stats": {"channel": "#batch"}},
+        {"nonsense": {}},
+    ]
+    _, answer = call(gateway, "batch", {"commands": commands})
+    first, second, third, fourth, fifth = answer["replies"]
+    assert (first["push"]["offset"], third["push"]["offset"]) == (1, 2)
+    assert (second["error"]["code"], fifth["error"]["code"]) == (102, 104)
+    assert fourth["presence_stats"] == {"num_clients": 0, "num_users": 0}
+
+
+def test_health_readiness_and_the_browser_client(gateway: Running) -> None:
+    assert fetch(f"{gateway.url}/health") == (200, b"ok\n")
+    assert fetch(f"{gateway.url}/ready") == (200, b"ready\n")
+    status, script = fetch(f"{gateway.url}/messageflow.js")
+    assert status == 200
+    assert b"messageflow" in script
+    assert fetch(f"{gateway.url}/connection/websocket")[0] == 426
+    assert fetch(f"{gateway.url}/elsewhere")[0] == 404
+
+
+def test_metrics_are_for_this_machine_and_for_the_key(gateway: Running) -> None:
+    status, text = fetch(f"{gateway.url}/metrics")
+    assert status == 200
+    assert b"messageflow_sessions 0.0" in text
+    assert fetch(f"{gateway.url}/metrics", X_Forwarded_For="203.0.113.1")[0] == 401
+    assert fetch(f"{gateway.url}/metrics", X_Forwarded_For="203.0.113.1", X_API_Key=API_KEY)[0] == 200
+
+
+def test_sigterm_sends_clients_away_with_a_code_that_invites_back(tmp_path: Path) -> None:
+    with running(["serve"], tmp_path) as gateway, Client(gateway) as client:
+        assert "connect" in client.connect(token=token())
+        assert gateway.terminate() == 0
+        assert client.close_code() == 3001
+
+
+def test_a_port_in_use_is_a_sentence_and_no_traceback(gateway: Running, tmp_path: Path) -> None:
+    with (
+        pytest.raises(AssertionError, match="already in use") as refused,
+        running(["serve"], tmp_path, port=gateway.port),
+    ):
+        pass
+    assert "Traceback" not in str(refused.value)
+
+
+def certificate(directory: Path) -> tuple[Path, Path]:
+    """Write a certificate for this machine and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    cert, private = directory / "cert.pem", directory / "key.pem"
+    cert.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    private.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return cert, private
+
+
+def test_tls_by_certificate_files(tmp_path: Path) -> None:
+    cert, key = certificate(tmp_path)
+    with running(["serve", "--tls-cert", str(cert), "--tls-key", str(key)], tmp_path) as gateway:
+        trusting = ssl.create_default_context(cafile=str(cert))
+        with urllib.request.urlopen(f"https://localhost:{gateway.port}/ready", context=trusting) as response:
+            assert response.read() == b"ready\n"
