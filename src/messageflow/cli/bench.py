@@ -42,7 +42,7 @@ def command(pushes: int, batch: int, subscribers: int, publications: int, url: s
     from messageflow import Flow
 
     user = f"bench-{os.getpid()}"
-    with Flow(url=url) if url else Flow() as flow:
+    with Flow(url) as flow:
         rows = [
             (f"push, one after the other, {pushes:,}", f"{one_by_one(flow, user, pushes):,.0f} /s"),
             (f"push, in batches of {batch}", f"{in_batches(flow, user, pushes, batch):,.0f} /s"),

@@ -25,7 +25,7 @@ def command(user: str, channels: tuple[str, ...], url: str | None, count: int | 
     """
     from messageflow import Flow
 
-    flow = Flow(url=url) if url else Flow()
+    flow = Flow(url)
     asyncio.run(_listen(flow.url, lambda: flow.token(user, channels=channels), user, count, timeout))
 
 

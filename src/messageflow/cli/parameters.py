@@ -40,7 +40,7 @@ class Name(click.ParamType[str]):
 
 
 class Duration(click.ParamType[float]):
-    """Seconds, or text such as `15s`, `10m` or `1h`."""
+    """Seconds, or text such as `15s`, `10m` or `1h`; more than none."""
 
     name = "duration"
 
@@ -48,9 +48,10 @@ class Duration(click.ParamType[float]):
         from messageflow.gateway.options import DURATION, parse_duration
 
         try:
-            return parse_duration(value)
+            seconds = parse_duration(value)
         except ValueError:
-            return self.fail(f"{value!r} must be {DURATION.expected}", param, ctx)
+            seconds = 0.0
+        return seconds or self.fail(f"{value!r} must be {DURATION.expected}, more than 0", param, ctx)
 
 
 def _no_constant(name: str) -> Any:

@@ -19,5 +19,5 @@ def command(channel: str, data: Any, url: str | None, as_json: bool) -> None:
     """Publish JSON into a channel (- reads it from stdin)."""
     from messageflow import Flow
 
-    with Flow(url=url) if url else Flow() as flow:
+    with Flow(url) as flow:
         print_receipt(flow.publish(channel, data), as_json)

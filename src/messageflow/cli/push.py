@@ -23,5 +23,5 @@ def command(user: str, type_: str, payload: Any, url: str | None, as_json: bool)
     """
     from messageflow import Flow
 
-    with Flow(url=url) if url else Flow() as flow:
+    with Flow(url) as flow:
         print_receipt(flow.push(user, type_, payload), as_json)

@@ -13,8 +13,8 @@ from messageflow.cli.flags import GatewayCommand, setting_flags
 from messageflow.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from messageflow.cli.start import Start
     from messageflow.gateway.server import Gateway
+    from messageflow.gateway.settings import Settings
 
 
 @click.command(name="run", cls=GatewayCommand)
@@ -43,10 +43,10 @@ def run_application(
         ConfigurationError: the settings are unsafe, or there is no such application.
     """
     from messageflow.cli.application import as_asgi, load_application
-    from messageflow.cli.start import announce, prepare
+    from messageflow.cli.start import prepare
 
     start = prepare(flags, config, dev=dev, dev_by_default=True)
-    _equip(start)
+    _equip(start.settings)
     application = as_asgi(load_application(target, directory), target)
 
     from messageflow.gateway.server import serve  # the heavy part, after all that can be refused
@@ -54,7 +54,7 @@ def run_application(
 
     def started(gateway: Gateway) -> None:
         inprocess.install(gateway.api.call, gateway.loop)
-        announce(start, start.url)
+        os.environ.setdefault("MESSAGEFLOW_URL", start.announce(gateway.port))
 
     serve(start.settings, application=application, on_started=started)
 
@@ -86,10 +86,8 @@ def watch(arguments: list[str]) -> None:
     raise KeyboardInterrupt  # the only way out of `run_process`, which keeps it to itself
 
 
-def _equip(start: Start) -> None:
-    """Let `Flow()` in the application, and in processes it starts, find this gateway and its keys."""
-    settings = start.settings
-    os.environ.setdefault("MESSAGEFLOW_URL", start.url)
+def _equip(settings: Settings) -> None:
+    """Let `Flow()` in the application, and in processes it starts, find the keys of this gateway."""
     os.environ.setdefault("MESSAGEFLOW_API_KEY", settings.api_key)
     if settings.token_secret:
         os.environ.setdefault("MESSAGEFLOW_TOKEN_SECRET", settings.token_secret[0])

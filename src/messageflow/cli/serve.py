@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from messageflow.cli.flags import GatewayCommand, setting_flags
+
+if TYPE_CHECKING:
+    from messageflow.gateway.server import Gateway
 
 
 @click.command(name="serve", cls=GatewayCommand)
@@ -17,10 +21,13 @@ def command(config: Path | None, dev: bool, **flags: object) -> None:
     Every setting is a flag, a MESSAGEFLOW_ variable and a key of the TOML file; flags win. On your own machine
     --dev makes the keys and leaves them where `messageflow push`, `listen` and `Flow()` find them.
     """
-    from messageflow.cli.start import announce, prepare
+    from messageflow.cli.start import prepare
 
     start = prepare(flags, config, dev=dev)
 
     from messageflow.gateway.server import serve  # the heavy part, after all that can be refused
 
-    serve(start.settings, on_started=lambda _: announce(start, start.url))
+    def started(gateway: Gateway) -> None:
+        start.announce(gateway.port)
+
+    serve(start.settings, on_started=started)

@@ -11,30 +11,52 @@ import click
 import msgspec
 
 from messageflow.cli.secret import fresh_secret
-from messageflow.cli.version import version
 from messageflow.gateway.safety import check_settings, is_loopback
 from messageflow.gateway.settings import Settings
 from messageflow.gateway.sources import load_settings
 from messageflow.publisher.discovery import DevFile, load_dev_file, write_dev_file
+from messageflow.version import VERSION
 
 
 class Start(NamedTuple):
-    """Settings that were checked, and the file of the development keys, if any were made."""
+    """Settings that were checked, and the development keys that were made for them, if any."""
 
     settings: Settings
-    dev_file: Path | None
+    made: DevFile | None = None
 
-    @property
-    def url(self) -> str:
-        """Where programs on this machine reach the gateway."""
-        return local_url(self.settings)
+    def leave_keys(self, url: str) -> Path | None:
+        """Leave the address and the keys that were made for other programs of this person.
+
+        Returns:
+            The path of the file, or None when no keys were made.
+
+        Raises:
+            ConfigurationError: it cannot be written.
+        """
+        if self.made is None:
+            return None
+        return write_dev_file(url, self.made.api_key, self.made.token_secret, self.settings.data_dir)
+
+    def announce(self, port: int) -> str:
+        """Tell the person at the terminal where the gateway is, and return its address.
+
+        Args:
+            port: the one that was bound, which settings with port 0 do not know.
+        """
+        url = local_url(self.settings, port)
+        file = self.leave_keys(url)
+        keys = f" (dev keys in {_homely(file)})" if file else ""
+        click.echo(
+            f"{click.style(f'messageflow {VERSION}', bold=True)} on {click.style(url, fg='green')}{keys}", err=True
+        )
+        return url
 
 
-def local_url(settings: Settings) -> str:
+def local_url(settings: Settings, port: int) -> str:
     """Return the address of a gateway as programs on its machine write it."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
     scheme = "https" if settings.tls_cert else "http"
-    return f"{scheme}://[{host}]:{settings.port}" if ":" in host else f"{scheme}://{host}:{settings.port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def prepare(flags: Mapping[str, object], config: Path | None, *, dev: bool, dev_by_default: bool = False) -> Start:
@@ -54,32 +76,29 @@ def prepare(flags: Mapping[str, object], config: Path | None, *, dev: bool, dev_
     dev = dev or (dev_by_default and keyless and is_loopback(settings.host))
     if not dev:
         check_settings(settings)
-        return Start(settings, None)
-    return _dev_start(settings)
+        return Start(settings)
+    start = _with_keys(settings)
+    check_settings(start.settings, dev=True)
+    start.leave_keys(local_url(settings, settings.port))  # now, while there is still a prompt to refuse to
+    return start
 
 
-def _dev_start(settings: Settings) -> Start:
+def _with_keys(settings: Settings) -> Start:
     """Fill in the keys that were not configured: those of the last start, so that pages reconnect, or fresh ones.
 
-    The file holds only the keys made here. One that was configured is not copied to disk.
+    Only what was made is left in the file. A key that was configured is not copied to disk.
     """
     kept = load_dev_file(settings.data_dir) or DevFile()
-    api_key = "" if settings.api_key else kept.api_key or fresh_secret()
-    token_secret = "" if settings.token_secret else kept.token_secret or fresh_secret()
+    made = DevFile(
+        api_key="" if settings.api_key else kept.api_key or fresh_secret(),
+        token_secret="" if settings.token_secret else kept.token_secret or fresh_secret(),
+    )
     settings = msgspec.structs.replace(
         settings,
-        api_key=settings.api_key or api_key,
-        token_secret=settings.token_secret or (token_secret,),
+        api_key=settings.api_key or made.api_key,
+        token_secret=settings.token_secret or (made.token_secret,),
     )
-    check_settings(settings, dev=True)
-    return Start(settings, write_dev_file(local_url(settings), api_key, token_secret, settings.data_dir))
-
-
-def announce(start: Start, url: str) -> None:
-    """Tell the person at the terminal where the gateway is."""
-    keys = f" (dev keys in {_homely(start.dev_file)})" if start.dev_file else ""
-    name = click.style(f"messageflow {version()}", bold=True)
-    click.echo(f"{name} on {click.style(url, fg='green')}{keys}", err=True)
+    return Start(settings, made)
 
 
 def _homely(path: Path) -> str:
