@@ -69,6 +69,8 @@ def token() -> ResponseReturnValue:
 def start_job() -> ResponseReturnValue:
     """Take a file, of any size, and answer at once; the work goes on in a thread."""
     user, name = current_user(), request.args.get("name", "a file")[:200]
+    if request.content_length is None:
+        abort(411, "Say how long the file is: Content-Length is missing.")
     with ExitStack() as on_failure:
         file = on_failure.enter_context(tempfile.TemporaryFile())  # without a name: gone as soon as it is closed
         shutil.copyfileobj(request.stream, file, 1 << 20)
