@@ -192,7 +192,7 @@ def test_a_bad_frame_ends_its_connection_with_its_code(
         "nonsense",
         "a.b.c",
         jwt.encode({"sub": "alice", "exp": 9e9}, "another secret of thirty-two bytes!", "HS256"),
-        jwt.encode({"sub": "alice", "exp": 9e9}, None, "none"),
+        jwt.encode({"sub": "alice", "exp": 9e9}, "", "none"),
         jwt.encode({"sub": "alice"}, TOKEN_SECRET, "HS256"),
         jwt.encode({"sub": "*", "exp": int(time.time()) + 60}, TOKEN_SECRET, "HS256"),
         jwt.encode({"exp": int(time.time()) + 60}, TOKEN_SECRET, "HS256"),

@@ -1,0 +1,104 @@
+"""`messageflow run` with applications as people write them: Flask, ASGI, a factory, and one that changes."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+import urllib3
+
+from tests.support import Running, running
+
+FLASK = """
+from flask import Flask, request
+from messageflow import Flow
+
+app = Flask(__name__)
+flow = Flow()
+
+@app.route("/push/<user>", methods=["GET", "POST"])
+def push(user):
+    receipt = flow.push(user, "shop/open", request.get_data(as_text=True))
+    return {"offset": receipt.offset, "token": flow.token(user), "version": 1}
+"""
+
+ASGI = """
+from contextlib import asynccontextmanager
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route, WebSocketRoute
+from messageflow import AsyncFlow
+
+flow = AsyncFlow()
+life = []
+
+@asynccontextmanager
+async def lifespan(app):
+    life.append("started")
+    yield
+    open("ended", "w").close()
+
+async def push(request):
+    receipt = await flow.push(request.path_params["user"], "shop/open")
+    return JSONResponse({"offset": receipt.offset, "life": life})
+
+def create_app():
+    return Starlette(routes=[Route("/push/{user}", push)], lifespan=lifespan)
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    directory = tmp_path / "project"
+    directory.mkdir()
+    (directory / "flask_shop.py").write_text(FLASK)
+    (directory / "asgi_shop.py").write_text(ASGI)
+    return directory
+
+
+def get(started: Running, path: str) -> dict[str, object]:
+    response = urllib3.request("GET", started.url + path, timeout=10, retries=False)
+    assert response.status == 200, response.data
+    found: dict[str, object] = json.loads(response.data)
+    return found
+
+
+@pytest.mark.parametrize("target", ["flask_shop:app", "flask_shop"])
+def test_flask_application_pushes_and_makes_tokens_without_being_told_anything(
+    project: Path, tmp_path: Path, target: str
+) -> None:
+    with running(("run", target), tmp_path, cwd=project, keys=False) as started:
+        assert get(started, "/push/alice")["offset"] == 1
+        answer = get(started, "/push/alice")
+    assert answer["offset"] == 2
+    assert str(answer["token"]).count(".") == 2
+
+
+def test_paths_of_the_gateway_stay_its_own(project: Path, tmp_path: Path) -> None:
+    with running(("run", "flask_shop:app"), tmp_path, cwd=project, keys=False) as started:
+        answers = [urllib3.request("GET", started.url + path) for path in ("/ready", "/messageflow.js", "/elsewhere")]
+    assert [answer.status for answer in answers] == [200, 200, 404]
+    assert answers[1].headers["content-type"].startswith("text/javascript")
+    assert b"<h1>Not Found</h1>" in answers[2].data  # as Flask says it
+
+
+def test_asgi_application_has_its_lifespan_and_awaits_its_pushes(project: Path, tmp_path: Path) -> None:
+    with running(("run", "asgi_shop:create_app()"), tmp_path, cwd=project, keys=False) as started:
+        assert get(started, "/push/alice") == {"offset": 1, "life": ["started"]}
+        assert started.terminate() == 0
+    assert (project / "ended").exists()
+
+
+def test_application_is_started_again_when_its_source_changes(project: Path, tmp_path: Path) -> None:
+    with running(("run", "flask_shop:app", "--reload"), tmp_path, cwd=project, keys=False) as started:
+        before = get(started, "/push/alice")
+        started.forget_start()
+        (project / "flask_shop.py").write_text(FLASK.replace('"version": 1', '"version": 2'))
+        started.wait_until_started()
+        after = get(started, "/push/alice")
+        started.process.send_signal(signal.SIGINT)
+        assert started.process.wait(20) == 130
+    assert (before["version"], after["version"]) == (1, 2)
+    assert "changed: flask_shop.py\n" in started.lines

@@ -1,0 +1,74 @@
+"""Streams within a budget: against a model, whatever `since` gives is what was published, and nothing else."""
+
+from __future__ import annotations
+
+from itertools import count
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from messageflow.core.stream import Position
+from messageflow.core.streams import Retention, Streams
+
+CHANNELS = st.sampled_from("abc")
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("publish"), CHANNELS, st.integers(1, 300)),
+        st.tuples(st.just("advance"), st.just(""), st.integers(1, 30)),
+        st.tuples(st.just("sweep"), st.just(""), st.just(0)),
+        st.tuples(st.just("remove"), CHANNELS, st.just(0)),
+    ),
+    max_size=60,
+)
+
+
+def streams(memory: int = 1 << 20, limit: int = 1_000) -> Streams:
+    names = count()
+    return Streams(lambda: f"epoch{next(names)}", memory=memory, limit=limit)
+
+
+@given(STEPS, st.sampled_from([1, 2, 1_000]), st.sampled_from([2_000, 1 << 20]))
+def test_a_reader_gets_the_whole_rest_or_is_refused(steps: list[tuple[str, str, int]], limit: int, memory: int) -> None:
+    kept, now = streams(memory, limit), 0.0
+    retention = Retention(10, 20)
+    readers: dict[str, list[tuple[Position, int]]] = {channel: [] for channel in "abc"}
+    published: dict[str, list[bytes]] = {channel: [] for channel in "abc"}
+    for what, channel, size in steps:
+        if what == "advance":
+            now += size
+        elif what == "sweep":
+            kept.sweep(now)
+        elif what == "remove":
+            kept.remove(channel)
+        else:
+            readers[channel].append((kept.position(channel), len(published[channel])))
+            data = b"%d" % len(published[channel]) + b" " * size
+            kept.append(channel, data, retention, now)
+            published[channel].append(data)
+        assert 0 <= kept.cost <= memory
+    for channel, positions in readers.items():
+        for position, seen in positions:
+            rest = kept.since(channel, position, now)
+            if rest is not None:
+                assert [publication.data for publication in rest] == published[channel][seen:]
+
+
+def test_a_forgotten_stream_begins_again_in_another_epoch() -> None:
+    kept = streams(limit=1)
+    kept.append("a", b"1", Retention(10, 20), 0.0)
+    before = kept.position("a")
+    kept.append("b", b"1", Retention(10, 20), 0.0)
+    kept.append("a", b"2", Retention(10, 20), 0.0)
+    assert kept.since("a", before, 0.0) is None
+    assert kept.forgotten == 2
+
+
+def test_a_sweep_frees_what_is_too_old_in_idle_channels() -> None:
+    kept = streams()
+    kept.append("a", b"1", Retention(10, 20), 0.0)
+    kept.append("b", b"1", Retention(10, 90), 0.0)
+    kept.sweep(30.0)
+    assert kept.page("b", None, 9, 30.0, reverse=False)
+    assert kept.cost == kept.get("b").cost  # type: ignore[union-attr]
+    kept.sweep(100.0)
+    assert kept.cost == 0
