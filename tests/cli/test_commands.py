@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import jwt
@@ -170,18 +170,19 @@ def test_summary_of_a_run() -> None:
 
 def test_listener_comes_back_to_a_gateway_that_was_started_again(tmp_path: Path) -> None:
     terminal = Terminal(tmp_path)
-    with running(("serve", "--dev"), tmp_path, keys=False) as first:
-        with terminal.listening("-u", "alice", "-n", "1") as listener:
-            first.kill()
-            with running(("serve", "--dev"), tmp_path, keys=False, port=first.port):
-                assert listener.stderr is not None
-                said = listener.stderr.readline()
-                while "listening as" not in said:
-                    assert "trying again in" in said
-                    said = listener.stderr.readline()
-                assert listener.stderr.readline().startswith("the history of")
-                assert terminal("push", "alice", "back").returncode == 0
-                assert lines(listener, 1)[0]["data"] == {"type": "back", "payload": None}
+    with ExitStack() as stack:
+        first = stack.enter_context(running(("serve", "--dev"), tmp_path, keys=False))
+        listener = stack.enter_context(terminal.listening("-u", "alice", "-n", "1"))
+        first.kill()
+        stack.enter_context(running(("serve", "--dev"), tmp_path, keys=False, port=first.port))
+        assert listener.stderr is not None
+        said = listener.stderr.readline()
+        while "trying again in" in said:
+            said = listener.stderr.readline()
+        assert said == "listening as alice\n"
+        assert "no longer reaches back" in listener.stderr.readline()
+        assert terminal("push", "alice", "back").returncode == 0
+        assert lines(listener, 1)[0]["data"] == {"type": "back", "payload": None}
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import urllib3
 
-from tests.support import Running, running
+from tests.support import running
 
 FLASK = """
 from flask import Flask, request
@@ -58,8 +61,8 @@ def project(tmp_path: Path) -> Path:
     return directory
 
 
-def get(started: Running, path: str) -> dict[str, object]:
-    response = urllib3.request("GET", started.url + path, timeout=10, retries=False)
+def get(url: str, path: str) -> dict[str, object]:
+    response = urllib3.request("GET", url + path, timeout=10, retries=False)
     assert response.status == 200, response.data
     found: dict[str, object] = json.loads(response.data)
     return found
@@ -70,8 +73,8 @@ def test_flask_application_pushes_and_makes_tokens_without_being_told_anything(
     project: Path, tmp_path: Path, target: str
 ) -> None:
     with running(("run", target), tmp_path, cwd=project, keys=False) as started:
-        assert get(started, "/push/alice")["offset"] == 1
-        answer = get(started, "/push/alice")
+        assert get(started.url, "/push/alice")["offset"] == 1
+        answer = get(started.url, "/push/alice")
     assert answer["offset"] == 2
     assert str(answer["token"]).count(".") == 2
 
@@ -86,19 +89,41 @@ def test_paths_of_the_gateway_stay_its_own(project: Path, tmp_path: Path) -> Non
 
 def test_asgi_application_has_its_lifespan_and_awaits_its_pushes(project: Path, tmp_path: Path) -> None:
     with running(("run", "asgi_shop:create_app()"), tmp_path, cwd=project, keys=False) as started:
-        assert get(started, "/push/alice") == {"offset": 1, "life": ["started"]}
+        assert get(started.url, "/push/alice") == {"offset": 1, "life": ["started"]}
         assert started.terminate() == 0
     assert (project / "ended").exists()
 
 
+def test_demo_shows_its_page(tmp_path: Path) -> None:
+    with running(("demo",), tmp_path, keys=False) as started:
+        page = urllib3.request("GET", started.url, timeout=10, retries=False)
+    assert page.status == 200
+    assert b"/messageflow.js" in page.data
+
+
 def test_application_is_started_again_when_its_source_changes(project: Path, tmp_path: Path) -> None:
-    with running(("run", "flask_shop:app", "--reload"), tmp_path, cwd=project, keys=False) as started:
-        before = get(started, "/push/alice")
-        started.forget_start()
-        (project / "flask_shop.py").write_text(FLASK.replace('"version": 1', '"version": 2'))
-        started.wait_until_started()
-        after = get(started, "/push/alice")
-        started.process.send_signal(signal.SIGINT)
-        assert started.process.wait(20) == 130
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MESSAGEFLOW_")}
+    environment |= {"MESSAGEFLOW_DATA_DIR": str(tmp_path), "MESSAGEFLOW_LOG_FORMAT": "json"}
+    command = (sys.executable, "-m", "messageflow.cli", "run", "flask_shop:app", "--reload", "--port", "0")
+    process = subprocess.Popen(command, env=environment, cwd=project, stderr=subprocess.PIPE, text=True)
+    try:
+        before = get(address(process), "/push/alice")
+        (project / "flask_shop.py").write_text(FLASK.replace('"version": 1', '"version": 1 + 1'))
+        after = get(address(process), "/push/alice")
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=20)
+    finally:
+        process.kill()
+        process.communicate()
     assert (before["version"], after["version"]) == (1, 2)
-    assert "changed: flask_shop.py\n" in started.lines
+    assert process.returncode == 130
+    assert "Traceback" not in said
+
+
+def address(process: subprocess.Popen[str]) -> str:
+    """Return where the gateway that starts next listens."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("{") and (record := json.loads(line))["event"] == "started":
+            return f"http://127.0.0.1:{record['port']}"
+    raise AssertionError("it ended before it started")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,16 +72,19 @@ def watch(arguments: list[str]) -> None:
         from watchfiles import PythonFilter, run_process
     except ImportError:
         raise ConfigurationError("--reload needs the library watchfiles: pip install 'messageflow[reload]'") from None
-    command_line = shlex.join([sys.executable, "-m", "messageflow.cli", *arguments])
-    click.secho(f"watching {Path.cwd()} for changes", dim=True, err=True)
+    directory = Path.cwd()
+
+    def changed(changes: Iterable[tuple[object, str]]) -> None:
+        names = sorted(os.path.relpath(path, directory) for _, path in changes)
+        click.secho(f"changed: {', '.join(names)}", dim=True, err=True)
+
+    click.secho(f"watching {directory} for changes", dim=True, err=True)
     run_process(
-        Path.cwd(),
-        target=command_line,
+        directory,
+        target=shlex.join([sys.executable, "-m", "messageflow.cli", *arguments]),
         target_type="command",
         watch_filter=PythonFilter(extra_extensions=(".html", ".toml")),
-        callback=lambda changes: click.secho(
-            f"changed: {', '.join(sorted(p for _, p in changes))}", dim=True, err=True
-        ),
+        callback=changed,
         debounce=300,
     )
     raise KeyboardInterrupt  # the only way out of `run_process`, which keeps it to itself
