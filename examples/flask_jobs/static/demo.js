@@ -28,7 +28,7 @@ async function attempt(action) {
   }
 }
 
-if (user) open();
+if (user) openDesk();
 else {
   $("#loginForm").addEventListener("submit", (event) => {
     event.preventDefault();
@@ -41,7 +41,7 @@ else {
 
 // Pushes from the application, over the WebSocket.
 
-function open() {
+function openDesk() {
   const flow = messageflow.connect({
     tokenUrl: "/token",
     on: { "job/started": showJob, "job/progress": showJob, "job/done": showJob, "job/failed": showJob },
