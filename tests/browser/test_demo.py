@@ -6,10 +6,11 @@ import hashlib
 import re
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from messageflow import Flow
-from tests.browser.conftest import Enter
+from tests.browser.conftest import Enter, log_in, open_page
+from tests.support import Running
 
 pytestmark = pytest.mark.browser
 
@@ -157,11 +158,33 @@ def test_what_is_pushed_while_the_connection_is_cut_arrives_once_and_in_order(en
     expect(page.locator("#missed")).to_be_hidden()
 
 
+def test_nothing_is_lost_or_doubled_while_the_connection_is_cut_again_and_again(enter: Enter, flow: Flow) -> None:
+    page = enter("alice")
+    for number in range(100):
+        flow.push("alice", "note", {"text": f"{number}"})
+        if number % 5 == 0:
+            page.click("#cut")
+        elif number % 5 == 2:
+            page.click("#again")
+    expect(page.locator("#incoming .text")).to_have_text([f"{number}" for number in reversed(range(100))])
+    expect(page.locator("#missed")).to_be_hidden()
+
+
 @pytest.mark.parametrize("payload", [None, [], 7, {"text": {"not": "text"}}])
 def test_a_push_of_another_kind_is_listed_as_it_is(payload: object, enter: Enter, flow: Flow) -> None:
     page = enter("alice")
     flow.push("alice", "something/else", payload)
     expect(page.locator("#incoming .type")).to_have_text(["something/else"])
+
+
+def test_what_the_application_refuses_is_shown(server: Running, browser: Browser) -> None:
+    page = open_page(browser, [])  # the console names the refused request, and may
+    log_in(page, server.url, "alice")
+    page.context.clear_cookies()
+    say(page, "hello")
+    expect(page.get_by_role("alert")).to_have_text("Nobody is logged in.")
+    expect(page.locator("#message")).to_have_value("hello")
+    page.context.close()
 
 
 def test_leaving_closes_the_desk_for_the_next_one(enter: Enter) -> None:
