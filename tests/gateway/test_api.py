@@ -158,6 +158,25 @@ def test_sigterm_sends_clients_away_with_a_code_that_invites_back(tmp_path: Path
         assert client.close_code() == 3001
 
 
+@pytest.mark.parametrize(
+    ("flags", "origin", "status"),
+    [
+        ([], "http://127.0.0.1", 101),
+        ([], "https://127.0.0.1", 403),
+        (["--tls-terminated"], "https://127.0.0.1", 101),
+        (["--tls-terminated"], "http://127.0.0.1", 403),
+    ],
+)
+def test_behind_a_proxy_that_ends_tls_the_own_origin_is_https(
+    tmp_path: Path, flags: list[str], origin: str, status: int
+) -> None:
+    with (
+        running(["serve", *flags], tmp_path) as gateway,
+        Client(gateway, headers=f"Origin: {origin}:{gateway.port}\r\n") as client,
+    ):
+        assert client.status == status
+
+
 def test_a_port_in_use_is_a_sentence_and_no_traceback(gateway: Running, tmp_path: Path) -> None:
     with (
         pytest.raises(AssertionError, match="already in use") as refused,

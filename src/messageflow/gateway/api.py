@@ -105,6 +105,8 @@ class Api:
         """
         self._calls[method if self._knows(method) else "unknown"] += 1
         try:
+            if self._hub.draining:
+                raise CallRefused(INTERNAL, "the gateway is shutting down: try another, or again soon", status=503)
             check_utf8(body)
             if method == "batch":
                 return 200, await self._batch(_decode_batch(body or b"{}"))

@@ -83,8 +83,6 @@ class GatewayApp:
     async def _call(self, request: Request) -> Response:
         if not self._key_is_right(request):
             return _error(401, 101, "the API key is missing or wrong: send it as the header X-API-Key")
-        if self._hub.draining:
-            return _error(503, 100, "the gateway is shutting down: try another, or again soon")
         try:
             async with asyncio.timeout(BODY_TIMEOUT):
                 body = await _body(request)

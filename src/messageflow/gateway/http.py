@@ -33,6 +33,7 @@ class Doorway:
         limits: of frames.
         head_timeout: seconds a request head may take to arrive.
         trusted_proxies: addresses whose X-Forwarded headers are believed.
+        tls_terminated: whether a proxy in front ends TLS, so that pages come from https.
         connections_limit: how many WebSockets may be open; 0 is no limit.
     """
 
@@ -44,6 +45,7 @@ class Doorway:
         *,
         head_timeout: float,
         trusted_proxies: frozenset[str] = frozenset(),
+        tls_terminated: bool = False,
         connections_limit: int = 0,
     ) -> None:
         self.hub = hub
@@ -51,6 +53,7 @@ class Doorway:
         self.limits = limits
         self.head_timeout = head_timeout
         self.trusted_proxies = trusted_proxies
+        self.tls_terminated = tls_terminated
         self.connections_limit = connections_limit
         self.refused_origins = 0
         self.refused_full = 0
@@ -143,7 +146,8 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             self._refuse(b"503 Service Unavailable", b"Retry-After: 1\r\n")
             return
         peer = self.client[0] if self.client else ""
-        came = forwarded(peer, self.scheme == "https", self.headers, doorway.trusted_proxies)
+        secure = self.scheme == "https" or doorway.tls_terminated
+        came = forwarded(peer, secure, self.headers, doorway.trusted_proxies)
         response = answer(self.url.decode("latin-1"), self.headers, doorway.origins, came)
         self.transport.write(response.data)
         if response.status != 101:

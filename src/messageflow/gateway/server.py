@@ -58,6 +58,7 @@ class Gateway:
             FrameLimits(settings.message_size_limit, settings.fragments_limit, settings.buffer_high_water),
             head_timeout=settings.handshake_timeout,
             trusted_proxies=frozenset(settings.trusted_proxies),
+            tls_terminated=settings.tls_terminated,
             connections_limit=settings.connections_limit,
         )
         metrics = Metrics(self.hub, self.api, self.doorway)
