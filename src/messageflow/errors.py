@@ -13,6 +13,7 @@
         ├── Unauthorized          the API key is missing or wrong
         ├── PayloadTooLarge       over the gateway's size limit
         └── Refused               the gateway answered with an error code
+            └── BatchRefused      … for some commands of a batch; lives in `publisher.batch`
 
 Each message says what happened and what to do next.
 """

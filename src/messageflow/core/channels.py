@@ -22,7 +22,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from messageflow.core.codes import PERMISSION_DENIED, UNKNOWN_CHANNEL, ErrorCode
+from messageflow.core.codes import PERMISSION_DENIED, ErrorCode
 from messageflow.errors import ConfigurationError
 
 BROADCAST = "*"
@@ -207,8 +207,3 @@ def _allowed(rights: Rights, *, client: bool, subscriber: bool, anonymous: bool)
     if rights.subscribed and subscriber:
         return True
     return client and (anonymous or not rights.anonymous)
-
-
-def require(namespaces: Namespaces, channel: str) -> NamespaceOptions | ErrorCode:
-    """Return the options of `channel`, or the error a client or an API caller gets for naming it."""
-    return namespaces.options(channel) or UNKNOWN_CHANNEL

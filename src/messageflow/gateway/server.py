@@ -75,7 +75,7 @@ class Gateway:
         self.port = settings.port
 
     async def run(self, on_started: Callable[[Gateway], None] | None = None) -> None:
-        """Serve until a signal, or `stop`, ends it.
+        """Serve until a signal ends it.
 
         Raises:
             ConfigurationError: the address cannot be listened on.
@@ -83,17 +83,13 @@ class Gateway:
         self.loop = asyncio.get_running_loop()
         listener = listen(self.settings.host, self.settings.port)
         self.port = listener.getsockname()[1]
-        self._server = _Server(self, on_started)
+        server = _Server(self, on_started)
         await self.hub.start()
         try:
-            await self._server.serve(sockets=[listener])
+            await server.serve(sockets=[listener])
         finally:
             await self.hub.close()
             listener.close()
-
-    def stop(self) -> None:
-        """End `run`, cleanly."""
-        self._server.should_exit = True
 
 
 class _Server(uvicorn.Server):

@@ -166,11 +166,6 @@ class WebSocketProtocol(asyncio.Protocol):
 
     # The end
 
-    @property
-    def closing(self) -> bool:
-        """Whether a close frame was sent."""
-        return self._closing is not None
-
     def send_close(self, code: int, reason: str) -> None:
         """Begin the closing handshake; a peer that does not answer is cut off after a while."""
         if self._closing is not None or self.transport.is_closing():

@@ -1,0 +1,213 @@
+"""Subscriptions a client asks for, tokens for them, what may be read, and what the server decides about users."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jwt
+import pytest
+
+from messageflow.core.claims import SubscribeOptions
+from messageflow.core.protocol import StreamPosition
+from messageflow.hub import control
+from messageflow.hub.limits import Limits
+from tests.hub.conftest import SECRET, World
+
+
+def subscription_token(world: World, channel: str, user: str = "alice", seconds: float = 60, **claims: Any) -> str:
+    claims = {"sub": user, "channel": channel, "exp": world.wall() + seconds, **claims}
+    return jwt.encode(claims, SECRET, "HS256")
+
+
+async def answer(world: World, commands: dict[str, Any], user: str = "alice") -> dict[str, Any]:
+    """Return what one command of a connected client is answered with."""
+    connection = await world.connected(user)
+    connection.send({"id": 2, **commands})
+    await world.settle()
+    assert connection.closed is None, connection.closed
+    return connection.replies(2)[0]
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ({"subscribe": {"channel": "nowhere:x"}}, 102),
+        ({"subscribe": {"channel": "closed:x"}}, 103),
+        ({"subscribe": {"channel": "#alice"}}, 105),
+        ({"subscribe": {"channel": "#bob"}}, 103),
+        ({"subscribe": {"channel": "open:x", "token": "nonsense"}}, 103),
+        ({"unsubscribe": {"channel": "#alice"}}, 103),
+        ({"publish": {"channel": "closed:x", "data": 1}}, 103),
+        ({"publish": {"channel": "#alice", "data": 1}}, 103),
+        ({"publish": {"channel": "open:x"}}, 107),
+        ({"publish": {"channel": "nowhere:x", "data": 1}}, 102),
+        ({"history": {"channel": "bare:x"}}, 108),
+        ({"history": {"channel": "closed:x"}}, 103),
+        ({"history": {"channel": "open:x", "limit": 1, "since": {"offset": 1, "epoch": "another"}}}, 112),
+        ({"presence": {"channel": "closed:x"}}, 108),
+        ({"presence_stats": {"channel": "nowhere:x"}}, 102),
+        ({"rpc": {"method": "m"}}, 108),
+        ({"ping": {}}, 108),
+        ({"sub_refresh": {"channel": "open:x", "token": "t"}}, 103),
+    ],
+)
+async def test_a_command_that_is_not_allowed_is_refused_with_its_code(
+    world: World, command: dict[str, Any], code: int
+) -> None:
+    assert (await answer(world, command))["error"]["code"] == code
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ({"subscribe": {"channel": ""}}, 3501),
+        ({"subscribe": {"channel": "open:x", "delta": "unheard of"}}, 3501),
+        ({"refresh": {}}, 3501),
+        ({"sub_refresh": {"channel": "open:x"}}, 3501),
+    ],
+)
+async def test_a_command_that_makes_no_sense_ends_the_connection(
+    world: World, command: dict[str, Any], code: int
+) -> None:
+    connection = await world.connected("alice")
+    connection.send({"id": 2, **command})
+    await world.settle()
+    assert connection.closed is not None
+    assert connection.closed.code == code
+
+
+async def test_subscribing_twice_is_refused_and_leaving_what_was_never_joined_is_not(world: World) -> None:
+    connection = await world.subscribed("alice", "open:x")
+    connection.send({"id": 3, "subscribe": {"channel": "open:x"}}, {"id": 4, "unsubscribe": {"channel": "open:other"}})
+    await world.settle()
+    assert connection.replies(3)[0]["error"]["code"] == 105
+    assert connection.replies(4)[0] == {"id": 4, "unsubscribe": {}}
+
+
+async def test_a_connection_holds_so_many_channels() -> None:
+    world = World(Limits(channels_per_connection=4))  # two are the server's
+    await world.hub.start()
+    connection = await world.connected("alice")
+    connection.send(*[{"id": n, "subscribe": {"channel": f"open:{n}"}} for n in (2, 3, 4)])
+    await world.settle()
+    assert connection.replies(4)[0]["error"]["code"] == 106
+    await world.hub.close()
+
+
+# Subscription tokens
+
+
+async def test_a_token_opens_a_channel_that_is_closed(world: World) -> None:
+    for channel in ("closed:x", "$closed:x"):
+        token = subscription_token(world, channel)
+        reply = await answer(world, {"subscribe": {"channel": channel, "token": token}})
+        assert reply["subscribe"]["expires"]
+
+
+@pytest.mark.parametrize("claims", [{"channel": "closed:other"}, {"sub": "bob"}, {"client": "another"}])
+async def test_the_token_of_another_ends_the_connection(world: World, claims: dict[str, str]) -> None:
+    connection = await world.connected("alice")
+    token = subscription_token(world, **({"channel": "closed:x"} | claims))
+    connection.send({"id": 2, "subscribe": {"channel": "closed:x", "token": token}})
+    await world.settle()
+    assert connection.closed is not None
+    assert connection.closed.code == 3500
+
+
+async def test_an_expired_token_is_said_to_be_and_an_expired_subscription_ends(world: World) -> None:
+    old = subscription_token(world, "closed:x", seconds=-5)
+    reply = await answer(world, {"subscribe": {"channel": "closed:x", "token": old}})
+    assert reply["error"]["code"] == 109
+    connection = await world.subscribed("alice", "closed:x", token=subscription_token(world, "closed:x"))
+    connection.send({"id": 3, "sub_refresh": {"channel": "closed:x", "token": old}})
+    await world.settle()
+    assert connection.replies(3)[0]["error"]["code"] == 110
+    await world.pass_time(61)
+    assert connection.closed is None
+    ended = [m["push"]["unsubscribe"]["code"] for m in connection.written if "unsubscribe" in m.get("push", {})]
+    assert ended == [2501]
+
+
+async def test_a_refreshed_subscription_goes_on(world: World) -> None:
+    connection = await world.subscribed("alice", "closed:x", token=subscription_token(world, "closed:x"))
+    refreshed = subscription_token(world, "closed:x", seconds=600)
+    connection.send({"id": 3, "sub_refresh": {"channel": "closed:x", "token": refreshed}})
+    await world.pass_time(120)
+    assert connection.replies(3)[0]["sub_refresh"]["expires"]
+    await world.publish("closed:x", 1)
+    assert [p["data"] for p in connection.publications("closed:x")] == [1]
+
+
+# Presence
+
+
+async def test_those_who_asked_are_told_who_comes_and_goes(world: World) -> None:
+    watching = await world.subscribed("watching", "open:x", join_leave=True)
+    other = await world.subscribed("other", "open:x")
+    other.lose()
+    await world.settle()
+    told = [
+        (kind, m["push"][kind]["info"]["user"])
+        for m in watching.written
+        for kind in ("join", "leave")
+        if kind in m.get("push", {})
+    ]
+    assert told[-2:] == [("join", "other"), ("leave", "other")]
+    assert not [m for m in other.written if "join" in m.get("push", {})]
+
+
+async def test_what_a_client_publishes_carries_who_it_was(world: World) -> None:
+    connection = await world.subscribed("alice", "open:x")
+    connection.send({"id": 3, "publish": {"channel": "open:x", "data": {"a": 1}}})
+    await world.settle()
+    (publication,) = connection.publications("open:x")
+    assert (publication["data"], publication["info"]["user"]) == ({"a": 1}, "alice")
+
+
+# What the server decides
+
+
+async def decide(world: World, message: control.Control) -> None:
+    await world.broker.control(control.encode_control(message))
+    await world.settle()
+
+
+async def test_a_disconnect_spares_those_it_names(world: World) -> None:
+    first, second = await world.connected("alice"), await world.connected("alice")
+    assert second.session is not None
+    await decide(world, control.DisconnectUser("alice", spare=(second.session.client,)))
+    assert first.closed is not None
+    assert first.closed.code == 3503
+    assert second.closed is None
+
+
+async def test_the_server_subscribes_from_a_position_on_and_unsubscribes(world: World) -> None:
+    stored = await world.publish("closed:x", 1, 2, 3)
+    connection = await world.connected("alice")
+    since = StreamPosition(1, stored[0].position.epoch)
+    await decide(world, control.SubscribeUser("alice", "closed:x", options=SubscribeOptions(), since=since))
+    await world.publish("closed:x", 4)
+    assert [p["data"] for p in connection.publications("closed:x")] == [2, 3, 4]
+    await decide(world, control.UnsubscribeUser("alice", ""))
+    await world.publish("closed:x", 5)
+    await world.publish("#alice", 6)
+    assert [p["data"] for p in connection.publications("closed:x")] == [2, 3, 4]
+    assert [p["data"] for p in connection.publications("#alice")] == [6]
+
+
+async def test_the_server_extends_or_ends_a_connection(world: World) -> None:
+    connection = await world.connected("alice", seconds=60)
+    await decide(world, control.RefreshUser("alice", expires_at=world.wall() + 600))
+    assert connection.written[-1] == {"push": {"refresh": {"expires": True, "ttl": 570}}}
+    await world.pass_time(61)
+    assert connection.closed is None
+    await decide(world, control.RefreshUser("alice", expired=True))
+    assert connection.closed is not None
+    assert connection.closed.code == 3005
+
+
+async def test_a_control_message_that_is_garbage_is_passed_over(world: World) -> None:
+    connection = await world.connected("alice")
+    await world.broker.control(b"garbage")
+    await world.settle()
+    assert connection.closed is None
