@@ -107,7 +107,8 @@ async def test_a_token_opens_a_channel_that_is_closed(world: World) -> None:
 @pytest.mark.parametrize("claims", [{"channel": "closed:other"}, {"sub": "bob"}, {"client": "another"}])
 async def test_the_token_of_another_ends_the_connection(world: World, claims: dict[str, str]) -> None:
     connection = await world.connected("alice")
-    token = subscription_token(world, **({"channel": "closed:x"} | claims))
+    everything: dict[str, Any] = {"channel": "closed:x", **claims}
+    token = subscription_token(world, **everything)
     connection.send({"id": 2, "subscribe": {"channel": "closed:x", "token": token}})
     await world.settle()
     assert connection.closed is not None
@@ -132,6 +133,7 @@ async def test_a_refreshed_subscription_goes_on(world: World) -> None:
     connection = await world.subscribed("alice", "closed:x", token=subscription_token(world, "closed:x"))
     refreshed = subscription_token(world, "closed:x", seconds=600)
     connection.send({"id": 3, "sub_refresh": {"channel": "closed:x", "token": refreshed}})
+    await world.settle()
     await world.pass_time(120)
     assert connection.replies(3)[0]["sub_refresh"]["expires"]
     await world.publish("closed:x", 1)
@@ -146,12 +148,8 @@ async def test_those_who_asked_are_told_who_comes_and_goes(world: World) -> None
     other = await world.subscribed("other", "open:x")
     other.lose()
     await world.settle()
-    told = [
-        (kind, m["push"][kind]["info"]["user"])
-        for m in watching.written
-        for kind in ("join", "leave")
-        if kind in m.get("push", {})
-    ]
+    pushes = [message.get("push", {}) for message in watching.written]
+    told = [(kind, push[kind]["info"]["user"]) for push in pushes for kind in ("join", "leave") if kind in push]
     assert told[-2:] == [("join", "other"), ("leave", "other")]
     assert not [m for m in other.written if "join" in m.get("push", {})]
 
