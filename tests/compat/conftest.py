@@ -31,5 +31,6 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 @pytest.fixture
-def flow(gateway: Running) -> Flow:
-    return Flow(gateway.url, api_key=API_KEY, token_secret=TOKEN_SECRET)
+def flow(gateway: Running) -> Iterator[Flow]:
+    with Flow(gateway.url, api_key=API_KEY, token_secret=TOKEN_SECRET) as flow:
+        yield flow

@@ -114,7 +114,8 @@ def bystander(gateway: Running) -> Iterator[None]:
     with Client(gateway) as client:
         client.connect(token=token("bystander"))
         yield
-        Flow(gateway.url, api_key=API_KEY).push("bystander", "still", "here")
+        with Flow(gateway.url, api_key=API_KEY) as flow:
+            flow.push("bystander", "still", "here")
         while True:
             opcode, payload = client.receive()
             assert opcode == 1, "the bystander was cut off"
@@ -286,9 +287,8 @@ def test_a_client_that_floods_is_ended_and_logged_once(gateway: Running) -> None
 
 @pytest.mark.usefixtures("bystander")
 def test_a_client_that_never_reads_costs_bounded_memory(gateway: Running) -> None:
-    flow = Flow(gateway.url, api_key=API_KEY)
     process = psutil.Process(gateway.process.pid)
-    with Client(gateway) as client:
+    with Flow(gateway.url, api_key=API_KEY) as flow, Client(gateway) as client:
         client.connect(token=token("sleeper"))
         payload = "x" * 60_000
         for _ in range(20):

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import httptools
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from messageflow.gateway.client import ClientConnection
@@ -78,7 +79,14 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         self._head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        # What uvicorn's does, but for the socket object it makes to ask for addresses, which would stay with every
+        # connection: 320 bytes and 15 µs each (benchmarks: memory, connect).
+        self.connections.add(self)
+        self.transport = transport
+        self.flow = FlowControl(transport)
+        self.server = _address(transport, "sockname")
+        self.client = _address(transport, "peername")
+        self.scheme = "https" if transport.get_extra_info("sslcontext") else "http"
         self._arm()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -175,6 +183,12 @@ class GatewayHttpProtocol(HttpToolsProtocol):
     def _refuse(self, status: bytes, headers: bytes) -> None:
         self.transport.write(b"HTTP/1.1 %b\r\n%bContent-Length: 0\r\nConnection: close\r\n\r\n" % (status, headers))
         self.transport.close()
+
+
+def _address(transport: asyncio.Transport, which: str) -> tuple[str, int]:
+    """Return host and port of one end; a peer that is gone already has none."""
+    host, port = (transport.get_extra_info(which) or ("", 0))[:2]
+    return str(host), int(port)
 
 
 def http_protocol(doorway: Doorway) -> Callable[..., GatewayHttpProtocol]:
