@@ -1,0 +1,277 @@
+"""The verdict over a history: were the promises of the design kept, and did the run try them at all?
+
+Pure: events in, a verdict out. It knows nothing of the gateway, the faults or the clients beyond what the history says.
+An outcome nobody knows counts neither as stored nor as not stored. The vocabulary is that of the checks usual for
+distributed logs: lost, duplicate, reordered, phantom, recovered (unknown, but read), divergent.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from tests.faults.history import (
+    ClientStart,
+    Close,
+    End,
+    Event,
+    FaultStart,
+    FaultStop,
+    Healed,
+    Key,
+    Label,
+    Memory,
+    Position,
+    PublishFail,
+    PublishInvoke,
+    PublishOk,
+    PublishUnknown,
+    Receive,
+    Reset,
+    Resumed,
+    Subscribed,
+    Top,
+)
+from tests.faults.readers import Push, Reader
+from tests.faults.verdicts import Expectations, Findings, Verdict
+
+KILLED_PRODUCER = "publisher_kill"
+"""The kind of fault whose target is a producer that is killed, and may leave a call without an outcome."""
+
+
+def check(events: Sequence[Event], expected: Expectations | None = None) -> Verdict:
+    """Return the verdict over a history.
+
+    Args:
+        events: in the order of time.
+        expected: what this run must hold beside the promises.
+    """
+    checker = _Checker(expected or Expectations())
+    for event in events:
+        checker.take(event)
+    return checker.verdict()
+
+
+class _Checker:
+    def __init__(self, expected: Expectations) -> None:
+        self._expected = expected
+        self._findings = Findings()
+        self._pushes: dict[Key, Push] = {}
+        self._readers: dict[tuple[str, str], Reader] = {}
+        self._placed: dict[tuple[str, str, int], tuple[str, Key | None]] = {}
+        self._stored: dict[tuple[str, str, Key], int] = {}
+        self._tops: dict[str, Position] = {}
+        self._faults: dict[int, FaultStart] = {}
+        self._killed: set[str] = set()
+        self._fired: set[str] = set()
+        self._recovered: set[Key] = set()
+
+    def take(self, event: Event) -> None:
+        """Judge what can be judged at once, and keep what the end needs."""
+        match event:
+            case Receive():
+                self._receive(event)
+            case PublishInvoke() | PublishOk() | PublishFail() | PublishUnknown():
+                self._publish(event)
+            case ClientStart() | Subscribed() | Resumed() | Reset() | Close() | End():
+                self._client(event)
+            case FaultStart() | FaultStop():
+                self._fault(event)
+            case Memory():
+                self._memory(event)
+            case Top():
+                self._tops[event.channel] = event.position
+                self._place(event.channel, event.position, None)
+            case Healed():
+                self._findings.count("healed")
+
+    def verdict(self) -> Verdict:
+        """Judge the whole."""
+        for push in self._pushes.values():
+            self._outcome(push)
+        for reader in self._readers.values():
+            self._order(reader)
+            self._end(reader)
+        self._findings.count("recovered", len(self._recovered))
+        self._lost()
+        for fault in self._faults.values():
+            self._findings.add("fault not fired", f"{fault.kind} on {fault.target} never ended")
+        for kind in sorted(self._expected.kinds - self._fired):
+            self._findings.add("fault not fired", f"{kind} was planned and never fired")
+        self._least()
+        found = self._findings
+        return Verdict(dict(found.counts), dict(found.examples), Counter(found.figures))
+
+    def _publish(self, event: PublishInvoke | PublishOk | PublishFail | PublishUnknown) -> None:
+        key = Key(event.process, event.number)
+        if isinstance(event, PublishInvoke):
+            label = Label(event.process, event.number, event.channel, event.audience)
+            push = self._pushes.setdefault(key, Push(label, event.at))
+            push.pending = True
+            return
+        push = self._pushes[key]
+        push.pending = False
+        if isinstance(event, PublishOk):
+            push.stored = push.stored or event.position
+            self._place(push.label.channel, event.position, key)
+        elif isinstance(event, PublishUnknown):
+            push.unknown = True
+        else:
+            push.failed = True
+
+    def _client(self, event: ClientStart | Subscribed | Resumed | Reset | Close | End) -> None:
+        if isinstance(event, ClientStart):
+            for channel in event.channels:
+                self._readers[event.process, channel] = Reader(event.process, event.user, channel)
+        elif isinstance(event, Close | End):
+            self._findings.count("closes", isinstance(event, Close))
+            for reader in self._readers.values():
+                if reader.process == event.process:
+                    reader.live = False
+                    reader.ended = reader.ended or isinstance(event, End)
+        elif (entered := self._reader(event)) is not None:
+            self._enter(entered, event)
+
+    def _enter(self, reader: Reader, event: Subscribed | Resumed | Reset) -> None:
+        findings = self._findings
+        if isinstance(event, Resumed):
+            findings.count("resumed")
+            reader.resume(event.at, event.position, findings)
+            return
+        reader.begin(event.at, event.position, told=isinstance(event, Reset))
+        if not isinstance(event, Reset):
+            findings.count("subscribed")
+            return
+        findings.count("resets")
+        since, top = event.since, event.position
+        if since.epoch == top.epoch:
+            bad = 0 <= top.offset - since.offset <= self._expected.history_size
+        else:
+            bad = self._expected.epochs_kept
+        if bad:
+            findings.count("bad resets")
+            if self._expected.bad_resets_allowed is not None:
+                self._allow_bad_reset(reader, event)
+
+    def _allow_bad_reset(self, reader: Reader, event: Reset) -> None:
+        if self._findings.figures["bad resets"] > (self._expected.bad_resets_allowed or 0):
+            since, top = event.since, event.position
+            text = f"{reader.name} stood at {since.epoch}/{since.offset}, and was sent to {top.epoch}/{top.offset}"
+            self._findings.add("bad reset", text)
+
+    def _receive(self, event: Receive) -> None:
+        self._findings.count("received")
+        reader = self._reader(event)
+        if reader is None:
+            return
+        reader.receive(event, self._findings)
+        intact = event.label is not None and event.crc == event.computed
+        self._place(event.channel, event.position, event.label.key if event.label and intact else None)
+
+    def _reader(self, event: Subscribed | Resumed | Reset | Receive) -> Reader | None:
+        reader = self._readers.get((event.process, event.channel))
+        if reader is None:
+            self._findings.add("leak", f"{event.process} got something in {event.channel}, which it never asked for")
+        return reader
+
+    def _place(self, channel: str, at: Position, key: Key | None) -> None:
+        """Hold what lies at a position against what others said of it."""
+        if not at.offset:
+            return
+        tag, known = self._placed.get((channel, at.epoch, at.offset), ("", None))
+        where = f"{channel} at {at.epoch}/{at.offset}"
+        if tag and at.tag and tag != at.tag:
+            self._findings.add("divergent", f"{where}: the tag is {tag} and {at.tag}")
+        if known and key and known != key:
+            self._findings.add("divergent", f"{where}: there is {known} and {key}")
+        self._placed[channel, at.epoch, at.offset] = (tag or at.tag, known or key)
+        if key is not None:
+            offset = self._stored.setdefault((channel, at.epoch, key), at.offset)
+            if offset != at.offset:
+                self._findings.add("duplicate", f"{where}: {key} is stored at {offset} too")
+
+    def _fault(self, event: FaultStart | FaultStop) -> None:
+        if isinstance(event, FaultStart):
+            self._faults[event.fault] = event
+            if event.kind == KILLED_PRODUCER:
+                self._killed.add(event.target)
+            return
+        start = self._faults.pop(event.fault, None)
+        if event.fired:
+            self._fired.add(event.kind)
+            self._findings.count("faults")
+        else:
+            target = start.target if start is not None else ""
+            self._findings.add("fault not fired", f"{event.kind} {event.fault} on {target} did nothing")
+
+    def _memory(self, event: Memory) -> None:
+        figures, budget = self._findings.figures, self._expected.memory_budget
+        figures["memory samples"] += 1
+        figures["peak memory"] = max(figures["peak memory"], event.size)
+        if budget and event.size > budget:
+            self._findings.add(
+                "memory over budget", f"{event.target} held {event.size:,} bytes, {budget:,} are allowed"
+            )
+
+    def _outcome(self, push: Push) -> None:
+        findings, label = self._findings, push.label
+        findings.count("invoked")
+        if push.stored is not None:
+            findings.count("acknowledged")
+        elif push.refused:
+            findings.count("failed")
+        else:
+            findings.count("unknown")
+        if push.pending and label.producer not in self._killed:
+            findings.add("stuck", f"{label.producer} never got an answer about {label.number}")
+
+    def _order(self, reader: Reader) -> None:
+        """What one producer published one after the other arrives so, and nothing arrives that nobody published."""
+        for (epoch, producer), numbers in reader.order.items():
+            newest = 0
+            for number in numbers:
+                push = self._pushes.get(Key(producer, number))
+                if push is None or push.refused:
+                    why = "was never published" if push is None else "was reported as not stored"
+                    self._findings.add("phantom", f"{reader.name}: {producer} {number} {why}")
+                elif push.stored is None:
+                    self._recovered.add(push.label.key)
+                elif number < newest:
+                    self._findings.add("reordered", f"{reader.name} in {epoch}: {producer} {number} after {newest}")
+                else:
+                    newest = number
+
+    def _end(self, reader: Reader) -> None:
+        """Whether it is there at the end, and as far as the stream goes."""
+        if reader.ended:
+            return
+        if not reader.live:
+            self._findings.add("stuck", f"{reader.name} did not come back")
+            return
+        top = self._tops.get(reader.channel)
+        if top is None or (epoch_and_offset := reader.position) == (top.epoch, top.offset):
+            return
+        epoch, offset = epoch_and_offset
+        text = f"{reader.name} stands at {epoch}/{offset}, the stream at {top.epoch}/{top.offset}"
+        self._findings.add("divergent" if epoch == top.epoch and offset > top.offset else "stuck", text)
+
+    def _lost(self) -> None:
+        readers: dict[str, list[Reader]] = {}
+        for reader in self._readers.values():
+            readers.setdefault(reader.channel, []).append(reader)
+        for push in self._pushes.values():
+            if push.stored is None:
+                continue
+            for reader in readers.get(push.label.channel, ()):
+                owed = reader.owed(push)
+                if not owed:
+                    continue
+                self._findings.count("owed")
+                if push.label.key not in reader.seen:
+                    at = f"{push.stored.epoch}/{push.stored.offset}"
+                    self._findings.add("lost", f"{reader.name}: {push.label.key} at {at} ({owed})")
+
+    def _least(self) -> None:
+        for figure, least in self._expected.minimum.items():
+            if (value := self._findings.figures[figure]) < least:
+                self._findings.add("too little", f"{figure}: {value}, at least {least} make a run")
