@@ -21,6 +21,7 @@ from tests.faults.history import (
     Key,
     Label,
     Memory,
+    Misbehaved,
     Position,
     PublishFail,
     PublishInvoke,
@@ -79,6 +80,8 @@ class _Checker:
                 self._fault(event)
             case Memory():
                 self._memory(event)
+            case Misbehaved():
+                self._findings.add("misbehaved", f"{event.target} {event.what}")
             case Top():
                 self._tops[event.channel] = event.position
                 self._place(event.channel, event.position, None)

@@ -181,6 +181,13 @@ class Healed(_Event, frozen=True, tag="healed"):
     """No fault acts from here on."""
 
 
+class Misbehaved(_Event, frozen=True, tag="misbehaved"):
+    """The gateway's processes did what they must never do: died by themselves, did not end, did not come back."""
+
+    target: str
+    what: str
+
+
 class Memory(_Event, frozen=True, tag="memory"):
     """What a process of the gateway holds in memory at this moment, in bytes."""
 
@@ -211,6 +218,7 @@ Event = (
     | FaultStop
     | Healed
     | Memory
+    | Misbehaved
     | Top
 )
 

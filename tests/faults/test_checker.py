@@ -21,6 +21,7 @@ from tests.faults.history import (
     FaultStop,
     Label,
     Memory,
+    Misbehaved,
     Position,
     PublishFail,
     PublishOk,
@@ -302,6 +303,10 @@ def swell(events: list[Event]) -> list[Event]:
     return change(events, last(events, Memory), size=100_000_001)
 
 
+def die(events: list[Event]) -> list[Event]:
+    return [*events, Misbehaved(at=events[-1].at, process="campaign", target="gateway", what="died by itself")]
+
+
 def empty(events: list[Event]) -> list[Event]:
     return []
 
@@ -330,6 +335,7 @@ EDITS: dict[Edit, Kind] = {
     miss_with_a_fault: "fault not fired",
     never_end_a_fault: "fault not fired",
     swell: "memory over budget",
+    die: "misbehaved",
     empty: "too little",
 }
 

@@ -20,6 +20,7 @@ Kind = Literal[
     "corrupt",
     "fault not fired",
     "memory over budget",
+    "misbehaved",
     "too little",
 ]
 

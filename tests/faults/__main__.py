@@ -1,0 +1,134 @@
+"""The fault campaign from the command line.
+
+    python -m tests.faults                      the short form: every kind of fault, in a few minutes
+    python -m tests.faults --long               the long form: the same for hours, with ever new seeds
+    python -m tests.faults --seed 7 --seconds 60 --workers 2 --kinds processes,cut
+
+It ends with 1 when a verdict is bad.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from tests.faults.campaign import Options, Outcome, possible, run
+from tests.faults.schedule import KINDS, NETWORK, PROCESSES, STORAGE, WORKERS
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "network": NETWORK,
+    "processes": PROCESSES,
+    "workers": WORKERS,
+    "storage": STORAGE,
+    "all": tuple(KINDS),
+}
+
+SHORT = (
+    Options(seed=1, seconds=30, kinds=NETWORK),
+    Options(seed=2, seconds=30, kinds=(*PROCESSES, "cut", "publisher_cut", "publisher_kill")),
+    Options(seed=3, seconds=35, kinds=(*WORKERS, "gateway_kill", *NETWORK), workers=2),
+    Options(seed=4, seconds=25, kinds=(*STORAGE, "gateway_kill", "clock_step", "publisher_blackhole"), ack="disk"),
+    Options(seed=5, seconds=15, kinds=("cut", "gateway_kill", "publisher_cut"), broker="memory"),
+)
+"""The runs of the short form: together every kind of fault, in less than five minutes."""
+
+LONG_SECONDS = 150.0
+LONG_ROUNDS = 20
+
+
+def main(arguments: list[str]) -> int:
+    """Run what the arguments ask for; return the exit code."""
+    asked = _parser().parse_args(arguments)
+    keep = Path(asked.keep)
+    bad: list[Outcome] = []
+    fired: Counter[str] = Counter()
+    began = time.monotonic()
+    for options in _runs(asked):
+        outcome = _one(options, keep)
+        fired.update(fault.kind for fault in outcome.plan)
+        if not outcome.verdict.good:
+            bad.append(outcome)
+    say(f"\n{sum(fired.values())} faults of {len(fired)} kinds in {time.monotonic() - began:.0f} s")
+    for outcome in bad:
+        say(f"BAD: seed {outcome.options.seed}, kept in {outcome.kept}")
+    return 1 if bad else 0
+
+
+def _one(options: Options, keep: Path) -> Outcome:
+    options, missing = possible(options)
+    say(
+        f"\nseed {options.seed}: {options.seconds:.0f} s, {options.broker} broker, ack {options.ack}, "
+        f"{options.workers} worker(s)"
+    )
+    for kind, reason in missing.items():
+        say(f"  NOT RUN {kind}: {reason}")
+    outcome = run(options, keep)
+    kinds = Counter(fault.kind for fault in outcome.plan)
+    say("  " + ", ".join(f"{kind} {number}" for kind, number in sorted(kinds.items())))
+    if unplanned := sorted(set(options.kinds) - set(kinds)):
+        say(f"  no time for {', '.join(unplanned)}")
+    say(outcome.verdict.text())
+    if outcome.complaints:
+        say(f"  the gateway's log has {len(outcome.complaints)} complaints, the first:")
+        say(f"    {outcome.complaints[0][:300]}")
+    if outcome.kept is not None:
+        say(f"  the history is kept in {outcome.kept}")
+    return outcome
+
+
+def say(line: str) -> None:
+    """Write a line to standard output, at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _runs(asked: argparse.Namespace) -> Iterator[Options]:
+    changes = {
+        name: value
+        for name in ("seconds", "workers", "broker", "ack", "clients", "producers", "rate")
+        if (value := getattr(asked, name)) is not None
+    }
+    if asked.kinds is not None:
+        yield replace(Options(seed=1, seconds=60, kinds=asked.kinds), **changes, seed=asked.seed or 1)
+        return
+    for number in range(LONG_ROUNDS if asked.long else 1):
+        for options in SHORT:
+            seed = (asked.seed or 0) + options.seed + 1000 * number
+            seconds = LONG_SECONDS if asked.long else options.seconds
+            yield replace(replace(options, seed=seed, seconds=seconds), **changes)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description="Faults, and whether anything is lost.")
+    parser.add_argument("--long", action="store_true", help=f"{LONG_ROUNDS} rounds of long runs, with other seeds")
+    parser.add_argument("--seed", type=int, help="decides everything that is decided by chance")
+    parser.add_argument("--kinds", type=_kinds, help="one run with these: names of faults, or of groups, by commas")
+    parser.add_argument("--seconds", type=float, help="how long faults go on, each run")
+    parser.add_argument("--workers", type=int, help="workers of the gateway")
+    parser.add_argument("--broker", choices=("embedded", "memory"))
+    parser.add_argument("--ack", choices=("os", "disk"))
+    parser.add_argument("--clients", type=int, help="readers")
+    parser.add_argument("--producers", type=int, help="producers")
+    parser.add_argument("--rate", type=float, help="publications a second of each producer")
+    place = Path(tempfile.gettempdir()) / "messageflow-faults"
+    parser.add_argument("--keep", default=str(place), help="where bad histories go (%(default)s)")
+    return parser
+
+
+def _kinds(text: str) -> tuple[str, ...]:
+    kinds: list[str] = []
+    for word in text.split(","):
+        if word not in GROUPS and word not in KINDS:
+            raise argparse.ArgumentTypeError(f"{word!r} is neither of {', '.join([*GROUPS, *KINDS])}")
+        kinds += GROUPS.get(word, (word,))
+    return tuple(dict.fromkeys(kinds))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,152 @@
+"""What the machine can be made to do to a gateway: a disk that is full, syncs that fail, a wall clock that jumps.
+
+Each has a way to find out whether it is possible here, and says itself how often it really happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import shutil
+import signal
+import struct
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+SHIM = Path(__file__).with_name("clock.c")
+DISK_SIZE = "48m"
+
+
+class SmallDisk:
+    """A file system in memory for the data directory, which can be filled.
+
+    Args:
+        path: an empty directory.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._ballast = path / "ballast"
+
+    @staticmethod
+    def possible() -> bool:
+        """Whether this process may mount one."""
+        if os.geteuid() != 0 or shutil.which("mount") is None:
+            return False
+        with tempfile.TemporaryDirectory() as place:
+            disk = SmallDisk(Path(place))
+            mounted = disk.mount()
+            disk.unmount()
+        return mounted
+
+    def mount(self) -> bool:
+        command = ["mount", "-t", "tmpfs", "-o", f"size={DISK_SIZE}", "tmpfs", str(self._path)]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+    def unmount(self) -> None:
+        subprocess.run(["umount", "-l", str(self._path)], capture_output=True, check=False)
+
+    def fill(self) -> int:
+        """Leave no room; return the bytes that were still free."""
+        before = self._free()
+        file = os.open(self._ballast, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            for size in (1 << 20, 1 << 16, 1 << 12):
+                _write_until_full(file, bytes(size))
+        finally:
+            os.close(file)
+        return before if self._free() == 0 else 0
+
+    def empty(self) -> None:
+        """Give the room back."""
+        with contextlib.suppress(FileNotFoundError):
+            self._ballast.unlink()
+
+    def _free(self) -> int:
+        return os.statvfs(self._path).f_bavail * os.statvfs(self._path).f_frsize
+
+
+def _write_until_full(file: int, data: bytes) -> None:
+    try:
+        while True:
+            os.write(file, data)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+
+
+class FailingSyncs:
+    """Makes every fsync and fdatasync of some processes fail with EIO, by strace.
+
+    Args:
+        log: a file that does not exist yet.
+    """
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @staticmethod
+    def possible() -> bool:
+        """Whether strace is there and may be used on other processes."""
+        return shutil.which("strace") is not None and os.geteuid() == 0
+
+    def begin(self, pids: Sequence[int]) -> None:
+        command = ["strace", "-f", "-qq", "-o", str(self._log), "-e", "trace=fsync,fdatasync"]
+        command += ["-e", "inject=fsync,fdatasync:error=EIO"]
+        for pid in pids:
+            command += ["-p", str(pid)]
+        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def fired(self) -> int:
+        """Return how many syncs have failed."""
+        with contextlib.suppress(FileNotFoundError):
+            return self._log.read_text().count("(INJECTED)")
+        return 0
+
+    async def end(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)
+            await asyncio.to_thread(self._process.wait, 10)
+
+
+class Clock:
+    """A wall clock that can be moved, for processes that are started with `environment`.
+
+    Args:
+        directory: for the library and for the file it shares with us.
+    """
+
+    _FORM = "qq"
+
+    def __init__(self, directory: Path) -> None:
+        self._library = directory / "clock.so"
+        self._file = directory / "clock"
+
+    @staticmethod
+    def possible() -> bool:
+        """Whether there is a compiler."""
+        return shutil.which("gcc") is not None
+
+    def build(self) -> None:
+        self._file.write_bytes(struct.pack(self._FORM, 0, 0))
+        command = ["gcc", "-O1", "-shared", "-fPIC", "-o", str(self._library), str(SHIM), "-ldl"]
+        subprocess.run(command, check=True, capture_output=True)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"LD_PRELOAD": str(self._library), "FAULTS_CLOCK": str(self._file)}
+
+    def step(self, seconds: int) -> None:
+        """Let the clock be wrong by so many seconds; 0 makes it right."""
+        with self._file.open("r+b") as file:
+            file.write(struct.pack("q", seconds))
+
+    def fired(self) -> int:
+        """Return how many readings were wrong so far."""
+        readings: int = struct.unpack(self._FORM, self._file.read_bytes())[1]
+        return readings

@@ -1,0 +1,319 @@
+"""Does the faults of a plan to a run, one lane beside the other, and records when each began, ended, and what it did.
+
+A fault that has not shown yet when its time is over lasts until it has, for a while: a cut waits for a connection to
+cut, a slow reader for a full buffer. One that never shows is recorded with 0, and makes the run bad.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+from tests.faults.clients import Client
+from tests.faults.gateway import Gateway, send, state
+from tests.faults.history import FaultStart, FaultStop, Misbehaved, Recorder, now
+from tests.faults.machine import Clock, FailingSyncs, SmallDisk
+from tests.faults.producers import Producers
+from tests.faults.proxy import DOWN, UP, Faults, Proxy
+from tests.faults.schedule import LANES, Planned
+
+PROCESS = "nemesis"
+SHOW_SECONDS = 15.0
+"""Seconds a fault may last longer than planned, until it shows."""
+
+WORKER_SECONDS = 10.0
+"""Seconds within which a parent has replaced a worker that died."""
+
+CLOCK_STEPS = (-600, -60, 60, 540)
+
+_Fault = Callable[[Planned, random.Random], Awaitable[int]]
+
+
+class Nemesis:
+    """The faults of one run.
+
+    Args:
+        gateway: whose processes are killed, frozen and drained.
+        clients: whose links are broken, and who stop reading.
+        producers: who are killed, and whose links are broken.
+        recorder: takes what is done.
+        directory: for the logs of tools.
+        disk, clock: what the data directory lies on and what time the gateway sees, when the run has them.
+    """
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        clients: Sequence[Client],
+        producers: Producers,
+        recorder: Recorder,
+        directory: Path,
+        *,
+        disk: SmallDisk | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.gateway_is_ours = False
+        """Whether the gateway is down because we want it to be."""
+
+        self._gateway = gateway
+        self._clients = clients
+        self._producers = producers
+        self._recorder = recorder
+        self._directory = directory
+        self._disk = disk
+        self._clock = clock
+        self._faults: dict[str, _Fault] = {
+            "latency": self._latency,
+            "throttle": self._throttle,
+            "slicer": self._slicer,
+            "pause": self._pause,
+            "cut": self._cut,
+            "limit_data": self._limit_data,
+            "blackhole": self._blackhole,
+            "half_open_up": self._half_open_up,
+            "half_open_down": self._half_open_down,
+            "slow_reader": self._slow_reader,
+            "storm": self._storm,
+            "gateway_kill": self._gateway_kill,
+            "gateway_drain": self._gateway_drain,
+            "gateway_drain_cut_short": self._gateway_drain_cut_short,
+            "gateway_freeze": self._gateway_freeze,
+            "worker_kill": self._worker_kill,
+            "worker_freeze": self._worker_freeze,
+            "parent_kill": self._parent_kill,
+            "disk_full": self._disk_full,
+            "fsync_error": self._fsync_error,
+            "clock_step": self._clock_step,
+            "publisher_kill": self._publisher_kill,
+            "publisher_cut": self._publisher_cut,
+            "publisher_blackhole": self._publisher_blackhole,
+            "publisher_latency": self._publisher_latency,
+        }
+
+    async def run(self, plan: Sequence[Planned]) -> None:
+        """Do everything that is planned, and return when the last fault is over."""
+        began = time.monotonic()
+        lanes = [[fault for fault in plan if fault.lane == lane] for lane in LANES]
+        await asyncio.gather(*(self._lane(lane, began) for lane in lanes))
+
+    async def _lane(self, plan: Sequence[Planned], began: float) -> None:
+        for planned in plan:
+            await asyncio.sleep(max(began + planned.at - time.monotonic(), 0))
+            await self._do(planned)
+
+    async def _do(self, planned: Planned) -> None:
+        chance = random.Random(planned.seed)
+        target = ""
+        if planned.kind == "publisher_kill":
+            target = self._producers.name(self._which(chance))
+            chance.seed(planned.seed)
+        number, kind = planned.number, planned.kind
+        self._recorder.write(FaultStart(at=now(), process=PROCESS, fault=number, kind=kind, target=target))
+        fired = await self._faults[kind](planned, chance)
+        self._recorder.write(FaultStop(at=now(), process=PROCESS, fault=number, kind=kind, fired=fired))
+
+    def _misbehaved(self, what: str) -> None:
+        self._recorder.write(Misbehaved(at=now(), process=PROCESS, target="gateway", what=what))
+
+    # Links.
+
+    def _links(self, chance: random.Random) -> list[Proxy]:
+        links = [client.proxy for client in self._clients]
+        return chance.sample(links, chance.randint(1, max(1, len(links) * 2 // 3)))
+
+    async def _set(self, links: Sequence[Proxy], faults: Faults, name: str, seconds: float) -> int:
+        before = sum(link.fired[name] for link in links)
+
+        def fired() -> int:
+            return sum(link.fired[name] for link in links) - before
+
+        for link in links:
+            link.set(faults)
+        await asyncio.sleep(seconds)
+        await until(fired)
+        for link in links:
+            link.heal()
+        return fired()
+
+    async def _latency(self, planned: Planned, chance: random.Random) -> int:
+        faults = Faults(latency=chance.uniform(0.01, 0.4), jitter=chance.uniform(0, 0.3))
+        return await self._set(self._links(chance), faults, "latency", planned.seconds)
+
+    async def _throttle(self, planned: Planned, chance: random.Random) -> int:
+        faults = Faults(bandwidth=int(chance.uniform(1_000, 30_000)))
+        return await self._set(self._links(chance), faults, "bandwidth", planned.seconds)
+
+    async def _slicer(self, planned: Planned, chance: random.Random) -> int:
+        faults = Faults(slice_size=chance.randint(1, 100), slice_pause=0.0005)
+        return await self._set(self._links(chance), faults, "slicer", planned.seconds)
+
+    async def _pause(self, planned: Planned, chance: random.Random) -> int:
+        return await self._set(self._links(chance), Faults(paused=True), "pause", planned.seconds)
+
+    async def _limit_data(self, planned: Planned, chance: random.Random) -> int:
+        faults = Faults(limit=chance.randint(500, 50_000))
+        return await self._set(self._links(chance), faults, "limit_data", planned.seconds)
+
+    async def _blackhole(self, planned: Planned, chance: random.Random) -> int:
+        faults = Faults(discards=frozenset({UP, DOWN}))
+        return await self._set(self._links(chance), faults, "timeout", planned.seconds)
+
+    async def _half_open_up(self, planned: Planned, chance: random.Random) -> int:
+        return await self._set(self._links(chance), Faults(discards=frozenset({UP})), "half_open_up", planned.seconds)
+
+    async def _half_open_down(self, planned: Planned, chance: random.Random) -> int:
+        faults = Faults(discards=frozenset({DOWN}))
+        return await self._set(self._links(chance), faults, "half_open_down", planned.seconds)
+
+    async def _cut(self, planned: Planned, chance: random.Random) -> int:
+        links = self._links(chance)
+        return await until(lambda: sum(link.cut() for link in links))
+
+    async def _storm(self, planned: Planned, chance: random.Random) -> int:
+        return await until(lambda: sum(client.proxy.cut() for client in self._clients))
+
+    async def _slow_reader(self, planned: Planned, chance: random.Random) -> int:
+        links = set(self._links(chance))
+        slow = [client for client in self._clients if client.proxy in links]
+        before = sum(link.fired["blocked"] for link in links)
+
+        def fired() -> int:
+            return sum(link.fired["blocked"] for link in links) - before
+
+        for client in slow:
+            client.reading.clear()
+        await asyncio.sleep(planned.seconds)
+        await until(fired)
+        for client in slow:
+            client.reading.set()
+        return fired()
+
+    # The gateway's processes.
+
+    async def _start(self) -> None:
+        try:
+            await self._gateway.start()
+        except AssertionError as error:
+            self._misbehaved(f"did not start again: {error}")
+            await asyncio.sleep(1)
+            await self._gateway.start()
+        self.gateway_is_ours = False
+
+    async def _gateway_kill(self, planned: Planned, chance: random.Random) -> int:
+        self.gateway_is_ours = True
+        fired = int(self._gateway.up)
+        await self._gateway.kill()
+        await asyncio.sleep(planned.seconds)
+        await self._start()
+        return fired
+
+    async def _gateway_drain(self, planned: Planned, chance: random.Random) -> int:
+        self.gateway_is_ours = True
+        if not await self._gateway.drain():
+            self._misbehaved(f"did not drain: it ended with {self._gateway.exit_code}")
+        await asyncio.sleep(planned.seconds)
+        await self._start()
+        return 1
+
+    async def _gateway_drain_cut_short(self, planned: Planned, chance: random.Random) -> int:
+        self.gateway_is_ours = True
+        fired = int(send(self._gateway.pid, signal.SIGTERM))
+        await asyncio.sleep(planned.seconds)
+        await self._gateway.kill()
+        await self._start()
+        return fired
+
+    async def _gateway_freeze(self, planned: Planned, chance: random.Random) -> int:
+        return await self._freeze(self._gateway.processes(), planned.seconds)
+
+    async def _freeze(self, pids: Sequence[int], seconds: float) -> int:
+        for pid in pids:
+            send(pid, signal.SIGSTOP)
+        await asyncio.sleep(seconds)
+        stopped = sum(state(pid) == "T" for pid in pids)
+        for pid in pids:
+            send(pid, signal.SIGCONT)
+        return stopped
+
+    async def _worker_kill(self, planned: Planned, chance: random.Random) -> int:
+        workers = self._gateway.workers()
+        killed = send(chance.choice(workers), signal.SIGKILL)
+        if not await until(lambda: len(set(self._gateway.workers()) - set(workers)), WORKER_SECONDS):
+            self._misbehaved(f"did not replace a worker within {WORKER_SECONDS:.0f} s")
+        return int(killed)
+
+    async def _worker_freeze(self, planned: Planned, chance: random.Random) -> int:
+        return await self._freeze([chance.choice(self._gateway.workers())], planned.seconds)
+
+    async def _parent_kill(self, planned: Planned, chance: random.Random) -> int:
+        self.gateway_is_ours = True
+        if not await self._gateway.kill_parent():
+            self._misbehaved("left workers behind when its parent was killed")
+        await asyncio.sleep(planned.seconds)
+        await self._start()
+        return 1
+
+    # What the machine does to it.
+
+    async def _disk_full(self, planned: Planned, chance: random.Random) -> int:
+        assert self._disk is not None
+        fired = self._disk.fill()
+        await asyncio.sleep(planned.seconds)
+        self._disk.empty()
+        return fired
+
+    async def _fsync_error(self, planned: Planned, chance: random.Random) -> int:
+        """Whoever could not sync does not know what is on the disk: it is restarted, as its operator would do."""
+        syncs = FailingSyncs(self._directory / f"strace-{planned.number}.log")
+        syncs.begin(self._gateway.processes())
+        await asyncio.sleep(planned.seconds)
+        await until(syncs.fired)
+        await syncs.end()
+        self.gateway_is_ours = True
+        await self._gateway.kill()
+        await self._start()
+        return syncs.fired()
+
+    async def _clock_step(self, planned: Planned, chance: random.Random) -> int:
+        assert self._clock is not None
+        before = self._clock.fired()
+        self._clock.step(chance.choice(CLOCK_STEPS))
+        await asyncio.sleep(planned.seconds)
+        self._clock.step(0)
+        return self._clock.fired() - before
+
+    # Producers.
+
+    def _which(self, chance: random.Random) -> int:
+        return chance.randrange(len(self._producers.links))
+
+    async def _publisher_kill(self, planned: Planned, chance: random.Random) -> int:
+        return int(await self._producers.replace(self._which(chance)))
+
+    async def _publisher_cut(self, planned: Planned, chance: random.Random) -> int:
+        links = self._producers.links
+        return await until(lambda: sum(link.cut() for link in links))
+
+    async def _publisher_blackhole(self, planned: Planned, chance: random.Random) -> int:
+        link = self._producers.links[self._which(chance)]
+        answers_only = chance.random() < 0.5
+        faults = Faults(discards=frozenset({DOWN} if answers_only else {UP, DOWN}))
+        return await self._set([link], faults, "half_open_down" if answers_only else "timeout", planned.seconds)
+
+    async def _publisher_latency(self, planned: Planned, chance: random.Random) -> int:
+        faults = Faults(latency=chance.uniform(0.05, 0.5), jitter=chance.uniform(0, 0.5))
+        return await self._set(self._producers.links, faults, "latency", planned.seconds)
+
+
+async def until(fired: Callable[[], int], seconds: float = SHOW_SECONDS) -> int:
+    """Ask until the answer is not 0, and return it; 0 when time is over."""
+    over = time.monotonic() + seconds
+    while True:
+        count = fired()
+        if count or time.monotonic() > over:
+            return count
+        await asyncio.sleep(0.02)

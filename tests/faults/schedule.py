@@ -1,0 +1,126 @@
+"""Which faults a run has, and when: decided by the seed alone, before it begins.
+
+Pure. Faults are planned in lanes: what happens to links, to the gateway and to the producers each goes its own way, one
+fault after the other, so that a gateway may be killed while a link is a black hole, but not while it is frozen.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal
+
+Lane = Literal["links", "gateway", "producers"]
+LANES: tuple[Lane, ...] = ("links", "gateway", "producers")
+
+SPACING = (0.3, 1.5)
+"""Seconds between the faults of a lane, by chance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of fault.
+
+    Args:
+        lane: what it is done to.
+        seconds: how long it acts, from and to; (0, 0) for what happens at once.
+        recovery: seconds the lane rests after it, for instance until a gateway is up again.
+        needs: what the machine or the run must have; see `campaign.possible`.
+    """
+
+    lane: Lane
+    seconds: tuple[float, float]
+    recovery: float = 0.0
+    needs: frozenset[str] = frozenset()
+
+
+KINDS: dict[str, Kind] = {
+    "latency": Kind("links", (1, 4)),
+    "throttle": Kind("links", (1, 4)),
+    "slicer": Kind("links", (1, 2)),
+    "pause": Kind("links", (1, 4)),
+    "cut": Kind("links", (0, 0)),
+    "limit_data": Kind("links", (1, 2)),
+    "blackhole": Kind("links", (1, 6)),
+    "half_open_up": Kind("links", (1, 6)),
+    "half_open_down": Kind("links", (1, 6)),
+    "slow_reader": Kind("links", (1, 4)),
+    "storm": Kind("links", (0, 0), recovery=1),
+    "gateway_kill": Kind("gateway", (0.2, 1.5), recovery=3),
+    "gateway_drain": Kind("gateway", (0.2, 1.5), recovery=3),
+    "gateway_drain_cut_short": Kind("gateway", (0.05, 1.5), recovery=3),
+    "gateway_freeze": Kind("gateway", (0.5, 6), recovery=2),
+    "worker_kill": Kind("gateway", (0, 0), recovery=3, needs=frozenset({"workers"})),
+    "worker_freeze": Kind("gateway", (0.5, 6), recovery=2, needs=frozenset({"workers"})),
+    "parent_kill": Kind("gateway", (0.2, 1.5), recovery=3, needs=frozenset({"workers"})),
+    "disk_full": Kind("gateway", (2, 4), recovery=2, needs=frozenset({"tmpfs", "durable"})),
+    "fsync_error": Kind("gateway", (2, 4), recovery=3, needs=frozenset({"strace", "durable"})),
+    "clock_step": Kind("gateway", (1, 3), recovery=1, needs=frozenset({"clock"})),
+    "publisher_kill": Kind("producers", (0, 0), recovery=1),
+    "publisher_cut": Kind("producers", (0, 0)),
+    "publisher_blackhole": Kind("producers", (1, 5)),
+    "publisher_latency": Kind("producers", (1, 3)),
+}
+
+NETWORK = tuple(name for name, kind in KINDS.items() if kind.lane != "gateway")
+PROCESSES = ("gateway_kill", "gateway_drain", "gateway_drain_cut_short", "gateway_freeze")
+WORKERS = ("worker_kill", "worker_freeze", "parent_kill")
+STORAGE = ("disk_full", "fsync_error")
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One fault of a run.
+
+    Args:
+        number: its place in the plan, from 1.
+        at: seconds after the warm-up.
+        kind: its name in `KINDS`.
+        seconds: how long it acts.
+        seed: what its further choices are drawn from: whom it hits, how hard.
+    """
+
+    number: int
+    at: float
+    kind: str
+    seconds: float
+    seed: int
+
+    @property
+    def lane(self) -> Lane:
+        return KINDS[self.kind].lane
+
+
+def plan(seed: int, kinds: Collection[str], seconds: float) -> list[Planned]:
+    """Return the faults of a run in the order of time.
+
+    Each lane goes through its kinds in a random order, through all of them before one comes again.
+
+    Args:
+        seed: the same seed gives the same plan.
+        kinds: names in `KINDS`.
+        seconds: from the first fault to the end of the last.
+    """
+    chance = random.Random(seed)
+    planned: list[Planned] = []
+    for lane in LANES:
+        names = sorted(name for name in kinds if KINDS[name].lane == lane)
+        planned += _lane(chance, names, seconds) if names else []
+    planned.sort(key=lambda fault: fault.at)
+    return [Planned(number, fault.at, fault.kind, fault.seconds, fault.seed) for number, fault in enumerate(planned, 1)]
+
+
+def _lane(chance: random.Random, names: list[str], seconds: float) -> list[Planned]:
+    planned: list[Planned] = []
+    at = chance.uniform(*SPACING)
+    waiting: list[str] = []
+    while True:
+        if not waiting:
+            waiting = chance.sample(names, len(names))
+        kind = KINDS[waiting[-1]]
+        lasts = chance.uniform(*kind.seconds)
+        if at + lasts > seconds:
+            return planned
+        planned.append(Planned(0, round(at, 3), waiting.pop(), round(lasts, 3), chance.getrandbits(32)))
+        at += lasts + kind.recovery + chance.uniform(*SPACING)
