@@ -20,6 +20,7 @@ from pathlib import Path
 
 from tests.faults.campaign import Options, Outcome, possible, run
 from tests.faults.schedule import KINDS, NETWORK, PROCESSES, STORAGE, WORKERS
+from tests.faults.verdicts import EXAMPLES
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "network": NETWORK,
@@ -50,7 +51,7 @@ def main(arguments: list[str]) -> int:
     fired: Counter[str] = Counter()
     began = time.monotonic()
     for options in _runs(asked):
-        outcome = _one(options, keep)
+        outcome = _one(options, keep, asked.keep_good)
         fired.update(fault.kind for fault in outcome.plan)
         if not outcome.verdict.good:
             bad.append(outcome)
@@ -60,7 +61,7 @@ def main(arguments: list[str]) -> int:
     return 1 if bad else 0
 
 
-def _one(options: Options, keep: Path) -> Outcome:
+def _one(options: Options, keep: Path, keep_good: bool) -> Outcome:
     options, missing = possible(options)
     say(
         f"\nseed {options.seed}: {options.seconds:.0f} s, {options.broker} broker, ack {options.ack}, "
@@ -68,15 +69,14 @@ def _one(options: Options, keep: Path) -> Outcome:
     )
     for kind, reason in missing.items():
         say(f"  NOT RUN {kind}: {reason}")
-    outcome = run(options, keep)
+    outcome = run(options, keep, keep_good=keep_good)
     kinds = Counter(fault.kind for fault in outcome.plan)
     say("  " + ", ".join(f"{kind} {number}" for kind, number in sorted(kinds.items())))
     if unplanned := sorted(set(options.kinds) - set(kinds)):
         say(f"  no time for {', '.join(unplanned)}")
     say(outcome.verdict.text())
-    if outcome.complaints:
-        say(f"  the gateway's log has {len(outcome.complaints)} complaints, the first:")
-        say(f"    {outcome.complaints[0][:300]}")
+    for complaint, number in outcome.complaints.most_common(EXAMPLES):
+        say(f"  the gateway complained {number} times: {complaint}")
     if outcome.kept is not None:
         say(f"  the history is kept in {outcome.kept}")
     return outcome
@@ -117,6 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--producers", type=int, help="producers")
     parser.add_argument("--rate", type=float, help="publications a second of each producer")
     place = Path(tempfile.gettempdir()) / "messageflow-faults"
+    parser.add_argument("--keep-good", action="store_true", help="keep good histories too")
     parser.add_argument("--keep", default=str(place), help="where bad histories go (%(default)s)")
     return parser
 

@@ -13,6 +13,7 @@ import random
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Collection, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
@@ -43,7 +44,7 @@ from tests.faults.verdicts import Expectations, Verdict
 from tests.support import API_KEY
 
 WINDOW = 16 * 1024
-"""Bytes a link's sockets hold, so that a slow reader is felt by the gateway and not by the kernel."""
+"""Bytes the sockets of a reader's link hold, so that a slow reader is felt by the gateway and not by the kernel."""
 
 WARM_UP = 2.0
 AFTERWARDS = 1.0
@@ -111,7 +112,7 @@ class Outcome:
     options: Options
     verdict: Verdict
     plan: list[Planned]
-    complaints: list[str]
+    complaints: Counter[str]
     kept: Path | None
 
 
@@ -196,8 +197,8 @@ class Run:
                 stack.callback(self._disk.unmount)
             stack.push_async_callback(self._kill_gateway)
             await self.gateway.start()
-            links = [await self._link(stack) for _ in range(self._options.clients)]
-            producer_links = [await self._link(stack) for _ in range(self._options.producers)]
+            links = [await self._link(stack, WINDOW) for _ in range(self._options.clients)]
+            producer_links = [await self._link(stack, 0) for _ in range(self._options.producers)]
             self._clients = self._make_clients(links)
             readers = [asyncio.create_task(client.run()) for client in self._clients]
             stack.push_async_callback(_cancel, readers)
@@ -246,8 +247,8 @@ class Run:
         flow.close()
         return tops
 
-    async def _link(self, stack: AsyncExitStack) -> Proxy:
-        proxy = Proxy(self.gateway.port, window=WINDOW, chance=random.Random(self._chance.getrandbits(32)))
+    async def _link(self, stack: AsyncExitStack, window: int) -> Proxy:
+        proxy = Proxy(self.gateway.port, window=window, chance=random.Random(self._chance.getrandbits(32)))
         await proxy.start()
         stack.push_async_callback(proxy.stop)
         return proxy
@@ -305,12 +306,13 @@ async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def run(options: Options, keep: Path | None = None) -> Outcome:
+def run(options: Options, keep: Path | None = None, *, keep_good: bool = False) -> Outcome:
     """Do a run and judge it.
 
     Args:
         options: what to do; see `possible` for what can be done.
         keep: where the history and the gateway's log go when the verdict is bad; None keeps nothing.
+        keep_good: keeps them when it is good, too.
     """
     with tempfile.TemporaryDirectory(prefix="faults-") as place:
         directory = Path(place)
@@ -318,7 +320,7 @@ def run(options: Options, keep: Path | None = None) -> Outcome:
         events = asyncio.run(performing.perform())
         verdict = check(events, expectations(options, performing.plan))
         kept = None
-        if keep is not None and not verdict.good:
+        if keep is not None and (keep_good or not verdict.good):
             kept = _keep(keep, options, events, performing.gateway.lines)
     return Outcome(options, verdict, performing.plan, performing.gateway.complaints(), kept)
 

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -152,16 +153,18 @@ class Gateway:
                 sizes[pid] = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
         return sizes
 
-    def complaints(self) -> list[str]:
-        """Return the log lines that say error, and what was written that is no log line."""
-        return [line.rstrip() for line in self.lines if _complains(line)]
+    def complaints(self) -> Counter[str]:
+        """Return the errors in its log by event, and the lines that are no log lines, with how often each was there."""
+        return Counter(complaint for line in self.lines if (complaint := _complaint(line)))
 
 
-def _complains(line: str) -> bool:
+def _complaint(line: str) -> str:
     try:
-        return str(json.loads(line).get("level", "")) in ("error", "critical")
-    except (ValueError, AttributeError):
-        return bool(line.strip()) and not line.startswith("messageflow ")
+        record = json.loads(line)
+        name = f"{record['event']}: {record.get('error', record.get('exception', ''))}"
+        return name[:200] if record["level"] in ("error", "critical") else ""
+    except (ValueError, LookupError, TypeError):
+        return "" if line.startswith("messageflow ") else line.strip()
 
 
 def children(pid: int) -> list[int]:
