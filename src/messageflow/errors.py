@@ -6,10 +6,13 @@
     ├── TokenError                a JSON Web Token that is not accepted
     │   └── TokenExpired          … because its time is over
     ├── BrokerError               the broker cannot do what was asked
-    │   └── Unrecoverable         … the position is not in the history
+    │   ├── Unrecoverable         … the position is not in the history
+    │   ├── NoRoom                … its storage is full or failed: nothing was stored
+    │   └── Unanswered            … it did not answer in time: it may have been stored
     └── PublishError              a call of Flow or AsyncFlow did not succeed
         ├── GatewayUnreachable    nothing listens there: nothing was stored
         ├── OutcomeUnknown        the answer never came: it may have been stored
+        ├── NotStored             the gateway's storage is full or failed: nothing was stored
         ├── Unauthorized          the API key is missing or wrong
         ├── PayloadTooLarge       over the gateway's size limit
         └── Refused               the gateway answered with an error code
@@ -49,6 +52,14 @@ class Unrecoverable(BrokerError):
     """The position asked for is not in the history: another epoch, a lost tail, or out of the window."""
 
 
+class NoRoom(BrokerError):
+    """The broker's storage is full or has failed. Nothing of the call was stored."""
+
+
+class Unanswered(BrokerError):
+    """The broker did not answer in time: what was asked may or may not have happened."""
+
+
 class PublishError(MessageflowError):
     """A call of `Flow` or `AsyncFlow` did not succeed."""
 
@@ -62,6 +73,10 @@ class OutcomeUnknown(PublishError):
 
     A retry with the same idempotency key stores one copy.
     """
+
+
+class NotStored(PublishError):
+    """The gateway has no room for it, or its storage has failed; the message says which. Nothing was stored."""
 
 
 class Unauthorized(PublishError):

@@ -40,10 +40,20 @@ def test_a_page_comes_back_by_itself_and_hears_pushes_again(tmp_path: Path, page
     with running(RUN, tmp_path, cwd=EXAMPLE, port=first.port, keys=False):
         expect(page.locator("#connected")).to_have_text("Online", timeout=30_000)
         expect(page.locator("#authenticated")).to_have_text("Yes")
-        expect(page.locator("#missed")).to_be_visible()  # its streams ended with it, and the page is told
         expect(page.locator("#people")).to_have_text("1")
         push_by_command_line(tmp_path, "alice", "note", '{"text": "here again"}')
         expect(page.locator("#incoming .text")).to_have_text(["here again"])
+        expect(page.locator("#missed")).to_be_hidden()  # its streams outlived it
+
+
+def test_a_page_is_told_when_streams_ended_with_the_process(tmp_path: Path, page: Page) -> None:
+    forgetful = (*RUN, "--broker", "memory")
+    with running(forgetful, tmp_path, cwd=EXAMPLE, keys=False) as first:
+        log_in(page, first.url, "alice")
+        first.kill()
+        expect(page.locator("#connected")).to_have_text("Offline")
+    with running(forgetful, tmp_path, cwd=EXAMPLE, port=first.port, keys=False):
+        expect(page.locator("#missed")).to_be_visible(timeout=30_000)
 
 
 def test_a_job_that_ended_with_the_process_is_shown_as_lost(tmp_path: Path, page: Page) -> None:

@@ -72,3 +72,11 @@ def test_a_sweep_frees_what_is_too_old_in_idle_channels() -> None:
     assert kept.cost == kept.get("b").cost  # type: ignore[union-attr]
     kept.sweep(100.0)
     assert kept.cost == 0
+
+
+def test_a_stream_in_which_all_is_too_old_still_stands_where_it_stood() -> None:
+    streams = Streams(lambda: "e", memory=1 << 20)
+    _, publication = streams.append("x", b"1", Retention(10, 60), 0.0)
+    streams.sweep(100.0)
+    assert len(streams) == 1
+    assert streams.position("x") == Position("e", 1, publication.tag)

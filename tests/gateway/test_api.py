@@ -65,7 +65,7 @@ def test_a_push_answers_with_its_receipt(gateway: Running) -> None:
         "offset": 1,
         "epoch": "",
         "tag": "",
-        "ack": "memory",
+        "ack": "os",
     }
     _, page = call(gateway, "history", {"channel": "#alice", "limit": 1})
     assert page["result"]["publications"][0]["data"] == {"type": "a/b", "payload": {"x": 1}}

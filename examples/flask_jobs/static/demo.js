@@ -47,14 +47,17 @@ function openDesk() {
     on: { "job/started": showJob, "job/progress": showJob, "job/done": showJob, "job/failed": showJob },
     onMessage: list,
     onRecovery({ recovered }) {
-      if (recovered) return;
-      $("#missed").hidden = false;
-      attempt(fetchJobs);
+      if (!recovered) $("#missed").hidden = false;
     },
   });
   messageflow.status(flow, { connected: "#connected", authenticated: "#authenticated", dot: "#websocketStatus" });
   flow.subscribe("people:here").onCount(({ users }) => ($("#people").textContent = number(users)));
+  let wasHere = false;
   flow.onState((state, { reason }) => {
+    if (state === "connected") {
+      if (wasHere) attempt(fetchJobs); // jobs that ended with the application push no more
+      wasHere = true;
+    }
     $("#cut").disabled = state === "disconnected";
     $("#again").disabled = state !== "disconnected";
     $("#why").hidden = state === "connected";
@@ -107,7 +110,7 @@ async function hand(files) {
   }
 }
 
-/** Ask how the jobs stand: when the page opens, and when pushes may have been missed. */
+/** Ask how the jobs stand: when the page opens, and when it is back. */
 async function fetchJobs() {
   const { jobs } = await call("GET", "/jobs");
   jobs.forEach(showJob);

@@ -58,6 +58,9 @@ class Sink(Protocol):
     def on_control(self, message: bytes) -> None:
         """A control message of any node, this one included."""
 
+    def on_doubt(self) -> None:
+        """The broker may have missed something for this node: every position is to be checked."""
+
 
 class Broker(Protocol):
     """A backend. Coroutines raise `BrokerError`, and nothing else of their own, when the backend fails.
@@ -70,6 +73,10 @@ class Broker(Protocol):
 
     async def close(self) -> None:
         """Finish what was accepted, then release everything."""
+
+    @property
+    def trouble(self) -> str:
+        """Why this node should not be given work, in a phrase; empty while all is well. Shown by `/ready`."""
 
     async def publish(self, items: Sequence[Item]) -> list[Stored]:
         """Store the items in order and hand each to every node subscribed to its channel.

@@ -7,6 +7,12 @@ from typing import Protocol
 
 import click
 
+WHERE = {
+    "memory": "in the gateway's memory",
+    "os": "by the operating system",
+    "disk": "on disk",
+    "replicated": "on several hosts",
+}
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print the receipt as one JSON line.")
 
 
@@ -29,6 +35,6 @@ def print_receipt(receipt: Stored, as_json: bool) -> None:
         shown = {name: getattr(receipt, name) for name in ("channel", "offset", "epoch", "ack")}
         click.echo(json.dumps(shown))
     elif receipt.offset:
-        click.echo(f"{receipt.channel} #{receipt.offset}, stored in {receipt.ack}")
+        click.echo(f"{receipt.channel} #{receipt.offset}, stored {WHERE.get(receipt.ack, receipt.ack)}")
     else:
         click.echo(f"{receipt.channel}, sent; the channel keeps no history")

@@ -42,3 +42,7 @@ class IdempotencyWindow(Generic[T]):
         if len(results) > self._size:
             results.popitem(last=False)
             self.evicted += 1
+
+    def discard(self, channel: str, key: str) -> None:
+        """Forget a result that did not come true."""
+        self._results.pop((channel, key), None)

@@ -65,13 +65,16 @@ class Presence:
         dead = {node for node, until in self._leases.items() if until <= now}
         if not dead:
             return []
-        for node in dead:
-            del self._leases[node]
+        return [each for node in dead for each in self.remove_node(node)]
+
+    def remove_node(self, node: str) -> list[tuple[str, ClientInfo]]:
+        """Remove the entries of a node that is known to be gone. Returns them, so that leaves can be told."""
+        self._leases.pop(node, None)
         gone = [
             (channel, info)
             for channel, entries in self._channels.items()
-            for info, node in entries.values()
-            if node in dead
+            for info, owner in entries.values()
+            if owner == node
         ]
         for channel, info in gone:
             self.remove(channel, info.client)

@@ -41,9 +41,18 @@ class Streams:
         memory: bytes that all kept publications together may take; beyond it the largest stream loses its oldest
             half, which a reader so far behind learns as an unrecoverable position.
         limit: how many streams are remembered, kept publications or not.
+        on_forgotten: told the channel whose position was given up for another's.
     """
 
-    def __init__(self, new_epoch: Callable[[], str], *, memory: int, limit: int = 1_000_000) -> None:
+    def __init__(
+        self,
+        new_epoch: Callable[[], str],
+        *,
+        memory: int,
+        limit: int = 1_000_000,
+        on_forgotten: Callable[[str], None] | None = None,
+    ) -> None:
+        self._on_forgotten = on_forgotten
         self._new_epoch = new_epoch
         self._memory = memory
         self._limit = limit
@@ -63,30 +72,73 @@ class Streams:
     def position(self, channel: str) -> Position:
         """The point after the newest publication of `channel`."""
         stream = self._streams.get(channel)
-        return stream.position if stream else Position(self.epoch, 0)
+        return Position(self.epoch, 0) if stream is None else stream.position
 
     def append(
         self, channel: str, data: bytes, retention: Retention, now: float, *, info: bytes = b"", tags: bytes = b""
     ) -> tuple[str, Publication]:
         """Give `data` the next offset of `channel`. Returns the epoch and the publication."""
+        stream = self._retained(channel, retention)
+        before = stream.cost
+        publication = stream.append(data, now, info=info, tags=tags)
+        self._grown(channel, stream, before)
+        return stream.epoch, publication
+
+    def stage(
+        self, channel: str, data: bytes, retention: Retention, now: float, *, info: bytes = b"", tags: bytes = b""
+    ) -> tuple[str, Publication]:
+        """As `append`, but unseen until it is committed."""
+        stream = self._retained(channel, retention)
+        return stream.epoch, stream.stage(data, now, info=info, tags=tags)
+
+    def commit(self, channel: str, epoch: str, publication: Publication) -> None:
+        """Keep what was staged. A stream that was forgotten meanwhile keeps nothing."""
+        stream = self._streams.get(channel)
+        if stream is None or stream.epoch != epoch:
+            return
+        before = stream.cost
+        stream.commit(publication)
+        self._grown(channel, stream, before)
+
+    def rollback(self, channel: str) -> None:
+        """Give up what was staged in `channel` and not committed."""
+        stream = self._streams.get(channel)
+        if stream is not None:
+            stream.rollback()
+
+    def restore(self, channel: str, position: Position, retention: Retention) -> None:
+        """Begin a stream at the position below what was stored of it; `take` the rest, in order."""
+        stream = self._streams[channel] = Stream(position.epoch, size=retention.size, ttl=retention.ttl)
+        stream.begin_at(position.offset, position.tag)
+
+    def take(self, channel: str, retention: Retention, publication: Publication) -> None:
+        """Keep the next publication of a stream that was stored elsewhere."""
+        stream = self._retained(channel, retention)
+        before = stream.cost
+        stream.commit(publication)
+        self._grown(channel, stream, before)
+
+    def _retained(self, channel: str, retention: Retention) -> Stream:
+        """Return the stream of `channel`, with this retention from now on."""
         stream = self._streams.get(channel)
         if stream is None:
-            stream = self._begin(channel, retention)
-        elif stream.ttl != retention.ttl or stream.size != retention.size:
+            return self._begin(channel, retention)
+        if stream.ttl != retention.ttl or stream.size != retention.size:
             self._unkeep(channel, stream)
             stream.size, stream.ttl = retention
+        return stream
+
+    def _grown(self, channel: str, stream: Stream, before: int) -> None:
+        """Keep the books after a stream has taken a publication; it cost `before` until then."""
         self._streams.move_to_end(channel)
         kept = self._kept.get(stream.ttl)
         if kept is None:
             kept = self._kept[stream.ttl] = OrderedDict()
         kept[channel] = stream
         kept.move_to_end(channel)
-        before = stream.cost
-        publication = stream.append(data, now, info=info, tags=tags)
         self.cost += stream.cost - before
         if self.cost > self._memory:
             self._make_room()
-        return stream.epoch, publication
 
     def since(self, channel: str, position: Position, now: float, limit: int | None = None) -> list[Publication] | None:
         """As `Stream.since`: what `channel` published after `position`, or None."""
@@ -129,6 +181,8 @@ class Streams:
             self.cost -= stream.cost
             self.forgotten += 1
             self.epoch = self._new_epoch()
+            if self._on_forgotten is not None:
+                self._on_forgotten(oldest)
         stream = self._streams[channel] = Stream(self.epoch, size=retention.size, ttl=retention.ttl)
         return stream
 

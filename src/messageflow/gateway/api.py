@@ -32,16 +32,15 @@ from messageflow.core.codes import (
 )
 from messageflow.core.json import UnsafeJSON, check_utf8, compact
 from messageflow.core.protocol import view
-from messageflow.errors import BrokerError
+from messageflow.errors import BrokerError, NoRoom, Unanswered
 from messageflow.gateway import calls
 from messageflow.gateway.publishing import CallRefused, Publishing, receipt
 from messageflow.hub import control
 from messageflow.hub.hub import Hub
 from messageflow.version import VERSION
 
-log = logging.getLogger("messageflow.api")
-
 MOST_HISTORY = 10_000  # publications in one answer
+_BROKER_STATUS = {NoRoom: 507, Unanswered: 504}  # what a publisher has to tell apart: nothing stored, nobody knows
 
 _encode = msgspec.json.Encoder().encode
 _decode_batch = msgspec.json.Decoder(calls.Batch).decode
@@ -116,8 +115,9 @@ class Api:
         except (msgspec.MsgspecError, UnsafeJSON, RecursionError) as error:
             return 400, self._failure(CallRefused(BAD_REQUEST, f"the body is not what {method} takes: {error}"))
         except BrokerError as error:
-            log.error("call_failed", extra={"method": method, "error": str(error)})
-            return 200, self._failure(CallRefused(INTERNAL, str(error)))
+            self._hub.log_limited(logging.ERROR, "call_failed", method=method, error=str(error))
+            status = next((status for kind, status in _BROKER_STATUS.items() if isinstance(error, kind)), 200)
+            return status, self._failure(CallRefused(INTERNAL, str(error)))
 
     @property
     def answered(self) -> Mapping[str, int]:

@@ -104,7 +104,8 @@ class GatewayApp:
         return PlainTextResponse("ok\n")
 
     async def _ready(self, request: Request) -> Response:
-        return PlainTextResponse("draining\n", 503) if self._hub.draining else PlainTextResponse("ready\n")
+        trouble = "draining" if self._hub.draining else self._hub.broker.trouble
+        return PlainTextResponse(f"{trouble}\n", 503) if trouble else PlainTextResponse("ready\n")
 
     async def _show_metrics(self, request: Request) -> Response:
         if not (self._metrics_public or _from_here(request) or self._key_is_right(request)):

@@ -13,12 +13,12 @@ from types import FrameType
 import uvicorn
 import uvloop
 
-from messageflow.brokers.memory import MemoryBroker
 from messageflow.core.tokens import Verifier, load_keys
 from messageflow.errors import ConfigurationError
 from messageflow.gateway import logs
 from messageflow.gateway.api import Api
 from messageflow.gateway.app import ASGIApp, GatewayApp
+from messageflow.gateway.broker import make_broker
 from messageflow.gateway.http import Doorway, http_protocol
 from messageflow.gateway.metrics import Metrics
 from messageflow.gateway.origins import Origins
@@ -49,8 +49,7 @@ class Gateway:
 
     def __init__(self, settings: Settings, application: ASGIApp | None = None) -> None:
         self.settings = settings
-        broker = MemoryBroker(memory=settings.stream_memory, idempotency_window=settings.idempotency_window)
-        self.hub = Hub(broker, settings.namespaces, _verifier(settings), _limits(settings))
+        self.hub = Hub(make_broker(settings), settings.namespaces, _verifier(settings), _limits(settings))
         self.api = Api(self.hub, settings.payload_size_limit)
         self.doorway = Doorway(
             self.hub,

@@ -31,6 +31,8 @@ Duration = Annotated[float, options.DURATION]
 Size = Annotated[int, options.SIZE]
 FilePath = Annotated[Path | None, options.PATH]
 Directory = Annotated[Path, options.PATH]
+Engine = Annotated[str, options.choice("embedded", "memory")]
+Ack = Annotated[str, options.choice("os", "disk")]
 LogFormat = Annotated[str, options.choice("auto", "json", "console")]
 LogLevel = Annotated[str, options.choice("debug", "info", "warning", "error")]
 
@@ -118,12 +120,33 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 256 * 1024
 
     # Streams
+    broker: Annotated[
+        Engine,
+        Meta(
+            description="what keeps the streams: embedded, in memory and in a file of `data_dir`, so that they outlive "
+            "the gateway; memory keeps nothing over a restart"
+        ),
+    ] = "embedded"
+    ack: Annotated[
+        Ack,
+        Meta(
+            description="when a push is answered: os once the operating system has it, which outlives the gateway; "
+            "disk once it is synced, which outlives a power cut"
+        ),
+    ] = "os"
     history_limit: Annotated[
         Whole, Meta(ge=1, description="most publications one history reply or one recovery carries")
     ] = 300
     stream_memory: Annotated[Size, Meta(ge=1024**2, description="memory for the streams of all channels")] = (
         256 * 1024**2
     )
+    stream_disk: Annotated[
+        Size, Meta(ge=1024**2, description="room in the file for the streams of all channels; the longest give way")
+    ] = 4 * 1024**3
+    reset_damaged: Annotated[
+        Switch,
+        Meta(description="when the file is damaged, set it aside and begin anew, instead of refusing to start"),
+    ] = False
     idempotency_window: Annotated[Duration, Meta(description="time an idempotency key is remembered")] = 600.0
 
     # Running it
@@ -150,7 +173,7 @@ SECTIONS = {
     "api_key": "Keys and tokens",
     "ping_interval": "Life of a connection",
     "message_size_limit": "Limits",
-    "history_limit": "Streams",
+    "broker": "Streams",
     "data_dir": "Running it",
 }
 """The headings of the reference page, by the first option under each."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
-from messageflow.errors import PayloadTooLarge, PublishError, Refused, Unauthorized
+from messageflow.errors import NotStored, PayloadTooLarge, PublishError, Refused, Unauthorized
 from messageflow.publisher.http1 import Answer
 from messageflow.publisher.results import ClientInfo, History, Node, PresenceStats, Receipt
 
@@ -107,7 +107,7 @@ def read(call: Call[T], answer: Answer, url: str) -> T:
     """Return the result an answer carries.
 
     Raises:
-        Unauthorized, PayloadTooLarge, Refused: as the gateway said.
+        Unauthorized, PayloadTooLarge, NotStored, Refused: as the gateway said.
         PublishError: what answered is not a messageflow gateway.
     """
     if answer.status != 200:
@@ -128,6 +128,8 @@ def _problem(call: Call[Any], answer: Answer, url: str) -> PublishError:
     if answer.status == 413:
         told = said.message if said else f"{len(call.body)} bytes are over the size limit of what answers at {url}"
         return PayloadTooLarge(told if ADVICE in told else f"{told}: {ADVICE}")
+    if answer.status == 507 and said is not None:
+        return NotStored(f"the gateway at {url} did not store it: {said.message}")
     if said is not None:
         return Refused(said.code, said.message)
     if answer.status == 404:

@@ -1,0 +1,53 @@
+"""Rounds of the group commit: what is stored together, and who waits for it.
+
+Pure but for the futures of those who wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from messageflow.brokers.embedded.rows import RowValue, row_values
+from messageflow.core.stream import Publication
+from messageflow.core.streams import Retention
+
+
+class Round:
+    """What one append stores: whole calls of `publish`, so that a call is stored wholly or not at all.
+
+    Attributes:
+        rows: the values of all rows, one after the other, as the log takes them.
+        entries: what each row becomes once it is stored.
+        keys: channel and idempotency key of those that have one.
+    """
+
+    __slots__ = ("_waiters", "entries", "keys", "rows")
+
+    def __init__(self) -> None:
+        self.rows: list[RowValue] = []
+        self.entries: list[tuple[int, str, str, Publication, Retention]] = []  # id, channel, epoch, …
+        self.keys: list[tuple[str, str]] = []
+        self._waiters: list[asyncio.Future[None]] = []
+
+    def add(self, row: int, channel: str, epoch: str, publication: Publication, retention: Retention, key: str) -> None:
+        """Put a publication into the round."""
+        self.rows += row_values(row, channel, epoch, publication, retention, key)
+        self.entries.append((row, channel, epoch, publication, retention))
+        if key:
+            self.keys.append((channel, key))
+
+    def wait(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
+        """Return a future for the end of this round; cancelling it is nobody else's business."""
+        waiter = loop.create_future()
+        self._waiters.append(waiter)
+        return waiter
+
+    def end(self, error: Exception | None) -> None:
+        """Let those who wait go on, or fail."""
+        for waiter in self._waiters:
+            if waiter.done():
+                continue
+            if error is None:
+                waiter.set_result(None)
+            else:
+                waiter.set_exception(error)

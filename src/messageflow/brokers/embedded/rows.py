@@ -1,0 +1,71 @@
+"""One publication as it lies on disk, and the proof that it is what was written.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from zlib import crc32
+
+from messageflow.core.stream import Position, Publication
+from messageflow.core.streams import Retention
+
+
+class Row(NamedTuple):
+    """A publication in the log.
+
+    `id` is its place in the log, rising over all channels. `ttl` and `size` are the retention it was published with.
+    `check` is the CRC-32 of the publication.
+    """
+
+    id: int
+    channel: str
+    epoch: str
+    offset: int
+    tag: str
+    time: float
+    ttl: float
+    size: int
+    data: bytes
+    info: bytes
+    tags: bytes
+    key: str
+    check: int
+
+    @property
+    def publication(self) -> Publication:
+        return Publication(self.offset, self.tag, self.time, self.data, self.info, self.tags)
+
+    @property
+    def position(self) -> Position:
+        return Position(self.epoch, self.offset, self.tag)
+
+    @property
+    def retention(self) -> Retention:
+        return Retention(self.size, self.ttl)
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether it reads as it was written."""
+        return self.check == checksum(self.channel, self.key, self.data, self.info, self.tags)
+
+
+RowValue = int | float | str | bytes
+COLUMNS = ", ".join(Row._fields)
+WIDTH = len(Row._fields)
+
+
+def row_values(
+    number: int, channel: str, epoch: str, publication: Publication, retention: Retention, key: str
+) -> tuple[RowValue, ...]:
+    """Return the values of a publication's row, in the order of `COLUMNS`."""
+    offset, tag, time, data, info, tags = publication
+    size, ttl = retention
+    check = checksum(channel, key, data, info, tags)
+    return (number, channel, epoch, offset, tag, time, ttl, size, data, info, tags, key, check)
+
+
+def checksum(channel: str, key: str, data: bytes, info: bytes, tags: bytes) -> int:
+    """Return the CRC-32 of what belongs to one publication alone; its offset and tag are proved by its neighbours."""
+    return crc32(b"\n".join((channel.encode(), key.encode(), data, info, tags)))

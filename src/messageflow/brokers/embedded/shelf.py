@@ -1,0 +1,149 @@
+"""Where each publication of a channel lies in the log: its row, its time, and which of them are kept.
+
+The memory holds what is new; the log holds everything within the retention. The shelf says, for 16 bytes a
+publication, which rows those are, and which rows nobody can ask for any more.
+
+Pure: time is an argument.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from collections import OrderedDict
+from typing import NamedTuple
+
+from messageflow.core.stream import Publication
+from messageflow.core.streams import Retention
+
+GRACE = 60.0  # seconds a row stays at least, so that a restart does not forget the key of a publish tried again
+
+
+class Run:
+    """The rows of one channel: contiguous offsets, oldest first.
+
+    Attributes:
+        epoch: of the stream.
+        first: the offset of the oldest row.
+        ttl: seconds for which a publication is kept.
+        size: how many are kept.
+        ids: the rows, those that were cut off at the front included until the next clearing.
+        times: of their publications.
+    """
+
+    __slots__ = ("_start", "epoch", "first", "ids", "size", "times", "ttl")
+
+    def __init__(self, epoch: str, first: int) -> None:
+        self.epoch = epoch
+        self.first = first
+        self.ttl = 0.0
+        self.size = 0
+        self.ids = array("q")
+        self.times = array("d")
+        self._start = 0  # rows before it were dropped; the arrays are cut now and then
+
+    def __len__(self) -> int:
+        return len(self.ids) - self._start
+
+    @property
+    def next(self) -> int:
+        """The offset after the newest row."""
+        return self.first + len(self)
+
+    def kept_from(self, now: float) -> int:
+        """Return the first offset within the retention."""
+        index = bisect_right(self.times, now - self.ttl, lo=max(self._start, len(self.ids) - self.size))
+        return self.first + index - self._start
+
+    def rows(self, first: int, end: int) -> list[int]:
+        """Return the rows of the offsets from `first` to `end`, `end` excluded."""
+        shift = self._start - self.first
+        return self.ids[first + shift : end + shift].tolist()
+
+    def surplus(self, now: float, most: int) -> int:
+        """Return how many of the oldest rows nobody can ask for and no retry can mean, `most` at most."""
+        settled = bisect_right(self.times, now - GRACE, lo=self._start) - self._start
+        return min(self.kept_from(now) - self.first, settled, most)
+
+    def cut(self, count: int) -> list[int]:
+        """Take off the oldest `count` rows and return them."""
+        cut = self.ids[self._start : self._start + count].tolist()
+        self._start += count
+        self.first += count
+        if self._start > 64 and self._start > len(self.ids) // 2:
+            del self.ids[: self._start], self.times[: self._start]
+            self._start = 0
+        return cut
+
+
+class Cut(NamedTuple):
+    """Rows to drop, and those of them which are the newest of their channel to be dropped."""
+
+    ids: list[int]
+    newest: list[int]
+
+
+class Shelf:
+    """The runs of all channels."""
+
+    def __init__(self) -> None:
+        self._runs: OrderedDict[str, Run] = OrderedDict()  # the longest not looked at first
+        self.rows = 0
+
+    def get(self, channel: str) -> Run | None:
+        return self._runs.get(channel)
+
+    def put(self, channel: str, epoch: str, publication: Publication, row: int, retention: Retention) -> None:
+        """A publication lies in a row."""
+        run = self._runs.get(channel)
+        if run is None:
+            run = self._runs[channel] = Run(epoch, publication.offset)
+        run.size, run.ttl = retention
+        run.ids.append(row)
+        run.times.append(publication.time)
+        self.rows += 1
+
+    def remove(self, channel: str) -> Cut:
+        """Take off all rows of a channel."""
+        cut = Cut([], [])
+        run = self._runs.get(channel)
+        if run is not None:
+            self._take(cut, channel, len(run))
+        return cut
+
+    def trim(self, now: float, *, most: int, channels: int = 2000) -> Cut:
+        """Take off rows that are past their time.
+
+        Args:
+            now: the time.
+            most: rows to take off at most.
+            channels: how many to look at.
+        """
+        cut = Cut([], [])
+        for _ in range(min(channels, len(self._runs))):
+            channel, run = next(iter(self._runs.items()))
+            self._runs.move_to_end(channel)
+            self._take(cut, channel, run.surplus(now, most - len(cut.ids)))
+            if len(cut.ids) >= most:
+                break
+        return cut
+
+    def shed(self, rows: int) -> Cut:
+        """Take off the oldest halves of the longest runs, at least `rows` where there are so many."""
+        cut = Cut([], [])
+        longest = sorted(self._runs.items(), key=lambda item: len(item[1]), reverse=True)
+        for channel, run in longest:
+            if len(cut.ids) >= rows:
+                break
+            self._take(cut, channel, (len(run) + 1) // 2)
+        return cut
+
+    def _take(self, cut: Cut, channel: str, count: int) -> None:
+        if not count:
+            return
+        run = self._runs[channel]
+        cut.ids.extend(run.cut(count))
+        cut.newest.append(cut.ids[-1])
+        self.rows -= count
+        if not len(run):
+            del self._runs[channel]

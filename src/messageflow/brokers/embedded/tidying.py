@@ -1,0 +1,109 @@
+"""Keeping the log within bounds: rows past their time are dropped, the write-ahead log is brought in.
+
+Everything here is a job for the writer, small enough that no publish waits for it long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Callable
+
+from messageflow.brokers.embedded.shelf import Cut, Shelf
+from messageflow.brokers.embedded.store import Store
+from messageflow.brokers.embedded.writer import Writer
+
+log = logging.getLogger("messageflow.broker")
+
+MIB = 1 << 20
+CHECKPOINT_BYTES = 16 * MIB  # of the write-ahead log; tens of milliseconds of the writer, mostly two syncs
+COMMIT_BYTES, ROW_BYTES = 4096, 150  # what an append and a row beside its data cost there, about
+SLICE = 2000  # rows dropped in one job
+SHED = 16  # the part of all rows that goes at once when the disk's budget is reached
+
+
+class Tidying:
+    """The bounds of one store.
+
+    Args:
+        store: whose log it is.
+        shelf: knows the rows.
+        writer: does the jobs.
+        budget: bytes the file may hold.
+
+    Attributes:
+        size: bytes the file holds, as of the last job.
+        shed: publications dropped for the budget, before their time.
+    """
+
+    def __init__(self, store: Store, shelf: Shelf, writer: Writer, budget: int) -> None:
+        self._log = store.log
+        self._shelf = shelf
+        self._writer = writer
+        self._budget = budget
+        self._written = 0  # bytes since the last checkpoint, about
+        self._dropping = False
+        self.size = self._log.size()
+        self.shed = 0
+
+    def appended(self, rows: int, data: int) -> None:
+        """So many rows with so many bytes of data were appended at once."""
+        self._written += COMMIT_BYTES + rows * ROW_BYTES + data
+        if self._written > CHECKPOINT_BYTES:
+            self._written = 0
+            self._writer.submit(self._checkpoint, _report)
+
+    def tidy(self, now: float) -> None:
+        """Drop some of what is past its time, or over the budget. Called once a second."""
+        if self._dropping:
+            return
+        cut = self._shelf.trim(now, most=SLICE)
+        if not cut.ids and self.size > self._budget:
+            cut = self._shelf.shed(max(1, self._shelf.rows // SHED))
+            self.shed += len(cut.ids)
+            log.warning("disk_budget", extra={"dropped": len(cut.ids), "bytes": self.size, "budget": self._budget})
+        if cut.ids:
+            self._dropping = True
+            self._submit(cut, now, self._dropped)
+
+    async def drop(self, cut: Cut, now: float) -> None:
+        """Drop rows, and return once they are gone."""
+        if cut.ids:
+            finished = asyncio.get_running_loop().create_future()
+            self._submit(cut, now, lambda error: None if finished.done() else finished.set_result(error))
+            _report(await finished)
+
+    def forget(self, cut: Cut, channel: str, epoch: str) -> None:
+        """Drop all that is known of a channel; streams that begin from now on do so in `epoch`."""
+
+        def job() -> None:
+            self._log.drop(cut.ids, [], 0.0)
+            self._log.forget([channel], epoch)
+
+        self._writer.submit(job, _report)
+
+    def _submit(self, cut: Cut, now: float, done: Callable[[BaseException | None], None]) -> None:
+        def job() -> None:
+            for start in range(0, len(cut.ids), SLICE):
+                self._log.drop(cut.ids[start : start + SLICE], cut.newest, now)
+            self.size = self._log.size()
+
+        self._written += COMMIT_BYTES * len(cut.newest)
+        self._writer.submit(job, done)
+
+    def _dropped(self, error: BaseException | None) -> None:
+        self._dropping = False
+        _report(error)
+
+    def _checkpoint(self) -> None:
+        self._log.checkpoint()
+        self.size = self._log.size()
+
+
+def _report(error: BaseException | None) -> None:
+    """Room could not be made: the rows stay, unseen, until the next start."""
+    if isinstance(error, sqlite3.Error):
+        log.error("tidying_failed", extra={"error": str(error)})
+    elif error is not None:
+        raise error

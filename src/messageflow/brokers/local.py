@@ -1,0 +1,147 @@
+"""What every broker within one process does beside storing: subscriptions, presence, control.
+
+A backend that keeps its streams in this process derives from `LocalBroker` and says how it publishes and reads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+
+from messageflow.brokers.base import Sink, Stored
+from messageflow.core.idempotency import IdempotencyWindow
+from messageflow.core.presence import Presence, PresenceStats
+from messageflow.core.protocol import ClientInfo, Joined, Left
+from messageflow.core.stream import Publication
+from messageflow.core.streams import Streams
+from messageflow.errors import BrokerError
+
+NODE = "self"  # the node of the process itself, which never outlives its presence entries
+SWEEP_EVERY = 1.0  # seconds
+
+
+def new_epoch() -> str:
+    """Return a name no other epoch has: 64 random bits, short because every client keeps it."""
+    return secrets.token_urlsafe(8)
+
+
+class LocalBroker:
+    """The part of `brokers.base.Broker` that needs no store. It owns one task, which sweeps once a second.
+
+    Args:
+        streams: the streams in memory.
+        idempotency_window: seconds for which a repeated key is recognised.
+        idempotency_keys: how many keys are remembered at most.
+        clock: seconds, never going back; the streams' times are on it.
+    """
+
+    def __init__(
+        self,
+        streams: Streams,
+        *,
+        idempotency_window: float,
+        idempotency_keys: int,
+        clock: Callable[[], float],
+    ) -> None:
+        self._clock = clock
+        self._streams = streams
+        self._stored: IdempotencyWindow[Stored] = IdempotencyWindow(ttl=idempotency_window, size=idempotency_keys)
+        self._presence = Presence(lease=float("inf"))
+        self._subscribed: set[str] = set()
+        self._sink: Sink | None = None
+        self._sweeper: asyncio.Task[None] | None = None
+
+    async def start(self, sink: Sink) -> None:
+        self._sink = sink
+        self._presence.renew(NODE, self._clock())
+        self._sweeper = asyncio.get_running_loop().create_task(self._sweep(), name="broker-sweep")
+
+    async def close(self) -> None:
+        self._sink = None
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            await asyncio.wait([self._sweeper])
+            self._sweeper = None
+
+    @property
+    def trouble(self) -> str:
+        return ""
+
+    async def subscribe(self, channel: str) -> None:
+        self._subscribed.add(channel)
+
+    def unsubscribe(self, channel: str) -> None:
+        self._subscribed.discard(channel)
+
+    async def join(self, channel: str, info: ClientInfo, *, keep: bool, tell: bool) -> None:
+        self.enter(NODE, channel, info, keep=keep, tell=tell)
+
+    async def leave(self, channel: str, info: ClientInfo, *, tell: bool) -> None:
+        self.exit(channel, info, tell=tell)
+
+    def enter(self, node: str, channel: str, info: ClientInfo, *, keep: bool, tell: bool) -> None:
+        """A connection of `node` comes to a channel, see `Broker.join`. A node's first entry makes it known."""
+        if keep:
+            self._presence.renew(node, self._clock())
+            self._presence.add(channel, info, node)
+        if tell:
+            self._tell(channel, Joined(info))
+
+    def exit(self, channel: str, info: ClientInfo, *, tell: bool) -> None:
+        """A connection leaves a channel, see `Broker.leave`."""
+        self._presence.remove(channel, info.client)
+        if tell:
+            self._tell(channel, Left(info))
+
+    def forget_node(self, node: str) -> None:
+        """Take everybody of a node that is gone out of presence, and tell who watches."""
+        for channel, info in self._presence.remove_node(node):
+            self._tell(channel, Left(info))
+
+    async def presence(self, channel: str) -> dict[str, ClientInfo]:
+        return self._presence.clients(channel, self._clock())
+
+    async def presence_stats(self, channel: str) -> PresenceStats:
+        return self._presence.stats(channel, self._clock())
+
+    async def control(self, message: bytes) -> None:
+        if self._sink is not None:
+            self._sink.on_control(message)
+
+    def statistics(self) -> dict[str, float]:
+        return {
+            "streams": len(self._streams),
+            "stream_bytes": self._streams.cost,
+            "publications_evicted": self._streams.evicted,
+            "streams_forgotten": self._streams.forgotten,
+            "idempotency_keys": len(self._stored),
+            "idempotency_keys_evicted": self._stored.evicted,
+        }
+
+    def _running(self) -> Sink:
+        """Return the sink.
+
+        Raises:
+            BrokerError: the broker was not started, or was closed.
+        """
+        if self._sink is None:
+            raise BrokerError("the broker is not running")
+        return self._sink
+
+    def _deliver(self, channel: str, epoch: str, publication: Publication) -> None:
+        if self._sink is not None and channel in self._subscribed:
+            self._sink.on_publication(channel, epoch, publication)
+
+    def _tell(self, channel: str, push: Joined | Left) -> None:
+        if self._sink is not None and channel in self._subscribed:
+            self._sink.on_presence(channel, push)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_EVERY)
+            self._tidy(self._clock())
+
+    def _tidy(self, now: float) -> None:
+        """Drop what is too old. Called once a second."""
+        self._streams.sweep(now)

@@ -1,0 +1,219 @@
+"""The contract of `brokers.base.Broker` as tests, for every backend alike.
+
+Derive a class from `BrokerSuite` in a test module and give it a fixture `broker`, started with the fixture `sink`:
+
+    class TestMine(BrokerSuite):
+        @pytest.fixture
+        async def broker(self, sink: RecordingSink) -> AsyncIterator[Broker]:
+            ...
+
+Tests wait for what is delivered, since a backend may take its time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from messageflow.brokers.base import Broker, Item
+from messageflow.core.protocol import ClientInfo, Joined, Left
+from messageflow.core.stream import Position, Publication
+from messageflow.core.streams import Retention
+from messageflow.errors import Unrecoverable
+
+KEPT = Retention(100, 60)
+NOT_KEPT = Retention(0, 0)
+PATIENCE = 5.0  # seconds a delivery may take
+
+
+class RecordingSink:
+    """Keeps what a broker delivers."""
+
+    def __init__(self) -> None:
+        self.publications: list[tuple[str, Publication]] = []
+        self.pushes: list[tuple[str, Joined | Left]] = []
+        self.control: list[bytes] = []
+        self.doubts = 0
+
+    def on_publication(self, channel: str, epoch: str, publication: Publication) -> None:
+        self.publications.append((channel, publication))
+
+    def on_presence(self, channel: str, push: Joined | Left) -> None:
+        self.pushes.append((channel, push))
+
+    def on_control(self, message: bytes) -> None:
+        self.control.append(message)
+
+    def on_doubt(self) -> None:
+        self.doubts += 1
+
+
+def items(channel: str, *data: int, retention: Retention = KEPT) -> list[Item]:
+    """Return an item for each number."""
+    return [Item(channel, str(each).encode(), retention) for each in data]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Return once a condition holds; fail when it does not within `PATIENCE`."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110 - a condition of anything, not of an event
+            await asyncio.sleep(0.002)
+
+
+class BrokerSuite:
+    """What holds for every broker."""
+
+    @pytest.fixture
+    def sink(self) -> RecordingSink:
+        return RecordingSink()
+
+    async def test_offsets_rise_by_one_and_receipts_name_the_level(self, broker: Broker) -> None:
+        stored = await broker.publish(items("x", 1, 2, 3))
+        assert [s.position.offset for s in stored] == [1, 2, 3]
+        assert {s.ack for s in stored} <= {"memory", "os", "disk", "replicated"}
+        assert len({s.position.epoch for s in stored}) == 1
+        assert (await broker.page("x")).position == stored[2].position
+
+    async def test_only_subscribed_channels_are_delivered_in_order(self, broker: Broker, sink: RecordingSink) -> None:
+        await broker.subscribe("x")
+        await broker.publish([*items("x", 1, 2), *items("xy", 9), *items("x", 3)])
+        await until(lambda: len(sink.publications) == 3)
+        assert [(channel, p.data, p.offset) for channel, p in sink.publications] == [
+            ("x", b"1", 1),
+            ("x", b"2", 2),
+            ("x", b"3", 3),
+        ]
+
+    async def test_what_is_delivered_is_what_is_read(self, broker: Broker, sink: RecordingSink) -> None:
+        await broker.subscribe("x")
+        await broker.publish([Item("x", b'{"a":"\xc3\xa9"}', KEPT, info=b'{"user":"u"}', tags=b'{"t":"1"}')])
+        await until(lambda: len(sink.publications) == 1)
+        delivered = sink.publications[0][1]
+        read = (await broker.page("x", None, 1)).publications[0]
+        assert delivered._replace(time=0) == read._replace(time=0)
+        assert (read.data, read.info, read.tags) == (b'{"a":"\xc3\xa9"}', b'{"user":"u"}', b'{"t":"1"}')
+
+    async def test_an_unsubscribed_channel_is_delivered_no_longer(self, broker: Broker, sink: RecordingSink) -> None:
+        await broker.subscribe("x")
+        await broker.subscribe("y")
+        broker.unsubscribe("x")
+        await broker.subscribe("z")  # calls take effect in order: once this returns, the one before has
+        await broker.publish(items("x", 1))
+        await broker.publish(items("y", 2))
+        await until(lambda: bool(sink.publications))
+        assert [channel for channel, _ in sink.publications] == ["y"]
+
+    async def test_a_channel_subscribed_again_is_delivered_again(self, broker: Broker, sink: RecordingSink) -> None:
+        await broker.subscribe("x")
+        broker.unsubscribe("x")
+        await broker.subscribe("x")
+        await broker.publish(items("x", 1))
+        await until(lambda: len(sink.publications) == 1)
+
+    async def test_a_channel_without_history_gives_no_offset(self, broker: Broker, sink: RecordingSink) -> None:
+        await broker.subscribe("x")
+        stored = await broker.publish(items("x", 1, retention=NOT_KEPT))
+        assert stored[0].position == Position("", 0, "")
+        await until(lambda: len(sink.publications) == 1)
+        assert sink.publications[0][1].offset == 0
+
+    async def test_a_repeated_key_gives_the_first_outcome_and_is_delivered_once(
+        self, broker: Broker, sink: RecordingSink
+    ) -> None:
+        await broker.subscribe("x")
+        item = Item("x", b"1", KEPT, key="k")
+        first, second = await asyncio.gather(broker.publish([item]), broker.publish([item]))
+        assert first == second
+        assert await broker.publish([item, item]) == first * 2
+        assert (await broker.publish([Item("y", b"1", KEPT, key="k")]))[0].position.offset == 1  # keys are a channel's
+        await broker.publish(items("x", 2))
+        await until(lambda: len(sink.publications) == 2)
+        assert [p.data for _, p in sink.publications] == [b"1", b"2"]
+
+    async def test_since_gives_the_rest_or_refuses(self, broker: Broker) -> None:
+        stored = await broker.publish(items("x", 1, 2, 3))
+        rest = await broker.since("x", stored[0].position)
+        assert [p.data for p in rest.publications] == [b"2", b"3"]
+        assert rest.position == stored[2].position
+        assert [p.data for p in (await broker.since("x", stored[0].position, 1)).publications] == [b"2"]
+        for lost in (
+            Position("another", 1),
+            Position(stored[0].position.epoch, 9),
+            stored[0].position._replace(tag="no"),
+        ):
+            with pytest.raises(Unrecoverable):
+                await broker.since("x", lost)
+
+    async def test_who_stood_at_the_beginning_of_a_channel_misses_nothing(self, broker: Broker) -> None:
+        empty = (await broker.page("x")).position
+        assert empty.offset == 0
+        assert (await broker.since("x", empty)).publications == []
+        await broker.publish(items("x", 1))
+        assert [p.data for p in (await broker.since("x", empty)).publications] == [b"1"]
+
+    async def test_the_size_of_a_channel_bounds_its_history(self, broker: Broker) -> None:
+        stored = await broker.publish(items("x", *range(10), retention=Retention(3, 60)))
+        assert [p.offset for p in (await broker.page("x", None, 100)).publications] == [8, 9, 10]
+        assert len((await broker.since("x", stored[6].position)).publications) == 3
+        with pytest.raises(Unrecoverable):
+            await broker.since("x", stored[5].position)
+
+    async def test_pages_go_both_ways(self, broker: Broker) -> None:
+        await broker.publish(items("x", 1, 2, 3, 4))
+        assert [p.offset for p in (await broker.page("x", 1, 2)).publications] == [2, 3]
+        assert [p.offset for p in (await broker.page("x", 3, 9, reverse=True)).publications] == [2, 1]
+        assert (await broker.page("x", None, 0)).publications == []
+
+    async def test_removed_history_is_gone_and_offsets_go_on(self, broker: Broker) -> None:
+        stored = await broker.publish(items("x", 1, 2))
+        await broker.remove_history("x")
+        assert (await broker.page("x", None, 9)).publications == []
+        with pytest.raises(Unrecoverable):
+            await broker.since("x", stored[0].position)
+        assert (await broker.publish(items("x", 3)))[0].position.offset == 3
+        assert [p.data for p in (await broker.since("x", stored[1].position)).publications] == [b"3"]
+
+    async def test_names_are_no_syntax(self, broker: Broker, sink: RecordingSink) -> None:
+        names = ["a", "a*", "*", "a.b", "a:b", "#u", "{a}", "ä", "a b", "%s", "a'--", "x" * 200]
+        for name in names:
+            await broker.subscribe(name)
+        await broker.publish([item for name in names for item in items(name, 1)])
+        await until(lambda: len(sink.publications) >= len(names))
+        assert [channel for channel, _ in sink.publications] == names
+        for name in names:
+            assert (await broker.page(name)).position.offset == 1
+
+    async def test_presence_is_kept_and_told_as_asked(self, broker: Broker, sink: RecordingSink) -> None:
+        alice, tab = ClientInfo("alice", "a"), ClientInfo("alice", "b")
+        await broker.subscribe("x")
+        await broker.join("x", alice, keep=True, tell=True)
+        await broker.join("x", tab, keep=True, tell=False)
+        await broker.join("x", ClientInfo("bob", "c"), keep=False, tell=True)
+        assert set(await broker.presence("x")) == {"a", "b"}
+        assert tuple(await broker.presence_stats("x")) == (2, 1)
+        await broker.leave("x", alice, tell=True)
+        assert set(await broker.presence("x")) == {"b"}
+        await until(lambda: len(sink.pushes) == 3)
+        assert [type(push) for _, push in sink.pushes] == [Joined, Joined, Left]
+
+    async def test_control_messages_come_back(self, broker: Broker, sink: RecordingSink) -> None:
+        await broker.control(b"message")
+        await until(lambda: sink.control == [b"message"])
+
+    async def test_a_broker_that_is_well_names_no_trouble(self, broker: Broker) -> None:
+        assert broker.trouble == ""
+        assert all(isinstance(value, int | float) for value in broker.statistics().values())
+
+    async def test_cancelled_publishes_leave_the_broker_whole(self, broker: Broker) -> None:
+        tasks = [asyncio.ensure_future(broker.publish(items("x", number))) for number in range(20)]
+        await asyncio.sleep(0)
+        for task in tasks[::2]:
+            task.cancel()
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        offsets = [each[0].position.offset for each in outcomes if not isinstance(each, BaseException)]
+        assert len(offsets) >= 10
+        kept = (await broker.page("x", None, 100)).publications
+        assert [p.offset for p in kept] == list(range(1, len(kept) + 1))
+        assert set(offsets) <= {p.offset for p in kept}

@@ -1,0 +1,181 @@
+"""The embedded broker keeps the contract, and what it kept outlives it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from messageflow.brokers.base import Broker, Item
+from messageflow.core.streams import Retention
+from messageflow.errors import BrokerError, Unrecoverable
+from messageflow.testing.broker_suite import KEPT, BrokerSuite, RecordingSink, items
+from messageflow.testing.clock import ManualClock
+from tests.brokers.embedded.conftest import Opened
+
+
+class TestEmbeddedBroker(BrokerSuite):
+    @pytest.fixture(params=["os", "disk"])
+    async def broker(
+        self, opened: Opened, sink: RecordingSink, request: pytest.FixtureRequest
+    ) -> AsyncIterator[Broker]:
+        async with opened(sink, ack=request.param) as made:
+            yield made
+
+
+@pytest.mark.parametrize("ack", ["os", "disk"])
+async def test_receipts_name_the_level(opened: Opened, ack: str) -> None:
+    async with opened(ack=ack) as broker:
+        assert (await broker.publish(items("x", 1)))[0].ack == ack
+        assert (await broker.publish(items("x", 1, retention=Retention(0, 0))))[0].ack == "memory"
+
+
+async def test_streams_go_on_after_a_restart(opened: Opened) -> None:
+    async with opened() as broker:
+        stored = await broker.publish([*items("x", 1, 2, 3), *items("y", 9)])
+        unborn = (await broker.page("z")).position
+    async with opened() as broker:
+        assert (await broker.page("x")).position == stored[2].position
+        assert [p.data for p in (await broker.since("x", stored[0].position)).publications] == [b"2", b"3"]
+        assert (await broker.page("z")).position == unborn
+        after = await broker.publish(items("x", 4))
+        assert after[0].position.offset == 4
+        assert after[0].position.epoch == stored[0].position.epoch
+    async with opened() as broker:
+        assert [p.data for p in (await broker.since("x", stored[1].position)).publications] == [b"3", b"4"]
+
+
+async def test_a_key_is_known_after_a_restart(opened: Opened, clock: ManualClock, wall: ManualClock) -> None:
+    item = Item("x", b"1", Retention(1, 60), key="k")
+    async with opened() as broker:
+        first = await broker.publish([item])
+        await broker.publish(items("x", *range(200), retention=Retention(1, 60)))
+    clock.advance(30)
+    wall.advance(30)
+    async with opened() as broker:
+        assert await broker.publish([item]) == first
+        assert (await broker.page("x")).position.offset == 201
+
+
+async def test_publishes_of_one_moment_are_stored_together_in_order(opened: Opened) -> None:
+    async with opened() as broker:
+        outcomes = await asyncio.gather(*(broker.publish(items("x", n, n)) for n in range(100)))
+        assert [s.position.offset for stored in outcomes for s in stored] == list(range(1, 201))
+
+
+async def test_nothing_is_seen_before_it_is_stored(opened: Opened) -> None:
+    sink = RecordingSink()
+    async with opened(sink, ack="disk") as broker:
+        await broker.subscribe("x")
+        publishing = asyncio.ensure_future(broker.publish(items("x", *range(50))))
+        await asyncio.sleep(0)
+        assert (await broker.page("x", None, 9)).publications == []
+        assert sink.publications == []
+        await publishing
+        assert len(sink.publications) == 50
+
+
+async def test_what_memory_has_no_room_for_is_read_from_the_log(opened: Opened) -> None:
+    large = [Item("large", b'"%b"' % (bytes([65 + n % 26]) * 20_000), KEPT) for n in range(90)]
+    async with opened(memory=1 << 20) as broker:
+        start = (await broker.page("large")).position
+        stored = await broker.publish(large)
+        assert broker.statistics()["publications_evicted"] > 0
+        for position, missed in ((start, 90), (stored[9].position, 80), (stored[9].position._replace(tag=""), 80)):
+            history = await broker.since("large", position)
+            assert [p.offset for p in history.publications] == list(range(91 - missed, 91))
+            assert [p.data for p in history.publications] == [item.data for item in large[-missed:]]
+        assert [p.offset for p in (await broker.since("large", start, 7)).publications] == list(range(1, 8))
+        assert [p.offset for p in (await broker.page("large", 3, 5)).publications] == [4, 5, 6, 7, 8]
+        assert [p.offset for p in (await broker.page("large", 5, 9, reverse=True)).publications] == [4, 3, 2, 1]
+        assert [p.offset for p in (await broker.page("large", None, 2, reverse=True)).publications] == [90, 89]
+        with pytest.raises(Unrecoverable):
+            await broker.since("large", stored[9].position._replace(tag="no"))
+
+
+async def test_the_log_keeps_to_the_retention_too(opened: Opened, clock: ManualClock) -> None:
+    async with opened(memory=1 << 20) as broker:
+        retention = Retention(10, 60)
+        old = (await broker.publish(items("x", *range(30), retention=retention)))[19].position
+        assert len((await broker.since("x", old)).publications) == 10
+        clock.advance(61)
+        with pytest.raises(Unrecoverable):
+            await broker.since("x", old)
+        assert (await broker.page("x", None, 100)).publications == []
+
+
+async def test_rows_past_their_time_leave_the_log(opened: Opened, clock: ManualClock) -> None:
+    async with opened() as broker:
+        stored = await broker.publish(items("x", *range(3000)) + items("y", 1, retention=Retention(9, 10_000)))
+        clock.advance(100)
+        for _ in range(3):
+            broker._tidy(broker._clock())
+            await broker.remove_history("nobody's")
+            await asyncio.sleep(0.05)
+        assert broker.statistics()["log_publications"] == 1
+        assert (await broker.page("x")).position == stored[2999].position
+    async with opened() as broker:
+        assert broker.statistics()["log_publications"] == 1
+        assert (await broker.page("x")).position == stored[2999].position
+        assert (await broker.publish(items("x", 7)))[0].position.offset == 3001
+
+
+async def test_over_the_disk_budget_the_longest_streams_lose_their_oldest(opened: Opened) -> None:
+    large = [Item("large", b'"%b"' % (b"x" * 20_000), Retention(1000, 600)) for _ in range(100)]
+    async with opened(memory=1 << 20, disk=1 << 20) as broker:
+        small = (await broker.publish(items("small", 1)))[0].position
+        for _ in range(3):
+            await broker.publish(large)
+            await broker.remove_history("nobody's")
+            broker._tidying.size = 1 << 22  # as the next checkpoint will find
+            broker._tidy(broker._clock())
+            await asyncio.sleep(0.05)
+        assert broker.statistics()["log_publications_shed"] > 0
+        assert len((await broker.since("small", small._replace(offset=0, tag=""))).publications) == 1
+        newest = (await broker.page("large")).position
+        assert newest.offset == 300
+
+
+async def test_a_removed_history_stays_removed(opened: Opened) -> None:
+    async with opened() as broker:
+        stored = await broker.publish(items("x", 1, 2))
+        await broker.remove_history("x")
+    async with opened() as broker:
+        assert (await broker.page("x", None, 9)).publications == []
+        assert (await broker.page("x")).position == stored[1].position
+
+
+async def test_the_clock_set_back_over_a_restart_makes_nothing_younger(
+    opened: Opened, clock: ManualClock, wall: ManualClock
+) -> None:
+    async with opened() as broker:
+        position = (await broker.publish(items("x", 1)))[0].position._replace(offset=0, tag="")
+    wall.advance(-86_400)
+    clock.now = 5.0  # another boot: monotonic time begins anew
+    async with opened() as broker:
+        assert len((await broker.since("x", position)).publications) == 1
+        clock.advance(61)
+        with pytest.raises(Unrecoverable):
+            await broker.since("x", position)
+
+
+async def test_a_closed_broker_says_so(opened: Opened) -> None:
+    async with opened() as broker:
+        pass
+    with pytest.raises(BrokerError):
+        await broker.publish(items("x", 1))
+
+
+async def test_a_channel_whose_position_was_given_up_begins_in_a_new_epoch(opened: Opened) -> None:
+    async with opened() as broker:
+        broker._streams._limit = 2
+        first = (await broker.publish(items("a", 1)))[0].position
+        await broker.publish(items("b", 1))
+        await broker.publish(items("c", 1))  # `a` is forgotten
+        with pytest.raises(Unrecoverable):
+            await broker.since("a", first)
+    async with opened() as broker:
+        again = (await broker.publish(items("a", 1)))[0].position
+        assert again.offset == 1
+        assert again.epoch != first.epoch

@@ -1,0 +1,98 @@
+"""A disk that is full or fails: nothing is acknowledged that is not stored, and all else goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from messageflow.brokers.embedded.broker import EmbeddedBroker
+from messageflow.errors import NoRoom
+from messageflow.testing.broker_suite import KEPT, RecordingSink, items
+from tests.brokers.embedded.conftest import Opened
+
+
+class Disk:
+    """Lets appends fail as the disk would, in place of the log's own."""
+
+    def __init__(self, broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.failure: str | None = None
+        append = broker._store.log.append
+
+        def fail_or_append(values: Any) -> None:
+            if self.failure is not None:
+                error = sqlite3.OperationalError("as a test wants it")
+                error.sqlite_errorname = self.failure
+                raise error
+            append(values)
+
+        monkeypatch.setattr(broker._store.log, "append", fail_or_append)
+
+
+async def test_a_full_disk_refuses_and_heals(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    sink = RecordingSink()
+    async with opened(sink) as broker:
+        await broker.subscribe("x")
+        disk = Disk(broker, monkeypatch)
+        first = (await broker.publish(items("x", 1)))[0].position
+        disk.failure = "SQLITE_FULL"
+        keyed = items("x", 2)[0]._replace(key="k")
+        outcomes = await asyncio.gather(
+            broker.publish(items("x", *range(100))), broker.publish([keyed]), return_exceptions=True
+        )
+        assert all(isinstance(each, NoRoom) and "storage_full" in str(each) for each in outcomes)
+        assert len((await broker.page("x", None, 9)).publications) == 1
+        assert broker.trouble == ""
+        disk.failure = None
+        after = (await broker.publish([keyed]))[0].position
+        assert (after.epoch, after.offset) == (first.epoch, 2)
+        assert [p.data for _, p in sink.publications] == [b"1", b"2"]
+        assert broker.statistics()["publications_not_stored"] == 101
+    async with opened() as broker:
+        assert (await broker.page("x")).position == after
+
+
+@pytest.mark.parametrize("failure", ["SQLITE_IOERR_FSYNC", "SQLITE_IOERR_WRITE", "SQLITE_CORRUPT"])
+async def test_a_failed_disk_ends_all_storing_for_good(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch, failure: str, data_dir: Path
+) -> None:
+    async with opened() as broker:
+        disk = Disk(broker, monkeypatch)
+        position = (await broker.publish(items("x", 1)))[0].position
+        disk.failure = failure
+        with pytest.raises(NoRoom, match="storage_failed"):
+            await broker.publish(items("x", 2))
+        disk.failure = None  # what the disk says from now on proves nothing
+        with pytest.raises(NoRoom, match="storage_failed"):
+            await broker.publish(items("x", 3))
+        assert "storage_failed" in broker.trouble
+        assert len((await broker.page("x", None, 9)).publications) == 1
+    async with opened() as broker:
+        assert (await broker.page("x")).position.epoch != position.epoch
+
+
+async def test_a_log_locked_by_another_program_refuses_for_the_time_being(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened() as broker:
+        disk = Disk(broker, monkeypatch)
+        disk.failure = "SQLITE_BUSY"
+        with pytest.raises(NoRoom, match="storage_locked"):
+            await broker.publish(items("x", 1))
+        disk.failure = None
+        assert (await broker.publish(items("x", 1)))[0].position.offset == 1
+
+
+async def test_a_key_of_what_was_not_stored_is_not_remembered(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened() as broker:
+        disk = Disk(broker, monkeypatch)
+        item = items("x", 1, retention=KEPT)[0]._replace(key="k")
+        disk.failure = "SQLITE_FULL"
+        with pytest.raises(NoRoom):
+            await broker.publish([item])
+        disk.failure = None
+        assert (await broker.publish([item]))[0].position.offset == 1
+        assert len((await broker.page("x", None, 9)).publications) == 1
