@@ -35,8 +35,8 @@ from tests.faults.history import (
     read_history,
     write_history,
 )
-from tests.faults.machine import Clock, FailingSyncs, SmallDisk
-from tests.faults.nemesis import Nemesis, until
+from tests.faults.machine import Clock, SmallDisk, Strace
+from tests.faults.nemesis import POINTS, STORE_POINTS, SYNC_POINTS, Nemesis, until
 from tests.faults.producers import Producers
 from tests.faults.proxy import Proxy
 from tests.faults.schedule import KINDS, Planned, plan
@@ -122,7 +122,7 @@ def possible(options: Options) -> tuple[Options, dict[str, str]]:
         "workers": "it takes more than one worker" if options.workers < 2 else "",
         "durable": "it takes a broker that keeps a file" if not options.durable else "",
         "tmpfs": "",
-        "strace": "" if FailingSyncs.possible() else "it takes strace, and to be root",
+        "strace": "" if Strace.possible() else "it takes strace, and to be root",
         "clock": "" if Clock.possible() else "it takes gcc, to build the clock that can be moved",
     }
     if "disk_full" in options.kinds and not SmallDisk.possible():
@@ -267,12 +267,18 @@ class Run:
         return Producers(links, self._histories, USERS, CHANNELS, self._options.rate, PUBLISH_TIMEOUT, self._chance)
 
     def _make_nemesis(self, producers: Producers) -> Nemesis:
+        points = list(POINTS)
+        if self._options.durable:
+            points += STORE_POINTS
+        if self._options.durable and self._options.ack == "disk":
+            points += SYNC_POINTS
         return Nemesis(
             self.gateway,
             self._clients,
             producers,
             self._recorder,
             self._directory,
+            points,
             disk=self._disk,
             clock=self._clock,
         )

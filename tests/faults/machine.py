@@ -1,4 +1,5 @@
-"""What the machine can be made to do to a gateway: a disk that is full, syncs that fail, a wall clock that jumps.
+"""What the machine can be made to do to a gateway: a disk that is full, syncs that fail, a death in the middle of a
+system call, a wall clock that jumps.
 
 Each has a way to find out whether it is possible here, and says itself how often it really happened.
 """
@@ -16,6 +17,7 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 SHIM = Path(__file__).with_name("clock.c")
 DISK_SIZE = "48m"
@@ -79,15 +81,21 @@ def _write_until_full(file: int, data: bytes) -> None:
             raise
 
 
-class FailingSyncs:
-    """Makes every fsync and fdatasync of some processes fail with EIO, by strace.
+class Strace:
+    """Meddles with the system calls of running processes.
 
     Args:
         log: a file that does not exist yet.
+        calls: the names of system calls, by commas.
+        action: what happens at them, as `strace -e inject` has it.
+        mark: what stands in the log where it happened.
     """
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, calls: str, action: str, mark: str) -> None:
         self._log = log
+        self._calls = calls
+        self._action = action
+        self._mark = mark
         self._process: subprocess.Popen[bytes] | None = None
 
     @staticmethod
@@ -95,17 +103,27 @@ class FailingSyncs:
         """Whether strace is there and may be used on other processes."""
         return shutil.which("strace") is not None and os.geteuid() == 0
 
+    @classmethod
+    def failing_syncs(cls, log: Path) -> Self:
+        """Every fsync and fdatasync fails with EIO."""
+        return cls(log, "fsync,fdatasync", "error=EIO", "(INJECTED)")
+
+    @classmethod
+    def killing(cls, log: Path, calls: str, when: int) -> Self:
+        """The process is killed when one of its threads is about to do one of these calls for the so-many-th time."""
+        return cls(log, calls, f"signal=SIGKILL:when={when}", "killed by SIGKILL")
+
     def begin(self, pids: Sequence[int]) -> None:
-        command = ["strace", "-f", "-qq", "-o", str(self._log), "-e", "trace=fsync,fdatasync"]
-        command += ["-e", "inject=fsync,fdatasync:error=EIO"]
+        command = ["strace", "-f", "-qq", "-o", str(self._log), "-e", f"trace={self._calls}"]
+        command += ["-e", f"inject={self._calls}:{self._action}"]
         for pid in pids:
             command += ["-p", str(pid)]
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def fired(self) -> int:
-        """Return how many syncs have failed."""
+        """Return how often it happened."""
         with contextlib.suppress(FileNotFoundError):
-            return self._log.read_text().count("(INJECTED)")
+            return self._log.read_text(errors="replace").count(self._mark)
         return 0
 
     async def end(self) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.faults.clients import Client
 from tests.faults.gateway import Gateway, send, state
 from tests.faults.history import FaultStart, FaultStop, Misbehaved, Recorder, now
-from tests.faults.machine import Clock, FailingSyncs, SmallDisk
+from tests.faults.machine import Clock, SmallDisk, Strace
 from tests.faults.producers import Producers
 from tests.faults.proxy import DOWN, UP, Faults, Proxy
 from tests.faults.schedule import LANES, Planned
@@ -30,6 +30,13 @@ WORKER_SECONDS = 10.0
 
 CLOCK_STEPS = (-600, -60, 60, 540)
 
+POINTS = (("accept,accept4", 3), ("read", 200), ("write", 200))
+"""Where a gateway dies: in which system calls, and at the how-manieth at most. Its threads wake each other by `write`,
+and it answers by two of them, so that these are also the points before, between and after storing and answering."""
+
+STORE_POINTS = (("pwrite64", 60),)
+SYNC_POINTS = (("fsync,fdatasync", 20),)
+
 _Fault = Callable[[Planned, random.Random], Awaitable[int]]
 
 
@@ -42,6 +49,7 @@ class Nemesis:
         producers: who are killed, and whose links are broken.
         recorder: takes what is done.
         directory: for the logs of tools.
+        points: in which system calls the gateway may be killed: of POINTS, STORE_POINTS, SYNC_POINTS.
         disk, clock: what the data directory lies on and what time the gateway sees, when the run has them.
     """
 
@@ -52,6 +60,7 @@ class Nemesis:
         producers: Producers,
         recorder: Recorder,
         directory: Path,
+        points: Sequence[tuple[str, int]],
         *,
         disk: SmallDisk | None = None,
         clock: Clock | None = None,
@@ -64,6 +73,7 @@ class Nemesis:
         self._producers = producers
         self._recorder = recorder
         self._directory = directory
+        self._points = points
         self._disk = disk
         self._clock = clock
         self._faults: dict[str, _Fault] = {
@@ -79,6 +89,7 @@ class Nemesis:
             "slow_reader": self._slow_reader,
             "storm": self._storm,
             "gateway_kill": self._gateway_kill,
+            "gateway_kill_at": self._gateway_kill_at,
             "gateway_drain": self._gateway_drain,
             "gateway_drain_cut_short": self._gateway_drain_cut_short,
             "gateway_freeze": self._gateway_freeze,
@@ -101,9 +112,11 @@ class Nemesis:
         await asyncio.gather(*(self._lane(lane, began) for lane in lanes))
 
     async def _lane(self, plan: Sequence[Planned], began: float) -> None:
+        """Do these one after the other; what takes longer than planned delays the rest."""
         for planned in plan:
             await asyncio.sleep(max(began + planned.at - time.monotonic(), 0))
             await self._do(planned)
+            began += max(time.monotonic() - began - planned.over, 0)
 
     async def _do(self, planned: Planned) -> None:
         chance = random.Random(planned.seed)
@@ -211,6 +224,21 @@ class Nemesis:
         await self._start()
         return fired
 
+    async def _gateway_kill_at(self, planned: Planned, chance: random.Random) -> int:
+        calls, most = chance.choice(self._points)
+        strace = Strace.killing(self._directory / f"strace-{planned.number}.log", calls, chance.randint(1, most))
+        self.gateway_is_ours = True
+        strace.begin(self._gateway.processes())
+        if calls.startswith("accept"):
+            await asyncio.sleep(0.3)  # until strace has taken hold
+            for client in self._clients:
+                client.proxy.cut()
+        fired = await until(strace.fired)
+        await self._gateway.kill()
+        await strace.end()
+        await self._start()
+        return fired
+
     async def _gateway_drain(self, planned: Planned, chance: random.Random) -> int:
         self.gateway_is_ours = True
         if not await self._gateway.drain():
@@ -268,7 +296,7 @@ class Nemesis:
 
     async def _fsync_error(self, planned: Planned, chance: random.Random) -> int:
         """Whoever could not sync does not know what is on the disk: it is restarted, as its operator would do."""
-        syncs = FailingSyncs(self._directory / f"strace-{planned.number}.log")
+        syncs = Strace.failing_syncs(self._directory / f"strace-{planned.number}.log")
         syncs.begin(self._gateway.processes())
         await asyncio.sleep(planned.seconds)
         await until(syncs.fired)

@@ -48,6 +48,7 @@ KINDS: dict[str, Kind] = {
     "slow_reader": Kind("links", (1, 4)),
     "storm": Kind("links", (0, 0), recovery=1),
     "gateway_kill": Kind("gateway", (0.2, 1.5), recovery=3),
+    "gateway_kill_at": Kind("gateway", (0, 0), recovery=3, needs=frozenset({"strace"})),
     "gateway_drain": Kind("gateway", (0.2, 1.5), recovery=3),
     "gateway_drain_cut_short": Kind("gateway", (0.05, 1.5), recovery=3),
     "gateway_freeze": Kind("gateway", (0.5, 6), recovery=2),
@@ -64,7 +65,7 @@ KINDS: dict[str, Kind] = {
 }
 
 NETWORK = tuple(name for name, kind in KINDS.items() if kind.lane != "gateway")
-PROCESSES = ("gateway_kill", "gateway_drain", "gateway_drain_cut_short", "gateway_freeze")
+PROCESSES = ("gateway_kill", "gateway_kill_at", "gateway_drain", "gateway_drain_cut_short", "gateway_freeze")
 WORKERS = ("worker_kill", "worker_freeze", "parent_kill")
 STORAGE = ("disk_full", "fsync_error")
 
@@ -86,6 +87,11 @@ class Planned:
     kind: str
     seconds: float
     seed: int
+
+    @property
+    def over(self) -> float:
+        """Seconds after the warm-up at which the lane has recovered from it."""
+        return self.at + self.seconds + KINDS[self.kind].recovery
 
     @property
     def lane(self) -> Lane:
@@ -123,4 +129,4 @@ def _lane(chance: random.Random, names: list[str], seconds: float) -> list[Plann
         if at + lasts > seconds:
             return planned
         planned.append(Planned(0, round(at, 3), waiting.pop(), round(lasts, 3), chance.getrandbits(32)))
-        at += lasts + kind.recovery + chance.uniform(*SPACING)
+        at = planned[-1].over + chance.uniform(*SPACING)
