@@ -188,18 +188,6 @@ async def _stored(world: World, data: int) -> tuple[str, Publication]:
     return stored[0].position.epoch, page.publications[0]
 
 
-async def test_a_gap_sends_everybody_back_to_the_history(world: World) -> None:
-    subscriber = await world.subscribed("alice", "open:x")
-    held = await world.connected("bob", channels=["open:x"])
-    await _stored(world, 1)  # lost on the way here
-    await world.publish("open:x", 2)
-    unsubscribed = [m["push"]["unsubscribe"] for m in subscriber.written if "unsubscribe" in m.get("push", {})]
-    assert [push["code"] for push in unsubscribed] == [2500]
-    assert held.closed is not None
-    assert held.closed.code == 3010
-    assert subscriber.publications("open:x") == []
-
-
 async def test_positions_are_told_with_their_tag(world: World) -> None:
     stored = await world.publish("open:x", 1)
     connection = await world.subscribed("alice", "open:x")

@@ -1,5 +1,6 @@
-"""The law of delivery, whatever happens in whatever order: each client sees one run of offsets without gap or repeat,
-or was told that it could not recover."""
+"""The law of delivery, whatever happens in whatever order, and whatever is lost or late between broker and hub: each
+client sees one run of offsets without gap or repeat, or was told that it could not recover; and it is told so only
+where the history is too short."""
 
 from __future__ import annotations
 
@@ -11,38 +12,15 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from messageflow.brokers.base import History, Item
-from messageflow.brokers.memory import MemoryBroker
-from messageflow.core.stream import Position
+from messageflow.brokers.base import Item
 from messageflow.core.streams import Retention
+from messageflow.hub import healing, hub, reads
 from messageflow.testing.memory_connection import MemoryConnection
 from tests.hub.conftest import World
+from tests.hub.links import DistantBroker
 
 CHANNELS = ("open:x", "short:x")
 CLIENTS = 3
-
-
-class DistantBroker(MemoryBroker):
-    """A broker whose answers take some turns of the loop to come, and are old when they do."""
-
-    async def subscribe(self, channel: str) -> None:
-        await asyncio.sleep(0)
-        await super().subscribe(channel)
-        await asyncio.sleep(0)
-
-    async def since(self, channel: str, position: Position, limit: int | None = None) -> History:
-        await asyncio.sleep(0)
-        history = await super().since(channel, position, limit)
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        return history
-
-    async def page(self, channel: str, offset: int | None = None, limit: int = 0, *, reverse: bool = False) -> History:
-        await asyncio.sleep(0)
-        history = await super().page(channel, offset, limit, reverse=reverse)
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        return history
 
 
 class Reader:
@@ -54,6 +32,7 @@ class Reader:
         self.connection: MemoryConnection | None = None
         self.epoch, self.offset, self.tag = "", 0, ""
         self.known = False
+        self.sent_away = False
         self._read = 0
 
     def request(self) -> dict[str, Any]:
@@ -71,12 +50,16 @@ class Reader:
             push = message.get("push", {})
             if push.get("channel") == self.channel and "pub" in push:
                 self._take(push["pub"])
+            if "unsubscribe" in push:
+                assert (self.channel, push["unsubscribe"]["code"]) == ("short:x", 2500)
+                self.sent_away = True
         self._read = len(self.connection.written)
 
     def _begin(self, result: dict[str, Any]) -> None:
         if result.get("was_recovering") and result.get("recovered"):
             assert (result["epoch"], result.get("offset", 0)) == (self.epoch, self.offset)
         else:
+            assert not self.known or self.channel == "short:x"
             self.epoch, self.offset, self.tag = result["epoch"], result.get("offset", 0), result.get("tag", "")
         self.known = True
         for publication in result.get("publications", []):
@@ -89,11 +72,13 @@ class Reader:
 
     def forget_connection(self) -> None:
         self.connection = None
+        self.sent_away = False
         self._read = 0
 
 
 class Delivery(RuleBasedStateMachine):
-    """Clients come, go, stall and return while publications flow; now and then the loop gets a few turns."""
+    """Clients come, go, stall and return while publications flow, arrive late or not at all; now and then the loop
+    gets a few turns."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -106,7 +91,8 @@ class Delivery(RuleBasedStateMachine):
         return self.loop.run_until_complete(work)
 
     async def _start(self) -> None:
-        self.world = World(broker=DistantBroker())
+        self.broker = DistantBroker(turns=4)
+        self.world = World(broker=self.broker)
         await self.world.hub.start()
 
     @rule(channel=st.sampled_from(CHANNELS), count=st.integers(1, 5))
@@ -146,8 +132,29 @@ class Delivery(RuleBasedStateMachine):
         if connection is not None:
             self.run(self._call(connection.fill if full else connection.empty))
 
-    async def _call(self, function: Any) -> None:
-        function()
+    async def _call(self, function: Any, *arguments: Any) -> None:
+        function(*arguments)
+
+    @rule(count=st.integers(1, 3))
+    def lose(self, count: int) -> None:
+        self.broker.link.lose = count
+
+    @rule()
+    def hold(self) -> None:
+        self.broker.link.holding = True
+
+    @rule(backwards=st.booleans())
+    def release(self, backwards: bool) -> None:
+        self.run(self._call(self.broker.link.release, list.reverse if backwards else None))
+
+    @rule()
+    def doubt(self) -> None:
+        self.run(self._call(self.world.hub.on_doubt))
+
+    @rule(turns=st.sampled_from((0, 3, 12)))
+    def flush_after(self, turns: int) -> None:
+        """Let publications be pending for longer than other rules take, or not."""
+        hub.GATHER_TURNS = turns
 
     @rule(turns=st.sampled_from((1, 2, 5, 15, 40)))
     def turn(self, turns: int) -> None:
@@ -163,11 +170,17 @@ class Delivery(RuleBasedStateMachine):
             if reader.connection is not None:
                 reader.read()
                 if reader.connection.closed is not None:
-                    assert reader.connection.closed.code == 3008  # it fell out of the short history
+                    assert (reader.channel, reader.connection.closed.code) == ("short:x", 3008)
+                    reader.forget_connection()
+                elif reader.sent_away:
+                    self.run(self._call(reader.connection.lose))
                     reader.forget_connection()
 
     def teardown(self) -> None:
-        """Let everybody read to the end: nothing may be missing."""
+        """Let everything arrive and everybody read to the end: nothing may be missing."""
+        self.broker.link.lose = 0
+        self.release(False)
+        self.doubt()
         for which in range(CLIENTS):
             self.come(which)
             self.stall(which, False)
@@ -183,9 +196,10 @@ class Delivery(RuleBasedStateMachine):
 
 
 @pytest.fixture(autouse=True)
-def slow_flush(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let publications be pending for longer than a rule takes, so that rules fall in between."""
-    monkeypatch.setattr("messageflow.hub.hub.GATHER_TURNS", 12)
+def restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "GATHER_TURNS", hub.GATHER_TURNS)
+    for module in (healing, reads):
+        monkeypatch.setattr(module, "FIRST_DELAY", 0.0)
 
 
 TestDelivery = Delivery.TestCase

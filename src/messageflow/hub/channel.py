@@ -5,12 +5,16 @@ a flush joins what is pending into one batch and writes it once to each live ses
 written in slices, and those not yet served are kept in `unserved`: a session that leaves is taken out there, one that
 falls behind is served at once, and so every session's position is known at any moment.
 
+What comes after a gap is *held* until the history has given what is missing (`hub.healing`), then goes the same way:
+the sessions see one run.
+
 Synchronous: nothing here awaits or raises.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -19,12 +23,13 @@ from messageflow.core.channels import NamespaceOptions
 from messageflow.core.protocol import Push
 from messageflow.core.stream import Position, Publication
 from messageflow.hub.connection import Wire
+from messageflow.hub.kept import Kept
 
 if TYPE_CHECKING:
     from messageflow.hub.session import Session
 
 Write = Callable[[bytes], None]
-PENDING_BYTES = 1 << 20  # a flush never joins more than about this at once
+PENDING_BYTES = 1 << 20  # what comes from the history, rather than as it happens, waits while so much is pending
 
 
 class Received(Enum):
@@ -33,7 +38,8 @@ class Received(Enum):
     PENDING = "pending"  # to be flushed
     ASIDE = "aside"  # nobody is live yet; those on their way in will merge it
     STALE = "stale"  # delivered before
-    GAP = "gap"  # something before it was missed
+    GAP = "gap"  # something before it was missed; it is held until the history has given that
+    FOREIGN = "foreign"  # of another epoch: the stream they knew is gone
 
 
 class Channel:
@@ -44,16 +50,19 @@ class Channel:
         live: the sessions that get publications as they come, with their `write`.
         lagging: the sessions that read from history because their socket is slow.
         entering: how many sessions are on their way in; while there are any, arrivals are also kept `aside`.
+        doubted: whether the broker may have missed something before the position was known.
         watchers: the live sessions that asked for joins and leaves.
     """
 
     __slots__ = (
         "_batches",
+        "_held",
         "_pending",
         "_pending_bytes",
         "_presence",
         "_top",
         "aside",
+        "doubted",
         "entering",
         "lagging",
         "live",
@@ -78,13 +87,25 @@ class Channel:
         self.lagging: set[Session] | None = None
         self.watchers: set[Session] | None = None
         self.entering = 0
-        self.aside: list[Publication] | None = None
+        self.aside: Kept | None = None
+        self.doubted = False
         self.unserved: dict[Session, Write] | None = None
         self._batches: dict[Wire, bytes] | None = None
+        self._held: Kept | None = None
         self._pending: list[Publication] | None = None
         self._pending_bytes = 0
         self._presence: list[Push] | None = None
         self._top: Position | None = None  # after all that was received, pending or not
+
+    @property
+    def top(self) -> Position | None:
+        """The point after all that was received without a gap, flushed or not."""
+        return self._top
+
+    @property
+    def holds(self) -> bool:
+        """Whether anything waits for what is missing before it."""
+        return bool(self._held)
 
     @property
     def abandoned(self) -> bool:
@@ -111,19 +132,46 @@ class Channel:
 
     def receive(self, epoch: str, publication: Publication) -> Received:
         """Take a publication from the broker."""
-        if self.aside is not None:
-            self.aside.append(publication)
         if publication.offset:
+            if self.aside is not None:
+                self.aside.put(epoch, publication)
             top = self._top
             if top is None:
                 return Received.ASIDE
-            if epoch != top.epoch or publication.offset > top.offset + 1:
+            if epoch != top.epoch:
+                return Received.FOREIGN
+            if publication.offset > top.offset + 1:
+                if self._held is None:
+                    self._held = Kept()
+                self._held.put(epoch, publication)
                 return Received.GAP
             if publication.offset <= top.offset:
                 return Received.STALE
             self._top = Position(epoch, publication.offset, publication.tag)
         self._add(publication)
         return Received.PENDING
+
+    def heal(self, history: Iterable[Publication]) -> int:
+        """Take what the history gave, then what was held, as far as they go on without a gap.
+
+        Returns:
+            How many publications of the history had been missed.
+        """
+        top = self._top
+        if top is None:
+            return 0
+        missed = 0
+        for publication in history:
+            if self.receive(top.epoch, publication) is Received.PENDING:
+                missed += 1
+        held = self._held
+        while held and (following := held.pop(self._top.offset + 1 if self._top else 0)) is not None:
+            self.receive(top.epoch, following)
+        if held and self._top is not None:
+            held.forget(self._top.offset)
+        if not held:
+            self._held = None
+        return missed
 
     def receive_presence(self, push: Push) -> bool:
         """Take a join or a leave. Returns whether anybody asked for it."""
@@ -134,19 +182,34 @@ class Channel:
         self._presence.append(push)
         return True
 
-    def anchor(self, position: Position) -> None:
-        """Say where the stream stands, when the first reader has learnt it; later calls change nothing."""
-        if self.position is None:
-            self.position = self._top = position
-            for publication in self.aside or ():
-                if publication.offset > position.offset:
-                    self._top = Position(position.epoch, publication.offset, publication.tag)
-                    self._add(publication)
+    def anchor(self, position: Position) -> Received:
+        """Say where the stream stands, when the first reader has learnt it; later calls change nothing.
+
+        Returns:
+            What the publications mean that arrived since.
+        """
+        received = Received.STALE
+        if self.position is not None:
+            return received
+        self.position = self._top = position
+        aside = self.aside
+        if aside is not None and aside:
+            if aside.epoch != position.epoch:
+                return Received.FOREIGN
+            for publication in aside.between(position.offset, sys.maxsize):
+                received = self.receive(position.epoch, publication)
+        return received
+
+    def arrived(self, epoch: str, after: int, until: int) -> list[Publication]:
+        """Return those of the offsets `after` + 1 to `until` that arrived while somebody was on his way in."""
+        aside = self.aside
+        return aside.between(after, until) if aside is not None and aside.epoch == epoch else []
 
     def forget_position(self) -> None:
         """Know nothing of the stream any more; the next reader anchors it anew."""
         self.position = self._top = None
         self._pending, self._pending_bytes = None, 0
+        self._held = None
 
     def _add(self, publication: Publication) -> None:
         if self._pending is None:
@@ -160,7 +223,7 @@ class Channel:
         """A session is on its way in: keep aside what arrives until it is `entered`."""
         self.entering += 1
         if self.aside is None:
-            self.aside = []
+            self.aside = Kept()
 
     def entered(self) -> None:
         """That session has gone live, or given up."""

@@ -18,11 +18,14 @@ class Counters:
         "disconnects",
         "fell_behind",
         "gaps",
+        "healed",
         "logs_suppressed",
         "publications",
+        "reads_shared",
         "recovered",
         "skipped",
         "stale_publications",
+        "unhealed",
         "unrecovered",
     )
 
@@ -33,10 +36,13 @@ class Counters:
         self.publications = 0  # that reached this worker for somebody
         self.deliveries = 0  # writes of a batch to a session
         self.stale_publications = 0  # came twice from the broker, dropped
-        self.gaps = 0  # publications that came before one that was missed
+        self.gaps = 0  # times a publication came before one that was missed
+        self.healed = 0  # times what was missed was read from the history and delivered
+        self.unhealed = 0  # times it could not be, and the sessions of a channel were sent away
         self.fell_behind = 0  # times a session began to lag
         self.caught_up = 0  # times one was live again
         self.skipped = 0  # times one skipped to the newest, where the channel says so
+        self.reads_shared = 0  # reads of the history that another session had under way already
         self.recovered = 0
         self.unrecovered = 0
         self.logs_suppressed = 0

@@ -5,7 +5,8 @@ synchronous step: at that moment it knows where the channel's live sessions stan
 session one of them. What is published in between waits in the channel's `aside`.
 
 A long recovery is not answered in one piece: its first chunk is, and the session goes on as one that lags, reading
-chunk by chunk from the history until it has caught up.
+chunk by chunk from the history until it has caught up. So does a session that has seen more, on another worker, than
+the broker has delivered to this one.
 """
 
 from __future__ import annotations
@@ -90,21 +91,23 @@ class Entry:
             raise
 
     async def _read(self) -> History:
-        broker, name, request = self._session.hub.broker, self.channel.name, self._request
+        hub, channel, request = self._session.hub, self.channel, self._request
         if request.recover and self.recoverable:
             if self._options.force_recovery_mode == "cache":
-                return await broker.page(name, None, 1, reverse=True)
+                return await hub.broker.page(channel.name, None, 1, reverse=True)
             since = Position(request.epoch, request.offset, request.tag)
             if not since.epoch:
-                since = Position((await broker.page(name)).position.epoch, since.offset)
+                since = Position((await hub.reads.position(channel)).position.epoch, since.offset)
             try:
-                history = await broker.since(name, since, self._session.hub.limits.history_limit + 1)
+                history = await hub.reads.since(channel, since, hub.limits.history_limit + 1)
             except Unrecoverable:
                 pass
             else:
                 self._since = since
                 return history
-        return await broker.page(name)
+        if channel.position is not None:
+            return History([], channel.position)
+        return await hub.reads.position(channel)
 
     async def _appear(self) -> None:
         session, options = self._session, self._options
@@ -165,15 +168,18 @@ class Entry:
         if self._since is None:
             return None
         limits = self._session.hub.limits
-        first = chunk(history.publications, limits.history_limit, limits.chunk_bytes)
-        if len(first) < len(history.publications):
-            newest_sent = first[-1]
-            self.subscription.behind = Position(history.position.epoch, newest_sent.offset, newest_sent.tag)
-            return first
-        if self._since.epoch != self._position.epoch:
+        since, epoch, until = self._since, self._position.epoch, self._position.offset
+        if since.epoch != epoch:
             return None
-        aside = self.channel.aside or ()
-        return merge(history.publications, aside, after=self._since.offset, until=self._position.offset)
+        arrived = self.channel.arrived(epoch, history.position.offset, until)
+        run = merge(history.publications, arrived, after=since.offset, until=until)
+        if run is None:  # there is more, and the history has it by now
+            run = [p for p in history.publications if p.offset <= until]
+        first = chunk(run, limits.history_limit, limits.chunk_bytes)
+        offset, tag = (first[-1].offset, first[-1].tag) if first else (since.offset, since.tag)
+        if offset != until:  # a long recovery, or a session that has seen more than was delivered here yet
+            self.subscription.behind = Position(epoch, offset, tag)
+        return first
 
     def catch_up_from(self, position: Position) -> None:
         """Send what was missed as publications after the answer, instead of within it."""

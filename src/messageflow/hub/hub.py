@@ -15,19 +15,11 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from messageflow.brokers.base import Broker
 from messageflow.core.channels import NamespaceOptions, Namespaces
-from messageflow.core.codes import (
-    INSUFFICIENT_STATE,
-    MALFORMED,
-    SHUTDOWN,
-    UNSUBSCRIBED_INSUFFICIENT,
-    Disconnect,
-    Disconnected,
-    Unsubscribe,
-)
+from messageflow.core.codes import MALFORMED, SHUTDOWN, Disconnect, Disconnected, Unsubscribe
 from messageflow.core.protocol import ClientInfo, Command, Joined, Left, Unsubscribed
 from messageflow.core.stream import Position, Publication
 from messageflow.core.tokens import Verifier
@@ -38,12 +30,16 @@ from messageflow.hub.commands import HANDLERS
 from messageflow.hub.connection import Connection, Wire
 from messageflow.hub.control import apply_control
 from messageflow.hub.counters import Counters
+from messageflow.hub.healing import Healing
 from messageflow.hub.heartbeat import Heartbeat
 from messageflow.hub.limits import Limits
 from messageflow.hub.logs import RateLimitedLog
+from messageflow.hub.reads import Reads
 from messageflow.hub.session import NEVER, Session, State
 
 log = logging.getLogger("messageflow.hub")
+
+T = TypeVar("T")
 
 REFRESH_MARGIN = 30.0  # seconds before the end at which a client should refresh, or a quarter of what is left
 GATHER_TURNS = 3  # turns of the event loop: a request is read, run and published within that many
@@ -87,10 +83,13 @@ class Hub:
         self.users: dict[str, tuple[Session, ...]] = {}
         self.arrivals = Arrivals(self.limits.connect_timeout, self.limits.unauthenticated_per_address)
         self.heartbeat = Heartbeat(self, self.limits)
+        self.reads = Reads(self)
+        self.healing = Healing(self)
         self.draining = False
         self._wires: dict[Wire, None] = {}
         self._dirty: deque[Channel] = deque()
         self._flushing = False
+        self._turn: asyncio.Future[None] | None = None  # for those who wait for the next turn of flushing
         self._tasks: set[asyncio.Task[Any]] = set()
         self._log = RateLimitedLog(log, clock)
 
@@ -116,7 +115,7 @@ class Hub:
             await asyncio.wait(tasks)
         await self.broker.close()
 
-    def spawn(self, work: Coroutine[Any, Any, None], name: str | None = None) -> asyncio.Task[None]:
+    def spawn(self, work: Coroutine[Any, Any, T], name: str | None = None) -> asyncio.Task[T]:
         """Run a task that belongs to the hub and ends with it."""
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
@@ -221,9 +220,14 @@ class Hub:
 
     def anchor(self, channel: Channel, position: Position) -> None:
         """Say where the stream of a channel stands, when that was not known yet."""
-        channel.anchor(position)
+        received = channel.anchor(position)
         if channel.dirty:
-            self._mark(channel)
+            self.mark(channel)
+        if received is Received.GAP:
+            self.healing.gap(channel)
+        elif received is Received.FOREIGN or channel.doubted:
+            self.healing.look_at(channel)
+        channel.doubted = False
 
     def entered(self, channel: Channel) -> None:
         """A session is in the channel, or will not come."""
@@ -267,34 +271,29 @@ class Hub:
         self.counters.publications += 1
         received = found.receive(epoch, publication)
         if received is Received.PENDING:
-            self._mark(found)
+            self.mark(found)
         elif received is Received.STALE:
             self.counters.stale_publications += 1
         elif received is Received.GAP:
-            self._gap(found)
+            self.healing.gap(found)
+        elif received is Received.FOREIGN:
+            self.healing.send_away(found, "the stream is another one now")
 
     def on_presence(self, channel: str, push: Joined | Left) -> None:
         found = self.channels.get(channel)
         if found is not None and found.receive_presence(push):
-            self._mark(found)
+            self.mark(found)
 
     def on_control(self, message: bytes) -> None:
         self.spawn(apply_control(self, message))
 
-    def _gap(self, channel: Channel) -> None:
-        """Something was missed on the way here: everybody resumes from history, or learns that he cannot."""
-        self.counters.gaps += 1
-        log.error("gap", extra={"channel": channel.name, "sessions": len(channel.live)})
-        for session in tuple(channel.sessions):
-            if session.subscriptions[channel.name].server_side:
-                session.disconnect(INSUFFICIENT_STATE)
-            else:
-                self.unsubscribe(session, channel.name, UNSUBSCRIBED_INSUFFICIENT)
-        channel.forget_position()
+    def on_doubt(self) -> None:
+        self.healing.doubt()
 
     # Fan-out
 
-    def _mark(self, channel: Channel) -> None:
+    def mark(self, channel: Channel) -> None:
+        """There is something to write to the sessions of a channel."""
         if not channel.marked:
             channel.marked = True
             self._dirty.append(channel)
@@ -312,6 +311,12 @@ class Hub:
             self._loop.call_soon(self._gather, turns - 1)
         else:
             self._flush()
+
+    async def flushed(self) -> None:
+        """Return after the next turn of flushing. Only for those who know that something is dirty."""
+        if self._turn is None:
+            self._turn = self._loop.create_future()
+        await asyncio.shield(self._turn)
 
     def _flush(self) -> None:
         dirty, budget = self._dirty, TURN_WRITES
@@ -332,3 +337,6 @@ class Hub:
             self._loop.call_soon(self._flush)
         else:
             self._flushing = False
+        if self._turn is not None:
+            self._turn.set_result(None)
+            self._turn = None

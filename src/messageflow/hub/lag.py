@@ -11,11 +11,12 @@ A long recovery takes the same road.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from messageflow.core.codes import SERVER_ERROR, SLOW
+from messageflow.core.codes import INSUFFICIENT_STATE, SERVER_ERROR, SLOW
 from messageflow.core.stream import Position, Publication
 from messageflow.errors import BrokerError, Unrecoverable
 
@@ -107,9 +108,12 @@ async def _advance(session: Session, subscription: Subscription) -> None:
         subscription.behind = None
         channel.go_live(session, watch=subscription.watch)
         return
+    if channel.position is not None and behind.offset > channel.position.offset:
+        await _be_reached(session, subscription, behind)
+        return
     limits = session.hub.limits
     try:
-        history = await session.hub.broker.since(channel.name, behind, limits.history_limit)
+        history = await session.hub.reads.patiently(channel, behind, limits.history_limit)
     except Unrecoverable:
         _out_of_window(session, subscription)
         return
@@ -126,6 +130,15 @@ async def _advance(session: Session, subscription: Subscription) -> None:
     elif channel.position is None or behind.offset >= until:
         subscription.behind = None
         channel.go_live(session, watch=subscription.watch)
+
+
+async def _be_reached(session: Session, subscription: Subscription, position: Position) -> None:
+    """Wait until the channel has come as far as a session that was elsewhere before."""
+    channel = subscription.channel
+    await asyncio.shield(session.hub.healing.look_at(channel))
+    reached = channel.position is not None and channel.position.offset >= position.offset
+    if session.subscriptions.get(channel.name) is subscription and not reached:
+        session.disconnect(INSUFFICIENT_STATE, f"{channel.name} has not come to where the session stands")
 
 
 def _out_of_window(session: Session, subscription: Subscription) -> None:

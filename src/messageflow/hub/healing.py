@@ -1,0 +1,148 @@
+"""What the broker failed to deliver is read from the history, and the sessions notice nothing.
+
+A channel is looked at when a publication came before one that was missed, and when the broker says that it may have
+missed something. What the history gives joins what is pending, then what was held since, so that every live session
+is sent each offset once and in order. Only when the history cannot give it, because it was too long ago or the stream
+is another one now, are the sessions of the channel sent away, with a code that makes them come back and learn it.
+
+Owns the order in which channels are looked at: `AT_ONCE` at a time, however many are in doubt. Never writes to a
+session.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from messageflow.core.codes import INSUFFICIENT_STATE, UNSUBSCRIBED_INSUFFICIENT
+from messageflow.errors import BrokerError
+from messageflow.hub.channel import Channel
+from messageflow.hub.reads import ATTEMPTS, FIRST_DELAY
+
+if TYPE_CHECKING:
+    from messageflow.hub.hub import Hub
+
+log = logging.getLogger("messageflow.hub")
+
+AT_ONCE = 32
+
+
+class Healing:
+    """The channels of one hub that are not known to be whole.
+
+    Args:
+        hub: whose channels these are.
+    """
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._waiting: dict[Channel, asyncio.Future[None]] = {}
+        self._under_way: dict[Channel, asyncio.Future[None]] = {}
+        self._workers = 0
+
+    def gap(self, channel: Channel) -> None:
+        """A publication came before one that was missed."""
+        if channel not in self._waiting and channel not in self._under_way:
+            self._hub.counters.gaps += 1
+            self._hub.log_limited(logging.WARNING, "gap", channel=channel.name, sessions=len(channel.live))
+            self.look_at(channel)
+
+    def doubt(self) -> None:
+        """The broker may have missed something anywhere."""
+        channels = [channel for channel in self._hub.channels.values() if channel.options.keeps_history]
+        self._hub.log_limited(logging.WARNING, "doubt", channels=len(channels))
+        for channel in channels:
+            if channel.top is None:
+                channel.doubted = True  # its first reader is about to learn where it stands
+            else:
+                self.look_at(channel)
+
+    def look_at(self, channel: Channel) -> asyncio.Future[None]:
+        """Compare a channel with its history, soon, and deliver what is missing.
+
+        Returns:
+            What is done when all that was published until now is delivered, or the sessions were sent away.
+        """
+        waiting = self._waiting.get(channel)
+        if waiting is None:
+            waiting = self._waiting[channel] = asyncio.get_running_loop().create_future()
+            if self._workers < AT_ONCE:
+                self._workers += 1
+                self._hub.spawn(self._work())
+        return waiting
+
+    async def _work(self) -> None:
+        try:
+            while channel := self._next():
+                done = self._under_way[channel] = self._waiting.pop(channel)
+                try:
+                    await self._heal(channel)
+                except Exception:
+                    log.exception("healing_failed", extra={"channel": channel.name})
+                    self.send_away(channel, "healing failed")
+                finally:
+                    del self._under_way[channel]
+                    done.set_result(None)
+                if channel.holds and self._is_current(channel):
+                    self.look_at(channel)
+        finally:
+            self._workers -= 1
+
+    def _next(self) -> Channel | None:
+        """Return the channel that waits longest and is not being looked at."""
+        return next((channel for channel in self._waiting if channel not in self._under_way), None)
+
+    async def _heal(self, channel: Channel) -> None:
+        missed = attempt = 0
+        while attempt < ATTEMPTS and (top := channel.top) is not None and self._is_current(channel):
+            try:
+                history = await self._hub.reads.patiently(channel, top, self._hub.limits.history_limit)
+            except BrokerError as error:
+                self.send_away(channel, str(error))
+                return
+            if channel.top is None or channel.top.epoch != top.epoch:
+                continue
+            missed += channel.heal(history.publications)
+            if channel.dirty:
+                self._hub.mark(channel)
+            if channel.top.offset >= history.position.offset and not channel.holds:
+                await self._healed(channel, channel.top.offset, missed)
+                return
+            if channel.top != top:
+                attempt = 0
+                await self._room(channel)
+            else:
+                await asyncio.sleep(FIRST_DELAY * 2**attempt)
+                attempt += 1
+        if attempt == ATTEMPTS and self._is_current(channel):
+            self.send_away(channel, "the history does not give what was delivered after it")
+
+    def _is_current(self, channel: Channel) -> bool:
+        return self._hub.channels.get(channel.name) is channel
+
+    async def _healed(self, channel: Channel, until: int, missed: int) -> None:
+        if missed:
+            self._hub.counters.healed += 1
+            self._hub.log_limited(logging.INFO, "healed", channel=channel.name, publications=missed)
+        while channel.dirty and channel.position is not None and channel.position.offset < until:
+            await self._hub.flushed()
+
+    async def _room(self, channel: Channel) -> None:
+        """Wait until less is pending than one flush should join."""
+        while channel.full:
+            await self._hub.flushed()
+
+    def send_away(self, channel: Channel, why: str) -> None:
+        """The history does not lead on from where the sessions stand: they come back and learn what they can have."""
+        hub = self._hub
+        hub.counters.unhealed += 1
+        hub.log_limited(logging.ERROR, "unhealed", channel=channel.name, sessions=len(channel.live), reason=why)
+        for session in tuple(channel.sessions):
+            if session.closed:
+                continue
+            if session.subscriptions[channel.name].server_side:
+                session.disconnect(INSUFFICIENT_STATE)
+            else:
+                hub.unsubscribe(session, channel.name, UNSUBSCRIBED_INSUFFICIENT)
+        channel.forget_position()

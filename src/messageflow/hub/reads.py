@@ -1,0 +1,93 @@
+"""Reads of the history by this worker: those who want the same at the same moment share one.
+
+After a restart thousands of sessions come back to a channel from one position; the broker is asked once. A read is
+shared within one life of a channel on this worker only: what was published before the worker subscribed again would
+be missing from an older one.
+
+Owns the reads under way; keeps nothing of what they gave.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from messageflow.brokers.base import History
+from messageflow.core.stream import Position
+from messageflow.errors import BrokerError, Unrecoverable
+from messageflow.hub.channel import Channel
+
+if TYPE_CHECKING:
+    from messageflow.hub.hub import Hub
+
+ATTEMPTS = 6
+FIRST_DELAY = 0.1  # seconds before the second attempt; it doubles, so that all take about 3 s
+
+Wanted = tuple[Channel, Position | None, int]  # no position: only where the stream stands
+
+
+class Reads:
+    """What one hub reads.
+
+    Args:
+        hub: whose broker is asked.
+    """
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._under_way: dict[Wanted, asyncio.Task[History | BrokerError]] = {}
+
+    async def position(self, channel: Channel) -> History:
+        """Return where the stream of a channel stands.
+
+        Raises:
+            BrokerError: the broker failed.
+        """
+        return await self._share((channel, None, 0))
+
+    async def since(self, channel: Channel, position: Position, limit: int) -> History:
+        """Return what was published after `position`, at most `limit` of it, as it was when the read began or later.
+
+        Cancelling it ends nobody else's read.
+
+        Raises:
+            Unrecoverable: it cannot be given without a gap.
+            BrokerError: the broker failed.
+        """
+        return await self._share((channel, position, limit))
+
+    async def patiently(self, channel: Channel, position: Position, limit: int) -> History:
+        """As `since`, but a broker that fails is asked again, `ATTEMPTS` times in all."""
+        for attempt in range(ATTEMPTS - 1):
+            try:
+                return await self.since(channel, position, limit)
+            except Unrecoverable:
+                raise
+            except BrokerError as error:
+                self._hub.log_limited(logging.WARNING, "read_failed", channel=channel.name, error=str(error))
+            await asyncio.sleep(FIRST_DELAY * 2**attempt)
+        return await self.since(channel, position, limit)
+
+    async def _share(self, wanted: Wanted) -> History:
+        task = self._under_way.get(wanted)
+        if task is None:
+            task = self._under_way[wanted] = self._hub.spawn(self._read(wanted))
+        else:
+            self._hub.counters.reads_shared += 1
+        outcome = await asyncio.shield(task)
+        if isinstance(outcome, BrokerError):
+            raise outcome
+        return outcome
+
+    async def _read(self, wanted: Wanted) -> History | BrokerError:
+        channel, position, limit = wanted
+        broker = self._hub.broker
+        try:
+            if position is None:
+                return await broker.page(channel.name)
+            return await broker.since(channel.name, position, limit)
+        except BrokerError as error:
+            return error
+        finally:
+            del self._under_way[wanted]
