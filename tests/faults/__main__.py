@@ -47,17 +47,22 @@ def main(arguments: list[str]) -> int:
     """Run what the arguments ask for; return the exit code."""
     asked = _parser().parse_args(arguments)
     keep = Path(asked.keep)
-    bad: list[Outcome] = []
+    bad: list[str] = []
     fired: Counter[str] = Counter()
     began = time.monotonic()
     for options in _runs(asked):
-        outcome = _one(options, keep, asked.keep_good)
+        try:
+            outcome = _one(options, keep, asked.keep_good)
+        except AssertionError as error:
+            say(f"  the run could not be done: {error}")
+            bad.append(f"seed {options.seed}, which could not be done")
+            continue
         fired.update(fault.kind for fault in outcome.plan)
         if not outcome.verdict.good:
-            bad.append(outcome)
+            bad.append(f"seed {options.seed}, kept in {outcome.kept}")
     say(f"\n{sum(fired.values())} faults of {len(fired)} kinds in {time.monotonic() - began:.0f} s")
-    for outcome in bad:
-        say(f"BAD: seed {outcome.options.seed}, kept in {outcome.kept}")
+    for run_and_place in bad:
+        say(f"BAD: {run_and_place}")
     return 1 if bad else 0
 
 

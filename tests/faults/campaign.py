@@ -21,7 +21,7 @@ from pathlib import Path
 
 from messageflow import Flow
 from tests.faults.checker import check
-from tests.faults.clients import Client
+from tests.faults.clients import Client, until
 from tests.faults.gateway import Gateway
 from tests.faults.history import (
     Event,
@@ -36,7 +36,7 @@ from tests.faults.history import (
     write_history,
 )
 from tests.faults.machine import Clock, SmallDisk, Strace
-from tests.faults.nemesis import POINTS, STORE_POINTS, SYNC_POINTS, Nemesis, until
+from tests.faults.nemesis import POINTS, STORE_POINTS, SYNC_POINTS, Nemesis
 from tests.faults.producers import Producers
 from tests.faults.proxy import Proxy
 from tests.faults.schedule import KINDS, Planned, plan

@@ -127,7 +127,8 @@ class _Checker:
             for channel in event.channels:
                 self._readers[event.process, channel] = Reader(event.process, event.user, channel)
         elif isinstance(event, Close | End):
-            self._findings.count("closes", isinstance(event, Close))
+            if isinstance(event, Close):
+                self._findings.count(f"closed with {event.code}")
             for reader in self._readers.values():
                 if reader.process == event.process:
                     reader.live = False

@@ -10,7 +10,7 @@ import asyncio
 import random
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import jwt
@@ -18,7 +18,7 @@ import msgspec
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
 
-from tests.faults.history import ClientStart, Close, Recorder, now
+from tests.faults.history import ClientStart, Close, End, Recorder, now
 from tests.faults.session import Denied, Session
 from tests.support import TOKEN_SECRET
 
@@ -85,6 +85,16 @@ class Client:
             longest = min(LONGEST_DELAY, FIRST_DELAY * 2**self._failures)
             await asyncio.sleep(self._chance.uniform(0, longest))
 
+    async def visit(self, seconds: float, patience: float) -> bool:
+        """Come within `patience`, read for `seconds` and leave for good; return whether it came."""
+        reading = asyncio.create_task(self.run())
+        came = await until(lambda: int(self.whole), patience)
+        await asyncio.sleep(seconds)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        self._recorder.write(End(at=now(), process=self.name))
+        return bool(came)
+
     async def _connection(self) -> tuple[int, str]:
         """Hold one connection to its end; return the code and reason it ended with."""
         try:
@@ -129,6 +139,16 @@ class Client:
                 message = await connection.recv(decode=True)
             for answer in self.session.take(message):
                 await connection.send(answer)
+
+
+async def until(count: Callable[[], int], seconds: float) -> int:
+    """Ask until the answer is not 0, and return it; 0 when time is over."""
+    over = time.monotonic() + seconds
+    while True:
+        found = count()
+        if found or time.monotonic() > over:
+            return found
+        await asyncio.sleep(0.02)
 
 
 def token(user: str) -> str:

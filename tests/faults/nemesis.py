@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from tests.faults.clients import Client
+from tests.faults.clients import Client, until
 from tests.faults.gateway import Gateway, send, state
 from tests.faults.history import FaultStart, FaultStop, Misbehaved, Recorder, now
 from tests.faults.machine import Clock, SmallDisk, Strace
@@ -27,6 +27,9 @@ SHOW_SECONDS = 15.0
 
 WORKER_SECONDS = 10.0
 """Seconds within which a parent has replaced a worker that died."""
+
+CROWD = 60
+"""Visitors that come at once in a storm."""
 
 CLOCK_STEPS = (-600, -60, 60, 540)
 
@@ -76,6 +79,7 @@ class Nemesis:
         self._points = points
         self._disk = disk
         self._clock = clock
+        self._crowds = 0
         self._faults: dict[str, _Fault] = {
             "latency": self._latency,
             "throttle": self._throttle,
@@ -147,7 +151,7 @@ class Nemesis:
         for link in links:
             link.set(faults)
         await asyncio.sleep(seconds)
-        await until(fired)
+        await until(fired, SHOW_SECONDS)
         for link in links:
             link.heal()
         return fired()
@@ -184,10 +188,20 @@ class Nemesis:
 
     async def _cut(self, planned: Planned, chance: random.Random) -> int:
         links = self._links(chance)
-        return await until(lambda: sum(link.cut() for link in links))
+        return await until(lambda: sum(link.cut() for link in links), SHOW_SECONDS)
 
     async def _storm(self, planned: Planned, chance: random.Random) -> int:
-        return await until(lambda: sum(client.proxy.cut() for client in self._clients))
+        """All links are cut, and a crowd comes at the same moment, reads for a while and leaves."""
+        self._crowds += 1
+        crowd = []
+        for number in range(CROWD):
+            model = self._clients[number % len(self._clients)]
+            name = f"visitor-{self._crowds}-{number + 1}"
+            further = random.Random(chance.getrandbits(32))
+            crowd.append(Client(name, model.user, model.channels[2:], model.proxy, self._recorder, further))
+        for client in self._clients:
+            client.proxy.cut()
+        return sum(await asyncio.gather(*(visitor.visit(planned.seconds, SHOW_SECONDS) for visitor in crowd)))
 
     async def _slow_reader(self, planned: Planned, chance: random.Random) -> int:
         links = set(self._links(chance))
@@ -200,7 +214,7 @@ class Nemesis:
         for client in slow:
             client.reading.clear()
         await asyncio.sleep(planned.seconds)
-        await until(fired)
+        await until(fired, SHOW_SECONDS)
         for client in slow:
             client.reading.set()
         return fired()
@@ -233,7 +247,7 @@ class Nemesis:
             await asyncio.sleep(0.3)  # until strace has taken hold
             for client in self._clients:
                 client.proxy.cut()
-        fired = await until(strace.fired)
+        fired = await until(strace.fired, SHOW_SECONDS)
         await self._gateway.kill()
         await strace.end()
         await self._start()
@@ -299,7 +313,7 @@ class Nemesis:
         syncs = Strace.failing_syncs(self._directory / f"strace-{planned.number}.log")
         syncs.begin(self._gateway.processes())
         await asyncio.sleep(planned.seconds)
-        await until(syncs.fired)
+        await until(syncs.fired, SHOW_SECONDS)
         await syncs.end()
         self.gateway_is_ours = True
         await self._gateway.kill()
@@ -324,7 +338,7 @@ class Nemesis:
 
     async def _publisher_cut(self, planned: Planned, chance: random.Random) -> int:
         links = self._producers.links
-        return await until(lambda: sum(link.cut() for link in links))
+        return await until(lambda: sum(link.cut() for link in links), SHOW_SECONDS)
 
     async def _publisher_blackhole(self, planned: Planned, chance: random.Random) -> int:
         link = self._producers.links[self._which(chance)]
@@ -335,13 +349,3 @@ class Nemesis:
     async def _publisher_latency(self, planned: Planned, chance: random.Random) -> int:
         faults = Faults(latency=chance.uniform(0.05, 0.5), jitter=chance.uniform(0, 0.5))
         return await self._set(self._producers.links, faults, "latency", planned.seconds)
-
-
-async def until(fired: Callable[[], int], seconds: float = SHOW_SECONDS) -> int:
-    """Ask until the answer is not 0, and return it; 0 when time is over."""
-    over = time.monotonic() + seconds
-    while True:
-        count = fired()
-        if count or time.monotonic() > over:
-            return count
-        await asyncio.sleep(0.02)

@@ -46,7 +46,7 @@ KINDS: dict[str, Kind] = {
     "half_open_up": Kind("links", (1, 6)),
     "half_open_down": Kind("links", (1, 6)),
     "slow_reader": Kind("links", (1, 4)),
-    "storm": Kind("links", (0, 0), recovery=1),
+    "storm": Kind("links", (1, 3), recovery=1),
     "gateway_kill": Kind("gateway", (0.2, 1.5), recovery=3),
     "gateway_kill_at": Kind("gateway", (0, 0), recovery=3, needs=frozenset({"strace"})),
     "gateway_drain": Kind("gateway", (0.2, 1.5), recovery=3),

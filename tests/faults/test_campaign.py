@@ -1,0 +1,44 @@
+"""The campaign itself, on a small run with real processes; `python -m tests.faults` is the thing itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.faults.__main__ import SHORT, _kinds, main
+from tests.faults.campaign import Options, possible, run
+from tests.faults.schedule import KINDS
+
+
+@pytest.mark.slow
+def test_nothing_is_lost_over_a_cut_and_a_killed_gateway(tmp_path: Path) -> None:
+    options = Options(seed=1, seconds=3, kinds=("cut", "gateway_kill"), clients=4, producers=2)
+    outcome = run(options, tmp_path)
+    assert outcome.verdict.good, outcome.verdict.text()
+    assert {fault.kind for fault in outcome.plan} == {"cut", "gateway_kill"}
+    assert outcome.verdict.figures["acknowledged"] > 50
+    assert outcome.kept is None
+
+
+def test_what_cannot_be_done_is_named_and_left_out() -> None:
+    options, missing = possible(
+        Options(seed=1, seconds=1, kinds=("cut", "worker_kill", "fsync_error"), broker="memory")
+    )
+    assert options.kinds == ("cut",)
+    assert "more than one worker" in missing["worker_kill"]
+    assert "keeps a file" in missing["fsync_error"]
+
+
+def test_the_short_form_has_every_kind_of_fault() -> None:
+    assert {kind for options in SHORT for kind in options.kinds} == set(KINDS)
+
+
+def test_kinds_are_named_by_themselves_or_by_group() -> None:
+    assert _kinds("workers,cut,worker_kill") == ("worker_kill", "worker_freeze", "parent_kill", "cut")
+
+
+def test_an_unknown_kind_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--kinds", "earthquake"])
+    assert "earthquake" in capsys.readouterr().err

@@ -1,0 +1,44 @@
+"""The plan of a fault run: decided by its seed, fair to every kind, and never two faults of one lane at a time."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from tests.faults.schedule import KINDS, LANES, NETWORK, plan
+
+SECONDS = 200.0
+
+
+def test_the_same_seed_plans_the_same_faults() -> None:
+    assert plan(7, KINDS, SECONDS) == plan(7, list(KINDS)[::-1], SECONDS)
+    assert plan(7, KINDS, SECONDS) != plan(8, KINDS, SECONDS)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_lane_recovers_from_one_fault_before_the_next(seed: int) -> None:
+    planned = plan(seed, KINDS, SECONDS)
+    for lane in LANES:
+        for one, next_one in pairwise(fault for fault in planned if fault.lane == lane):
+            assert next_one.at > one.over
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_kind_comes_before_one_comes_again(seed: int) -> None:
+    links = [fault.kind for fault in plan(seed, KINDS, SECONDS) if fault.lane == "links"]
+    kinds = {kind for kind in links if KINDS[kind].lane == "links"}
+    assert kinds == {name for name, kind in KINDS.items() if kind.lane == "links"}
+    assert len(set(links[: len(kinds)])) == len(kinds)
+
+
+def test_no_fault_lasts_beyond_the_time_given() -> None:
+    planned = plan(3, KINDS, SECONDS)
+    assert max(fault.at + fault.seconds for fault in planned) <= SECONDS
+    assert [fault.number for fault in planned] == list(range(1, len(planned) + 1))
+
+
+def test_only_what_is_asked_for_is_planned() -> None:
+    assert {fault.kind for fault in plan(1, ("cut", "gateway_kill"), SECONDS)} == {"cut", "gateway_kill"}
+    assert {fault.lane for fault in plan(1, NETWORK, SECONDS)} == {"links", "producers"}
+    assert plan(1, (), SECONDS) == []
