@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 
-from messageflow.brokers.base import Sink, Stored
+from messageflow.brokers.base import History, Item, Sink, Stored
 from messageflow.core.idempotency import IdempotencyWindow
 from messageflow.core.presence import Presence, PresenceStats
 from messageflow.core.protocol import ClientInfo, Joined, Left
-from messageflow.core.stream import Publication
+from messageflow.core.stream import Position, Publication
 from messageflow.core.streams import Streams
 from messageflow.errors import BrokerError
 
@@ -26,7 +27,7 @@ def new_epoch() -> str:
     return secrets.token_urlsafe(8)
 
 
-class LocalBroker:
+class LocalBroker(ABC):
     """The part of `brokers.base.Broker` that needs no store. It owns one task, which sweeps once a second.
 
     Args:
@@ -68,7 +69,25 @@ class LocalBroker:
     def trouble(self) -> str:
         return ""
 
+    @abstractmethod
+    async def publish(self, items: Sequence[Item]) -> list[Stored]: ...
+
+    @abstractmethod
+    async def since(self, channel: str, position: Position, limit: int | None = None) -> History: ...
+
+    @abstractmethod
+    async def page(
+        self, channel: str, offset: int | None = None, limit: int = 0, *, reverse: bool = False
+    ) -> History: ...
+
+    @abstractmethod
+    async def remove_history(self, channel: str) -> None: ...
+
     async def subscribe(self, channel: str) -> None:
+        self.begin(channel)
+
+    def begin(self, channel: str) -> None:
+        """Deliver a channel from now on, see `Broker.subscribe`; here that takes no time."""
         self._subscribed.add(channel)
 
     def unsubscribe(self, channel: str) -> None:

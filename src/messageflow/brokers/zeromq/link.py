@@ -1,0 +1,92 @@
+"""One worker as the process with the broker sees it: the socket on which it hears, and whether it keeps up.
+
+A publication that the worker's link has no room for is dropped there, never silently: the link then owes the word
+*missed*, and the worker compares all its positions when it comes. What must not be lost (confirmations, control
+messages) waits.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+import zmq
+
+from messageflow.brokers.zeromq.messages import EVERYBODY, MISSED, SUBSCRIBED, channel_of
+from messageflow.brokers.zeromq.sockets import LoopSocket
+
+OWED_LIMIT = 100_000  # messages that must not be lost and wait; a worker further behind than this is lost
+
+
+class Link:
+    """The publishing side towards one worker.
+
+    Args:
+        context: of ZeroMQ.
+        node: the worker's name.
+        address: where to bind; a worker of its own has an address of its own.
+        changed: called with this link, a channel, and whether the worker wants it.
+
+    Attributes:
+        channels: what the worker subscribes to.
+        dropped: publications it had no room for.
+        lost: it is so far behind that it has to begin anew.
+    """
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        node: str,
+        address: str,
+        changed: Callable[[Link, str, bool], None],
+    ) -> None:
+        self.node = node
+        self.address = address
+        self.channels: set[str] = set()
+        self.dropped = 0
+        self.lost = False
+        self.heard = 0.0  # when it last spoke, on the owner's clock
+        self._changed = changed
+        self._owed: deque[list[bytes]] = deque()
+        self._owes_missed = False
+        self._publisher = LoopSocket(context, zmq.XPUB, self._subscription)
+        self._publisher.socket.set(zmq.XPUB_VERBOSER, 1)  # every subscription is confirmed, a repeated one too
+        self._publisher.socket.set(zmq.XPUB_NODROP, 1)  # when there is no room, say so
+        self._publisher.socket.bind(address)
+
+    def publish(self, frames: list[bytes]) -> None:
+        """Send what may be missed, and healed from history."""
+        if self._owed or self._owes_missed or not self._publisher.send(frames):
+            self.dropped += 1
+            self._owes_missed = True
+
+    def tell(self, frames: list[bytes]) -> None:
+        """Send what must not be lost."""
+        if self._owed or not self._publisher.send(frames):
+            self._owed.append(frames)
+            self.lost = self.lost or len(self._owed) > OWED_LIMIT
+
+    def settle(self) -> None:
+        """Send what is owed, as far as there is room. Called often."""
+        while self._owed:
+            if not self._publisher.send(self._owed[0]):
+                return
+            self._owed.popleft()
+        if self._owes_missed and self._publisher.send([EVERYBODY, MISSED]):
+            self._owes_missed = False
+
+    def close(self) -> None:
+        """Release the socket."""
+        self._publisher.close()
+
+    def _subscription(self, frames: list[bytes]) -> None:
+        wanted, topic = frames[0][:1] == b"\1", frames[0][1:]
+        if topic != EVERYBODY:
+            channel = channel_of(topic)
+            if wanted:
+                self.channels.add(channel)
+            else:
+                self.channels.discard(channel)
+            self._changed(self, channel, wanted)
+        if wanted:
+            self.tell([topic, SUBSCRIBED])

@@ -1,0 +1,145 @@
+"""What travels between the workers and the process that has the broker: requests, answers, and what is published.
+
+Pure. Requests and answers are MessagePack; a request is one struct, whose tag names the method. What belongs to a
+channel travels under its *topic*, the name and a zero byte, which no name holds: so a subscription by prefix, which is
+all that ZeroMQ has, matches exactly one channel.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+
+from messageflow.brokers.base import History, Item, Stored
+from messageflow.core.presence import PresenceStats
+from messageflow.core.protocol import ClientInfo, Joined, Left
+from messageflow.core.stream import Position, Publication
+
+EVERYBODY = b"\0"  # the topic of control messages: that of no channel
+
+
+class Hello(Struct, frozen=True, array_like=True, tag="hello"):
+    """A worker begins. The answer is the address where it will hear publications."""
+
+    node: str
+
+
+class Alive(Struct, frozen=True, array_like=True, tag="alive"):
+    """A worker is still there."""
+
+
+class Publish(Struct, frozen=True, array_like=True, tag="publish"):
+    items: list[Item]
+
+
+class Since(Struct, frozen=True, array_like=True, tag="since"):
+    channel: str
+    position: Position
+    limit: int | None
+
+
+class Page(Struct, frozen=True, array_like=True, tag="page"):
+    channel: str
+    offset: int | None
+    limit: int
+    reverse: bool
+
+
+class Remove(Struct, frozen=True, array_like=True, tag="remove"):
+    channel: str
+
+
+class Join(Struct, frozen=True, array_like=True, tag="join"):
+    """`info` is a `ClientInfo` as JSON, for it holds JSON that must pass through as it is."""
+
+    channel: str
+    info: bytes
+    keep: bool
+    tell: bool
+
+
+class Leave(Struct, frozen=True, array_like=True, tag="leave"):
+    channel: str
+    info: bytes
+    tell: bool
+
+
+class Who(Struct, frozen=True, array_like=True, tag="who"):
+    """Ask for presence."""
+
+    channel: str
+
+
+class HowMany(Struct, frozen=True, array_like=True, tag="how_many"):
+    """Ask for the numbers of presence."""
+
+    channel: str
+
+
+class Tell(Struct, frozen=True, array_like=True, tag="tell"):
+    """Hand a control message to every worker."""
+
+    message: bytes
+
+
+Request = Hello | Alive | Publish | Since | Page | Remove | Join | Leave | Who | HowMany | Tell
+
+
+class Failed(Struct, frozen=True, array_like=True):
+    """An error for an answer. `kind` is one of `KINDS`."""
+
+    kind: str
+    text: str
+
+
+OK, NOT_OK = b"+", b"-"  # the first frame of an answer
+
+encode = msgspec.msgpack.Encoder().encode
+decode_request = msgspec.msgpack.Decoder(Request).decode
+decode_failure = msgspec.msgpack.Decoder(Failed).decode
+decode_stored = msgspec.msgpack.Decoder(list[Stored]).decode
+decode_history = msgspec.msgpack.Decoder(History).decode
+decode_stats = msgspec.msgpack.Decoder(PresenceStats).decode
+decode_text = msgspec.msgpack.Decoder(str).decode
+decode_presence = msgspec.json.Decoder(dict[str, ClientInfo]).decode
+encode_json = msgspec.json.Encoder().encode
+decode_info = msgspec.json.Decoder(ClientInfo).decode
+
+
+# What travels under a topic: one byte that says what it is, and the rest.
+
+PUBLISHED, JOINED, LEFT, SUBSCRIBED, CONTROL, MISSED = b"P", b"J", b"L", b"S", b"C", b"M"
+
+_encode_publication = msgspec.msgpack.Encoder().encode
+_decode_publication = msgspec.msgpack.Decoder(tuple[str, Publication]).decode
+
+
+def topic(channel: str) -> bytes:
+    """Return what a channel's messages travel under."""
+    return channel.encode() + b"\0"
+
+
+def channel_of(frame: bytes) -> str:
+    """Return the channel of a topic."""
+    return frame[:-1].decode()
+
+
+def published(epoch: str, publication: Publication) -> bytes:
+    """Return a publication as it travels."""
+    return PUBLISHED + _encode_publication((epoch, publication))
+
+
+def read_published(body: bytes) -> tuple[str, Publication]:
+    """Return the epoch and the publication."""
+    return _decode_publication(memoryview(body)[1:])
+
+
+def told(push: Joined | Left) -> bytes:
+    """Return a join or a leave as it travels."""
+    return (JOINED if isinstance(push, Joined) else LEFT) + encode_json(push.info)
+
+
+def read_told(body: bytes) -> Joined | Left:
+    """Return the join or the leave."""
+    info = decode_info(body[1:])
+    return Joined(info) if body[:1] == JOINED else Left(info)

@@ -1,0 +1,220 @@
+"""The broker of several workers: it serves a local broker, in the parent process, to workers over ZeroMQ.
+
+Requests come to one ROUTER; each worker hears publications on an XPUB of its own, so that one that stalls is known,
+costs only itself, and learns that it missed something. Everything lies in a directory that only this user may enter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import msgspec
+import zmq
+
+from messageflow.brokers.local import LocalBroker
+from messageflow.brokers.zeromq import messages as m
+from messageflow.brokers.zeromq.link import Link
+from messageflow.brokers.zeromq.sockets import LoopSocket
+from messageflow.core.protocol import Joined, Left
+from messageflow.core.stream import Publication
+from messageflow.errors import BrokerError, NoRoom, Unrecoverable
+
+log = logging.getLogger("messageflow.broker")
+
+SETTLE_EVERY = 0.02  # seconds between attempts to send a worker what it is owed
+SILENCE = 15.0  # seconds after which a worker that says nothing is gone
+_KINDS: dict[type[BrokerError], str] = {Unrecoverable: "unrecoverable", NoRoom: "no_room", BrokerError: "failed"}
+
+
+class BrokerServer:
+    """Serves `broker` to workers. It is the broker's sink.
+
+    Args:
+        broker: keeps the streams; the server starts and closes it.
+        directory: for the sockets; private to this user, and short, for the system takes paths of 107 bytes.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, broker: LocalBroker, directory: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._broker = broker
+        self._directory = directory
+        self._clock = clock
+        self._links: dict[bytes, Link] = {}  # by the identity of the worker's DEALER
+        self._made = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def address(self) -> str:
+        """Where workers send their requests."""
+        return f"ipc://{self._directory}/requests"
+
+    @property
+    def trouble(self) -> str:
+        """Why no work should be given to the workers; empty while all is well."""
+        return self._broker.trouble
+
+    async def start(self) -> None:
+        """Open the broker and take requests.
+
+        Raises:
+            ConfigurationError: the broker cannot be opened.
+        """
+        await self._broker.start(self)
+        self._context = zmq.Context()
+        self._requests = LoopSocket(self._context, zmq.ROUTER, self._request)
+        self._requests.socket.set(zmq.ROUTER_HANDOVER, 1)
+        self._requests.socket.bind(self.address)
+        self._spawn(self._tend(), name="tend")
+
+    async def close(self) -> None:
+        """Finish what was accepted, then release everything."""
+        for task in tuple(self._tasks):
+            if task.get_name() == "tend":
+                task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        await self._broker.close()
+        for link in self._links.values():
+            link.close()
+        self._requests.close()
+        await asyncio.get_running_loop().run_in_executor(None, self._context.term)
+
+    # From the broker
+
+    def on_publication(self, channel: str, epoch: str, publication: Publication) -> None:
+        frames = [m.topic(channel), m.published(epoch, publication)]
+        for link in self._links.values():
+            if channel in link.channels:
+                link.publish(frames)
+
+    def on_presence(self, channel: str, push: Joined | Left) -> None:
+        frames = [m.topic(channel), m.told(push)]
+        for link in self._links.values():
+            if channel in link.channels:
+                link.publish(frames)
+
+    def on_control(self, message: bytes) -> None:
+        for link in self._links.values():
+            link.tell([m.EVERYBODY, m.CONTROL + message])
+
+    def on_doubt(self) -> None:
+        for link in self._links.values():
+            link.tell([m.EVERYBODY, m.MISSED])
+
+    # From the workers
+
+    def _request(self, frames: list[bytes]) -> None:
+        if len(frames) != 3:
+            log.error("request_not_understood", extra={"frames": len(frames)})
+            return
+        identity, number, body = frames
+        link = self._links.get(identity)
+        if link is not None:
+            link.heard = self._clock()
+        self._spawn(self._answer(identity, number, body))
+
+    async def _answer(self, identity: bytes, number: bytes, body: bytes) -> None:
+        try:
+            request = m.decode_request(body)
+            status, answer = m.OK, await self._carry_out(identity, request)
+        except BrokerError as error:
+            kind = next(kind for each, kind in _KINDS.items() if isinstance(error, each))
+            status, answer = m.NOT_OK, m.encode(m.Failed(kind, str(error)))
+        except msgspec.MsgspecError as error:
+            log.error("request_not_understood", extra={"error": str(error)})
+            status, answer = m.NOT_OK, m.encode(m.Failed("failed", f"the request was not understood: {error}"))
+        self._requests.send([identity, number, status + answer])
+
+    async def _carry_out(self, identity: bytes, request: m.Request) -> bytes:
+        if isinstance(request, m.Hello):
+            return m.encode(self._welcome(identity, request.node))
+        link = self._links.get(identity)
+        if link is None:
+            raise BrokerError("the worker was taken for dead: it has to begin anew")
+        broker = self._broker
+        match request:
+            case m.Publish(items):
+                return m.encode(await broker.publish(items))
+            case m.Since(channel, position, limit):
+                return m.encode(await broker.since(channel, position, limit))
+            case m.Page(channel, offset, limit, reverse):
+                return m.encode(await broker.page(channel, offset, limit, reverse=reverse))
+            case m.Remove(channel):
+                await broker.remove_history(channel)
+            case m.Tell(message):
+                await broker.control(message)
+            case m.Alive():
+                return m.encode(broker.trouble)
+            case _:
+                return await self._about_presence(link.node, request)
+        return b""
+
+    async def _about_presence(self, node: str, request: m.Join | m.Leave | m.Who | m.HowMany) -> bytes:
+        broker = self._broker
+        match request:
+            case m.Join(channel, info, keep, tell):
+                broker.enter(node, channel, m.decode_info(info), keep=keep, tell=tell)
+            case m.Leave(channel, info, tell):
+                broker.exit(channel, m.decode_info(info), tell=tell)
+            case m.Who(channel):
+                return m.encode_json(await broker.presence(channel))
+            case m.HowMany(channel):
+                return m.encode(await broker.presence_stats(channel))
+        return b""
+
+    def _welcome(self, identity: bytes, node: str) -> str:
+        """Make a link for a worker, and return where it is."""
+        self._made += 1
+        if identity in self._links:
+            self._forget(identity)
+        address = f"ipc://{self._directory}/publications-{self._made}"
+        link = self._links[identity] = Link(self._context, node, address, self._changed)
+        link.heard = self._clock()
+        return address
+
+    def _changed(self, link: Link, channel: str, wanted: bool) -> None:
+        """A worker wants a channel, or wants it no longer."""
+        if any(channel in each.channels for each in self._links.values()):
+            self._broker.begin(channel)
+        else:
+            self._broker.unsubscribe(channel)
+
+    def forget(self, node: str) -> None:
+        """A worker has ended: nobody of its connections is present any more."""
+        for identity in [identity for identity, link in self._links.items() if link.node == node]:
+            self._forget(identity)
+
+    def _forget(self, identity: bytes) -> None:
+        link = self._links.pop(identity)
+        link.close()
+        for channel in link.channels:
+            self._changed(link, channel, False)
+        self._broker.forget_node(link.node)
+        log.info("worker_forgotten", extra={"node": link.node, "publications_dropped": link.dropped})
+
+    # Tasks
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str | None = None) -> None:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("task_failed", exc_info=error, extra={"task": task.get_name()})
+
+    async def _tend(self) -> None:
+        """Send workers what they are owed, and let go of those that say nothing any more."""
+        while True:
+            await asyncio.sleep(SETTLE_EVERY)
+            now = self._clock()
+            for identity, link in tuple(self._links.items()):
+                link.settle()
+                if link.lost or link.heard < now - SILENCE:
+                    log.error("worker_silent", extra={"node": link.node, "seconds": round(now - link.heard, 1)})
+                    self._forget(identity)
