@@ -24,15 +24,17 @@ class ClientConnection(WebSocketProtocol):
         hub: where the session belongs.
         limits: what the peer may send.
         address: the peer's address, for caps and logs.
+        leaving: where a connection enters itself from the moment it is told to end until it is gone.
     """
 
-    __slots__ = ("_hub", "_session", "address", "write")
+    __slots__ = ("_hub", "_leaving", "_session", "address", "write")
 
     wire: Wire = NATIVE
 
-    def __init__(self, hub: Hub, limits: FrameLimits, address: str) -> None:
+    def __init__(self, hub: Hub, limits: FrameLimits, address: str, leaving: set[ClientConnection]) -> None:
         super().__init__(limits)
         self._hub = hub
+        self._leaving = leaving
         self._session: Session | None = None
         self.address = address
         self.write: Callable[[bytes], None]
@@ -80,6 +82,7 @@ class ClientConnection(WebSocketProtocol):
         self._end()
 
     def on_lost(self) -> None:
+        self._leaving.discard(self)
         self._end()
 
     def _end(self) -> None:
@@ -91,6 +94,7 @@ class ClientConnection(WebSocketProtocol):
 
     def close(self, disconnect: Disconnect) -> None:
         self._session = None
+        self._leaving.add(self)
         self.send_close(disconnect.code, disconnect.reason)
 
     def pause_reading(self) -> None:

@@ -36,6 +36,9 @@ class Doorway:
         trusted_proxies: addresses whose X-Forwarded headers are believed.
         tls_terminated: whether a proxy in front ends TLS, so that pages come from https.
         connections_limit: how many WebSockets may be open; 0 is no limit.
+
+    Attributes:
+        leaving: the connections that were told to end and are not gone yet.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class Doorway:
         self.trusted_proxies = trusted_proxies
         self.tls_terminated = tls_terminated
         self.connections_limit = connections_limit
+        self.leaving: set[ClientConnection] = set()
         self.refused_origins = 0
         self.refused_full = 0
         self.slow_heads = 0
@@ -65,7 +69,7 @@ class Doorway:
         """Whether no more connections are taken."""
         if self.hub.draining:
             return True
-        open_connections = len(self.hub.sessions) + len(self.hub.arrivals)
+        open_connections = len(self.hub.sessions) + len(self.hub.arrivals) + len(self.leaving)
         return bool(self.connections_limit) and open_connections >= self.connections_limit
 
 
@@ -163,7 +167,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             self.transport.close()
             return
         self._let_go()
-        connection = ClientConnection(doorway.hub, doorway.limits, came.address)
+        connection = ClientConnection(doorway.hub, doorway.limits, came.address, doorway.leaving)
         self.transport.set_protocol(connection)
         connection.connection_made(self.transport)
         connection.open()

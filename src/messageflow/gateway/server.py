@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import socket
+import threading
 from collections.abc import Callable
 from types import FrameType
 
@@ -19,6 +20,7 @@ from messageflow.gateway import logs
 from messageflow.gateway.api import Api
 from messageflow.gateway.app import ASGIApp, GatewayApp
 from messageflow.gateway.broker import make_broker
+from messageflow.gateway.ending import Ending
 from messageflow.gateway.http import Doorway, http_protocol
 from messageflow.gateway.metrics import Metrics
 from messageflow.gateway.origins import Origins
@@ -31,7 +33,6 @@ log = logging.getLogger("messageflow.gateway")
 
 BACKLOG = 4096  # connections the kernel holds while the loop is busy, as after a restart
 KEEP_ALIVE = 75  # seconds an idle HTTP connection of a publisher stays open
-SHUTDOWN_GRACE = 10  # seconds requests in flight have to finish
 
 
 class Gateway:
@@ -108,7 +109,6 @@ class _Server(uvicorn.Server):
                 forwarded_allow_ips=list(settings.trusted_proxies),
                 server_header=False,
                 timeout_keep_alive=KEEP_ALIVE,
-                timeout_graceful_shutdown=SHUTDOWN_GRACE,
                 ssl_certfile=settings.tls_cert,
                 ssl_keyfile=settings.tls_key,
             )
@@ -124,8 +124,18 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         log.info("stopping", extra={"sessions": len(self._gateway.hub.sessions)})
-        await self._gateway.hub.close()
+        for server in self.servers:
+            server.close()
+        settings = self._gateway.settings
+        _never_outlive(settings.shutdown_grace)
+        ending = Ending(self._gateway.doorway, settings.drain_time, settings.shutdown_grace, lambda: self.force_exit)
+        await ending.run()
+        self.config.timeout_graceful_shutdown = max(1, int(ending.left) - 1)
         await super().shutdown(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.force_exit = self.force_exit or self.should_exit  # the second signal
+        super().handle_exit(sig, frame)
 
 
 def serve(
@@ -153,6 +163,18 @@ def serve(
     finally:
         signal.signal(signal.SIGTERM, previous)
         log.info("stopped")
+
+
+def _never_outlive(seconds: float) -> None:
+    """End this process after so many seconds, even if a thread of the application still works then."""
+
+    def end() -> None:
+        log.error("grace_over", extra={"seconds": seconds})
+        os._exit(1)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
 
 
 def _already_closed(number: int, frame: FrameType | None) -> None:

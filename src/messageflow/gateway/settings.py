@@ -153,6 +153,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     data_dir: Annotated[Directory, Meta(description="directory of the gateway's own files")] = msgspec.field(
         default_factory=default_data_dir
     )
+    drain_time: Annotated[
+        Duration,
+        Meta(
+            description="on SIGTERM, time over which many clients are asked to come back elsewhere, at most 1,000 a "
+            "second; 0 asks all at once"
+        ),
+    ] = 10.0
+    shutdown_grace: Annotated[
+        Duration, Meta(ge=1, description="on SIGTERM, time after which the gateway is gone, whoever is left")
+    ] = 30.0
     log_format: Annotated[LogFormat, Meta(description="auto: console when stderr is a terminal, json otherwise")] = (
         "auto"
     )

@@ -104,6 +104,7 @@ class Hub:
     async def close(self, disconnect: Disconnect = SHUTDOWN) -> None:
         """Send every client away, end every task, close the broker."""
         self.draining = True
+        self.flush()
         for session in (*self.sessions.values(), *self.arrivals):
             session.disconnect(disconnect)
         await asyncio.sleep(0)  # the releases above spawned their leaves; let them begin
@@ -310,6 +311,11 @@ class Hub:
         if turns:
             self._loop.call_soon(self._gather, turns - 1)
         else:
+            self._flush()
+
+    def flush(self) -> None:
+        """Write everything that is pending, now, however much it is."""
+        while self._dirty:
             self._flush()
 
     async def flushed(self) -> None:

@@ -1,0 +1,58 @@
+"""The end of a worker in order: no new connections, the clients asked to leave, the last bytes sent, all within a time.
+
+A second signal cuts the waiting short; what follows then is the same, at once.
+
+Owns no connection; the hub's sessions and the links that are closing are told, and waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from messageflow.gateway.http import Doorway
+from messageflow.hub.drain import Drain
+
+LOOK_EVERY = 0.05  # seconds
+LAST = 10.0  # seconds of the grace, or half of it, that are kept for the end of those who did not leave in time
+
+
+class Ending:
+    """How one worker ends.
+
+    Args:
+        doorway: where its connections came in.
+        drain_time: seconds over which the clients are spread.
+        grace: seconds after which it is over, whoever is left.
+        hurried: whether somebody wants it to end at once.
+    """
+
+    def __init__(self, doorway: Doorway, drain_time: float, grace: float, hurried: Callable[[], bool]) -> None:
+        self._doorway = doorway
+        self._drain_time = drain_time
+        self._hurried = hurried
+        self._loop = asyncio.get_running_loop()
+        self._ends_at = self._loop.time() + grace
+        self._last = min(LAST, grace / 2)
+
+    @property
+    def left(self) -> float:
+        """The seconds that are left of the grace."""
+        return max(0.0, self._ends_at - self._loop.time())
+
+    async def run(self) -> None:
+        """Drain the hub, close it, and return once what was written to the clients has been sent."""
+        hub = self._doorway.hub
+        await Drain(hub, self._drain_time).run(lambda: self._hurried() or self.left <= self._last)
+        await hub.close()
+        await self._links_close()
+
+    async def _links_close(self) -> None:
+        """Wait for the closing handshakes; a client that takes too long is cut off."""
+        leaving = self._doorway.leaving
+        for _ in range(int(self.left / LOOK_EVERY)):
+            if not leaving or self._hurried():
+                break
+            await asyncio.sleep(LOOK_EVERY)
+        for connection in tuple(leaving):
+            connection.transport.abort()
