@@ -2,6 +2,7 @@
 
     python -m tests.faults                      the short form: every kind of fault, in a few minutes
     python -m tests.faults --long               the long form: the same for hours, with ever new seeds
+    python -m tests.faults --judge FILE         only judge a history again
     python -m tests.faults --seed 7 --seconds 60 --workers 2 --kinds processes,cut
 
 It ends with 1 when a verdict is bad.
@@ -19,6 +20,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.faults.campaign import Options, Outcome, possible, run
+from tests.faults.checker import check
+from tests.faults.history import read_history
 from tests.faults.schedule import KINDS, NETWORK, PROCESSES, STORAGE, WORKERS
 from tests.faults.verdicts import EXAMPLES
 
@@ -46,6 +49,10 @@ LONG_ROUNDS = 20
 def main(arguments: list[str]) -> int:
     """Run what the arguments ask for; return the exit code."""
     asked = _parser().parse_args(arguments)
+    if asked.judge is not None:
+        verdict = check(read_history([asked.judge]))
+        say(verdict.text())
+        return 0 if verdict.good else 1
     keep = Path(asked.keep)
     bad: list[str] = []
     fired: Counter[str] = Counter()
@@ -121,6 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--clients", type=int, help="readers")
     parser.add_argument("--producers", type=int, help="producers")
     parser.add_argument("--rate", type=float, help="publications a second of each producer")
+    parser.add_argument("--judge", type=Path, help="only judge this history again", metavar="FILE")
     place = Path(tempfile.gettempdir()) / "messageflow-faults"
     parser.add_argument("--keep-good", action="store_true", help="keep good histories too")
     parser.add_argument("--keep", default=str(place), help="where bad histories go (%(default)s)")

@@ -62,7 +62,7 @@ CONFIG = """\
 name = "open"
 allow_subscribe_for_client = true
 """
-FLAGS = ("--ping-interval", "2s", "--pong-timeout", "2s", "--buffer-high-water", "16KiB", "--stream-memory", "32MiB")
+FLAGS = ("--ping-interval", "3s", "--pong-timeout", "2s", "--buffer-high-water", "16KiB", "--stream-memory", "32MiB")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from messageflow.core.codes import Disconnect
 from tests.faults.history import (
     ClientStart,
     Close,
@@ -128,13 +129,18 @@ class _Checker:
                 self._readers[event.process, channel] = Reader(event.process, event.user, channel)
         elif isinstance(event, Close | End):
             if isinstance(event, Close):
-                self._findings.count(f"closed with {event.code}")
+                self._close(event)
             for reader in self._readers.values():
                 if reader.process == event.process:
                     reader.live = False
                     reader.ended = reader.ended or isinstance(event, End)
         elif (entered := self._reader(event)) is not None:
             self._enter(entered, event)
+
+    def _close(self, event: Close) -> None:
+        self._findings.count(f"closed with {event.code}")
+        if not Disconnect(event.code, event.reason).reconnect:
+            self._findings.add("thrown out", f"{event.process} with {event.code} {event.reason}, at {event.at}")
 
     def _enter(self, reader: Reader, event: Subscribed | Resumed | Reset) -> None:
         findings = self._findings

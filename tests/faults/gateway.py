@@ -133,12 +133,18 @@ class Gateway:
         """
         everything = self.processes()
         send(self.pid, signal.SIGTERM)
+        await asyncio.to_thread(self._wait, limit)  # a process shows as ended before its last thread is gone
         await gone(everything, limit)
         by_itself = self.exit_code == 0 and not [pid for pid in everything if state(pid) not in ("Z", "")]
         for pid in everything:
             send(pid, signal.SIGKILL)
         await self._ended()
         return by_itself
+
+    def _wait(self, limit: float) -> None:
+        assert self._running is not None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._running.process.wait(limit)
 
     async def _ended(self) -> None:
         assert self._running is not None

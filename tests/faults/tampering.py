@@ -76,6 +76,10 @@ def stay_away(events: list[Event]) -> list[Event]:
     return [*events, Close(at=events[-1].at, process=process, code=3001)]
 
 
+def throw_out(events: list[Event]) -> list[Event]:
+    return change(events, last(events, Close), code=3501)
+
+
 def swap(events: list[Event]) -> list[Event]:
     """Two publications of one channel, one after the other at one client."""
     place = middle(events, Receive)
@@ -225,6 +229,7 @@ EDITS: dict[Edit, Kind] = {
     drop_suffix: "lost",
     stop_receiving: "stuck",
     stay_away: "stuck",
+    throw_out: "thrown out",
     swap: "reordered",
     resend: "duplicate",
     reuse_an_offset: "divergent",

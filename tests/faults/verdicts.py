@@ -16,6 +16,7 @@ Kind = Literal[
     "divergent",
     "silent gap",
     "stuck",
+    "thrown out",
     "bad reset",
     "corrupt",
     "fault not fired",
