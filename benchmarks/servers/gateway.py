@@ -1,4 +1,4 @@
-"""Ours: `messageflow serve` with one worker and one namespace; every subscriber an authenticated user of its own."""
+"""Ours: `messageflow serve`, by default one worker with its durable broker; every subscriber a user of its own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import secrets
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import jwt
@@ -28,10 +29,11 @@ allow_subscribe_for_client = true
 history_size = 100   # as many as the peer keeps
 history_ttl = "60s"
 """
+IN_MEMORY = ("--broker", "memory")
 
 
-def gateway(scratch: Path) -> Server:
-    """Our gateway on a free port, with keys that live as long as this run."""
+def gateway(scratch: Path, flags: tuple[str, ...] = ()) -> Server:
+    """Our gateway on a free port, with keys that live as long as this run; `flags` are those of `serve`."""
     port = free_port()
     home = Path(tempfile.mkdtemp(prefix="gateway-", dir=scratch))
     configuration = home / "messageflow.toml"
@@ -40,7 +42,7 @@ def gateway(scratch: Path) -> Server:
         name="messageflow",
         command=(
             *(sys.executable, "-m", "messageflow.cli.main", "serve"),
-            *("--port", str(port), "--config", str(configuration)),
+            *("--port", str(port), "--config", str(configuration), *flags),
         ),
         port=port,
         subscribe=SubscribeSide(
@@ -57,6 +59,11 @@ def gateway(scratch: Path) -> Server:
             "MESSAGEFLOW_DATA_DIR": str(home),
         },
     )
+
+
+def with_flags(*flags: str) -> Callable[[Path], Server]:
+    """What makes our gateway with these flags of `serve`."""
+    return partial(gateway, flags=flags)
 
 
 def first_frames(connections: int) -> Iterator[str]:

@@ -9,6 +9,7 @@ from benchmarks.crowd import CrowdFailed
 from benchmarks.figures import Figure, at_least, at_least_times_peer
 from benchmarks.plan import MakeServer, Plan
 from benchmarks.publishing import PAYLOAD_BYTES, publish_burst
+from benchmarks.servers.gateway import IN_MEMORY, with_flags
 
 SUBSCRIBERS = 1000
 PUBLISHERS = 32
@@ -16,7 +17,8 @@ DRAIN_SECONDS = 1.0
 METHOD = (
     f"{SUBSCRIBERS} subscribers of one channel; {PUBLISHERS} HTTP connections publish {PAYLOAD_BYTES} bytes each, "
     "again and again, all at once (wrk). Deliveries between the first and the last, divided by the time between. wrk "
-    "and the subscribers run on the same cores and take their share of them."
+    "and the subscribers run on the same cores and take their share of them. Ours keeps what is published in its file "
+    "(--ack os); beside it the same with --broker memory."
 )
 
 
@@ -29,7 +31,11 @@ class Sample(NamedTuple):
 
 def run(plan: Plan) -> list[Figure]:
     """Measure."""
-    ours, theirs = plan.alternate(ours=lambda: sample(plan, plan.ours), nchan=lambda: sample(plan, plan.peer))
+    ours, memory, theirs = plan.alternate(
+        ours=lambda: sample(plan, plan.ours),
+        memory=lambda: sample(plan, with_flags(*IN_MEMORY)),
+        nchan=lambda: sample(plan, plan.peer),
+    )
     return [
         Figure(
             f"deliveries, {PUBLISHERS} publishers at once",
@@ -38,6 +44,13 @@ def run(plan: Plan) -> list[Figure]:
             "Nchan",
             tuple(one.per_second / 1e6 for one in theirs),
             (at_least_times_peer(10), at_least(1.5)),
+        ),
+        Figure(
+            "the same, beside memory alone",
+            "M/s",
+            tuple(one.per_second / 1e6 for one in ours),
+            "--broker memory",
+            tuple(one.per_second / 1e6 for one in memory),
         ),
         Figure(
             f"CPU per delivery, {PUBLISHERS} publishers at once",

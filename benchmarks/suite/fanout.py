@@ -11,13 +11,15 @@ from benchmarks.figures import Figure, at_most_times_peer
 from benchmarks.plan import MakeServer, Plan
 from benchmarks.publishing import PAYLOAD_BYTES, publish_in_sequence
 from benchmarks.servers.base import PublishSide, Server, SubscribeSide, free_port
+from benchmarks.servers.gateway import IN_MEMORY, with_flags
 from benchmarks.tools import native
 
 SUBSCRIBERS = 1000
 METHOD = (
     f"{SUBSCRIBERS} subscribers of one channel; one client publishes {PAYLOAD_BYTES} bytes over HTTP, each as soon as "
     "the one before is answered. CPU of all server processes, the HTTP request included, divided by deliveries. "
-    "The C loop calls send once a delivery and does nothing else."
+    "Ours keeps what is published in its file (--ack os); beside it the same with --broker memory. The C loop calls "
+    "send once a delivery and does nothing else."
 )
 
 
@@ -31,13 +33,15 @@ class LoopCost(msgspec.Struct, frozen=True):
 def run(plan: Plan) -> list[Figure]:
     """Measure."""
     publications = plan.of(short=300, full=2000)
-    ours, theirs, loop = plan.alternate(
+    ours, memory, theirs, loop = plan.alternate(
         ours=lambda: server_cost(plan, plan.ours, publications),
+        memory=lambda: server_cost(plan, with_flags(*IN_MEMORY), publications),
         nchan=lambda: server_cost(plan, plan.peer, publications),
         loop=lambda: loop_cost(plan, publications),
     )
     return [
         Figure("CPU per delivery, one publish at a time", "µs", ours, "Nchan", theirs, (at_most_times_peer(1.4),)),
+        Figure("the same, beside memory alone", "µs", ours, "--broker memory", memory),
         Figure("the same, beside the bare loop", "µs", ours, "C send loop", loop),
     ]
 

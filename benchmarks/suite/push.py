@@ -1,69 +1,101 @@
-"""Publishing from Python: pushes a second through `Flow`, one after another and in batches."""
+"""Publishing from Python: pushes a second through `Flow`, one after another, in batches, and many at once to disk."""
 
 from __future__ import annotations
 
 import time
+from typing import NamedTuple
 
 from benchmarks.figures import Figure, at_least
-from benchmarks.plan import Plan
+from benchmarks.plan import MakeServer, Plan
 from benchmarks.publishing import publish_in_sequence
+from benchmarks.pushing import BATCH, AtOnce, Job, in_batches, one_after_another, push
 from benchmarks.servers.base import running
-from benchmarks.servers.gateway import API_KEY, TOKEN_SECRET
-from messageflow import Flow
+from benchmarks.servers.gateway import IN_MEMORY, with_flags
 
 USERS = 100
-BATCH = 500
+PROCESSES = 2
+AT_ONCE = 64
 METHOD = (
-    f"One thread, one Flow, loopback; pushes go round {USERS} users' personal channels and come back with a receipt "
-    f"from the embedded broker. Batches hold {BATCH} pushes. Beside it, what one Python client publishes to Nchan over "
+    f"Loopback; pushes go round {USERS} users' personal channels and come back with a receipt from the embedded "
+    "broker, which has handed them to the operating system (--ack os). One after another: one thread, one Flow. "
+    f"Batches of {BATCH}: {PROCESSES} processes, so that the gateway does not wait while one encodes the next. To "
+    f"disk: --ack disk, {PROCESSES} processes with {AT_ONCE // PROCESSES} AsyncFlow tasks each. CPU is that of all "
+    "processes of a side. Beside it, the same with --broker memory, and what one Python client publishes to Nchan over "
     "one kept-alive connection with the standard library's http.client (one channel, nobody subscribed)."
 )
-PAYLOAD = {"id": 7, "text": "x" * 90}
+TO_DISK = ("--ack", "disk")
+
+
+class Sample(NamedTuple):
+    """One run: pushes a second, and microseconds of CPU a push on either side."""
+
+    per_second: float
+    server_us: float
+    client_us: float
 
 
 def run(plan: Plan) -> list[Figure]:
     """Measure."""
-    count = plan.of(short=5_000, full=20_000)
-    one, batched, theirs = plan.alternate(
-        sequential=lambda: sequential(plan, count),
-        batches=lambda: in_batches(plan, 4 * count),
+    count = plan.of(short=3_000, full=20_000)
+    memory, disk = with_flags(*IN_MEMORY), with_flags(*TO_DISK)
+    one, one_memory, batched, batched_memory, at_once, nchan = plan.alternate(
+        sequential=lambda: sample(plan, plan.ours, one_after_another, count),
+        sequential_in_memory=lambda: sample(plan, memory, one_after_another, count),
+        batches=lambda: sample(plan, plan.ours, in_batches, 20 * count, PROCESSES),
+        batches_in_memory=lambda: sample(plan, memory, in_batches, 20 * count, PROCESSES),
+        disk=lambda: sample(plan, disk, AtOnce(AT_ONCE // PROCESSES), 3 * count, PROCESSES),
         nchan=lambda: peer_publishes(plan, count),
     )
+    theirs = rates(nchan)
     return [
-        Figure("push, one after another", "/s", one, "Nchan, http.client", theirs, (at_least(3_000),)),
-        Figure("push, in batches", "/s", batched, targets=(at_least(50_000),)),
+        Figure("push, one after another", "/s", rates(one), "Nchan, http.client", theirs, (at_least(3_000),)),
+        Figure("the same, beside memory alone", "/s", rates(one), "--broker memory", rates(one_memory)),
+        costs("push, one after another", one),
+        Figure(
+            "push, in batches",
+            "/s",
+            rates(batched),
+            "--broker memory",
+            rates(batched_memory),
+            (at_least(50_000),),
+        ),
+        costs("push, in batches", batched),
+        Figure(f"push, {AT_ONCE} at once, to disk", "/s", rates(at_once), targets=(at_least(5_000),)),
+        costs(f"push, {AT_ONCE} at once, to disk", at_once),
     ]
 
 
-def sequential(plan: Plan, count: int) -> float:
-    """Pushes a second, each after the receipt of the one before."""
-    server = plan.ours(plan.scratch)
-    with running(server, plan.scratch), our_flow(server.port) as flow:
-        started = time.monotonic()
-        for number in range(count):
-            flow.push(f"user-{number % USERS}", "bench/push", PAYLOAD)
-        return count / (time.monotonic() - started)
+def rates(samples: tuple[Sample, ...]) -> tuple[float, ...]:
+    """Pushes a second of each sample."""
+    return tuple(one.per_second for one in samples)
 
 
-def in_batches(plan: Plan, count: int) -> float:
-    """Pushes a second when they are handed over BATCH at a time."""
-    server = plan.ours(plan.scratch)
-    with running(server, plan.scratch), our_flow(server.port) as flow:
-        started = time.monotonic()
-        for _ in range(count // BATCH):
-            with flow.batch() as batch:
-                for number in range(BATCH):
-                    batch.push(f"user-{number % USERS}", "bench/push", PAYLOAD)
-        return count / (time.monotonic() - started)
+def costs(what: str, samples: tuple[Sample, ...]) -> Figure:
+    """The CPU a push, of the server and of the pushing side: the greater of the two is what limits."""
+    server, client = tuple(one.server_us for one in samples), tuple(one.client_us for one in samples)
+    return Figure(f"server CPU per {what}", "µs", server, "client", client)
 
 
-def peer_publishes(plan: Plan, count: int) -> float:
-    """Publishes a second of one plain HTTP client to the peer."""
+def sample(plan: Plan, make: MakeServer, job: Job, count: int, processes: int = 1) -> Sample:
+    """Push through a fresh gateway.
+
+    Raises:
+        MessageflowError: a push was refused, or did not come through.
+    """
+    server = make(plan.scratch)
+    users = [f"user-{number % USERS}" for number in range(count)]
+    with running(server, plan.scratch) as process:
+        before = process.cpu_seconds()
+        work = push(job, server.port, users, processes)
+        cpu = process.cpu_seconds() - before
+    return Sample(work.per_second, cpu / count * 1e6, work.cpu_seconds / count * 1e6)
+
+
+def peer_publishes(plan: Plan, count: int) -> Sample:
+    """One plain HTTP client publishes to the peer."""
     server = plan.peer(plan.scratch)
-    with running(server, plan.scratch):
-        return count / publish_in_sequence(server, count)
-
-
-def our_flow(port: int) -> Flow:
-    """A Flow for the gateway on this port."""
-    return Flow(f"http://127.0.0.1:{port}", api_key=API_KEY, token_secret=TOKEN_SECRET)
+    with running(server, plan.scratch) as process:
+        before, used = process.cpu_seconds(), time.process_time()
+        seconds = publish_in_sequence(server, count)
+        client, cpu = time.process_time() - used, process.cpu_seconds() - before
+    return Sample(count / seconds, cpu / count * 1e6, client / count * 1e6)

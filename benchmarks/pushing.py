@@ -1,0 +1,126 @@
+"""The backends: `Flow` and `AsyncFlow` in processes of their own, and what they cost.
+
+One interpreter pushes on one core, so a single client may be the limit and not the gateway. Work for several is
+divided among processes that begin together. It never measures the server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.synchronize import Barrier
+from typing import NamedTuple
+
+import uvloop
+
+from benchmarks.servers.gateway import API_KEY, TOKEN_SECRET
+from messageflow import AsyncFlow, Flow
+
+START_SECONDS = 30.0
+BATCH = 500
+TYPE = "bench/push"
+PAYLOAD = {"id": 7, "text": "x" * 90}
+
+Job = Callable[[int, Sequence[str]], None]
+
+
+class Work(NamedTuple):
+    """What pushing came to; CPU is that of the pushing processes together."""
+
+    pushes: int
+    seconds: float
+    cpu_seconds: float
+
+    @property
+    def per_second(self) -> float:
+        """Pushes a second from the first request to the last receipt."""
+        return self.pushes / self.seconds
+
+
+def our_flow(port: int) -> Flow:
+    """A Flow for the gateway on this port."""
+    return Flow(f"http://127.0.0.1:{port}", api_key=API_KEY, token_secret=TOKEN_SECRET)
+
+
+def one_after_another(port: int, users: Sequence[str]) -> None:
+    """Push to each of these users, each after the receipt of the one before."""
+    with our_flow(port) as flow:
+        for user in users:
+            flow.push(user, TYPE, PAYLOAD)
+
+
+def in_batches(port: int, users: Sequence[str]) -> None:
+    """Push to each of these users, handed over BATCH at a time."""
+    with our_flow(port) as flow:
+        for first in range(0, len(users), BATCH):
+            with flow.batch() as batch:
+                for user in users[first : first + BATCH]:
+                    batch.push(user, TYPE, PAYLOAD)
+
+
+@dataclass(frozen=True, slots=True)
+class AtOnce:
+    """A job: push to each of these users, always so many under way."""
+
+    under_way: int
+
+    def __call__(self, port: int, users: Sequence[str]) -> None:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(self._push(port, users))
+
+    async def _push(self, port: int, users: Sequence[str]) -> None:
+        waiting = iter(users)
+
+        async def publisher(flow: AsyncFlow) -> None:
+            for user in waiting:
+                await flow.push(user, TYPE, PAYLOAD)
+
+        url = f"http://127.0.0.1:{port}"
+        async with (
+            AsyncFlow(url, api_key=API_KEY, token_secret=TOKEN_SECRET) as flow,
+            asyncio.TaskGroup() as publishers,
+        ):
+            for _ in range(self.under_way):
+                publishers.create_task(publisher(flow))
+
+
+def push(job: Job, port: int, users: Sequence[str], processes: int = 1) -> Work:
+    """Push once to each of these users, who are dealt out among processes.
+
+    Raises:
+        MessageflowError: a push was refused, or did not come through.
+    """
+    context = get_context("fork")  # a child has to know the keys of this run
+    together = context.Barrier(processes)
+    with ProcessPoolExecutor(processes, context, _begin_at, (together,)) as pool:
+        parts = [pool.submit(_timed, job, port, users[number::processes]) for number in range(processes)]
+        spans = [part.result() for part in parts]
+    seconds = max(span.ended for span in spans) - min(span.started for span in spans)
+    return Work(len(users), seconds, sum(span.cpu_seconds for span in spans))
+
+
+class _Span(NamedTuple):
+    """When one process worked, on the clock all processes share, and what it used."""
+
+    started: float
+    ended: float
+    cpu_seconds: float
+
+
+_together: Barrier
+
+
+def _begin_at(barrier: Barrier) -> None:
+    global _together
+    _together = barrier
+
+
+def _timed(job: Job, port: int, users: Sequence[str]) -> _Span:
+    _together.wait(START_SECONDS)
+    started, used = time.monotonic(), time.process_time()
+    job(port, users)
+    return _Span(started, time.monotonic(), time.process_time() - used)
