@@ -27,6 +27,7 @@ COMMANDS = (
     "settings",
     "version",
 )
+HIDDEN = ("worker",)
 INTERRUPTED = 130
 """What a shell expects of a program ended by Ctrl-C: 128 + SIGINT."""
 
@@ -45,7 +46,7 @@ class Commands(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
+        if cmd_name not in COMMANDS + HIDDEN:
             return None
         module = importlib.import_module(f"messageflow.cli.{cmd_name}")
         command: click.Command = module.command

@@ -48,6 +48,11 @@ def run_application(
 
     start = prepare(flags, config, dev=dev, dev_by_default=True)
     _equip(start.settings)
+    if start.settings.workers > 1:
+        from messageflow.gateway.workers.supervisor import supervise, worker_command
+
+        supervise(start.settings, worker_command(), application=target, directory=directory, on_started=start.announce)
+        return
     application = as_asgi(load_application(target, directory), target)
 
     from messageflow.gateway.server import serve  # the heavy part, after all that can be refused
@@ -55,7 +60,8 @@ def run_application(
 
     def started(gateway: Gateway) -> None:
         inprocess.install(gateway.api.call, gateway.loop)
-        os.environ.setdefault("MESSAGEFLOW_URL", start.announce(gateway.port))
+        os.environ.setdefault("MESSAGEFLOW_URL", start.url(gateway.port))
+        start.announce(gateway.port)
 
     serve(start.settings, application=application, on_started=started)
 

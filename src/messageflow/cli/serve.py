@@ -25,6 +25,11 @@ def command(config: Path | None, dev: bool, **flags: object) -> None:
 
     start = prepare(flags, config, dev=dev)
 
+    if start.settings.workers > 1:
+        from messageflow.gateway.workers.supervisor import supervise, worker_command
+
+        supervise(start.settings, worker_command(), on_started=start.announce)
+        return
     from messageflow.gateway.server import serve  # the heavy part, after all that can be refused
 
     def started(gateway: Gateway) -> None:

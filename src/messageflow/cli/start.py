@@ -37,19 +37,22 @@ class Start(NamedTuple):
             return None
         return write_dev_file(url, self.made.api_key, self.made.token_secret, self.settings.data_dir)
 
-    def announce(self, port: int) -> str:
-        """Tell the person at the terminal where the gateway is, and return its address.
+    def url(self, port: int) -> str:
+        """Return the address of the gateway that listens on this port."""
+        return local_url(self.settings, port)
+
+    def announce(self, port: int) -> None:
+        """Tell the person at the terminal where the gateway is.
 
         Args:
             port: the one that was bound, which settings with port 0 do not know.
         """
-        url = local_url(self.settings, port)
+        url = self.url(port)
         file = self.leave_keys(url)
         keys = f" (dev keys in {_homely(file)})" if file else ""
         click.echo(
             f"{click.style(f'messageflow {VERSION}', bold=True)} on {click.style(url, fg='green')}{keys}", err=True
         )
-        return url
 
 
 def local_url(settings: Settings, port: int) -> str:

@@ -61,18 +61,21 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def configure(log_format: str, level: str, *, access: bool = False) -> None:
+def configure(log_format: str, level: str, *, access: bool = False, worker: int = 0) -> None:
     """Send the logs of messageflow and of the server below it to standard error.
 
     Args:
         log_format: `json`, `console`, or `auto`: console when standard error is a terminal.
         level: the least level that is written.
         access: whether each HTTP request is logged.
+        worker: the number of one of several workers, which all log to one place; 0 for a gateway of one process.
     """
     terminal = sys.stderr.isatty()
     console = log_format == "console" or (log_format == "auto" and terminal)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(ConsoleFormatter(colour=terminal) if console else JsonFormatter())
+    if worker:
+        handler.addFilter(_Numbered(worker))
     for name in ("messageflow", "uvicorn"):
         logger = logging.getLogger(name)
         logger.handlers = [handler]
@@ -81,3 +84,15 @@ def configure(log_format: str, level: str, *, access: bool = False) -> None:
     # What uvicorn says of its own life and of bad requests is noise beside our own lines.
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     logging.getLogger("uvicorn.access").setLevel(logging.INFO if access else logging.CRITICAL)
+
+
+class _Numbered(logging.Filter):
+    """Says which worker writes."""
+
+    def __init__(self, worker: int) -> None:
+        super().__init__()
+        self._worker = worker
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.worker = self._worker
+        return True

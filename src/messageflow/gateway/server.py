@@ -14,6 +14,7 @@ from types import FrameType
 import uvicorn
 import uvloop
 
+from messageflow.brokers.base import Broker
 from messageflow.core.tokens import Verifier, load_keys
 from messageflow.errors import ConfigurationError
 from messageflow.gateway import logs
@@ -41,6 +42,9 @@ class Gateway:
     Args:
         settings: checked by `gateway.safety`.
         application: gets every request that is not the gateway's.
+        broker: of the parent process, for one of several workers; a worker alone has its own.
+        listener: the parent's socket; a worker alone binds one.
+        worker: the name of one of several workers.
 
     Attributes:
         hub: its sessions and channels.
@@ -48,9 +52,20 @@ class Gateway:
         loop: the event loop it runs on, once started.
     """
 
-    def __init__(self, settings: Settings, application: ASGIApp | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        application: ASGIApp | None = None,
+        *,
+        broker: Broker | None = None,
+        listener: socket.socket | None = None,
+        worker: str = "",
+    ) -> None:
         self.settings = settings
-        self.hub = Hub(make_broker(settings), settings.namespaces, _verifier(settings), _limits(settings))
+        self.worker = worker
+        self._listener = listener
+        broker = broker or make_broker(settings)
+        self.hub = Hub(broker, settings.namespaces, _verifier(settings), _limits(settings), name=worker)
         self.api = Api(self.hub, settings.payload_size_limit)
         self.doorway = Doorway(
             self.hub,
@@ -60,6 +75,7 @@ class Gateway:
             trusted_proxies=frozenset(settings.trusted_proxies),
             tls_terminated=settings.tls_terminated,
             connections_limit=settings.connections_limit,
+            arrivals_limit=settings.arrivals_limit,
         )
         metrics = Metrics(self.hub, self.api, self.doorway)
         self.app = GatewayApp(
@@ -81,7 +97,7 @@ class Gateway:
             ConfigurationError: the address cannot be listened on.
         """
         self.loop = asyncio.get_running_loop()
-        listener = listen(self.settings.host, self.settings.port)
+        listener = self._listener or listen(self.settings.host, self.settings.port)
         self.port = listener.getsockname()[1]
         server = _Server(self, on_started)
         await self.hub.start()
@@ -118,7 +134,8 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        log.info("started", extra={"host": self._gateway.settings.host, "port": self._gateway.port})
+        if not self._gateway.worker:
+            log.info("started", extra={"host": self._gateway.settings.host, "port": self._gateway.port})
         if self._on_started is not None:
             self._on_started(self._gateway)
 
@@ -222,4 +239,5 @@ def _limits(settings: Settings) -> Limits:
         connections_per_user=settings.connections_per_user,
         unauthenticated_per_address=settings.unauthenticated_per_address,
         history_limit=settings.history_limit,
+        recovery_rate=settings.recovery_rate,
     )

@@ -112,6 +112,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Whole, Meta(description="connections one user may hold on a worker; 0 is no limit")
     ] = 50
     connections_limit: Annotated[Whole, Meta(description="connections a worker takes; 0 is no limit")] = 0
+    arrivals_limit: Annotated[
+        Whole,
+        Meta(
+            description="connections that may be coming in at once, from the handshake to the answer of their connect "
+            "command; beyond it 503 with `Retry-After`; 0 is no limit"
+        ),
+    ] = 1000
     unauthenticated_per_address: Annotated[
         Whole, Meta(description="connections one address may hold before they authenticate; 0 is no limit")
     ] = 200
@@ -137,6 +144,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     history_limit: Annotated[
         Whole, Meta(ge=1, description="most publications one history reply or one recovery carries")
     ] = 300
+    recovery_rate: Annotated[
+        Size, Meta(description="bytes of history a worker gives out a second, to all clients together; 0 is no limit")
+    ] = 64 * 1024**2
     stream_memory: Annotated[Size, Meta(ge=1024**2, description="memory for the streams of all channels")] = (
         256 * 1024**2
     )
@@ -150,6 +160,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     idempotency_window: Annotated[Duration, Meta(description="time an idempotency key is remembered")] = 600.0
 
     # Running it
+    workers: Annotated[
+        Whole,
+        Meta(ge=1, description="processes that share the port and the streams; 1 needs no parent process"),
+    ] = 1
     data_dir: Annotated[Directory, Meta(description="directory of the gateway's own files")] = msgspec.field(
         default_factory=default_data_dir
     )
@@ -184,6 +198,6 @@ SECTIONS = {
     "ping_interval": "Life of a connection",
     "message_size_limit": "Limits",
     "broker": "Streams",
-    "data_dir": "Running it",
+    "workers": "Running it",
 }
 """The headings of the reference page, by the first option under each."""

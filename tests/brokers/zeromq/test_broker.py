@@ -71,6 +71,7 @@ Sinks = tuple[RecordingSink, RecordingSink]
 def asleep(worker: ZeroMQBroker) -> Iterator[None]:
     """Let a worker hear nothing, as if its process were stopped."""
     socket, loop = worker._publications, asyncio.get_running_loop()
+    assert socket is not None
     loop.remove_reader(socket._descriptor)
     socket._scheduled = True
     yield
@@ -106,7 +107,7 @@ async def test_everybody_of_a_worker_that_died_leaves(server: BrokerServer, work
     server.forget("first")
     assert set(await second.presence("x")) == {"b"}
     await until(lambda: len(sinks[1].pushes) == 2)
-    with pytest.raises(BrokerError, match="begin anew"):
+    with pytest.raises(BrokerError, match="taken for dead"):
         await first.publish(items("x", 1))
 
 
@@ -149,6 +150,30 @@ async def test_a_worker_far_behind_is_given_up(
         for _ in range(20_000):
             server.on_control(b"message")
         await until(lambda: b"second" not in server._links)
+
+
+async def test_a_worker_that_was_taken_for_dead_comes_back_with_all_it_had(
+    server: BrokerServer, workers: Workers, sinks: Sinks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = workers
+    await second.subscribe("x")
+    await second.join("x", ClientInfo("bob", "b"), keep=True, tell=False)
+    server.forget("second")
+    await first.publish(items("x", 1))
+    assert await first.presence("x") == {}
+    with pytest.raises(BrokerError):
+        await second.publish(items("x", 2))
+    await until(lambda: sinks[1].doubts == 1)  # its next sign of life was answered with: who are you?
+    await second.publish(items("x", 3))
+    await until(lambda: [p.data for _, p in sinks[1].publications] == [b"3"])
+    assert set(await first.presence("x")) == {"b"}
+
+
+async def test_a_severed_worker_asks_no_more(workers: Workers) -> None:
+    first, _ = workers
+    first.sever("the parent is gone")
+    with pytest.raises(BrokerError, match="the parent is gone"):
+        await first.publish(items("x", 1))
 
 
 async def test_no_answer_is_an_outcome_nobody_knows() -> None:

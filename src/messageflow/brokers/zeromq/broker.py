@@ -29,7 +29,8 @@ T = TypeVar("T")
 
 DEADLINE = 5.0  # seconds the parent has to answer
 ALIVE_EVERY = 2.0  # seconds between signs of life
-_ERRORS: dict[str, type[BrokerError]] = {"unrecoverable": Unrecoverable, "no_room": NoRoom}
+
+_ERRORS: dict[str, type[BrokerError]] = {"unrecoverable": Unrecoverable, "no_room": NoRoom, "not_known": m.NotKnown}
 
 
 class ZeroMQBroker:
@@ -48,8 +49,12 @@ class ZeroMQBroker:
         self._asked: dict[bytes, asyncio.Future[bytes]] = {}
         self._number = 0
         self._unconfirmed: dict[bytes, deque[asyncio.Future[None]]] = {}
+        self._publications: LoopSocket | None = None
+        self._channels: set[str] = set()
+        self._present: dict[tuple[str, str], bytes] = {}  # who of this worker is in presence, as JSON
         self._sink: Sink | None = None
         self._trouble = ""
+        self._severed = ""
         self._keeping_alive: asyncio.Task[None] | None = None
         self._missed = 0
         self._unanswered = 0
@@ -68,15 +73,33 @@ class ZeroMQBroker:
         self._requests = LoopSocket(self._context, zmq.DEALER, self._answered)
         self._requests.socket.set(zmq.ROUTING_ID, self._node.encode())
         self._requests.socket.connect(self._address)
-        self._publications = LoopSocket(self._context, zmq.XSUB, self._heard)
         try:
-            self._publications.socket.connect(await self._ask(m.Hello(self._node), m.decode_text))
-            await self._confirm(m.EVERYBODY)
+            await self._begin()
         except BaseException:
             await self._release()
             raise
         self._sink = sink
         self._keeping_alive = self._loop.create_task(self._keep_alive(), name="keep-alive")
+
+    async def _begin(self) -> None:
+        """Make the server's acquaintance, and hear what it tells everybody."""
+        address = await self._ask(m.Hello(self._node), m.decode_text)
+        if self._publications is not None:
+            self._publications.close()
+        self._publications = LoopSocket(self._context, zmq.XSUB, self._heard)
+        self._publications.socket.connect(address)
+        await self._confirm(m.EVERYBODY)
+
+    async def _begin_anew(self) -> None:
+        """The server took this worker for dead, as it was silent for long: come back with all it had."""
+        log.warning("begins_anew", extra={"channels": len(self._channels)})
+        self._unconfirmed.clear()
+        await self._begin()
+        await asyncio.gather(*(self._confirm(m.topic(channel)) for channel in tuple(self._channels)))
+        for (channel, _), info in tuple(self._present.items()):
+            await self._ask(m.Join(channel, info, keep=True, tell=False), _nothing)
+        if self._sink is not None:
+            self._sink.on_doubt()
 
     async def close(self) -> None:
         self._sink = None
@@ -86,9 +109,17 @@ class ZeroMQBroker:
             await self._release()
 
     async def _release(self) -> None:
-        self._publications.close()
+        if self._publications is not None:
+            self._publications.close()
         self._requests.close()
         await self._loop.run_in_executor(None, self._context.term)
+
+    def sever(self, why: str) -> None:
+        """The server is gone for good: what was asked is not answered, and nothing more is asked."""
+        self._severed = why
+        for answer in self._asked.values():
+            if not answer.done():
+                answer.set_exception(Unanswered(why))
 
     @property
     def trouble(self) -> str:
@@ -98,10 +129,19 @@ class ZeroMQBroker:
         while True:
             try:
                 self._trouble = await self._ask(m.Alive(), m.decode_text)
+            except m.NotKnown:
+                await self._come_back()
             except BrokerError as error:
                 self._trouble = str(error)
                 log.error("broker_silent", extra={"error": str(error)})
             await asyncio.sleep(ALIVE_EVERY)
+
+    async def _come_back(self) -> None:
+        try:
+            await self._begin_anew()
+        except BrokerError as error:
+            self._trouble = str(error)
+            log.error("broker_silent", extra={"error": str(error)})
 
     # Requests
 
@@ -118,9 +158,13 @@ class ZeroMQBroker:
         await self._ask(m.Remove(channel), _nothing)
 
     async def join(self, channel: str, info: ClientInfo, *, keep: bool, tell: bool) -> None:
-        await self._ask(m.Join(channel, m.encode_json(info), keep, tell), _nothing)
+        encoded = m.encode_json(info)
+        if keep:
+            self._present[channel, info.client] = encoded
+        await self._ask(m.Join(channel, encoded, keep, tell), _nothing)
 
     async def leave(self, channel: str, info: ClientInfo, *, tell: bool) -> None:
+        self._present.pop((channel, info.client), None)
         await self._ask(m.Leave(channel, m.encode_json(info), tell), _nothing)
 
     async def presence(self, channel: str) -> dict[str, ClientInfo]:
@@ -139,6 +183,8 @@ class ZeroMQBroker:
             Unanswered: there was none in time; whether it was carried out is not known.
             BrokerError: it could not be carried out, or not be sent.
         """
+        if self._severed:
+            raise BrokerError(self._severed)
         self._number += 1
         number = self._number.to_bytes(8, "big")
         if not self._requests.send([number, m.encode(request)]):
@@ -169,16 +215,19 @@ class ZeroMQBroker:
     # Publications
 
     async def subscribe(self, channel: str) -> None:
+        self._channels.add(channel)
         await self._confirm(m.topic(channel))
 
     def unsubscribe(self, channel: str) -> None:
-        self._publications.send([b"\0" + m.topic(channel)])
+        self._channels.discard(channel)
+        if self._publications is not None and not self._publications.send([b"\0" + m.topic(channel)]):
+            log.warning("unsubscribe_not_sent", extra={"channel": channel})  # what still comes is dropped by the hub
 
     async def _confirm(self, topic: bytes) -> None:
         """Subscribe to a topic, and return once the other side has said so."""
         confirmed = self._loop.create_future()
         self._unconfirmed.setdefault(topic, deque()).append(confirmed)
-        if not self._publications.send([b"\1" + topic]):
+        if self._publications is None or not self._publications.send([b"\1" + topic]):
             raise BrokerError("too many subscriptions wait for the parent process")
         try:
             async with asyncio.timeout(self._deadline):

@@ -14,6 +14,7 @@ from messageflow.brokers.base import History, Item, Stored
 from messageflow.core.presence import PresenceStats
 from messageflow.core.protocol import ClientInfo, Joined, Left
 from messageflow.core.stream import Position, Publication
+from messageflow.errors import BrokerError
 
 EVERYBODY = b"\0"  # the topic of control messages: that of no channel
 
@@ -85,8 +86,12 @@ class Tell(Struct, frozen=True, array_like=True, tag="tell"):
 Request = Hello | Alive | Publish | Since | Page | Remove | Join | Leave | Who | HowMany | Tell
 
 
+class NotKnown(BrokerError):
+    """The server does not know the worker: it has not said hello, or was taken for dead."""
+
+
 class Failed(Struct, frozen=True, array_like=True):
-    """An error for an answer. `kind` is one of `KINDS`."""
+    """An error for an answer. `kind` is a word for its class."""
 
     kind: str
     text: str

@@ -27,7 +27,13 @@ log = logging.getLogger("messageflow.broker")
 
 SETTLE_EVERY = 0.02  # seconds between attempts to send a worker what it is owed
 SILENCE = 15.0  # seconds after which a worker that says nothing is gone
-_KINDS: dict[type[BrokerError], str] = {Unrecoverable: "unrecoverable", NoRoom: "no_room", BrokerError: "failed"}
+
+_KINDS: dict[type[BrokerError], str] = {
+    Unrecoverable: "unrecoverable",
+    NoRoom: "no_room",
+    m.NotKnown: "not_known",
+    BrokerError: "failed",
+}
 
 
 class BrokerServer:
@@ -134,7 +140,7 @@ class BrokerServer:
             return m.encode(self._welcome(identity, request.node))
         link = self._links.get(identity)
         if link is None:
-            raise BrokerError("the worker was taken for dead: it has to begin anew")
+            raise m.NotKnown("the worker was taken for dead and has not begun anew yet")
         broker = self._broker
         match request:
             case m.Publish(items):

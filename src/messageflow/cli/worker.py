@@ -1,0 +1,38 @@
+"""`messageflow worker`: one worker of a gateway, started by its parent process and by nobody else."""
+
+from __future__ import annotations
+
+import os
+
+import click
+import msgspec
+
+from messageflow.errors import ConfigurationError
+
+
+@click.command(name="worker", hidden=True)
+def command() -> None:
+    """Serve as the parent process says on standard input."""
+    from messageflow.gateway.workers.worker import read_order, work
+
+    try:
+        order = read_order()
+    except msgspec.MsgspecError:
+        raise ConfigurationError(
+            "a worker is started by a gateway, not by hand: use `messageflow serve --workers N`"
+        ) from None
+    if not order.application:
+        work(order, None)
+        return
+    from messageflow.cli.application import as_asgi, load_application
+    from messageflow.cli.start import local_url
+    from messageflow.gateway.server import Gateway
+    from messageflow.publisher import inprocess
+
+    application = as_asgi(load_application(order.application, order.directory), order.application)
+
+    def started(gateway: Gateway) -> None:
+        inprocess.install(gateway.api.call, gateway.loop)
+        os.environ.setdefault("MESSAGEFLOW_URL", local_url(order.settings, gateway.port))
+
+    work(order, application, started)

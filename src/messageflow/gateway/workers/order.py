@@ -1,0 +1,76 @@
+"""What the parent process tells a worker at its start, as one line of JSON on the worker's standard input.
+
+The pipe stays open as long as the parent lives: its end is how a worker learns that the parent is gone.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from messageflow.core.channels import NamespaceOptions, Namespaces
+from messageflow.gateway.settings import Settings
+
+
+class Order(msgspec.Struct, frozen=True):
+    """A worker's start.
+
+    Args:
+        settings: of the gateway.
+        listener: the descriptor of the socket all workers accept from.
+        ready: the descriptor of a pipe on which the worker says that it accepts connections.
+        broker: the address of the parent's broker.
+        name: the worker's, unique among all that ever were.
+        number: counts from 1; a worker that replaces another has the other's.
+        application: `module:attribute` of the application served beside the gateway; empty for none.
+        directory: where the application is found.
+    """
+
+    settings: Settings
+    listener: int
+    ready: int
+    broker: str
+    name: str
+    number: int
+    application: str = ""
+    directory: Path | None = None
+
+
+class _Namespaces(msgspec.Struct):
+    default: NamespaceOptions
+    named: dict[str, NamespaceOptions]
+    personal: NamespaceOptions
+    broadcast: NamespaceOptions
+
+
+def encode_order(order: Order) -> bytes:
+    """Return the line."""
+    return msgspec.json.encode(order, enc_hook=_plain) + b"\n"
+
+
+def decode_order(line: bytes) -> Order:
+    """Return the order in a line.
+
+    Raises:
+        msgspec.MsgspecError: it is none.
+    """
+    return msgspec.json.decode(line, type=Order, dec_hook=_typed)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Namespaces):
+        return _Namespaces(value.default, value.named, value.personal, value.broadcast)
+    raise NotImplementedError(f"{type(value).__name__} in an order")
+
+
+def _typed(kind: type[Any], value: Any) -> Any:
+    if kind is Path:
+        return Path(value)
+    if kind is Namespaces:
+        given = msgspec.convert(value, _Namespaces)
+        return Namespaces(given.default, given.named, personal=given.personal, broadcast=given.broadcast)
+    raise NotImplementedError(f"{kind.__name__} in an order")

@@ -1,0 +1,252 @@
+"""The parent of several workers: it has the broker and the port, starts workers, and starts another when one dies.
+
+The listening socket is the parent's and all workers accept from it, so a connection that waits in it outlives any
+worker. A worker that dies is replaced after a pause that grows while it keeps dying; why it died is said in the log.
+The parent serves no client itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+from asyncio.subprocess import Process
+from collections.abc import Callable
+from pathlib import Path
+
+import uvloop
+
+from messageflow.brokers.zeromq.server import BrokerServer
+from messageflow.errors import ConfigurationError
+from messageflow.gateway import logs
+from messageflow.gateway.broker import make_broker
+from messageflow.gateway.server import listen
+from messageflow.gateway.settings import Settings
+from messageflow.gateway.workers.order import Order, encode_order
+
+log = logging.getLogger("messageflow.gateway")
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0  # seconds before a worker that died is replaced
+STEADY = 30.0  # seconds of life after which the pauses begin anew
+HOPELESS = 3  # deaths of a worker in a row, before any worker was ever ready, that end the start
+KILL_AFTER = 2.0  # seconds past the grace after which a worker that still lives is killed
+
+
+class Supervisor:
+    """The workers of one gateway.
+
+    Args:
+        settings: checked by `gateway.safety`; `workers` of them.
+        command: starts a worker, which reads its order from standard input.
+        application: `module:attribute` of what is served beside the gateway; empty for nothing.
+        directory: where the application is found.
+
+    Attributes:
+        port: where the gateway listens, once it does.
+    """
+
+    def __init__(
+        self, settings: Settings, command: list[str], application: str = "", directory: Path | None = None
+    ) -> None:
+        self.port = settings.port
+        self._settings = settings
+        self._command = command
+        self._application = application
+        self._application_directory = directory
+        self._processes: dict[int, Process] = {}
+        self._ever_ready = False
+        self._stopping = asyncio.Event()
+        self._signals = 0
+        self._interrupted = False
+
+    async def run(self, on_started: Callable[[int], None] | None = None) -> None:
+        """Serve until a signal ends it.
+
+        Args:
+            on_started: called with the port once every worker accepts connections.
+
+        Raises:
+            ConfigurationError: the address cannot be listened on, the broker not opened, or no worker starts.
+            KeyboardInterrupt: SIGINT ended it, after a clean close.
+        """
+        loop = asyncio.get_running_loop()
+        listener = listen(self._settings.host, self._settings.port)
+        self.port = listener.getsockname()[1]
+        directory = tempfile.mkdtemp(prefix="messageflow-")  # of mode 0700, and a short name
+        self._server = BrokerServer(make_broker(self._settings), directory)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop, number)
+        try:
+            await self._server.start()
+            try:
+                await self._supervise(listener, on_started)
+            finally:
+                await self._server.close()
+        finally:
+            listener.close()
+            shutil.rmtree(directory, ignore_errors=True)
+        if self._interrupted:
+            raise KeyboardInterrupt
+
+    async def _supervise(self, listener: socket.socket, on_started: Callable[[int], None] | None) -> None:
+        count = self._settings.workers
+        ready: list[asyncio.Future[None]] = [asyncio.get_running_loop().create_future() for _ in range(count)]
+        keepers = [
+            asyncio.create_task(self._keep(number, listener, ready[number - 1]), name=f"worker {number}")
+            for number in range(1, count + 1)
+        ]
+        announcing = asyncio.create_task(self._announce(ready, on_started))
+        stopping = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait([stopping, *keepers], return_when=asyncio.FIRST_COMPLETED)
+        self._stopping.set()
+        failures = await self._end(keepers)
+        announcing.cancel()
+        await asyncio.wait([announcing, stopping])
+        if failures:
+            raise failures[0]
+
+    async def _announce(self, ready: list[asyncio.Future[None]], on_started: Callable[[int], None] | None) -> None:
+        """Say that the gateway has started, once every worker accepts connections."""
+        await asyncio.wait(ready)
+        log.info("started", extra={"host": self._settings.host, "port": self.port, "workers": len(ready)})
+        if on_started is not None:
+            on_started(self.port)
+
+    # One worker
+
+    async def _keep(self, number: int, listener: socket.socket, ready: asyncio.Future[None]) -> None:
+        """Have a worker of this number, always.
+
+        Raises:
+            ConfigurationError: it cannot be started.
+        """
+        deaths = 0
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            name = f"{number}-{secrets.token_urlsafe(6)}"
+            code = await self._live(number, name, listener, ready)
+            self._server.forget(name)
+            if self._stopping.is_set():
+                return
+            deaths = 0 if time.monotonic() - began > STEADY else deaths + 1
+            if deaths >= HOPELESS and not self._ever_ready:
+                raise ConfigurationError(f"the workers do not start (the last ended with {_why(code)}); see above")
+            pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** (deaths - 1)) if deaths else FIRST_PAUSE
+            log.error("worker_died", extra={"number": number, "why": _why(code), "deaths": deaths, "again_in": pause})
+            try:
+                await asyncio.wait_for(self._stopping.wait(), pause)
+            except TimeoutError:
+                pass
+
+    async def _live(self, number: int, name: str, listener: socket.socket, ready: asyncio.Future[None]) -> int:
+        """Run one process, and return what it ended with."""
+        says_ready, ready_end = os.pipe()
+        order = Order(
+            self._settings,
+            listener.fileno(),
+            ready_end,
+            self._server.address,
+            name,
+            number,
+            self._application,
+            self._application_directory,
+        )
+        process = await asyncio.create_subprocess_exec(
+            *self._command,
+            stdin=asyncio.subprocess.PIPE,
+            pass_fds=(listener.fileno(), ready_end),
+            start_new_session=True,  # signals of the terminal come to the parent, which passes them on
+        )
+        os.close(ready_end)
+        self._processes[number] = process
+        if self._stopping.is_set():
+            process.terminate()
+        assert process.stdin is not None
+        process.stdin.write(encode_order(order))
+        loop = asyncio.get_running_loop()
+        loop.add_reader(says_ready, self._ready, says_ready, number, process.pid, ready)
+        try:
+            return await process.wait()
+        finally:
+            loop.remove_reader(says_ready)
+            os.close(says_ready)
+            process.stdin.close()
+            self._processes.pop(number, None)
+
+    def _ready(self, says_ready: int, number: int, pid: int, ready: asyncio.Future[None]) -> None:
+        asyncio.get_running_loop().remove_reader(says_ready)
+        if os.read(says_ready, 1):
+            self._ever_ready = True
+            log.info("worker_ready", extra={"number": number, "pid": pid})
+            if not ready.done():
+                ready.set_result(None)
+
+    # The end
+
+    def _stop(self, number: int) -> None:
+        self._signals += 1
+        self._interrupted = self._interrupted or number == signal.SIGINT
+        if self._signals == 1:
+            log.info("stopping", extra={"workers": len(self._processes)})
+        self._stopping.set()
+        if self._signals > 1:
+            self._signal(signal.SIGTERM)
+
+    def _signal(self, number: int) -> None:
+        for process in tuple(self._processes.values()):
+            try:
+                process.send_signal(number)
+            except ProcessLookupError:
+                pass
+
+    async def _end(self, keepers: list[asyncio.Task[None]]) -> list[BaseException]:
+        """Let the workers drain, and kill those that are not gone after the grace. Returns why any did not start."""
+        self._signal(signal.SIGTERM)
+        _, late = await asyncio.wait(keepers, timeout=self._settings.shutdown_grace + KILL_AFTER)
+        if late:
+            log.error("workers_killed", extra={"workers": len(late)})
+            self._signal(signal.SIGKILL)
+            await asyncio.wait(late)
+        return [error for keeper in keepers if (error := keeper.exception()) is not None]
+
+
+def supervise(
+    settings: Settings,
+    command: list[str],
+    *,
+    application: str = "",
+    directory: Path | None = None,
+    on_started: Callable[[int], None] | None = None,
+) -> None:
+    """Run a gateway of several workers until SIGTERM or SIGINT, see `Supervisor`."""
+    logs.configure(settings.log_format, settings.log_level)
+
+    async def main() -> None:
+        await Supervisor(settings, command, application, directory).run(on_started)
+
+    try:
+        uvloop.run(main())
+    finally:
+        log.info("stopped")
+
+
+def worker_command() -> list[str]:
+    """Return what starts a worker of this installation."""
+    return [sys.executable, "-m", "messageflow.cli", "worker"]
+
+
+def _why(code: int) -> str:
+    """Say what a process ended with."""
+    if code >= 0:
+        return f"exit status {code}"
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"signal {-code}"

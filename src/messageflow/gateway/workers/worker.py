@@ -1,0 +1,77 @@
+"""A worker process: a gateway on the parent's socket, with the parent's broker, that ends when the parent does."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable
+
+import uvloop
+
+from messageflow.brokers.zeromq.broker import ZeroMQBroker
+from messageflow.gateway import logs
+from messageflow.gateway.app import ASGIApp
+from messageflow.gateway.server import Gateway
+from messageflow.gateway.workers.order import Order, decode_order
+
+log = logging.getLogger("messageflow.gateway")
+
+STDIN = 0
+ORDER_BYTES = 1 << 20
+
+
+def read_order() -> Order:
+    """Return what the parent wants, from standard input.
+
+    Raises:
+        msgspec.MsgspecError: nobody wrote an order there: this process was not started by a gateway.
+    """
+    line = b""
+    while not line.endswith(b"\n") and len(line) < ORDER_BYTES:
+        piece = os.read(STDIN, 65_536)
+        if not piece:
+            break
+        line += piece
+    return decode_order(line)
+
+
+def work(order: Order, application: ASGIApp | None, on_started: Callable[[Gateway], None] | None = None) -> None:
+    """Serve until the parent says otherwise, or is gone."""
+    settings = order.settings
+    logs.configure(settings.log_format, settings.log_level, access=application is not None, worker=order.number)
+    uvloop.run(_serve(order, application, on_started))
+
+
+async def _serve(order: Order, application: ASGIApp | None, on_started: Callable[[Gateway], None] | None) -> None:
+    loop = asyncio.get_running_loop()
+    broker = ZeroMQBroker(order.broker, order.name)
+    gateway = Gateway(
+        order.settings,
+        application,
+        broker=broker,
+        listener=socket.socket(fileno=order.listener),
+        worker=order.name,
+    )
+
+    def started(started_gateway: Gateway) -> None:
+        if on_started is not None:
+            on_started(started_gateway)
+        os.write(order.ready, b"1")
+        os.close(order.ready)
+
+    def parent_gone() -> None:
+        loop.remove_reader(STDIN)
+        log.error("parent_gone")
+        broker.sever("the parent process is gone")
+        for _ in range(2):  # once to end, and once more not to wait for anything
+            signal.raise_signal(signal.SIGTERM)
+
+    def heard() -> None:
+        if not os.read(STDIN, 4096):
+            parent_gone()
+
+    loop.add_reader(STDIN, heard)
+    await gateway.run(started)

@@ -1,0 +1,212 @@
+"""Several worker processes behave as one gateway, and any of them may die."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+
+from messageflow import Flow
+from tests.support import API_KEY, TOKEN_SECRET, Running, running
+
+SECONDS = 15.0
+
+
+@pytest.fixture
+def gateway(tmp_path: Path) -> Iterator[Running]:
+    with running(("serve", "--workers", "2"), tmp_path) as started:
+        yield started
+
+
+def flow_for(gateway: Running) -> Flow:
+    return Flow(gateway.url, api_key=API_KEY, token_secret=TOKEN_SECRET)
+
+
+def workers(gateway: Running) -> dict[int, int]:
+    """The worker processes by their number, as the log has them."""
+    return {int(str(e["number"])): int(str(e["pid"])) for e in gateway.events("worker_ready")}
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return b") Z " not in Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return False
+
+
+class Client:
+    """A client of the gateway that remembers where it stands."""
+
+    def __init__(self, gateway: Running, user: str) -> None:
+        self.url = gateway.websocket
+        self.token = jwt.encode({"sub": user, "exp": time.time() + 600}, TOKEN_SECRET, "HS256")
+        self.channel = f"#{user}"
+        self.position: dict[str, Any] = {}
+        self.seen: list[Any] = []
+        self.link: ClientConnection
+
+    async def connect(self) -> dict[str, Any]:
+        """Connect, with the position if there is one; return what is said of the personal channel."""
+        self.link = await connect(self.url)
+        subs = {self.channel: {"recover": True, **self.position}} if self.position else {}
+        await self.link.send(json.dumps({"id": 1, "connect": {"token": self.token, "subs": subs}}))
+        reply = json.loads(str(await self.link.recv()).split("\n")[0])
+        found: dict[str, Any] = reply["connect"]["subs"][self.channel]
+        if not found.get("recovered"):
+            self.position = {"epoch": found["epoch"], "offset": found.get("offset", 0), "tag": found.get("tag", "")}
+        for publication in found.get("publications", []):
+            self._take(publication)
+        return found
+
+    async def listen(self, count: int) -> None:
+        """Take publications until so many were seen."""
+        async with asyncio.timeout(SECONDS):
+            while len(self.seen) < count:
+                for line in str(await self.link.recv()).split("\n"):
+                    push = json.loads(line).get("push", {})
+                    if push.get("channel") == self.channel and "pub" in push:
+                        self._take(push["pub"])
+
+    def _take(self, publication: dict[str, Any]) -> None:
+        self.seen.append(publication["data"]["payload"])
+        self.position |= {"offset": publication["offset"], "tag": publication["tag"]}
+
+
+async def connected(gateway: Running, count: int) -> list[Client]:
+    clients = [Client(gateway, f"user-{number}") for number in range(count)]
+    for client in clients:
+        await client.connect()
+    return clients
+
+
+async def test_a_push_at_any_worker_reaches_a_client_at_any(gateway: Running) -> None:
+    clients = await connected(gateway, 12)
+    for number in range(8):
+        with flow_for(gateway) as flow:  # a connection of its own, at either worker
+            for client in clients:
+                flow.push(client.channel[1:], "n", number)
+    for client in clients:
+        await client.listen(8)
+        assert client.seen == list(range(8))
+        await client.link.close()
+
+
+async def test_killing_a_worker_loses_nothing_and_another_takes_its_place(gateway: Running) -> None:
+    clients = await connected(gateway, 12)
+    victim = workers(gateway)[1]
+    with flow_for(gateway) as flow:
+        for number in range(40):
+            if number == 20:
+                os.kill(victim, signal.SIGKILL)
+            for client in clients:
+                flow.push(client.channel[1:], "n", number)
+    cut = 0
+    for client in clients:
+        try:
+            await client.listen(40)
+        except Exception:
+            cut += 1
+            found = await client.connect()
+            assert found["recovered"], found
+            await client.listen(40)
+        assert client.seen == list(range(40))
+        await client.link.close()
+    assert cut, "nobody was at the worker that was killed"
+    until(lambda: workers(gateway)[1] != victim)
+    died = gateway.events("worker_died")
+    assert [(each["number"], each["why"]) for each in died] == [(1, "SIGKILL")]
+
+
+async def test_everything_outlives_the_parent_too(tmp_path: Path) -> None:
+    with running(("serve", "--workers", "2"), tmp_path) as first:
+        (client,) = await connected(first, 1)
+        pids = workers(first).values()
+        with flow_for(first) as flow:
+            flow.push("user-0", "n", 0)
+        await client.listen(1)
+        first.kill()
+        until(lambda: not any(map(is_alive, pids)))  # and its workers end with it
+        assert first.events("parent_gone")
+    with running(("serve", "--workers", "2"), tmp_path, port=first.port) as second:
+        with flow_for(second) as flow:
+            flow.push("user-0", "n", 1)
+        assert (await client.connect())["recovered"]
+        await client.listen(2)
+        assert client.seen == [0, 1]
+        await client.link.close()
+
+
+def test_a_signal_ends_all_of_them(tmp_path: Path) -> None:
+    with running(("serve", "--workers", "3"), tmp_path) as started:
+        pids = list(workers(started).values())
+        assert len(pids) == 3
+        assert started.terminate() == 0
+        assert not any(map(is_alive, pids))
+        started.release()
+    assert {record.get("worker") for record in started.events("drained")} == {1, 2, 3}
+    assert "Traceback" not in "".join(started.lines)
+
+
+def test_a_worker_frozen_for_a_while_is_not_missed(gateway: Running) -> None:
+    frozen = workers(gateway)[2]
+    os.kill(frozen, signal.SIGSTOP)
+    try:
+        with flow_for(gateway) as flow:
+            for number in range(50):
+                assert flow.push("somebody", "n", number).offset == number + 1
+    finally:
+        os.kill(frozen, signal.SIGCONT)
+    assert is_alive(frozen)
+    assert not gateway.events("worker_died")
+
+
+def messageflow(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "messageflow.cli", *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS,
+        env={**os.environ, **environment},
+    )
+
+
+def test_what_cannot_start_says_so_and_ends(gateway: Running, tmp_path: Path) -> None:
+    flags = ("--workers", "2", "--port", "0", "--data-dir", str(tmp_path), "--dev")
+    second = messageflow("serve", *flags)
+    assert second.returncode == 1
+    assert "in use by another gateway" in second.stderr
+
+
+def test_workers_that_do_not_start_end_the_start(tmp_path: Path) -> None:
+    flags = ("--workers", "2", "--port", "0", "--data-dir", str(tmp_path), "--dev")
+    (tmp_path / "broken.py").write_text("raise RuntimeError('as a test wants it')")
+    done = messageflow("run", "broken:app", *flags, PYTHONPATH=str(tmp_path))
+    assert done.returncode == 1
+    assert "as a test wants it" in done.stderr
+    assert "the workers do not start" in done.stderr
+
+
+def test_a_worker_is_not_started_by_hand() -> None:
+    done = messageflow("worker")
+    assert done.returncode == 1
+    assert "use `messageflow serve --workers N`" in done.stderr
