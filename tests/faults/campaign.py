@@ -121,6 +121,7 @@ def possible(options: Options) -> tuple[Options, dict[str, str]]:
     reasons = {
         "workers": "it takes more than one worker" if options.workers < 2 else "",
         "durable": "it takes a broker that keeps a file" if not options.durable else "",
+        "synced": "it takes --ack disk, for else there is little to sync" if options.ack != "disk" else "",
         "tmpfs": "",
         "strace": "" if Strace.possible() else "it takes strace, and to be root",
         "clock": "" if Clock.possible() else "it takes gcc, to build the clock that can be moved",

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Self
 
 SHIM = Path(__file__).with_name("clock.c")
-DISK_SIZE = "48m"
+DISK_SIZE = "256m"  # a run does not fill it by itself
 
 
 class SmallDisk:

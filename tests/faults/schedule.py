@@ -56,7 +56,7 @@ KINDS: dict[str, Kind] = {
     "worker_freeze": Kind("gateway", (0.5, 6), recovery=2, needs=frozenset({"workers"})),
     "parent_kill": Kind("gateway", (0.2, 1.5), recovery=3, needs=frozenset({"workers"})),
     "disk_full": Kind("gateway", (2, 4), recovery=2, needs=frozenset({"tmpfs", "durable"})),
-    "fsync_error": Kind("gateway", (2, 4), recovery=3, needs=frozenset({"strace", "durable"})),
+    "fsync_error": Kind("gateway", (2, 4), recovery=3, needs=frozenset({"strace", "durable", "synced"})),
     "clock_step": Kind("gateway", (1, 3), recovery=1, needs=frozenset({"clock"})),
     "publisher_kill": Kind("producers", (0, 0), recovery=1),
     "publisher_cut": Kind("producers", (0, 0)),
