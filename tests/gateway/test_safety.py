@@ -80,3 +80,8 @@ def test_loopback_addresses(host: str) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.1", "example.com", "127.0.0.1.example.com", ""])
 def test_other_addresses(host: str) -> None:
     assert not is_loopback(host)
+
+
+def test_a_ping_has_to_be_answered_before_the_next() -> None:
+    with pytest.raises(ConfigurationError, match="pong_timeout .* must be shorter than ping_interval"):
+        check_settings(changed(ping_interval=5.0, pong_timeout=5.0))

@@ -144,6 +144,16 @@ async def test_any_byte_counts_as_life(world: World) -> None:
     assert connection.closed is None
 
 
+async def test_two_pings_on_a_slow_link_are_answered_by_two_pongs(world: World) -> None:
+    connection = await world.connected("alice")
+    while connection.session.pings < 2:
+        connection.session.heard = True  # it sends commands; its pongs are still on the way
+        await world.pass_time(1)
+    connection.session.pong()
+    connection.session.pong()
+    assert not connection.session.closed
+
+
 async def test_a_pong_nobody_asked_for_ends_the_connection(world: World) -> None:
     connection = await world.connected("alice")
     assert connection.session is not None

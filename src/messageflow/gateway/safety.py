@@ -32,6 +32,11 @@ def check_settings(settings: Settings, *, dev: bool = False) -> None:
     Raises:
         ConfigurationError: says which setting, and what to do.
     """
+    if settings.pong_timeout >= settings.ping_interval:
+        raise ConfigurationError(
+            f"pong_timeout ({settings.pong_timeout:g} s) must be shorter than ping_interval "
+            f"({settings.ping_interval:g} s): a ping is answered before the next is sent"
+        )
     _check_address(settings, dev)
     _check_presence(settings)
     _check_strength(settings)

@@ -86,13 +86,13 @@ class Heartbeat:
             self.note_expiry(session)
             if session.paused:
                 continue  # a ping would wait behind what it does not read
-            session.awaiting_pong = True
+            session.pings += 1
             session.heard = False
             session.write(session.wire.ping)
 
     def _ask_after(self, slot: set[Session]) -> None:
         for session in tuple(slot):
-            if session.awaiting_pong and not session.heard and not session.paused:
+            if session.pings and not session.heard and not session.paused:
                 session.disconnect(NO_PONG)
 
     def _expire(self, now: float) -> None:

@@ -85,7 +85,6 @@ class Session:
         "_inbox",
         "_meter",
         "_worker",
-        "awaiting_pong",
         "catching_up",
         "client",
         "connection",
@@ -94,6 +93,7 @@ class Session:
         "hub",
         "info",
         "paused",
+        "pings",
         "slot",
         "state",
         "subscriptions",
@@ -115,7 +115,7 @@ class Session:
         self.write: Write = connection.write
         self.paused = False
         self.catching_up: asyncio.Task[None] | None = None
-        self.awaiting_pong = False  # a ping was sent and its pong has not come
+        self.pings = 0  # sent and not answered; on a slow link there may be several
         self.heard = True  # anything came since the last ping
         self.slot = -1
         self._inbox: deque[Command] | None = None
@@ -134,9 +134,10 @@ class Session:
 
     def pong(self) -> None:
         """Take the answer to a ping."""
-        if not self.awaiting_pong:
+        if not self.pings:
             self.disconnect(MALFORMED, "a pong nobody asked for")
-        self.awaiting_pong = False
+            return
+        self.pings -= 1
 
     def receive(self, commands: Sequence[Command]) -> None:
         """Take commands in the order they came; those that wait are bounded by a pause in reading."""
