@@ -146,6 +146,8 @@ async def test_any_byte_counts_as_life(world: World) -> None:
 
 async def test_two_pings_on_a_slow_link_are_answered_by_two_pongs(world: World) -> None:
     connection = await world.connected("alice")
+    connection.answers_pings = False
+    assert connection.session is not None
     while connection.session.pings < 2:
         connection.session.heard = True  # it sends commands; its pongs are still on the way
         await world.pass_time(1)
