@@ -1,6 +1,6 @@
 """One run: a gateway, readers and producers, links that break, and a history that is judged at the end.
 
-    warm-up → faults of the plan → heal → a quiet time → all reconnect once more → final read → verdict
+    warm-up → faults of the plan → heal → a quiet time → all reconnect once more → a last restart → verdict
 
 Owns the order of things and the directory they happen in. Everything random comes from the seed; what the scheduler of
 the machine adds to that is not ours to repeat.
@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from messageflow import Flow
+from messageflow.errors import PublishError
 from tests.faults.checker import check
 from tests.faults.clients import Client, until
 from tests.faults.gateway import Gateway
@@ -210,8 +211,11 @@ class Run:
             stack.push_async_callback(_cancel, [watch])
             await self._act(nemesis, producers)
             await _cancel([*readers, watch])
-            if not await self.gateway.drain():
-                self._misbehaved(f"did not end well: {self.gateway.exit_code}")
+            await self._end()
+            if self._options.durable:
+                await self.gateway.start()
+                await self._top()
+                await self._end()
         return read_history(sorted(self._histories.glob("*.jsonl")))
 
     async def _act(self, nemesis: Nemesis, producers: Producers) -> None:
@@ -225,18 +229,30 @@ class Run:
         await self._settled()
         for client in self._clients:
             client.proxy.cut()
-        tops = await self._settled()
-        for channel, position in tops.items():
-            self._recorder.write(Top(at=now(), process="campaign", channel=channel, position=position))
+        await self._settled()
 
-    async def _settled(self) -> dict[str, Position]:
-        """Wait until every reader is where its streams end, or time is over; return where that is."""
-        tops = await asyncio.to_thread(self._tops)
+    async def _end(self) -> None:
+        if not await self.gateway.drain():
+            self._misbehaved(f"did not end well: {self.gateway.exit_code}")
+
+    async def _settled(self) -> None:
+        """Wait until every reader is where its streams end, or time is over."""
+        tops = await self._top()
 
         def settled() -> bool:
             return all(client.whole and _stands_at(client, tops) for client in self._clients)
 
         await until(settled, SETTLE_SECONDS)
+
+    async def _top(self) -> dict[str, Position]:
+        """Ask where the streams end, record it and return it."""
+        try:
+            tops = await asyncio.to_thread(self._tops)
+        except PublishError as error:
+            self._misbehaved(f"did not say where its streams end: {error}")
+            return {}
+        for channel, position in tops.items():
+            self._recorder.write(Top(at=now(), process="campaign", channel=channel, position=position))
         return tops
 
     def _tops(self) -> dict[str, Position]:
@@ -304,7 +320,7 @@ class Run:
 
 def _stands_at(client: Client, tops: dict[str, Position]) -> bool:
     at = client.session.positions
-    return all(at[channel][:2] == tops[channel][:2] for channel in client.channels)
+    return all(at[channel][:2] == top[:2] for channel in client.channels if (top := tops.get(channel)))
 
 
 async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
