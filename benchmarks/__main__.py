@@ -18,6 +18,7 @@ from pathlib import Path
 from benchmarks import machine, report
 from benchmarks.crowd import CrowdFailed
 from benchmarks.figures import Outcome
+from benchmarks.pages import PagesFailed
 from benchmarks.plan import Plan
 from benchmarks.publishing import PublishFailed
 from benchmarks.servers.base import ServerFailed
@@ -25,7 +26,15 @@ from benchmarks.suite import BENCHMARKS
 from benchmarks.tools import Unavailable
 from messageflow.errors import MessageflowError
 
-FAILURES = (Unavailable, ServerFailed, CrowdFailed, PublishFailed, MessageflowError, subprocess.SubprocessError)
+FAILURES = (
+    Unavailable,
+    ServerFailed,
+    CrowdFailed,
+    PagesFailed,
+    PublishFailed,
+    MessageflowError,
+    subprocess.SubprocessError,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -66,10 +66,19 @@ def with_flags(*flags: str) -> Callable[[Path], Server]:
     return partial(gateway, flags=flags)
 
 
+def user(number: int) -> str:
+    """The name of the user with this number."""
+    return f"user-{number}"
+
+
+def token(number: int) -> str:
+    """A token of the user with this number."""
+    claims = {"sub": user(number), "exp": int(time.time()) + TOKEN_SECONDS}
+    return jwt.encode(claims, TOKEN_SECRET, algorithm="HS256")
+
+
 def first_frames(connections: int) -> Iterator[str]:
     """For each connection, connect as a user of its own and subscribe, in one frame as centrifuge-js sends them."""
     subscribe = json.dumps({"id": 2, "subscribe": {"channel": CHANNEL}})
-    expires = int(time.time()) + TOKEN_SECONDS
     for number in range(connections):
-        token = jwt.encode({"sub": f"user-{number}", "exp": expires}, TOKEN_SECRET, algorithm="HS256")
-        yield json.dumps({"id": 1, "connect": {"token": token}}) + "\n" + subscribe
+        yield json.dumps({"id": 1, "connect": {"token": token(number)}}) + "\n" + subscribe

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from benchmarks.figures import Figure
 from benchmarks.plan import Plan
-from benchmarks.suite import burst, connect, fanout, idle, latency, memory, push
+from benchmarks.suite import burst, connect, fanout, idle, latency, memory, push, recovery
 
 
 class Benchmark(NamedTuple):
@@ -28,4 +28,5 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "push": Benchmark(push.METHOD, push.run),
     "idle": Benchmark(idle.METHOD, idle.run),
     "latency": Benchmark(latency.METHOD, latency.run),
+    "recovery": Benchmark(recovery.METHOD, recovery.run),
 }
