@@ -83,5 +83,5 @@ def test_other_addresses(host: str) -> None:
 
 
 def test_a_ping_has_to_be_answered_before_the_next() -> None:
-    with pytest.raises(ConfigurationError, match="pong_timeout .* must be shorter than ping_interval"):
+    with pytest.raises(ConfigurationError, match=r"pong_timeout .* must be shorter than ping_interval"):
         check_settings(changed(ping_interval=5.0, pong_timeout=5.0))

@@ -49,6 +49,9 @@ class Link:
     def on_control(self, message: bytes) -> None:
         self._sink.on_control(message)
 
+    def on_question(self, question: bytes) -> bytes:
+        return self.sink.on_question(question)
+
     def on_doubt(self) -> None:
         self._sink.on_doubt()
 

@@ -58,6 +58,9 @@ class Sink(Protocol):
     def on_control(self, message: bytes) -> None:
         """A control message of any node, this one included."""
 
+    def on_question(self, question: bytes) -> bytes:
+        """A question of some node to all, see `Broker.survey`; the answer is empty where it means nothing here."""
+
     def on_doubt(self) -> None:
         """The broker may have missed something for this node: every position is to be checked."""
 
@@ -125,6 +128,9 @@ class Broker(Protocol):
 
     async def control(self, message: bytes) -> None:
         """Hand a control message to every node, this one included."""
+
+    async def survey(self, question: bytes) -> list[bytes]:
+        """Ask every node, this one included, and return the answers of those that gave one in time."""
 
     def statistics(self) -> dict[str, float]:
         """Return figures for `/metrics`: streams, bytes kept, evictions."""

@@ -128,6 +128,9 @@ class LocalBroker(ABC):
         if self._sink is not None:
             self._sink.on_control(message)
 
+    async def survey(self, question: bytes) -> list[bytes]:
+        return [self._running().on_question(question)]
+
     def statistics(self) -> dict[str, float]:
         return {
             "streams": len(self._streams),

@@ -43,6 +43,8 @@ MOST_HISTORY = 10_000  # publications in one answer
 _BROKER_STATUS = {NoRoom: 507, Unanswered: 504}  # what a publisher has to tell apart: nothing stored, nobody knows
 
 _encode = msgspec.json.Encoder().encode
+_decode_counts = msgspec.json.Decoder(dict[str, int]).decode
+_decode_node = msgspec.json.Decoder(calls.NodeFigures).decode
 _decode_batch = msgspec.json.Decoder(calls.Batch).decode
 
 
@@ -72,6 +74,7 @@ class Api:
         self._started = time.monotonic()
         self._calls: Counter[str] = Counter()
         self._refused: Counter[int] = Counter()
+        hub.answers |= {b"channels": self._own_channels, b"info": self._own_info}
         make = self._publishing
         self._storing = {
             "publish": _Publishing(_decoder(calls.Publish), lambda call: make.publish(call, call.channel)),
@@ -259,28 +262,39 @@ class Api:
         return calls.Nothing()
 
     async def _channels(self, call: calls.Channels) -> calls.ChannelList:
-        found = {
-            name: calls.ChannelFigures(sum(1 for _ in channel.sessions))
-            for name, channel in self._hub.channels.items()
-            if not call.pattern or fnmatch.fnmatchcase(name, call.pattern)
-        }
-        return calls.ChannelList(found)
+        clients: Counter[str] = Counter()
+        for answer in await self._hub.broker.survey(b"channels\n" + call.pattern.encode()):
+            clients.update(_decode_counts(answer))
+        return calls.ChannelList({name: calls.ChannelFigures(count) for name, count in clients.items()})
+
+    def _own_channels(self, pattern: bytes) -> bytes:
+        """How many clients each channel has on this worker."""
+        wanted = pattern.decode()
+        return _encode(
+            {
+                name: sum(1 for _ in channel.sessions)
+                for name, channel in self._hub.channels.items()
+                if not wanted or fnmatch.fnmatchcase(name, wanted)
+            }
+        )
 
     async def _info(self, call: calls.Nothing) -> calls.Info:
+        answers = await self._hub.broker.survey(b"info\n")
+        return calls.Info(sorted(map(_decode_node, answers), key=lambda node: node.name))
+
+    def _own_info(self, _: bytes) -> bytes:
         hub = self._hub
-        return calls.Info(
-            [
-                calls.NodeFigures(
-                    uid=hub.name,
-                    name=hub.name,
-                    version=VERSION,
-                    num_clients=len(hub.sessions),
-                    num_users=len(hub.users),
-                    num_channels=len(hub.channels),
-                    num_subs=sum(len(session.subscriptions) for session in hub.sessions.values()),
-                    uptime=int(time.monotonic() - self._started),
-                )
-            ]
+        return _encode(
+            calls.NodeFigures(
+                uid=hub.name,
+                name=hub.name,
+                version=VERSION,
+                num_clients=len(hub.sessions),
+                num_users=len(hub.users),
+                num_channels=len(hub.channels),
+                num_subs=sum(len(session.subscriptions) for session in hub.sessions.values()),
+                uptime=int(time.monotonic() - self._started),
+            )
         )
 
     def _options(self, channel: str) -> NamespaceOptions:

@@ -110,7 +110,7 @@ class GatewayApp:
     async def _show_metrics(self, request: Request) -> Response:
         if not (self._metrics_public or _from_here(request) or self._key_is_right(request)):
             return _error(401, 101, "metrics are shown on this machine, with the API key, or with metrics_public")
-        return Response(self._metrics.render(), media_type=CONTENT_TYPE)
+        return Response(await self._metrics.render(), media_type=CONTENT_TYPE)
 
     async def _serve_client(self, request: Request) -> Response:
         headers = {"cache-control": "no-cache", "x-content-type-options": "nosniff"}

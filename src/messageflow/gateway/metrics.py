@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from messageflow.gateway.api import Api
@@ -44,10 +45,22 @@ class Metrics(Collector):
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
         self._registry.register(self)
+        hub.answers[b"metrics"] = self._own
 
-    def render(self) -> bytes:
-        """Return all metrics as text."""
-        return generate_latest(self._registry)
+    async def render(self) -> bytes:
+        """Return the metrics of all workers as text; of several, each sample says whose it is.
+
+        Raises:
+            BrokerError: the other workers cannot be asked.
+        """
+        answers = sorted(await self._hub.broker.survey(b"metrics\n"))
+        if len(answers) == 1:
+            return answers[0].partition(b"\n")[2]
+        return _joined(answers)
+
+    def _own(self, _: bytes) -> bytes:
+        """The metrics of this worker under its number."""
+        return self._hub.name.partition("-")[0].encode() + b"\n" + generate_latest(self._registry)
 
     def collect(self) -> Iterator[Metric]:
         hub, counters = self._hub, self._hub.counters
@@ -62,10 +75,14 @@ class Metrics(Collector):
         yield _labelled("disconnects", "Connections the server ended.", "code", counters.disconnects)
         yield _labelled("api_calls", "Calls of the server API.", "method", self._api.answered)
         yield _labelled("api_errors", "Calls of the server API that were refused.", "code", self._api.refused)
-        for name in ("refused_origins", "refused_full", "slow_heads"):
+        for name in ("refused_origins", "refused_full", "refused_busy", "slow_heads"):
             yield CounterMetricFamily(
                 f"messageflow_{name}", "Requests refused before a session began.", value=getattr(self._doorway, name)
             )
+        yield CounterMetricFamily("messageflow_recovery_bytes", "History given out to sessions.", value=hub.pace.spent)
+        yield CounterMetricFamily(
+            "messageflow_recovery_waits", "Times history had to wait for the pace.", value=hub.pace.waits
+        )
         for name, value in hub.broker.statistics().items():
             if name in _BROKER_TOTALS:
                 yield CounterMetricFamily(f"messageflow_broker_{name}", "Of the broker.", value=value)
@@ -82,3 +99,27 @@ def _labelled(name: str, help_text: str, label: str, counts: Mapping[str, int] |
     for key, value in counts.items():
         family.add_metric([str(key)], value)
     return family
+
+
+def _joined(answers: Sequence[bytes]) -> bytes:
+    """Return one text of several workers' metrics."""
+    families: dict[str, Metric] = {}
+    for answer in answers:
+        worker, _, text = answer.partition(b"\n")
+        for family in text_string_to_metric_families(text.decode()):
+            joined = families.setdefault(family.name, Metric(family.name, family.documentation, family.type))
+            for sample in family.samples:
+                joined.add_sample(sample.name, {**sample.labels, "worker": worker.decode()}, sample.value)
+    registry = CollectorRegistry()
+    registry.register(_Collected(tuple(families.values())))
+    return generate_latest(registry)
+
+
+class _Collected(Collector):
+    """Metrics that are there already."""
+
+    def __init__(self, metrics: Sequence[Metric]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._metrics

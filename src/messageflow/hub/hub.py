@@ -34,6 +34,7 @@ from messageflow.hub.healing import Healing
 from messageflow.hub.heartbeat import Heartbeat
 from messageflow.hub.limits import Limits
 from messageflow.hub.logs import RateLimitedLog
+from messageflow.hub.pacing import Pace
 from messageflow.hub.reads import Reads
 from messageflow.hub.session import NEVER, Session, State
 
@@ -78,13 +79,16 @@ class Hub:
         self.clock = clock
         self.wall = wall
         self.counters = Counters()
+        self.answers: dict[bytes, Callable[[bytes], bytes]] = {}  # to questions of other workers, by their name
         self.channels: dict[str, Channel] = {}
         self.sessions: dict[str, Session] = {}
         self.users: dict[str, tuple[Session, ...]] = {}
         self.arrivals = Arrivals(self.limits.connect_timeout, self.limits.unauthenticated_per_address)
         self.heartbeat = Heartbeat(self, self.limits)
+        self.pace = Pace(self.limits.recovery_rate, clock)
         self.reads = Reads(self)
         self.healing = Healing(self)
+        self.connecting = 0  # sessions whose connect command is being carried out
         self.draining = False
         self._wires: dict[Wire, None] = {}
         self._dirty: deque[Channel] = deque()
@@ -287,6 +291,11 @@ class Hub:
 
     def on_control(self, message: bytes) -> None:
         self.spawn(apply_control(self, message))
+
+    def on_question(self, question: bytes) -> bytes:
+        name, _, rest = question.partition(b"\n")
+        answer = self.answers.get(name)
+        return b"" if answer is None else answer(rest)
 
     def on_doubt(self) -> None:
         self.healing.doubt()

@@ -46,6 +46,9 @@ class RecordingSink:
     def on_control(self, message: bytes) -> None:
         self.control.append(message)
 
+    def on_question(self, question: bytes) -> bytes:
+        return b"answer to " + question
+
     def on_doubt(self) -> None:
         self.doubts += 1
 
@@ -201,6 +204,9 @@ class BrokerSuite:
     async def test_control_messages_come_back(self, broker: Broker, sink: RecordingSink) -> None:
         await broker.control(b"message")
         await until(lambda: sink.control == [b"message"])
+
+    async def test_every_node_answers_a_survey(self, broker: Broker) -> None:
+        assert await broker.survey(b"who?") == [b"answer to who?"]
 
     async def test_a_broker_that_is_well_names_no_trouble(self, broker: Broker) -> None:
         assert broker.trouble == ""

@@ -86,6 +86,7 @@ async def test_a_push_at_one_worker_reaches_the_others_that_want_it(workers: Wor
     await first.publish([*items("x", 1, 2), *items("y", 3)])
     await until(lambda: len(sinks[1].publications) == 2)
     assert sinks[0].publications == []
+    assert await second.survey(b"you") == [b"answer to you", b"answer to you"]
     await first.control(b"all")
     await until(lambda: sinks[0].control == sinks[1].control == [b"all"])
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,11 @@ async def connected(gateway: Running, count: int) -> list[Client]:
     return clients
 
 
+def fetch(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=SECONDS) as answer:
+        return str(answer.read().decode())
+
+
 async def test_a_push_at_any_worker_reaches_a_client_at_any(gateway: Running) -> None:
     clients = await connected(gateway, 12)
     for number in range(8):
@@ -106,6 +112,27 @@ async def test_a_push_at_any_worker_reaches_a_client_at_any(gateway: Running) ->
     for client in clients:
         await client.listen(8)
         assert client.seen == list(range(8))
+        await client.link.close()
+
+
+async def test_what_is_asked_of_one_worker_is_answered_for_all(gateway: Running) -> None:
+    clients = await connected(gateway, 12)
+    with flow_for(gateway) as flow:
+        nodes = flow.info()
+        assert len(nodes) == 2
+        assert sum(node.num_clients for node in nodes) == 12
+        assert all(node.num_clients for node in nodes), "one worker took them all"
+        assert flow.channels() == {"*": 12} | {f"#user-{number}": 1 for number in range(12)}
+        assert flow.online("user-3")
+        assert not flow.online("user-99")
+        flow.disconnect("user-3")
+    metrics = fetch(f"{gateway.url}/metrics")
+    sessions = [line for line in metrics.splitlines() if line.startswith("messageflow_sessions{")]
+    assert [line.partition(" ")[0] for line in sessions] == [
+        'messageflow_sessions{worker="1"}',
+        'messageflow_sessions{worker="2"}',
+    ]
+    for client in clients:
         await client.link.close()
 
 

@@ -176,6 +176,9 @@ class ZeroMQBroker:
     async def control(self, message: bytes) -> None:
         await self._ask(m.Tell(message), _nothing)
 
+    async def survey(self, question: bytes) -> list[bytes]:
+        return await self._ask(m.Survey(question), m.decode_answers)
+
     async def _ask(self, request: m.Request, read: Callable[[bytes], T]) -> T:
         """Return the answer to a request.
 
@@ -255,6 +258,10 @@ class ZeroMQBroker:
             self._sink.on_publication(m.channel_of(topic), *m.read_published(body))
         elif kind == m.CONTROL:
             self._sink.on_control(body[1:])
+        elif kind == m.ASKED:
+            survey, question = m.read_asked(body)
+            report = m.Report(survey, self._sink.on_question(question))
+            self._requests.send([b"report", m.encode(report)])
         elif kind == m.MISSED:
             self._missed += 1
             self._sink.on_doubt()

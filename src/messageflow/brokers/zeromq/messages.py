@@ -83,7 +83,20 @@ class Tell(Struct, frozen=True, array_like=True, tag="tell"):
     message: bytes
 
 
-Request = Hello | Alive | Publish | Since | Page | Remove | Join | Leave | Who | HowMany | Tell
+class Survey(Struct, frozen=True, array_like=True, tag="survey"):
+    """Ask every worker."""
+
+    question: bytes
+
+
+class Report(Struct, frozen=True, array_like=True, tag="report"):
+    """A worker's answer to a survey."""
+
+    survey: int
+    answer: bytes
+
+
+Request = Hello | Alive | Publish | Since | Page | Remove | Join | Leave | Who | HowMany | Tell | Survey | Report
 
 
 class NotKnown(BrokerError):
@@ -105,6 +118,7 @@ decode_failure = msgspec.msgpack.Decoder(Failed).decode
 decode_stored = msgspec.msgpack.Decoder(list[Stored]).decode
 decode_history = msgspec.msgpack.Decoder(History).decode
 decode_stats = msgspec.msgpack.Decoder(PresenceStats).decode
+decode_answers = msgspec.msgpack.Decoder(list[bytes]).decode
 decode_text = msgspec.msgpack.Decoder(str).decode
 decode_presence = msgspec.json.Decoder(dict[str, ClientInfo]).decode
 encode_json = msgspec.json.Encoder().encode
@@ -113,7 +127,7 @@ decode_info = msgspec.json.Decoder(ClientInfo).decode
 
 # What travels under a topic: one byte that says what it is, and the rest.
 
-PUBLISHED, JOINED, LEFT, SUBSCRIBED, CONTROL, MISSED = b"P", b"J", b"L", b"S", b"C", b"M"
+PUBLISHED, JOINED, LEFT, SUBSCRIBED, CONTROL, MISSED, ASKED = b"P", b"J", b"L", b"S", b"C", b"M", b"Q"
 
 _encode_publication = msgspec.msgpack.Encoder().encode
 _decode_publication = msgspec.msgpack.Decoder(tuple[str, Publication]).decode
@@ -137,6 +151,16 @@ def published(epoch: str, publication: Publication) -> bytes:
 def read_published(body: bytes) -> tuple[str, Publication]:
     """Return the epoch and the publication."""
     return _decode_publication(memoryview(body)[1:])
+
+
+def asked(survey: int, question: bytes) -> bytes:
+    """Return a question of a survey as it travels."""
+    return ASKED + survey.to_bytes(8, "big") + question
+
+
+def read_asked(body: bytes) -> tuple[int, bytes]:
+    """Return the number of the survey and the question."""
+    return int.from_bytes(body[1:9], "big"), body[9:]
 
 
 def told(push: Joined | Left) -> bytes:

@@ -26,6 +26,7 @@ from messageflow.errors import BrokerError, NoRoom, Unrecoverable
 log = logging.getLogger("messageflow.broker")
 
 SETTLE_EVERY = 0.02  # seconds between attempts to send a worker what it is owed
+SURVEY_SECONDS = 1.0
 SILENCE = 15.0  # seconds after which a worker that says nothing is gone
 
 _KINDS: dict[type[BrokerError], str] = {
@@ -34,6 +35,15 @@ _KINDS: dict[type[BrokerError], str] = {
     m.NotKnown: "not_known",
     BrokerError: "failed",
 }
+
+
+class Answers:
+    """One survey under way: who is still to answer, and what the others said."""
+
+    def __init__(self, awaited: set[bytes], complete: asyncio.Event) -> None:
+        self.awaited = awaited
+        self.complete = complete
+        self.given: list[bytes] = []
 
 
 class BrokerServer:
@@ -51,6 +61,8 @@ class BrokerServer:
         self._clock = clock
         self._links: dict[bytes, Link] = {}  # by the identity of the worker's DEALER
         self._made = 0
+        self._surveys = 0
+        self._open_surveys: dict[int, Answers] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -107,6 +119,9 @@ class BrokerServer:
         for link in self._links.values():
             link.tell([m.EVERYBODY, m.CONTROL + message])
 
+    def on_question(self, question: bytes) -> bytes:
+        return b""  # the parent has no sessions
+
     def on_doubt(self) -> None:
         for link in self._links.values():
             link.tell([m.EVERYBODY, m.MISSED])
@@ -153,6 +168,10 @@ class BrokerServer:
                 await broker.remove_history(channel)
             case m.Tell(message):
                 await broker.control(message)
+            case m.Survey(question):
+                return m.encode(await self._survey(question))
+            case m.Report(survey, answer):
+                self._report(survey, identity, answer)
             case m.Alive():
                 return m.encode(broker.trouble)
             case _:
@@ -171,6 +190,29 @@ class BrokerServer:
             case m.HowMany(channel):
                 return m.encode(await broker.presence_stats(channel))
         return b""
+
+    async def _survey(self, question: bytes) -> list[bytes]:
+        """Ask every worker that has a link; one that is silent is not waited for long."""
+        self._surveys += 1
+        survey = self._open_surveys[self._surveys] = Answers(set(self._links), asyncio.Event())
+        for link in self._links.values():
+            link.tell([m.EVERYBODY, m.asked(self._surveys, question)])
+        try:
+            async with asyncio.timeout(SURVEY_SECONDS):
+                await survey.complete.wait()
+        except TimeoutError:
+            log.warning("survey_incomplete", extra={"missing": len(survey.awaited)})
+        finally:
+            self._open_surveys = {n: each for n, each in self._open_surveys.items() if each is not survey}
+        return survey.given
+
+    def _report(self, number: int, identity: bytes, answer: bytes) -> None:
+        survey = self._open_surveys.get(number)
+        if survey is not None and identity in survey.awaited:
+            survey.awaited.discard(identity)
+            survey.given.append(answer)
+            if not survey.awaited:
+                survey.complete.set()
 
     def _welcome(self, identity: bytes, node: str) -> str:
         """Make a link for a worker, and return where it is."""
