@@ -50,7 +50,7 @@ class Link:
         self._sink.on_control(message)
 
     def on_question(self, question: bytes) -> bytes:
-        return self.sink.on_question(question)
+        return self._sink.on_question(question)
 
     def on_doubt(self) -> None:
         self._sink.on_doubt()

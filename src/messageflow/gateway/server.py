@@ -22,6 +22,7 @@ from messageflow.gateway.api import Api
 from messageflow.gateway.app import ASGIApp, GatewayApp
 from messageflow.gateway.broker import make_broker
 from messageflow.gateway.ending import Ending
+from messageflow.gateway.garbage import settle, undisturbed
 from messageflow.gateway.http import Doorway, http_protocol
 from messageflow.gateway.metrics import Metrics
 from messageflow.gateway.origins import Origins
@@ -100,7 +101,9 @@ class Gateway:
         listener = self._listener or listen(self.settings.host, self.settings.port)
         self.port = listener.getsockname()[1]
         server = _Server(self, on_started)
-        await self.hub.start()
+        with undisturbed():
+            await self.hub.start()
+        settle()
         try:
             await server.serve(sockets=[listener])
         finally:

@@ -27,6 +27,7 @@ from messageflow.brokers.zeromq.server import BrokerServer
 from messageflow.errors import ConfigurationError
 from messageflow.gateway import logs
 from messageflow.gateway.broker import make_broker
+from messageflow.gateway.garbage import settle, undisturbed
 from messageflow.gateway.server import listen
 from messageflow.gateway.settings import Settings
 from messageflow.gateway.workers.order import Order, encode_order
@@ -84,7 +85,9 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop, number)
         try:
-            await self._server.start()
+            with undisturbed():
+                await self._server.start()
+            settle()
             try:
                 await self._supervise(listener, on_started)
             finally:
