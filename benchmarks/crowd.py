@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import msgspec
 
@@ -32,6 +33,22 @@ class Ready(msgspec.Struct, frozen=True):
     seconds: float
 
 
+class Manner(TypedDict, total=False):
+    """How a crowd behaves.
+
+    Args:
+        expect: the number of publications, over all connections, after which it is done; 0 for no end.
+        sample: measure the latency of every sample-th publication; 0 for none.
+        opening: how many connections are being opened at a time; 200 unless told.
+        retry: whether a connection that is refused with 503 tries again, at once; else it is a failure.
+    """
+
+    expect: int
+    sample: int
+    opening: int
+    retry: bool
+
+
 class Received(msgspec.Struct, frozen=True):
     """What wsload counted over its life; times in milliseconds and seconds as the names say.
 
@@ -50,6 +67,7 @@ class Received(msgspec.Struct, frozen=True):
     repeated: int
     bytes: int
     pings: int
+    refused: int
     span_s: float
     p50_ms: float
     p99_ms: float
@@ -108,24 +126,21 @@ def parse_received(output: str) -> Received:
 
 
 @contextmanager
-def crowd(
-    server: Server, connections: int, scratch: Path, *, expect: int = 0, sample: int = 0, opening: int = 200
-) -> Iterator[Crowd]:
+def crowd(server: Server, connections: int, scratch: Path, **manner: Unpack[Manner]) -> Iterator[Crowd]:
     """Subscribers to a running server, from when all of them are subscribed.
 
     Args:
         server: whom to connect to.
         connections: how many.
         scratch: a directory for the first frames.
-        expect: the number of publications, over all connections, after which the crowd is done; 0 for no end.
-        sample: measure the latency of every sample-th publication; 0 for none.
-        opening: how many connections are being opened at a time.
+        manner: see `Manner`.
 
     Raises:
         CrowdFailed: not all could subscribe.
     """
     command = [native("wsload"), "--port", str(server.port), "--connections", str(connections), "--timeout", "600"]
-    command += ["--expect", str(expect), "--sample", str(sample), "--opening", str(opening)]
+    for name, value in manner.items():
+        command += [f"--{name}"] * bool(value) if isinstance(value, bool) else [f"--{name}", str(value)]
     command += _saying(server, connections, scratch)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:

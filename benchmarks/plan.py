@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, Unpack
 
-from benchmarks.crowd import Crowd, crowd
+from benchmarks.crowd import Crowd, Manner, crowd
 from benchmarks.servers.base import Running, Server, running
 from benchmarks.servers.gateway import gateway
 from benchmarks.servers.nchan import nchan
@@ -60,13 +60,13 @@ class Plan:
 
     @contextmanager
     def subscribed(
-        self, make: MakeServer, connections: int, *, expect: int = 0, sample: int = 0, opening: int = 200
+        self, make: MakeServer, connections: int, **manner: Unpack[Manner]
     ) -> Iterator[tuple[Running, Crowd]]:
         """A fresh server with a crowd that has subscribed to it; see `crowd` for the arguments."""
         server = make(self.scratch)
         with (
             running(server, self.scratch) as process,
-            crowd(server, connections, self.scratch, expect=expect, sample=sample, opening=opening) as subscribers,
+            crowd(server, connections, self.scratch, **manner) as subscribers,
         ):
             yield process, subscribers
 

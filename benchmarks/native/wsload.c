@@ -30,7 +30,7 @@
 #include <unistd.h>
 
 enum { TEXT = 1, CLOSE = 8, PING = 9, PONG = 10 };
-enum state { HANDSHAKE, GREETING, READY, GONE };
+enum state { HANDSHAKE, GREETING, READY, REFUSED, GONE };
 
 #define READ_BYTES (1 << 20)    /* also the largest frame understood */
 #define FRAME_BYTES 8192        /* the largest frame sent */
@@ -49,13 +49,13 @@ typedef struct {
 
 static struct {
     const char *path, *ready_text, *first_frames;
-    int port, connections, opening, answer_pings, sample;
+    int port, connections, opening, answer_pings, sample, retry;
     unsigned long expect;
     double timeout;
 } opt = {.path = "/", .port = 80, .connections = 1, .opening = 200, .timeout = 60};
 
 static struct {
-    unsigned long frames, publications, bytes, pings, lost, repeated, closed;
+    unsigned long frames, publications, bytes, pings, lost, repeated, closed, refused;
     int ready;
     double ready_after, first, last;
     unsigned *latency_us;
@@ -226,6 +226,45 @@ static void frame(connection *c, int opcode, const byte *p, size_t length, long 
 
 /* ---- one connection --------------------------------------------------------------------------------------- */
 
+static int open_connection(int index)
+{
+    connection *c = &crowd[index];
+    struct sockaddr_in from = {.sin_family = AF_INET}, to = {.sin_family = AF_INET, .sin_port = htons(opt.port)};
+    char request[1024];
+    int one = 1;
+
+    if ((c->fd = socket(AF_INET, SOCK_STREAM, 0)) < 0)
+        return -1;
+    from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + index / PORTS_PER_ADDRESS);
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
+    if (bind(c->fd, (void *)&from, sizeof from) || connect(c->fd, (void *)&to, sizeof to)) {
+        close(c->fd);
+        return -1;
+    }
+    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    fcntl(c->fd, F_SETFL, O_NONBLOCK);
+    struct epoll_event event = {.events = EPOLLIN, .data.u32 = index};
+    epoll_ctl(poller, EPOLL_CTL_ADD, c->fd, &event);
+    int length = snprintf(request, sizeof request,
+                          "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                          "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+                          opt.path, opt.port);
+    return write(c->fd, request, length) == length ? 0 : -1;
+}
+
+/* As rude as can be: whoever is refused is back at once. */
+static void come_again(connection *c)
+{
+    close(c->fd);
+    free(c->partial);
+    c->partial = NULL;
+    c->partial_len = 0;
+    c->state = HANDSHAKE;
+    if (open_connection(c - crowd))
+        fail("cannot connect again", strerror(errno), strlen(strerror(errno)));
+}
+
 static void drop(connection *c)
 {
     if (c->state == READY)
@@ -241,6 +280,11 @@ static const byte *handshake(connection *c, const byte *p, const byte *end)
     const byte *blank = memmem(p, end - p, "\r\n\r\n", 4);
     if (!blank)
         return NULL;
+    if (opt.retry && !memcmp(p, "HTTP/1.1 503", 12)) {
+        seen.refused++;
+        c->state = REFUSED;
+        return end;
+    }
     if (memcmp(p, "HTTP/1.1 101", 12))
         fail("the upgrade was refused", (const char *)p, end - p);
     if (!greetings) {
@@ -300,6 +344,10 @@ static void readable(connection *c)
     const byte *p = buffer, *end = buffer + kept + got;
     if (c->state == HANDSHAKE)
         p = handshake(c, p, end);
+    if (c->state == REFUSED) {
+        come_again(c);
+        return;
+    }
     if (!p)
         p = buffer;
     if (c->state != HANDSHAKE) {
@@ -321,33 +369,6 @@ static void readable(connection *c)
         free(c->partial);
         c->partial = NULL;
     }
-}
-
-static int open_connection(int index)
-{
-    connection *c = &crowd[index];
-    struct sockaddr_in from = {.sin_family = AF_INET}, to = {.sin_family = AF_INET, .sin_port = htons(opt.port)};
-    char request[1024];
-    int one = 1;
-
-    if ((c->fd = socket(AF_INET, SOCK_STREAM, 0)) < 0)
-        return -1;
-    from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + index / PORTS_PER_ADDRESS);
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
-    if (bind(c->fd, (void *)&from, sizeof from) || connect(c->fd, (void *)&to, sizeof to)) {
-        close(c->fd);
-        return -1;
-    }
-    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    fcntl(c->fd, F_SETFL, O_NONBLOCK);
-    struct epoll_event event = {.events = EPOLLIN, .data.u32 = index};
-    epoll_ctl(poller, EPOLL_CTL_ADD, c->fd, &event);
-    int length = snprintf(request, sizeof request,
-                          "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                          "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
-                          opt.path, opt.port);
-    return write(c->fd, request, length) == length ? 0 : -1;
 }
 
 /* ---- set-up and report ------------------------------------------------------------------------------------ */
@@ -386,7 +407,7 @@ static void read_options(int argc, char **argv)
         {"port", 1, 0, 'p'},         {"path", 1, 0, 'u'},         {"connections", 1, 0, 'n'},
         {"first-frames", 1, 0, 'S'}, {"ready-text", 1, 0, 'R'},   {"expect", 1, 0, 'w'},
         {"timeout", 1, 0, 't'},      {"answer-pings", 0, 0, 'C'}, {"sample", 1, 0, 'e'},
-        {"opening", 1, 0, 'i'},      {0},
+        {"opening", 1, 0, 'i'},      {"retry", 0, 0, 'r'},        {0},
     };
     for (int o; (o = getopt_long(argc, argv, "", names, NULL)) != -1;)
         switch (o) {
@@ -400,6 +421,7 @@ static void read_options(int argc, char **argv)
         case 'C': opt.answer_pings = 1; break;
         case 'e': opt.sample = atoi(optarg); break;
         case 'i': opt.opening = atoi(optarg); break;
+        case 'r': opt.retry = 1; break;
         default: exit(64);
         }
 }
@@ -430,10 +452,11 @@ static void report(void)
     getrusage(RUSAGE_SELF, &used);
     printf("{\"ready\": %d, \"closed\": %lu, \"close_reason\": \"%s\", \"frames\": %lu, \"publications\": %lu, "
            "\"fewest\": %lu, \"most\": %lu, \"lost\": %lu, \"repeated\": %lu, \"bytes\": %lu, \"pings\": %lu, "
-           "\"span_s\": %.6f, \"p50_ms\": %.3f, \"p99_ms\": %.3f, \"max_ms\": %.3f, \"cpu_s\": %.3f}\n",
+           "\"refused\": %lu, \"span_s\": %.6f, \"p50_ms\": %.3f, \"p99_ms\": %.3f, \"max_ms\": %.3f, "
+           "\"cpu_s\": %.3f}\n",
            seen.ready, seen.closed, seen.close_reason, seen.frames, seen.publications, fewest, most, seen.lost,
-           seen.repeated, seen.bytes, seen.pings, seen.last - seen.first, percentile_ms(.5), percentile_ms(.99),
-           percentile_ms(1),
+           seen.repeated, seen.bytes, seen.pings, seen.refused, seen.last - seen.first,
+           percentile_ms(.5), percentile_ms(.99), percentile_ms(1),
            used.ru_utime.tv_sec + used.ru_stime.tv_sec + (used.ru_utime.tv_usec + used.ru_stime.tv_usec) * 1e-6);
 }
 

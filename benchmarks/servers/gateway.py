@@ -7,13 +7,14 @@ import secrets
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
 import jwt
 
 from benchmarks.servers.base import PublishSide, Server, SubscribeSide, free_port
+from messageflow import Receipt
 
 CHANNEL = "bench:all"
 API_KEY = secrets.token_hex(32)
@@ -77,8 +78,19 @@ def token(number: int) -> str:
     return jwt.encode(claims, TOKEN_SECRET, algorithm="HS256")
 
 
-def first_frames(connections: int) -> Iterator[str]:
-    """For each connection, connect as a user of its own and subscribe, in one frame as centrifuge-js sends them."""
-    subscribe = json.dumps({"id": 2, "subscribe": {"channel": CHANNEL}})
+def first_frames(connections: int, held: Mapping[str, Receipt] | None = None) -> Iterator[str]:
+    """For each connection, connect as a user of its own and subscribe, in one frame as centrifuge-js sends them.
+
+    Args:
+        connections: how many.
+        held: where everybody stood before, for CHANNEL and for channels the server subscribes to by itself.
+    """
+    positions = {channel: _resume(receipt) for channel, receipt in (held or {}).items()}
+    subscribe = json.dumps({"id": 2, "subscribe": {"channel": CHANNEL, **positions.pop(CHANNEL, {})}})
     for number in range(connections):
-        yield json.dumps({"id": 1, "connect": {"token": token(number)}}) + "\n" + subscribe
+        connect = {"token": token(number), "subs": positions}
+        yield json.dumps({"id": 1, "connect": connect}) + "\n" + subscribe
+
+
+def _resume(receipt: Receipt) -> dict[str, object]:
+    return {"recover": True, "epoch": receipt.epoch, "offset": receipt.offset, "tag": receipt.tag}

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from benchmarks.figures import Figure
 from benchmarks.plan import Plan
-from benchmarks.suite import burst, connect, fanout, idle, latency, memory, push, recovery
+from benchmarks.suite import burst, connect, fanout, idle, latency, memory, push, recovery, storm
 
 
 class Benchmark(NamedTuple):
@@ -29,4 +29,5 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "idle": Benchmark(idle.METHOD, idle.run),
     "latency": Benchmark(latency.METHOD, latency.run),
     "recovery": Benchmark(recovery.METHOD, recovery.run),
+    "storm": Benchmark(storm.METHOD, storm.run),
 }

@@ -21,7 +21,7 @@ WRK = """Running 3s test @ http://127.0.0.1:9301/pub
 """
 WSLOAD = (
     '{"ready": 2, "closed": 0, "close_reason": "", "frames": 10, "publications": 40, "fewest": 20, "most": 20, '
-    '"lost": 0, "repeated": 0, "bytes": 900, "pings": 4, "span_s": 0.5, "p50_ms": 1.5, "p99_ms": 2.5, '
+    '"lost": 0, "repeated": 0, "bytes": 900, "pings": 4, "refused": 0, "span_s": 0.5, "p50_ms": 1.5, "p99_ms": 2.5, '
     '"max_ms": 3.0, "cpu_s": 0.010}\n'
 )
 
