@@ -205,6 +205,30 @@ def test_a_worker_frozen_for_a_while_is_not_missed(gateway: Running) -> None:
     assert not gateway.events("worker_died")
 
 
+APPLICATION = """
+import os
+from messageflow import Flow
+
+flow = Flow()
+
+def app(environ, start_response):
+    flow.push("user-0", "n", os.getpid())
+    start_response("200 OK", [("content-type", "text/plain"), ("connection", "close")])
+    return [b"pushed"]
+"""
+
+
+async def test_an_application_runs_in_every_worker_and_pushes_to_all(tmp_path: Path) -> None:
+    (tmp_path / "pushing.py").write_text(APPLICATION)
+    with running(("run", "pushing:app", "--workers", "2"), tmp_path / "data", cwd=tmp_path) as started:
+        (client,) = await connected(started, 1)
+        for _ in range(20):
+            assert await asyncio.to_thread(fetch, started.url) == "pushed"
+        await client.listen(20)
+        assert set(client.seen) == set(workers(started).values())
+        await client.link.close()
+
+
 def messageflow(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "messageflow.cli", *arguments],
