@@ -7,7 +7,6 @@ those of all its processes together. It never publishes or subscribes itself.
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import time
@@ -67,13 +66,33 @@ class Server:
 class Running:
     """The processes of a started server, and what they have used so far."""
 
-    def __init__(self, server: Server, root: psutil.Process) -> None:
+    def __init__(self, server: Server, process: subprocess.Popen[bytes]) -> None:
         self.server = server
-        self._root = root
+        self._process = process
+        self._root = psutil.Process(process.pid)
 
     def processes(self) -> list[psutil.Process]:
         """The server's first process and all that descend from it."""
         return [self._root, *self._root.children(recursive=True)]
+
+    def workers(self) -> list[psutil.Process]:
+        """The processes that the server's first process has started."""
+        return self._root.children()
+
+    def terminate(self) -> None:
+        """Ask the server to end, as a deploy does."""
+        self._process.terminate()
+
+    def wait(self, seconds: float) -> int:
+        """The exit status, once it has ended.
+
+        Raises:
+            ServerFailed: it has not after this many seconds.
+        """
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise ServerFailed(f"{self.server.name} has not ended after {seconds:.0f} s") from None
 
     def cpu_seconds(self) -> float:
         """User and system time of all processes together."""
@@ -114,7 +133,7 @@ def running(server: Server, scratch: Path) -> Iterator[Running]:
         )
     try:
         _wait_until_listening(server, process, output)
-        yield Running(server, psutil.Process(process.pid))
+        yield Running(server, process)
     finally:
         _end(process)
 
@@ -132,13 +151,15 @@ def _wait_until_listening(server: Server, process: subprocess.Popen[bytes], outp
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
+    descendants = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
     process.terminate()
     try:
         process.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:
-        pass
-    try:  # workers that outlived their parent share its process group
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-    process.wait()
+        process.kill()
+        process.wait()
+    for descendant in descendants:
+        try:  # psutil knows a process by its start too, and kills no other that has the number now
+            descendant.kill()
+        except psutil.NoSuchProcess:
+            pass

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from benchmarks.figures import Figure
 from benchmarks.plan import Plan
-from benchmarks.suite import burst, connect, fanout, idle, latency, memory, push, recovery, storm
+from benchmarks.suite import burst, connect, drain, fanout, idle, latency, memory, push, recovery, storm
 
 
 class Benchmark(NamedTuple):
@@ -30,4 +30,5 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "latency": Benchmark(latency.METHOD, latency.run),
     "recovery": Benchmark(recovery.METHOD, recovery.run),
     "storm": Benchmark(storm.METHOD, storm.run),
+    "drain": Benchmark(drain.METHOD, drain.run),
 }
