@@ -7,6 +7,8 @@ gateway's path becomes a connection of ours on the same transport; any other goe
 from __future__ import annotations
 
 import asyncio
+import logging
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +25,7 @@ from messageflow.hub.hub import Hub
 
 WEBSOCKET_PATH = b"/connection/websocket"
 HEAD_BYTES = 65_536
+LONGEST_RETRY = 5  # seconds: those who were refused together come back at different times
 
 
 class Doorway:
@@ -36,6 +39,7 @@ class Doorway:
         trusted_proxies: addresses whose X-Forwarded headers are believed.
         tls_terminated: whether a proxy in front ends TLS, so that pages come from https.
         connections_limit: how many WebSockets may be open; 0 is no limit.
+        arrivals_limit: how many may be between their handshake and the answer to their connect; 0 is no limit.
 
     Attributes:
         leaving: the connections that were told to end and are not gone yet.
@@ -51,6 +55,7 @@ class Doorway:
         trusted_proxies: frozenset[str] = frozenset(),
         tls_terminated: bool = False,
         connections_limit: int = 0,
+        arrivals_limit: int = 0,
     ) -> None:
         self.hub = hub
         self.origins = origins
@@ -59,9 +64,11 @@ class Doorway:
         self.trusted_proxies = trusted_proxies
         self.tls_terminated = tls_terminated
         self.connections_limit = connections_limit
+        self.arrivals_limit = arrivals_limit
         self.leaving: set[ClientConnection] = set()
         self.refused_origins = 0
         self.refused_full = 0
+        self.refused_busy = 0
         self.slow_heads = 0
 
     @property
@@ -71,6 +78,11 @@ class Doorway:
             return True
         open_connections = len(self.hub.sessions) + len(self.hub.arrivals) + len(self.leaving)
         return bool(self.connections_limit) and open_connections >= self.connections_limit
+
+    @property
+    def busy(self) -> bool:
+        """Whether more are coming in than should be served at once; those beyond do better to come a little later."""
+        return bool(self.arrivals_limit) and len(self.hub.arrivals) + self.hub.connecting >= self.arrivals_limit
 
 
 class GatewayHttpProtocol(HttpToolsProtocol):
@@ -158,6 +170,11 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             self._refuse(b"503 Service Unavailable", b"Retry-After: 1\r\n")
             return
         peer = self.client[0] if self.client else ""
+        if doorway.busy:
+            doorway.refused_busy += 1
+            doorway.hub.log_limited(logging.WARNING, "refused_busy", address=peer)
+            self._refuse(b"503 Service Unavailable", b"Retry-After: %d\r\n" % random.randint(1, LONGEST_RETRY))
+            return
         secure = self.scheme == "https" or doorway.tls_terminated
         came = forwarded(peer, secure, self.headers, doorway.trusted_proxies)
         response = answer(self.url.decode("latin-1"), self.headers, doorway.origins, came)

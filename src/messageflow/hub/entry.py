@@ -24,6 +24,7 @@ from messageflow.core.recovery import merge
 from messageflow.core.stream import Position, Publication
 from messageflow.errors import Unrecoverable
 from messageflow.hub.lag import chunk, lag_behind
+from messageflow.hub.pacing import weight
 from messageflow.hub.session import NEVER, Subscription
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Entry:
         self._data = b""  # JSON for the client, in the result
         self._chan_info = b""  # JSON that others see of this client in this channel
         self._ended = False
+        self.room = session.hub.limits.chunk_bytes  # bytes of publications that may travel in the answer
         asked = options.allow_recovery and (request.recoverable or request.recover)
         self.recoverable = options.keeps_history and (options.force_recovery or asked)
         told = options.force_positioning or (options.allow_positioning and request.positioned)
@@ -99,12 +101,14 @@ class Entry:
             if not since.epoch:
                 since = Position((await hub.reads.position(channel)).position.epoch, since.offset)
             try:
-                history = await hub.reads.since(channel, since, hub.limits.history_limit + 1)
+                # Without pace or room nothing of it will travel in the answer, only whether it can be had.
+                limit = 1 if hub.pace.debt or self.room <= 0 else hub.limits.history_limit
+                history = await hub.reads.since(channel, since, limit)
             except Unrecoverable:
                 pass
             else:
                 self._since = since
-                return history
+                return history._replace(publications=self._first(history.publications))
         if channel.position is not None:
             return History([], channel.position)
         return await hub.reads.position(channel)
@@ -167,7 +171,6 @@ class Entry:
             return None
         if self._since is None:
             return None
-        limits = self._session.hub.limits
         since, epoch, until = self._since, self._position.epoch, self._position.offset
         if since.epoch != epoch:
             return None
@@ -175,11 +178,22 @@ class Entry:
         run = merge(history.publications, arrived, after=since.offset, until=until)
         if run is None:  # there is more, and the history has it by now
             run = [p for p in history.publications if p.offset <= until]
-        first = chunk(run, limits.history_limit, limits.chunk_bytes)
+        first = self._first(run)
+        if first and not self._session.hub.pace.take(weight(first)):
+            first = []
         offset, tag = (first[-1].offset, first[-1].tag) if first else (since.offset, since.tag)
         if offset != until:  # a long recovery, or a session that has seen more than was delivered here yet
             self.subscription.behind = Position(epoch, offset, tag)
         return first
+
+    def _first(self, publications: list[Publication]) -> list[Publication]:
+        """Return as many of the publications as there is room for, at least one where there is any."""
+        return chunk(publications, self._session.hub.limits.history_limit, self.room) if self.room > 0 else []
+
+    @property
+    def carried(self) -> int:
+        """About how many bytes of history travel in the answer."""
+        return weight(self._history.publications) if self._history is not None else 0
 
     def catch_up_from(self, position: Position) -> None:
         """Send what was missed as publications after the answer, instead of within it."""

@@ -111,13 +111,19 @@ async def _advance(session: Session, subscription: Subscription) -> None:
     if channel.position is not None and behind.offset > channel.position.offset:
         await _be_reached(session, subscription, behind)
         return
-    limits = session.hub.limits
+    async with session.hub.pace.turn():
+        await _read_on(session, subscription, behind)
+
+
+async def _read_on(session: Session, subscription: Subscription, behind: Position) -> None:
+    """Send what follows `behind`, at most a chunk and not beyond the others; rejoin them when nothing does."""
+    channel, limits = subscription.channel, session.hub.limits
     try:
         history = await session.hub.reads.patiently(channel, behind, limits.history_limit)
     except Unrecoverable:
         _out_of_window(session, subscription)
         return
-    if session.closed or session.subscriptions.get(channel.name) is not subscription:
+    if session.closed or session.paused or session.subscriptions.get(channel.name) is not subscription:
         return
     until = channel.position.offset if channel.position else history.position.offset
     # What lies above the live position is still to be flushed, and will be once the session is live.
@@ -126,7 +132,9 @@ async def _advance(session: Session, subscription: Subscription) -> None:
     if sent:
         newest = sent[-1]
         subscription.behind = Position(behind.epoch, newest.offset, newest.tag)
-        session.write(b"".join([session.wire.publication(channel.name, p) for p in sent]))
+        data = b"".join([session.wire.publication(channel.name, p) for p in sent])
+        session.hub.pace.spend(len(data))
+        session.write(data)
     elif channel.position is None or behind.offset >= until:
         subscription.behind = None
         channel.go_live(session, watch=subscription.watch)

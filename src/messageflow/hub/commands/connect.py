@@ -59,18 +59,24 @@ async def connect(session: Session, command_id: int, request: ConnectRequest) ->
         raise
     _admit(session, claims)
     entries: list[Entry] = []
+    room = hub.limits.chunk_bytes  # in one answer, however many channels it speaks of
+    hub.connecting += 1
     try:
         for name, options, subscribe_options in channels:
             entry = Entry(session, name, options, request.subs.get(name, NOTHING_HELD), server_side=True)
             entry.apply(subscribe_options)
+            entry.room = room
             entries.append(entry)
             await entry.prepare()
+            room -= entry.carried
     except BaseException as error:
         for entry in entries:
             entry.abandon()
         if isinstance(error, BrokerError):
             raise Disconnected(SERVER_ERROR, str(error)) from error
         raise
+    finally:
+        hub.connecting -= 1
     session.state = State.CONNECTED
     expires = session.expires_at != NEVER
     result = ConnectResult(

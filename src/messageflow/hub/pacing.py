@@ -1,0 +1,86 @@
+"""How fast a worker gives out history: one cap of bytes a second over all recoveries and catch-ups.
+
+When many come back at once, what they missed could fill every buffer and every link at the same moment. An answer
+carries what was missed while the pace allows it; otherwise it is given at once and empty, and the session catches up
+as one that lags, in turn. Nobody waits holding data: a turn comes before the read.
+
+Owns the bucket and the line before it. What is published now never waits here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+
+from messageflow.core.stream import Publication
+
+TURNS = 32  # catch-ups between their turn and what they write; each may overdraw the bucket by one chunk
+BURST = 0.25  # seconds' worth of the rate that the bucket holds
+LEAST_WAIT = 0.001  # seconds; below it a clock may not move
+ENVELOPE = 100  # bytes that a publication takes on the wire beside its data, about
+
+
+def weight(publications: Iterable[Publication]) -> int:
+    """Return about how many bytes publications take on the wire."""
+    return sum(ENVELOPE + len(p.data) + len(p.info) + len(p.tags) for p in publications)
+
+
+class Pace:
+    """A token bucket of bytes with a line before it.
+
+    Args:
+        rate: bytes a second; 0 is no cap.
+        clock: monotonic seconds.
+        sleep: waits so many seconds.
+
+    Attributes:
+        spent: bytes of history given out so far.
+        waits: how often somebody had to wait for his turn, or was answered without what he missed.
+    """
+
+    def __init__(
+        self, rate: int, clock: Callable[[], float], sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
+        self._rate = rate
+        self._clock = clock
+        self._sleep = sleep
+        self._tokens = rate * BURST
+        self._at = clock()
+        self._turns = asyncio.Semaphore(TURNS)
+        self._line = asyncio.Lock()
+        self.spent = 0
+        self.waits = 0
+
+    @property
+    def debt(self) -> float:
+        """The seconds until something may be given out again; 0 when it may now."""
+        if not self._rate:
+            return 0.0
+        now = self._clock()
+        self._tokens = min(self._rate * BURST, self._tokens + (now - self._at) * self._rate)
+        self._at = now
+        return max(0.0, -self._tokens / self._rate)
+
+    def spend(self, size: int) -> None:
+        """So many bytes are given out."""
+        self.spent += size
+        self._tokens -= size
+
+    def take(self, size: int) -> bool:
+        """Spend so many bytes if something may be given out now."""
+        if self.debt:
+            self.waits += 1
+            return False
+        self.spend(size)
+        return True
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait until something may be given out, first come, first served; then read, `spend` and write."""
+        async with self._turns:
+            async with self._line:
+                self.waits += bool(self.debt)
+                while debt := self.debt:
+                    await self._sleep(max(debt, LEAST_WAIT))
+            yield
