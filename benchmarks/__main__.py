@@ -21,6 +21,7 @@ from benchmarks.figures import Outcome
 from benchmarks.pages import PagesFailed
 from benchmarks.plan import Plan
 from benchmarks.publishing import PublishFailed
+from benchmarks.pushing import BackendFailed
 from benchmarks.servers.base import ServerFailed
 from benchmarks.suite import BENCHMARKS
 from benchmarks.tools import Unavailable
@@ -32,6 +33,7 @@ FAILURES = (
     CrowdFailed,
     PagesFailed,
     PublishFailed,
+    BackendFailed,
     MessageflowError,
     subprocess.SubprocessError,
 )

@@ -12,8 +12,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
-from multiprocessing.synchronize import Barrier
-from typing import NamedTuple
+from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Barrier, Event
+from types import TracebackType
+from typing import NamedTuple, Self, cast
 
 import uvloop
 
@@ -21,9 +23,15 @@ from benchmarks.servers.gateway import API_KEY, TOKEN_SECRET
 from messageflow import AsyncFlow, Flow
 
 START_SECONDS = 30.0
+END_SECONDS = 30.0
 BATCH = 500
 TYPE = "bench/push"
 PAYLOAD = {"id": 7, "text": "x" * 90}
+
+
+class BackendFailed(Exception):
+    """A pushing process did not come to its end."""
+
 
 Job = Callable[[int, Sequence[str]], None]
 
@@ -101,6 +109,76 @@ def push(job: Job, port: int, users: Sequence[str], processes: int = 1) -> Work:
         spans = [part.result() for part in parts]
     seconds = max(span.ended for span in spans) - min(span.started for span in spans)
     return Work(len(users), seconds, sum(span.cpu_seconds for span in spans))
+
+
+class Told(NamedTuple):
+    """What a steady backend has receipts for."""
+
+    newest: dict[str, int]  # by channel, the greatest offset
+    pushes: int
+    slowest: float  # seconds that one push took, attempts and pauses together
+
+
+class Backend:
+    """A process that pushes evenly, from `begin` until `end`, and says in each push when it set out.
+
+    Make it before sockets are opened that it should not hold too.
+
+    Args:
+        port: where the gateway listens.
+        users: whom it pushes to, in turn; `*` is everybody.
+        per_second: how many pushes.
+    """
+
+    def __init__(self, port: int, users: Sequence[str], per_second: float) -> None:
+        context = get_context("fork")
+        self._begin, self._end = context.Event(), context.Event()
+        self._told, tell = context.Pipe(duplex=False)
+        work = (port, users, per_second, self._begin, self._end, tell)
+        self._process = context.Process(target=_push_steadily, args=work, daemon=True)
+        self._process.start()
+        tell.close()
+
+    def begin(self) -> None:
+        """Let it push."""
+        self._begin.set()
+
+    def end(self) -> Told:
+        """Let it finish the push under way.
+
+        Raises:
+            BackendFailed: it did not, or a push failed before.
+        """
+        self._end.set()
+        try:
+            if self._told.poll(END_SECONDS):
+                return cast(Told, self._told.recv())
+        except EOFError:
+            pass
+        raise BackendFailed("the pushing process ended without a word; its error stands above")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._process.kill()
+        self._process.join()
+
+
+def _push_steadily(
+    port: int, users: Sequence[str], per_second: float, begin: Event, end: Event, tell: Connection
+) -> None:
+    newest: dict[str, int] = {}
+    number, slowest = 0, 0.0
+    with our_flow(port) as flow:
+        begin.wait()
+        started = time.monotonic()
+        while not end.wait(max(0.0, started + number / per_second - time.monotonic())):
+            at = time.monotonic()
+            receipt = flow.push(users[number % len(users)], TYPE, {"at": at})
+            newest[receipt.channel] = receipt.offset
+            number, slowest = number + 1, max(slowest, time.monotonic() - at)
+    tell.send(Told(newest, number, slowest))
 
 
 class _Span(NamedTuple):
