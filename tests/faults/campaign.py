@@ -54,7 +54,9 @@ AFTERWARDS = 1.0
 SETTLE_SECONDS = 30.0
 """Seconds within which everybody is where the streams end, once nothing is published any more."""
 
-MEMORY_BUDGET = 200 * 1024 * 1024
+MEMORY_BUDGET = 160 * 1024 * 1024
+"""Bytes a process of the gateway may hold: 60 MiB for itself, 32 for streams, the rest for buffers and what is read."""
+
 PUBLISH_TIMEOUT = 2.0
 USERS = [f"user-{number}" for number in range(6)]
 CHANNELS = [f"open:{name}" for name in "abc"]
