@@ -51,8 +51,10 @@ async def test_a_key_is_known_after_a_restart(opened: Opened, clock: ManualClock
     async with opened() as broker:
         first = await broker.publish([item])
         await broker.publish(items("x", *range(200), retention=Retention(1, 60)))
-    clock.advance(30)
-    wall.advance(30)
+        clock.advance(30)
+        wall.advance(30)
+        broker._tidy(broker._clock())  # what is past its time leaves the log, but not what a retry may mean
+        await asyncio.sleep(0.05)
     async with opened() as broker:
         assert await broker.publish([item]) == first
         assert (await broker.page("x")).position.offset == 201
