@@ -2,8 +2,9 @@
 
 PYTHON := .venv/bin/python
 SYSTEM_PACKAGES := chromium
+FAULT_PACKAGES := gcc libc6-dev strace
 
-.PHONY: demo test lint types format client pytest bench bench-full docs clean
+.PHONY: demo test lint types format client pytest faults faults-long bench bench-full docs clean
 
 demo: .venv/ready-demo
 	@$(PYTHON) -m messageflow.cli demo
@@ -28,6 +29,14 @@ format: .venv/ready-dev
 client:
 	@scripts/node-at-least 20
 	cd client && npm ci --no-audit --no-fund --silent && npm run --silent check && npm test --silent
+
+faults: .venv/ready-dev
+	@scripts/system-packages $(FAULT_PACKAGES)
+	$(PYTHON) -m tests.faults
+
+faults-long: .venv/ready-dev
+	@scripts/system-packages $(FAULT_PACKAGES)
+	$(PYTHON) -m tests.faults --long
 
 bench: .venv/ready-dev
 	$(PYTHON) -m benchmarks --short
