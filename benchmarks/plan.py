@@ -48,10 +48,15 @@ class Plan:
         """How many rounds to take the median of."""
         return self.of(short=3, full=5)
 
-    def alternate(self, **sides: Callable[[], T]) -> list[tuple[T, ...]]:
+    @property
+    def long_rounds(self) -> int:
+        """How many of those rounds that take half a minute each."""
+        return self.of(short=1, full=3)
+
+    def alternate(self, rounds: int | None = None, /, **sides: Callable[[], T]) -> list[tuple[T, ...]]:
         """Run the sides in turns, all rounds of them; for each side, in the order given, its results."""
         results: dict[str, list[T]] = {name: [] for name in sides}
-        for number in range(1, self.rounds + 1):
+        for number in range(1, (rounds or self.rounds) + 1):
             for name, side in sides.items():
                 result = side()
                 results[name].append(result)

@@ -10,6 +10,7 @@ import re
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,21 +66,29 @@ def publish_in_sequence(server: Server, count: int) -> float:
     return time.monotonic() - started
 
 
-def publish_at_rate(server: Server, count: int, per_second: float) -> float:
+def publish_at_rate(servers: Sequence[Server], count: int, per_second: float, size: int = PAYLOAD_BYTES) -> float:
     """Publish `count` texts evenly spaced; the seconds it took.
 
     A text that is late because the one before was not answered in time counts from when it was due, so that a server
     cannot better its latency by holding up the load.
+
+    Args:
+        servers: where to, in turn; one server's publish sides may differ in the channel. Each numbers its texts.
+        count: how many texts.
+        per_second: how many of them a second.
+        size: bytes of each.
     """
-    publisher = Publisher(server)
+    publishers = [Publisher(server) for server in servers]
     started = time.time_ns()
     for number in range(count):
         due = started + int(number / per_second * 1e9)
         wait = due - time.time_ns()
         if wait > 0:
             time.sleep(wait / 1e9)
-        publisher.publish(payload(number, time.time_ns() if wait > 0 else due))
-    publisher.close()
+        own_number, turn = divmod(number, len(publishers))
+        publishers[turn].publish(payload(own_number, time.time_ns() if wait > 0 else due, size))
+    for publisher in publishers:
+        publisher.close()
     return (time.time_ns() - started) / 1e9
 
 

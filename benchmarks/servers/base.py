@@ -102,6 +102,15 @@ class Running:
         """Resident memory of all processes together."""
         return sum(one.memory_info().rss for one in self.processes())
 
+    def peak_rss_bytes(self) -> int:
+        """The most resident memory each process ever had, together."""
+        return sum(_peak_bytes(one) for one in self.processes())
+
+
+def _peak_bytes(process: psutil.Process) -> int:
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:"))
+
 
 def free_port() -> int:
     """A loopback port nobody listens on just now."""

@@ -10,10 +10,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import jwt
 
-from benchmarks.servers.base import PublishSide, Server, SubscribeSide, free_port
+from benchmarks.servers.base import PublishSide, Server, ServerFailed, SubscribeSide, free_port
 from messageflow import Receipt
 
 CHANNEL = "bench:all"
@@ -29,6 +30,10 @@ name = "bench"
 allow_subscribe_for_client = true
 history_size = 100   # as many as the peer keeps
 history_ttl = "60s"
+
+[[channel.namespaces]]
+name = "kept"   # with the history that channels have by default
+allow_subscribe_for_client = true
 """
 IN_MEMORY = ("--broker", "memory")
 
@@ -65,6 +70,20 @@ def gateway(scratch: Path, flags: tuple[str, ...] = ()) -> Server:
 def with_flags(*flags: str) -> Callable[[Path], Server]:
     """What makes our gateway with these flags of `serve`."""
     return partial(gateway, flags=flags)
+
+
+def metric(port: int, name: str) -> float:
+    """The value of one of the gateway's metrics, by its full name.
+
+    Raises:
+        ServerFailed: it has no such metric.
+    """
+    request = Request(f"http://127.0.0.1:{port}/metrics", headers={"X-API-Key": API_KEY})
+    with urlopen(request, timeout=10) as answer:
+        for line in answer.read().decode().splitlines():
+            if line.startswith(f"{name} "):
+                return float(line.split()[1])
+    raise ServerFailed(f"messageflow has no metric {name}")
 
 
 def user(number: int) -> str:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from benchmarks.figures import Figure
 from benchmarks.plan import Plan
-from benchmarks.suite import burst, connect, drain, fanout, idle, kill, latency, memory, push, recovery, storm
+from benchmarks.suite import burst, connect, drain, fanout, idle, kill, latency, memory, push, recovery, stalled, storm
 
 
 class Benchmark(NamedTuple):
@@ -30,6 +30,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "latency": Benchmark(latency.METHOD, latency.run),
     "recovery": Benchmark(recovery.METHOD, recovery.run),
     "storm": Benchmark(storm.METHOD, storm.run),
+    "stalled": Benchmark(stalled.METHOD, stalled.run),
     "kill": Benchmark(kill.METHOD, kill.run),
     "drain": Benchmark(drain.METHOD, drain.run),
 }

@@ -34,10 +34,7 @@ class Sample(NamedTuple):
 
 def run(plan: Plan) -> list[Figure]:
     """Measure."""
-    samples = []
-    for number in range(1, plan.of(short=1, full=3) + 1):
-        samples.append(sample(plan, PAGES))
-        plan.say(f"  round {number}: {samples[-1]}")
+    (samples,) = plan.alternate(plan.long_rounds, drain=lambda: sample(plan, PAGES))
     return [
         Figure(f"drain of {PAGES:,}", "s", tuple(one.seconds for one in samples), targets=(at_most(20),)),
         Figure(

@@ -51,10 +51,7 @@ class Killed(NamedTuple):
 
 def run(plan: Plan) -> list[Figure]:
     """Measure."""
-    samples = []
-    for number in range(1, plan.of(short=1, full=3) + 1):
-        samples.append(sample(plan, PAGES))
-        plan.say(f"  round {number}: {samples[-1]}")
+    (samples,) = plan.alternate(plan.long_rounds, kill=lambda: sample(plan, PAGES))
     return [
         Figure("kill -9, pages whole again, p50", "s", tuple(one.p50 for one in samples)),
         Figure("kill -9, pages whole again, p99", "s", tuple(one.p99 for one in samples), targets=(at_most(5),)),

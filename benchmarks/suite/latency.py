@@ -61,6 +61,6 @@ def sample(plan: Plan, make: MakeServer, rate: float, publications: int) -> Samp
     """One run at a rate through a fresh server."""
     expect = SUBSCRIBERS * publications
     with plan.subscribed(make, SUBSCRIBERS, expect=expect, sample=1) as (process, subscribers):
-        publish_at_rate(process.server, publications, rate)
+        publish_at_rate([process.server], publications, rate)
         received = subscribers.wait(60)
     return Sample(received.p50_ms, received.p99_ms)

@@ -39,10 +39,7 @@ class Sample(NamedTuple):
 
 def run(plan: Plan) -> list[Figure]:
     """Measure."""
-    pairs = []
-    for number in range(1, plan.of(short=1, full=3) + 1):
-        pairs.append(sample(plan, PAGES))
-        plan.say(f"  round {number}: {pairs[-1]}")
+    (pairs,) = plan.alternate(plan.long_rounds, recovery=lambda: sample(plan, PAGES))
     return [
         figure
         for what, samples in zip(("of their own", "of one channel"), zip(*pairs, strict=True), strict=True)
