@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from messageflow.errors import GatewayUnreachable, OutcomeUnknown, PublishError
+from messageflow.errors import GatewayUnreachable, OutcomeUnknown, PublishError, Refused
+from messageflow.publisher import requests
 from messageflow.publisher.attempts import ABSENT_PATIENCE, Attempts
 from messageflow.publisher.http1 import Answer, Failure
 
@@ -82,6 +83,34 @@ def test_one_uncertain_attempt_makes_the_end_uncertain(then: Answer | Failure) -
     call = attempts()
     call.pause(LOST, 100.0)
     assert type(exhaust(call, then)[1]) is OutcomeUnknown
+
+
+REFUSALS = [
+    Answer(507, b'{"error":{"code":100,"message":"storage_full"}}'),
+    Answer(200, b'{"error":{"code":100,"message":"the broker failed"}}'),
+    Answer(401, b"{}"),
+    Answer(500, b"of a proxy"),
+]
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_a_refusal_after_an_uncertain_attempt_leaves_the_outcome_unknown(refusal: Answer) -> None:
+    call = requests.push("alice", "a")
+    unsure = attempts()
+    unsure.pause(LOST, 101.0)
+    assert unsure.pause(refusal, 102.0) is None
+    with pytest.raises(OutcomeUnknown, match="an earlier attempt got no answer"):
+        unsure.read(call, refusal)
+    with pytest.raises(PublishError) as sure:
+        attempts().read(call, refusal)
+    assert not isinstance(sure.value, OutcomeUnknown)
+
+
+def test_a_wrong_call_is_refused_whatever_came_before() -> None:
+    unsure = attempts()
+    unsure.pause(LOST, 101.0)
+    with pytest.raises(Refused):
+        unsure.read(requests.push("alice", "a"), Answer(200, b'{"error":{"code":107,"message":"bad request"}}'))
 
 
 def test_call_that_stores_nothing_has_no_unknown_outcome() -> None:

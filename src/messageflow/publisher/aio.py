@@ -16,7 +16,6 @@ from typing import Any, Self, TypeVar
 from messageflow.errors import MessageflowError
 from messageflow.publisher import requests
 from messageflow.publisher.aio_pool import pool_for
-from messageflow.publisher.answers import read
 from messageflow.publisher.base import FlowBase
 from messageflow.publisher.batch import Batch
 from messageflow.publisher.discovery import Place
@@ -162,7 +161,7 @@ class AsyncFlow(FlowBase):
                 outcome = await _exchange(gateway, call, attempts.limit(time.monotonic()))
                 pause = attempts.pause(outcome, time.monotonic())
                 if isinstance(outcome, Answer) and pause is None:
-                    return read(call, outcome, attempts.url)
+                    return attempts.read(call, outcome)
                 await asyncio.sleep(pause or 0)
         except MessageflowError as error:
             self._forget(error)

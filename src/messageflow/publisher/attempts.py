@@ -11,14 +11,22 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
-from messageflow.errors import GatewayUnreachable, OutcomeUnknown, PublishError
+from messageflow.errors import GatewayUnreachable, NotStored, OutcomeUnknown, PublishError, Refused, Unauthorized
+from messageflow.publisher.answers import read
 from messageflow.publisher.http1 import Answer, Failure
+
+if TYPE_CHECKING:
+    from messageflow.publisher.requests import Call
+
+T = TypeVar("T")
 
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 1.0
 ABSENT_PATIENCE = 1.0  # seconds of "nobody listens": a gateway that restarts takes less, a person waits no longer
 BUSY = (408, 429, 503)  # not ready, draining or too much asked of a proxy: nothing was done
+INTERNAL = 100  # the code of what went wrong in the gateway, and not in the call
 UNSURE = (502, 504)  # a proxy lost the gateway while it worked, perhaps
 
 
@@ -84,6 +92,23 @@ class Attempts:
             raise self._verdict(outcome)
         return pause
 
+    def read(self, call: Call[T], answer: Answer) -> T:
+        """Return the result in the answer that ended the attempts.
+
+        Raises:
+            OutcomeUnknown: this attempt was refused, but one before it may have been stored.
+            PublishError: as the gateway said.
+        """
+        try:
+            return read(call, answer, self.url)
+        except PublishError as error:
+            if self._stores and self._unsure and _may_differ(error):
+                raise OutcomeUnknown(
+                    f"an earlier attempt got no answer, and this one was refused ({error}): the call may or may not "
+                    "have been stored; call again with the same idempotency_key and one copy is"
+                ) from error
+            raise
+
     def _verdict(self, outcome: Answer | Failure) -> PublishError:
         if not self._unsure:
             if isinstance(outcome, Failure) and outcome.absent:
@@ -101,3 +126,10 @@ class Attempts:
         return OutcomeUnknown(
             f"{silence}: it may or may not have been stored; call again with the same idempotency_key and one copy is"
         )
+
+
+def _may_differ(error: PublishError) -> bool:
+    """Whether an earlier attempt of the same call may have fared better than this."""
+    if isinstance(error, Refused):
+        return error.code == INTERNAL
+    return isinstance(error, NotStored | Unauthorized) or type(error) is PublishError

@@ -30,7 +30,7 @@ from messageflow.brokers.embedded.writer import Writer
 from messageflow.brokers.local import LocalBroker, new_epoch
 from messageflow.core.stream import Position, Publication, chain
 from messageflow.core.streams import Streams
-from messageflow.errors import BrokerError, ConfigurationError, NoRoom, Unrecoverable
+from messageflow.errors import BrokerError, ConfigurationError, NoRoom, Unanswered, Unrecoverable
 
 log = logging.getLogger("messageflow.broker")
 
@@ -162,8 +162,6 @@ class EmbeddedBroker(LocalBroker):
 
     async def publish(self, items: Sequence[Item]) -> list[Stored]:
         self._running()
-        if self._trouble:
-            raise NoRoom(self._trouble)
         now, rounds = self._clock(), set[Round]()
         outcomes = [self._stage(item, now, rounds) for item in items]
         if self._round.entries and not self._due and self._storing is None:
@@ -186,6 +184,8 @@ class EmbeddedBroker(LocalBroker):
             if before is not None:
                 rounds.update(each for each in (self._storing, self._round) if each is not None and each.entries)
                 return before
+        if self._trouble:
+            raise NoRoom(self._trouble)  # only now: what was stored before under this key is stored
         if not retention.keeps:
             stored = Stored(Position("", 0), "memory")
             self._deliver(channel, "", Publication(0, "", now, data, info, tags))
@@ -246,15 +246,16 @@ class EmbeddedBroker(LocalBroker):
         """Nothing of a round was stored: give its offsets back, and those of the next, which follow them."""
         following, self._round = self._round, Round()
         refusal = self._judge(error)
-        for each in (done, following):
+        # What a failing disk was given may be there at the next start; what it was not given will not.
+        for each, verdict in ((done, refusal), (following, NoRoom(str(refusal)))):
             self._refused += len(each.entries)
             for _, channel, _, _, _ in each.entries:
                 self._streams.rollback(channel)
             for channel, key in each.keys:
                 self._stored.discard(channel, key)
-            each.end(refusal)
+            each.end(verdict)
 
-    def _judge(self, error: BaseException) -> NoRoom:
+    def _judge(self, error: BaseException) -> BrokerError:
         """Say what a failure of the storage means; one after which nothing it says can be trusted ends all storing."""
         name = getattr(error, "sqlite_errorname", "") if isinstance(error, sqlite3.Error) else ""
         if name == "SQLITE_FULL":
@@ -269,7 +270,7 @@ class EmbeddedBroker(LocalBroker):
             )
             log.critical("storage_failed", extra={"error": str(error), "directory": str(self._directory)})
             self._store.seal()
-        return NoRoom(self._trouble)
+        return Unanswered(self._trouble)
 
     # Reading
 
