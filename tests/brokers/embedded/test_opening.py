@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -12,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from messageflow.brokers.embedded import store
+from messageflow.brokers.embedded.broker import EmbeddedBroker
 from messageflow.brokers.embedded.tail import Mark, TailMark
 from messageflow.core.stream import Position
 from messageflow.errors import ConfigurationError, Unrecoverable
-from messageflow.testing.broker_suite import items
+from messageflow.testing.broker_suite import RecordingSink, items
 from messageflow.testing.clock import ManualClock
 from tests.brokers.embedded.conftest import Opened
 
@@ -78,6 +80,39 @@ async def test_a_power_cut_loses_nothing_that_was_synced(data_dir: Path, opened:
     position = crash(data_dir, "disk")
     async with opened() as broker:
         assert (await broker.page("x")).position == position
+
+
+@pytest.mark.slow
+async def test_no_power_cut_takes_back_what_was_synced(
+    data_dir: Path, opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every state a disk may be in after a power cut: what was not synced is there, is not, or is there in part."""
+    async with opened(ack="disk") as broker:
+        at_start = (data_dir / "streams.tail").read_bytes()
+        acknowledged = (await broker.publish(items("x", *range(20))))[-1].position
+        synced, mark = (data_dir / "streams.db-wal").read_bytes(), (data_dir / "streams.tail").read_bytes()
+        await broker.publish(items("x", *range(20, 23)))
+        later = (data_dir / "streams.db-wal").read_bytes()
+        database = (data_dir / "streams.db").read_bytes()
+    assert later.startswith(synced)
+    monkeypatch.setattr(store, "boot_id", lambda: "another boot")
+    cuts = [*range(len(synced), len(later), 509), len(later)]
+    for number, cut in enumerate(cuts):
+        for kept_mark in (at_start, mark):
+            for rest in (b"", b"\0" * (len(later) - cut), os.urandom(len(later) - cut)):
+                state = tmp_path / f"{number}"
+                state.mkdir()
+                (state / "streams.db").write_bytes(database)
+                (state / "streams.db-wal").write_bytes(later[:cut] + rest)
+                (state / "streams.tail").write_bytes(kept_mark)
+                broker = EmbeddedBroker(state, ack="disk", wall=lambda: 1_800_000_000.0)
+                await broker.start(RecordingSink())
+                position = (await broker.page("x")).position
+                assert position.epoch == acknowledged.epoch, (cut, kept_mark == mark)
+                assert position.offset >= acknowledged.offset
+                assert len((await broker.since("x", acknowledged._replace(offset=0, tag=""))).publications) >= 20
+                await broker.close()
+                shutil.rmtree(state)
 
 
 async def test_a_clean_end_is_whole_on_any_boot(

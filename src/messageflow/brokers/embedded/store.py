@@ -50,6 +50,7 @@ class Store:
         try:
             self.log = StreamLog(directory / LOG, synced=synced)
             self.tail = TailMark(directory / TAIL)
+            _sync_names(directory)
         except BaseException:
             os.close(self._lock)
             raise
@@ -69,6 +70,7 @@ class Store:
         (self._directory / SEAL).unlink(missing_ok=True)
         self._mark = Mark(self._boot, last, self.log.tag(last) or "", self._synced)
         self.tail.write(self._mark)
+        self.tail.sync()  # a power cut leaves this mark or a later one
         return epoch
 
     def _what_may_be_missing(self, last: int) -> str:
@@ -108,6 +110,15 @@ class Store:
         self.log.close()
         self.tail.close()
         os.close(self._lock)
+
+
+def _sync_names(directory: Path) -> None:
+    """Bring to disk that the files of a directory exist."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def lock(directory: Path) -> int:
