@@ -87,6 +87,7 @@ class Page(asyncio.Protocol):
         self._upgraded = False
         self._received = bytearray()
         self._transport: asyncio.Transport | None = None
+        self._coming: asyncio.Task[None] | None = None
 
     async def come(self) -> None:
         """Open a connection; when that fails, count it as one that was cut off."""
@@ -96,6 +97,11 @@ class Page(asyncio.Protocol):
             )
         except OSError:
             self.connection_lost(None)
+
+    @property
+    def gone(self) -> bool:
+        """Whether it holds no connection and is opening none."""
+        return self._transport is None and (self._coming is None or self._coming.done())
 
     def leave(self) -> None:
         """Go away without a word, and stay away."""
@@ -128,9 +134,13 @@ class Page(asyncio.Protocol):
         if not self.code:
             self.closed_at = time.monotonic()
         if self.returns:
-            loop = asyncio.get_running_loop()
-            loop.call_later(backoff(self._failures, random.random()), lambda: loop.create_task(self.come()))
+            delay = backoff(self._failures, random.random())
             self._failures += 1
+            asyncio.get_running_loop().call_later(delay, self._come_back)
+
+    def _come_back(self) -> None:
+        if self.returns:
+            self._coming = asyncio.get_running_loop().create_task(self.come())
 
     # What the gateway says
 
@@ -204,7 +214,7 @@ class Pages:
         """Cut all off."""
         for page in self.all:
             page.leave()
-        await self.until(lambda page: not page.connected, 10.0, "gone")
+        await self._wait(lambda page: page.gone, 10.0, "gone", self.all)
 
     async def until(
         self, holds: Callable[[Page], bool], seconds: float, what: str, pages: Sequence[Page] | None = None
@@ -214,14 +224,15 @@ class Pages:
         Raises:
             PagesFailed: it does not after this many seconds, or something was wrong with what a page got.
         """
-        waiting = list(self.all if pages is None else pages)
-        deadline = time.monotonic() + seconds
-        while waiting:
-            await asyncio.sleep(LOOK_EVERY)
-            waiting = [page for page in waiting if not holds(page)]
-            if waiting and time.monotonic() > deadline:
-                raise PagesFailed(f"{len(waiting)} of {len(self.all)} are not {what} after {seconds:.0f} s")
+        await self._wait(holds, seconds, what, self.all if pages is None else pages)
         self.check()
+
+    async def _wait(self, holds: Callable[[Page], bool], seconds: float, what: str, pages: Sequence[Page]) -> None:
+        deadline = time.monotonic() + seconds
+        while pages := [page for page in pages if not holds(page)]:
+            if time.monotonic() > deadline:
+                raise PagesFailed(f"{len(pages)} of {len(self.all)} are not {what} after {seconds:.0f} s")
+            await asyncio.sleep(LOOK_EVERY)
 
     def check(self) -> None:
         """Look whether anything was missing or in the wrong order.
@@ -237,7 +248,7 @@ class Pages:
 
 def backoff(failures: int, chance: float) -> float:
     """Seconds to wait, as the browser client does: anywhere between now and a limit that doubles."""
-    return chance * min(LONGEST_DELAY, FIRST_DELAY * 2.0**failures)
+    return chance * min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(failures, 10))
 
 
 def frames(received: bytearray) -> Iterator[tuple[int, bytes]]:
