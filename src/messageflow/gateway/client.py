@@ -9,6 +9,7 @@ from websockets.frames import CloseCode
 
 from messageflow.core.codes import CONNECTION_LIMIT, MALFORMED, Disconnect
 from messageflow.dialects import native
+from messageflow.gateway import tcp
 from messageflow.gateway.websocket import FrameLimits, WebSocketProtocol
 from messageflow.gateway.wires import NATIVE
 from messageflow.hub import lag
@@ -96,6 +97,20 @@ class ClientConnection(WebSocketProtocol):
         self._session = None
         self._leaving.add(self)
         self.send_close(disconnect.code, disconnect.reason)
+
+    def abort(self) -> None:
+        self.transport.abort()
+
+    @property
+    def buffered(self) -> int:
+        return self.transport.get_write_buffer_size()
+
+    @property
+    def peer_is_gone(self) -> bool:
+        return tcp.peer_is_gone(self.transport)
+
+    def be_patient(self, patient: bool) -> None:
+        tcp.be_patient(self.transport, patient)
 
     def pause_reading(self) -> None:
         if not self.transport.is_closing():

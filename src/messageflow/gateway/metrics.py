@@ -25,6 +25,7 @@ _COUNTED = {
     "unhealed": "Times it could not be, and the sessions of a channel were sent away.",
     "fell_behind": "Times a session began to lag.",
     "caught_up": "Times a lagging session was live again.",
+    "shed": "Sessions ended because all buffers together were over their budget.",
     "skipped": "Times a lagging session skipped to the newest.",
     "reads_shared": "Reads of the history that another session had under way already.",
     "recovered": "Subscriptions that recovered what they missed.",
@@ -69,6 +70,8 @@ class Metrics(Collector):
         yield _gauge("users", "Users with a connection.", len(hub.users))
         yield _gauge("channels", "Channels with a subscriber.", len(hub.channels))
         yield _gauge("lagging", "Sessions whose socket is full.", sum(s.paused for s in hub.sessions.values()))
+        yield _gauge("stalled", "Sessions whose peer does not take what is written.", len(hub.stalls))
+        yield _gauge("buffered_bytes", "Bytes that wait in the buffers of stalled sessions.", hub.stalls.buffered)
         for name, help_text in _COUNTED.items():
             yield CounterMetricFamily(f"messageflow_{name}", help_text, value=getattr(counters, name))
         yield _labelled("commands", "Commands carried out or refused.", "method", counters.commands)

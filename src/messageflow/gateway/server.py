@@ -27,6 +27,7 @@ from messageflow.gateway.http import Doorway, http_protocol
 from messageflow.gateway.metrics import Metrics
 from messageflow.gateway.origins import Origins
 from messageflow.gateway.settings import Settings
+from messageflow.gateway.tcp import prepare_listener
 from messageflow.gateway.websocket import FrameLimits
 from messageflow.hub.hub import Hub
 from messageflow.hub.limits import Limits
@@ -210,6 +211,7 @@ def listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    prepare_listener(listener)
     try:
         listener.bind((host, port))
         listener.listen(BACKLOG)
@@ -243,4 +245,5 @@ def _limits(settings: Settings) -> Limits:
         unauthenticated_per_address=settings.unauthenticated_per_address,
         history_limit=settings.history_limit,
         recovery_rate=settings.recovery_rate,
+        buffer_memory=settings.buffer_memory,
     )

@@ -125,6 +125,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     buffer_high_water: Annotated[
         Size, Meta(ge=1024, description="bytes waiting for a slow reader before it reads from history instead")
     ] = 256 * 1024
+    buffer_memory: Annotated[
+        Size,
+        Meta(
+            ge=1024**2,
+            description="bytes that may wait for all slow readers of a worker together; beyond it those with the most "
+            "are disconnected and resume later (3008)",
+        ),
+    ] = 256 * 1024**2
 
     # Streams
     broker: Annotated[

@@ -46,6 +46,20 @@ class Connection(Protocol):
     def write(self) -> Callable[[bytes], None]:
         """Hand bytes to the socket. When its buffer is full the session is told to pause."""
 
+    @property
+    def buffered(self) -> int:
+        """The bytes that wait for the peer to take them."""
+
+    @property
+    def peer_is_gone(self) -> bool:
+        """Whether the other end has stopped to acknowledge anything; asked only where bytes wait for it."""
+
+    def be_patient(self, patient: bool) -> None:
+        """Let the link wait for a peer that is there and takes nothing, for as long as it is there, or no longer."""
+
+    def abort(self) -> None:
+        """Drop the link, and what waits in it, at once."""
+
     def close(self, disconnect: Disconnect) -> None:
         """Tell the client why, and end the link. The session is told once it is gone."""
 

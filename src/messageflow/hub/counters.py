@@ -23,6 +23,7 @@ class Counters:
         "publications",
         "reads_shared",
         "recovered",
+        "shed",
         "skipped",
         "stale_publications",
         "unhealed",
@@ -41,6 +42,7 @@ class Counters:
         self.unhealed = 0  # times it could not be, and the sessions of a channel were sent away
         self.fell_behind = 0  # times a session began to lag
         self.caught_up = 0  # times one was live again
+        self.shed = 0  # sessions ended because all buffers together were over their budget
         self.skipped = 0  # times one skipped to the newest, where the channel says so
         self.reads_shared = 0  # reads of the history that another session had under way already
         self.recovered = 0

@@ -74,6 +74,7 @@ class Heartbeat:
         for session in self._hub.arrivals.stale(now):
             session.disconnect(STALE)
         self._expire(now)
+        self._hub.stalls.tick()
         length = len(self._slots)
         self._cursor = (self._cursor + 1) % length
         if self._patience < length:
@@ -84,7 +85,7 @@ class Heartbeat:
         for session in tuple(slot):
             session.rest()
             self.note_expiry(session)
-            if session.paused:
+            if self._hub.stalls.ask_after(session):
                 continue  # a ping would wait behind what it does not read
             session.pings += 1
             session.heard = False
@@ -92,7 +93,7 @@ class Heartbeat:
 
     def _ask_after(self, slot: set[Session]) -> None:
         for session in tuple(slot):
-            if session.pings and not session.heard and not session.paused:
+            if session.pings and not session.heard and not self._hub.stalls.ask_after(session):
                 session.disconnect(NO_PONG)
 
     def _expire(self, now: float) -> None:

@@ -37,6 +37,7 @@ from messageflow.hub.logs import RateLimitedLog
 from messageflow.hub.pacing import Pace
 from messageflow.hub.reads import Reads
 from messageflow.hub.session import NEVER, Session, State
+from messageflow.hub.stalls import Stalls
 
 log = logging.getLogger("messageflow.hub")
 
@@ -87,6 +88,7 @@ class Hub:
         self.heartbeat = Heartbeat(self, self.limits)
         self.pace = Pace(self.limits.recovery_rate, clock)
         self.reads = Reads(self)
+        self.stalls = Stalls(self, self.limits.buffer_memory, self.heartbeat.tick_length)
         self.healing = Healing(self)
         self.connecting = 0  # sessions whose connect command is being carried out
         self.draining = False
@@ -167,6 +169,7 @@ class Hub:
         """A session has ended: take it out of everything, now."""
         self.arrivals.discard(session)
         self.heartbeat.discard(session)
+        self.stalls.discard(session)
         if self.sessions.pop(session.client, None) is not None and session.user:
             others = tuple(s for s in self.users.get(session.user, ()) if s is not session)
             if others:

@@ -41,6 +41,7 @@ def pause(session: Session) -> None:
     if session.paused or session.closed:
         return
     session.paused = True
+    session.hub.stalls.add(session)
     session.connection.pause_reading()
     session.hub.counters.fell_behind += 1
     session.hub.log_limited(logging.INFO, "lagging", client=session.client, user=session.user)

@@ -23,6 +23,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     inbox: int = 256  # commands waiting in one connection before reading from it pauses
     history_limit: int = 300  # publications in one reply or one chunk of a recovery
     chunk_bytes: int = 262_144  # bytes of publications in one reply or one chunk
+    buffer_memory: int = 256 << 20  # bytes that may wait in the buffers of all connections together
     recovery_rate: int = 64 << 20  # bytes of history given out a second, to all together; 0: no cap
 
 

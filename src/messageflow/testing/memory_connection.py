@@ -49,6 +49,10 @@ class MemoryConnection:
         closed: why the hub ended it, None while it is up.
         reading: whether the hub wants to hear from it.
         answers_pings: whether it does, at once.
+        buffered: how many bytes wait in its buffer, as the test has it.
+        peer_is_gone: whether its peer acknowledges nothing any more.
+        patient: whether it was told to wait for a peer that takes nothing.
+        aborted: whether the hub dropped it.
     """
 
     wire = LINES
@@ -59,6 +63,10 @@ class MemoryConnection:
         self.closed: Disconnect | None = None
         self.reading = True
         self.answers_pings = True
+        self.buffered = 0
+        self.peer_is_gone = False
+        self.patient = False
+        self.aborted = False
         self._fills_after: int | None = None
         self.session: Session | None = hub.accept(self)
 
@@ -76,6 +84,13 @@ class MemoryConnection:
         if self.answers_pings and self.session is not None:
             self.session.heard = True
             self.session.pong()
+
+    def be_patient(self, patient: bool) -> None:
+        self.patient = patient
+
+    def abort(self) -> None:
+        self.aborted = True
+        self.buffered = 0
 
     def close(self, disconnect: Disconnect) -> None:
         self.closed = disconnect

@@ -1,0 +1,97 @@
+"""Peers that do not take what is written to them: what waits for them all together, and whether they are still there.
+
+A session is stalled while its transport is full, or while bytes waited for its peer when it was to be pinged: a ping
+would only wait behind them. It is not ended for that. What it missed it reads from the history once it takes more,
+and until then it costs its buffer and nothing else. It is ended when
+
+- its peer is gone, which the transport finds out from what the peer's system acknowledges, since a peer that reads
+  nothing answers no ping either; see `gateway.tcp` for how soon;
+- the buffers of all stalled sessions together are over their budget: then the largest go, until an eighth of the
+  budget is free again.
+
+Owns the set of stalled sessions. Transports own the bytes.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from messageflow.core.codes import NO_PONG, SLOW
+
+if TYPE_CHECKING:
+    from messageflow.hub.hub import Hub
+    from messageflow.hub.session import Session
+
+PATIENT_AFTER = 5.0  # seconds a session is stalled before its transport is told; most stalls are shorter
+
+
+class Stalls:
+    """The stalled sessions of one hub.
+
+    Args:
+        hub: whose sessions these are.
+        memory: bytes that may wait for all of them together.
+        tick_length: seconds between two calls of `tick`.
+
+    Attributes:
+        buffered: bytes that waited for them at the last tick.
+    """
+
+    def __init__(self, hub: Hub, memory: int, tick_length: float) -> None:
+        self._hub = hub
+        self._memory = memory
+        self._patient_after = max(1, round(PATIENT_AFTER / tick_length))  # ticks
+        self._stalled: dict[Session, int] = {}  # for how many ticks
+        self.buffered = 0
+
+    def __len__(self) -> int:
+        return len(self._stalled)
+
+    def add(self, session: Session) -> None:
+        """The transport of a session is full."""
+        self._stalled.setdefault(session, 0)
+
+    def discard(self, session: Session) -> None:
+        """A session has ended."""
+        self._stalled.pop(session, None)
+
+    def ask_after(self, session: Session) -> bool:
+        """Return whether a session is stalled, and end it when its peer is gone."""
+        if not (session.paused or session.connection.buffered):
+            return False
+        self.add(session)
+        if session.connection.peer_is_gone:
+            session.disconnect(NO_PONG, "it takes nothing, and its system acknowledges nothing")
+            session.connection.abort()
+        return True
+
+    def tick(self) -> None:
+        """Count what waits; let go of those who take everything again; keep to the budget."""
+        self.buffered = 0
+        for session, ticks in tuple(self._stalled.items()):
+            size = session.connection.buffered
+            if size or session.paused:
+                self.buffered += size
+                self._stalled[session] = ticks + 1
+                if ticks + 1 == self._patient_after:
+                    session.connection.be_patient(True)
+            else:
+                del self._stalled[session]
+                if ticks >= self._patient_after:
+                    session.connection.be_patient(False)
+        if self.buffered > self._memory:
+            self._shed()
+
+    def _shed(self) -> None:
+        sizes = {session: session.connection.buffered for session in self._stalled}
+        before, count = self.buffered, 0
+        for session in sorted(sizes, key=sizes.__getitem__, reverse=True):
+            if self.buffered <= self._memory * 7 // 8:
+                break
+            session.disconnect(SLOW, "all buffers together are over their budget")
+            session.connection.abort()  # a close frame would wait behind what is to be given up
+            self.buffered -= sizes[session]
+            count += 1
+        self._hub.counters.shed += count
+        self._hub.log_limited(logging.WARNING, "shed", sessions=count, buffered=before, budget=self._memory)
