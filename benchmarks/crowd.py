@@ -40,8 +40,6 @@ class Manner(TypedDict, total=False):
         expect: the number of publications, over all connections, after which it is done; 0 for no end.
         sample: measure the latency of every sample-th publication; 0 for none.
         opening: how many connections are being opened at a time; 200 unless told.
-        stalled: how many of the connections, the first, read nothing from when they are subscribed until they are
-            woken; the latency of what comes to them is not measured.
         retry: whether a connection that is refused with 503 tries again, at once; else it is a failure.
     """
 
@@ -49,7 +47,6 @@ class Manner(TypedDict, total=False):
     sample: int
     opening: int
     retry: bool
-    stalled: int
 
 
 class Received(msgspec.Struct, frozen=True):
@@ -103,10 +100,6 @@ class Crowd:
             received = self.stop()
             raise CrowdFailed(f"not everything arrived within {seconds:.0f} s: {received}") from None
         return self._checked(output, errors)
-
-    def wake(self) -> None:
-        """Let those who stalled read again."""
-        self._process.send_signal(signal.SIGUSR1)
 
     def stop(self) -> Received:
         """What the crowd has counted until now; it goes away.

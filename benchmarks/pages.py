@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import cast
 
 import msgspec
@@ -26,6 +27,8 @@ ADDRESSES = 8  # loopback addresses they come from, so that ports do not run sho
 AT_A_TIME = 200
 FIRST_DELAY, LONGEST_DELAY = 0.5, 20.0  # seconds, as in client/src/backoff.ts
 LOOK_EVERY = 0.05
+FAR_BYTES = 16_384  # that the kernel takes for a page far away that does not read
+FAR_SEGMENT = 1_460  # loopback's own, 64 KB, lets the gateway's kernel hold megabytes for it
 UPGRADE = (
     b"GET /connection/websocket HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
@@ -57,6 +60,8 @@ class Page(asyncio.Protocol):
     Args:
         number: its number; its user is of its own.
         port: where the gateway listens.
+        channels: what it holds beside its personal channel and the broadcast channel.
+        far: whether its connection is as one from far away: little room, and segments as they are outside loopback.
 
     Attributes:
         user: who it is.
@@ -71,7 +76,7 @@ class Page(asyncio.Protocol):
         trouble: what was wrong with what it got, if anything was.
     """
 
-    def __init__(self, number: int, port: int) -> None:
+    def __init__(self, number: int, port: int, channels: Sequence[str] = (), *, far: bool = False) -> None:
         self.user = user(number)
         self.returns = False
         self.connected = False
@@ -81,7 +86,8 @@ class Page(asyncio.Protocol):
         self.trouble = ""
         self._address = f"127.0.0.{1 + number % ADDRESSES}"
         self._port = port
-        self._token = token(number)
+        self._far = far
+        self._token = token(number, channels)
         self._conversation = Conversation()
         self._failures = 0
         self._upgraded = False
@@ -91,17 +97,33 @@ class Page(asyncio.Protocol):
 
     async def come(self) -> None:
         """Open a connection; when that fails, count it as one that was cut off."""
+        loop, plug = asyncio.get_running_loop(), socket.socket()
+        plug.setblocking(False)
+        if self._far:
+            plug.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, FAR_BYTES)
+            plug.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, FAR_SEGMENT)
         try:
-            await asyncio.get_running_loop().create_connection(
-                lambda: self, "127.0.0.1", self._port, local_addr=(self._address, 0)
-            )
+            plug.bind((self._address, 0))
+            await loop.sock_connect(plug, ("127.0.0.1", self._port))
+            await loop.create_connection(lambda: self, sock=plug)
         except OSError:
+            plug.close()
             self.connection_lost(None)
 
     @property
     def gone(self) -> bool:
         """Whether it holds no connection and is opening none."""
         return self._transport is None and (self._coming is None or self._coming.done())
+
+    def stall(self) -> None:
+        """Read nothing any more."""
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def read_on(self) -> None:
+        """Read again."""
+        if self._transport is not None:
+            self._transport.resume_reading()
 
     def leave(self) -> None:
         """Go away without a word, and stay away."""
@@ -191,12 +213,11 @@ class Pages:
     """All pages of one gateway; used within a running event loop.
 
     Args:
-        port: where the gateway listens.
-        count: how many.
+        pages: which.
     """
 
-    def __init__(self, port: int, count: int) -> None:
-        self.all = [Page(number, port) for number in range(count)]
+    def __init__(self, pages: Iterable[Page]) -> None:
+        self.all = list(pages)
 
     async def come(self, at_a_time: int = AT_A_TIME, seconds: float = 60.0) -> None:
         """Connect all, so many at a time, or all at once if that is as many.

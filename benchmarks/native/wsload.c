@@ -8,8 +8,6 @@
  * A message is one or more lines joined by '\n' (one JSON object each); a line carries at most one publication,
  * marked anywhere in it by   ##<number>##   or   ##<number>##@@<CLOCK_REALTIME ns>@@   for latency.
  *
- * The first --stalled connections stop reading once they are ready, and begin again with SIGUSR1.
- *
  * It prints {"ready": N, …} on stderr when every connection is ready, and one JSON line on stdout at the end, which
  * comes with the last expected publication (--expect), after --timeout seconds, or with SIGTERM.
  */
@@ -36,9 +34,6 @@ enum state { HANDSHAKE, GREETING, READY, REFUSED, GONE };
 
 #define READ_BYTES (1 << 20)    /* also the largest frame understood */
 #define FRAME_BYTES 8192        /* the largest frame sent */
-#define STALLED_BYTES 4096      /* what the kernel takes for one that does not read */
-#define WAKE_BYTES (1 << 18)    /* and once it reads again */
-#define SEGMENT_BYTES 1460      /* loopback's own, 64 KB, let the server's kernel take megabytes */
 #define PORTS_PER_ADDRESS 20000 /* connections from one loopback address before the next is taken */
 
 typedef unsigned char byte;
@@ -54,7 +49,7 @@ typedef struct {
 
 static struct {
     const char *path, *ready_text, *first_frames;
-    int port, connections, opening, answer_pings, sample, retry, stalled;
+    int port, connections, opening, answer_pings, sample, retry;
     unsigned long expect;
     double timeout;
 } opt = {.path = "/", .port = 80, .connections = 1, .opening = 200, .timeout = 60};
@@ -71,15 +66,9 @@ static struct {
 static connection *crowd;
 static char **greetings; /* the first frame of each connection */
 static int poller;
-static volatile sig_atomic_t stopping, awake;
+static volatile sig_atomic_t stopping;
 
-static void on_signal(int number)
-{
-    if (number == SIGUSR1)
-        awake = 1;
-    else
-        stopping = 1;
-}
+static void on_signal(int number) { (void)number; stopping = 1; }
 
 static double now(void)
 {
@@ -171,7 +160,7 @@ static void count_publication(connection *c, const byte *p, const byte *end, lon
         if (!c->publications || n > c->last)
             c->last = n;
         c->publications++;
-        if (opt.sample && seen.publications % opt.sample == 0 && c - crowd >= opt.stalled)
+        if (opt.sample && seen.publications % opt.sample == 0)
             sample_latency(p + 2, end, arrived_ns);
         seen.publications++;
         return;
@@ -182,18 +171,6 @@ static void greeted(connection *c)
 {
     c->state = READY;
     seen.ready++;
-    if (c - crowd < opt.stalled)
-        epoll_ctl(poller, EPOLL_CTL_DEL, c->fd, NULL); /* until it wakes */
-}
-
-static void wake(void)
-{
-    int room = WAKE_BYTES;
-    for (int i = 0; i < opt.stalled; i++) {
-        struct epoll_event event = {.events = EPOLLIN, .data.u32 = i};
-        setsockopt(crowd[i].fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
-        epoll_ctl(poller, EPOLL_CTL_ADD, crowd[i].fd, &event);
-    }
 }
 
 static void message(connection *c, const byte *p, const byte *end, long long arrived_ns)
@@ -261,11 +238,6 @@ static int open_connection(int index)
     from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + index / PORTS_PER_ADDRESS);
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
-    if (index < opt.stalled) { /* a phone far away: little room, and segments as they are outside loopback */
-        int room = STALLED_BYTES, segment = SEGMENT_BYTES;
-        setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
-        setsockopt(c->fd, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof segment);
-    }
     if (bind(c->fd, (void *)&from, sizeof from) || connect(c->fd, (void *)&to, sizeof to)) {
         close(c->fd);
         return -1;
@@ -435,8 +407,7 @@ static void read_options(int argc, char **argv)
         {"port", 1, 0, 'p'},         {"path", 1, 0, 'u'},         {"connections", 1, 0, 'n'},
         {"first-frames", 1, 0, 'S'}, {"ready-text", 1, 0, 'R'},   {"expect", 1, 0, 'w'},
         {"timeout", 1, 0, 't'},      {"answer-pings", 0, 0, 'C'}, {"sample", 1, 0, 'e'},
-        {"opening", 1, 0, 'i'},      {"retry", 0, 0, 'r'},        {"stalled", 1, 0, 'z'},
-        {0},
+        {"opening", 1, 0, 'i'},      {"retry", 0, 0, 'r'},        {0},
     };
     for (int o; (o = getopt_long(argc, argv, "", names, NULL)) != -1;)
         switch (o) {
@@ -451,7 +422,6 @@ static void read_options(int argc, char **argv)
         case 'e': opt.sample = atoi(optarg); break;
         case 'i': opt.opening = atoi(optarg); break;
         case 'r': opt.retry = 1; break;
-        case 'z': opt.stalled = atoi(optarg); break;
         default: exit(64);
         }
 }
@@ -502,7 +472,6 @@ int main(int argc, char **argv)
         read_greetings();
     signal(SIGTERM, on_signal);
     signal(SIGINT, on_signal);
-    signal(SIGUSR1, on_signal);
     signal(SIGPIPE, SIG_IGN);
     getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;
@@ -517,10 +486,6 @@ int main(int argc, char **argv)
                 return 1;
             }
             opened++;
-        }
-        if (awake) {
-            awake = 0;
-            wake();
         }
         int count = epoll_wait(poller, events, 1024, 100);
         for (int i = 0; i < count; i++)

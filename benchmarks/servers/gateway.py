@@ -7,7 +7,7 @@ import secrets
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from urllib.request import Request, urlopen
@@ -91,9 +91,9 @@ def user(number: int) -> str:
     return f"user-{number}"
 
 
-def token(number: int) -> str:
-    """A token of the user with this number."""
-    claims = {"sub": user(number), "exp": int(time.time()) + TOKEN_SECONDS}
+def token(number: int, channels: Sequence[str] = ()) -> str:
+    """A token of the user with this number; `channels` are those the server subscribes him to."""
+    claims = {"sub": user(number), "exp": int(time.time()) + TOKEN_SECONDS, "channels": list(channels)}
     return jwt.encode(claims, TOKEN_SECRET, algorithm="HS256")
 
 

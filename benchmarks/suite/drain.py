@@ -10,7 +10,7 @@ from typing import NamedTuple
 import uvloop
 
 from benchmarks.figures import Figure, at_most
-from benchmarks.pages import Pages, PagesFailed
+from benchmarks.pages import Page, Pages, PagesFailed
 from benchmarks.plan import Plan
 from benchmarks.servers.base import Running, ServerFailed, running
 
@@ -55,7 +55,7 @@ def sample(plan: Plan, count: int) -> Sample:
     """
     server = plan.ours(plan.scratch)
     with running(server, plan.scratch) as process, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        pages = Pages(server.port, count)
+        pages = Pages(Page(number, server.port) for number in range(count))
         runner.run(pages.come())
         seconds = runner.run(drain(process, pages))
     codes = Counter(page.code for page in pages.all)

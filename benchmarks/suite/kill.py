@@ -68,7 +68,7 @@ def sample(plan: Plan, count: int) -> Sample:
     """
     server = with_flags("--workers", "2")(plan.scratch)
     with running(server, plan.scratch) as process:
-        pages = Pages(server.port, count)
+        pages = Pages(Page(number, server.port) for number in range(count))
         users = ["*" if not number % BROADCAST_EVERY else page.user for number, page in enumerate(pages.all)]
         with (
             Backend(server.port, users, PUSHES) as backend,

@@ -64,7 +64,7 @@ def sample(plan: Plan, count: int) -> tuple[Sample, Sample]:
     """
     server = plan.ours(plan.scratch)
     with running(server, plan.scratch) as process, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        pages = Pages(server.port, count)
+        pages = Pages(Page(number, server.port) for number in range(count))
         runner.run(pages.come())
         runner.run(pages.leave())
         push(in_batches, server.port, [page.user for page in pages.all] * MISSED, PUSHING_PROCESSES)

@@ -12,7 +12,7 @@ import pytest
 from websockets.frames import Close, Frame, Opcode
 from websockets.streams import StreamReader
 
-from benchmarks.pages import Pages, PagesFailed, backoff, frames, masked, percentile
+from benchmarks.pages import Page, Pages, PagesFailed, backoff, frames, masked, percentile
 from benchmarks.plan import Plan
 from benchmarks.suite import drain, recovery
 from benchmarks.suite.drain import busiest_second
@@ -98,7 +98,7 @@ def test_the_busiest_second_may_begin_anywhere() -> None:
 
 async def test_a_page_that_gets_every_offset_is_content() -> None:
     async with gateway(UPGRADED + said(CONNECTED, published(1), published(2))) as port:
-        pages = Pages(port, 1)
+        pages = Pages([Page(0, port)])
         await pages.come()
         await pages.until(lambda page: page.offsets["*"] == 2, 5, "whole")
         await pages.leave()
@@ -106,7 +106,7 @@ async def test_a_page_that_gets_every_offset_is_content() -> None:
 
 async def test_a_gap_fails_the_run() -> None:
     async with gateway(UPGRADED + said(CONNECTED, published(1), published(3))) as port:
-        pages = Pages(port, 1)
+        pages = Pages([Page(0, port)])
         with pytest.raises(PagesFailed, match=r"1 of 1 .* \* went from 1 to 3"):
             await pages.come()
         await pages.leave()
@@ -114,7 +114,7 @@ async def test_a_gap_fails_the_run() -> None:
 
 async def test_a_history_that_is_gone_fails_the_run() -> None:
     async with gateway(UPGRADED + said(CONNECTED) + GOODBYE, UPGRADED + said(LOST)) as port:
-        pages = Pages(port, 1)
+        pages = Pages([Page(0, port)])
         with pytest.raises(PagesFailed, match=r"could not recover \*"):
             await come_twice(pages)
         await pages.leave()
@@ -123,7 +123,7 @@ async def test_a_history_that_is_gone_fails_the_run() -> None:
 async def test_a_page_that_was_sent_away_or_turned_away_comes_back() -> None:
     refused = b"HTTP/1.1 503 Service Unavailable\r\n\r\n"
     async with gateway(UPGRADED + said(CONNECTED) + GOODBYE, refused, UPGRADED + said(RESUMED)) as port:
-        pages = Pages(port, 1)
+        pages = Pages([Page(0, port)])
         await come_twice(pages)
         assert pages.all[0].refused == 1
         await pages.leave()
@@ -131,7 +131,7 @@ async def test_a_page_that_was_sent_away_or_turned_away_comes_back() -> None:
 
 async def test_whoever_does_not_come_fails_the_run() -> None:
     async with gateway(b"HTTP/1.1 503 Service Unavailable\r\n\r\n") as port:
-        pages = Pages(port, 1)
+        pages = Pages([Page(0, port)])
         with pytest.raises(PagesFailed, match="1 of 1 are not connected"):
             await pages.come(seconds=0.1)
         await pages.leave()
