@@ -1,0 +1,98 @@
+"""What is announced in Redis, and what scripts answer: bytes to values. What lies in Redis is untrusted input.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from messageflow.core.protocol import ClientInfo, Joined, Left
+from messageflow.core.stream import Position, Publication
+
+PUBLISHED, JOINED, LEFT = b"P", b"J", b"L"
+
+encode_info = msgspec.json.Encoder().encode
+_decode_info = msgspec.json.Decoder(ClientInfo).decode
+
+
+class Garbage(ValueError):
+    """It is not what messageflow writes."""
+
+
+def read_published(message: bytes) -> tuple[str, Publication]:
+    """Return the epoch and the publication of an announcement.
+
+    Raises:
+        Garbage: it is none.
+    """
+    head, separator, body = message[1:].partition(b"\n")
+    try:
+        epoch, offset, tag, time, info, tags = head.decode("ascii").split(" ")
+        info_end = int(info)
+        tags_end = info_end + int(tags)
+        publication = Publication(
+            int(offset), tag, float(time), body[tags_end:], body[:info_end], body[info_end:tags_end]
+        )
+    except ValueError as error:
+        raise Garbage(f"an announcement that cannot be read: {error}") from None
+    if not separator or not publication.data or publication.offset < 0 or not 0 <= info_end <= tags_end <= len(body):
+        raise Garbage("an announcement that cannot be read")
+    return epoch, publication
+
+
+def told(push: Joined | Left) -> bytes:
+    """Return a join or a leave as it is announced."""
+    return (JOINED if isinstance(push, Joined) else LEFT) + encode_info(push.info)
+
+
+def read_told(message: bytes) -> Joined | Left:
+    """Return the join or the leave that is announced.
+
+    Raises:
+        Garbage: it is none.
+    """
+    info = read_info(message[1:])
+    return Joined(info) if message[:1] == JOINED else Left(info)
+
+
+def read_info(data: bytes) -> ClientInfo:
+    """Return a client that was entered into presence.
+
+    Raises:
+        Garbage: it is none.
+    """
+    try:
+        return _decode_info(data)
+    except msgspec.MsgspecError as error:
+        raise Garbage(f"a client that cannot be read: {error}") from None
+
+
+def read_entry(entry: Any) -> Publication:
+    """Return the publication in an entry of a log.
+
+    Raises:
+        Garbage: it is none.
+    """
+    try:
+        identifier, values = entry
+        fields = dict(zip(values[::2], values[1::2], strict=True))
+        offset = int(identifier.partition(b"-")[0])
+        tag, time = fields[b"t"].decode("ascii"), float(fields[b"at"])
+        return Publication(offset, tag, time, fields[b"d"], fields[b"i"], fields[b"g"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Garbage(f"an entry of a log that cannot be read: {error}") from None
+
+
+def read_position(epoch: bytes, offset: bytes, tag: bytes) -> Position:
+    """Return a position as scripts answer it.
+
+    Raises:
+        Garbage: it is none.
+    """
+    try:
+        return Position(epoch.decode("ascii"), int(offset), tag.decode("ascii"))
+    except (ValueError, AttributeError) as error:
+        raise Garbage(f"a position that cannot be read: {error}") from None

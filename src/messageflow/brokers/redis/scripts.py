@@ -1,0 +1,23 @@
+"""The Lua scripts of this backend, by the name that Redis has for them."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Script(NamedTuple):
+    """A script, and the digest under which Redis keeps it."""
+
+    text: str
+    digest: str
+
+
+def _load(name: str) -> Script:
+    text = (Path(__file__).parent / f"{name}.lua").read_text(encoding="utf-8")
+    return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+PUBLISH, READ, FORGET = _load("publish"), _load("read"), _load("forget")
+ALL = (PUBLISH, READ, FORGET)

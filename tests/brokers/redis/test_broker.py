@@ -1,0 +1,185 @@
+"""The broker over Redis keeps the contract, and nodes that share a Redis are one gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+
+import pytest
+
+from messageflow.brokers.base import Broker
+from messageflow.core.protocol import ClientInfo, Left
+from messageflow.errors import BrokerError, NoRoom, Unrecoverable
+from messageflow.testing.broker_suite import BrokerSuite, RecordingSink, items, until
+from tests.brokers.redis.conftest import Opened, Server
+
+
+class TestRedisBroker(BrokerSuite):
+    @pytest.fixture
+    async def broker(self, opened: Opened, server: Server, sink: RecordingSink) -> AsyncIterator[Broker]:
+        async with opened(server, sink) as made:
+            yield made
+
+
+async def test_nodes_hear_each_other_in_one_order(opened: Opened, server: Server) -> None:
+    one, other = RecordingSink(), RecordingSink()
+    async with opened(server, one) as first, opened(server, other) as second:
+        await first.subscribe("x")
+        await second.subscribe("x")
+        await asyncio.gather(*(node.publish(items("x", *range(50))) for node in (first, second)))
+        await until(lambda: len(one.publications) == len(other.publications) == 100)
+        assert one.publications == other.publications
+        assert [p.offset for _, p in one.publications] == list(range(1, 101))
+        assert (await first.page("x")).position == (await second.page("x")).position
+        assert sorted(await first.survey(b"you")) == [b"answer to you", b"answer to you"]
+
+
+async def test_a_node_that_is_gone_leaves_nobody_behind(opened: Opened, server: Server) -> None:
+    watcher = RecordingSink()
+    async with opened(server, watcher) as stays, opened(server) as goes:
+        await stays.subscribe("x")
+        await goes.join("x", ClientInfo("alice", "a"), keep=True, tell=False)
+        await stays._nodes.renew()
+        assert set(await stays.presence("x")) == {"a"}
+        with server.client() as client:
+            client.zadd("messageflow:nodes", {goes._node: 1})  # its lease is over
+        await stays._nodes.renew()
+        assert await stays.presence("x") == {}
+        await until(lambda: [type(push) for _, push in watcher.pushes] == [Left])
+
+
+async def test_flushed_streams_begin_in_a_new_epoch(opened: Opened, server: Server) -> None:
+    sink = RecordingSink()
+    async with opened(server, sink) as broker:
+        await broker.subscribe("x")
+        before = (await broker.publish(items("x", 1, 2)))[1].position
+        await until(lambda: len(sink.publications) == 2)
+        with server.client() as client:
+            client.flushall()
+        with pytest.raises(Unrecoverable):
+            await broker.since("x", before)
+        after = (await broker.publish(items("x", 3)))[0].position
+        assert after.epoch != before.epoch
+
+
+async def test_a_lost_tail_is_found_by_who_has_seen_it(opened: Opened, server: Server) -> None:
+    sink = RecordingSink()
+    async with opened(server, sink) as broker:
+        await broker.subscribe("x")
+        stored = await broker.publish(items("x", 1, 2, 3))
+        await until(lambda: len(sink.publications) == 3)
+        with server.client() as client:  # a replica took over that had only the first
+            state, stream = broker._names.state("x"), broker._names.log("x")
+            client.hset(state, mapping={"offset": 1, "tag": stored[0].position.tag})
+            client.xtrim(stream, maxlen=0)
+        with pytest.raises(Unrecoverable):
+            await broker.since("x", stored[2].position)
+        assert (await broker.page("x")).position.epoch != stored[2].position.epoch
+        assert broker.statistics()["lost_tails"] == 1
+
+
+async def test_offsets_that_were_reused_are_found_by_the_tag(opened: Opened, server: Server) -> None:
+    async with opened(server) as broker:
+        stored = await broker.publish(items("x", 1, 2, 3))
+        with server.client() as client:
+            client.hset(broker._names.state("x"), mapping={"offset": 1, "tag": stored[0].position.tag})
+            client.delete(broker._names.log("x"))
+        await broker.publish(items("x", 7, 8, 9))
+        with pytest.raises(Unrecoverable):
+            await broker.since("x", stored[2].position)
+
+
+async def test_garbage_is_skipped_and_counted(opened: Opened, server: Server) -> None:
+    sink = RecordingSink()
+    async with opened(server, sink) as broker:
+        await broker.subscribe("x")
+        await broker.join("x", ClientInfo("bob", "b"), keep=True, tell=False)
+        with server.client() as client:
+            live = broker._names.live("x")
+            for message in (
+                b"",
+                b"P",
+                b"Pa b c\n",
+                b"P e x t 1 0 0\n{}",
+                b"Jnot json",
+                b"\xff\xfe",
+                b"Pe 1 t nan 9 9\n1",
+            ):
+                client.publish(live, message)
+            client.publish("messageflow:control", b"")
+            client.publish("messageflow:control", b"Q")
+            client.hset(broker._names.present("x"), "c", b"garbage")
+        await broker.publish(items("x", 1))
+        await until(lambda: len(sink.publications) == 1)
+        assert broker.statistics()["garbage_skipped"] >= 6
+        assert set(await broker.presence("x")) == {"b"}
+
+
+async def test_scripts_that_were_flushed_are_loaded_again(opened: Opened, server: Server) -> None:
+    async with opened(server) as broker:
+        with server.client() as client:
+            client.script_flush()
+        assert (await broker.publish(items("x", 1)))[0].position.offset == 1
+
+
+async def test_a_redis_without_room_refuses(opened: Opened, own_server: Server) -> None:
+    async with opened(own_server) as broker:
+        await broker.publish(items("x", 1))
+        with own_server.client() as client:
+            client.config_set("maxmemory", "1")
+            client.config_set("maxmemory-policy", "noeviction")
+        with pytest.raises(NoRoom, match="takes no writes"):
+            await broker.publish(items("x", 2))
+        with own_server.client() as client:
+            client.config_set("maxmemory", "0")
+        assert (await broker.publish(items("x", 3)))[0].position.offset == 2
+
+
+async def test_a_lost_connection_is_made_again_and_doubted(opened: Opened, server: Server) -> None:
+    sink = RecordingSink()
+    async with opened(server, sink) as broker:
+        await broker.subscribe("x")
+        with server.client() as client:
+            client.client_kill_filter(_type="pubsub")
+        await until(lambda: sink.doubts == 1)
+        await broker.publish(items("x", 1))
+        await until(lambda: len(sink.publications) == 1)
+        with server.client() as client:
+            client.client_kill_filter(_type="normal", skipme=True)
+        await until(lambda: broker.statistics()["redis_lost"] >= 2)
+        assert (await broker.publish(items("x", 2)))[0].position.offset == 2
+
+
+async def test_while_redis_is_away_calls_fail_in_time_and_come_right_afterwards(
+    opened: Opened, own_server: Server
+) -> None:
+    sink = RecordingSink()
+    async with opened(own_server, sink, deadline=0.5) as broker:
+        await broker.subscribe("x")
+        own_server.stop()
+        await until(lambda: broker.trouble != "")
+        with pytest.raises(BrokerError, match="cannot be reached"):
+            await broker.publish(items("x", 1))
+        own_server.start()
+        await until(lambda: broker.trouble == "")
+        await until(lambda: sink.doubts >= 1)
+        await broker.publish(items("x", 2))
+        await until(lambda: len(sink.publications) == 1)
+
+
+async def test_a_redis_that_is_frozen_leaves_the_outcome_unknown(opened: Opened, own_server: Server) -> None:
+    async with opened(own_server, deadline=0.4) as broker:
+        own_server.signal(signal.SIGSTOP)
+        with pytest.raises(BrokerError):
+            await broker.publish(items("x", 1))
+        own_server.signal(signal.SIGCONT)
+        await until(lambda: broker.trouble == "")
+        await broker.publish(items("x", 2))
+
+
+async def test_no_redis_is_said_at_the_start(opened: Opened, own_server: Server) -> None:
+    own_server.stop()
+    with pytest.raises(BrokerError, match="Redis cannot be reached"):
+        async with opened(own_server, deadline=0.5):
+            pass
