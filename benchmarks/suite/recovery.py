@@ -48,11 +48,12 @@ def run(plan: Plan) -> list[Figure]:
 
 
 def figures(what: str, samples: tuple[Sample, ...]) -> list[Figure]:
-    """How long it took, and the CPU on either side."""
+    """How long it took, the CPU on either side, and how many were not let in at once."""
     server, pages = tuple(one.server_cpu for one in samples), tuple(one.pages_cpu for one in samples)
     return [
         Figure(what, "s", tuple(one.seconds for one in samples), targets=(at_most(5),)),
         Figure(f"server CPU: {what}", "s", server, "pages", pages),
+        Figure(f"turned away: {what}", "times", tuple(float(one.turned_away) for one in samples)),
     ]
 
 

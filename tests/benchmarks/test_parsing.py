@@ -12,6 +12,7 @@ from benchmarks.machine import cpu_model
 from benchmarks.publishing import Burst, PublishFailed, lua, parse_wrk, payload
 from benchmarks.servers.base import PublishSide, Server, SubscribeSide
 from benchmarks.servers.gateway import TOKEN_SECRET, first_frames
+from messageflow import Receipt
 
 WRK = """Running 3s test @ http://127.0.0.1:9301/pub
   1 threads and 32 connections
@@ -83,3 +84,12 @@ def test_first_frames_connect_distinct_users_and_subscribe() -> None:
         users.append(jwt.decode(connect["connect"]["token"], TOKEN_SECRET, algorithms=["HS256"])["sub"])
         assert subscribe == {"id": 2, "subscribe": {"channel": "bench:all"}}
     assert users == ["user-0", "user-1", "user-2"]
+
+
+def test_first_frames_of_those_who_come_back_say_where_they_stood() -> None:
+    held = {"*": Receipt("*", 3, "e", "t3"), "bench:all": Receipt("bench:all", 7, "f", "t7")}
+    (frame,) = first_frames(1, held)
+    connect, subscribe = map(json.loads, frame.split("\n"))
+    assert connect["connect"]["subs"] == {"*": {"recover": True, "epoch": "e", "offset": 3, "tag": "t3"}}
+    position = {"recover": True, "epoch": "f", "offset": 7, "tag": "t7"}
+    assert subscribe == {"id": 2, "subscribe": {"channel": "bench:all", **position}}
