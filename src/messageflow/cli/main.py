@@ -23,6 +23,7 @@ COMMANDS = (
     "listen",
     "token",
     "secret",
+    "doctor",
     "bench",
     "settings",
     "version",

@@ -8,7 +8,7 @@ from typing import Protocol
 import click
 
 WHERE = {
-    "memory": "in the gateway's memory",
+    "memory": "in memory",
     "os": "by the operating system",
     "disk": "on disk",
     "replicated": "on several hosts",

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import secrets
+
+from messageflow.brokers.base import Broker
 from messageflow.brokers.embedded.broker import EmbeddedBroker
 from messageflow.brokers.local import LocalBroker
 from messageflow.brokers.memory import MemoryBroker
+from messageflow.errors import ConfigurationError
 from messageflow.gateway.settings import Settings
 
 
-def make_broker(settings: Settings) -> LocalBroker:
+def is_shared(settings: Settings) -> bool:
+    """Whether the broker is a server of its own, which every worker speaks to by itself."""
+    return settings.broker not in ("embedded", "memory")
+
+
+def make_local_broker(settings: Settings) -> LocalBroker:
     """Return the broker of a gateway that is one process, or of the parent of several."""
     if settings.broker == "memory":
         return MemoryBroker(memory=settings.stream_memory, idempotency_window=settings.idempotency_window)
@@ -19,4 +28,30 @@ def make_broker(settings: Settings) -> LocalBroker:
         disk=settings.stream_disk,
         idempotency_window=settings.idempotency_window,
         reset_damaged=settings.reset_damaged,
+    )
+
+
+def make_broker(settings: Settings, node: str = "") -> Broker:
+    """Return the broker of one gateway process.
+
+    Args:
+        settings: name it.
+        node: the name of the process among all that share the broker.
+
+    Raises:
+        ConfigurationError: its library is not installed, or its URL cannot be used.
+    """
+    if not is_shared(settings):
+        return make_local_broker(settings)
+    try:
+        from messageflow.brokers.redis.broker import RedisBroker
+        from messageflow.brokers.redis.urls import connections
+    except ImportError:
+        raise ConfigurationError("a Redis broker needs its library: pip install 'messageflow[redis]'") from None
+    return RedisBroker(
+        connections(settings.broker, settings.broker_deadline),
+        node or secrets.token_urlsafe(8),
+        prefix=settings.broker_prefix,
+        idempotency_window=settings.idempotency_window,
+        deadline=settings.broker_deadline,
     )

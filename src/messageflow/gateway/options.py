@@ -165,6 +165,13 @@ def choice(*words: str) -> Kind:
     return Kind(" or ".join(words), f"one of {', '.join(words)}", read, metavar=f"[{'|'.join(words)}]")
 
 
+def _broker(value: object) -> str:
+    text = _text(value)
+    if text not in ("embedded", "memory") and not text.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("no broker")
+    return text
+
+
 TEXT = Kind("text", "text", _text)
 WHOLE = Kind("whole number", "a whole number, 0 or more", _whole, metavar="N")
 SWITCH = Kind("yes or no", "true or false", _switch, lambda on: str(on).lower(), is_switch=True)
@@ -185,6 +192,12 @@ ORIGINS = Kind(
     _show_list,
     metavar="ORIGIN",
     is_list=True,
+)
+BROKER = Kind(
+    "broker",
+    'embedded, memory, or the URL of a Redis or Valkey such as "redis://localhost:6379"',
+    _broker,
+    metavar="embedded|memory|URL",
 )
 PUBLIC_KEYS = Kind(
     "list of PEM public keys",

@@ -31,7 +31,7 @@ Duration = Annotated[float, options.DURATION]
 Size = Annotated[int, options.SIZE]
 FilePath = Annotated[Path | None, options.PATH]
 Directory = Annotated[Path, options.PATH]
-Engine = Annotated[str, options.choice("embedded", "memory")]
+Engine = Annotated[str, options.BROKER, "secret"]
 Ack = Annotated[str, options.choice("os", "disk")]
 LogFormat = Annotated[str, options.choice("auto", "json", "console")]
 LogLevel = Annotated[str, options.choice("debug", "info", "warning", "error")]
@@ -139,9 +139,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Engine,
         Meta(
             description="what keeps the streams: embedded, in memory and in a file of `data_dir`, so that they outlive "
-            "the gateway; memory keeps nothing over a restart"
+            "the gateway; memory keeps nothing over a restart; the URL of a Redis or Valkey, so that gateways on many "
+            "machines are one"
         ),
     ] = "embedded"
+    broker_prefix: Annotated[
+        Text, Meta(description="what the names of all keys in Redis begin with; one for each gateway that shares it")
+    ] = "messageflow"
     ack: Annotated[
         Ack,
         Meta(
@@ -158,6 +162,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     stream_memory: Annotated[Size, Meta(ge=1024**2, description="memory for the streams of all channels")] = (
         256 * 1024**2
     )
+    broker_deadline: Annotated[
+        Duration, Meta(gt=0, description="time Redis has to answer; a call that takes longer fails")
+    ] = 5.0
     stream_disk: Annotated[
         Size, Meta(ge=1024**2, description="room in the file for the streams of all channels; the longest give way")
     ] = 4 * 1024**3

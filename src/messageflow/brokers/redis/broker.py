@@ -21,6 +21,7 @@ from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError
 from messageflow.brokers.base import Ack, History, Item, Sink, Stored
 from messageflow.brokers.local import new_epoch
 from messageflow.brokers.redis import scripts
+from messageflow.brokers.redis.inspection import inspect
 from messageflow.brokers.redis.link import Link, Refused, Value
 from messageflow.brokers.redis.messages import (
     PUBLISHED,
@@ -54,7 +55,6 @@ class RedisBroker:
         make: returns a connection to it that is yet to be made.
         node: this node's name, without spaces, unique among all that ever were.
         prefix: sets apart what belongs to one gateway.
-        ack: what a stored publication is, by how this Redis is run.
         idempotency_window: seconds for which a repeated key is recognised.
         deadline: seconds a reply may take.
     """
@@ -65,14 +65,13 @@ class RedisBroker:
         node: str,
         *,
         prefix: str = "messageflow",
-        ack: Ack = "os",
         idempotency_window: float = 600.0,
         deadline: float = 5.0,
     ) -> None:
         self._make = make
         self._node = node
         self._names = Names(prefix)
-        self.ack = ack
+        self.ack: Ack = "memory"  # until Redis has said how it is run
         self._window = int(idempotency_window * 1000)
         self._deadline = deadline
         self._sink: Sink | None = None
@@ -108,6 +107,7 @@ class RedisBroker:
         self._canary = Canary(self._asking, self._hearing, self._surveys.own)
         self._positions = Positions(self._asking, self._names, self._subscribed, sink, self._compare)
         await self._asking.start()
+        await self._inspect()
         await self._hearing.start()
         await self._nodes.renew()
         await self._confirm(self._surveys.own)
@@ -134,6 +134,16 @@ class RedisBroker:
         if not (self._asking.is_up and self._hearing.is_up):
             return "Redis cannot be reached"
         return "what is announced in Redis does not arrive" if self._canary.is_late else ""
+
+    async def _inspect(self) -> None:
+        """Find out what an acknowledgement means here, and refuse a Redis that cannot do what is needed."""
+        found = await inspect(self._asking.ask)
+        self.ack = found.ack
+        for advice in found.advice:
+            log.warning("redis_advice", extra={"server": found.server, "advice": advice})
+        if found.hindrances:
+            await self._asking.close()
+            raise BrokerError(f"this Redis cannot be used: {'; '.join(found.hindrances)}")
 
     def _load_scripts(self) -> None:
         for script in scripts.ALL:

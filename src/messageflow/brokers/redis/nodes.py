@@ -40,16 +40,20 @@ class Nodes:
         self._names = names
         self._node = node
         self._tell = tell
-        self._live: set[bytes] = set()
+        self._live: set[str] = set()
 
     async def renew(self) -> None:
         """Say that this node lives, learn who else does, and clear up after those that do not any more."""
         now = await self._now()
         await self._link.ask("ZADD", self._names.nodes, now + LEASE, self._node)
-        self._live = set(await self._link.ask("ZRANGEBYSCORE", self._names.nodes, now, "+inf"))
+        await self._look_around(now)
         for dead in await self._link.ask("ZRANGEBYSCORE", self._names.nodes, "-inf", f"({now}"):
             if await self._link.ask("ZREM", self._names.nodes, dead):
                 await self._clear(dead.decode())
+
+    async def _look_around(self, now: float) -> None:
+        found = await self._link.ask("ZRANGEBYSCORE", self._names.nodes, now, "+inf")
+        self._live = {name.decode() for name in found}
 
     async def leave(self) -> None:
         """Be no node any more."""
@@ -92,8 +96,11 @@ class Nodes:
     async def clients(self, channel: str) -> dict[str, ClientInfo]:
         """Return who is present through a node that lives."""
         entries = await self._entries(channel)
-        alive = self._live | {self._node.encode()}
-        return {client: info for client, (node, info) in entries.items() if node.encode() in alive}
+        nodes = {node for node, _ in entries.values()} - {self._node}
+        if not nodes <= self._live:
+            await self._look_around(await self._now())
+        alive = self._live | {self._node}
+        return {client: info for client, (node, info) in entries.items() if node in alive}
 
     async def stats(self, channel: str) -> PresenceStats:
         """Return how many are."""

@@ -21,7 +21,7 @@ class Order(msgspec.Struct, frozen=True):
         settings: of the gateway.
         listener: the descriptor of the socket all workers accept from.
         ready: the descriptor of a pipe on which the worker says that it accepts connections.
-        broker: the address of the parent's broker.
+        broker: the address of the parent's broker; empty where each worker speaks to a broker by itself.
         name: the worker's, unique among all that ever were.
         number: counts from 1; a worker that replaces another has the other's.
         application: `module:attribute` of the application served beside the gateway; empty for none.

@@ -26,7 +26,7 @@ import uvloop
 from messageflow.brokers.zeromq.server import BrokerServer
 from messageflow.errors import ConfigurationError
 from messageflow.gateway import logs
-from messageflow.gateway.broker import make_broker
+from messageflow.gateway.broker import is_shared, make_local_broker
 from messageflow.gateway.garbage import settle, undisturbed
 from messageflow.gateway.server import listen
 from messageflow.gateway.settings import Settings
@@ -61,6 +61,7 @@ class Supervisor:
         self._command = command
         self._application = application
         self._application_directory = directory
+        self._server: BrokerServer | None = None  # none where each worker speaks to a broker of its own
         self._processes: dict[int, Process] = {}
         self._ever_ready = False
         self._stopping = asyncio.Event()
@@ -81,17 +82,20 @@ class Supervisor:
         listener = listen(self._settings.host, self._settings.port)
         self.port = listener.getsockname()[1]
         directory = tempfile.mkdtemp(prefix="messageflow-")  # of mode 0700, and a short name
-        self._server = BrokerServer(make_broker(self._settings), directory)
+        if not is_shared(self._settings):
+            self._server = BrokerServer(make_local_broker(self._settings), directory)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop, number)
         try:
-            with undisturbed():
-                await self._server.start()
-            settle()
+            if self._server is not None:
+                with undisturbed():
+                    await self._server.start()
+                settle()
             try:
                 await self._supervise(listener, on_started)
             finally:
-                await self._server.close()
+                if self._server is not None:
+                    await self._server.close()
         finally:
             listener.close()
             shutil.rmtree(directory, ignore_errors=True)
@@ -135,7 +139,8 @@ class Supervisor:
             began = time.monotonic()
             name = f"{number}-{secrets.token_urlsafe(6)}"
             code = await self._live(number, name, listener, ready)
-            self._server.forget(name)
+            if self._server is not None:
+                self._server.forget(name)
             if self._stopping.is_set():
                 return
             deaths = 0 if time.monotonic() - began > STEADY else deaths + 1
@@ -155,7 +160,7 @@ class Supervisor:
             self._settings,
             listener.fileno(),
             ready_end,
-            self._server.address,
+            self._server.address if self._server is not None else "",
             name,
             number,
             self._application,

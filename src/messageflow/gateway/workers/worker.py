@@ -14,6 +14,7 @@ import uvloop
 from messageflow.brokers.zeromq.broker import ZeroMQBroker
 from messageflow.gateway import logs
 from messageflow.gateway.app import ASGIApp
+from messageflow.gateway.broker import make_broker
 from messageflow.gateway.server import Gateway
 from messageflow.gateway.workers.order import Order, decode_order
 
@@ -47,7 +48,7 @@ def work(order: Order, application: ASGIApp | None, on_started: Callable[[Gatewa
 
 async def _serve(order: Order, application: ASGIApp | None, on_started: Callable[[Gateway], None] | None) -> None:
     loop = asyncio.get_running_loop()
-    broker = ZeroMQBroker(order.broker, order.name)
+    broker = ZeroMQBroker(order.broker, order.name) if order.broker else make_broker(order.settings, order.name)
     gateway = Gateway(
         order.settings,
         application,
@@ -65,7 +66,8 @@ async def _serve(order: Order, application: ASGIApp | None, on_started: Callable
     def parent_gone() -> None:
         loop.remove_reader(STDIN)
         log.error("parent_gone")
-        broker.sever("the parent process is gone")
+        if isinstance(broker, ZeroMQBroker):
+            broker.sever("the parent process is gone")
         for _ in range(2):  # once to end, and once more not to wait for anything
             signal.raise_signal(signal.SIGTERM)
 

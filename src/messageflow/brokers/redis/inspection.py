@@ -1,0 +1,113 @@
+"""What a Redis is fit for, by its own settings: what an acknowledgement can mean there, and what to change.
+
+Pure but for `inspect` and `examine`, which ask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NamedTuple
+
+from messageflow.brokers.base import Ack
+from messageflow.brokers.redis.link import Link, Refused, pairs
+from messageflow.brokers.redis.urls import connections
+
+OLDEST = (6, 2)  # of what scripts and streams here need
+SETTINGS = ("maxmemory", "maxmemory-policy", "appendonly", "appendfsync", "save", "min-replicas-to-write")
+
+Ask = Callable[..., Awaitable[Any]]
+
+
+class Inspection(NamedTuple):
+    """What was found.
+
+    Args:
+        server: name and version.
+        ack: what a stored publication is there.
+        hindrances: why it cannot be used at all.
+        advice: what could be lost, and what to change.
+    """
+
+    server: str
+    ack: Ack
+    hindrances: tuple[str, ...]
+    advice: tuple[str, ...]
+
+
+async def inspect(ask: Ask) -> Inspection:
+    """Ask a Redis about itself.
+
+    Args:
+        ask: sends a command and returns its reply.
+    """
+    info: dict[str, str] = {}
+    for section in ("server", "persistence", "replication"):
+        text = (await ask("INFO", section)).decode("utf-8", "replace")
+        info |= dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+    settings: dict[str, str] = {}
+    try:
+        for name in SETTINGS:
+            reply = await ask("CONFIG", "GET", name)
+            found = reply if isinstance(reply, dict) else pairs(reply)
+            settings |= {name.decode(): value.decode() for name, value in found.items()}
+    except Refused:
+        settings = {}  # this user may not read them; what INFO says has to do
+    return judge(info, settings)
+
+
+async def examine(url: str, deadline: float = 5.0) -> Inspection:
+    """Connect to the Redis of a URL, ask it about itself, and let it go.
+
+    Raises:
+        ConfigurationError: it is no URL of a Redis.
+        BrokerError: it cannot be reached.
+    """
+    link = Link(connections(url, deadline), deadline=deadline, pause=lambda longest: longest)
+    await link.start()
+    try:
+        return await inspect(link.ask)
+    finally:
+        await link.close()
+
+
+def judge(info: Mapping[str, str], settings: Mapping[str, str]) -> Inspection:
+    """Say what a server is fit for, by what it says of itself."""
+    name = "Valkey" if "valkey_version" in info else "Redis"
+    version = info.get("valkey_version") or info.get("redis_version", "?")
+    hindrances, advice = [], []
+    if _numbers(info.get("redis_version", "")) < OLDEST:
+        hindrances.append(f"{name} {version} is too old: {OLDEST[0]}.{OLDEST[1]} is needed")
+    if info.get("role", "master") != "master":
+        hindrances.append("it is a replica and takes no writes: give the address of its primary, or of Sentinel")
+    if not settings:
+        advice.append("this user may not read CONFIG, so eviction and syncing are not known: allow CONFIG|GET")
+    policy = settings.get("maxmemory-policy", "noeviction")
+    if settings.get("maxmemory", "0") != "0" and policy != "noeviction":
+        advice.append(
+            f"maxmemory-policy is {policy}: when memory is full, whole streams go, and clients are told that their "
+            "history is lost; set noeviction, and give it enough memory"
+        )
+    ack = _acknowledgement(info, settings)
+    if ack == "memory":
+        advice.append("appendonly is no: a restart of it loses what was acknowledged; set appendonly yes")
+    elif ack == "os":
+        advice.append(
+            "appendfsync is not always: when its machine stops, the last second of what was acknowledged may be lost; "
+            "streams then go on in a new epoch"
+        )
+    if int(info.get("connected_slaves", "0")) and settings.get("min-replicas-to-write", "0") == "0":
+        advice.append(
+            "replication is asynchronous: a failover may lose what was acknowledged last; min-replicas-to-write 1 "
+            "makes that less likely"
+        )
+    return Inspection(f"{name} {version}", ack, tuple(hindrances), tuple(advice))
+
+
+def _acknowledgement(info: Mapping[str, str], settings: Mapping[str, str]) -> Ack:
+    if info.get("aof_enabled", "0") != "1":
+        return "memory"
+    return "disk" if settings.get("appendfsync") == "always" else "os"
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdigit())

@@ -1,0 +1,116 @@
+"""Gateways that share a Redis are one gateway, on however many machines."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from messageflow import Flow
+from tests.brokers.redis.conftest import Server
+from tests.resuming import Client
+from tests.support import API_KEY, TOKEN_SECRET, Running, running
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[Server]:
+    server = Server(tmp_path, "--appendonly", "yes")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def gateways(redis: Server, tmp_path: Path) -> Iterator[list[Running]]:
+    with ExitStack() as stack:
+        flags = ("serve", "--broker", f"redis://127.0.0.1:{redis.port}")
+        yield [stack.enter_context(running(flags, tmp_path / name)) for name in ("one", "two")]
+
+
+def flow_for(gateway: Running) -> Flow:
+    return Flow(gateway.url, api_key=API_KEY, token_secret=TOKEN_SECRET)
+
+
+async def test_a_push_at_one_gateway_reaches_a_client_at_the_other(gateways: list[Running]) -> None:
+    one, two = gateways
+    client = Client(two, "alice")
+    await client.connect()
+    with flow_for(one) as flow:
+        receipts = [flow.push("alice", "n", number) for number in range(20)]
+        assert {receipt.ack for receipt in receipts} == {"os"}
+        await client.listen(20)
+        assert client.seen == list(range(20))
+        assert flow.online("alice")
+        assert len(flow.info()) == 2
+        assert flow.channels()["#alice"] == 1
+        flow.disconnect("alice")
+    await asyncio.wait_for(client.link.wait_closed(), 5)
+    assert client.link.close_code == 3503
+
+
+async def test_a_client_resumes_at_another_gateway_when_its_own_is_killed(gateways: list[Running]) -> None:
+    one, two = gateways
+    client = Client(one, "alice")
+    await client.connect()
+    with flow_for(two) as flow:
+        flow.push("alice", "n", 0)
+        await client.listen(1)
+        one.kill()
+        flow.push("alice", "n", 1)
+        client.url = two.websocket
+        assert (await client.connect())["recovered"]
+        flow.push("alice", "n", 2)
+        await client.listen(3)
+    assert client.seen == [0, 1, 2]
+    await client.link.close()
+
+
+async def test_live_connections_outlast_a_redis_that_is_away(gateways: list[Running], redis: Server) -> None:
+    one, two = gateways
+    client = Client(one, "alice")
+    await client.connect()
+    with flow_for(two) as flow:
+        flow.push("alice", "n", 0)
+        await client.listen(1)
+        redis.stop()
+        await asyncio.sleep(1)
+        redis.start()
+        flow.push("alice", "n", 1)  # tries until Redis is there
+        await client.listen(2)
+    assert client.seen == [0, 1]
+    assert client.link.close_code is None
+    await client.link.close()
+
+
+async def test_workers_share_a_redis_without_a_broker_of_their_parent(redis: Server, tmp_path: Path) -> None:
+    flags = ("serve", "--workers", "2", "--broker", f"redis://127.0.0.1:{redis.port}")
+    with running(flags, tmp_path / "one") as started:
+        client = Client(started, "alice")
+        await client.connect()
+        with flow_for(started) as flow:
+            for number in range(10):
+                flow.push("alice", "n", number)
+            assert len(flow.info()) == 2
+        await client.listen(10)
+        assert client.seen == list(range(10))
+        await client.link.close()
+
+
+def test_a_gateway_without_its_redis_does_not_start(redis: Server, tmp_path: Path) -> None:
+    redis.stop()
+    url = f"redis://127.0.0.1:{redis.port}"
+    done = subprocess.run(
+        [sys.executable, "-m", "messageflow.cli", "serve", "--dev", "--port", "0", "--broker", url],
+        env=os.environ | {"MESSAGEFLOW_DATA_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "Redis cannot be reached" in done.stderr
