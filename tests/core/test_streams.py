@@ -7,7 +7,7 @@ from itertools import count
 from hypothesis import given
 from hypothesis import strategies as st
 
-from messageflow.core.stream import Position
+from messageflow.core.stream import OVERHEAD, Position
 from messageflow.core.streams import Retention, Streams
 
 CHANNELS = st.sampled_from("abc")
@@ -80,3 +80,25 @@ def test_a_stream_in_which_all_is_too_old_still_stands_where_it_stood() -> None:
     streams.sweep(100.0)
     assert len(streams) == 1
     assert streams.position("x") == Position("e", 1, publication.tag)
+
+
+def test_making_room_among_very_many_streams_is_quick() -> None:
+    count = 50_000
+    streams = Streams(lambda: "e", memory=count * (OVERHEAD + 100))
+    for number in range(2 * count):  # a look at every stream for each eviction would take hours
+        streams.append(f"#{number}", b"x" * 100, Retention(10, 60), 0.0)
+    assert streams.cost <= count * (OVERHEAD + 100)
+    assert count <= streams.evicted <= count + count // 100
+
+
+def test_a_stream_is_halved_before_a_small_one_loses_anything() -> None:
+    streams = Streams(lambda: "e", memory=200_000)
+    streams.append("small", b"x", Retention(1000, 60), 0.0)
+    for _ in range(1000):
+        streams.append("large", b"x" * 1000, Retention(1000, 60), 0.0)
+    assert streams.cost <= 200_000
+    small, large = streams.get("small"), streams.get("large")
+    assert small is not None
+    assert large is not None
+    assert len(small) == 1
+    assert 50 < len(large) < 200

@@ -14,7 +14,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
 
+from messageflow.core.sizes import BySize
 from messageflow.core.stream import Position, Publication, Stream
+
+ROOM = 256  # the part of the budget that is made free at once, so that no publish waits long for it
 
 
 class Retention(NamedTuple):
@@ -38,7 +41,7 @@ class Streams:
 
     Args:
         new_epoch: makes the name of an epoch, unique for all time.
-        memory: bytes that all kept publications together may take; beyond it the largest stream loses its oldest
+        memory: bytes that all kept publications together may take; beyond it the largest streams lose their oldest
             half, which a reader so far behind learns as an unrecoverable position.
         limit: how many streams are remembered, kept publications or not.
         on_forgotten: told the channel whose position was given up for another's.
@@ -57,6 +60,7 @@ class Streams:
         self._memory = memory
         self._limit = limit
         self._streams: OrderedDict[str, Stream] = OrderedDict()  # least recently published first
+        self._by_size = BySize()
         self._kept: dict[float, OrderedDict[str, Stream]] = {}  # by ttl, those that still keep something
         self.epoch = new_epoch()  # of streams that are yet to begin
         self.cost = 0  # bytes
@@ -136,9 +140,13 @@ class Streams:
             kept = self._kept[stream.ttl] = OrderedDict()
         kept[channel] = stream
         kept.move_to_end(channel)
-        self.cost += stream.cost - before
+        self._changed(stream, before)
         if self.cost > self._memory:
             self._make_room()
+
+    def _changed(self, stream: Stream, before: int) -> None:
+        self.cost += stream.cost - before
+        self._by_size.changed(stream, before)
 
     def since(self, channel: str, position: Position, now: float, limit: int | None = None) -> list[Publication] | None:
         """As `Stream.since`: what `channel` published after `position`, or None."""
@@ -160,8 +168,9 @@ class Streams:
         """Drop what `channel` keeps; its offsets go on."""
         stream = self._streams.get(channel)
         if stream is not None:
-            self.cost -= stream.cost
+            before = stream.cost
             stream.clear()
+            self._changed(stream, before)
 
     def sweep(self, now: float) -> None:
         """Drop what is too old in channels that nobody publishes in. Call it every second or so."""
@@ -178,7 +187,9 @@ class Streams:
         if len(self._streams) >= self._limit:
             oldest, stream = self._streams.popitem(last=False)
             self._unkeep(oldest, stream)
-            self.cost -= stream.cost
+            before = stream.cost
+            stream.clear()
+            self._changed(stream, before)
             self.forgotten += 1
             self.epoch = self._new_epoch()
             if self._on_forgotten is not None:
@@ -194,14 +205,14 @@ class Streams:
     def _expire(self, stream: Stream, now: float) -> None:
         before = stream.cost
         stream.expire(now)
-        self.cost += stream.cost - before
+        self._changed(stream, before)
 
     def _make_room(self) -> None:
-        """Halve the largest streams until an eighth of the budget is free, so that this stays rare."""
-        while self.cost > self._memory * 7 // 8:
-            largest = max(self._streams.values(), key=lambda stream: stream.cost)
+        """Let the largest streams lose their oldest halves, no more at once than is needed now."""
+        room = self._memory - self._memory // ROOM
+        while self.cost > room and (largest := self._by_size.largest()) is not None:
             before = largest.cost
-            for _ in range((len(largest) + 1) // 2):
+            while largest.cost > before // 2 and self.cost - before + largest.cost > room:
                 largest.evict()
                 self.evicted += 1
-            self.cost += largest.cost - before
+            self._changed(largest, before)
