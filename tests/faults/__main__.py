@@ -35,10 +35,10 @@ GROUPS: dict[str, tuple[str, ...]] = {
 
 SHORT = (
     Options(seed=1, seconds=36, kinds=NETWORK),
-    Options(seed=2, seconds=30, kinds=(*PROCESSES, "cut", "publisher_cut", "publisher_kill")),
+    Options(seed=2, seconds=30, kinds=(*PROCESSES, "cut", "publisher_answer_lost", "publisher_kill")),
     Options(seed=3, seconds=45, kinds=(*WORKERS, "gateway_kill", *NETWORK), workers=2),
     Options(seed=4, seconds=36, kinds=(*PROCESSES, *WORKERS, "cut", "slow_reader", "storm"), workers=2, ack="disk"),
-    Options(seed=5, seconds=26, kinds=(*STORAGE, "gateway_kill", "clock_step", "publisher_blackhole"), ack="disk"),
+    Options(seed=5, seconds=26, kinds=(*STORAGE, "gateway_kill", "clock_step", "publisher_answer_lost"), ack="disk"),
     Options(seed=6, seconds=12, kinds=("cut", "gateway_kill", "publisher_cut"), broker="memory"),
 )
 """The runs of the short form: together every kind of fault, in less than five minutes."""

@@ -109,6 +109,7 @@ class Nemesis:
             "publisher_kill": self._publisher_kill,
             "publisher_cut": self._publisher_cut,
             "publisher_blackhole": self._publisher_blackhole,
+            "publisher_answer_lost": self._publisher_answer_lost,
             "publisher_latency": self._publisher_latency,
         }
 
@@ -348,9 +349,12 @@ class Nemesis:
 
     async def _publisher_blackhole(self, planned: Planned, chance: random.Random) -> int:
         link = self._producers.links[self._which(chance)]
-        answers_only = chance.random() < 0.5
-        faults = Faults(discards=frozenset({DOWN} if answers_only else {UP, DOWN}))
-        return await self._set([link], faults, "half_open_down" if answers_only else "timeout", planned.seconds)
+        return await self._set([link], Faults(discards=frozenset({UP, DOWN})), "timeout", planned.seconds)
+
+    async def _publisher_answer_lost(self, planned: Planned, chance: random.Random) -> int:
+        """What was asked arrives, the answer does not, and the connection is reset soon after."""
+        faults = Faults(discards=frozenset({DOWN}))
+        return await self._set(self._producers.links, faults, "half_open_down", planned.seconds)
 
     async def _publisher_latency(self, planned: Planned, chance: random.Random) -> int:
         faults = Faults(latency=chance.uniform(0.05, 0.5), jitter=chance.uniform(0, 0.5))

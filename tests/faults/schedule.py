@@ -60,7 +60,8 @@ KINDS: dict[str, Kind] = {
     "clock_step": Kind("gateway", (1, 3), recovery=1, needs=frozenset({"clock"})),
     "publisher_kill": Kind("producers", (0, 0), recovery=1),
     "publisher_cut": Kind("producers", (0, 0)),
-    "publisher_blackhole": Kind("producers", (1, 5)),
+    "publisher_blackhole": Kind("producers", (1, 4)),
+    "publisher_answer_lost": Kind("producers", (0.05, 0.3)),
     "publisher_latency": Kind("producers", (1, 3)),
 }
 
