@@ -93,6 +93,7 @@ class Streams:
     ) -> tuple[str, Publication]:
         """As `append`, but unseen until it is committed."""
         stream = self._retained(channel, retention)
+        self._streams.move_to_end(channel)  # what is under way is not forgotten for another's sake
         return stream.epoch, stream.stage(data, now, info=info, tags=tags)
 
     def commit(self, channel: str, epoch: str, publication: Publication) -> None:

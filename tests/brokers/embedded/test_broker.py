@@ -10,7 +10,7 @@ import pytest
 from messageflow.brokers.base import Broker, Item
 from messageflow.core.streams import Retention
 from messageflow.errors import BrokerError, Unrecoverable
-from messageflow.testing.broker_suite import KEPT, BrokerSuite, RecordingSink, items
+from messageflow.testing.broker_suite import KEPT, BrokerSuite, RecordingSink, items, until
 from messageflow.testing.clock import ManualClock
 from tests.brokers.embedded.conftest import Opened
 
@@ -181,3 +181,23 @@ async def test_a_channel_whose_position_was_given_up_begins_in_a_new_epoch(opene
         again = (await broker.publish(items("a", 1)))[0].position
         assert again.offset == 1
         assert again.epoch != first.epoch
+
+
+async def test_a_stream_with_a_publication_under_way_is_not_forgotten(opened: Opened) -> None:
+    async with opened() as broker:
+        broker._streams._limit = 2
+        await broker.publish(items("a", 1))
+        await broker.publish(items("b", 1))
+        stored = await broker.publish([*items("a", 2), *items("new", 1)])
+        assert stored[0].position.offset == 2
+    async with opened() as broker:
+        assert (await broker.page("a")).position == stored[0].position
+
+
+async def test_many_rows_past_their_time_leave_as_fast_as_they_came(opened: Opened, clock: ManualClock) -> None:
+    async with opened() as broker:
+        for _ in range(5):
+            await broker.publish(items("x", *range(2000)))
+        clock.advance(100)
+        broker._tidy(broker._clock())
+        await until(lambda: broker.statistics()["log_publications"] == 0)

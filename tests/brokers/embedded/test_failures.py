@@ -98,3 +98,18 @@ async def test_a_key_of_what_was_not_stored_is_not_remembered(opened: Opened, mo
         disk.failure = None
         assert (await broker.publish([item]))[0].position.offset == 1
         assert len((await broker.page("x", None, 9)).publications) == 1
+
+
+async def test_what_is_stored_is_stored_whatever_becomes_of_others(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened() as broker:
+        disk = Disk(broker, monkeypatch)
+        keyed = items("x", 1)[0]._replace(key="k")
+        first = await broker.publish([keyed])
+        disk.failure = "SQLITE_FULL"
+        others, again = await asyncio.gather(
+            broker.publish(items("y", 1)), broker.publish([keyed]), return_exceptions=True
+        )
+        assert isinstance(others, NoRoom)
+        assert again == first

@@ -170,6 +170,63 @@ async def test_a_worker_that_was_taken_for_dead_comes_back_with_all_it_had(
     assert set(await first.presence("x")) == {"b"}
 
 
+async def test_a_silent_worker_hears_later_what_was_decided_meanwhile(
+    server: BrokerServer, workers: Workers, sinks: Sinks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = workers
+    monkeypatch.setattr("messageflow.brokers.zeromq.server.SILENCE", -1.0)  # whoever is not heard this moment
+    await until(lambda: not server._links)
+    monkeypatch.setattr("messageflow.brokers.zeromq.server.SILENCE", 15.0)
+    server.on_control(b"disconnect alice")
+    await until(lambda: len(server._links) == 2)
+    await until(lambda: sinks[0].control == sinks[1].control == [b"disconnect alice"])
+    assert (await first.publish(items("x", 1)))[0].position.offset == 1
+    assert second.trouble == ""
+
+
+async def test_a_worker_with_very_many_channels_comes_back_with_all_of_them(
+    server: BrokerServer, workers: Workers, sinks: Sinks
+) -> None:
+    first, second = workers
+    names = [f"#user-{number}" for number in range(5_000)]
+    for start in range(0, len(names), 500):
+        await asyncio.gather(*(second.subscribe(name) for name in names[start : start + 500]))
+    server.forget("second")
+    await until(lambda: sinks[1].doubts == 1)
+    for start in range(0, len(names), 500):
+        await first.publish([item for name in names[start : start + 500] for item in items(name, 1)])
+    await until(lambda: len(sinks[1].publications) == len(names))
+
+
+async def test_who_subscribes_while_its_worker_comes_back_is_subscribed(
+    server: BrokerServer, workers: Workers, sinks: Sinks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = workers
+    begin = second._begin
+    subscribing: list[asyncio.Future[None]] = []
+
+    async def begin_while_a_client_comes() -> list[asyncio.Future[None]]:
+        subscribing.append(asyncio.ensure_future(second.subscribe("x")))
+        await asyncio.sleep(0)
+        return await begin()
+
+    monkeypatch.setattr(second, "_begin", begin_while_a_client_comes)
+    server.forget("second")
+    await until(lambda: sinks[1].doubts == 1)
+    await subscribing[0]
+    await first.publish(items("x", 1))
+    await until(lambda: len(sinks[1].publications) == 1)
+
+
+async def test_a_parent_that_was_frozen_takes_nobody_for_dead(
+    server: BrokerServer, workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = server._clock()
+    monkeypatch.setattr(server, "_clock", lambda: now + 60)
+    await asyncio.sleep(0.1)
+    assert len(server._links) == 2
+
+
 async def test_a_severed_worker_asks_no_more(workers: Workers) -> None:
     first, _ = workers
     first.sever("the parent is gone")

@@ -117,7 +117,7 @@ class EmbeddedBroker(LocalBroker):
             log.error("log_set_aside", extra={"why": str(error), "file": str(set_aside(self._directory))})
             self._open()
         self._writer = Writer(self._loop)
-        self._tidying = Tidying(self._store, self._shelf, self._writer, self._disk)
+        self._tidying = Tidying(self._store, self._shelf, self._writer, self._disk, self._clock)
         self._reading = ThreadPoolExecutor(1, "messageflow-reader")
         await super().start(sink)
 
@@ -145,6 +145,7 @@ class EmbeddedBroker(LocalBroker):
         while self._storing is not None or self._round.entries:
             await asyncio.wait([(self._storing or self._round).wait(self._loop)])
         await super().close()
+        self._tidying.stop()
         if not self._trouble:
             try:
                 await self._writer.call(self._store.finish)
@@ -182,7 +183,8 @@ class EmbeddedBroker(LocalBroker):
         if key:
             before = self._stored.get(channel, key, now)
             if before is not None:
-                rounds.update(each for each in (self._storing, self._round) if each is not None and each.entries)
+                under_way = (self._storing, self._round)
+                rounds.update(each for each in under_way if each is not None and (channel, key) in each.keys)
                 return before
         if self._trouble:
             raise NoRoom(self._trouble)  # only now: what was stored before under this key is stored
@@ -336,7 +338,7 @@ class EmbeddedBroker(LocalBroker):
     def _tidy(self, now: float) -> None:
         super()._tidy(now)
         if not self._trouble:
-            self._tidying.tidy(now)
+            self._tidying.tidy()
 
     def _forget(self, channel: str) -> None:
         """A stream's position was given up for want of memory: nothing of it stays."""

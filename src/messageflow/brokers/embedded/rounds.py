@@ -26,7 +26,7 @@ class Round:
     def __init__(self) -> None:
         self.rows: list[RowValue] = []
         self.entries: list[tuple[int, str, str, Publication, Retention]] = []  # id, channel, epoch, …
-        self.keys: list[tuple[str, str]] = []
+        self.keys: set[tuple[str, str]] = set()
         self._waiters: list[asyncio.Future[None]] = []
 
     def add(self, row: int, channel: str, epoch: str, publication: Publication, retention: Retention, key: str) -> None:
@@ -34,7 +34,7 @@ class Round:
         self.rows += row_values(row, channel, epoch, publication, retention, key)
         self.entries.append((row, channel, epoch, publication, retention))
         if key:
-            self.keys.append((channel, key))
+            self.keys.add((channel, key))
 
     def wait(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
         """Return a future for the end of this round; cancelling it is nobody else's business."""

@@ -31,19 +31,22 @@ class Tidying:
         shelf: knows the rows.
         writer: does the jobs.
         budget: bytes the file may hold.
+        clock: seconds, as the rows have them.
 
     Attributes:
         size: bytes the file holds, as of the last job.
         shed: publications dropped for the budget, before their time.
     """
 
-    def __init__(self, store: Store, shelf: Shelf, writer: Writer, budget: int) -> None:
+    def __init__(self, store: Store, shelf: Shelf, writer: Writer, budget: int, clock: Callable[[], float]) -> None:
         self._log = store.log
         self._shelf = shelf
         self._writer = writer
         self._budget = budget
         self._written = 0  # bytes since the last checkpoint, about
+        self._clock = clock
         self._dropping = False
+        self._stopped = False
         self.size = self._log.size()
         self.shed = 0
 
@@ -54,10 +57,11 @@ class Tidying:
             self._written = 0
             self._writer.submit(self._checkpoint, _report)
 
-    def tidy(self, now: float) -> None:
-        """Drop some of what is past its time, or over the budget. Called once a second."""
-        if self._dropping:
+    def tidy(self) -> None:
+        """Drop what is past its time, or over the budget, slice by slice. Called once a second."""
+        if self._dropping or self._stopped:
             return
+        now = self._clock()
         cut = self._shelf.trim(now, most=SLICE)
         if not cut.ids and self.size > self._budget:
             cut = self._shelf.shed(max(1, self._shelf.rows // SHED))
@@ -95,6 +99,12 @@ class Tidying:
     def _dropped(self, error: BaseException | None) -> None:
         self._dropping = False
         _report(error)
+        if error is None:
+            self.tidy()  # there may be more; publishes that came meanwhile go between two slices
+
+    def stop(self) -> None:
+        """Begin nothing more."""
+        self._stopped = True
 
     def _checkpoint(self) -> None:
         self._log.checkpoint()

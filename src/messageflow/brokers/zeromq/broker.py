@@ -29,6 +29,7 @@ T = TypeVar("T")
 
 DEADLINE = 5.0  # seconds the parent has to answer
 ALIVE_EVERY = 2.0  # seconds between signs of life
+AT_ONCE = 500  # subscriptions that wait for their confirmation together
 
 _ERRORS: dict[str, type[BrokerError]] = {"unrecoverable": Unrecoverable, "no_room": NoRoom, "not_known": m.NotKnown}
 
@@ -81,21 +82,32 @@ class ZeroMQBroker:
         self._sink = sink
         self._keeping_alive = self._loop.create_task(self._keep_alive(), name="keep-alive")
 
-    async def _begin(self) -> None:
-        """Make the server's acquaintance, and hear what it tells everybody."""
+    async def _begin(self) -> list[asyncio.Future[None]]:
+        """Make the server's acquaintance, and hear what it tells everybody.
+
+        Returns:
+            Who waits for a subscription on the link before, which confirms nothing any more.
+        """
         address = await self._ask(m.Hello(self._node), m.decode_text)
         if self._publications is not None:
             self._publications.close()
+        waiting = [future for futures in self._unconfirmed.values() for future in futures]
+        self._unconfirmed.clear()
         self._publications = LoopSocket(self._context, zmq.XSUB, self._heard)
         self._publications.socket.connect(address)
         await self._confirm(m.EVERYBODY)
+        return waiting
 
     async def _begin_anew(self) -> None:
         """The server took this worker for dead, as it was silent for long: come back with all it had."""
         log.warning("begins_anew", extra={"channels": len(self._channels)})
-        self._unconfirmed.clear()
-        await self._begin()
-        await asyncio.gather(*(self._confirm(m.topic(channel)) for channel in tuple(self._channels)))
+        waiting = await self._begin()
+        channels = tuple(self._channels)
+        for start in range(0, len(channels), AT_ONCE):
+            await asyncio.gather(*(self._confirm(m.topic(channel)) for channel in channels[start : start + AT_ONCE]))
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)  # its channel was among them
         for (channel, _), info in tuple(self._present.items()):
             await self._ask(m.Join(channel, info, keep=True, tell=False), _nothing)
         if self._sink is not None:
@@ -126,22 +138,20 @@ class ZeroMQBroker:
         return self._trouble
 
     async def _keep_alive(self) -> None:
+        known = True
         while True:
             try:
+                if not known:
+                    await self._begin_anew()
+                    known = True
                 self._trouble = await self._ask(m.Alive(), m.decode_text)
             except m.NotKnown:
-                await self._come_back()
+                known = False
+                continue
             except BrokerError as error:
                 self._trouble = str(error)
                 log.error("broker_silent", extra={"error": str(error)})
             await asyncio.sleep(ALIVE_EVERY)
-
-    async def _come_back(self) -> None:
-        try:
-            await self._begin_anew()
-        except BrokerError as error:
-            self._trouble = str(error)
-            log.error("broker_silent", extra={"error": str(error)})
 
     # Requests
 

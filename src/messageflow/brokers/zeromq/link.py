@@ -49,6 +49,7 @@ class Link:
         self._changed = changed
         self._owed: deque[list[bytes]] = deque()
         self._owes_missed = False
+        self._hears = False  # until it has subscribed to what is told everybody, which it does first
         self._publisher = LoopSocket(context, zmq.XPUB, self._subscription)
         self._publisher.socket.set(zmq.XPUB_VERBOSER, 1)  # every subscription is confirmed, a repeated one too
         self._publisher.socket.set(zmq.XPUB_NODROP, 1)  # when there is no room, say so
@@ -62,13 +63,13 @@ class Link:
 
     def tell(self, frames: list[bytes]) -> None:
         """Send what must not be lost."""
-        if self._owed or not self._publisher.send(frames):
+        if self._owed or not self._hears or not self._publisher.send(frames):
             self._owed.append(frames)
             self.lost = self.lost or len(self._owed) > OWED_LIMIT
 
     def settle(self) -> None:
         """Send what is owed, as far as there is room. Called often."""
-        while self._owed:
+        while self._owed and self._hears:
             if not self._publisher.send(self._owed[0]):
                 return
             self._owed.popleft()
@@ -89,4 +90,5 @@ class Link:
                 self.channels.discard(channel)
             self._changed(self, channel, wanted)
         if wanted:
+            self._hears = self._hears or topic == EVERYBODY
             self.tell([topic, SUBSCRIBED])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -27,6 +28,8 @@ log = logging.getLogger("messageflow.broker")
 
 SETTLE_EVERY = 0.02  # seconds between attempts to send a worker what it is owed
 SURVEY_SECONDS = 1.0
+STALLED = 1.0  # seconds between two looks after which this process must have been frozen
+ABSENT_LIMIT = 10_000  # decisions kept for a worker that is silent and may come back
 SILENCE = 15.0  # seconds after which a worker that says nothing is gone
 
 _KINDS: dict[type[BrokerError], str] = {
@@ -61,6 +64,7 @@ class BrokerServer:
         self._clock = clock
         self._links: dict[bytes, Link] = {}  # by the identity of the worker's DEALER
         self._made = 0
+        self._absent: dict[str, deque[list[bytes]]] = {}  # what was decided while a silent worker is away
         self._surveys = 0
         self._open_surveys: dict[int, Answers] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -116,8 +120,11 @@ class BrokerServer:
                 link.publish(frames)
 
     def on_control(self, message: bytes) -> None:
+        frames = [m.EVERYBODY, m.CONTROL + message]
         for link in self._links.values():
-            link.tell([m.EVERYBODY, m.CONTROL + message])
+            link.tell(frames)
+        for missed in self._absent.values():
+            missed.append(frames)
 
     def on_question(self, question: bytes) -> bytes:
         return b""  # the parent has no sessions
@@ -222,6 +229,8 @@ class BrokerServer:
         address = f"ipc://{self._directory}/publications-{self._made}"
         link = self._links[identity] = Link(self._context, node, address, self._changed)
         link.heard = self._clock()
+        for frames in self._absent.pop(node, ()):
+            link.tell(frames)
         return address
 
     def _changed(self, link: Link, channel: str, wanted: bool) -> None:
@@ -233,6 +242,7 @@ class BrokerServer:
 
     def forget(self, node: str) -> None:
         """A worker has ended: nobody of its connections is present any more."""
+        self._absent.pop(node, None)
         for identity in [identity for identity, link in self._links.items() if link.node == node]:
             self._forget(identity)
 
@@ -258,11 +268,16 @@ class BrokerServer:
 
     async def _tend(self) -> None:
         """Send workers what they are owed, and let go of those that say nothing any more."""
+        before = self._clock()
         while True:
             await asyncio.sleep(SETTLE_EVERY)
             now = self._clock()
             for identity, link in tuple(self._links.items()):
+                if now - before > STALLED:
+                    link.heard = now  # it is this process that was away: what they said is still to be read
                 link.settle()
                 if link.lost or link.heard < now - SILENCE:
                     log.error("worker_silent", extra={"node": link.node, "seconds": round(now - link.heard, 1)})
+                    self._absent[link.node] = deque(maxlen=ABSENT_LIMIT)
                     self._forget(identity)
+            before = now
