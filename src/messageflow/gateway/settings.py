@@ -118,13 +118,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             description="connections that may be coming in at once, from the handshake to the answer of their connect "
             "command; beyond it 503 with `Retry-After`; 0 is no limit"
         ),
-    ] = 1000
+    ] = 5000
     unauthenticated_per_address: Annotated[
         Whole, Meta(description="connections one address may hold before they authenticate; 0 is no limit")
     ] = 200
     buffer_high_water: Annotated[
         Size, Meta(ge=1024, description="bytes waiting for a slow reader before it reads from history instead")
-    ] = 256 * 1024
+    ] = 128 * 1024
     buffer_memory: Annotated[
         Size,
         Meta(
