@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from msgspec import UNSET
 
@@ -163,6 +164,7 @@ class Verifier:
         return None if end == math.inf else end
 
 
+@lru_cache(maxsize=10_000)  # 0.6 µs of the 5 that a push in a batch costs the API (benchmarks: push)
 def is_user(text: str) -> bool:
     """Whether `text` can name a user: 1 to 255 bytes, no control characters, not the `*` that means everyone."""
     if len(text) > USER_BYTES or (not text.isascii() and len(text.encode(errors="replace")) > USER_BYTES):
