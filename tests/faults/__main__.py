@@ -14,6 +14,7 @@ import argparse
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -61,8 +62,8 @@ def main(arguments: list[str]) -> int:
     for options in _runs(asked):
         try:
             outcome = _one(options, keep, asked.keep_good)
-        except AssertionError as error:
-            say(f"  the run could not be done: {error}")
+        except Exception:
+            say(f"  the run could not be done:\n{traceback.format_exc()}")
             bad.append(f"seed {options.seed}, which could not be done")
             continue
         fired.update(fault.kind for fault in outcome.plan)

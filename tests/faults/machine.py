@@ -6,7 +6,6 @@ Each has a way to find out whether it is possible here, and says itself how ofte
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import os
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Self
 
 SHIM = Path(__file__).with_name("clock.c")
+STRACE_SECONDS = 3.0
 DISK_SIZE = "256m"  # a run does not fill it by itself
 
 
@@ -126,10 +126,19 @@ class Strace:
             return self._log.read_text(errors="replace").count(self._mark)
         return 0
 
-    async def end(self) -> None:
-        if self._process is not None:
-            self._process.send_signal(signal.SIGINT)
-            await asyncio.to_thread(self._process.wait, 10)
+    def end(self) -> None:
+        """Let the processes go.
+
+        One that dies while strace looks at it can keep strace waiting for ever; killing strace lets it go then.
+        """
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGINT)
+        try:
+            self._process.wait(STRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(STRACE_SECONDS)
 
 
 class Clock:

@@ -250,13 +250,15 @@ class Nemesis:
         strace = Strace.killing(self._directory / f"strace-{planned.number}.log", calls, chance.randint(1, most))
         self.gateway_is_ours = True
         strace.begin(self._gateway.processes())
-        if calls.startswith("accept"):
-            await asyncio.sleep(0.3)  # until strace has taken hold
-            for client in self._clients:
-                client.proxy.cut()
-        fired = await until(strace.fired, SHOW_SECONDS)
+        try:
+            if calls.startswith("accept"):
+                await asyncio.sleep(0.3)  # until strace has taken hold
+                for client in self._clients:
+                    client.proxy.cut()
+            fired = await until(strace.fired, SHOW_SECONDS)
+        finally:
+            await asyncio.to_thread(strace.end)
         await self._gateway.kill()
-        await strace.end()
         await self._start()
         return fired
 
@@ -319,9 +321,11 @@ class Nemesis:
         """Whoever could not sync does not know what is on the disk: it is restarted, as its operator would do."""
         syncs = Strace.failing_syncs(self._directory / f"strace-{planned.number}.log")
         syncs.begin(self._gateway.processes())
-        await asyncio.sleep(planned.seconds)
-        await until(syncs.fired, SHOW_SECONDS)
-        await syncs.end()
+        try:
+            await asyncio.sleep(planned.seconds)
+            await until(syncs.fired, SHOW_SECONDS)
+        finally:
+            await asyncio.to_thread(syncs.end)
         self.gateway_is_ours = True
         await self._gateway.kill()
         await self._start()
