@@ -167,7 +167,9 @@ def choice(*words: str) -> Kind:
 
 def _broker(value: object) -> str:
     text = _text(value)
-    if text not in ("embedded", "memory") and not text.startswith(("redis://", "rediss://", "unix://")):
+    if text not in ("embedded", "memory") and not text.startswith(
+        ("redis://", "rediss://", "unix://", "redis+sentinel://")
+    ):
         raise ValueError("no broker")
     return text
 

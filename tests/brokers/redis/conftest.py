@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 from redis import Redis
-from redis.asyncio import Connection
 
 from messageflow.brokers.redis.broker import RedisBroker
+from messageflow.brokers.redis.urls import connections
 from messageflow.testing.broker_suite import RecordingSink
 
 START_SECONDS = 10.0
@@ -26,22 +26,29 @@ START_SECONDS = 10.0
 class Server:
     """One `redis-server` process."""
 
-    def __init__(self, directory: Path, *arguments: str) -> None:
+    def __init__(self, directory: Path, *arguments: str, configuration: Path | None = None) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
         self.directory = directory
+        self.configuration = configuration  # of a Sentinel, which keeps no data
         self.arguments = arguments
         self.process: subprocess.Popen[bytes]
         self.start()
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}"
 
     def start(self) -> None:
         executable = shutil.which("redis-server")
         assert executable, "redis-server is missing: apt-get install redis-server"
         self.process = subprocess.Popen(
             [
-                *(executable, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.directory)),
-                *("--save", "", "--appendonly", "no"),
+                executable,
+                *((str(self.configuration), "--sentinel") if self.configuration else ()),
+                *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.directory)),
+                *(() if self.configuration else ("--save", "", "--appendonly", "no")),
                 *self.arguments,
             ],
             stdout=subprocess.DEVNULL,
@@ -94,8 +101,8 @@ Opened = Callable[..., AbstractAsyncContextManager[RedisBroker]]
 _numbers = count(1)
 
 
-def broker_over(port: int, **options: Any) -> RedisBroker:
-    return RedisBroker(lambda: Connection(port=port, protocol=2), f"node-{next(_numbers)}", **options)
+def broker_at(url: str, **options: Any) -> RedisBroker:
+    return RedisBroker(connections(url, options.get("deadline", 5.0)), f"node-{next(_numbers)}", **options)
 
 
 @pytest.fixture
@@ -104,7 +111,7 @@ def opened() -> Opened:
     async def open_broker(
         server: Server, sink: RecordingSink | None = None, **options: Any
     ) -> AsyncIterator[RedisBroker]:
-        made = broker_over(server.port, **options)
+        made = broker_at(server.url, **options)
         await made.start(sink or RecordingSink())
         try:
             yield made

@@ -53,7 +53,9 @@ def test_settings_that_may_not_be_read_are_not_guessed() -> None:
     assert "may not read CONFIG" in judge(INFO, {}).advice[0]
 
 
-@pytest.mark.parametrize("url", ["http://localhost", "localhost:6379", "redis://localhost:port"])
+@pytest.mark.parametrize(
+    "url", ["http://localhost", "localhost:6379", "redis://localhost:port", "redis+sentinel://host:26379"]
+)
 def test_a_wrong_url_is_refused_and_not_repeated(url: str) -> None:
     with pytest.raises(ConfigurationError, match="URL cannot be used") as refusal:
         connections(url, 1.0)

@@ -12,10 +12,9 @@ import asyncio
 import logging
 import random
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
-from redis.asyncio import Connection
 from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError
 
 from messageflow.brokers.base import Ack, History, Item, Sink, Stored
@@ -35,6 +34,7 @@ from messageflow.brokers.redis.messages import (
 from messageflow.brokers.redis.names import Names
 from messageflow.brokers.redis.nodes import Nodes
 from messageflow.brokers.redis.surveys import Surveys
+from messageflow.brokers.redis.urls import Make
 from messageflow.brokers.redis.watch import CANARY, Canary, Positions
 from messageflow.core.presence import PresenceStats
 from messageflow.core.protocol import ClientInfo, Joined, Left
@@ -61,7 +61,7 @@ class RedisBroker:
 
     def __init__(
         self,
-        make: Callable[[], Connection],
+        make: Make,
         node: str,
         *,
         prefix: str = "messageflow",
@@ -187,11 +187,19 @@ class RedisBroker:
                 "PUBLISH",
             )
         except Refused as error:
+            if isinstance(error.error, ReadOnlyError):
+                await self._look_for_the_primary()
             if isinstance(error.error, OutOfMemoryError | ReadOnlyError) or str(error.error).startswith(NO_WRITES):
                 raise NoRoom(f"Redis takes no writes: {error.error}") from error
             raise
         position = read_position(*reply)
         return Stored(position, self.ack if position.offset else "memory")
+
+    async def _look_for_the_primary(self) -> None:
+        """What was the primary is a replica now: make the connections anew, to where the primary is."""
+        log.warning("redis_is_a_replica_now")
+        await self._asking.restart()
+        await self._hearing.restart()
 
     # Reading
 

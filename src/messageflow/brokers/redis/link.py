@@ -11,7 +11,7 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from redis.asyncio import Connection
@@ -51,7 +51,7 @@ class Link:
 
     def __init__(
         self,
-        make: Callable[[], Connection],
+        make: Callable[[], Awaitable[Connection]],
         *,
         deadline: float,
         pause: Callable[[float], float],
@@ -148,8 +148,8 @@ class Link:
             watch.cancel()
 
     async def _connect(self) -> None:
-        connection = self._make()
         async with asyncio.timeout(self._deadline):
+            connection = await self._make()
             await connection.connect()  # type: ignore[no-untyped-call]
         self._connection = connection
         self._up.set()
