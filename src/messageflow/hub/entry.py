@@ -55,6 +55,7 @@ class Entry:
         self._chan_info = b""  # JSON that others see of this client in this channel
         self._ended = False
         self.room = session.hub.limits.chunk_bytes  # bytes of publications that may travel in the answer
+        self.carried = 0  # of them, about how many will
         asked = options.allow_recovery and (request.recoverable or request.recover)
         self.recoverable = options.keeps_history and (options.force_recovery or asked)
         told = options.force_positioning or (options.allow_positioning and request.positioned)
@@ -111,7 +112,9 @@ class Entry:
                 pass
             else:
                 self._since = since
-                return history._replace(publications=self._first(history.publications))
+                first = self._first(history.publications)
+                self.carried = weight(first)
+                return history._replace(publications=first)
         if channel.position is not None:
             return History([], channel.position)
         return await hub.reads.position(channel)
@@ -186,7 +189,7 @@ class Entry:
         run = merge(history.publications, arrived, after=since.offset, until=until)
         if run is None:  # there is more, and the history has it by now
             run = [p for p in history.publications if p.offset <= until]
-        first = self._first(run)
+        first = self._first(run) if arrived else run  # what was read is no more than there is room for
         if first and not self._session.hub.pace.take(weight(first)):
             first = []
         offset, tag = (first[-1].offset, first[-1].tag) if first else (since.offset, since.tag)
@@ -197,11 +200,6 @@ class Entry:
     def _first(self, publications: list[Publication]) -> list[Publication]:
         """Return as many of the publications as there is room for, at least one where there is any."""
         return chunk(publications, self._session.hub.limits.history_limit, self.room) if self.room > 0 else []
-
-    @property
-    def carried(self) -> int:
-        """About how many bytes of history travel in the answer."""
-        return weight(self._history.publications) if self._history is not None else 0
 
     def catch_up_from(self, position: Position) -> None:
         """Send what was missed as publications after the answer, instead of within it."""

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from messageflow.core.codes import INSUFFICIENT_STATE, SERVER_ERROR, SLOW
@@ -26,14 +25,13 @@ if TYPE_CHECKING:
 log = logging.getLogger("messageflow.hub")
 
 
-def chunk(publications: Sequence[Publication], count: int, size: int) -> list[Publication]:
+def chunk(publications: list[Publication], count: int, size: int) -> list[Publication]:
     """Return the first publications, at most `count` and about `size` bytes of them, and at least one."""
-    total = 0
-    for index, publication in enumerate(publications[:count]):
-        total += len(publication.data)
-        if total > size and index:
-            return list(publications[:index])
-    return list(publications[:count])
+    first = publications[:count]
+    total = sum([len(publication.data) for publication in first])
+    while total > size and len(first) > 1:
+        total -= len(first.pop().data)
+    return first
 
 
 def pause(session: Session) -> None:
