@@ -1,4 +1,4 @@
-"""A primary that dies, and Sentinel, which names another: pushes go on, and what the other had not is not passed over."""
+"""A primary that dies, and Sentinel, which names another: pushes go on, and nothing the other lacks is passed over."""
 
 from __future__ import annotations
 
