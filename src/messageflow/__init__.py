@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         TokenExpired,
         Unanswered,
         Unauthorized,
+        Unavailable,
         Unrecoverable,
     )
     from messageflow.publisher.aio import AsyncFlow
@@ -64,6 +65,7 @@ __all__ = [
     "TokenExpired",
     "Unanswered",
     "Unauthorized",
+    "Unavailable",
     "Unrecoverable",
     "__version__",
 ]

@@ -7,6 +7,7 @@
     │   └── TokenExpired          … because its time is over
     ├── BrokerError               the broker cannot do what was asked
     │   ├── Unrecoverable         … the position is not in the history
+    │   ├── Unavailable           … it cannot be asked now: nothing was stored
     │   ├── NoRoom                … its storage is full or failed: nothing was stored
     │   └── Unanswered            … it did not answer in time: it may have been stored
     └── PublishError              a call of Flow or AsyncFlow did not succeed
@@ -50,6 +51,10 @@ class BrokerError(MessageflowError):
 
 class Unrecoverable(BrokerError):
     """The position asked for is not in the history: another epoch, a lost tail, or out of the window."""
+
+
+class Unavailable(BrokerError):
+    """The broker cannot be asked now. Nothing was stored; another try may fare better."""
 
 
 class NoRoom(BrokerError):

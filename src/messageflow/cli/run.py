@@ -59,7 +59,7 @@ def run_application(
     from messageflow.publisher import inprocess
 
     def started(gateway: Gateway) -> None:
-        inprocess.install(gateway.api.call, gateway.loop)
+        inprocess.install(gateway.api.call_from_inside, gateway.loop)
         os.environ.setdefault("MESSAGEFLOW_URL", start.url(gateway.port))
         start.announce(gateway.port)
 

@@ -32,7 +32,7 @@ def command() -> None:
     application = as_asgi(load_application(order.application, order.directory), order.application)
 
     def started(gateway: Gateway) -> None:
-        inprocess.install(gateway.api.call, gateway.loop)
+        inprocess.install(gateway.api.call_from_inside, gateway.loop)
         os.environ.setdefault("MESSAGEFLOW_URL", local_url(order.settings, gateway.port))
 
     work(order, application, started)

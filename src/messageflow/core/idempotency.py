@@ -36,6 +36,8 @@ class IdempotencyWindow(Generic[T]):
     def put(self, channel: str, key: str, result: T, now: float) -> None:
         """Remember a result."""
         results = self._results
+        if (channel, key) in results:  # used before, and its time is over: it goes to the end
+            del results[channel, key]
         results[channel, key] = (now + self._ttl, result)
         while results and next(iter(results.values()))[0] <= now:
             results.popitem(last=False)

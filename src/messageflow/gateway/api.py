@@ -32,7 +32,7 @@ from messageflow.core.codes import (
 )
 from messageflow.core.json import UnsafeJSON, check_utf8, compact
 from messageflow.core.protocol import view
-from messageflow.errors import BrokerError, NoRoom, Unanswered
+from messageflow.errors import BrokerError, NoRoom, Unanswered, Unavailable
 from messageflow.gateway import calls
 from messageflow.gateway.publishing import CallRefused, Publishing, receipt
 from messageflow.hub import control
@@ -40,7 +40,11 @@ from messageflow.hub.hub import Hub
 from messageflow.version import VERSION
 
 MOST_HISTORY = 10_000  # publications in one answer
-_BROKER_STATUS = {NoRoom: 507, Unanswered: 504}  # what a publisher has to tell apart: nothing stored, nobody knows
+_BROKER_STATUS = {
+    NoRoom: 507,
+    Unanswered: 504,
+    Unavailable: 503,
+}  # what a publisher has to tell apart: nothing stored, nobody knows
 
 _encode = msgspec.json.Encoder().encode
 _decode_counts = msgspec.json.Decoder(dict[str, int]).decode
@@ -105,10 +109,15 @@ class Api:
         Returns:
             The HTTP status and the JSON to answer. Cancelling leaves the outcome unknown.
         """
+        if self._hub.draining:
+            refusal = CallRefused(INTERNAL, "the gateway is shutting down: try another, or again soon", status=503)
+            return refusal.status, self._failure(refusal)
+        return await self.call_from_inside(method, body)
+
+    async def call_from_inside(self, method: str, body: bytes) -> tuple[int, bytes]:
+        """As `call`, for the application in the same process, which may push until its last request has ended."""
         self._calls[method if self._knows(method) else "unknown"] += 1
         try:
-            if self._hub.draining:
-                raise CallRefused(INTERNAL, "the gateway is shutting down: try another, or again soon", status=503)
             check_utf8(body)
             if method == "batch":
                 return 200, await self._batch(_decode_batch(body or b"{}"))

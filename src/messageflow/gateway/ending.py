@@ -40,11 +40,13 @@ class Ending:
         """The seconds that are left of the grace."""
         return max(0.0, self._ends_at - self._loop.time())
 
-    async def run(self) -> None:
-        """Drain the hub, close it, and return once what was written to the clients has been sent."""
-        hub = self._doorway.hub
-        await Drain(hub, self._drain_time).run(lambda: self._hurried() or self.left <= self._last)
-        await hub.close()
+    async def drain(self) -> None:
+        """Ask the clients to leave, in time."""
+        await Drain(self._doorway.hub, self._drain_time).run(lambda: self._hurried() or self.left <= self._last)
+
+    async def close(self) -> None:
+        """Close the hub, and return once what was written to the clients has been sent."""
+        await self._doorway.hub.close()
         await self._links_close()
 
     async def _links_close(self) -> None:

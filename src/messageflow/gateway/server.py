@@ -105,6 +105,9 @@ class Gateway:
         with undisturbed():
             await self.hub.start()
         settle()
+        # uvicorn raises the signal again once it has closed; by then there is nothing left for SIGTERM to end. Until
+        # here it ends a start that takes long, which is merely a crash.
+        signal.signal(signal.SIGTERM, _already_closed)
         try:
             await server.serve(sockets=[listener])
         finally:
@@ -150,9 +153,10 @@ class _Server(uvicorn.Server):
         settings = self._gateway.settings
         _never_outlive(settings.shutdown_grace)
         ending = Ending(self._gateway.doorway, settings.drain_time, settings.shutdown_grace, lambda: self.force_exit)
-        await ending.run()
-        self.config.timeout_graceful_shutdown = max(1, int(ending.left) - 1)
-        await super().shutdown(sockets)
+        await ending.drain()
+        self.config.timeout_graceful_shutdown = max(1, int(ending.left / 2))
+        await super().shutdown(sockets)  # requests of the application end first, for they may still push
+        await ending.close()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self.force_exit = self.force_exit or self.should_exit  # the second signal
@@ -177,8 +181,7 @@ def serve(
         KeyboardInterrupt: SIGINT ended it, after a clean close.
     """
     logs.configure(settings.log_format, settings.log_level, access=application is not None)
-    # uvicorn raises the signal again once it has closed; by then there is nothing left for SIGTERM to end.
-    previous = signal.signal(signal.SIGTERM, _already_closed)
+    previous = signal.getsignal(signal.SIGTERM)
     try:
         uvloop.run(Gateway(settings, application).run(on_started))
     finally:

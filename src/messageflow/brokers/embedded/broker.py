@@ -35,6 +35,7 @@ from messageflow.errors import BrokerError, ConfigurationError, NoRoom, Unanswer
 log = logging.getLogger("messageflow.broker")
 
 MIB, GIB = 1 << 20, 1 << 30
+STAGED = 50_000  # publications that may wait while the disk hangs
 INLINE_ROWS = 16
 INLINE_SECONDS, PATIENCE = 0.005, 10.0  # how long the loop may wait for the disk, and for how long it then does not
 
@@ -163,6 +164,8 @@ class EmbeddedBroker(LocalBroker):
 
     async def publish(self, items: Sequence[Item]) -> list[Stored]:
         self._running()
+        if self._round.entries and len(self._round.entries) + len(items) > STAGED:
+            raise NoRoom("storage_slow: the disk does not keep up, and as much waits for it as may")
         now, rounds = self._clock(), set[Round]()
         outcomes = [self._stage(item, now, rounds) for item in items]
         if self._round.entries and not self._due and self._storing is None:

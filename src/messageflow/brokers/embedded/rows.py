@@ -5,6 +5,7 @@ Pure.
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import NamedTuple
 from zlib import crc32
 
@@ -48,7 +49,7 @@ class Row(NamedTuple):
     @property
     def is_sound(self) -> bool:
         """Whether it reads as it was written."""
-        return self.check == checksum(self.channel, self.key, self.data, self.info, self.tags)
+        return self.check == checksum(self.channel, self.key, self.publication, self.retention)
 
 
 RowValue = int | float | str | bytes
@@ -62,10 +63,15 @@ def row_values(
     """Return the values of a publication's row, in the order of `COLUMNS`."""
     offset, tag, time, data, info, tags = publication
     size, ttl = retention
-    check = checksum(channel, key, data, info, tags)
+    check = checksum(channel, key, publication, retention)
     return (number, channel, epoch, offset, tag, time, ttl, size, data, info, tags, key, check)
 
 
-def checksum(channel: str, key: str, data: bytes, info: bytes, tags: bytes) -> int:
-    """Return the CRC-32 of what belongs to one publication alone; its offset and tag are proved by its neighbours."""
-    return crc32(b"\n".join((channel.encode(), key.encode(), data, info, tags)))
+_NUMBERS = Struct("<qddq")
+
+
+def checksum(channel: str, key: str, publication: Publication, retention: Retention) -> int:
+    """Return the CRC-32 of what belongs to one publication alone; that it is the next its tag proves."""
+    offset, _, time, data, info, tags = publication
+    numbers = _NUMBERS.pack(offset, time, retention.ttl, retention.size)
+    return crc32(b"\n".join((channel.encode(), key.encode(), data, info, tags, numbers)))

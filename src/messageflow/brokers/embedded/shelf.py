@@ -129,13 +129,13 @@ class Shelf:
         return cut
 
     def shed(self, rows: int) -> Cut:
-        """Take off the oldest halves of the longest runs, at least `rows` where there are so many."""
+        """Take off the oldest of the longest runs, half of each at most, `rows` in all where there are so many."""
         cut = Cut([], [])
         longest = sorted(self._runs.items(), key=lambda item: len(item[1]), reverse=True)
         for channel, run in longest:
             if len(cut.ids) >= rows:
                 break
-            self._take(cut, channel, (len(run) + 1) // 2)
+            self._take(cut, channel, min((len(run) + 1) // 2, rows - len(cut.ids)))
         return cut
 
     def _take(self, cut: Cut, channel: str, count: int) -> None:

@@ -20,7 +20,6 @@ MIB = 1 << 20
 CHECKPOINT_BYTES = 16 * MIB  # of the write-ahead log; tens of milliseconds of the writer, mostly two syncs
 COMMIT_BYTES, ROW_BYTES = 4096, 150  # what an append and a row beside its data cost there, about
 SLICE = 2000  # rows dropped in one job
-SHED = 16  # the part of all rows that goes at once when the disk's budget is reached
 
 
 class Tidying:
@@ -64,7 +63,7 @@ class Tidying:
         now = self._clock()
         cut = self._shelf.trim(now, most=SLICE)
         if not cut.ids and self.size > self._budget:
-            cut = self._shelf.shed(max(1, self._shelf.rows // SHED))
+            cut = self._shelf.shed(SLICE)
             self.shed += len(cut.ids)
             log.warning("disk_budget", extra={"dropped": len(cut.ids), "bytes": self.size, "budget": self._budget})
         if cut.ids:

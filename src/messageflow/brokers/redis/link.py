@@ -17,7 +17,7 @@ from typing import Any
 from redis.asyncio import Connection
 from redis.exceptions import RedisError, ResponseError
 
-from messageflow.errors import BrokerError, Unanswered
+from messageflow.errors import BrokerError, Unanswered, Unavailable
 
 log = logging.getLogger("messageflow.broker")
 
@@ -117,7 +117,7 @@ class Link:
         Raises:
             Refused: Redis answered with an error.
             Unanswered: the connection was lost, or nothing came in time, after the command was sent.
-            BrokerError: the connection is not there: nothing was sent.
+            Unavailable: the connection is not there: nothing was sent.
         """
         if not self._up.is_set():
             await self._wait_until_up()
@@ -131,7 +131,7 @@ class Link:
             async with asyncio.timeout(self._deadline):
                 await self._up.wait()
         except TimeoutError:
-            raise BrokerError(f"Redis cannot be reached: {self._lost}") from None
+            raise Unavailable(f"Redis cannot be reached: {self._lost}") from None
 
     # Life
 

@@ -21,7 +21,7 @@ from messageflow.brokers.zeromq.sockets import LoopSocket
 from messageflow.core.presence import PresenceStats
 from messageflow.core.protocol import ClientInfo
 from messageflow.core.stream import Position
-from messageflow.errors import BrokerError, NoRoom, Unanswered, Unrecoverable
+from messageflow.errors import BrokerError, NoRoom, Unanswered, Unavailable, Unrecoverable
 
 log = logging.getLogger("messageflow.broker")
 
@@ -197,11 +197,11 @@ class ZeroMQBroker:
             BrokerError: it could not be carried out, or not be sent.
         """
         if self._severed:
-            raise BrokerError(self._severed)
+            raise Unavailable(self._severed)
         self._number += 1
         number = self._number.to_bytes(8, "big")
         if not self._requests.send([number, m.encode(request)]):
-            raise BrokerError("too many requests wait for the parent process: nothing was sent")
+            raise Unavailable("too many requests wait for the parent process: nothing was sent")
         answer = self._asked[number] = self._loop.create_future()
         overdue = self._loop.call_later(self._deadline, self._give_up, number)
         try:
@@ -241,7 +241,7 @@ class ZeroMQBroker:
         confirmed = self._loop.create_future()
         self._unconfirmed.setdefault(topic, deque()).append(confirmed)
         if self._publications is None or not self._publications.send([b"\1" + topic]):
-            raise BrokerError("too many subscriptions wait for the parent process")
+            raise Unavailable("too many subscriptions wait for the parent process")
         try:
             async with asyncio.timeout(self._deadline):
                 await confirmed

@@ -14,7 +14,7 @@ from messageflow.brokers.base import History, Item, Stored
 from messageflow.core.presence import PresenceStats
 from messageflow.core.protocol import ClientInfo, Joined, Left
 from messageflow.core.stream import Position, Publication
-from messageflow.errors import BrokerError
+from messageflow.errors import Unavailable
 
 EVERYBODY = b"\0"  # the topic of control messages: that of no channel
 
@@ -99,7 +99,7 @@ class Report(Struct, frozen=True, array_like=True, tag="report"):
 Request = Hello | Alive | Publish | Since | Page | Remove | Join | Leave | Who | HowMany | Tell | Survey | Report
 
 
-class NotKnown(BrokerError):
+class NotKnown(Unavailable):
     """The server does not know the worker: it has not said hello, or was taken for dead."""
 
 

@@ -138,16 +138,19 @@ class Supervisor:
         while not self._stopping.is_set():
             began = time.monotonic()
             name = f"{number}-{secrets.token_urlsafe(6)}"
-            code = await self._live(number, name, listener, ready)
+            try:
+                why = _why(await self._live(number, name, listener, ready))
+            except OSError as error:
+                why = f"it could not be started: {error}"
             if self._server is not None:
                 self._server.forget(name)
             if self._stopping.is_set():
                 return
             deaths = 0 if time.monotonic() - began > STEADY else deaths + 1
             if deaths >= HOPELESS and not self._ever_ready:
-                raise ConfigurationError(f"the workers do not start (the last ended with {_why(code)}); see above")
+                raise ConfigurationError(f"the workers do not start (the last: {why}); see above")
             pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** (deaths - 1)) if deaths else FIRST_PAUSE
-            log.error("worker_died", extra={"number": number, "why": _why(code), "deaths": deaths, "again_in": pause})
+            log.error("worker_died", extra={"number": number, "why": why, "deaths": deaths, "again_in": pause})
             try:
                 await asyncio.wait_for(self._stopping.wait(), pause)
             except TimeoutError:

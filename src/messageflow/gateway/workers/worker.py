@@ -47,6 +47,8 @@ def work(order: Order, application: ASGIApp | None, on_started: Callable[[Gatewa
 
 
 async def _serve(order: Order, application: ASGIApp | None, on_started: Callable[[Gateway], None] | None) -> None:
+    for descriptor in (order.listener, order.ready, STDIN):
+        os.set_inheritable(descriptor, False)  # what the application starts has no part in them
     loop = asyncio.get_running_loop()
     broker = ZeroMQBroker(order.broker, order.name) if order.broker else make_broker(order.settings, order.name)
     gateway = Gateway(
