@@ -86,11 +86,7 @@ class Metrics(Collector):
         yield CounterMetricFamily(
             "messageflow_recovery_waits", "Times history had to wait for the pace.", value=hub.pace.waits
         )
-        for name, value in hub.broker.statistics().items():
-            if name in _BROKER_TOTALS:
-                yield CounterMetricFamily(f"messageflow_broker_{name}", "Of the broker.", value=value)
-            else:
-                yield _gauge(f"broker_{name}", "Of the broker.", value)
+        yield from _of_broker(hub.broker.statistics())
 
 
 def _gauge(name: str, help_text: str, value: float) -> GaugeMetricFamily:
@@ -116,6 +112,22 @@ def _joined(answers: Sequence[bytes]) -> bytes:
     registry = CollectorRegistry()
     registry.register(_Collected(tuple(families.values())))
     return generate_latest(registry)
+
+
+def parent_metrics(statistics: Mapping[str, float]) -> bytes:
+    """Return the answer of a parent process, which has the broker of its workers, to the question for metrics."""
+    registry = CollectorRegistry()
+    registry.register(_Collected(tuple(_of_broker(statistics))))
+    ProcessCollector(registry=registry)
+    return b"parent\n" + generate_latest(registry)
+
+
+def _of_broker(statistics: Mapping[str, float]) -> Iterator[Metric]:
+    for name, value in statistics.items():
+        if name in _BROKER_TOTALS:
+            yield CounterMetricFamily(f"messageflow_broker_{name}", "Of the broker.", value=value)
+        else:
+            yield _gauge(f"broker_{name}", "Of the broker.", value)
 
 
 class _Collected(Collector):

@@ -35,6 +35,7 @@ from messageflow.hub.limits import Limits
 log = logging.getLogger("messageflow.gateway")
 
 BACKLOG = 4096  # connections the kernel holds while the loop is busy, as after a restart
+HURRIED = 3.0  # seconds after a second signal in which all must have ended
 KEEP_ALIVE = 75  # seconds an idle HTTP connection of a publisher stays open
 
 
@@ -159,7 +160,9 @@ class _Server(uvicorn.Server):
         await ending.close()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self.force_exit = self.force_exit or self.should_exit  # the second signal
+        if self.should_exit and not self.force_exit:  # the second signal
+            self.force_exit = True
+            _never_outlive(HURRIED)
         super().handle_exit(sig, frame)
 
 

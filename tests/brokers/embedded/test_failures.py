@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -113,3 +114,25 @@ async def test_what_is_stored_is_stored_whatever_becomes_of_others(
         )
         assert isinstance(others, NoRoom)
         assert again == first
+
+
+async def test_what_waits_for_a_hanging_disk_is_bounded(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("messageflow.brokers.embedded.broker.STAGED", 100)
+    async with opened(ack="disk") as broker:
+        go_on = threading.Event()
+        append = broker._store.log.append
+
+        def hang(values: Any) -> None:
+            go_on.wait(20)
+            append(values)
+
+        monkeypatch.setattr(broker._store.log, "append", hang)
+        waiting = [asyncio.ensure_future(broker.publish(items("x", 0)))]
+        await asyncio.sleep(0.05)
+        waiting += [asyncio.ensure_future(broker.publish(items("x", number))) for number in range(100)]
+        await asyncio.sleep(0.05)
+        with pytest.raises(NoRoom, match="storage_slow"):
+            await broker.publish(items("x", 1))
+        go_on.set()
+        stored = await asyncio.gather(*waiting)
+        assert [each[0].position.offset for each in stored] == list(range(1, 102))

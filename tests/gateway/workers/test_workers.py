@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -91,6 +92,7 @@ async def test_what_is_asked_of_one_worker_is_answered_for_all(gateway: Running)
         'messageflow_sessions{worker="1"}',
         'messageflow_sessions{worker="2"}',
     ]
+    assert 'messageflow_broker_streams{worker="parent"}' in metrics
     for client in clients:
         await client.link.close()
 
@@ -164,6 +166,19 @@ def test_a_worker_frozen_for_a_while_is_not_missed(gateway: Running) -> None:
     assert not gateway.events("worker_died")
 
 
+LATE = """
+import time
+from messageflow import Flow
+
+flow = Flow()
+
+def app(environ, start_response):
+    open("begun", "w").close()
+    time.sleep(1)
+    receipt = flow.push("alice", "late", None)
+    start_response("200 OK", [("content-type", "text/plain")])
+    return [b"stored at %d" % receipt.offset]
+"""
 APPLICATION = """
 import os
 from messageflow import Flow
@@ -175,6 +190,35 @@ def app(environ, start_response):
     start_response("200 OK", [("content-type", "text/plain"), ("connection", "close")])
     return [b"pushed"]
 """
+
+
+def test_a_second_signal_waits_for_no_request(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(
+        "import time\n\ndef app(environ, start_response):\n    open('begun', 'w').close()\n    time.sleep(25)\n"
+    )
+    with running(("run", "slow:app"), tmp_path / "data", cwd=tmp_path) as started:
+        client = subprocess.Popen(["python3", "-c", f"import urllib.request as u; u.urlopen('{started.url}')"])
+        until((tmp_path / "begun").exists)
+        began = time.monotonic()
+        started.process.terminate()
+        time.sleep(0.5)
+        started.process.terminate()
+        started.process.wait(SECONDS)
+        assert time.monotonic() - began < 10
+        client.kill()
+        client.wait()
+
+
+def test_a_request_under_way_may_push_until_it_ends(tmp_path: Path) -> None:
+    (tmp_path / "late.py").write_text(LATE)
+    with running(("run", "late:app"), tmp_path / "data", cwd=tmp_path) as started:
+        answers: list[str] = []
+        asking = threading.Thread(target=lambda: answers.append(fetch(started.url)))
+        asking.start()
+        until((tmp_path / "begun").exists)
+        assert started.terminate() == 0
+        asking.join()
+    assert answers == ["stored at 1"]
 
 
 async def test_an_application_runs_in_every_worker_and_pushes_to_all(tmp_path: Path) -> None:

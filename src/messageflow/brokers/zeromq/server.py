@@ -55,10 +55,18 @@ class BrokerServer:
     Args:
         broker: keeps the streams; the server starts and closes it.
         directory: for the sockets; private to this user, and short, for the system takes paths of 107 bytes.
+        on_question: answers questions to all nodes on behalf of this process; empty where it has no answer.
         clock: monotonic seconds.
     """
 
-    def __init__(self, broker: LocalBroker, directory: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        broker: LocalBroker,
+        directory: str,
+        on_question: Callable[[bytes], bytes] = lambda question: b"",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._answer_for_all = on_question
         self._broker = broker
         self._directory = directory
         self._clock = clock
@@ -127,7 +135,7 @@ class BrokerServer:
             missed.append(frames)
 
     def on_question(self, question: bytes) -> bytes:
-        return b""  # the parent has no sessions
+        return self._answer_for_all(question)
 
     def on_doubt(self) -> None:
         for link in self._links.values():
@@ -211,7 +219,8 @@ class BrokerServer:
             log.warning("survey_incomplete", extra={"missing": len(survey.awaited)})
         finally:
             self._open_surveys = {n: each for n, each in self._open_surveys.items() if each is not survey}
-        return survey.given
+        own = self.on_question(question)
+        return [own, *survey.given] if own else survey.given
 
     def _report(self, number: int, identity: bytes, answer: bytes) -> None:
         survey = self._open_surveys.get(number)

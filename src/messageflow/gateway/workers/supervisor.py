@@ -28,6 +28,7 @@ from messageflow.errors import ConfigurationError
 from messageflow.gateway import logs
 from messageflow.gateway.broker import is_shared, make_local_broker
 from messageflow.gateway.garbage import settle, undisturbed
+from messageflow.gateway.metrics import parent_metrics
 from messageflow.gateway.server import listen
 from messageflow.gateway.settings import Settings
 from messageflow.gateway.workers.order import Order, encode_order
@@ -83,7 +84,12 @@ class Supervisor:
         self.port = listener.getsockname()[1]
         directory = tempfile.mkdtemp(prefix="messageflow-")  # of mode 0700, and a short name
         if not is_shared(self._settings):
-            self._server = BrokerServer(make_local_broker(self._settings), directory)
+            broker = make_local_broker(self._settings)
+
+            def answer(question: bytes) -> bytes:
+                return parent_metrics(broker.statistics()) if question == b"metrics\n" else b""
+
+            self._server = BrokerServer(broker, directory, answer)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop, number)
         try:
