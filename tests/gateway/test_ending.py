@@ -89,10 +89,13 @@ def broadcast(gateway: Running, payload: Any) -> None:
     assert "error" not in answer.json(), answer.json()
 
 
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(START_SECONDS):
-        while not condition():
-            await asyncio.wait([asyncio.ensure_future(asyncio.sleep(0.01))])
+async def until(gateway: Running, condition: Callable[[], object]) -> None:
+    """Wait for something the gateway does; when it does not, show what it has logged instead."""
+    for _ in range(100 * START_SECONDS):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("".join(gateway.lines))
 
 
 async def test_clients_leave_in_batches_with_all_that_was_pushed(tmp_path: Path) -> None:
@@ -117,7 +120,7 @@ async def test_nobody_is_let_in_any_more_and_the_worker_is_not_ready(tmp_path: P
         async with AsyncExitStack() as stack:
             here = await clients(stack, gateway)
             gateway.process.send_signal(signal.SIGTERM)
-            await until(lambda: gateway.events("draining"))
+            await until(gateway, lambda: gateway.events("draining"))
             assert await asyncio.to_thread(lambda: pool.request("GET", "/ready").status) == 503
             with pytest.raises((OSError, InvalidHandshake)):
                 await connect(gateway.websocket)
@@ -133,7 +136,7 @@ async def test_what_was_written_before_the_end_arrives_before_it(tmp_path: Path)
             for payload in payloads:
                 await asyncio.to_thread(broadcast, gateway, payload)
             gateway.process.send_signal(signal.SIGTERM)
-            await until(lambda: gateway.events("drained"))
+            await until(gateway, lambda: gateway.events("drained"))
             await client.read()
     assert client.seen == payloads
     assert client.code == 3001
@@ -146,7 +149,7 @@ async def test_cut_short_it_is_merely_a_crash(tmp_path: Path) -> None:
             reading = [asyncio.create_task(client.read()) for client in here]
             await asyncio.to_thread(broadcast, gateway, 1)
             gateway.process.send_signal(signal.SIGTERM)
-            await until(lambda: any(client.code for client in here))
+            await until(gateway, lambda: any(client.code for client in here))
             await asyncio.to_thread(gateway.kill)
             await asyncio.gather(*reading)
     assert {client.code for client in here} <= {3001, 1006}
@@ -166,7 +169,7 @@ async def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
         async with AsyncExitStack() as stack:
             here = await clients(stack, gateway)
             gateway.process.send_signal(signal.SIGTERM)
-            await until(lambda: gateway.events("draining"))
+            await until(gateway, lambda: gateway.events("draining"))
             gateway.process.send_signal(signal.SIGTERM)
             await asyncio.gather(*[client.read() for client in here])
             assert await asyncio.to_thread(gateway.process.wait, START_SECONDS) == 0

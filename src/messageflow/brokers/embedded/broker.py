@@ -37,7 +37,7 @@ log = logging.getLogger("messageflow.broker")
 MIB, GIB = 1 << 20, 1 << 30
 STAGED = 50_000  # publications that may wait while the disk hangs
 INLINE_ROWS = 16
-INLINE_SECONDS, PATIENCE = 0.005, 10.0  # how long the loop may wait for the disk, and for how long it then does not
+INLINE_SECONDS, PATIENCE = 0.02, 1.0  # how long the loop may wait for the disk, and for how long it then does not
 
 
 class EmbeddedBroker(LocalBroker):
