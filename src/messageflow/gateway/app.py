@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from messageflow.errors import BrokerError
 from messageflow.gateway.api import Api
 from messageflow.gateway.http import WEBSOCKET_PATH
 from messageflow.gateway.metrics import CONTENT_TYPE, Metrics
@@ -110,7 +111,10 @@ class GatewayApp:
     async def _show_metrics(self, request: Request) -> Response:
         if not (self._metrics_public or _from_here(request) or self._key_is_right(request)):
             return _error(401, 101, "metrics are shown on this machine, with the API key, or with metrics_public")
-        return Response(await self._metrics.render(), media_type=CONTENT_TYPE)
+        try:
+            return Response(await self._metrics.render(), media_type=CONTENT_TYPE)
+        except BrokerError as error:
+            return _error(503, 100, f"the other workers cannot be asked: {error}")
 
     async def _serve_client(self, request: Request) -> Response:
         headers = {"cache-control": "no-cache", "x-content-type-options": "nosniff"}

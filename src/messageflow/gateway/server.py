@@ -149,10 +149,10 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         log.info("stopping", extra={"sessions": len(self._gateway.hub.sessions)})
-        for server in self.servers:
-            server.close()
+        for listening in (*self.servers, *(sockets or ())):
+            listening.close()
         settings = self._gateway.settings
-        _never_outlive(settings.shutdown_grace)
+        never_outlive(settings.shutdown_grace)
         ending = Ending(self._gateway.doorway, settings.drain_time, settings.shutdown_grace, lambda: self.force_exit)
         await ending.drain()
         self.config.timeout_graceful_shutdown = max(1, int(ending.left / 2))
@@ -162,7 +162,7 @@ class _Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.should_exit and not self.force_exit:  # the second signal
             self.force_exit = True
-            _never_outlive(HURRIED)
+            never_outlive(HURRIED)
         super().handle_exit(sig, frame)
 
 
@@ -192,7 +192,7 @@ def serve(
         log.info("stopped")
 
 
-def _never_outlive(seconds: float) -> None:
+def never_outlive(seconds: float) -> None:
     """End this process after so many seconds, even if a thread of the application still works then."""
 
     def end() -> None:

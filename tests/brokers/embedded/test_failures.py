@@ -117,7 +117,7 @@ async def test_what_is_stored_is_stored_whatever_becomes_of_others(
 
 
 async def test_what_waits_for_a_hanging_disk_is_bounded(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("messageflow.brokers.embedded.broker.STAGED", 100)
+    monkeypatch.setattr("messageflow.brokers.embedded.broker.STAGED_BYTES", 99 * 252)
     async with opened(ack="disk") as broker:
         go_on = threading.Event()
         append = broker._store.log.append

@@ -35,7 +35,8 @@ from messageflow.errors import BrokerError, ConfigurationError, NoRoom, Unanswer
 log = logging.getLogger("messageflow.broker")
 
 MIB, GIB = 1 << 20, 1 << 30
-STAGED = 50_000  # publications that may wait while the disk hangs
+STAGED_BYTES = 64 * MIB  # of publications that may wait while the disk hangs
+MAYBE_FULL = ("SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_SHMMAP", "SQLITE_IOERR_SHMOPEN")
 INLINE_ROWS = 16
 INLINE_SECONDS, PATIENCE = 0.02, 1.0  # how long the loop may wait for the disk, and for how long it then does not
 
@@ -64,7 +65,7 @@ class EmbeddedBroker(LocalBroker):
         memory: int = 256 * MIB,
         disk: int = 4 * GIB,
         idempotency_window: float = 600.0,
-        idempotency_keys: int = 200_000,
+        idempotency_keys: int = 500_000,
         reset_damaged: bool = False,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -118,7 +119,7 @@ class EmbeddedBroker(LocalBroker):
             log.error("log_set_aside", extra={"why": str(error), "file": str(set_aside(self._directory))})
             self._open()
         self._writer = Writer(self._loop)
-        self._tidying = Tidying(self._store, self._shelf, self._writer, self._disk, self._clock)
+        self._tidying = Tidying(self._store, self._shelf, self._writer, self._disk, self._clock, self._judge)
         self._reading = ThreadPoolExecutor(1, "messageflow-reader")
         await super().start(sink)
 
@@ -129,8 +130,10 @@ class EmbeddedBroker(LocalBroker):
             found = load(self._store.log, self._streams, self._stored, self.ack)
         except BaseException as error:
             self._store.close()
-            if isinstance(error, sqlite3.DatabaseError):
+            if isinstance(error, sqlite3.DatabaseError) and error.sqlite_errorname.startswith("SQLITE_CORRUPT"):
                 raise DamagedFile(str(error)) from None
+            if isinstance(error, sqlite3.Error):
+                raise ConfigurationError(f"the log {self._directory / LOG} cannot be read: {error}") from None
             raise
         self._streams.epoch = self._store.epoch
         self._shelf = found.shelf
@@ -164,9 +167,9 @@ class EmbeddedBroker(LocalBroker):
 
     async def publish(self, items: Sequence[Item]) -> list[Stored]:
         self._running()
-        if self._round.entries and len(self._round.entries) + len(items) > STAGED:
-            raise NoRoom("storage_slow: the disk does not keep up, and as much waits for it as may")
         now, rounds = self._clock(), set[Round]()
+        if self._round.size > STAGED_BYTES and not all(self._is_stored(item, now) for item in items):
+            raise NoRoom("storage_slow: the disk does not keep up, and as much waits for it as may")
         outcomes = [self._stage(item, now, rounds) for item in items]
         if self._round.entries and not self._due and self._storing is None:
             self._due = True
@@ -179,6 +182,9 @@ class EmbeddedBroker(LocalBroker):
                 if error is not None:
                     raise error
         return outcomes
+
+    def _is_stored(self, item: Item, now: float) -> bool:
+        return bool(item.key) and self._stored.get(item.channel, item.key, now) is not None
 
     def _stage(self, item: Item, now: float, rounds: set[Round]) -> Stored:
         """Give an item its place, and note which rounds its caller has to wait for."""
@@ -263,7 +269,7 @@ class EmbeddedBroker(LocalBroker):
     def _judge(self, error: BaseException) -> BrokerError:
         """Say what a failure of the storage means; one after which nothing it says can be trusted ends all storing."""
         name = getattr(error, "sqlite_errorname", "") if isinstance(error, sqlite3.Error) else ""
-        if name == "SQLITE_FULL":
+        if name == "SQLITE_FULL" or (name in MAYBE_FULL and self._store.is_full()):
             log.error("storage_full", extra={"directory": str(self._directory)})
             return NoRoom(f"storage_full: there is no room left in {self._directory}")
         if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):

@@ -18,14 +18,16 @@ class Round:
     Attributes:
         rows: the values of all rows, one after the other, as the log takes them.
         entries: what each row becomes once it is stored.
+        size: about how many bytes they take.
         keys: channel and idempotency key of those that have one.
     """
 
-    __slots__ = ("_waiters", "entries", "keys", "rows")
+    __slots__ = ("_waiters", "entries", "keys", "rows", "size")
 
     def __init__(self) -> None:
         self.rows: list[RowValue] = []
         self.entries: list[tuple[int, str, str, Publication, Retention]] = []  # id, channel, epoch, …
+        self.size = 0
         self.keys: set[tuple[str, str]] = set()
         self._waiters: list[asyncio.Future[None]] = []
 
@@ -33,6 +35,7 @@ class Round:
         """Put a publication into the round."""
         self.rows += row_values(row, channel, epoch, publication, retention, key)
         self.entries.append((row, channel, epoch, publication, retention))
+        self.size += publication.cost
         if key:
             self.keys.add((channel, key))
 

@@ -23,6 +23,7 @@ from messageflow.errors import ConfigurationError
 log = logging.getLogger("messageflow.broker")
 
 LOG, LOCK, TAIL, SEAL = "streams.db", "streams.lock", "streams.tail", "streams.failed"
+FULL = 1 << 20  # bytes of room below which an error of a write is believed to be for want of it
 BESIDE = ("", "-wal", "-shm")  # what SQLite keeps of one database
 
 
@@ -48,6 +49,7 @@ class Store:
         self._synced = synced
         self._lock = lock(directory)
         try:
+            os.close(os.open(directory / LOG, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # nobody else's to read
             self.log = StreamLog(directory / LOG, synced=synced)
             self.tail = TailMark(directory / TAIL)
             _sync_names(directory)
@@ -90,6 +92,14 @@ class Store:
         self.log.append(values)
         self._mark = Mark(self._boot, last, end.tag, self._synced)
         self.tail.write(self._mark)
+
+    def is_full(self) -> bool:
+        """Whether the file system has as good as no room left."""
+        try:
+            found = os.statvfs(self._directory)
+        except OSError:
+            return False
+        return found.f_bavail * found.f_frsize < FULL
 
     def seal(self) -> None:
         """Leave word that what was written last may not be there at the next start, as far as that can be done."""

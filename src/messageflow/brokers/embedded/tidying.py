@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 from collections.abc import Callable
+from functools import partial
 
 from messageflow.brokers.embedded.shelf import Cut, Shelf
 from messageflow.brokers.embedded.store import Store
 from messageflow.brokers.embedded.writer import Writer
+from messageflow.errors import BrokerError
 
 log = logging.getLogger("messageflow.broker")
 
@@ -31,13 +32,24 @@ class Tidying:
         writer: does the jobs.
         budget: bytes the file may hold.
         clock: seconds, as the rows have them.
+        judge: says what an error of the storage means, and sees to it.
 
     Attributes:
         size: bytes the file holds, as of the last job.
         shed: publications dropped for the budget, before their time.
     """
 
-    def __init__(self, store: Store, shelf: Shelf, writer: Writer, budget: int, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        shelf: Shelf,
+        writer: Writer,
+        budget: int,
+        clock: Callable[[], float],
+        judge: Callable[[BaseException], BrokerError],
+    ) -> None:
+        self._judge = judge
+        self._again: list[Cut] = []  # could not be dropped yet
         self._log = store.log
         self._shelf = shelf
         self._writer = writer
@@ -54,28 +66,34 @@ class Tidying:
         self._written += COMMIT_BYTES + rows * ROW_BYTES + data
         if self._written > CHECKPOINT_BYTES:
             self._written = 0
-            self._writer.submit(self._checkpoint, _report)
+            self._writer.submit(self._checkpoint, self._report)
 
     def tidy(self) -> None:
         """Drop what is past its time, or over the budget, slice by slice. Called once a second."""
         if self._dropping or self._stopped:
             return
         now = self._clock()
-        cut = self._shelf.trim(now, most=SLICE)
+        cut = self._again.pop() if self._again else self._shelf.trim(now, most=SLICE)
         if not cut.ids and self.size > self._budget:
             cut = self._shelf.shed(SLICE)
             self.shed += len(cut.ids)
             log.warning("disk_budget", extra={"dropped": len(cut.ids), "bytes": self.size, "budget": self._budget})
         if cut.ids:
             self._dropping = True
-            self._submit(cut, now, self._dropped)
+            self._submit(cut, now, partial(self._dropped, cut))
 
     async def drop(self, cut: Cut, now: float) -> None:
-        """Drop rows, and return once they are gone."""
+        """Drop rows, and return once they are gone.
+
+        Raises:
+            BrokerError: they are not; they will be tried again.
+        """
         if cut.ids:
-            finished = asyncio.get_running_loop().create_future()
+            finished: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
             self._submit(cut, now, lambda error: None if finished.done() else finished.set_result(error))
-            _report(await finished)
+            if (error := await finished) is not None:
+                self._again.append(cut)
+                raise self._judge(error)
 
     def forget(self, cut: Cut, channel: str, epoch: str) -> None:
         """Drop all that is known of a channel; streams that begin from now on do so in `epoch`."""
@@ -84,7 +102,7 @@ class Tidying:
             self._log.drop(cut.ids, [], 0.0)
             self._log.forget([channel], epoch)
 
-        self._writer.submit(job, _report)
+        self._writer.submit(job, self._report)
 
     def _submit(self, cut: Cut, now: float, done: Callable[[BaseException | None], None]) -> None:
         def job() -> None:
@@ -95,11 +113,17 @@ class Tidying:
         self._written += COMMIT_BYTES * len(cut.newest)
         self._writer.submit(job, done)
 
-    def _dropped(self, error: BaseException | None) -> None:
+    def _dropped(self, cut: Cut, error: BaseException | None) -> None:
         self._dropping = False
-        _report(error)
         if error is None:
             self.tidy()  # there may be more; publishes that came meanwhile go between two slices
+        else:
+            self._again.append(cut)  # unseen by readers all the same
+            self._judge(error)
+
+    def _report(self, error: BaseException | None) -> None:
+        if error is not None:
+            self._judge(error)
 
     def stop(self) -> None:
         """Begin nothing more."""
@@ -108,11 +132,3 @@ class Tidying:
     def _checkpoint(self) -> None:
         self._log.checkpoint()
         self.size = self._log.size()
-
-
-def _report(error: BaseException | None) -> None:
-    """Room could not be made: the rows stay, unseen, until the next start."""
-    if isinstance(error, sqlite3.Error):
-        log.error("tidying_failed", extra={"error": str(error)})
-    elif error is not None:
-        raise error

@@ -108,8 +108,11 @@ class ZeroMQBroker:
         for future in waiting:
             if not future.done():
                 future.set_result(None)  # its channel was among them
-        for (channel, _), info in tuple(self._present.items()):
-            await self._ask(m.Join(channel, info, keep=True, tell=False), _nothing)
+        for key, info in tuple(self._present.items()):
+            if key in self._present:
+                await self._ask(m.Join(key[0], info, keep=True, tell=False), _nothing)
+            if key not in self._present:  # he left meanwhile
+                await self._ask(m.Leave(key[0], info, tell=False), _nothing)
         if self._sink is not None:
             self._sink.on_doubt()
 

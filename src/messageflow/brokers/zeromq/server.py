@@ -130,7 +130,7 @@ class BrokerServer:
     def on_control(self, message: bytes) -> None:
         frames = [m.EVERYBODY, m.CONTROL + message]
         for link in self._links.values():
-            link.tell(frames)
+            link.decide(frames, self._clock())
         for missed in self._absent.values():
             missed.append(frames)
 
@@ -150,7 +150,7 @@ class BrokerServer:
         identity, number, body = frames
         link = self._links.get(identity)
         if link is not None:
-            link.heard = self._clock()
+            link.hear(self._clock())
         self._spawn(self._answer(identity, number, body))
 
     async def _answer(self, identity: bytes, number: bytes, body: bytes) -> None:
@@ -287,6 +287,6 @@ class BrokerServer:
                 link.settle()
                 if link.lost or link.heard < now - SILENCE:
                     log.error("worker_silent", extra={"node": link.node, "seconds": round(now - link.heard, 1)})
-                    self._absent[link.node] = deque(maxlen=ABSENT_LIMIT)
+                    self._absent[link.node] = deque(link.undecided, maxlen=ABSENT_LIMIT)
                     self._forget(identity)
             before = now

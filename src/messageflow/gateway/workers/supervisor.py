@@ -29,7 +29,7 @@ from messageflow.gateway import logs
 from messageflow.gateway.broker import is_shared, make_local_broker
 from messageflow.gateway.garbage import settle, undisturbed
 from messageflow.gateway.metrics import parent_metrics
-from messageflow.gateway.server import listen
+from messageflow.gateway.server import HURRIED, listen, never_outlive
 from messageflow.gateway.settings import Settings
 from messageflow.gateway.workers.order import Order, encode_order
 
@@ -119,6 +119,7 @@ class Supervisor:
         stopping = asyncio.create_task(self._stopping.wait())
         await asyncio.wait([stopping, *keepers], return_when=asyncio.FIRST_COMPLETED)
         self._stopping.set()
+        listener.close()  # the workers close theirs as they begin to drain
         failures = await self._end(keepers)
         announcing.cancel()
         await asyncio.wait([announcing, stopping])
@@ -175,13 +176,18 @@ class Supervisor:
             self._application,
             self._application_directory,
         )
-        process = await asyncio.create_subprocess_exec(
-            *self._command,
-            stdin=asyncio.subprocess.PIPE,
-            pass_fds=(listener.fileno(), ready_end),
-            start_new_session=True,  # signals of the terminal come to the parent, which passes them on
-        )
-        os.close(ready_end)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self._command,
+                stdin=asyncio.subprocess.PIPE,
+                pass_fds=(listener.fileno(), ready_end),
+                start_new_session=True,  # signals of the terminal come to the parent, which passes them on
+            )
+        except BaseException:
+            os.close(says_ready)
+            raise
+        finally:
+            os.close(ready_end)
         self._processes[number] = process
         if self._stopping.is_set():
             process.terminate()
@@ -210,11 +216,13 @@ class Supervisor:
     def _stop(self, number: int) -> None:
         self._signals += 1
         self._interrupted = self._interrupted or number == signal.SIGINT
+        self._stopping.set()
         if self._signals == 1:
             log.info("stopping", extra={"workers": len(self._processes)})
-        self._stopping.set()
-        if self._signals > 1:
+            never_outlive(self._settings.shutdown_grace + 2 * KILL_AFTER)
+        else:
             self._signal(signal.SIGTERM)
+            never_outlive(HURRIED + KILL_AFTER)
 
     def _signal(self, number: int) -> None:
         for process in tuple(self._processes.values()):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import shutil
 import signal
 import socket
 from collections.abc import Callable
@@ -68,6 +69,7 @@ async def _serve(order: Order, application: ASGIApp | None, on_started: Callable
     def parent_gone() -> None:
         loop.remove_reader(STDIN)
         log.error("parent_gone")
+        shutil.rmtree(order.broker.removeprefix("ipc://").rpartition("/")[0] or "?", ignore_errors=True)
         if isinstance(broker, ZeroMQBroker):
             broker.sever("the parent process is gone")
         for _ in range(2):  # once to end, and once more not to wait for anything
