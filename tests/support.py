@@ -50,6 +50,8 @@ class Running:
         """Return once connections are accepted."""
         if not self._started.wait(START_SECONDS):
             raise AssertionError("it did not start:\n" + "".join(self.lines))
+        if not self.port:  # it has closed its log, and is about to end
+            self.process.wait(START_SECONDS)
 
     def _read(self) -> None:
         assert self.process.stderr is not None
