@@ -127,11 +127,13 @@ def test_startup_line_and_file_name_the_port_that_was_bound(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    url = prepare({"port": "0"}, None, dev=True).announce(41234)
+    start = prepare({"port": "0"}, None, dev=True)
+    start.announce(41234)
     captured = capsys.readouterr()
     assert captured.err.endswith(" on http://127.0.0.1:41234 (dev keys in ~/data/dev.json)\n")
     assert captured.out == ""
-    assert url == json.loads((tmp_path / "data" / "dev.json").read_text())["url"] == "http://127.0.0.1:41234"
+    written = json.loads((tmp_path / "data" / "dev.json").read_text())["url"]
+    assert start.url(41234) == written == "http://127.0.0.1:41234"
 
 
 def test_startup_line_speaks_of_no_file_where_keys_are_configured(capsys: pytest.CaptureFixture[str]) -> None:

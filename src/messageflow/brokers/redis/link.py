@@ -97,7 +97,7 @@ class Link:
     async def restart(self) -> None:
         """Give the connection up and make another."""
         if self._connection is not None:
-            await self._connection.disconnect(nowait=True)
+            await _sever(self._connection)
 
     def expect(self, *command: Value) -> None:
         """Send a command and take its reply without looking at it, if the connection is up."""
@@ -150,7 +150,11 @@ class Link:
     async def _connect(self) -> None:
         async with asyncio.timeout(self._deadline):
             connection = await self._make()
-            await connection.connect()  # type: ignore[no-untyped-call]
+            try:
+                await connection.connect()  # type: ignore[no-untyped-call]
+            except BaseException:
+                await _sever(connection)
+                raise
         self._connection = connection
         self._up.set()
         self._on_connected()
@@ -201,7 +205,7 @@ class Link:
         while True:
             await asyncio.sleep(self._deadline / 4)
             if self._awaited and self._awaited[0][1] < self._loop.time() and self._connection is not None:
-                await self._connection.disconnect(nowait=True)
+                await _sever(self._connection)
 
     async def _drop(self, why: str) -> None:
         """The connection is gone: whoever awaits a reply does not know what came of his command."""
@@ -213,11 +217,19 @@ class Link:
         if why != CLOSED:
             self.times_lost += 1
             log.warning("redis_lost", extra={"why": why, "awaited": len(self._awaited)})
-        await connection.disconnect(nowait=True)
+        await _sever(connection)
         while self._awaited:
             future, _ = self._awaited.popleft()
             if future is not None and not future.done():
                 future.set_exception(Unanswered(f"the connection to Redis was lost: {why}"))
+
+
+async def _sever(connection: Connection) -> None:
+    """Let go of a connection now, whatever is still to be sent on it: the peer may take nothing any more."""
+    if connection._writer is not None:
+        connection._writer.transport.abort()
+    await connection.disconnect(nowait=True)
+    await asyncio.sleep(0)
 
 
 def pairs(flat: Sequence[Any]) -> dict[bytes, bytes]:
