@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from messageflow import Flow
-from tests.brokers.redis.conftest import Server
+from tests.brokers.redis.servers import Server
 from tests.resuming import Client
 from tests.support import API_KEY, TOKEN_SECRET, Running, running
 

@@ -1,12 +1,7 @@
-"""A Redis server of the tests' own, on a free port, and brokers over it."""
+"""Redis servers of the tests' own, and brokers over them."""
 
 from __future__ import annotations
 
-import shutil
-import signal
-import socket
-import subprocess
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import count
@@ -14,64 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from redis import Redis
 
 from messageflow.brokers.redis.broker import RedisBroker
 from messageflow.brokers.redis.urls import connections
 from messageflow.testing.broker_suite import RecordingSink
-
-START_SECONDS = 10.0
-
-
-class Server:
-    """One `redis-server` process."""
-
-    def __init__(self, directory: Path, *arguments: str, configuration: Path | None = None) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
-        self.directory = directory
-        self.configuration = configuration  # of a Sentinel, which keeps no data
-        self.arguments = arguments
-        self.process: subprocess.Popen[bytes]
-        self.start()
-
-    @property
-    def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        executable = shutil.which("redis-server")
-        assert executable, "redis-server is missing: apt-get install redis-server"
-        self.process = subprocess.Popen(
-            [
-                executable,
-                *((str(self.configuration), "--sentinel") if self.configuration else ()),
-                *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.directory)),
-                *(() if self.configuration else ("--save", "", "--appendonly", "no")),
-                *self.arguments,
-            ],
-            stdout=subprocess.DEVNULL,
-        )
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            try:
-                with self.client() as client:
-                    client.ping()
-                return
-            except Exception:
-                assert time.monotonic() < deadline, "redis-server did not start"
-                time.sleep(0.02)
-
-    def client(self) -> Redis:
-        return Redis(port=self.port)
-
-    def signal(self, number: signal.Signals) -> None:
-        self.process.send_signal(number)
-
-    def stop(self) -> None:
-        self.process.kill()
-        self.process.wait()
+from tests.brokers.redis.certificates import Authority
+from tests.brokers.redis.servers import Cluster, Trio
+from tests.brokers.redis.servers import Server as Server  # for those that import it from here
 
 
 @pytest.fixture(scope="session")
@@ -95,6 +39,40 @@ def own_server(tmp_path: Path) -> Iterator[Server]:
     made = Server(tmp_path)
     yield made
     made.stop()
+
+
+@pytest.fixture
+def trio(tmp_path: Path) -> Iterator[Trio]:
+    made = Trio(tmp_path)
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="session")
+def running_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    made = Cluster(tmp_path_factory.mktemp("cluster"))
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def shared_cluster(running_cluster: Cluster) -> Cluster:
+    """Three primaries that all tests share, emptied. Nobody may kill one or move a slot."""
+    running_cluster.flush()
+    return running_cluster
+
+
+@pytest.fixture
+def own_cluster(tmp_path: Path) -> Iterator[Cluster]:
+    """Three primaries with a replica each, that the test may do anything to."""
+    made = Cluster(tmp_path, replicas=True)
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("certificates"))
 
 
 Opened = Callable[..., AbstractAsyncContextManager[RedisBroker]]

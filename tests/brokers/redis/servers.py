@@ -1,0 +1,345 @@
+"""Real Redis servers for tests: one, a primary with Sentinel, a cluster. Each on free ports, ended by its process.
+
+Any executable that speaks as Redis does will do; `EXECUTABLES` names those that may be installed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from redis import Redis
+from redis.crc import key_slot
+from redis.exceptions import RedisError
+
+from tests.brokers.redis.certificates import Pair
+
+START_SECONDS = 10.0
+SECONDS = 20.0  # for all else to come about
+EXECUTABLES = ("redis-server", "valkey-server")
+
+PORTS = range(10_240, 22_000)  # below what the system gives out, so that a server that is started again has its own
+BUS = 10_000  # how far above its port a node of a cluster speaks with the others
+SLOTS = 16_384
+
+
+def free_port(*, bus: bool = False) -> int:
+    """Return a port that nobody listens on, and whose bus port is free too where it is asked for."""
+    while True:
+        port = random.choice(PORTS)
+        try:
+            for each in (port, port + BUS) if bus else (port,):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", each))
+        except OSError:
+            continue
+        return port
+
+
+def wait_until(condition: Callable[[], object], seconds: float = SECONDS) -> None:
+    """Return once a condition holds; a server that cannot answer yet counts as no."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            if condition():
+                return
+        except (RedisError, OSError):
+            pass
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.02)
+
+
+class Server:
+    """One `redis-server` process.
+
+    Args:
+        directory: for its files; there already.
+        arguments: settings, as on the command line.
+        configuration: of a Sentinel, which keeps no data.
+        password: of its default user, if it needs one.
+        certificate: to speak TLS with, and nothing else; clients need none of their own.
+        port: to listen on; 0 takes a free one.
+        executable: what to run; empty takes `redis-server`.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *arguments: str,
+        configuration: Path | None = None,
+        password: str = "",
+        certificate: Pair | None = None,
+        port: int = 0,
+        executable: str = "",
+    ) -> None:
+        self.port = port or free_port()
+        self.directory = directory
+        self.configuration = configuration
+        self.password = password
+        self.certificate = certificate
+        self.arguments = arguments
+        self.executable = shutil.which(executable or EXECUTABLES[0])
+        self.process: subprocess.Popen[bytes]
+        self.start()
+
+    @property
+    def url(self) -> str:
+        """Where it is, for its default user."""
+        return self.url_for("", self.password) if self.password else self.url_for()
+
+    def url_for(self, user: str = "", password: str = "", host: str = "127.0.0.1") -> str:
+        """Return its URL for a user; with TLS it names the authority that signed its certificate."""
+        login = f"{user}:{password}@" if user or password else ""
+        if self.certificate is None:
+            return f"redis://{login}{host}:{self.port}"
+        return f"rediss://{login}{host}:{self.port}?ssl_ca_certs={self.certificate.authority}"
+
+    def start(self) -> None:
+        """Start it, for the first time or again, and return once it answers."""
+        assert self.executable, "redis-server is missing: apt-get install redis-server"
+        self.process = subprocess.Popen(
+            [
+                self.executable,
+                *((str(self.configuration), "--sentinel") if self.configuration else ()),
+                *("--bind", "127.0.0.1", "--dir", str(self.directory)),
+                *self._listening(),
+                *(("--requirepass", self.password) if self.password else ()),
+                *(() if self.configuration else ("--save", "", "--appendonly", "no")),
+                *self.arguments,
+            ],
+            stdout=subprocess.DEVNULL,
+        )
+        wait_until(self._answers, START_SECONDS)
+
+    def _listening(self) -> tuple[str, ...]:
+        if self.certificate is None:
+            return ("--port", str(self.port))
+        made = self.certificate
+        files = ("--tls-cert-file", str(made.certificate), "--tls-key-file", str(made.key))
+        authority = ("--tls-ca-cert-file", str(made.authority), "--tls-auth-clients", "no")
+        return ("--port", "0", "--tls-port", str(self.port), *files, *authority)
+
+    def _answers(self) -> bool:
+        assert self.process.poll() is None, f"{self.executable} ended with {self.process.returncode}"
+        with self.client() as client:
+            return bool(client.ping())
+
+    def client(self) -> Redis:
+        """Return a connection to it, of its default user."""
+        return Redis.from_url(self.url)
+
+    def info(self, section: str) -> dict[str, Any]:
+        """Return a section of what it says of itself."""
+        with self.client() as client:
+            return dict(client.info(section))
+
+    def allow(self, user: str, *rules: str) -> None:
+        """Make a user with exactly these rules."""
+        with self.client() as client:
+            client.execute_command("ACL", "SETUSER", user, "reset", *rules)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send its process a signal."""
+        self.process.send_signal(number)
+
+    def stop(self) -> None:
+        """Kill it, be it stopped already."""
+        self.process.kill()
+        self.process.wait()
+
+
+class Trio:
+    """A primary, its replica, and a Sentinel that watches them."""
+
+    def __init__(self, directory: Path) -> None:
+        self.servers: list[Server] = []
+        self.primary = self._server(directory / "primary", "--repl-diskless-sync-delay", "0")
+        self.replica = self._server(directory / "replica", "--replicaof", "127.0.0.1", str(self.primary.port))
+        configuration = directory / "sentinel.conf"
+        configuration.write_text(
+            f"sentinel monitor streams 127.0.0.1 {self.primary.port} 1\n"
+            "sentinel down-after-milliseconds streams 500\nsentinel failover-timeout streams 3000\n"
+        )
+        self.sentinel = self._server(directory / "sentinel", configuration=configuration)
+        self.url = f"redis+sentinel://127.0.0.1:{self.sentinel.port}/streams"
+        wait_until(lambda: self.replica.info("replication").get("master_link_status") == "up")
+        wait_until(lambda: int(self._watched()["num-slaves"]) == 1)
+
+    def _server(self, directory: Path, *arguments: str, configuration: Path | None = None) -> Server:
+        directory.mkdir()
+        server = Server(directory, *arguments, configuration=configuration)
+        self.servers.append(server)
+        return server
+
+    def _watched(self) -> dict[str, str]:
+        with self.sentinel.client() as client:
+            return dict(client.sentinel_master("streams"))
+
+    async def until_replicated(self, log: str, length: int) -> None:
+        """Return once the replica has so much of a stream."""
+        with self.replica.client() as client:
+            await asyncio.to_thread(wait_until, lambda: client.xlen(log) == length)
+
+    def cut_replication(self) -> None:
+        """Let the replica hear nothing any more, and be the primary's replica still in Sentinel's eyes."""
+        with self.replica.client() as client:
+            client.config_set("masterauth", "wrong")
+        with self.primary.client() as client:
+            client.config_set("requirepass", "")
+            client.client_kill_filter(_type="replica")
+            client.config_set("repl-diskless-sync-delay", "1000")
+
+    def stop(self) -> None:
+        for server in self.servers:
+            server.stop()
+
+
+class Cluster:
+    """Three primaries, each with a replica where it is asked for, that share the slots.
+
+    Calls block, up to some seconds; from a test that has an event loop to run, call them in a thread.
+
+    Args:
+        directory: for the files of all; there already.
+        replicas: whether each primary has one.
+        arguments: settings of each server, as on the command line.
+
+    Attributes:
+        servers: all of them, dead ones too; as started, primaries first and then their replicas in the same order.
+    """
+
+    def __init__(self, directory: Path, *arguments: str, replicas: bool = False, executable: str = "") -> None:
+        self._executable = executable
+        self.servers: list[Server] = []
+        for number in range(6 if replicas else 3):
+            home = directory / f"node-{number}"
+            home.mkdir()
+            self.servers.append(self._server(home, *arguments))
+        self._ids = {server: str(self._ask(server, "MYID")) for server in self.servers}
+        first, *others = self.servers
+        for other in others:
+            self._ask(first, "MEET", "127.0.0.1", str(other.port))
+        primaries = self.servers[:3]
+        for number, primary in enumerate(primaries):
+            start, end = number * SLOTS // 3, (number + 1) * SLOTS // 3 - 1
+            self._ask(primary, "ADDSLOTSRANGE", str(start), str(end))
+        for primary, replica in zip(primaries, self.servers[3:], strict=False):
+            self._replicate(replica, primary)
+        wait_until(self.is_well)
+
+    def _server(self, home: Path, *arguments: str) -> Server:
+        return Server(
+            home,
+            *("--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-replica-validity-factor", "0"),
+            *("--repl-diskless-sync-delay", "0", *arguments),
+            port=free_port(bus=True),
+            executable=self._executable,
+        )
+
+    def _replicate(self, replica: Server, primary: Server) -> None:
+        """Refused until the one has heard of the other."""
+        wait_until(lambda: self._ask(replica, "REPLICATE", self._ids[primary]) == "OK")
+
+    @staticmethod
+    def _ask(server: Server, *command: str) -> str:
+        with server.client() as client:
+            reply = client.execute_command("CLUSTER", *command)
+        return reply.decode() if isinstance(reply, bytes) else str(reply)
+
+    # What is so
+
+    @property
+    def url(self) -> str:
+        """Of the first that lives; the others are found through it."""
+        return self.living[0].url
+
+    @property
+    def urls(self) -> list[str]:
+        """Of each that was started."""
+        return [server.url for server in self.servers]
+
+    @property
+    def living(self) -> list[Server]:
+        return [server for server in self.servers if server.process.poll() is None]
+
+    @property
+    def primaries(self) -> list[Server]:
+        """Those that live and call themselves so."""
+        return [server for server in self.living if server.info("replication")["role"] == "master"]
+
+    def holder(self, key: str | bytes) -> Server:
+        """Return the primary whose slots a key falls into."""
+        return self._holder(key_slot(key if isinstance(key, bytes) else key.encode()))
+
+    def _holder(self, slot: int) -> Server:
+        with self.living[0].client() as client:
+            for start, end, primary, *_ in client.execute_command("CLUSTER", "SLOTS"):
+                if start <= slot <= end:
+                    return next(server for server in self.servers if server.port == primary[1])
+        raise AssertionError(f"nobody has slot {slot}")
+
+    def replica_of(self, primary: Server) -> Server:
+        """Return the living replica of a primary."""
+        for server in self.living:
+            found = server.info("replication")
+            if found["role"] == "slave" and found["master_port"] == primary.port:
+                return server
+        raise AssertionError("it has no replica")
+
+    def is_well(self) -> bool:
+        """Whether all that live know of all, see every slot served, and are replicated."""
+        for server in self.living:
+            known = dict(line.split(":", 1) for line in self._ask(server, "INFO").split())
+            if (known["cluster_state"], known["cluster_known_nodes"]) != ("ok", str(len(self.servers))):
+                return False
+            if server.info("replication").get("master_link_status", "up") != "up":
+                return False
+        return True
+
+    # What is done to it
+
+    def flush(self) -> None:
+        """Drop all keys."""
+        for primary in self.primaries:
+            with primary.client() as client:
+                client.flushall()
+
+    def begin_move(self, slot: int, to: Server) -> Server:
+        """Begin to move a slot; until it has ended, the old holder sends on who asks for a key it has not."""
+        old = self._holder(slot)
+        self._ask(to, "SETSLOT", str(slot), "IMPORTING", self._ids[old])
+        self._ask(old, "SETSLOT", str(slot), "MIGRATING", self._ids[to])
+        return old
+
+    def end_move(self, slot: int, old: Server, to: Server) -> None:
+        """Move all keys of a slot, and then the slot."""
+        with old.client() as client:
+            while keys := client.execute_command("CLUSTER", "GETKEYSINSLOT", slot, 100):
+                client.execute_command("MIGRATE", "127.0.0.1", to.port, "", 0, 5000, "KEYS", *keys)
+        for server in (to, old, *(each for each in self.primaries if each not in (to, old))):
+            self._ask(server, "SETSLOT", str(slot), "NODE", self._ids[to])
+
+    def move_slot(self, slot: int, to: Server) -> None:
+        """Give a slot and all its keys to another primary."""
+        self.end_move(slot, self.begin_move(slot, to), to)
+
+    def kill(self, primary: Server) -> None:
+        """End a primary as a crash would; its replica, if it has one, is elected in a second or two."""
+        primary.stop()
+
+    def failover(self, replica: Server) -> None:
+        """Let a replica take over from its living primary, which loses nothing; return when all know."""
+        self._ask(replica, "FAILOVER")
+        wait_until(lambda: replica in self.primaries and self.is_well())
+
+    def stop(self) -> None:
+        for server in self.servers:
+            server.stop()
