@@ -17,10 +17,11 @@ MAY_IMPORT = {
     "dialects": {"core"},
     "brokers": {"core", "brokers.base", "brokers.local"},
     "hub": {"core", "dialects", "brokers.base"},
-    "gateway": {"core", "dialects", "hub", "brokers"},
+    "api": {"core", "brokers.base"},
+    "gateway": {"core", "dialects", "hub", "brokers", "api"},
     "publisher": set[str](),
     "testing": {"core", "dialects", "hub", "brokers"},
-    "cli": {"core", "dialects", "hub", "brokers", "gateway", "publisher"},
+    "cli": {"core", "dialects", "hub", "brokers", "api", "gateway", "publisher"},
     "__init__": {"publisher"},
     "errors": set[str](),
     "version": set[str](),
@@ -71,7 +72,8 @@ def test_the_rule_refuses_what_it_should() -> None:
     assert not is_allowed("messageflow.brokers.memory.MemoryBroker", "hub")
     assert not is_allowed("messageflow.brokers.memory.MemoryBroker", "brokers/embedded")
     assert is_allowed("messageflow.brokers.embedded.log.StreamLog", "brokers/embedded")
-    assert not is_allowed("messageflow.gateway.api.Api", "publisher")
+    assert not is_allowed("messageflow.gateway.api.WorkerApi", "publisher")
+    assert not is_allowed("messageflow.hub.hub.Hub", "api")
     assert is_allowed("messageflow.errors.BrokerError", "core")
 
 

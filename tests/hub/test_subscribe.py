@@ -7,9 +7,9 @@ from typing import Any
 import jwt
 import pytest
 
+from messageflow.core import control
 from messageflow.core.claims import SubscribeOptions
 from messageflow.core.protocol import StreamPosition
-from messageflow.hub import control
 from messageflow.hub.limits import Limits
 from tests.hub.conftest import SECRET, World
 

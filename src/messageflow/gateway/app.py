@@ -18,7 +18,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from messageflow.errors import BrokerError
-from messageflow.gateway.api import Api
+from messageflow.gateway.api import WorkerApi
 from messageflow.gateway.http import WEBSOCKET_PATH
 from messageflow.gateway.metrics import CONTENT_TYPE, Metrics
 from messageflow.hub.hub import Hub
@@ -50,7 +50,7 @@ class GatewayApp:
     def __init__(
         self,
         hub: Hub,
-        api: Api,
+        api: WorkerApi,
         metrics: Metrics,
         api_key: str,
         *,

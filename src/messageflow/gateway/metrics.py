@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from messageflow.gateway.api import Api
+from messageflow.gateway.api import WorkerApi
 from messageflow.gateway.http import Doorway
 from messageflow.hub.hub import Hub
 
@@ -38,7 +38,7 @@ _BROKER_TOTALS = {"publications_evicted", "streams_forgotten", "idempotency_keys
 class Metrics(Collector):
     """The metrics of one worker."""
 
-    def __init__(self, hub: Hub, api: Api, doorway: Doorway) -> None:
+    def __init__(self, hub: Hub, api: WorkerApi, doorway: Doorway) -> None:
         self._hub = hub
         self._api = api
         self._doorway = doorway

@@ -18,7 +18,7 @@ from messageflow.brokers.base import Broker
 from messageflow.core.tokens import Verifier, load_keys
 from messageflow.errors import ConfigurationError
 from messageflow.gateway import logs
-from messageflow.gateway.api import Api
+from messageflow.gateway.api import WorkerApi
 from messageflow.gateway.app import ASGIApp, GatewayApp
 from messageflow.gateway.broker import make_broker
 from messageflow.gateway.ending import Ending
@@ -69,7 +69,7 @@ class Gateway:
         self._listener = listener
         broker = broker or make_broker(settings)
         self.hub = Hub(broker, settings.namespaces, _verifier(settings), _limits(settings), name=worker)
-        self.api = Api(self.hub, settings.payload_size_limit)
+        self.api = WorkerApi(self.hub, settings.payload_size_limit)
         self.doorway = Doorway(
             self.hub,
             Origins(settings.allowed_origins, require_origin=settings.require_origin),

@@ -1,7 +1,4 @@
-"""Decisions about users that every worker must carry out: disconnect, subscribe, unsubscribe, refresh.
-
-The API makes one a control message; the broker hands it to all workers; each applies it to the sessions it has.
-"""
+"""What a control message does to the sessions of this worker; the messages themselves are in `core.control`."""
 
 from __future__ import annotations
 
@@ -9,16 +6,10 @@ import logging
 from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec import Struct
 
-from messageflow.core.claims import SubscribeOptions
-from messageflow.core.codes import (
-    CONNECTION_EXPIRED,
-    FORCE_DISCONNECT,
-    UNSUBSCRIBED_BY_SERVER,
-    Disconnect,
-)
-from messageflow.core.protocol import Refreshed, StreamPosition, Subscribed, SubscribeRequest
+from messageflow.core.codes import CONNECTION_EXPIRED, UNSUBSCRIBED_BY_SERVER, Disconnect
+from messageflow.core.control import DisconnectUser, RefreshUser, SubscribeUser, UnsubscribeUser, decode_control
+from messageflow.core.protocol import Refreshed, Subscribed, SubscribeRequest
 from messageflow.core.stream import Position
 from messageflow.errors import BrokerError
 from messageflow.hub.commands.connect import overridden
@@ -31,54 +22,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("messageflow.hub")
 
 
-class DisconnectUser(Struct, frozen=True, tag="disconnect"):
-    """End the connections of a user, but those named in `spare`."""
-
-    user: str
-    client: str = ""
-    spare: tuple[str, ...] = ()
-    code: int = FORCE_DISCONNECT.code
-    reason: str = FORCE_DISCONNECT.reason
-
-
-class SubscribeUser(Struct, frozen=True, tag="subscribe"):
-    """Subscribe the connections of a user to a channel."""
-
-    user: str
-    channel: str
-    client: str = ""
-    options: SubscribeOptions = SubscribeOptions()
-    since: StreamPosition | None = None
-    expires_at: float | None = None
-
-
-class UnsubscribeUser(Struct, frozen=True, tag="unsubscribe"):
-    """End the subscription of a user's connections to a channel; an empty channel means all but the user's own."""
-
-    user: str
-    channel: str
-    client: str = ""
-
-
-class RefreshUser(Struct, frozen=True, tag="refresh"):
-    """Change when the connections of a user expire; `expires_at` None means never."""
-
-    user: str
-    client: str = ""
-    expired: bool = False
-    expires_at: float | None = None
-
-
-Control = DisconnectUser | SubscribeUser | UnsubscribeUser | RefreshUser
-
-encode_control = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Control).decode
-
-
 async def apply_control(hub: Hub, message: bytes) -> None:
     """Carry out a control message on the sessions of this worker. What is not understood is logged and passed over."""
     try:
-        control = _decode(message)
+        control = decode_control(message)
     except msgspec.MsgspecError as error:
         log.error("control_not_understood", extra={"error": str(error)})
         return

@@ -11,13 +11,13 @@ import binascii
 import msgspec
 from msgspec import Raw
 
+from messageflow.api import calls
 from messageflow.brokers.base import Item, Stored
 from messageflow.core.channels import BROADCAST, NamespaceOptions, Namespaces, personal
 from messageflow.core.codes import BAD_REQUEST, UNKNOWN_CHANNEL, ErrorCode
 from messageflow.core.json import UnsafeJSON, check_depth, check_utf8, compact
 from messageflow.core.streams import Retention
 from messageflow.core.tokens import is_user
-from messageflow.gateway import calls
 
 _encode = msgspec.json.Encoder().encode
 

@@ -1,0 +1,327 @@
+"""The server API: what a backend may ask, as method and JSON in, status and JSON out.
+
+Whoever calls it has checked the key: the HTTP routes and the in-process path of `messageflow run` through
+`gateway.api`, a flow that reaches its broker without a gateway through `direct`. A call that is refused is answered
+with status 200 and an error, as the protocol has it; only what a proxy or a client library should see as a failure has
+a status of its own.
+
+Source: reference/native-protocol.md §3.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+from msgspec import Raw
+
+from messageflow.api import calls
+from messageflow.api.publishing import CallRefused, Publishing, receipt
+from messageflow.brokers.base import History, Item, Stored
+from messageflow.core import control
+from messageflow.core.channels import NamespaceOptions, Namespaces
+from messageflow.core.claims import SubscribeOptions
+from messageflow.core.codes import (
+    BAD_REQUEST,
+    INTERNAL,
+    METHOD_NOT_FOUND,
+    NOT_AVAILABLE,
+    UNKNOWN_CHANNEL,
+    UNRECOVERABLE,
+)
+from messageflow.core.json import UnsafeJSON, check_utf8, compact
+from messageflow.core.presence import PresenceStats
+from messageflow.core.protocol import ClientInfo, view
+from messageflow.errors import BrokerError, NoRoom, Unanswered, Unavailable
+
+MOST_HISTORY = 10_000  # publications in one answer
+_BROKER_STATUS = {
+    NoRoom: 507,
+    Unanswered: 504,
+    Unavailable: 503,
+}  # what a publisher has to tell apart: nothing stored, nobody knows
+
+_encode = msgspec.json.Encoder().encode
+_decode_counts = msgspec.json.Decoder(dict[str, int]).decode
+_decode_node = msgspec.json.Decoder(calls.NodeFigures).decode
+_decode_batch = msgspec.json.Decoder(calls.Batch).decode
+
+
+class Asked(Protocol):
+    """The part of a broker that calls need; each as `brokers.base.Broker` has it."""
+
+    async def publish(self, items: Sequence[Item]) -> list[Stored]: ...
+
+    async def page(
+        self, channel: str, offset: int | None = None, limit: int = 0, *, reverse: bool = False
+    ) -> History: ...
+
+    async def remove_history(self, channel: str) -> None: ...
+
+    async def presence(self, channel: str) -> dict[str, ClientInfo]: ...
+
+    async def presence_stats(self, channel: str) -> PresenceStats: ...
+
+    async def control(self, message: bytes) -> None: ...
+
+    async def survey(self, question: bytes) -> list[bytes]: ...
+
+
+class _Method(NamedTuple):
+    decode: Callable[[bytes | Raw], Any]
+    run: Callable[[Api, Any], Awaitable[Any]]
+
+
+class _Publishing(NamedTuple):
+    """A method of a batch that is stored together with its neighbours."""
+
+    decode: Callable[[bytes | Raw], Any]
+    item: Callable[[Publishing, Any], Item]
+
+
+class Api:
+    """The calls over one broker. Cheap to make.
+
+    Args:
+        broker: what they are carried out on.
+        namespaces: the options of every channel.
+        size_limit: bytes of JSON one publication may have.
+        on_failure: told the method and the error when the broker fails.
+    """
+
+    def __init__(
+        self,
+        broker: Asked,
+        namespaces: Namespaces,
+        size_limit: int,
+        on_failure: Callable[[str, BrokerError], None] = lambda method, error: None,
+    ) -> None:
+        self._broker = broker
+        self._namespaces = namespaces
+        self._publishing = Publishing(namespaces, size_limit)
+        self._on_failure = on_failure
+        self._calls: Counter[str] = Counter()
+        self._refused: Counter[int] = Counter()
+
+    async def call(self, method: str, body: bytes) -> tuple[int, bytes]:
+        """Carry out one call.
+
+        Args:
+            method: its name, as in the path.
+            body: its JSON.
+
+        Returns:
+            The HTTP status and the JSON to answer. Cancelling leaves the outcome unknown.
+        """
+        self._calls[method if _is_known(method) else "unknown"] += 1
+        try:
+            check_utf8(body)
+            if method == "batch":
+                return 200, await self._batch(_decode_batch(body or b"{}"))
+            return 200, b'{"result":%b}' % _encode(await self._run(method, body or b"{}"))
+        except CallRefused as refusal:
+            return self.refuse(refusal)
+        except (msgspec.MsgspecError, UnsafeJSON, RecursionError) as error:
+            return self.refuse(CallRefused(BAD_REQUEST, f"the body is not what {method} takes: {error}", status=400))
+        except BrokerError as error:
+            self._on_failure(method, error)
+            status = next((status for kind, status in _BROKER_STATUS.items() if isinstance(error, kind)), 200)
+            return self.refuse(CallRefused(INTERNAL, str(error), status=status))
+
+    def refuse(self, refusal: CallRefused) -> tuple[int, bytes]:
+        """Return what a call is answered that is not carried out, and count it."""
+        return refusal.status, self._failure(refusal)
+
+    @property
+    def answered(self) -> Mapping[str, int]:
+        """How many calls came, by method."""
+        return self._calls
+
+    @property
+    def refused(self) -> Mapping[int, int]:
+        """How many calls and parts of batches were refused, by error code."""
+        return self._refused
+
+    def _failure(self, refusal: CallRefused) -> bytes:
+        self._refused[refusal.code] += 1
+        return b'{"error":%b}' % _encode(calls.Failure(refusal.code, str(refusal)))
+
+    async def _run(self, name: str, body: bytes | Raw) -> Any:
+        storing = _STORING.get(name)
+        if storing is not None:
+            item = storing.item(self._publishing, storing.decode(body))
+            return receipt(item.channel, (await self._broker.publish([item]))[0])
+        method = _METHODS.get(name)
+        if method is None:
+            raise CallRefused(METHOD_NOT_FOUND, f"there is no method {name!r}")
+        return await method.run(self, method.decode(body))
+
+    async def _batch(self, batch: calls.Batch) -> bytes:
+        """Carry out calls in order; neighbours that only publish are stored together."""
+        replies: list[bytes] = [b""] * len(batch.commands)
+        waiting: list[tuple[int, str, Item]] = []
+        for index, command in enumerate(batch.commands):
+            name, body = next(iter(command.items()), ("", Raw(b"{}")))
+            try:
+                storing = _STORING.get(name)
+                if storing is not None:
+                    waiting.append((index, name, storing.item(self._publishing, storing.decode(body))))
+                    continue
+                await self._store(waiting, replies)
+                replies[index] = b'{"%b":%b}' % (name.encode(), _encode(await self._run(name, body)))
+            except CallRefused as refusal:
+                replies[index] = self._failure(refusal)
+            except (msgspec.MsgspecError, UnsafeJSON) as error:
+                replies[index] = self._failure(CallRefused(BAD_REQUEST, f"not what {name} takes: {error}"))
+        await self._store(waiting, replies)
+        return b'{"replies":[%b]}' % b",".join(replies)
+
+    async def _store(self, waiting: list[tuple[int, str, Item]], replies: list[bytes]) -> None:
+        if not waiting:
+            return
+        stored = await self._broker.publish([item for _, _, item in waiting])
+        for (index, name, item), outcome in zip(waiting, stored, strict=True):
+            replies[index] = b'{"%b":%b}' % (name.encode(), _encode(receipt(item.channel, outcome)))
+        waiting.clear()
+
+    # Publishing to many
+
+    async def _broadcast(self, call: calls.Broadcast) -> Any:
+        if not call.channels:
+            raise CallRefused(BAD_REQUEST, "there are no channels to publish into")
+        responses: list[Any] = []
+        items: list[Item] = []
+        for channel in call.channels:
+            try:
+                items.append(self._publishing.publish(call, channel))
+                responses.append(None)
+            except CallRefused as refusal:
+                if refusal.status != 200:
+                    raise
+                responses.append({"error": calls.Failure(refusal.code, str(refusal))})
+        outcomes = iter(zip(items, await self._broker.publish(items), strict=True))
+        for index, response in enumerate(responses):
+            if response is None:
+                item, stored = next(outcomes)
+                responses[index] = {"result": receipt(item.channel, stored)}
+        return {"responses": responses}
+
+    # About users
+
+    async def _subscribe(self, call: calls.Subscribe) -> calls.Nothing:
+        self._options(call.channel)
+        overrides = {
+            name: override.value
+            for name in calls.Overrides.__struct_fields__
+            if (override := getattr(call.override, name)) is not None
+        }
+        options = SubscribeOptions(info=_optional(call.info), data=_optional(call.data), **overrides)
+        return await self._tell(
+            control.SubscribeUser(
+                call.user, call.channel, call.client, options, call.recover_since, call.expire_at or None
+            )
+        )
+
+    async def _unsubscribe(self, call: calls.Unsubscribe) -> calls.Nothing:
+        return await self._tell(control.UnsubscribeUser(call.user, call.channel, call.client))
+
+    async def _disconnect(self, call: calls.Disconnect) -> calls.Nothing:
+        code = call.disconnect
+        if not 3000 <= code.code <= 4999:
+            raise CallRefused(BAD_REQUEST, "a disconnect code is between 3000 and 4999")
+        return await self._tell(
+            control.DisconnectUser(call.user, call.client, call.whitelist, code.code, code.reason[:100])
+        )
+
+    async def _refresh(self, call: calls.Refresh) -> calls.Nothing:
+        return await self._tell(control.RefreshUser(call.user, call.client, call.expired, call.expire_at or None))
+
+    async def _tell(self, message: control.Control) -> calls.Nothing:
+        if not message.user:
+            raise CallRefused(BAD_REQUEST, "the call names no user")
+        await self._broker.control(control.encode_control(message))
+        return calls.Nothing()
+
+    # About channels
+
+    async def _presence(self, call: calls.OfChannel) -> calls.Presence:
+        self._with_presence(call.channel)
+        return calls.Presence(await self._broker.presence(call.channel))
+
+    async def _presence_stats(self, call: calls.OfChannel) -> calls.PresenceStats:
+        self._with_presence(call.channel)
+        stats = await self._broker.presence_stats(call.channel)
+        return calls.PresenceStats(stats.clients, stats.users)
+
+    async def _history(self, call: calls.History) -> calls.Page:
+        self._with_history(call.channel)
+        limit = MOST_HISTORY if call.limit < 0 else min(call.limit, MOST_HISTORY)
+        since = call.since
+        page = await self._broker.page(call.channel, since.offset if since else None, limit, reverse=call.reverse)
+        epoch, offset, tag = page.position
+        if since is not None and since.epoch and since.epoch != epoch:
+            raise CallRefused(UNRECOVERABLE)
+        return calls.Page([view(publication) for publication in page.publications], epoch, offset, tag)
+
+    async def _history_remove(self, call: calls.OfChannel) -> calls.Nothing:
+        self._with_history(call.channel)
+        await self._broker.remove_history(call.channel)
+        return calls.Nothing()
+
+    async def _channels(self, call: calls.Channels) -> calls.ChannelList:
+        clients: Counter[str] = Counter()
+        for answer in await self._broker.survey(b"channels\n" + call.pattern.encode()):
+            clients.update(_decode_counts(answer))
+        return calls.ChannelList({name: calls.ChannelFigures(count) for name, count in clients.items()})
+
+    async def _info(self, call: calls.Nothing) -> calls.Info:
+        answers = await self._broker.survey(b"info\n")
+        return calls.Info(sorted(map(_decode_node, answers), key=lambda node: node.name))
+
+    def _options(self, channel: str) -> NamespaceOptions:
+        options = self._namespaces.options(channel)
+        if options is None:
+            raise CallRefused(UNKNOWN_CHANNEL)
+        return options
+
+    def _with_presence(self, channel: str) -> None:
+        if not self._options(channel).presence:
+            raise CallRefused(NOT_AVAILABLE, f"presence is off in {channel!r}: set `presence` for its namespace")
+
+    def _with_history(self, channel: str) -> None:
+        if not self._options(channel).keeps_history:
+            raise CallRefused(NOT_AVAILABLE, f"{channel!r} keeps no history: set history_size and history_ttl")
+
+
+def _decoder(call: type[msgspec.Struct]) -> Callable[[bytes | Raw], Any]:
+    return msgspec.json.Decoder(call).decode
+
+
+def _is_known(method: str) -> bool:
+    return method in _STORING or method in _METHODS or method == "batch"
+
+
+def _optional(data: Raw) -> bytes | None:
+    return compact(bytes(data)) if data else None
+
+
+_STORING = {
+    "publish": _Publishing(_decoder(calls.Publish), lambda make, call: make.publish(call, call.channel)),
+    "push": _Publishing(_decoder(calls.Push), Publishing.push),
+    "broadcast_push": _Publishing(_decoder(calls.BroadcastPush), Publishing.broadcast_push),
+}
+_METHODS = {
+    "broadcast": _Method(_decoder(calls.Broadcast), Api._broadcast),
+    "subscribe": _Method(_decoder(calls.Subscribe), Api._subscribe),
+    "unsubscribe": _Method(_decoder(calls.Unsubscribe), Api._unsubscribe),
+    "disconnect": _Method(_decoder(calls.Disconnect), Api._disconnect),
+    "refresh": _Method(_decoder(calls.Refresh), Api._refresh),
+    "presence": _Method(_decoder(calls.OfChannel), Api._presence),
+    "presence_stats": _Method(_decoder(calls.OfChannel), Api._presence_stats),
+    "history": _Method(_decoder(calls.History), Api._history),
+    "history_remove": _Method(_decoder(calls.OfChannel), Api._history_remove),
+    "channels": _Method(_decoder(calls.Channels), Api._channels),
+    "info": _Method(_decoder(calls.Nothing), Api._info),
+}
