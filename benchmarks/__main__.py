@@ -23,7 +23,7 @@ from benchmarks.plan import Plan
 from benchmarks.publishing import PublishFailed
 from benchmarks.pushing import BackendFailed
 from benchmarks.servers.base import ServerFailed
-from benchmarks.suite import BENCHMARKS
+from benchmarks.suite import BENCHMARKS, named
 from benchmarks.tools import Unavailable
 from messageflow.errors import MessageflowError
 
@@ -43,10 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run what the command line asks for; the exit status."""
     options = parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
-    names = list(dict.fromkeys(options.names)) or list(BENCHMARKS)
-    unknown = [name for name in names if name not in BENCHMARKS]
-    if unknown:
-        parser().error(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+    try:
+        names = named(options.names)
+    except KeyError as error:
+        parser().error(f"no such benchmark: {error.args[0]}; there are {', '.join(BENCHMARKS)}")
     given = list(sys.argv[1:] if arguments is None else arguments)
     command = shlex.join(["python", "-m", "benchmarks", *given])
     facts = machine.describe()
@@ -67,7 +67,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    made.add_argument("names", nargs="*", metavar="name", help=f"which to run, all by default: {', '.join(BENCHMARKS)}")
+    made.add_argument(
+        "names",
+        nargs="*",
+        metavar="name",
+        help=f"which to run, all by default: {', '.join(BENCHMARKS)}; redis for all over Redis",
+    )
     form = made.add_mutually_exclusive_group()
     form.add_argument("--short", action="store_true", help="a few minutes: do the targets hold? (the default)")
     form.add_argument("--full", action="store_true", help="more rounds and longer ones, for figures to publish")

@@ -41,12 +41,14 @@ class Manner(TypedDict, total=False):
         sample: measure the latency of every sample-th publication; 0 for none.
         opening: how many connections are being opened at a time; 200 unless told.
         retry: whether a connection that is refused with 503 tries again, at once; else it is a failure.
+        quiet: seconds without a publication, after the first, upon which it takes what it has for all there is.
     """
 
     expect: int
     sample: int
     opening: int
     retry: bool
+    quiet: float
 
 
 class Received(msgspec.Struct, frozen=True):
@@ -138,7 +140,8 @@ def crowd(server: Server, connections: int, scratch: Path, **manner: Unpack[Mann
     Raises:
         CrowdFailed: not all could subscribe.
     """
-    command = [native("wsload"), "--port", str(server.port), "--connections", str(connections), "--timeout", "600"]
+    ports = ",".join(map(str, (server.port, *server.subscribe.other_ports)))
+    command = [native("wsload"), "--port", ports, "--connections", str(connections), "--timeout", "600"]
     for name, value in manner.items():
         command += [f"--{name}"] * bool(value) if isinstance(value, bool) else [f"--{name}", str(value)]
     command += _saying(server, connections, scratch)
@@ -162,6 +165,8 @@ def _saying(server: Server, connections: int, scratch: Path) -> list[str]:
     options = ["--path", say.path]
     if say.answer_pings:
         options.append("--answer-pings")
+    if say.engine_io:
+        options.append("--engine-io")
     if say.first_frames is None:
         return options
     with tempfile.NamedTemporaryFile("w", dir=scratch, prefix="frames-", delete=False) as file:

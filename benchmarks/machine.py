@@ -27,6 +27,7 @@ def describe() -> dict[str, str]:
         "packages": ", ".join(f"{name} {version}" for name in PACKAGES if (version := package_version(name))),
         "nginx": _first_match(["nginx", "-v"], r"nginx/(\S+)"),
         "nchan": _first_match(["dpkg-query", "-W", "libnginx-mod-nchan"], r"\s(\S+)"),
+        "redis": _first_match(["redis-server", "--version"], r"v=(\S+)"),
         "wrk": _first_match(["wrk", "-v"], r"wrk \S*?(\d\S*)"),
         "gcc": _first_match(["gcc", "-dumpfullversion"], r"(\S+)"),
     }

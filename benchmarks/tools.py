@@ -1,4 +1,4 @@
-"""What the benchmarks need besides Python: two C programs of ours, and nginx with Nchan, wrk and gcc from Debian.
+"""What the benchmarks need besides Python: C programs of ours, and nginx with Nchan, wrk, gcc and Redis from Debian.
 
 Compiles and, where it may, installs. Never measures.
 """
@@ -15,7 +15,12 @@ SOURCES = HERE / "native"
 BINARIES = HERE / "bin"  # git ignores it
 NCHAN_MODULE = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")  # where Debian's package puts it
 
-DEBIAN_PACKAGES = {"gcc": ("gcc", "libc6-dev"), "wrk": ("wrk",), "nginx": ("nginx-light", "libnginx-mod-nchan")}
+DEBIAN_PACKAGES = {
+    "gcc": ("gcc", "libc6-dev"),
+    "wrk": ("wrk",),
+    "nginx": ("nginx-light", "libnginx-mod-nchan"),
+    "redis-server": ("redis-server",),
+}
 
 
 class Unavailable(Exception):

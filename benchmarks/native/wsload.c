@@ -8,8 +8,11 @@
  * A message is one or more lines joined by '\n' (one JSON object each); a line carries at most one publication,
  * marked anywhere in it by   ##<number>##   or   ##<number>##@@<CLOCK_REALTIME ns>@@   for latency.
  *
+ * With several ports (--port 1,2) connections go to them in turn.
+ *
  * It prints {"ready": N, …} on stderr when every connection is ready, and one JSON line on stdout at the end, which
- * comes with the last expected publication (--expect), after --timeout seconds, or with SIGTERM.
+ * comes with the last expected publication (--expect), when none has come for --quiet seconds since the last, after
+ * --timeout seconds, or with SIGTERM.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -35,6 +38,7 @@ enum state { HANDSHAKE, GREETING, READY, REFUSED, GONE };
 #define READ_BYTES (1 << 20)    /* also the largest frame understood */
 #define FRAME_BYTES 8192        /* the largest frame sent */
 #define PORTS_PER_ADDRESS 20000 /* connections from one loopback address before the next is taken */
+#define SERVERS 8               /* ports to connect to, at most */
 
 typedef unsigned char byte;
 
@@ -49,10 +53,10 @@ typedef struct {
 
 static struct {
     const char *path, *ready_text, *first_frames;
-    int port, connections, opening, answer_pings, sample, retry;
+    int ports[SERVERS], servers, connections, opening, answer_pings, engine_io, sample, retry;
     unsigned long expect;
-    double timeout;
-} opt = {.path = "/", .port = 80, .connections = 1, .opening = 200, .timeout = 60};
+    double timeout, quiet;
+} opt = {.path = "/", .ports = {80}, .servers = 1, .connections = 1, .opening = 200, .timeout = 60};
 
 static struct {
     unsigned long frames, publications, bytes, pings, lost, repeated, closed, refused;
@@ -190,6 +194,9 @@ static void message(connection *c, const byte *p, const byte *end, long long arr
             seen.pings++;
             if (opt.answer_pings)
                 send_frame(c->fd, TEXT, "{}", 2);
+        } else if (opt.engine_io && line_end - p == 1 && *p == '2') {
+            seen.pings++;
+            send_frame(c->fd, TEXT, "3", 1);
         } else {
             count_publication(c, p, line_end, arrived_ns);
         }
@@ -229,7 +236,8 @@ static void frame(connection *c, int opcode, const byte *p, size_t length, long 
 static int open_connection(int index)
 {
     connection *c = &crowd[index];
-    struct sockaddr_in from = {.sin_family = AF_INET}, to = {.sin_family = AF_INET, .sin_port = htons(opt.port)};
+    int port = opt.ports[index % opt.servers];
+    struct sockaddr_in from = {.sin_family = AF_INET}, to = {.sin_family = AF_INET, .sin_port = htons(port)};
     char request[1024];
     int one = 1;
 
@@ -249,7 +257,7 @@ static int open_connection(int index)
     int length = snprintf(request, sizeof request,
                           "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                           "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
-                          opt.path, opt.port);
+                          opt.path, port);
     return write(c->fd, request, length) == length ? 0 : -1;
 }
 
@@ -401,17 +409,25 @@ static void read_greetings(void)
     fclose(file);
 }
 
+static void read_ports(const char *text)
+{
+    opt.servers = 0;
+    for (char *rest; *text && opt.servers < SERVERS; text = *rest ? rest + 1 : rest)
+        opt.ports[opt.servers++] = strtol(text, &rest, 10);
+}
+
 static void read_options(int argc, char **argv)
 {
     static const struct option names[] = {
         {"port", 1, 0, 'p'},         {"path", 1, 0, 'u'},         {"connections", 1, 0, 'n'},
         {"first-frames", 1, 0, 'S'}, {"ready-text", 1, 0, 'R'},   {"expect", 1, 0, 'w'},
         {"timeout", 1, 0, 't'},      {"answer-pings", 0, 0, 'C'}, {"sample", 1, 0, 'e'},
-        {"opening", 1, 0, 'i'},      {"retry", 0, 0, 'r'},        {0},
+        {"opening", 1, 0, 'i'},      {"retry", 0, 0, 'r'},        {"engine-io", 0, 0, 'E'},
+        {"quiet", 1, 0, 'q'},        {0},
     };
     for (int o; (o = getopt_long(argc, argv, "", names, NULL)) != -1;)
         switch (o) {
-        case 'p': opt.port = atoi(optarg); break;
+        case 'p': read_ports(optarg); break;
         case 'u': opt.path = optarg; break;
         case 'n': opt.connections = atoi(optarg); break;
         case 'S': opt.first_frames = optarg; break;
@@ -422,6 +438,8 @@ static void read_options(int argc, char **argv)
         case 'e': opt.sample = atoi(optarg); break;
         case 'i': opt.opening = atoi(optarg); break;
         case 'r': opt.retry = 1; break;
+        case 'E': opt.engine_io = 1; break;
+        case 'q': opt.quiet = atof(optarg); break;
         default: exit(64);
         }
 }
@@ -496,6 +514,8 @@ int main(int argc, char **argv)
             fprintf(stderr, "{\"ready\": %d, \"seconds\": %.6f}\n", seen.ready, seen.ready_after);
         }
         if ((opt.expect && seen.publications >= opt.expect) || now() - started > opt.timeout)
+            break;
+        if (opt.quiet && seen.last && now() - seen.last > opt.quiet)
             break;
     }
     report();

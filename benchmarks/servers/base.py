@@ -34,12 +34,16 @@ class SubscribeSide:
         first_frames: from a number of connections, the first frame of each; None if upgrading is subscribing.
         ready_text: what the server's answer to the first frame contains once the subscription stands.
         answer_pings: whether a `{}` is a ping that has to be answered.
+        engine_io: whether a `2` is a ping that has to be answered, as in Engine.IO.
+        other_ports: where further servers listen, over which subscribers are dealt out together with this one.
     """
 
     path: str
     first_frames: Callable[[int], Iterable[str]] | None = None
     ready_text: str = ""
     answer_pings: bool = False
+    engine_io: bool = False
+    other_ports: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +57,16 @@ class PublishSide:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server that can be started on a port of its own."""
+    """A server that can be started on a port of its own.
+
+    `subscribe` and `publish` are left as they are for one that nobody upgrades to, such as Redis.
+    """
 
     name: str
     command: tuple[str, ...]
     port: int
-    subscribe: SubscribeSide
-    publish: PublishSide
+    subscribe: SubscribeSide = SubscribeSide("/")
+    publish: PublishSide = PublishSide("/", str)
     environment: Mapping[str, str] = field(default_factory=dict)
 
 

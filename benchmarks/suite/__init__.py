@@ -5,12 +5,26 @@ Each is a module with a METHOD (how it measures, in one paragraph) and a `run(pl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from benchmarks.figures import Figure
 from benchmarks.plan import Plan
-from benchmarks.suite import burst, connect, drain, fanout, idle, kill, latency, memory, push, recovery, stalled, storm
+from benchmarks.suite import (
+    burst,
+    connect,
+    drain,
+    fanout,
+    idle,
+    kill,
+    latency,
+    memory,
+    push,
+    recovery,
+    redis_push,
+    stalled,
+    storm,
+)
 
 
 class Benchmark(NamedTuple):
@@ -33,4 +47,20 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "stalled": Benchmark(stalled.METHOD, stalled.run),
     "kill": Benchmark(kill.METHOD, kill.run),
     "drain": Benchmark(drain.METHOD, drain.run),
+    "redis-push": Benchmark(redis_push.METHOD, redis_push.run),
 }
+
+
+def named(names: Sequence[str]) -> list[str]:
+    """The benchmarks that are meant, each once: `redis` means every `redis-…`; all when none is named.
+
+    Raises:
+        KeyError: there is no such benchmark.
+    """
+    found: list[str] = []
+    for name in names or BENCHMARKS:
+        meant = [each for each in BENCHMARKS if each == name or each.startswith(f"{name}-")]
+        if not meant:
+            raise KeyError(name)
+        found += [each for each in meant if each not in found]
+    return found
