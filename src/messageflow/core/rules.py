@@ -1,0 +1,98 @@
+"""What gateways tell those who publish past them: the options of every channel, and the limits of a publication.
+
+A gateway leaves them as JSON where its broker is shared; whoever publishes there without a gateway applies the same.
+Gateway and publisher may be of different versions, so what one does not know of the other's is passed over. Pure.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from messageflow.core.channels import NamespaceOptions, Namespaces
+from messageflow.errors import ConfigurationError
+
+Options = dict[str, Any]
+
+
+class _Written(Struct):
+    """As JSON has it: options as objects, of which some may be unknown here."""
+
+    default: Options
+    named: dict[str, Options]
+    personal: Options
+    broadcast: Options
+    size_limit: int
+    idempotency_window: float
+
+
+class Rules(Struct, frozen=True, kw_only=True):
+    """What is kept of each channel, and what a publication may be.
+
+    Args:
+        default: for channels without a namespace.
+        named: for the channels of each namespace.
+        personal: for personal channels.
+        broadcast: for the broadcast channel.
+        size_limit: bytes of JSON one publication may have.
+        idempotency_window: seconds for which a repeated key is recognised.
+    """
+
+    default: NamespaceOptions
+    named: dict[str, NamespaceOptions]
+    personal: NamespaceOptions
+    broadcast: NamespaceOptions
+    size_limit: int
+    idempotency_window: float
+
+    @classmethod
+    def of(cls, namespaces: Namespaces, *, size_limit: int, idempotency_window: float) -> Rules:
+        """Return the rules of a gateway with these settings."""
+        return cls(
+            default=namespaces.default,
+            named=namespaces.named,
+            personal=namespaces.personal,
+            broadcast=namespaces.broadcast,
+            size_limit=size_limit,
+            idempotency_window=idempotency_window,
+        )
+
+    @property
+    def namespaces(self) -> Namespaces:
+        """The options by channel.
+
+        Raises:
+            ConfigurationError: a name or a pattern among them is malformed.
+        """
+        return Namespaces(self.default, self.named, personal=self.personal, broadcast=self.broadcast)
+
+    def to_json(self) -> bytes:
+        """Return them as they are left for publishers."""
+        return msgspec.json.encode(self)
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Rules:
+        """Return the rules that a gateway left.
+
+        Raises:
+            ConfigurationError: they cannot be understood.
+        """
+        try:
+            written = msgspec.json.decode(data, type=_Written)
+            return cls(
+                default=_known(written.default),
+                named={name: _known(options) for name, options in written.named.items()},
+                personal=_known(written.personal),
+                broadcast=_known(written.broadcast),
+                size_limit=written.size_limit,
+                idempotency_window=written.idempotency_window,
+            )
+        except msgspec.MsgspecError as error:
+            raise ConfigurationError(f"the gateway's rules cannot be understood: {error}") from None
+
+
+def _known(options: Options) -> NamespaceOptions:
+    names = NamespaceOptions.__struct_fields__
+    return msgspec.convert({name: value for name, value in options.items() if name in names}, NamespaceOptions)
