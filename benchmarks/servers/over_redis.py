@@ -1,4 +1,4 @@
-"""Ours past one machine: gateways, each a node with one worker, over one Redis that begins empty."""
+"""Ours past one machine: gateways, each a node with one worker, over one Redis that begins empty; or one without it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from benchmarks.servers import redis
 from benchmarks.servers.base import Running, Server, running
-from benchmarks.servers.gateway import with_flags
+from benchmarks.servers.gateway import gateway, with_flags
 
 
 class Used(NamedTuple):
@@ -25,20 +25,21 @@ class Used(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class OverRedis:
-    """Redis and the nodes over it, all running.
+class System:
+    """Gateways and the Redis they share, all running.
 
     Args:
-        redis: the process of Redis.
         gateways: the nodes' processes.
+        redis: the process of Redis; None when a gateway stands alone.
     """
 
-    redis: Running
     gateways: tuple[Running, ...]
+    redis: Running | None = None
 
     def used(self) -> Used:
         """What they have used so far."""
-        return Used(sum(each.cpu_seconds() for each in self.gateways), self.redis.cpu_seconds())
+        redis = 0.0 if self.redis is None else self.redis.cpu_seconds()
+        return Used(sum(each.cpu_seconds() for each in self.gateways), redis)
 
     @property
     def server(self) -> Server:
@@ -48,7 +49,7 @@ class OverRedis:
 
 
 @contextmanager
-def over_redis(scratch: Path, nodes: int = 1) -> Iterator[OverRedis]:
+def over_redis(scratch: Path, nodes: int = 1) -> Iterator[System]:
     """Start Redis and so many nodes, and end them afterwards, Redis last.
 
     Raises:
@@ -59,4 +60,15 @@ def over_redis(scratch: Path, nodes: int = 1) -> Iterator[OverRedis]:
         process = stack.enter_context(redis.running_redis(server, scratch))
         node = with_flags("--broker", redis.url(server))
         gateways = tuple(stack.enter_context(running(node(scratch), scratch)) for _ in range(nodes))
-        yield OverRedis(process, gateways)
+        yield System(gateways, process)
+
+
+@contextmanager
+def alone(scratch: Path) -> Iterator[System]:
+    """Start one gateway with its own broker, and end it afterwards.
+
+    Raises:
+        ServerFailed: it does not start.
+    """
+    with running(gateway(scratch), scratch) as process:
+        yield System((process,))

@@ -21,6 +21,7 @@ from benchmarks.suite import (
     memory,
     push,
     recovery,
+    redis_fanout,
     redis_push,
     stalled,
     storm,
@@ -48,6 +49,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "kill": Benchmark(kill.METHOD, kill.run),
     "drain": Benchmark(drain.METHOD, drain.run),
     "redis-push": Benchmark(redis_push.METHOD, redis_push.run),
+    "redis-fanout": Benchmark(redis_fanout.METHOD, redis_fanout.run),
 }
 
 

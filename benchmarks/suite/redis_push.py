@@ -9,7 +9,7 @@ from benchmarks.figures import Figure, Target, at_least
 from benchmarks.plan import Plan
 from benchmarks.publishing import PAYLOAD_BYTES, publish_burst
 from benchmarks.pushing import BATCH, AtOnce, Job, in_batches, one_after_another, push
-from benchmarks.servers.over_redis import OverRedis, over_redis
+from benchmarks.servers.over_redis import System, over_redis
 from benchmarks.servers.redis import SETTINGS_TOLD
 
 USERS = 100
@@ -75,7 +75,7 @@ def sample(plan: Plan, job: Job, count: int, processes: int = 1) -> Sample:
     """
     users = [f"user-{number % USERS}" for number in range(count)]
 
-    def work(system: OverRedis) -> tuple[int, float, float | None]:
+    def work(system: System) -> tuple[int, float, float | None]:
         done = push(job, system.server.port, users, processes)
         return count, done.seconds, done.cpu_seconds
 
@@ -89,14 +89,14 @@ def sample_by_wrk(plan: Plan) -> Sample:
         PublishFailed: a publish was refused.
     """
 
-    def work(system: OverRedis) -> tuple[int, float, float | None]:
+    def work(system: System) -> tuple[int, float, float | None]:
         burst = publish_burst(system.server, plan.of(short=3, full=8), AT_ONCE, plan.scratch)
         return burst.requests, burst.seconds, None
 
     return measured(plan, work)
 
 
-def measured(plan: Plan, work: Callable[[OverRedis], tuple[int, float, float | None]]) -> Sample:
+def measured(plan: Plan, work: Callable[[System], tuple[int, float, float | None]]) -> Sample:
     """What some work cost; it returns how many pushes it made, in how many seconds, for how much CPU of its own."""
     with over_redis(plan.scratch) as system:
         before = system.used()
