@@ -4,6 +4,7 @@
     python -m tests.faults --long               the long form: the same for hours, with ever new seeds
     python -m tests.faults --judge FILE         only judge a history again
     python -m tests.faults --seed 7 --seconds 60 --workers 2 --kinds processes,cut
+    python -m tests.faults --seed 7 --seconds 60 --broker redis --nodes 2 --kinds redis,processes
 
 It ends with 1 when a verdict is bad.
 """
@@ -20,10 +21,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from tests.faults.campaign import Options, Outcome, possible, run
+from tests.faults.campaign import Outcome, run
 from tests.faults.checker import check
 from tests.faults.history import read_history
-from tests.faults.schedule import KINDS, NETWORK, PROCESSES, STORAGE, WORKERS
+from tests.faults.options import Options, possible
+from tests.faults.schedule import KINDS, NETWORK, PROCESSES, REDIS, STORAGE, WORKERS
 from tests.faults.verdicts import EXAMPLES
 
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -31,6 +33,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "processes": PROCESSES,
     "workers": WORKERS,
     "storage": STORAGE,
+    "redis": REDIS,
     "all": tuple(KINDS),
 }
 
@@ -79,7 +82,7 @@ def _one(options: Options, keep: Path, keep_good: bool) -> Outcome:
     options, missing = possible(options)
     say(
         f"\nseed {options.seed}: {options.seconds:.0f} s, {options.broker} broker, ack {options.ack}, "
-        f"{options.workers} worker(s)"
+        f"{options.nodes} gateway(s), {options.workers} worker(s)"
     )
     for kind, reason in missing.items():
         say(f"  NOT RUN {kind}: {reason}")
@@ -105,9 +108,11 @@ def say(line: str) -> None:
 def _runs(asked: argparse.Namespace) -> Iterator[Options]:
     changes = {
         name: value
-        for name in ("seconds", "workers", "broker", "ack", "clients", "producers", "rate")
+        for name in ("seconds", "workers", "nodes", "broker", "ack", "clients", "producers", "rate")
         if (value := getattr(asked, name)) is not None
     }
+    if asked.broker == "redis":
+        changes.setdefault("ack", "disk")
     if asked.kinds is not None:
         yield replace(Options(seed=1, seconds=60, kinds=asked.kinds), **changes, seed=asked.seed or 1)
         return
@@ -125,8 +130,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--kinds", type=_kinds, help="one run with these: names of faults, or of groups, by commas")
     parser.add_argument("--seconds", type=float, help="how long faults go on, each run")
     parser.add_argument("--workers", type=int, help="workers of the gateway")
-    parser.add_argument("--broker", choices=("embedded", "memory"))
-    parser.add_argument("--ack", choices=("os", "disk"))
+    parser.add_argument("--nodes", type=int, help="gateways; more than one need --broker redis")
+    parser.add_argument("--broker", choices=("embedded", "memory", "redis"))
+    parser.add_argument("--ack", choices=("os", "disk"), help="with Redis: appendfsync everysec or always; disk there")
     parser.add_argument("--clients", type=int, help="readers")
     parser.add_argument("--producers", type=int, help="producers")
     parser.add_argument("--rate", type=float, help="publications a second of each producer")

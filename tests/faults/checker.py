@@ -67,6 +67,7 @@ class _Checker:
         self._killed: set[str] = set()
         self._fired: set[str] = set()
         self._recovered: set[Key] = set()
+        self._epochs: dict[str, dict[str, None]] = {}
 
     def take(self, event: Event) -> None:
         """Judge what can be judged at once, and keep what the end needs."""
@@ -102,6 +103,7 @@ class _Checker:
             self._findings.add("fault not fired", f"{fault.kind} on {fault.target} never ended")
         for kind in sorted(self._expected.kinds - self._fired):
             self._findings.add("fault not fired", f"{kind} was planned and never fired")
+        self._too_many_epochs()
         self._least()
         found = self._findings
         return Verdict(dict(found.counts), dict(found.examples), Counter(found.figures))
@@ -188,6 +190,7 @@ class _Checker:
         """Hold what lies at a position against what others said of it."""
         if not at.offset:
             return
+        self._epochs.setdefault(channel, {})[at.epoch] = None
         tag, known = self._placed.get((channel, at.epoch, at.offset), ("", None))
         where = f"{channel} at {at.epoch}/{at.offset}"
         if tag and at.tag and tag != at.tag:
@@ -280,6 +283,12 @@ class _Checker:
                 if push.label.key not in reader.seen:
                     at = f"{push.stored.epoch}/{push.stored.offset}"
                     self._findings.add("lost", f"{reader.name}: {push.label.key} at {at} ({owed})")
+
+    def _too_many_epochs(self) -> None:
+        for channel, epochs in self._epochs.items():
+            if self._expected.epochs_most and len(epochs) > self._expected.epochs_most:
+                text = f"{channel} had {len(epochs)} epochs, {self._expected.epochs_most} at most were called for"
+                self._findings.add("bad reset", f"{text}: {', '.join(epochs)}")
 
     def _least(self) -> None:
         for figure, least in self._expected.minimum.items():

@@ -39,12 +39,14 @@ class Gateway:
     Attributes:
         port: where it listens, in every life.
         starts: how many lives it had.
+        taken: whether it is down because somebody took it away, or about to be.
         lines: what it has logged in all of them.
     """
 
     def __init__(self, arguments: Sequence[str], data_dir: Path, environment: Mapping[str, str] | None = None) -> None:
         self.port = 0
         self.starts = 0
+        self.taken = False
         self.lines: list[str] = []
         self.data_dir = data_dir
         self._arguments = list(arguments)
@@ -94,9 +96,12 @@ class Gateway:
             AssertionError: it did not start.
         """
         running = self._running = self._spawn()
-        await asyncio.to_thread(running.wait_until_started)
-        if running.process.poll() is not None:
-            raise AssertionError("it did not start:\n" + "".join(self.lines[-20:]))
+        try:
+            await asyncio.to_thread(running.wait_until_started)
+            assert running.process.poll() is None, "it did not start:\n" + "".join(self.lines[-20:])
+        except AssertionError:
+            await self.kill()
+            raise
         self.port = running.port
         self.starts += 1
 

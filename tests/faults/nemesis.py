@@ -10,10 +10,12 @@ import asyncio
 import random
 import signal
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from tests.faults.clients import Client, until
+from tests.faults.engine import Engine
 from tests.faults.gateway import Gateway, send, state
 from tests.faults.history import FaultStart, FaultStop, Misbehaved, Recorder, now
 from tests.faults.machine import Clock, SmallDisk, Strace
@@ -43,25 +45,28 @@ and it answers by two of them, so that these are also the points before, between
 STORE_POINTS = (("pwrite64", 60),)
 SYNC_POINTS = (("fsync,fdatasync", 20),)
 
-_Fault = Callable[[Planned, random.Random], Awaitable[int]]
+Fault = Callable[[Planned, random.Random], Awaitable[int]]
+"""Does one planned fault with the choices of its own, and returns how often it really happened."""
 
 
 class Nemesis:
     """The faults of one run.
 
     Args:
-        gateway: whose processes are killed, frozen and drained.
+        gateways: whose processes are killed, frozen and drained, one gateway at a time.
         clients: whose links are broken, and who stop reading.
         producers: who are killed, and whose links are broken.
         recorder: takes what is done.
         directory: for the logs of tools.
         points: in which system calls the gateway may be killed: of POINTS, STORE_POINTS, SYNC_POINTS.
-        disk, clock: what the data directory lies on and what time the gateway sees, when the run has them.
+        disk, clock: what the data directory lies on and what time the gateways see, when the run has them.
+        engine: the Redis they need to start, when the run has one.
+        further: faults that others do, by kind.
     """
 
     def __init__(
         self,
-        gateway: Gateway,
+        gateways: Sequence[Gateway],
         clients: Sequence[Client],
         producers: Producers,
         recorder: Recorder,
@@ -70,11 +75,10 @@ class Nemesis:
         *,
         disk: SmallDisk | None = None,
         clock: Clock | None = None,
+        engine: Engine | None = None,
+        further: Mapping[str, Fault] = MappingProxyType({}),
     ) -> None:
-        self.gateway_is_ours = False
-        """Whether the gateway is down because we want it to be."""
-
-        self._gateway = gateway
+        self._gateways = gateways
         self._clients = clients
         self._producers = producers
         self._recorder = recorder
@@ -82,8 +86,10 @@ class Nemesis:
         self._points = points
         self._disk = disk
         self._clock = clock
+        self._engine = engine
         self._crowds = 0
-        self._faults: dict[str, _Fault] = {
+        self._faults: dict[str, Fault] = {
+            **further,
             "latency": self._latency,
             "throttle": self._throttle,
             "slicer": self._slicer,
@@ -146,49 +152,35 @@ class Nemesis:
         links = [client.proxy for client in self._clients]
         return chance.sample(links, chance.randint(1, max(1, len(links) * 2 // 3)))
 
-    async def _set(self, links: Sequence[Proxy], faults: Faults, name: str, seconds: float) -> int:
-        before = sum(link.fired[name] for link in links)
-
-        def fired() -> int:
-            return sum(link.fired[name] for link in links) - before
-
-        for link in links:
-            link.set(faults)
-        await asyncio.sleep(seconds)
-        await until(fired, SHOW_SECONDS)
-        for link in links:
-            link.heal()
-        return fired()
-
     async def _latency(self, planned: Planned, chance: random.Random) -> int:
         faults = Faults(latency=chance.uniform(0.01, 0.4), jitter=chance.uniform(0, 0.3))
-        return await self._set(self._links(chance), faults, "latency", planned.seconds)
+        return await hold(self._links(chance), faults, "latency", planned.seconds)
 
     async def _throttle(self, planned: Planned, chance: random.Random) -> int:
         faults = Faults(bandwidth=int(chance.uniform(1_000, 30_000)))
-        return await self._set(self._links(chance), faults, "bandwidth", planned.seconds)
+        return await hold(self._links(chance), faults, "bandwidth", planned.seconds)
 
     async def _slicer(self, planned: Planned, chance: random.Random) -> int:
         faults = Faults(slice_size=chance.randint(1, 100), slice_pause=0.0005)
-        return await self._set(self._links(chance), faults, "slicer", planned.seconds)
+        return await hold(self._links(chance), faults, "slicer", planned.seconds)
 
     async def _pause(self, planned: Planned, chance: random.Random) -> int:
-        return await self._set(self._links(chance), Faults(paused=True), "pause", planned.seconds)
+        return await hold(self._links(chance), Faults(paused=True), "pause", planned.seconds)
 
     async def _limit_data(self, planned: Planned, chance: random.Random) -> int:
         faults = Faults(limit=chance.randint(500, 50_000))
-        return await self._set(self._links(chance), faults, "limit_data", planned.seconds)
+        return await hold(self._links(chance), faults, "limit_data", planned.seconds)
 
     async def _blackhole(self, planned: Planned, chance: random.Random) -> int:
         faults = Faults(discards=frozenset({UP, DOWN}))
-        return await self._set(self._links(chance), faults, "timeout", planned.seconds)
+        return await hold(self._links(chance), faults, "timeout", planned.seconds)
 
     async def _half_open_up(self, planned: Planned, chance: random.Random) -> int:
-        return await self._set(self._links(chance), Faults(discards=frozenset({UP})), "half_open_up", planned.seconds)
+        return await hold(self._links(chance), Faults(discards=frozenset({UP})), "half_open_up", planned.seconds)
 
     async def _half_open_down(self, planned: Planned, chance: random.Random) -> int:
         faults = Faults(discards=frozenset({DOWN}))
-        return await self._set(self._links(chance), faults, "half_open_down", planned.seconds)
+        return await hold(self._links(chance), faults, "half_open_down", planned.seconds)
 
     async def _cut(self, planned: Planned, chance: random.Random) -> int:
         links = self._links(chance)
@@ -226,30 +218,41 @@ class Nemesis:
                 return fired()
             await asyncio.sleep(GO_SECONDS)
 
-    # The gateway's processes.
+    # The gateways' processes.
 
-    async def _start(self) -> None:
-        try:
-            await self._gateway.start()
-        except AssertionError as error:
-            self._misbehaved(f"did not start again: {error}")
-            await asyncio.sleep(1)
-            await self._gateway.start()
-        self.gateway_is_ours = False
+    def _taken(self, chance: random.Random) -> Gateway:
+        """Choose a gateway to take away."""
+        gateway = chance.choice(self._gateways)
+        gateway.taken = True
+        return gateway
+
+    async def _start(self, gateway: Gateway) -> None:
+        """Start it again. While something is done to Redis it may take several tries, as its supervisor would make."""
+        while True:
+            mark = self._engine.mark if self._engine is not None else 0
+            try:
+                await gateway.start()
+            except AssertionError as error:
+                if self._engine is None or self._engine.quiet_since(mark):
+                    self._misbehaved(f"did not start again: {error}")
+                await asyncio.sleep(1)
+            else:
+                gateway.taken = False
+                return
 
     async def _gateway_kill(self, planned: Planned, chance: random.Random) -> int:
-        self.gateway_is_ours = True
-        fired = int(self._gateway.up)
-        await self._gateway.kill()
+        gateway = self._taken(chance)
+        fired = int(gateway.up)
+        await gateway.kill()
         await asyncio.sleep(planned.seconds)
-        await self._start()
+        await self._start(gateway)
         return fired
 
     async def _gateway_kill_at(self, planned: Planned, chance: random.Random) -> int:
         calls, most = chance.choice(self._points)
         strace = Strace.killing(self._directory / f"strace-{planned.number}.log", calls, chance.randint(1, most))
-        self.gateway_is_ours = True
-        strace.begin(self._gateway.processes())
+        gateway = self._taken(chance)
+        strace.begin(gateway.processes())
         try:
             if calls.startswith("accept"):
                 await asyncio.sleep(0.3)  # until strace has taken hold
@@ -258,28 +261,28 @@ class Nemesis:
             fired = await until(strace.fired, SHOW_SECONDS)
         finally:
             await asyncio.to_thread(strace.end)
-        await self._gateway.kill()
-        await self._start()
+        await gateway.kill()
+        await self._start(gateway)
         return fired
 
     async def _gateway_drain(self, planned: Planned, chance: random.Random) -> int:
-        self.gateway_is_ours = True
-        if not await self._gateway.drain():
-            self._misbehaved(f"did not drain: it ended with {self._gateway.exit_code}")
+        gateway = self._taken(chance)
+        if not await gateway.drain():
+            self._misbehaved(f"did not drain: it ended with {gateway.exit_code}")
         await asyncio.sleep(planned.seconds)
-        await self._start()
+        await self._start(gateway)
         return 1
 
     async def _gateway_drain_cut_short(self, planned: Planned, chance: random.Random) -> int:
-        self.gateway_is_ours = True
-        fired = int(send(self._gateway.pid, signal.SIGTERM))
+        gateway = self._taken(chance)
+        fired = int(send(gateway.pid, signal.SIGTERM))
         await asyncio.sleep(planned.seconds)
-        await self._gateway.kill()
-        await self._start()
+        await gateway.kill()
+        await self._start(gateway)
         return fired
 
     async def _gateway_freeze(self, planned: Planned, chance: random.Random) -> int:
-        return await self._freeze(self._gateway.processes(), planned.seconds)
+        return await self._freeze(chance.choice(self._gateways).processes(), planned.seconds)
 
     async def _freeze(self, pids: Sequence[int], seconds: float) -> int:
         for pid in pids:
@@ -291,21 +294,22 @@ class Nemesis:
         return stopped
 
     async def _worker_kill(self, planned: Planned, chance: random.Random) -> int:
-        workers = self._gateway.workers()
+        gateway = chance.choice(self._gateways)
+        workers = gateway.workers()
         killed = send(chance.choice(workers), signal.SIGKILL)
-        if not await until(lambda: len(set(self._gateway.workers()) - set(workers)), WORKER_SECONDS):
+        if not await until(lambda: len(set(gateway.workers()) - set(workers)), WORKER_SECONDS):
             self._misbehaved(f"did not replace a worker within {WORKER_SECONDS:.0f} s")
         return int(killed)
 
     async def _worker_freeze(self, planned: Planned, chance: random.Random) -> int:
-        return await self._freeze([chance.choice(self._gateway.workers())], planned.seconds)
+        return await self._freeze([chance.choice(chance.choice(self._gateways).workers())], planned.seconds)
 
     async def _parent_kill(self, planned: Planned, chance: random.Random) -> int:
-        self.gateway_is_ours = True
-        if not await self._gateway.kill_parent():
+        gateway = self._taken(chance)
+        if not await gateway.kill_parent():
             self._misbehaved("left workers behind when its parent was killed")
         await asyncio.sleep(planned.seconds)
-        await self._start()
+        await self._start(gateway)
         return 1
 
     # What the machine does to it.
@@ -320,15 +324,16 @@ class Nemesis:
     async def _fsync_error(self, planned: Planned, chance: random.Random) -> int:
         """Whoever could not sync does not know what is on the disk: it is restarted, as its operator would do."""
         syncs = Strace.failing_syncs(self._directory / f"strace-{planned.number}.log")
-        syncs.begin(self._gateway.processes())
+        gateway = self._gateways[0]
+        syncs.begin(gateway.processes())
         try:
             await asyncio.sleep(planned.seconds)
             await until(syncs.fired, SHOW_SECONDS)
         finally:
             await asyncio.to_thread(syncs.end)
-        self.gateway_is_ours = True
-        await self._gateway.kill()
-        await self._start()
+        gateway.taken = True
+        await gateway.kill()
+        await self._start(gateway)
         return syncs.fired()
 
     async def _clock_step(self, planned: Planned, chance: random.Random) -> int:
@@ -353,13 +358,29 @@ class Nemesis:
 
     async def _publisher_blackhole(self, planned: Planned, chance: random.Random) -> int:
         link = self._producers.links[self._which(chance)]
-        return await self._set([link], Faults(discards=frozenset({UP, DOWN})), "timeout", planned.seconds)
+        return await hold([link], Faults(discards=frozenset({UP, DOWN})), "timeout", planned.seconds)
 
     async def _publisher_answer_lost(self, planned: Planned, chance: random.Random) -> int:
         """What was asked arrives, the answer does not, and the connection is reset soon after."""
         faults = Faults(discards=frozenset({DOWN}))
-        return await self._set(self._producers.links, faults, "half_open_down", planned.seconds)
+        return await hold(self._producers.links, faults, "half_open_down", planned.seconds)
 
     async def _publisher_latency(self, planned: Planned, chance: random.Random) -> int:
         faults = Faults(latency=chance.uniform(0.05, 0.5), jitter=chance.uniform(0, 0.5))
-        return await self._set(self._producers.links, faults, "latency", planned.seconds)
+        return await hold(self._producers.links, faults, "latency", planned.seconds)
+
+
+async def hold(links: Sequence[Proxy], faults: Faults, name: str, seconds: float) -> int:
+    """Do this to links for a while, until it shows; return how often it did, by the name the links count it under."""
+    before = sum(link.fired[name] for link in links)
+
+    def fired() -> int:
+        return sum(link.fired[name] for link in links) - before
+
+    for link in links:
+        link.set(faults)
+    await asyncio.sleep(seconds)
+    await until(fired, SHOW_SECONDS)
+    for link in links:
+        link.heal()
+    return fired()

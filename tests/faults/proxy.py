@@ -1,6 +1,6 @@
 """A TCP proxy that does to a link what networks do to links, and counts that it really did.
 
-Owns one listening address on loopback, one target, and the connections between them. It never looks into the bytes and
+Owns one listening address on loopback, its targets, and the connections between them. It never looks into the bytes and
 never changes any: what passes arrives as it was sent, in order, or the connection is reset. One proxy stands for one
 link. Faults have toxiproxy's names where it has one: latency, bandwidth, slicer, limit_data, timeout (the black hole),
 reset_peer (the cut).
@@ -62,20 +62,21 @@ class Proxy:
     """One link.
 
     Args:
-        target: the port on loopback that connections are carried to.
+        targets: the ports on loopback that connections are carried to, each to one of them by chance.
         window: bytes the kernel keeps for a socket of ours at most, so that a slow reader is felt soon; 0 leaves it
             to the kernel.
         chance: where jitter comes from.
 
     Attributes:
         port: where to connect to.
+        targets: as given; may be set anew, for connections that come then.
         fired: what the faults have really done, by name: bytes for latency, bandwidth, timeout, half_open_up,
             half_open_down and pause; slices for slicer; connections for reset_peer and limit_data. `blocked` counts
             writes towards the client that found its buffer full.
     """
 
-    def __init__(self, target: int, *, window: int = 0, chance: random.Random | None = None) -> None:
-        self.target = target
+    def __init__(self, *targets: int, window: int = 0, chance: random.Random | None = None) -> None:
+        self.targets = targets
         self.port = 0
         self.fired: Counter[str] = Counter()
         self.faults = HEALTHY
@@ -154,12 +155,13 @@ class Proxy:
             self._links.discard(link)
 
     async def _dial(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        target = self._chance.choice(self.targets)
         plug = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
             plug.setblocking(False)
             if self._window:
                 plug.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._window)
-            await asyncio.get_running_loop().sock_connect(plug, ("127.0.0.1", self.target))
+            await asyncio.get_running_loop().sock_connect(plug, ("127.0.0.1", target))
         except BaseException:
             plug.close()
             raise

@@ -1,7 +1,8 @@
 """Which faults a run has, and when: decided by the seed alone, before it begins.
 
-Pure. Faults are planned in lanes: what happens to links, to the gateway and to the producers each goes its own way, one
-fault after the other, so that a gateway may be killed while a link is a black hole, but not while it is frozen.
+Pure. Faults are planned in lanes: what happens to links, to the gateways, to the producers, to Redis and to the links
+to it each goes its own way, one fault after the other, so that a gateway may be killed while a link is a black hole,
+but not while it is frozen.
 """
 
 from __future__ import annotations
@@ -11,11 +12,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-Lane = Literal["links", "gateway", "producers"]
-LANES: tuple[Lane, ...] = ("links", "gateway", "producers")
+Lane = Literal["links", "gateway", "producers", "redis", "redis links"]
+LANES: tuple[Lane, ...] = ("links", "gateway", "producers", "redis", "redis links")
 
 SPACING = (0.3, 1.5)
 """Seconds between the faults of a lane, by chance."""
+
+LONGEST_SHARE, LONGEST_AT_LEAST = 0.2, 8.0
+"""No fault acts longer than this share of a run, or than so many seconds in a short one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +30,7 @@ class Kind:
         lane: what it is done to.
         seconds: how long it acts, from and to; (0, 0) for what happens at once.
         recovery: seconds the lane rests after it, for instance until a gateway is up again.
-        needs: what the machine or the run must have; see `campaign.possible`.
+        needs: what the machine or the run must have; see `options.possible`.
     """
 
     lane: Lane
@@ -55,20 +59,34 @@ KINDS: dict[str, Kind] = {
     "worker_kill": Kind("gateway", (0, 0), recovery=3, needs=frozenset({"workers"})),
     "worker_freeze": Kind("gateway", (0.5, 6), recovery=2, needs=frozenset({"workers"})),
     "parent_kill": Kind("gateway", (0.2, 1.5), recovery=3, needs=frozenset({"workers"})),
-    "disk_full": Kind("gateway", (2, 4), recovery=2, needs=frozenset({"tmpfs", "durable"})),
-    "fsync_error": Kind("gateway", (2, 4), recovery=3, needs=frozenset({"strace", "durable", "synced"})),
+    "disk_full": Kind("gateway", (2, 4), recovery=2, needs=frozenset({"tmpfs", "file"})),
+    "fsync_error": Kind("gateway", (2, 4), recovery=3, needs=frozenset({"strace", "file", "synced"})),
     "clock_step": Kind("gateway", (1, 3), recovery=1, needs=frozenset({"clock"})),
     "publisher_kill": Kind("producers", (0, 0), recovery=1),
     "publisher_cut": Kind("producers", (0, 0)),
     "publisher_blackhole": Kind("producers", (1, 4)),
     "publisher_answer_lost": Kind("producers", (0.05, 0.3)),
     "publisher_latency": Kind("producers", (1, 3)),
+    "redis_kill": Kind("redis", (0.2, 2), recovery=2, needs=frozenset({"redis"})),
+    "redis_freeze": Kind("redis", (2, 30), recovery=2, needs=frozenset({"redis"})),
+    "redis_flush": Kind("redis", (0, 0), recovery=2, needs=frozenset({"redis"})),
+    "redis_client_kill": Kind("redis", (0, 0), recovery=1, needs=frozenset({"redis"})),
+    "redis_out_of_memory": Kind("redis", (1, 3), recovery=1, needs=frozenset({"redis"})),
+    "redis_read_only": Kind("redis", (1, 3), recovery=2, needs=frozenset({"redis"})),
+    "redis_buffer_overflow": Kind("redis", (1, 3), recovery=1, needs=frozenset({"redis"})),
+    "redis_garbage": Kind("redis", (0.5, 3), recovery=2, needs=frozenset({"redis"})),
+    "redis_script_flush": Kind("redis", (0, 0), recovery=1, needs=frozenset({"redis"})),
+    "redis_failover_lost_tail": Kind("redis", (0.2, 3), recovery=3, needs=frozenset({"redis"})),
+    "redis_link_cut": Kind("redis links", (0, 0), recovery=1, needs=frozenset({"redis"})),
+    "redis_link_blackhole": Kind("redis links", (1, 6), recovery=1, needs=frozenset({"redis"})),
+    "redis_link_latency": Kind("redis links", (1, 4), recovery=1, needs=frozenset({"redis"})),
 }
 
-NETWORK = tuple(name for name, kind in KINDS.items() if kind.lane != "gateway")
+NETWORK = tuple(name for name, kind in KINDS.items() if kind.lane in ("links", "producers"))
 PROCESSES = ("gateway_kill", "gateway_kill_at", "gateway_drain", "gateway_drain_cut_short", "gateway_freeze")
 WORKERS = ("worker_kill", "worker_freeze", "parent_kill")
 STORAGE = ("disk_full", "fsync_error")
+REDIS = tuple(name for name, kind in KINDS.items() if "redis" in kind.needs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,15 +128,16 @@ def plan(seed: int, kinds: Collection[str], seconds: float) -> list[Planned]:
         seconds: from the first fault to the end of the last.
     """
     chance = random.Random(seed)
+    longest = max(LONGEST_AT_LEAST, LONGEST_SHARE * seconds)
     planned: list[Planned] = []
     for lane in LANES:
         names = sorted(name for name in kinds if KINDS[name].lane == lane)
-        planned += _lane(chance, names, seconds) if names else []
+        planned += _lane(chance, names, seconds, longest) if names else []
     planned.sort(key=lambda fault: fault.at)
     return [Planned(number, fault.at, fault.kind, fault.seconds, fault.seed) for number, fault in enumerate(planned, 1)]
 
 
-def _lane(chance: random.Random, names: list[str], seconds: float) -> list[Planned]:
+def _lane(chance: random.Random, names: list[str], seconds: float, longest: float) -> list[Planned]:
     planned: list[Planned] = []
     at = chance.uniform(*SPACING)
     waiting: list[str] = []
@@ -126,7 +145,8 @@ def _lane(chance: random.Random, names: list[str], seconds: float) -> list[Plann
         if not waiting:
             waiting = chance.sample(names, len(names))
         kind = KINDS[waiting[-1]]
-        lasts = chance.uniform(*kind.seconds)
+        shortest, most = kind.seconds
+        lasts = chance.uniform(shortest, min(most, longest))
         if at + lasts > seconds:
             return planned
         planned.append(Planned(0, round(at, 3), waiting.pop(), round(lasts, 3), chance.getrandbits(32)))

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults.__main__ import SHORT, _kinds, main
-from tests.faults.campaign import Options, possible, run
+from tests.faults.campaign import run
+from tests.faults.options import Options, possible
 from tests.faults.schedule import KINDS
 
 

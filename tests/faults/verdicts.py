@@ -57,6 +57,7 @@ class Expectations:
         memory_budget: bytes a process of the gateway may hold; 0 does not look.
         history_size: publications a channel keeps; a reader that missed no more must recover.
         epochs_kept: whether a stream must live on over every fault of the run, so that a new epoch is a violation.
+        epochs_most: how many epochs a stream may have over the whole run; 0 does not count them.
         bad_resets_allowed: how many resets may happen although the history covered what was missed; None only counts.
     """
 
@@ -65,6 +66,7 @@ class Expectations:
     memory_budget: int = 0
     history_size: int = 10_000
     epochs_kept: bool = False
+    epochs_most: int = 0
     bad_resets_allowed: int | None = None
 
 

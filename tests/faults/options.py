@@ -1,0 +1,138 @@
+"""What a run is, what of it can be done on this machine, and what it must hold.
+
+Pure, but for looking at what the machine has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+from tests.faults.machine import Clock, SmallDisk, Strace
+from tests.faults.nemesis import CROWD
+from tests.faults.schedule import KINDS, Planned
+from tests.faults.verdicts import Expectations
+
+MEMORY_BUDGET = 160 * 1024 * 1024
+"""Bytes a process of the gateway may hold: 60 MiB for itself, 32 for streams, the rest for buffers and what is read."""
+
+ASKED = 2
+"""Of the open channels a reader asks for so many at most, beside the two it has anyway."""
+
+FLAGS = ("--ping-interval", "3s", "--pong-timeout", "2s", "--buffer-high-water", "16KiB", "--stream-memory", "32MiB")
+
+REDIS_DEADLINE = "1500ms"
+"""What a reply of Redis may take: less than a producer waits, so that it is the gateway that says what happened."""
+
+LOSSES = frozenset({"redis_flush", "redis_failover_lost_tail", "redis_garbage"})
+"""What takes away from streams what was acknowledged: each may begin one new epoch, and readers are told so."""
+
+LOSSES_UNSYNCED = frozenset({"redis_kill"})
+"""What does so where Redis acknowledges what is not on its disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a run is.
+
+    Args:
+        seed: decides the plan, the load and the choices of everybody in it.
+        seconds: how long faults go on.
+        kinds: which faults, by their names in `schedule.KINDS`.
+        workers: of each gateway.
+        nodes: how many gateways; more than one share a Redis.
+        broker: `embedded`, `memory` or `redis`.
+        ack: when a push is answered: `os` or `disk`; the memory broker has no choice, and Redis is run so.
+        clients: how many readers.
+        producers: how many.
+        rate: publications a second of each producer, about.
+    """
+
+    seed: int
+    seconds: float
+    kinds: tuple[str, ...]
+    workers: int = 1
+    nodes: int = 1
+    broker: str = "embedded"
+    ack: str = "os"
+    clients: int = 10
+    producers: int = 3
+    rate: float = 40.0
+
+    @property
+    def durable(self) -> bool:
+        """Whether streams outlive a gateway."""
+        return self.broker != "memory"
+
+    @property
+    def keeps_file(self) -> bool:
+        """Whether the gateway itself has them on its disk."""
+        return self.broker == "embedded"
+
+    @property
+    def with_redis(self) -> bool:
+        return self.broker == "redis"
+
+    @property
+    def fsync(self) -> str:
+        """How Redis syncs, so that it can acknowledge as asked."""
+        return "always" if self.ack == "disk" else "everysec"
+
+    def flags(self) -> list[str]:
+        """Return the flags of `messageflow serve` that differ from its defaults, without the URL of a Redis."""
+        flags = list(FLAGS)
+        if self.workers > 1:
+            flags += ["--workers", str(self.workers)]
+        if self.with_redis:
+            return [*flags, "--broker-deadline", REDIS_DEADLINE]
+        if not self.durable:
+            return [*flags, "--broker", self.broker]
+        return [*flags, "--ack", self.ack] if self.ack != "os" else flags
+
+
+def possible(options: Options) -> tuple[Options, dict[str, str]]:
+    """Return the run with the faults that can be done here, and why the others cannot."""
+    reasons = {
+        "workers": "it takes more than one worker" if options.workers < 2 else "",
+        "file": "it takes a broker that keeps a file" if not options.keeps_file else "",
+        "redis": "" if options.with_redis else "it takes --broker redis",
+        "synced": "it takes --ack disk, for else there is little to sync" if options.ack != "disk" else "",
+        "tmpfs": "",
+        "strace": "" if Strace.possible() else "it takes strace, and to be root",
+        "clock": "" if Clock.possible() else "it takes gcc, to build the clock that can be moved",
+    }
+    if "disk_full" in options.kinds and not SmallDisk.possible():
+        reasons["tmpfs"] = "it takes root and the right to mount a tmpfs"
+    missing = {
+        kind: reason for kind in options.kinds if (reason := "; ".join(sorted(_reasons(KINDS[kind].needs, reasons))))
+    }
+    kinds = tuple(kind for kind in options.kinds if kind not in missing)
+    return replace(options, kinds=kinds), missing
+
+
+def _reasons(needs: Collection[str], reasons: dict[str, str]) -> list[str]:
+    return [reasons[need] for need in needs if reasons[need]]
+
+
+def expectations(options: Options, planned: Sequence[Planned]) -> Expectations:
+    """Return what a run with these faults must hold."""
+    kinds = frozenset(fault.kind for fault in planned)
+    # After a failed sync the gateway may not know what the disk has, and must begin new epochs: once for each reader.
+    failed_syncs = sum(fault.kind == "fsync_error" for fault in planned)
+    losses = sum(fault.kind in LOSSES or (fault.kind in LOSSES_UNSYNCED and options.ack != "disk") for fault in planned)
+    readers = options.clients + (CROWD if "storm" in kinds else 0)
+    resumes = options.clients if kinds else 0
+    return Expectations(
+        kinds=kinds,
+        minimum={
+            "acknowledged": int(options.seconds * options.rate * options.producers / 20),
+            "received": int(options.seconds * options.rate * options.producers / 10),
+            "resumed": resumes,
+            "faults": len(planned),
+            "memory samples": 3,
+        },
+        memory_budget=MEMORY_BUDGET,
+        epochs_kept=options.durable and not losses,
+        epochs_most=1 + losses if options.durable and not failed_syncs else 0,
+        bad_resets_allowed=failed_syncs * readers * (2 + ASKED),
+    )
