@@ -117,7 +117,11 @@ class Server:
             ],
             stdout=subprocess.DEVNULL,
         )
-        wait_until(self._answers, START_SECONDS)
+        try:
+            wait_until(self._answers, START_SECONDS)
+        except BaseException:
+            self.stop()
+            raise
 
     def _listening(self) -> tuple[str, ...]:
         if self.certificate is None:
@@ -133,8 +137,9 @@ class Server:
             return bool(client.ping())
 
     def client(self) -> Redis:
-        """Return a connection to it, of its default user."""
-        return Redis.from_url(self.url)
+        """Return a connection to it, of its default user; whatever host its certificate is for."""
+        checks = {"ssl_check_hostname": False} if self.certificate else {}
+        return Redis.from_url(self.url, **checks)
 
     def info(self, section: str) -> dict[str, Any]:
         """Return a section of what it says of itself."""
