@@ -18,17 +18,18 @@ def command(url: str) -> None:
     Changes nothing. Ends with 1 when it cannot be used.
     """
     try:
-        from messageflow.brokers.redis.inspection import examine
+        from messageflow.brokers.redis.examination import examine
     except ImportError:
         raise ConfigurationError("a Redis broker needs its library: pip install 'messageflow[redis]'") from None
     found = asyncio.run(examine(url))
-    click.secho(found.server, bold=True)
-    click.echo(f"a receipt means: stored {WHERE[found.ack]} ({found.ack})")
-    for hindrance in found.hindrances:
-        click.secho(f"cannot be used: {hindrance}", fg="red")
-    for advice in found.advice:
-        click.secho(f"to consider: {advice}", fg="yellow")
-    if not (found.hindrances or found.advice):
-        click.secho("nothing to change", fg="green")
-    if found.hindrances:
+    for where, inspection in found.items():
+        click.secho(f"{where}: {inspection.server}", bold=True)
+        click.echo(f"a receipt means: stored {WHERE[inspection.ack]} ({inspection.ack})")
+        for hindrance in inspection.hindrances:
+            click.secho(f"cannot be used: {hindrance}", fg="red")
+        for advice in inspection.advice:
+            click.secho(f"to consider: {advice}", fg="yellow")
+        if not (inspection.hindrances or inspection.advice):
+            click.secho("nothing to change", fg="green")
+    if any(inspection.hindrances for inspection in found.values()):
         click.get_current_context().exit(1)

@@ -45,11 +45,11 @@ def make_broker(settings: Settings, node: str = "") -> Broker:
         return make_local_broker(settings)
     try:
         from messageflow.brokers.redis.broker import RedisBroker
-        from messageflow.brokers.redis.urls import connections
+        from messageflow.brokers.redis.urls import Source, split
     except ImportError:
         raise ConfigurationError("a Redis broker needs its library: pip install 'messageflow[redis]'") from None
     return RedisBroker(
-        connections(settings.broker, settings.broker_deadline),
+        [Source(url, settings.broker_deadline) for url in split(settings.broker)],
         node or secrets.token_urlsafe(8),
         prefix=settings.broker_prefix,
         idempotency_window=settings.idempotency_window,

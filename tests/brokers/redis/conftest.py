@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from messageflow.brokers.redis.broker import RedisBroker
-from messageflow.brokers.redis.urls import connections
+from messageflow.brokers.redis.urls import Source, split
 from messageflow.testing.broker_suite import RecordingSink
 from tests.brokers.redis.certificates import Authority
 from tests.brokers.redis.servers import Cluster, Trio
@@ -80,7 +80,8 @@ _numbers = count(1)
 
 
 def broker_at(url: str, **options: Any) -> RedisBroker:
-    return RedisBroker(connections(url, options.get("deadline", 5.0)), f"node-{next(_numbers)}", **options)
+    sources = [Source(each, options.get("deadline", 5.0)) for each in split(url)]
+    return RedisBroker(sources, f"node-{next(_numbers)}", **options)
 
 
 @pytest.fixture

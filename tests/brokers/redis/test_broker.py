@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from messageflow.brokers.base import Broker
+from messageflow.brokers.redis.nodes import LEASE
 from messageflow.core.protocol import ClientInfo, Left
 from messageflow.errors import BrokerError, NoRoom, Unrecoverable
 from messageflow.testing.broker_suite import BrokerSuite, RecordingSink, items, until
@@ -40,11 +41,14 @@ async def test_a_node_that_is_gone_leaves_nobody_behind(opened: Opened, server: 
     async with opened(server, watcher) as stays, opened(server) as goes:
         await stays.subscribe("x")
         await goes.join("x", ClientInfo("alice", "a"), keep=True, tell=False)
-        await stays._nodes.renew()
         assert set(await stays.presence("x")) == {"a"}
         with server.client() as client:
-            client.zadd("messageflow:nodes", {goes._node: 1})  # its lease is over
+            client.zadd(stays._names.nodes, {goes._node: 1})  # its lease is over
+        assert await stays.presence("x") == {}
+        assert (await stays.presence_stats("x")).clients == 1  # until somebody has cleared up
+        stays._nodes._well_since -= LEASE + 1
         await stays._nodes.renew()
+        assert (await stays.presence_stats("x")).clients == 0
         assert await stays.presence("x") == {}
         await until(lambda: [type(push) for _, push in watcher.pushes] == [Left])
 
@@ -107,8 +111,8 @@ async def test_garbage_is_skipped_and_counted(opened: Opened, server: Server) ->
                 b"Pe 1 t nan 9 9\n1",
             ):
                 client.publish(live, message)
-            client.publish("messageflow:control", b"")
-            client.publish("messageflow:control", b"Q")
+            client.publish(broker._names.control, b"")
+            client.publish(broker._names.control, b"Q")
             client.hset(broker._names.present("x"), "c", b"garbage")
         await broker.publish(items("x", 1))
         await until(lambda: len(sink.publications) == 1)

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from messageflow.brokers.redis.inspection import Inspection, judge
-from messageflow.brokers.redis.urls import connections
+from messageflow.brokers.redis.urls import Source
 from messageflow.cli.main import main
 from messageflow.errors import ConfigurationError
 from tests.brokers.redis.conftest import Server
@@ -58,7 +58,7 @@ def test_settings_that_may_not_be_read_are_not_guessed() -> None:
 )
 def test_a_wrong_url_is_refused_and_not_repeated(url: str) -> None:
     with pytest.raises(ConfigurationError, match="URL cannot be used") as refusal:
-        connections(url, 1.0)
+        Source(url, 1.0)
     assert url not in str(refusal.value)
 
 

@@ -1,6 +1,6 @@
 """What a Redis is fit for, by its own settings: what an acknowledgement can mean there, and what to change.
 
-Pure but for `inspect` and `examine`, which ask.
+Pure but for what asks.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
 from messageflow.brokers.base import Ack
-from messageflow.brokers.redis.link import Link, Refused, pairs
-from messageflow.brokers.redis.urls import connections
+from messageflow.brokers.redis.replies import Refused, pairs
 
 OLDEST = (6, 2)  # of what scripts and streams here need
+OLDEST_SHARDED = (7, 0)  # that knows announcements which lie in slots of a Cluster
 SETTINGS = ("maxmemory", "maxmemory-policy", "appendonly", "appendfsync", "save", "min-replicas-to-write")
 
 Ask = Callable[..., Awaitable[Any]]
@@ -34,40 +34,34 @@ class Inspection(NamedTuple):
     advice: tuple[str, ...]
 
 
+async def facts(ask: Ask, *sections: str) -> dict[str, str]:
+    """Return what sections of INFO say.
+
+    Args:
+        ask: sends a command and returns its reply.
+    """
+    found: dict[str, str] = {}
+    for section in sections:
+        text = (await ask("INFO", section)).decode("utf-8", "replace")
+        found |= dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+    return found
+
+
 async def inspect(ask: Ask) -> Inspection:
     """Ask a Redis about itself.
 
     Args:
         ask: sends a command and returns its reply.
     """
-    info: dict[str, str] = {}
-    for section in ("server", "persistence", "replication"):
-        text = (await ask("INFO", section)).decode("utf-8", "replace")
-        info |= dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+    info = await facts(ask, "server", "persistence", "replication")
     settings: dict[str, str] = {}
     try:
         for name in SETTINGS:
-            reply = await ask("CONFIG", "GET", name)
-            found = reply if isinstance(reply, dict) else pairs(reply)
+            found = pairs(await ask("CONFIG", "GET", name))
             settings |= {name.decode(): value.decode() for name, value in found.items()}
     except Refused:
         settings = {}  # this user may not read them; what INFO says has to do
     return judge(info, settings)
-
-
-async def examine(url: str, deadline: float = 5.0) -> Inspection:
-    """Connect to the Redis of a URL, ask it about itself, and let it go.
-
-    Raises:
-        ConfigurationError: it is no URL of a Redis.
-        BrokerError: it cannot be reached.
-    """
-    link = Link(connections(url, deadline), deadline=deadline, pause=lambda longest: longest)
-    await link.start()
-    try:
-        return await inspect(link.ask)
-    finally:
-        await link.close()
 
 
 def judge(info: Mapping[str, str], settings: Mapping[str, str]) -> Inspection:
@@ -75,7 +69,7 @@ def judge(info: Mapping[str, str], settings: Mapping[str, str]) -> Inspection:
     name = "Valkey" if "valkey_version" in info else "Redis"
     version = info.get("valkey_version") or info.get("redis_version", "?")
     hindrances, advice = [], []
-    if _numbers(info.get("redis_version", "")) < OLDEST:
+    if numbers(info.get("redis_version", "")) < OLDEST:
         hindrances.append(f"{name} {version} is too old: {OLDEST[0]}.{OLDEST[1]} is needed")
     if info.get("role", "master") != "master":
         hindrances.append("it is a replica and takes no writes: give the address of its primary, or of Sentinel")
@@ -109,5 +103,6 @@ def _acknowledgement(info: Mapping[str, str], settings: Mapping[str, str]) -> Ac
     return "disk" if settings.get("appendfsync") == "always" else "os"
 
 
-def _numbers(version: str) -> tuple[int, ...]:
+def numbers(version: str) -> tuple[int, ...]:
+    """Return a version as it is compared."""
     return tuple(int(part) for part in version.split(".") if part.isdigit())

@@ -9,66 +9,78 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
+import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from hiredis import ProtocolError, Reader
 from redis.asyncio import Connection
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 
+from messageflow.brokers.redis.replies import Parts, Refused, Value, packed
+from messageflow.brokers.redis.urls import Make
 from messageflow.errors import BrokerError, Unanswered, Unavailable
 
 log = logging.getLogger("messageflow.broker")
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0  # seconds between attempts to connect
+PATIENCE = 0.2  # of the deadline: how long a command waits for a connection that is not there
+MOST_AWAITED = 100_000  # replies; more are refused
 CLOSED = "it was closed"
-Value = bytes | str | int | float
 
 
-class Refused(BrokerError):
-    """Redis answered with an error.
+class _Replies:
+    """The replies to commands that were sent together."""
 
-    Args:
-        error: as the library read it; its class says what kind it is.
-    """
+    __slots__ = ("future", "missing", "replies")
 
-    def __init__(self, error: ResponseError) -> None:
-        super().__init__(f"Redis refuses: {error}")
-        self.error = error
+    def __init__(self, future: asyncio.Future[list[Any]], missing: int) -> None:
+        self.future = future
+        self.missing = missing
+        self.replies: list[Any] = []
+
+    def take(self, reply: Any) -> None:
+        self.replies.append(reply)
+        self.missing -= 1
+        if not self.missing and not self.future.done():
+            self.future.set_result(self.replies)
 
 
-class Link:
+class Link(asyncio.Protocol):
     """A connection that is made anew whenever it is lost.
 
     Args:
         make: returns a connection that is yet to be made.
-        deadline: seconds a reply may take.
+        deadline: seconds a command may take.
         on_connected: called when it is there, before anything else is sent.
-        on_message: gets what comes unasked, on a connection that subscribes; on such a connection no reply is awaited.
-        pause: returns the seconds before an attempt, of its number and the longest pause; has the randomness.
+        on_message: gets what comes, on a connection that subscribes; on such a connection no reply is awaited.
+        on_lost: called when it is gone, before it is made anew.
     """
 
     def __init__(
         self,
-        make: Callable[[], Awaitable[Connection]],
+        make: Make,
         *,
         deadline: float,
-        pause: Callable[[float], float],
         on_connected: Callable[[], None] = lambda: None,
-        on_message: Callable[[list[Any]], None] | None = None,
+        on_message: Callable[[Any], None] | None = None,
+        on_lost: Callable[[], None] = lambda: None,
     ) -> None:
         self._make = make
         self._deadline = deadline
-        self._pause = pause
         self._on_connected = on_connected
-        self._on_message = on_message
-        self._awaited: deque[tuple[asyncio.Future[Any] | None, float]] = deque()  # and when the reply is due
+        self._on_lost = on_lost
+        self._take = on_message or self._settle
+        self._awaited: deque[tuple[_Replies | None, float]] = deque()  # and when the reply is due
         self._connection: Connection | None = None
+        self._transport: asyncio.WriteTransport | None = None
+        self._reader = Reader()
         self._up = asyncio.Event()
+        self._gone = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
-        self._lost = ""
+        self.lost = "it is not connected yet"
         self.times_lost = 0
 
     @property
@@ -84,7 +96,11 @@ class Link:
         try:
             await self._connect()
         except (RedisError, OSError) as error:
-            raise BrokerError(f"Redis cannot be reached: {error}") from error
+            raise BrokerError(f"Redis cannot be reached: {_reason(error)}") from error
+        self.begin()
+
+    def begin(self) -> None:
+        """Stay connected from now on, whether or not it can be reached yet."""
         self._running = self._loop.create_task(self._run(), name="redis-link")
 
     async def close(self) -> None:
@@ -92,60 +108,86 @@ class Link:
         if self._running is not None:
             self._running.cancel()
             await asyncio.wait([self._running])
-        await self._drop(CLOSED)
+        self.sever(CLOSED)
+        await self._release()
 
-    async def restart(self) -> None:
-        """Give the connection up and make another."""
-        if self._connection is not None:
-            await _sever(self._connection)
+    def sever(self, why: str) -> None:
+        """Give the connection up now, whatever is still to be sent on it; another will be made."""
+        if self._transport is not None:
+            self.lost = why
+            self._transport.abort()
+            self._end(why)
 
-    def expect(self, *command: Value) -> None:
-        """Send a command and take its reply without looking at it, if the connection is up."""
-        if self._up.is_set():
-            self._awaited.append((None, self._loop.time() + self._deadline))
-            self.send(*command)
-
-    def send(self, *command: Value) -> None:
+    def send(self, *parts: Value) -> None:
         """Send a command that has no reply in order, if the connection is up."""
-        connection = self._connection
-        if connection is not None and connection._writer is not None and self._up.is_set():
-            connection._writer.writelines(connection.pack_command(*command))
+        if self._transport is not None and self._up.is_set():
+            self._transport.write(packed(parts))
 
-    async def ask(self, *command: Value) -> Any:
+    def expect(self, *parts: Value) -> None:
+        """Send a command and take its reply without looking at it, if the connection is up."""
+        if self._up.is_set() and len(self._awaited) < MOST_AWAITED:
+            self._awaited.append((None, self._loop.time() + self._deadline))
+            self.send(*parts)
+
+    async def ask(self, commands: Sequence[Parts]) -> list[Any]:
+        """Send commands and return their replies; where Redis answered with an error, that.
+
+        Raises:
+            Unanswered: the connection was lost, or nothing came in time, after the commands were sent.
+            Unavailable: the connection is not there: nothing was sent.
+        """
+        due = self._loop.time() + self._deadline
+        if not self._up.is_set():
+            await self._wait_until_up()
+        transport = self._transport
+        if transport is None:
+            raise Unavailable(f"Redis cannot be reached: {self.lost}")
+        if len(self._awaited) + len(commands) > MOST_AWAITED:
+            raise Unavailable(f"Redis is behind: {len(self._awaited)} commands wait for it")
+        replies = _Replies(self._loop.create_future(), len(commands))
+        self._awaited.extend([(replies, due)] * len(commands))
+        transport.write(b"".join(map(packed, commands)))
+        return await replies.future
+
+    async def ask_one(self, *parts: Value) -> Any:
         """Send a command and return its reply.
 
         Raises:
             Refused: Redis answered with an error.
-            Unanswered: the connection was lost, or nothing came in time, after the command was sent.
-            Unavailable: the connection is not there: nothing was sent.
+            BrokerError: as `ask`.
         """
-        if not self._up.is_set():
-            await self._wait_until_up()
-        reply = self._loop.create_future()
-        self._awaited.append((reply, self._loop.time() + self._deadline))
-        self.send(*command)
-        return await reply
+        [reply] = await self.ask([parts])
+        if isinstance(reply, BrokerError):
+            raise reply
+        return reply
 
     async def _wait_until_up(self) -> None:
         try:
-            async with asyncio.timeout(self._deadline):
+            async with asyncio.timeout(self._deadline * PATIENCE):
                 await self._up.wait()
         except TimeoutError:
-            raise Unavailable(f"Redis cannot be reached: {self._lost}") from None
+            raise Unavailable(f"Redis cannot be reached: {self.lost}") from None
 
     # Life
 
     async def _run(self) -> None:
-        watch = self._loop.create_task(self._watch(), name="redis-watch")
+        if not self.is_up:
+            await self._reconnect()
+        while True:
+            while self.is_up:
+                await self._until_overdue()
+            await self._release()
+            self._on_lost()
+            await self._reconnect()
+
+    async def _until_overdue(self) -> None:
+        """Return when the connection is gone, or when it is time to look again whether a reply is overdue."""
         try:
-            while True:
-                try:
-                    await self._read()
-                except (RedisError, OSError, EOFError) as error:
-                    await self._drop(str(error) or type(error).__name__)
-                await self._reconnect()
-        finally:
-            watch.cancel()
+            async with asyncio.timeout(self._deadline / 4):
+                await self._gone.wait()
+        except TimeoutError:
+            if self._awaited and self._awaited[0][1] < self._loop.time():
+                self.sever("no answer in time")
 
     async def _connect(self) -> None:
         async with asyncio.timeout(self._deadline):
@@ -153,85 +195,82 @@ class Link:
             try:
                 await connection.connect()  # type: ignore[no-untyped-call]
             except BaseException:
-                await _sever(connection)
+                await _let_go(connection)
                 raise
+        assert connection._writer is not None
         self._connection = connection
+        transport = connection._writer.transport
+        self._reader = Reader(replyError=Refused)
+        self._gone.clear()
+        self._transport = transport
+        transport.set_protocol(self)  # bytes come straight here from now on
         self._up.set()
         self._on_connected()
 
     async def _reconnect(self) -> None:
         attempt = 0
         while True:
-            await asyncio.sleep(self._pause(min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**attempt)))
+            longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**attempt)
+            await asyncio.sleep(random.uniform(longest / 2, longest))
             attempt += 1
             try:
                 await self._connect()
-            except (RedisError, OSError) as error:  # a timeout is an OSError
-                self._lost = str(error) or type(error).__name__
+            except (RedisError, OSError, BrokerError) as error:  # a timeout is an OSError
+                self.lost = _reason(error)
             else:
                 log.info("redis_back", extra={"attempts": attempt})
                 return
 
-    async def _read(self) -> None:
-        connection = self._connection
-        assert connection is not None
-        while True:
-            try:
-                reply = await connection.read_response(timeout=math.inf)
-            except ResponseError as error:
-                self._settle(error)
-                continue
-            if self._on_message is not None:
-                self._on_message(reply)
-            else:
-                self._settle(reply)
+    async def _release(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await _let_go(connection)
+
+    # What the transport calls
+
+    def data_received(self, data: bytes) -> None:
+        self._reader.feed(data)
+        try:
+            while (reply := self._reader.gets()) is not False:
+                self._take(reply)
+        except ProtocolError as error:
+            self.sever(f"it does not speak the protocol of Redis: {error}")
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._transport is not None:
+            self._end(str(error or "the other side closed it"))
 
     def _settle(self, reply: Any) -> None:
         if not self._awaited:
             return
-        future, _ = self._awaited.popleft()
-        if future is None:
-            if isinstance(reply, ResponseError):
-                log.error("redis_refused", extra={"error": str(reply)})
-        elif future.done():
-            return
-        elif isinstance(reply, ResponseError):
-            future.set_exception(Refused(reply))
-        else:
-            future.set_result(reply)
+        replies, _ = self._awaited.popleft()
+        if replies is not None:
+            replies.take(reply)
+        elif isinstance(reply, Refused):
+            log.error("redis_refused", extra={"error": str(reply)})
 
-    async def _watch(self) -> None:
-        """Close the connection when a reply is overdue."""
-        while True:
-            await asyncio.sleep(self._deadline / 4)
-            if self._awaited and self._awaited[0][1] < self._loop.time() and self._connection is not None:
-                await _sever(self._connection)
-
-    async def _drop(self, why: str) -> None:
+    def _end(self, why: str) -> None:
         """The connection is gone: whoever awaits a reply does not know what came of his command."""
         self._up.clear()
-        self._lost = why
-        connection, self._connection = self._connection, None
-        if connection is None:
-            return
+        self._transport = None
+        self._gone.set()
         if why != CLOSED:
+            self.lost = why
             self.times_lost += 1
             log.warning("redis_lost", extra={"why": why, "awaited": len(self._awaited)})
-        await _sever(connection)
-        while self._awaited:
-            future, _ = self._awaited.popleft()
-            if future is not None and not future.done():
-                future.set_exception(Unanswered(f"the connection to Redis was lost: {why}"))
+        awaited, self._awaited = self._awaited, deque()
+        for replies, _ in awaited:
+            if replies is not None and not replies.future.done():
+                replies.future.set_exception(Unanswered(f"the connection to Redis was lost: {why}"))
 
 
-async def _sever(connection: Connection) -> None:
-    """Let go of a connection now, whatever is still to be sent on it: the peer may take nothing any more."""
+async def _let_go(connection: Connection) -> None:
+    """Release a connection now: the peer may take nothing any more."""
     if connection._writer is not None:
         connection._writer.transport.abort()
     await connection.disconnect(nowait=True)
     await asyncio.sleep(0)
 
 
-def pairs(flat: Sequence[Any]) -> dict[bytes, bytes]:
-    """Return a flat list of names and values as a dictionary."""
-    return dict(zip(flat[::2], flat[1::2], strict=True))
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__

@@ -5,6 +5,7 @@ Pure.
 
 from __future__ import annotations
 
+from hashlib import sha1
 from typing import Any
 
 import msgspec
@@ -71,19 +72,25 @@ def read_info(data: bytes) -> ClientInfo:
 
 
 def read_entry(entry: Any) -> Publication:
-    """Return the publication in an entry of a log.
+    """Return the publication in an entry of a log, which keeps what was announced.
 
     Raises:
         Garbage: it is none.
     """
     try:
-        identifier, values = entry
-        fields = dict(zip(values[::2], values[1::2], strict=True))
+        identifier, (_, message) = entry
         offset = int(identifier.partition(b"-")[0])
-        tag, time = fields[b"t"].decode("ascii"), float(fields[b"at"])
-        return Publication(offset, tag, time, fields[b"d"], fields[b"i"], fields[b"g"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        _, publication = read_published(message)
+    except (ValueError, TypeError, AttributeError) as error:
         raise Garbage(f"an entry of a log that cannot be read: {error}") from None
+    if publication.offset != offset:
+        raise Garbage(f"an entry of a log that says {publication.offset} where {offset} should be")
+    return publication
+
+
+def chained(tag: str, data: bytes) -> str:
+    """Return the tag of a publication that follows one with this tag, as `publish.lua` makes it."""
+    return sha1(tag.encode() + data, usedforsecurity=False).hexdigest()[:12]
 
 
 def read_position(epoch: bytes, offset: bytes, tag: bytes) -> Position:

@@ -1,18 +1,17 @@
-"""The nodes that share a Redis: who lives, and who is present through whom.
+"""This node among those that share a Redis: its lease, who is present through it, and those that died.
 
-Each node renews its lease; the first to see that another's is over clears what that one left behind. Owns one task.
+Each node renews its lease; whoever sees that another's has been over for long enough clears up what that one left
+behind. Who is present through this node is kept here too, so that it can be entered again when Redis lost it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 
-from messageflow.brokers.redis.link import Link, pairs
-from messageflow.brokers.redis.messages import Garbage, encode_info, read_info
-from messageflow.brokers.redis.names import Names
-from messageflow.core.presence import PresenceStats
+from messageflow.brokers.redis.store import PRESENT_LIFE, Store
 from messageflow.core.protocol import ClientInfo, Left
 from messageflow.errors import BrokerError
 
@@ -20,109 +19,126 @@ log = logging.getLogger("messageflow.broker")
 
 LEASE = 20.0  # seconds a node is believed after its last sign of life
 RENEW_EVERY = 5.0
-PRESENT_LIFE = 86_400  # seconds after which a channel's presence goes if nobody touches it
+AT_ONCE = 500  # people or channels in one go
 
 Tell = Callable[[str, Left], None]
 
 
 class Nodes:
-    """This node among the others.
+    """This node and the others.
 
     Args:
-        link: to Redis.
-        names: of everything.
+        store: where all of them meet.
         node: this node's name, without spaces, unique among all that ever were.
+        rules: what is left for those who publish without a gateway; nothing when empty.
         tell: announces that somebody left a channel.
     """
 
-    def __init__(self, link: Link, names: Names, node: str, tell: Tell) -> None:
-        self._link = link
-        self._names = names
+    def __init__(self, store: Store, node: str, rules: bytes, tell: Tell) -> None:
+        self._store = store
         self._node = node
+        self._rules = rules
         self._tell = tell
-        self._live: set[str] = set()
+        self._people: dict[str, dict[str, ClientInfo]] = {}  # by channel and client
+        self._owed: dict[tuple[str, str], ClientInfo] = {}  # who left while Redis could not be told
+        self._soon = asyncio.Event()
+        self._renewed = 0.0  # when the lease was renewed last, on the monotonic clock
+        self._well_since = time.monotonic()  # since when no renewal has failed
+        self._entered_until = 0.0  # when presence is to be given a new life
 
     async def renew(self) -> None:
-        """Say that this node lives, learn who else does, and clear up after those that do not any more."""
-        now = await self._now()
-        await self._link.ask("ZADD", self._names.nodes, now + LEASE, self._node)
-        await self._look_around(now)
-        for dead in await self._link.ask("ZRANGEBYSCORE", self._names.nodes, "-inf", f"({now}"):
-            if await self._link.ask("ZREM", self._names.nodes, dead):
-                await self._clear(dead.decode())
+        """Say that this node lives, enter its people again if they were lost, and clear up after the dead."""
+        now = time.monotonic()
+        if now - self._renewed > 2 * RENEW_EVERY:
+            self._well_since = now
+        found = await self._store.nodes(self._node, LEASE)
+        if self._rules:
+            await self._store.publish_rules(self._rules)
+        for (channel, client), info in list(self._owed.items()):
+            await self._store.exit(self._node, channel, info)
+            del self._owed[channel, client]
+        if not found.good or now >= self._entered_until:
+            await self._enter_all()
+            self._entered_until = now + PRESENT_LIFE / 4
+        self._renewed = now
+        # Where Redis was away, all leases are over when it is back, and those who live need time to say so.
+        if now - self._well_since > LEASE:
+            for dead in found.dead:
+                await self._clear(dead)
 
-    async def _look_around(self, now: float) -> None:
-        found = await self._link.ask("ZRANGEBYSCORE", self._names.nodes, now, "+inf")
-        self._live = {name.decode() for name in found}
+    def renew_soon(self) -> None:
+        """Redis may have lost something."""
+        self._soon.set()
+
+    async def _enter_all(self) -> None:
+        people = [(channel, info) for channel, infos in self._people.items() for info in infos.values()]
+        for start in range(0, len(people), AT_ONCE):
+            await self._store.enter(self._node, people[start : start + AT_ONCE])
+        gone = [(channel, info) for channel, info in people if info.client not in self._people.get(channel, ())]
+        for channel, info in gone:  # he left while we entered him again
+            await self._store.exit(self._node, channel, info)
+
+    async def _clear(self, node: str) -> None:
+        cleared = 0
+        while channels := await self._store.owned(node, AT_ONCE):
+            for channel in channels:
+                for owner, info in (await self._store.entered(channel)).values():
+                    if owner == node and await self._store.exit(node, channel, info):
+                        self._tell(channel, Left(info))
+            await self._store.disown(node, channels)
+            cleared += len(channels)
+        await self._store.remove_node(node)
+        log.warning("node_gone", extra={"node": node, "channels": cleared})
 
     async def leave(self) -> None:
-        """Be no node any more."""
-        await self._link.ask("ZREM", self._names.nodes, self._node)
+        """Be no node any more. Others clear up after this one if it could not take its people out."""
+        await self._store.remove_node(self._node, lease_over=bool(self._people or self._owed))
 
     async def count(self) -> int:
         """Return how many nodes live."""
-        return int(await self._link.ask("ZCOUNT", self._names.nodes, await self._now(), "+inf"))
-
-    async def _now(self) -> float:
-        seconds, micros = await self._link.ask("TIME")
-        return int(seconds) + int(micros) / 1e6
-
-    async def _clear(self, node: str) -> None:
-        channels = await self._link.ask("SMEMBERS", self._names.of_node(node))
-        await self._link.ask("DEL", self._names.of_node(node))
-        log.warning("node_gone", extra={"node": node, "channels": len(channels)})
-        for name in channels:
-            channel = name.decode()
-            for client, (owner, info) in (await self._entries(channel)).items():
-                if owner == node:
-                    await self._link.ask("HDEL", self._names.present(channel), client)
-                    self._tell(channel, Left(info))
+        return len((await self._store.nodes()).live)
 
     # Presence
 
     async def enter(self, channel: str, info: ClientInfo) -> None:
         """Somebody is present in a channel through this node."""
-        value = self._node.encode() + b" " + encode_info(info)
-        await asyncio.gather(
-            self._link.ask("HSET", self._names.present(channel), info.client, value),
-            self._link.ask("EXPIRE", self._names.present(channel), PRESENT_LIFE),
-            self._link.ask("SADD", self._names.of_node(self._node), channel),
-        )
+        self._owed.pop((channel, info.client), None)
+        self._people.setdefault(channel, {})[info.client] = info
+        try:
+            await self._store.enter(self._node, [(channel, info)])
+        except BrokerError:
+            self._drop(channel, info)
+            self._owed[channel, info.client] = info
+            raise
 
     async def exit(self, channel: str, info: ClientInfo) -> None:
         """He is not any more."""
-        await self._link.ask("HDEL", self._names.present(channel), info.client)
+        if info.client not in self._people.get(channel, ()) and (channel, info.client) not in self._owed:
+            return
+        self._drop(channel, info)
+        self._owed[channel, info.client] = info
+        await self._store.exit(self._node, channel, info)
+        self._owed.pop((channel, info.client), None)
+        if channel not in self._people:
+            await self._store.disown(self._node, [channel])
+            if channel in self._people:  # somebody came meanwhile
+                await self._store.enter(self._node, [(channel, each) for each in self._people[channel].values()])
 
-    async def clients(self, channel: str) -> dict[str, ClientInfo]:
-        """Return who is present through a node that lives."""
-        entries = await self._entries(channel)
-        nodes = {node for node, _ in entries.values()} - {self._node}
-        if not nodes <= self._live:
-            await self._look_around(await self._now())
-        alive = self._live | {self._node}
-        return {client: info for client, (node, info) in entries.items() if node in alive}
-
-    async def stats(self, channel: str) -> PresenceStats:
-        """Return how many are."""
-        infos = (await self.clients(channel)).values()
-        return PresenceStats(len(infos), len({info.user for info in infos}))
-
-    async def _entries(self, channel: str) -> dict[str, tuple[str, ClientInfo]]:
-        reply = await self._link.ask("HGETALL", self._names.present(channel))
-        found = reply if isinstance(reply, dict) else pairs(reply)
-        entries = {}
-        for client, value in found.items():
-            node, _, info = value.partition(b" ")
-            try:
-                entries[client.decode()] = (node.decode(), read_info(info))
-            except (Garbage, UnicodeDecodeError) as error:
-                log.error("presence_not_understood", extra={"channel": channel, "error": str(error)})
-        return entries
+    def _drop(self, channel: str, info: ClientInfo) -> None:
+        infos = self._people.get(channel, {})
+        infos.pop(info.client, None)
+        if not infos:
+            self._people.pop(channel, None)
 
     async def run(self) -> None:
         """Renew until cancelled."""
         while True:
-            await asyncio.sleep(RENEW_EVERY)
+            try:
+                async with asyncio.timeout(RENEW_EVERY):
+                    await self._soon.wait()
+            except TimeoutError:
+                pass
+            self._soon.clear()
             try:
                 await self.renew()
             except BrokerError as error:

@@ -15,9 +15,10 @@ class Script(NamedTuple):
 
 
 def _load(name: str) -> Script:
-    text = (Path(__file__).parent / f"{name}.lua").read_text(encoding="utf-8")
+    text = (Path(__file__).parent / "lua" / f"{name}.lua").read_text(encoding="utf-8")
     return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
 PUBLISH, READ, FORGET = _load("publish"), _load("read"), _load("forget")
-ALL = (PUBLISH, READ, FORGET)
+ENTER, EXIT, RENEW = _load("enter"), _load("exit"), _load("renew")
+ALL = (PUBLISH, READ, FORGET, ENTER, EXIT, RENEW)

@@ -1,4 +1,4 @@
-"""Questions to all nodes over Pub/Sub: asked on the control channel, answered on the asker's own."""
+"""Questions to all nodes: asked under the name that all hear, answered under the asker's own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from messageflow.brokers.base import Sink
-from messageflow.brokers.redis.link import Link
 from messageflow.brokers.redis.names import Names
 
 log = logging.getLogger("messageflow.broker")
@@ -15,38 +14,58 @@ log = logging.getLogger("messageflow.broker")
 SURVEY_SECONDS = 1.0
 QUESTION, ANSWER = b"Q", b"A"
 
+Tell = Callable[[str, bytes], Awaitable[None]]
+Say = Callable[[str, bytes], None]
+
+
+def question(number: int, back: str, text: bytes) -> bytes:
+    """Return a question as it is announced; the answers come under the name `back`."""
+    return b"%b%d %b %b" % (QUESTION, number, back.encode(), text)
+
+
+def answer(body: bytes) -> tuple[int, bytes] | None:
+    """Return the number of the question that is answered, and the answer; None when it is none.
+
+    Raises:
+        ValueError: it cannot be read.
+    """
+    if body[:1] != ANSWER:
+        return None
+    number, _, text = body[1:].partition(b" ")
+    return int(number), text
+
 
 class Surveys:
     """The surveys of one node, and its answers to those of others.
 
     Args:
-        link: to Redis.
         names: of everything.
         node: this node's name, without spaces.
+        tell: announces under a name, and returns once that is done.
+        say: announces under a name if it can be done now.
         count: returns how many nodes live.
 
     Attributes:
         own: the name under which this node hears answers.
     """
 
-    def __init__(self, link: Link, names: Names, node: str, count: Callable[[], Awaitable[int]]) -> None:
-        self._link = link
+    def __init__(self, names: Names, node: str, tell: Tell, say: Say, count: Callable[[], Awaitable[int]]) -> None:
         self._names = names
+        self._tell = tell
+        self._say = say
         self._count = count
-        self.own = f"{names.prefix}:to:{node}"
+        self.own = names.to_node(node)
         self._number = 0
-        self._open: dict[bytes, asyncio.Queue[bytes]] = {}
+        self._open: dict[int, asyncio.Queue[bytes]] = {}
 
-    async def ask(self, question: bytes) -> list[bytes]:
+    async def ask(self, text: bytes) -> list[bytes]:
         """Return the answers of the nodes that gave one in time."""
         self._number += 1
-        number = b"%d" % self._number
+        number = self._number
         answers = self._open[number] = asyncio.Queue()
         found: list[bytes] = []
         try:
-            await self._link.ask(
-                "PUBLISH", self._names.control, b"%b%b %b %b" % (QUESTION, number, self.own.encode(), question)
-            )
+            await self._tell(self._names.control, question(number, self.own, text))
             awaited = await self._count()
             async with asyncio.timeout(SURVEY_SECONDS):
                 while len(found) < awaited:
@@ -58,15 +77,17 @@ class Surveys:
         return found
 
     def take(self, name: bytes, body: bytes, sink: Sink) -> bool:
-        """Take what belongs to a survey. Returns whether it does."""
+        """Take what belongs to a survey. Returns whether it does.
+
+        Raises:
+            ValueError: it cannot be read.
+        """
         if body[:1] == QUESTION:
-            number, back, question = body[1:].split(b" ", 2)
-            answer = b"%b%b %b" % (ANSWER, number, sink.on_question(question))
-            self._link.expect("PUBLISH", back, answer)
+            number, back, text = body[1:].split(b" ", 2)
+            self._say(back.decode(), b"%b%d %b" % (ANSWER, int(number), sink.on_question(text)))
             return True
-        if name == self.own.encode() and body[:1] == ANSWER:
-            number, _, answer = body[1:].partition(b" ")
-            if number in self._open:
-                self._open[number].put_nowait(answer)
+        if name == self.own.encode() and (found := answer(body)) is not None:
+            if found[0] in self._open:
+                self._open[found[0]].put_nowait(found[1])
             return True
         return False

@@ -1,123 +1,154 @@
-"""Whether this node hears what Redis announces: a canary through Pub/Sub, and positions compared now and then.
+"""Where this node has seen its channels stand, against where Redis says they do.
 
-Each is a task of the broker's.
+So it finds out what it missed, and what Redis lost. Owns one task of the broker's, and one for each stream in question.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 
-from messageflow.brokers.base import Sink
-from messageflow.brokers.redis.link import Link
-from messageflow.brokers.redis.messages import Garbage, read_position
-from messageflow.brokers.redis.names import Names
-from messageflow.core.stream import Position
+from messageflow.brokers.redis.messages import Garbage, chained
+from messageflow.brokers.redis.store import Store
+from messageflow.core.stream import Position, Publication
 from messageflow.errors import BrokerError, Unrecoverable
 
 log = logging.getLogger("messageflow.broker")
 
-CANARY = b"canary"
-CANARY_EVERY, DEAF_AFTER = 2.0, 8.0  # seconds
-CHECK_EVERY = 5.0  # seconds
+CHECK_EVERY = 5.0  # seconds between two looks, at least
 CHECK_SLICE = 512  # positions asked for at once
+CHECKS_A_SECOND = 5_000  # channels; with very many, each is looked at less often
 
 
-class Canary:
-    """A message that has to come back.
+class Watch:
+    """The subscribed channels and where they stand.
 
     Args:
-        asking: the connection on which it is announced.
-        hearing: the connection on which it should come.
-        name: under which it is announced.
+        store: where to ask.
+        doubt: called when something was missed, or lost by Redis: every position is to be checked.
+
+    Attributes:
+        lost_tails: how often a stream had lost what this node had seen of it.
     """
 
-    def __init__(self, asking: Link, hearing: Link, name: str) -> None:
-        self._asking = asking
-        self._hearing = hearing
-        self._name = name
-        self._heard = time.monotonic()
+    def __init__(self, store: Store, doubt: Callable[[], None]) -> None:
+        self._store = store
+        self._doubt = doubt
+        self._seen: dict[str, Position | None] = {}
+        self._judging: dict[str, asyncio.Task[None]] = {}
+        self.lost_tails = 0
 
     @property
-    def is_late(self) -> bool:
-        """Whether it has not come back for so long that this node must be deaf."""
-        return time.monotonic() - self._heard > DEAF_AFTER
+    def channels(self) -> tuple[str, ...]:
+        """Which are subscribed."""
+        return tuple(self._seen)
 
-    def came_back(self) -> None:
-        """It was heard."""
-        self._heard = time.monotonic()
+    def add(self, channel: str) -> None:
+        """A channel is subscribed from now on; where it stands is not known."""
+        self._seen[channel] = None
+
+    def remove(self, channel: str) -> bool:
+        """It is no longer. Returns whether it was."""
+        return self._seen.pop(channel, self) is not self
+
+    def announced(self, channel: str, epoch: str, publication: Publication) -> bool:
+        """Note a publication. Returns whether it may follow what was seen, or comes after something that was missed.
+
+        A stream that lost its end and gave its offsets out again shows here at once: an offset that was there before,
+        or a tag that does not follow from the one before.
+        """
+        if channel not in self._seen or not publication.offset:
+            return True
+        seen = self._seen[channel]
+        if seen is not None and seen.epoch == epoch and not _follows(seen, publication):
+            if channel not in self._judging:
+                self._judging[channel] = asyncio.get_running_loop().create_task(self._judge(channel, seen))
+            return False
+        self._seen[channel] = Position(epoch, publication.offset, publication.tag)
+        return True
+
+    async def _judge(self, channel: str, seen: Position) -> None:
+        try:
+            await self._forget(channel, seen)
+        except BrokerError as error:
+            log.warning("stream_not_judged", extra={"channel": channel, "error": str(error)})
+        finally:
+            del self._judging[channel]
+            self._doubt()
+
+    async def compare(self, channel: str, top: Position) -> None:
+        """Find out a stream that lost its end, now that it was read.
+
+        Raises:
+            Unrecoverable: it did; it goes on in a new epoch.
+        """
+        seen = self._seen.get(channel)
+        if seen is None:
+            if channel in self._seen:
+                self._seen[channel] = top
+        elif seen.epoch == top.epoch and _is_below(top, seen) and await self._forget(channel, seen):
+            raise Unrecoverable(f"the stream of {channel!r} lost its end")
+
+    async def _forget(self, channel: str, seen: Position) -> bool:
+        lost = await self._store.forget(channel, seen)
+        if lost:
+            self.lost_tails += 1
+            if self._seen.get(channel) == seen:
+                self._seen[channel] = None
+            log.error("lost_tail", extra={"channel": channel, "epoch": seen.epoch, "seen": seen.offset})
+        return lost
 
     async def run(self) -> None:
-        """Send it until cancelled; a connection on which it does not come is made anew."""
-        while True:
-            try:
-                await self._asking.ask("PUBLISH", self._name, CANARY)
-            except BrokerError as error:
-                log.warning("canary_not_sent", extra={"error": str(error)})
-            await asyncio.sleep(CANARY_EVERY)
-            if self.is_late and self._hearing.is_up:
-                log.error("deaf")
-                await self._hearing.restart()
-
-
-class Positions:
-    """Where this node has seen its channels stand, against where Redis says they do.
-
-    Args:
-        asking: to Redis.
-        names: of everything.
-        seen: the subscribed channels, with the position of what was delivered last, if anything was.
-        sink: told when a difference lasts.
-        compare: finds out a stream that lost its end; raises Unrecoverable then.
-    """
-
-    def __init__(
-        self,
-        asking: Link,
-        names: Names,
-        seen: Mapping[str, Position | None],
-        sink: Sink,
-        compare: Callable[[str, Position], Awaitable[None]],
-    ) -> None:
-        self._asking = asking
-        self._names = names
-        self._seen = seen
-        self._sink = sink
-        self._compare = compare
-
-    async def run(self) -> None:
-        """Compare until cancelled. A difference that is still there the next time is a doubt."""
+        """Compare until cancelled. A channel that is elsewhere in two looks running is a doubt."""
         before: dict[str, Position] = {}
         while True:
             await asyncio.sleep(CHECK_EVERY)
             try:
-                different = await self._different()
+                before = await self._look(before)
             except (BrokerError, Garbage) as error:
                 log.warning("positions_not_checked", extra={"error": str(error)})
-                continue
-            if any(different.get(channel) == seen for channel, seen in before.items()):
-                self._sink.on_doubt()
-            before = different
 
-    async def _different(self) -> dict[str, Position]:
-        """Return the channels that Redis has elsewhere, with where they were seen."""
-        known = [(channel, seen) for channel, seen in self._seen.items() if seen is not None]
-        different = {}
+    async def _look(self, before: dict[str, Position]) -> dict[str, Position]:
+        """Compare all channels. Returns those that Redis has elsewhere, with where they were seen."""
+        different: dict[str, Position] = {}
+        known = [channel for channel, seen in self._seen.items() if seen is not None]
+        missed = False
         for start in range(0, len(known), CHECK_SLICE):
             part = known[start : start + CHECK_SLICE]
-            ask, state = self._asking.ask, self._names.state
-            replies = await asyncio.gather(*(ask("HMGET", state(name), "epoch", "offset", "tag") for name, _ in part))
-            for (channel, seen), reply in zip(part, replies, strict=True):
-                if None in reply:
-                    different[channel] = seen
+            for channel, position in zip(part, await self._store.positions(part), strict=True):
+                seen = self._seen.get(channel)
+                if seen is None or position == seen:
                     continue
-                position = read_position(*reply)
-                if position != self._seen.get(channel):
-                    different[channel] = seen
+                different[channel] = seen
                 try:
-                    await self._compare(channel, position)
+                    if position is not None:
+                        await self.compare(channel, position)
                 except Unrecoverable:
-                    self._sink.on_doubt()
+                    missed = True
+                if before.get(channel) == seen:
+                    missed = True
+                    self._seen[channel] = position  # who doubts reads at least this far
+            if len(known) > CHECK_SLICE:
+                await asyncio.sleep(CHECK_SLICE / CHECKS_A_SECOND)
+        if missed:
+            self._doubt()
         return different
+
+    async def close(self) -> None:
+        """End what is under way."""
+        tasks = list(self._judging.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _follows(seen: Position, publication: Publication) -> bool:
+    """Whether a publication can come after what was seen; after a gap nobody can tell."""
+    if publication.offset <= seen.offset:
+        return False
+    return publication.offset > seen.offset + 1 or chained(seen.tag, publication.data) == publication.tag
+
+
+def _is_below(top: Position, seen: Position) -> bool:
+    return top.offset < seen.offset or (top.offset == seen.offset and top.tag != seen.tag)

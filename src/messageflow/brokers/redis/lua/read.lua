@@ -15,7 +15,10 @@ local function answer(ok, entries) return {epoch, string.format('%d', top), tag,
 local time = redis.call('TIME')
 local oldest = tonumber(time[1]) + time[2] / 1e6 - tonumber(state[4] or '0')
 local function id(offset) return string.format('%d-0', offset) end
-local function fresh(entry) return tonumber(entry[2][4]) > oldest end
+local function fresh(entry)
+  local at = string.match(entry[2][2], '^P%S+ %S+ %S+ (%S+) ')
+  return at and tonumber(at) > oldest
+end
 
 if ARGV[3] == 'page' then
   local offset, limit = tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -54,5 +57,9 @@ else
 end
 local first = found[1]
 if not first or first[1] ~= id(offset + 1) or not fresh(first) then return answer(0, {}) end
-if given ~= '' and string.sub(redis.sha1hex(given .. first[2][6]), 1, 12) ~= first[2][2] then return answer(0, {}) end
+if given ~= '' then
+  local has, info, tags, start = string.match(first[2][2], '^P%S+ %S+ (%S+) %S+ (%d+) (%d+)\n()')
+  local data = string.sub(first[2][2], start + info + tags)
+  if string.sub(redis.sha1hex(given .. data), 1, 12) ~= has then return answer(0, {}) end
+end
 return answer(1, found)

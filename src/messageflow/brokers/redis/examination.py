@@ -1,0 +1,47 @@
+"""Looking at every Redis that some URLs name, for people: nothing is changed and nothing kept."""
+
+from __future__ import annotations
+
+from messageflow.brokers.redis.inspection import Inspection
+from messageflow.brokers.redis.layouts.opening import Settings, open_layout
+from messageflow.brokers.redis.names import Names
+from messageflow.brokers.redis.urls import Source, split
+
+
+class _Nobody:
+    """A listener that does not listen."""
+
+    def on_announced(self, name: bytes, body: bytes) -> None:
+        pass
+
+    def on_missed(self) -> None:
+        pass
+
+    def on_back(self) -> None:
+        pass
+
+
+async def examine(urls: str, deadline: float = 5.0) -> dict[str, Inspection]:
+    """Ask every server about itself.
+
+    Args:
+        urls: of one Redis, or of several shards, apart by spaces.
+        deadline: seconds any of them may take.
+
+    Returns:
+        What was found, by where it is.
+
+    Raises:
+        ConfigurationError: one is no URL of a Redis.
+        BrokerError: one cannot be reached.
+    """
+    found: dict[str, Inspection] = {}
+    for url in split(urls):
+        settings = Settings(Names("messageflow"), "doctor", deadline)
+        layout = await open_layout([Source(url, deadline)], _Nobody(), settings)
+        try:
+            await layout.start()
+            found |= await layout.inspect()
+        finally:
+            await layout.close()
+    return found

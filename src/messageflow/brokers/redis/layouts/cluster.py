@@ -1,0 +1,303 @@
+"""A Redis Cluster: its primaries, which slots each has, and what to do while that changes.
+
+The map of slots is read from the Cluster and read again whenever something hints that it changed: a redirection, a
+lost connection, a name that is no longer heard, ten seconds without a look. Commands that a server would not carry out
+for that reason are asked again where they belong, within their deadline; names to be heard move with their slots.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Hashable, Sequence
+from typing import Any, NamedTuple
+
+from redis.crc import key_slot
+
+from messageflow.brokers.base import Ack
+from messageflow.brokers.redis.inspection import Inspection, inspect
+from messageflow.brokers.redis.link import Link
+from messageflow.brokers.redis.names import Names
+from messageflow.brokers.redis.replies import Command, Refused
+from messageflow.brokers.redis.server import REDIRECTIONS, Listener, Server
+from messageflow.brokers.redis.urls import Address, Source
+from messageflow.errors import BrokerError, Unavailable
+
+log = logging.getLogger("messageflow.broker")
+
+SLOTS = 16_384
+LOOK_EVERY, LOOK_AGAIN, LOOK_REST = (
+    10.0,
+    0.3,
+    0.1,
+)  # seconds: in quiet, while something is wrong, at least between looks
+CANARY_TRIES = 200_000
+
+
+class Range(NamedTuple):
+    """Slots, the last included, and the primary that has them."""
+
+    first: int
+    last: int
+    primary: Address
+
+
+class View(NamedTuple):
+    """The map as one server has it."""
+
+    epoch: int
+    is_well: bool
+    ranges: list[Range]
+
+
+class Cluster:
+    """The layout of a Cluster.
+
+    Args:
+        source: names some of its nodes.
+        listener: who hears what is announced.
+        names: of everything.
+        node: this node's name.
+        deadline: seconds a command may take.
+        sharded: whether announcements can lie in slots, as from Redis 7 on; else every server hears all.
+    """
+
+    def __init__(
+        self, source: Source, listener: Listener, names: Names, node: str, deadline: float, *, sharded: bool
+    ) -> None:
+        self._source = source
+        self._listener = listener
+        self._names = names
+        self._node = node
+        self._deadline = deadline
+        self._sharded = sharded
+        self._servers: dict[Address, Server] = {}
+        self._slots: list[Server | None] = [None] * SLOTS
+        self._acks: dict[Server, Ack] = {}
+        self._canaries: dict[Server, int] = {}
+        self._loop = asyncio.get_running_loop()
+        self._in_doubt = asyncio.Event()
+        self._looked: asyncio.Future[None] = self._loop.create_future()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._closing: set[asyncio.Task[None]] = set()
+        self._lost_before = 0
+
+    # Life
+
+    async def start(self) -> None:
+        view = await self._ask_anybody()
+        if view is None:
+            raise BrokerError("no node of this Redis Cluster can be reached")
+        if not view.is_well:
+            raise BrokerError("this Redis Cluster does not work: its state is not ok, see CLUSTER INFO")
+        addresses = {each.primary for each in view.ranges}
+        self._servers = {address: self._server(address) for address in addresses}
+        for server in self._servers.values():
+            await server.start()
+        self._adopt(view)
+        self._tasks = [self._loop.create_task(self._follow(), name="redis-cluster")]
+
+    def _server(self, address: Address) -> Server:
+        return Server(
+            self._source.at(address),
+            self._listener,
+            self._canary,
+            deadline=self._deadline,
+            sharded=self._sharded,
+            on_moved=self._in_doubt.set,
+        )
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        await asyncio.gather(*(server.close() for server in self._servers.values()), *self._closing)
+
+    @property
+    def trouble(self) -> str:
+        found = [f"{address}: {server.trouble}" for address, server in self._servers.items() if server.trouble]
+        if None in self._slots:
+            found.append("some slots of the Redis Cluster have no server")
+        return "; ".join(found)
+
+    @property
+    def times_lost(self) -> int:
+        servers = self._servers.values()
+        return self._lost_before + sum(each.asking.times_lost + each.hearing.times_lost for each in servers)
+
+    async def inspect(self) -> dict[str, Inspection]:
+        servers = dict(self._servers)
+        found = await asyncio.gather(*(inspect(server.asking.ask_one) for server in servers.values()))
+        self._acks = {server: each.ack for server, each in zip(servers.values(), found, strict=True)}
+        return {str(address): each for address, each in zip(servers, found, strict=True)}
+
+    # Asking
+
+    async def ask(self, commands: Sequence[Command]) -> list[Any]:
+        due = self._loop.time() + self._deadline
+        replies: list[Any] = [None] * len(commands)
+        pending = list(range(len(commands)))
+        while True:
+            await self._ask_once(commands, pending, replies)
+            pending = [index for index in pending if _belongs_elsewhere(replies[index])]
+            if not pending:
+                return replies
+            if self._loop.time() >= due:
+                break
+            await self._look(due)
+        for index in pending:
+            if isinstance(replies[index], Refused):
+                replies[index] = Unavailable(f"the Redis Cluster did not settle in time: {replies[index].text}")
+        return replies
+
+    async def _ask_once(self, commands: Sequence[Command], which: Sequence[int], replies: list[Any]) -> None:
+        parts: dict[Server, list[int]] = {}
+        for index in which:
+            server = self._slots[key_slot(commands[index].key.encode())]
+            if server is None:
+                replies[index] = Unavailable("a slot of the Redis Cluster has no server")
+            else:
+                parts.setdefault(server, []).append(index)
+        asked = [server.ask([commands[index].parts for index in part]) for server, part in parts.items()]
+        for part, answers in zip(parts.values(), await asyncio.gather(*asked), strict=True):
+            for index, answer in zip(part, answers, strict=True):
+                replies[index] = answer
+
+    def expect(self, command: Command) -> None:
+        server = self._slots[key_slot(command.key.encode())]
+        if server is not None:
+            server.asking.expect(*command.parts)
+
+    # Hearing
+
+    async def subscribe(self, name: str) -> None:
+        server = self._home(name) or next(iter(self._servers.values()))
+        await server.subscribe(name)
+
+    def unsubscribe(self, name: str) -> None:
+        for server in self._servers.values():
+            if name in server.names:
+                server.unsubscribe(name)
+
+    def _home(self, key: str) -> Server | None:
+        return self._slots[key_slot(key.encode())]
+
+    def _canary(self, server: Server) -> str:
+        """Return a name that lies on a server, the same for as long as it lies there."""
+        number = self._canaries.get(server, 0)
+        for _ in range(CANARY_TRIES):
+            name = self._names.canary(self._node, number)
+            if self._home(name) is server:
+                break
+            number += 1
+        self._canaries[server] = number
+        return name
+
+    def place(self, key: str) -> Hashable:
+        return key_slot(key.encode())
+
+    def announce(self, key: str) -> str:
+        return "SPUBLISH" if self._sharded else "PUBLISH"
+
+    def ack(self, key: str) -> Ack:
+        server = self._home(key)
+        return self._acks.get(server, "memory") if server is not None else "memory"
+
+    # Following changes
+
+    async def _look(self, due: float) -> None:
+        """Have the map read again, and wait until it was."""
+        self._in_doubt.set()
+        await asyncio.wait([self._looked], timeout=max(0.0, due - self._loop.time()))
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(LOOK_EVERY):
+                    await self._in_doubt.wait()
+            except TimeoutError:
+                pass
+            self._in_doubt.clear()
+            view = await self._ask_anybody()
+            if view is not None:
+                self._adopt(view)
+            looked, self._looked = self._looked, self._loop.create_future()
+            looked.set_result(None)
+            await asyncio.sleep(LOOK_REST)
+            if view is None or not view.is_well or any(not each.asking.is_up for each in self._servers.values()):
+                await asyncio.sleep(LOOK_AGAIN)
+                self._in_doubt.set()
+
+    async def _ask_anybody(self) -> View | None:
+        """Return the newest map that a server has, asking those that can be asked, else all that were ever named."""
+        reached = [(address, each.asking) for address, each in self._servers.items() if each.asking.is_up]
+        views = [view for view in await asyncio.gather(*(_view(*each) for each in reached)) if view is not None]
+        if not views:
+            for address in dict.fromkeys([*self._servers, *self._source.addresses]):
+                link = Link(self._source.at(address), deadline=min(1.0, self._deadline))
+                try:
+                    await link.start()
+                    view = await _view(address, link)
+                except BrokerError as error:
+                    log.info("cluster_node_not_reached", extra={"node": str(address), "error": str(error)})
+                    continue
+                finally:
+                    await link.close()
+                if view is not None:
+                    views.append(view)
+                    break
+        return max(views, key=lambda view: (view.is_well, view.epoch), default=None)
+
+    def _adopt(self, view: View) -> None:
+        """Take over a map: servers that have slots now, and names to be heard, wherever these lie now."""
+        slots: list[Server | None] = [None] * SLOTS
+        for first, last, address in view.ranges:
+            server = self._servers.get(address)
+            if server is None:
+                server = self._servers[address] = self._server(address)
+                server.begin()
+                log.info("cluster_primary", extra={"address": str(address)})
+            slots[first : last + 1] = [server] * (last + 1 - first)
+        self._slots = slots
+        gained: set[Server] = set()
+        for server in self._servers.values():
+            for name in list(server.names):
+                home = self._home(name)
+                if home is not None and home is not server:
+                    home.take(name, server.drop(name))
+                    gained.add(home)
+            if server.hear_missing():
+                gained.add(server)
+        for server in gained:
+            server.doubt()
+        with_slots = set(slots)
+        for address in [each for each, server in self._servers.items() if server not in with_slots]:
+            self._retire(self._servers.pop(address))
+
+    def _retire(self, server: Server) -> None:
+        self._lost_before += server.asking.times_lost + server.hearing.times_lost
+        self._acks.pop(server, None)
+        self._canaries.pop(server, None)
+        task = self._loop.create_task(server.close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+
+def _belongs_elsewhere(reply: Any) -> bool:
+    """Whether a command was not carried out, for a reason that a new map may take away."""
+    return isinstance(reply, Unavailable) or (isinstance(reply, Refused) and reply.word in REDIRECTIONS)
+
+
+async def _view(address: Address, link: Link) -> View | None:
+    try:
+        info = (await link.ask_one("CLUSTER", "INFO")).decode("utf-8", "replace")
+        rows = await link.ask_one("CLUSTER", "SLOTS")
+    except BrokerError:
+        return None
+    facts = dict(line.split(":", 1) for line in info.split() if ":" in line)
+    ranges = [
+        Range(first, last, Address((primary[0] or b"").decode() or address.host, primary[1]))
+        for first, last, primary, *_ in rows
+    ]
+    return View(int(facts.get("cluster_current_epoch", 0)), facts.get("cluster_state") == "ok", ranges)

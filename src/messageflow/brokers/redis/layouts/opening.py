@@ -1,0 +1,60 @@
+"""From the URLs of a broker to its layout: a Cluster is recognised by itself, several URLs are shards."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from messageflow.brokers.redis.inspection import OLDEST_SHARDED, facts, numbers
+from messageflow.brokers.redis.layouts.base import Layout
+from messageflow.brokers.redis.layouts.cluster import Cluster
+from messageflow.brokers.redis.layouts.shards import Shards
+from messageflow.brokers.redis.layouts.single import Single
+from messageflow.brokers.redis.link import Link
+from messageflow.brokers.redis.names import Names
+from messageflow.brokers.redis.server import Listener
+from messageflow.brokers.redis.urls import CLUSTER, Source
+from messageflow.errors import BrokerError
+
+
+class Settings(NamedTuple):
+    """What all parts of a layout share.
+
+    Args:
+        names: of everything.
+        node: this node's name.
+        deadline: seconds a command may take.
+    """
+
+    names: Names
+    node: str
+    deadline: float
+
+
+async def open_layout(sources: list[Source], listener: Listener, settings: Settings) -> Layout:
+    """Return the layout of what is found where some URLs point, not started yet.
+
+    Raises:
+        BrokerError: something cannot be reached.
+    """
+    found = [await _recognise(source, listener, settings) for source in sources]
+    return found[0] if len(found) == 1 else Shards(found, settings.names)
+
+
+async def _recognise(source: Source, listener: Listener, settings: Settings) -> Layout:
+    info: dict[str, str] = {}
+    problem: BrokerError | None = None
+    for make in [source.at(each) for each in source.addresses] if source.kind == CLUSTER else [source.connect]:
+        link = Link(make, deadline=settings.deadline)
+        try:
+            await link.start()
+            info = await facts(link.ask_one, "server", "cluster")
+            break
+        except BrokerError as error:
+            problem = error
+        finally:
+            await link.close()
+    if not info:
+        raise problem or BrokerError("Redis says nothing of itself")
+    if info.get("cluster_enabled") != "1":
+        return Single(source, listener, *settings)
+    return Cluster(source, listener, *settings, sharded=numbers(info.get("redis_version", "")) >= OLDEST_SHARDED)

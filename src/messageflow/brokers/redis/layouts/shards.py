@@ -1,0 +1,115 @@
+"""Several layouts side by side, each with a part of all keys: independent shards by consistent hashing.
+
+A shard more, at the end of the list, takes its part from all others and moves nothing else. What moves begins anew
+there, and clients are told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Hashable, Sequence
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any
+
+from messageflow.brokers.base import Ack
+from messageflow.brokers.redis.inspection import Inspection
+from messageflow.brokers.redis.layouts.base import Layout
+from messageflow.brokers.redis.names import Names, tag_of
+from messageflow.brokers.redis.replies import Command
+
+log = logging.getLogger("messageflow.broker")
+
+
+@lru_cache(maxsize=65_536)
+def shard_of(key: str, count: int) -> int:
+    """Return which of `count` shards has a key; all keys with the same tag are in one.
+
+    Source: Lamping and Veach, A Fast, Minimal Memory, Consistent Hash Algorithm (2014).
+    """
+    state = int.from_bytes(blake2b(tag_of(key).encode(), digest_size=8).digest(), "big")
+    shard, following = -1, 0
+    while following < count:
+        shard = following
+        state = (state * 2862933555777941757 + 1) % 2**64
+        following = int((shard + 1) * (2**31 / ((state >> 33) + 1)))
+    return shard
+
+
+class Shards:
+    """The layout of several.
+
+    Args:
+        layouts: in an order that all nodes share.
+        names: of everything.
+    """
+
+    def __init__(self, layouts: Sequence[Layout], names: Names) -> None:
+        self._layouts = layouts
+        self._names = names
+
+    def _of(self, key: str) -> Layout:
+        return self._layouts[shard_of(key, len(self._layouts))]
+
+    async def start(self) -> None:
+        for number, layout in enumerate(self._layouts):
+            await layout.start()
+            await self._sign(layout, f"{number + 1} of {len(self._layouts)}")
+
+    async def _sign(self, layout: Layout, place: str) -> None:
+        """Leave word which shard it is, and warn when it was another: then channels lie elsewhere than they did."""
+        name = self._names.shard
+        before, _ = await layout.ask([Command(name, ("GET", name)), Command(name, ("SET", name, place))])
+        if isinstance(before, bytes) and before.decode() != place:
+            log.warning(
+                "shards_changed",
+                extra={"was": before.decode("utf-8", "replace"), "is": place, "advice": "all nodes need the same list"},
+            )
+
+    async def close(self) -> None:
+        await asyncio.gather(*(layout.close() for layout in self._layouts))
+
+    @property
+    def trouble(self) -> str:
+        return "; ".join(
+            f"shard {number}: {layout.trouble}" for number, layout in enumerate(self._layouts, 1) if layout.trouble
+        )
+
+    @property
+    def times_lost(self) -> int:
+        return sum(layout.times_lost for layout in self._layouts)
+
+    async def inspect(self) -> dict[str, Inspection]:
+        found = await asyncio.gather(*(layout.inspect() for layout in self._layouts))
+        return {where: each for part in found for where, each in part.items()}
+
+    async def ask(self, commands: Sequence[Command]) -> list[Any]:
+        parts: dict[int, list[int]] = {}
+        for index, command in enumerate(commands):
+            parts.setdefault(shard_of(command.key, len(self._layouts)), []).append(index)
+        asked = [self._layouts[shard].ask([commands[index] for index in part]) for shard, part in parts.items()]
+        replies: list[Any] = [None] * len(commands)
+        for part, answers in zip(parts.values(), await asyncio.gather(*asked), strict=True):
+            for index, answer in zip(part, answers, strict=True):
+                replies[index] = answer
+        return replies
+
+    def expect(self, command: Command) -> None:
+        self._of(command.key).expect(command)
+
+    async def subscribe(self, name: str) -> None:
+        await self._of(name).subscribe(name)
+
+    def unsubscribe(self, name: str) -> None:
+        self._of(name).unsubscribe(name)
+
+    def place(self, key: str) -> Hashable:
+        shard = shard_of(key, len(self._layouts))
+        return shard, self._layouts[shard].place(key)
+
+    def announce(self, key: str) -> str:
+        return self._of(key).announce(key)
+
+    def ack(self, key: str) -> Ack:
+        return self._of(key).ack(key)

@@ -1,0 +1,70 @@
+"""One server that takes writes: the one a URL names, or whom Sentinel names just now."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+from messageflow.brokers.base import Ack
+from messageflow.brokers.redis.inspection import Inspection, inspect
+from messageflow.brokers.redis.names import Names
+from messageflow.brokers.redis.replies import Command
+from messageflow.brokers.redis.server import Listener, Server
+from messageflow.brokers.redis.urls import Source
+
+
+class Single:
+    """The layout of one server.
+
+    Args:
+        source: where it is.
+        listener: who hears what is announced.
+        names: of everything.
+        node: this node's name.
+        deadline: seconds a command may take.
+    """
+
+    def __init__(self, source: Source, listener: Listener, names: Names, node: str, deadline: float) -> None:
+        self._where = source.where
+        self._server = Server(source.connect, listener, lambda _: names.canary(node, 0), deadline=deadline)
+        self._ack: Ack = "memory"  # until it has said how it is run
+
+    async def start(self) -> None:
+        await self._server.start()
+
+    async def close(self) -> None:
+        await self._server.close()
+
+    @property
+    def trouble(self) -> str:
+        return self._server.trouble
+
+    @property
+    def times_lost(self) -> int:
+        return self._server.asking.times_lost + self._server.hearing.times_lost
+
+    async def inspect(self) -> dict[str, Inspection]:
+        found = await inspect(self._server.asking.ask_one)
+        self._ack = found.ack
+        return {self._where: found}
+
+    async def ask(self, commands: Sequence[Command]) -> list[Any]:
+        return await self._server.ask([command.parts for command in commands])
+
+    def expect(self, command: Command) -> None:
+        self._server.asking.expect(*command.parts)
+
+    async def subscribe(self, name: str) -> None:
+        await self._server.subscribe(name)
+
+    def unsubscribe(self, name: str) -> None:
+        self._server.unsubscribe(name)
+
+    def place(self, key: str) -> Hashable:
+        return None
+
+    def announce(self, key: str) -> str:
+        return self._server.announce
+
+    def ack(self, key: str) -> Ack:
+        return self._ack

@@ -1,0 +1,312 @@
+"""What is done with streams and presence in Redis: calls to commands, replies to values.
+
+Has no connection and no tasks: it asks servers that are given to it, so that the broker and whoever publishes to Redis
+without a gateway do the same. It waits for nothing but their answers.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Hashable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from messageflow.brokers.base import Ack, History, Item, Stored
+from messageflow.brokers.local import new_epoch
+from messageflow.brokers.redis import scripts
+from messageflow.brokers.redis.messages import Garbage, encode_info, read_entry, read_info, read_position
+from messageflow.brokers.redis.names import Names
+from messageflow.brokers.redis.replies import NO_ROOM, Command, Refused, Value, pairs
+from messageflow.brokers.redis.scripts import Script
+from messageflow.core.presence import PresenceStats
+from messageflow.core.protocol import ClientInfo
+from messageflow.core.stream import Position, Publication
+from messageflow.errors import BrokerError, NoRoom, Unanswered, Unrecoverable
+
+log = logging.getLogger("messageflow.broker")
+
+STATE_LIFE = 30 * 86_400  # seconds for which the position of a channel in which nothing happens is remembered
+PRESENT_LIFE = 86_400  # seconds after which a channel's presence goes if nobody renews it
+AT_ONCE = 200  # publications in one call of the script, for which Redis does nothing else: about 3 ms
+
+
+Call = tuple[Sequence[str], Sequence[Value]]  # keys and arguments of a script
+
+
+class Servers(Protocol):
+    """Whom a store asks."""
+
+    async def ask(self, commands: Sequence[Command]) -> list[Any]:
+        """Return a reply to each command, in order; a `BrokerError` where there is none. Never raises one."""
+
+    def place(self, key: str) -> Hashable:
+        """Return what keys have in common that one script may use together."""
+
+    def announce(self, key: str) -> str:
+        """Return the command that announces under a name there."""
+
+    def ack(self, key: str) -> Ack:
+        """Return what storing means there."""
+
+
+class Read(NamedTuple):
+    """What was read of a stream: where it stands, whether what was asked can be had, and that."""
+
+    top: Position
+    found: bool
+    publications: list[Publication]
+    complete: bool  # nothing among it was garbage
+
+
+class Entered(NamedTuple):
+    """Somebody present in a channel, and the node through which he is."""
+
+    node: str
+    info: ClientInfo
+
+
+class Nodes(NamedTuple):
+    """Which nodes there are: whether the asker was still among them, who lives, and whose lease is over."""
+
+    good: bool
+    live: set[str]
+    dead: set[str]
+
+
+class Store:
+    """Streams and presence under one prefix.
+
+    Args:
+        servers: whom to ask.
+        names: of everything.
+        window: seconds for which an idempotency key is recognised.
+
+    Attributes:
+        garbage: how much was found that messageflow does not write.
+    """
+
+    def __init__(self, servers: Servers, names: Names, window: float) -> None:
+        self._servers = servers
+        self._names = names
+        self._window = int(window * 1000)
+        self.garbage = 0
+
+    # Streams
+
+    async def publish(self, items: Sequence[Item]) -> list[Stored]:
+        """Store and announce. Items of one channel stay in order; see `brokers.base.Broker.publish`."""
+        states = [self._names.state(item.channel) for item in items]
+        waiting: dict[Hashable, list[int]] = {}
+        for index, state in enumerate(states):
+            waiting.setdefault(self._servers.place(state), []).append(index)
+        outcomes: dict[int, Stored] = {}
+        while waiting:
+            parts = [indices[:AT_ONCE] for indices in waiting.values()]
+            waiting = {place: indices[AT_ONCE:] for place, indices in waiting.items() if len(indices) > AT_ONCE}
+            calls = [self._call([(states[index], items[index]) for index in part]) for part in parts]
+            failure = None
+            for part, reply in zip(parts, await self._run(scripts.PUBLISH, calls), strict=True):
+                if isinstance(reply, BrokerError):
+                    failure = failure or reply
+                else:
+                    outcomes |= zip(part, self._stored(states[part[0]], reply), strict=True)
+            if failure is not None:
+                raise _publish_failure(failure, some_stored=bool(outcomes))
+        return [outcomes[index] for index in range(len(items))]
+
+    def _call(self, items: Sequence[tuple[str, Item]]) -> Call:
+        """Return keys and arguments with which the script stores items of one place."""
+        keys: list[str] = []
+        arguments: list[Value] = [self._servers.announce(items[0][0]), new_epoch(), STATE_LIFE]
+        for state, item in items:
+            channel, size, ttl = state.removesuffix("state"), *item.retention
+            keys += (state, f"{channel}log", f"{channel}key:{item.key}" if item.key else state)
+            kept = size if item.retention.keeps else 0
+            arguments += (item.data, item.info, item.tags, kept, ttl, self._window if item.key else 0)
+        return keys, arguments
+
+    def _stored(self, state: str, reply: list[bytes]) -> list[Stored]:
+        ack = self._servers.ack(state)
+        positions = [read_position(*reply[start : start + 3]) for start in range(0, len(reply), 3)]
+        return [Stored(position, ack if position.offset else "memory") for position in positions]
+
+    async def since(self, channel: str, position: Position, limit: int | None = None) -> Read:
+        """Read what follows a position. `found` is false where it cannot be given without a gap."""
+        epoch, offset, tag = position
+        read = await self._read(channel, "since", epoch, offset, tag, -1 if limit is None else limit)
+        if not read.found:
+            return read
+        ahead = read.top.offset - offset
+        wanted = ahead if limit is None else min(ahead, max(limit, 1))
+        offsets = [publication.offset for publication in read.publications]
+        whole = read.complete and offsets == list(range(offset + 1, offset + 1 + wanted))
+        return read._replace(found=whole)
+
+    async def page(self, channel: str, offset: int | None = None, limit: int = 0, *, reverse: bool = False) -> Read:
+        """Read up to `limit` kept publications after `offset`, before it when `reverse`."""
+        return await self._read(channel, "page", -1 if offset is None else offset, limit, int(reverse))
+
+    async def _read(self, channel: str, how: str, *arguments: Value) -> Read:
+        keys = [self._names.state(channel), self._names.log(channel)]
+        reply = await self._run_one(scripts.READ, keys, [new_epoch(), STATE_LIFE, how, *arguments])
+        epoch, offset, tag, found, entries = reply
+        publications = []
+        for entry in entries:
+            try:
+                publications.append(read_entry(entry))
+            except Garbage as error:
+                self.skip(error, channel)
+        top = read_position(epoch, offset, tag)
+        return Read(top, bool(found), publications, len(publications) == len(entries))
+
+    async def positions(self, channels: Sequence[str]) -> list[Position | None]:
+        """Return where streams stand, None where Redis knows of none."""
+        states = [self._names.state(channel) for channel in channels]
+        replies = await self._servers.ask(
+            [Command(state, ("HMGET", state, "epoch", "offset", "tag")) for state in states]
+        )
+        return [None if None in reply else read_position(*reply) for reply in map(_answered, replies)]
+
+    async def forget(self, channel: str, seen: Position) -> bool:
+        """Put a stream that lost what was seen into a new epoch. Returns whether it had."""
+        keys = [self._names.state(channel), self._names.log(channel)]
+        return bool(await self._run_one(scripts.FORGET, keys, [seen.epoch, seen.offset, seen.tag, new_epoch()]))
+
+    async def remove_history(self, channel: str) -> None:
+        """Drop what is kept; the position stays."""
+        log_name = self._names.log(channel)
+        await self._ask_one(Command(log_name, ("XTRIM", log_name, "MAXLEN", 0)))
+
+    # Presence
+
+    async def enter(self, node: str, people: Sequence[tuple[str, ClientInfo]]) -> None:
+        """People are present in channels, through a node."""
+        calls: list[Call] = [
+            (
+                [self._names.present(channel), self._names.users(channel)],
+                [info.client, node.encode() + b" " + encode_info(info), info.user, PRESENT_LIFE],
+            )
+            for channel, info in people
+        ]
+        owned = self._names.of_node(node)
+        channels = {channel for channel, _ in people}
+        replies = await self._servers.ask([Command(owned, ("SADD", owned, *channels))]) if channels else []
+        for reply in replies + await self._run(scripts.ENTER, calls):
+            _answered(reply)
+
+    async def disown(self, node: str, channels: Sequence[str]) -> None:
+        """A node has nobody in these channels any more."""
+        key = self._names.of_node(node)
+        await self._ask_one(Command(key, ("SREM", key, *channels)))
+
+    async def owned(self, node: str, most: int) -> list[str]:
+        """Return up to so many of the channels in which a node has somebody."""
+        key = self._names.of_node(node)
+        return [name.decode() for name in await self._ask_one(Command(key, ("SRANDMEMBER", key, most)))]
+
+    async def remove_node(self, node: str, *, lease_over: bool = False) -> None:
+        """A node is no more; with `lease_over` it still has to be cleared up after."""
+        name = self._names.nodes
+        await self._ask_one(Command(name, ("ZADD", name, 0, node) if lease_over else ("ZREM", name, node)))
+
+    async def publish_rules(self, rules: bytes) -> None:
+        """Leave word for those who publish without a gateway."""
+        await self._ask_one(Command(self._names.rules, ("SET", self._names.rules, rules)))
+
+    async def exit(self, node: str, channel: str, info: ClientInfo) -> bool:
+        """He is not present through this node any more. Returns whether he was."""
+        keys = [self._names.present(channel), self._names.users(channel)]
+        return bool(await self._run_one(scripts.EXIT, keys, [info.client, node, info.user]))
+
+    async def presence(self, channel: str) -> dict[str, ClientInfo]:
+        """Return who is present through a node that lives."""
+        live = (await self.nodes()).live
+        return {client: info for client, (node, info) in (await self.entered(channel)).items() if node in live}
+
+    async def presence_stats(self, channel: str) -> PresenceStats:
+        """Return how many are present, without reading who; a node that died counts until it is cleared up after."""
+        keys = [self._names.present(channel), self._names.users(channel)]
+        clients, users = map(_answered, await self._servers.ask([Command(key, ("HLEN", key)) for key in keys]))
+        return PresenceStats(clients, users)
+
+    async def entered(self, channel: str) -> dict[str, Entered]:
+        """Return who was entered into a channel and not taken out, by client."""
+        key = self._names.present(channel)
+        found = {}
+        for client, value in pairs(await self._ask_one(Command(key, ("HGETALL", key)))).items():
+            node, _, info = value.partition(b" ")
+            try:
+                found[client.decode()] = Entered(node.decode(), read_info(info))
+            except (Garbage, UnicodeDecodeError) as error:
+                self.skip(error, channel)
+        return found
+
+    async def nodes(self, node: str = "", lease: float = 0.0) -> Nodes:
+        """Renew the lease of a node, if one is named, and look around among all."""
+        good, live, dead = await self._run_one(scripts.RENEW, [self._names.nodes], [node, lease])
+        return Nodes(bool(good), {name.decode() for name in live}, {name.decode() for name in dead})
+
+    # Messages
+
+    async def tell(self, name: str, message: bytes) -> None:
+        """Announce a message under a name."""
+        await self._ask_one(Command(name, (self._servers.announce(name), name, message)))
+
+    # Asking
+
+    def skip(self, error: Exception, channel: str) -> None:
+        """Pass over what is not ours."""
+        self.garbage += 1
+        log.error("garbage_in_redis", extra={"channel": channel, "error": str(error)})
+
+    async def _ask_one(self, command: Command) -> Any:
+        [reply] = await self._servers.ask([command])
+        return _answered(reply)
+
+    async def _run_one(self, script: Script, keys: Sequence[str], arguments: Sequence[Value]) -> Any:
+        [reply] = await self._run(script, [(keys, arguments)])
+        return _answered(reply)
+
+    async def _run(self, script: Script, calls: Sequence[Call]) -> list[Any]:
+        """Run a script with each of some keys and arguments; where somebody flushed it, send it along."""
+
+        def commands(verb: str, what: str, which: Sequence[int]) -> list[Command]:
+            chosen = [calls[index] for index in which]
+            return [Command(keys[0], (verb, what, len(keys), *keys, *values)) for keys, values in chosen]
+
+        replies = await self._servers.ask(commands("EVALSHA", script.digest, range(len(calls))))
+        missing = [
+            index for index, reply in enumerate(replies) if isinstance(reply, Refused) and reply.word == "NOSCRIPT"
+        ]
+        if missing:
+            again = await self._servers.ask(commands("EVAL", script.text, missing))
+            for index, reply in zip(missing, again, strict=True):
+                replies[index] = reply
+        return replies
+
+
+def history(read: Read, channel: str, position: Position) -> History:
+    """Return what was read after a position.
+
+    Raises:
+        Unrecoverable: it cannot be given without a gap.
+    """
+    if not read.found:
+        raise Unrecoverable(
+            f"offset {position.offset} of epoch {position.epoch!r} is not in the history of {channel!r}"
+        )
+    return History(read.publications, read.top)
+
+
+def _answered(reply: Any) -> Any:
+    if isinstance(reply, BrokerError):
+        raise reply
+    return reply
+
+
+def _publish_failure(error: BrokerError, *, some_stored: bool) -> BrokerError:
+    """Return what a failed publish is to its caller: a script refused for want of room has stored nothing."""
+    if some_stored:
+        return Unanswered(f"not all of it was stored: {error}")
+    if isinstance(error, Refused) and error.word in NO_ROOM:
+        return NoRoom(f"Redis takes no writes: {error.text}")
+    return error
