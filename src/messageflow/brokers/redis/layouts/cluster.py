@@ -90,11 +90,8 @@ class Cluster:
             raise BrokerError("no node of this Redis Cluster can be reached")
         if not view.is_well:
             raise BrokerError("this Redis Cluster does not work: its state is not ok, see CLUSTER INFO")
-        addresses = {each.primary for each in view.ranges}
-        self._servers = {address: self._server(address) for address in addresses}
-        for server in self._servers.values():
+        for server in self._take_slots(view):
             await server.start()
-        self._adopt(view)
         self._tasks = [self._loop.create_task(self._follow(), name="redis-cluster")]
 
     def _server(self, address: Address) -> Server:
@@ -251,15 +248,8 @@ class Cluster:
 
     def _adopt(self, view: View) -> None:
         """Take over a map: servers that have slots now, and names to be heard, wherever these lie now."""
-        slots: list[Server | None] = [None] * SLOTS
-        for first, last, address in view.ranges:
-            server = self._servers.get(address)
-            if server is None:
-                server = self._servers[address] = self._server(address)
-                server.begin()
-                log.info("cluster_primary", extra={"address": str(address)})
-            slots[first : last + 1] = [server] * (last + 1 - first)
-        self._slots = slots
+        for server in self._take_slots(view):
+            server.begin()
         gained: set[Server] = set()
         for server in self._servers.values():
             for name in list(server.names):
@@ -271,9 +261,23 @@ class Cluster:
                 gained.add(server)
         for server in gained:
             server.doubt()
-        with_slots = set(slots)
+        with_slots = set(self._slots)
         for address in [each for each, server in self._servers.items() if server not in with_slots]:
             self._retire(self._servers.pop(address))
+
+    def _take_slots(self, view: View) -> list[Server]:
+        """Note who has which slot. Returns the servers that are new."""
+        slots: list[Server | None] = [None] * SLOTS
+        new = []
+        for first, last, address in view.ranges:
+            server = self._servers.get(address)
+            if server is None:
+                server = self._servers[address] = self._server(address)
+                new.append(server)
+                log.info("cluster_primary", extra={"address": str(address)})
+            slots[first : last + 1] = [server] * (last + 1 - first)
+        self._slots = slots
+        return new
 
     def _retire(self, server: Server) -> None:
         self._lost_before += server.asking.times_lost + server.hearing.times_lost
