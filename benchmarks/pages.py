@@ -68,6 +68,7 @@ class Page(asyncio.Protocol):
         returns: whether it comes back by itself.
         connected: whether the gateway has taken it.
         offsets: the newest publication it has of each channel.
+        arrived_at: when it got its newest publication.
         connected_at: when it was last taken.
         whole_at: when it had all that was pushed before it was last taken.
         closed_at: when it last heard that it should go, or found itself cut off.
@@ -81,7 +82,7 @@ class Page(asyncio.Protocol):
         self.returns = False
         self.connected = False
         self.offsets: defaultdict[str, int] = defaultdict(int)
-        self.connected_at = self.whole_at = self.closed_at = 0.0
+        self.arrived_at = self.connected_at = self.whole_at = self.closed_at = 0.0
         self.code = self.refused = 0
         self.trouble = ""
         self._address = f"127.0.0.{1 + number % ADDRESSES}"
@@ -197,8 +198,9 @@ class Page(asyncio.Protocol):
         before, self.offsets[event.channel] = self.offsets[event.channel], event.offset
         if event.offset != before + 1:
             self.trouble = f"{event.channel} went from {before} to {event.offset}"
+        self.arrived_at = time.monotonic()
         if _stamped(event.data).payload.at < self.connected_at:
-            self.whole_at = time.monotonic()
+            self.whole_at = self.arrived_at
 
     def _send(self, opcode: int, payload: bytes) -> None:
         if self._transport is not None:

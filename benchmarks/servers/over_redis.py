@@ -39,7 +39,15 @@ class System:
     def used(self) -> Used:
         """What they have used so far."""
         redis = 0.0 if self.redis is None else self.redis.cpu_seconds()
-        return Used(sum(each.cpu_seconds() for each in self.gateways), redis)
+        return Used(self.gateway_seconds(), redis)
+
+    def gateway_seconds(self) -> float:
+        """Seconds of CPU that all gateways together have used so far."""
+        return sum(each.cpu_seconds() for each in self.gateways)
+
+    def port_of(self, number: int) -> int:
+        """The port for the connection with this number, when they are dealt out over all nodes."""
+        return self.gateways[number % len(self.gateways)].server.port
 
     @property
     def server(self) -> Server:

@@ -22,6 +22,7 @@ from benchmarks.suite import (
     push,
     recovery,
     redis_fanout,
+    redis_outage,
     redis_push,
     stalled,
     storm,
@@ -50,6 +51,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "drain": Benchmark(drain.METHOD, drain.run),
     "redis-push": Benchmark(redis_push.METHOD, redis_push.run),
     "redis-fanout": Benchmark(redis_fanout.METHOD, redis_fanout.run),
+    "redis-outage": Benchmark(redis_outage.METHOD, redis_outage.run),
 }
 
 
