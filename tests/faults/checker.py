@@ -35,6 +35,7 @@ from tests.faults.history import (
     Top,
 )
 from tests.faults.readers import Push, Reader
+from tests.faults.torn import Torn
 from tests.faults.verdicts import Expectations, Findings, Verdict
 
 KILLED_PRODUCER = "publisher_kill"
@@ -61,12 +62,14 @@ class _Checker:
         self._pushes: dict[Key, Push] = {}
         self._readers: dict[tuple[str, str], Reader] = {}
         self._placed: dict[tuple[str, str, int], tuple[str, Key | None]] = {}
-        self._stored: dict[tuple[str, str, Key], int] = {}
+        self._stored: dict[tuple[str, str, Key], dict[int, None]] = {}
         self._tops: dict[str, Position] = {}
         self._faults: dict[int, FaultStart] = {}
         self._killed: set[str] = set()
         self._fired: set[str] = set()
         self._recovered: set[Key] = set()
+        self._torn = Torn()
+        self._bad_resets: list[tuple[Reader, Position, Position]] = []
         self._epochs: dict[str, dict[str, None]] = {}
 
     def take(self, event: Event) -> None:
@@ -86,7 +89,7 @@ class _Checker:
                 self._findings.add("misbehaved", f"{event.target} {event.what}")
             case Top():
                 self._tops[event.channel] = event.position
-                self._place(event.channel, event.position, None)
+                self._place(event.channel, event.position, None, event.at)
             case Healed():
                 self._findings.count("healed")
 
@@ -98,6 +101,9 @@ class _Checker:
             self._order(reader)
             self._end(reader)
         self._findings.count("recovered", len(self._recovered))
+        self._torn.judge(self._readers.values(), self._findings)
+        self._stored_twice()
+        self._too_many_bad_resets()
         self._lost()
         for fault in self._faults.values():
             self._findings.add("fault not fired", f"{fault.kind} on {fault.target} never ended")
@@ -119,7 +125,7 @@ class _Checker:
         push.pending = False
         if isinstance(event, PublishOk):
             push.stored = push.stored or event.position
-            self._place(push.label.channel, event.position, key)
+            self._place(push.label.channel, event.position, key, event.at)
         elif isinstance(event, PublishUnknown):
             push.unknown = True
         else:
@@ -151,6 +157,7 @@ class _Checker:
             reader.resume(event.at, event.position, findings)
             return
         reader.begin(event.at, event.position, told=isinstance(event, Reset))
+        self._place(event.channel, event.position, None, event.at)
         if not isinstance(event, Reset):
             findings.count("subscribed")
             return
@@ -161,15 +168,18 @@ class _Checker:
         else:
             bad = self._expected.epochs_kept
         if bad:
-            findings.count("bad resets")
-            if self._expected.bad_resets_allowed is not None:
-                self._allow_bad_reset(reader, event)
+            self._bad_resets.append((reader, since, top))
 
-    def _allow_bad_reset(self, reader: Reader, event: Reset) -> None:
-        if self._findings.figures["bad resets"] > (self._expected.bad_resets_allowed or 0):
-            since, top = event.since, event.position
-            text = f"{reader.name} stood at {since.epoch}/{since.offset}, and was sent to {top.epoch}/{top.offset}"
-            self._findings.add("bad reset", text)
+    def _too_many_bad_resets(self) -> None:
+        """Judged when it is known which streams were torn: whoever stood there is told, if not in a new epoch yet."""
+        allowed = self._expected.bad_resets_allowed
+        for reader, since, top in self._bad_resets:
+            if since.epoch == top.epoch and self._torn.excuses(reader.channel, since.epoch, since.offset):
+                continue
+            self._findings.count("bad resets")
+            if allowed is not None and self._findings.figures["bad resets"] > allowed:
+                text = f"{reader.name} stood at {since.epoch}/{since.offset}, and was sent to {top.epoch}/{top.offset}"
+                self._findings.add("bad reset", text)
 
     def _receive(self, event: Receive) -> None:
         self._findings.count("received")
@@ -178,7 +188,7 @@ class _Checker:
             return
         reader.receive(event, self._findings)
         intact = event.label is not None and event.crc == event.computed
-        self._place(event.channel, event.position, event.label.key if event.label and intact else None)
+        self._place(event.channel, event.position, event.label.key if event.label and intact else None, event.at)
 
     def _reader(self, event: Subscribed | Resumed | Reset | Receive) -> Reader | None:
         reader = self._readers.get((event.process, event.channel))
@@ -186,22 +196,29 @@ class _Checker:
             self._findings.add("leak", f"{event.process} got something in {event.channel}, which it never asked for")
         return reader
 
-    def _place(self, channel: str, at: Position, key: Key | None) -> None:
+    def _place(self, channel: str, at: Position, key: Key | None, when: int) -> None:
         """Hold what lies at a position against what others said of it."""
         if not at.offset:
             return
         self._epochs.setdefault(channel, {})[at.epoch] = None
         tag, known = self._placed.get((channel, at.epoch, at.offset), ("", None))
         where = f"{channel} at {at.epoch}/{at.offset}"
-        if tag and at.tag and tag != at.tag:
+        other_tag, other_key = tag and at.tag and tag != at.tag, known and key and known != key
+        if self._expected.tails_lost and (other_tag or other_key):
+            self._torn.tear(channel, at.epoch, at.offset, when)
+        elif other_tag:
             self._findings.add("divergent", f"{where}: the tag is {tag} and {at.tag}")
-        if known and key and known != key:
+        elif other_key:
             self._findings.add("divergent", f"{where}: there is {known} and {key}")
         self._placed[channel, at.epoch, at.offset] = (tag or at.tag, known or key)
         if key is not None:
-            offset = self._stored.setdefault((channel, at.epoch, key), at.offset)
-            if offset != at.offset:
-                self._findings.add("duplicate", f"{where}: {key} is stored at {offset} too")
+            self._stored.setdefault((channel, at.epoch, key), {})[at.offset] = None
+
+    def _stored_twice(self) -> None:
+        for (channel, epoch, key), offsets in self._stored.items():
+            if len(offsets) > 1 and not self._torn.excuses(channel, epoch, max(offsets)):
+                places = " and ".join(map(str, offsets))
+                self._findings.add("duplicate", f"{channel} in {epoch}: {key} is stored at {places}")
 
     def _fault(self, event: FaultStart | FaultStop) -> None:
         if isinstance(event, FaultStart):
@@ -280,7 +297,11 @@ class _Checker:
                 if not owed:
                     continue
                 self._findings.count("owed")
-                if push.label.key not in reader.seen:
+                if push.label.key in reader.seen:
+                    continue
+                if self._torn.excuses(push.label.channel, push.stored.epoch, push.stored.offset):
+                    self._findings.count("lost, but told")
+                else:
                     at = f"{push.stored.epoch}/{push.stored.offset}"
                     self._findings.add("lost", f"{reader.name}: {push.label.key} at {at} ({owed})")
 

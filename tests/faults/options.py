@@ -24,11 +24,13 @@ FLAGS = ("--ping-interval", "3s", "--pong-timeout", "2s", "--buffer-high-water",
 REDIS_DEADLINE = "1500ms"
 """What a reply of Redis may take: less than a producer waits, so that it is the gateway that says what happened."""
 
-LOSSES = frozenset({"redis_flush", "redis_failover_lost_tail", "redis_garbage"})
-"""What takes away from streams what was acknowledged: each may begin one new epoch, and readers are told so."""
+LOSSES = {"redis_flush": 1, "redis_garbage": 2}
+"""What takes away from streams what was acknowledged, and how many new epochs that calls for: readers are told so.
+After garbage one when it is found and one when it is cleared away with all of its channel."""
 
-LOSSES_UNSYNCED = frozenset({"redis_kill"})
-"""What does so where Redis acknowledges what is not on its disk."""
+LOST_TAILS = frozenset({"redis_failover_lost_tail"})
+UNSYNCED = frozenset({"redis_kill"})
+"""What loses the end of a stream, always and where Redis acknowledges what is not on its disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,10 @@ def expectations(options: Options, planned: Sequence[Planned]) -> Expectations:
     kinds = frozenset(fault.kind for fault in planned)
     # After a failed sync the gateway may not know what the disk has, and must begin new epochs: once for each reader.
     failed_syncs = sum(fault.kind == "fsync_error" for fault in planned)
-    losses = sum(fault.kind in LOSSES or (fault.kind in LOSSES_UNSYNCED and options.ack != "disk") for fault in planned)
+    lost_tails = sum(
+        fault.kind in (LOST_TAILS if options.ack == "disk" else LOST_TAILS | UNSYNCED) for fault in planned
+    )
+    losses = lost_tails + sum(LOSSES.get(fault.kind, 0) for fault in planned)
     readers = options.clients + (CROWD if "storm" in kinds else 0)
     resumes = options.clients if kinds else 0
     return Expectations(
@@ -134,5 +139,6 @@ def expectations(options: Options, planned: Sequence[Planned]) -> Expectations:
         memory_budget=MEMORY_BUDGET,
         epochs_kept=options.durable and not losses,
         epochs_most=1 + losses if options.durable and not failed_syncs else 0,
+        tails_lost=lost_tails > 0,
         bad_resets_allowed=failed_syncs * readers * (2 + ASKED),
     )

@@ -41,13 +41,17 @@ class Push:
 
 @dataclass(slots=True)
 class Span:
-    """A stretch without a reset: everything of `epoch` after `base`, of which `last` was the newest that came."""
+    """A stretch without a reset: everything of `epoch` after `base`, of which `last` was the newest that came.
+
+    `told` says whether it ended with the reader being told that something may be missing, and `over` when it ended.
+    """
 
     at: int
     epoch: str
     base: int
     last: int
     told: bool = False
+    over: int = 0
 
 
 @dataclass(slots=True)
@@ -77,6 +81,7 @@ class Reader:
         """Start a span. `told` says whether the reader was told that what lies between may be missing."""
         if self.spans:
             self.spans[-1].told = told
+            self.spans[-1].over = at
         if told:
             self.last_reset = at
         self.live = True

@@ -45,6 +45,9 @@ GARBAGE: tuple[bytes, ...] = (
 )
 """What somebody else might publish where messageflow announces, near to what it writes itself."""
 
+OF_ONE_PUBLICATION = b":key:"
+"""In the name of a key that remembers one publication: there are many of these."""
+
 FOREIGN = b"\xfffaults"
 """A field, a member or a key that only somebody else would write."""
 
@@ -175,19 +178,22 @@ class RedisFaults:
         for name in names:
             for message in GARBAGE:
                 await primary.ask("PUBLISH", name, message)
-        keys = await primary.ask("KEYS", "messageflow*")
-        chosen = chance.sample(sorted(keys), min(len(keys), 4))
-        kinds = {key: (await primary.ask("TYPE", key)) for key in keys}
-        foreign = [key for key in keys if kinds[key] in (b"zset", b"set")] + chosen
-        wrong = chance.choice(chosen)
+        every = sorted(await primary.ask("KEYS", "messageflow*"))
+        keys = [key for key in every if OF_ONE_PUBLICATION not in key]
+        kinds = {key: await primary.ask("TYPE", key) for key in keys}
+        damaged = chance.sample(keys, min(len(keys), 4))
+        foreign = [key for key in keys if kinds[key] in (b"zset", b"set")] + damaged
         for key in foreign:
             await self._add(key, kinds[key])
+        wrong = chance.choice(damaged + [key for key in every if OF_ONE_PUBLICATION in key][-1:])
         await primary.ask("SET", wrong, FOREIGN)
         try:
             await asyncio.sleep(planned.seconds)
         finally:
+            for channel in {_of_one_channel(key) for key in [wrong, *damaged] if b"}" in key}:
+                await self._clear(channel)
             for key in foreign:
-                await self._clear(key, kinds[key])
+                await self._take_out(key)
         return len(names) + len(foreign)
 
     async def _add(self, key: bytes, kind: bytes) -> None:
@@ -202,17 +208,20 @@ class RedisFaults:
             elif kind == b"zset":
                 await primary.ask("ZADD", key, 1, FOREIGN, 10**12, FOREIGN + b"-for-ever")
 
-    async def _clear(self, key: bytes, kind: bytes) -> None:
-        """What can be taken out is taken out; a stream or a key that was written over goes, with all of its channel."""
+    async def _clear(self, pattern: bytes) -> None:
+        """What cannot be taken out again goes with all of its channel."""
         primary = self._engine.primary
-        there = await primary.ask("TYPE", key)
-        if kind == b"stream" or there not in (kind, b"none"):
-            await primary.ask("DEL", *await primary.ask("KEYS", _of_one_channel(key)))
-        elif there == b"hash":
-            await primary.ask("HDEL", key, FOREIGN)
-        elif there == b"set":
+        if keys := await primary.ask("KEYS", pattern):
+            await primary.ask("DEL", *keys)
+
+    async def _take_out(self, key: bytes) -> None:
+        primary = self._engine.primary
+        kind = await primary.ask("TYPE", key)
+        if kind == b"string":
+            await primary.ask("DEL", key)
+        elif kind == b"set":
             await primary.ask("SREM", key, FOREIGN)
-        elif there == b"zset":
+        elif kind == b"zset":
             await primary.ask("ZREM", key, FOREIGN, FOREIGN + b"-for-ever")
 
     # The links to it.
@@ -250,6 +259,5 @@ async def _counted(count: Callable[[], Awaitable[int]], before: int, seconds: fl
 
 
 def _of_one_channel(key: bytes) -> bytes:
-    """Return a pattern for all keys of the channel that a key belongs to, or for the key alone."""
-    start, brace, _ = key.partition(b"}")
-    return start + brace + b"*" if brace else key
+    """Return a pattern for all keys of the channel that a key belongs to."""
+    return key.partition(b"}")[0] + b"}*"

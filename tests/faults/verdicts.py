@@ -58,6 +58,7 @@ class Expectations:
         history_size: publications a channel keeps; a reader that missed no more must recover.
         epochs_kept: whether a stream must live on over every fault of the run, so that a new epoch is a violation.
         epochs_most: how many epochs a stream may have over the whole run; 0 does not count them.
+        tails_lost: whether streams may lose their end and give its offsets out again, if all who stood there are told.
         bad_resets_allowed: how many resets may happen although the history covered what was missed; None only counts.
     """
 
@@ -67,6 +68,7 @@ class Expectations:
     history_size: int = 10_000
     epochs_kept: bool = False
     epochs_most: int = 0
+    tails_lost: bool = False
     bad_resets_allowed: int | None = None
 
 
