@@ -101,6 +101,6 @@ class Refused(PublishError):
     """
 
     def __init__(self, code: int, text: str) -> None:
-        super().__init__(f"the gateway refused the call with error {code}: {text}")
+        super().__init__(f"the call was refused with error {code}: {text}")
         self.code = code
         self.text = text

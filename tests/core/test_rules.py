@@ -39,6 +39,13 @@ def test_an_option_that_an_older_gateway_does_not_know_has_its_default() -> None
     assert Rules.from_json(msgspec.json.encode(written)) == RULES
 
 
+def test_rules_with_a_pattern_that_is_none_are_refused() -> None:
+    written = msgspec.json.decode(RULES.to_json())
+    written["named"]["news"]["channel_regex"] = "("
+    with pytest.raises(ConfigurationError, match="is not a pattern"):
+        Rules.from_json(msgspec.json.encode(written))
+
+
 @pytest.mark.parametrize("data", [b"", b"garbage", b"[]", b"{}", RULES.to_json()[:-1], b'{"default":3}'])
 def test_what_is_no_rules_is_a_sentence(data: bytes) -> None:
     with pytest.raises(ConfigurationError, match="cannot be understood"):

@@ -8,6 +8,7 @@ from messageflow.errors import GatewayUnreachable, OutcomeUnknown, PublishError,
 from messageflow.publisher import requests
 from messageflow.publisher.attempts import ABSENT_PATIENCE, Attempts
 from messageflow.publisher.http1 import Answer, Failure
+from messageflow.publisher.peers import gateway
 
 LOST = Failure("the connection was closed", sent=True)
 ABSENT = Failure("refused", absent=True)
@@ -16,7 +17,7 @@ STALE = Failure("closed", sent=True, stale=True)
 
 
 def attempts(*, stores: bool = True, timeout: float = 5.0, chance: float = 1.0) -> Attempts:
-    return Attempts("http://gateway", stores=stores, timeout=timeout, now=100.0, chance=lambda: chance)
+    return Attempts(gateway("http://gateway"), stores=stores, timeout=timeout, now=100.0, chance=lambda: chance)
 
 
 def exhaust(attempts: Attempts, outcome: Answer | Failure) -> tuple[list[float], PublishError]:

@@ -11,10 +11,11 @@ from messageflow.errors import EncodingError, PayloadTooLarge, PublishError, Ref
 from messageflow.publisher import requests
 from messageflow.publisher.answers import read
 from messageflow.publisher.http1 import Answer
+from messageflow.publisher.peers import gateway
 from messageflow.publisher.requests import Call
 from messageflow.publisher.results import ClientInfo, History, Node, Position, PresenceStats, Publication, Receipt
 
-URL = "http://gateway"
+GATEWAY = gateway("http://gateway")
 KEY = "k1"
 
 CALLS: list[tuple[Call[Any], str, dict[str, Any]]] = [
@@ -159,7 +160,7 @@ RESULTS: list[tuple[Call[Any], Any, Any]] = [
 
 @pytest.mark.parametrize(("call", "result", "expected"), RESULTS)
 def test_result_reads(call: Call[Any], result: Any, expected: Any) -> None:
-    assert read(call, answer(result), URL) == expected
+    assert read(call, answer(result), GATEWAY) == expected
 
 
 def test_receipt_tells_where_to_read_on() -> None:
@@ -173,27 +174,27 @@ PUSH = requests.push("alice", "t")
 @pytest.mark.parametrize("status", [200, 400])
 def test_error_of_the_gateway_keeps_code_and_text(status: int) -> None:
     with pytest.raises(Refused, match="error 107: bad request") as caught:
-        read(PUSH, Answer(status, b'{"error":{"code":107,"message":"bad request"}}'), URL)
+        read(PUSH, Answer(status, b'{"error":{"code":107,"message":"bad request"}}'), GATEWAY)
     assert (caught.value.code, caught.value.text) == (107, "bad request")
 
 
 @pytest.mark.parametrize("body", [b"", b'{"error":{"code":101,"message":"unauthorized"}}'])
 def test_wrong_key_names_the_setting_and_the_remedy(body: bytes) -> None:
     with pytest.raises(Unauthorized, match=r"MESSAGEFLOW_API_KEY.*messageflow serve --dev"):
-        read(PUSH, Answer(401, body), URL)
+        read(PUSH, Answer(401, body), GATEWAY)
 
 
 @pytest.mark.parametrize("advice", [b"", b": push an identifier and let the browser fetch the rest, or raise it"])
 def test_too_large_tells_the_limit_and_the_advice_once(advice: bytes) -> None:
     said = b'{"error":{"code":107,"message":"limit is 65536 bytes%b"}}' % advice
     with pytest.raises(PayloadTooLarge, match=r"limit is 65536 bytes: push an identifier") as caught:
-        read(PUSH, Answer(413, said), URL)
+        read(PUSH, Answer(413, said), GATEWAY)
     assert str(caught.value).count("identifier") == 1
 
 
 def test_too_large_for_a_proxy_tells_the_size() -> None:
     with pytest.raises(PayloadTooLarge, match=rf"^{len(PUSH.body)} bytes .*http://gateway: push an identifier"):
-        read(PUSH, Answer(413, b"<html>"), URL)
+        read(PUSH, Answer(413, b"<html>"), GATEWAY)
 
 
 @pytest.mark.parametrize(
@@ -210,9 +211,9 @@ def test_too_large_for_a_proxy_tells_the_size() -> None:
 )
 def test_what_is_no_gateway_is_told_apart(got: Answer) -> None:
     with pytest.raises(PublishError, match=rf"http://gateway is not a messageflow gateway \(status {got.status}"):
-        read(PUSH, got, URL)
+        read(PUSH, got, GATEWAY)
 
 
 def test_wrong_address_is_told_apart() -> None:
     with pytest.raises(PublishError, match="no messageflow API at http://gateway/api/push"):
-        read(PUSH, Answer(404, b"Not Found"), URL)
+        read(PUSH, Answer(404, b"Not Found"), GATEWAY)

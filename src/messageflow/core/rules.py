@@ -81,7 +81,7 @@ class Rules(Struct, frozen=True, kw_only=True):
         """
         try:
             written = msgspec.json.decode(data, type=_Written)
-            return cls(
+            rules = cls(
                 default=_known(written.default),
                 named={name: _known(options) for name, options in written.named.items()},
                 personal=_known(written.personal),
@@ -89,8 +89,10 @@ class Rules(Struct, frozen=True, kw_only=True):
                 size_limit=written.size_limit,
                 idempotency_window=written.idempotency_window,
             )
+            rules.namespaces  # noqa: B018  # names and patterns among them may be malformed
         except msgspec.MsgspecError as error:
             raise ConfigurationError(f"the gateway's rules cannot be understood: {error}") from None
+        return rules
 
 
 def _known(options: Options) -> NamespaceOptions:

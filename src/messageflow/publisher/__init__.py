@@ -11,6 +11,8 @@
     pool, sync         the blocking edge
     aio_pool, aio      the asyncio edge
     inprocess          the short way, when the gateway is in this process
+    direct             the way past the gateway, through the Redis that gateways share
+    peers              whom a flow speaks to, in the words of its errors  pure
 
-Never sees the hub or the gateway: it speaks to them by the HTTP API alone.
+Never sees the hub or the gateway: it speaks to them by the HTTP API, or by what `messageflow.direct` leaves in Redis.
 """

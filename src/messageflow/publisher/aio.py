@@ -18,6 +18,7 @@ from messageflow.publisher import requests
 from messageflow.publisher.aio_pool import pool_for
 from messageflow.publisher.base import FlowBase
 from messageflow.publisher.batch import Batch
+from messageflow.publisher.direct import Redis
 from messageflow.publisher.discovery import Place
 from messageflow.publisher.http1 import Answer, Failure, build_request
 from messageflow.publisher.inprocess import InProcess
@@ -55,7 +56,8 @@ class AsyncFlow(FlowBase):
     async def close(self) -> None:
         """Close this event loop's idle connections to the gateway. The flow may still be used and opens new ones."""
         if self._found is not None:
-            await pool_for(self._found.endpoint).close()
+            endpoint = self._found.endpoint
+            await (endpoint.close_async() if isinstance(endpoint, Redis) else pool_for(endpoint).close())
 
     async def push(
         self, user: str | int, type: str, payload: Any = None, *, idempotency_key: str | None = None
@@ -171,8 +173,11 @@ class AsyncFlow(FlowBase):
 async def _exchange(gateway: InProcess | Place, call: Call[Any], limit: float) -> Answer | Failure:
     if isinstance(gateway, InProcess):
         return await gateway.exchange_async(call.method, call.body, limit)
-    request = build_request(gateway.endpoint, gateway.api_key, call.method, call.body)
-    return await pool_for(gateway.endpoint).exchange(request, limit)
+    endpoint = gateway.endpoint
+    if isinstance(endpoint, Redis):
+        return await endpoint.exchange_async(call.method, call.body, limit)
+    request = build_request(endpoint, gateway.api_key, call.method, call.body)
+    return await pool_for(endpoint).exchange(request, limit)
 
 
 class AsyncBatch(Batch):

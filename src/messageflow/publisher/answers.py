@@ -12,6 +12,7 @@ import msgspec
 
 from messageflow.errors import NotStored, PayloadTooLarge, PublishError, Refused, Unauthorized
 from messageflow.publisher.http1 import Answer
+from messageflow.publisher.peers import Peer
 from messageflow.publisher.results import ClientInfo, History, Node, PresenceStats, Receipt
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def read_info(body: bytes) -> tuple[Node, ...]:
     return _info(body).nodes
 
 
-def read(call: Call[T], answer: Answer, url: str) -> T:
+def read(call: Call[T], answer: Answer, peer: Peer) -> T:
     """Return the result an answer carries.
 
     Raises:
@@ -111,30 +112,27 @@ def read(call: Call[T], answer: Answer, url: str) -> T:
         PublishError: what answered is not a messageflow gateway.
     """
     if answer.status != 200:
-        raise _problem(call, answer, url)
+        raise _problem(call, answer, peer)
     try:
         return call.read(answer.body)
     except msgspec.MsgspecError as error:
-        raise PublishError(_no_gateway(answer, url)) from error
+        raise PublishError(_no_gateway(answer, peer.url)) from error
 
 
-def _problem(call: Call[Any], answer: Answer, url: str) -> PublishError:
+def _problem(call: Call[Any], answer: Answer, peer: Peer) -> PublishError:
     said = _said(answer.body)
     if answer.status == 401:
-        return Unauthorized(
-            f"the gateway at {url} does not accept the API key: set MESSAGEFLOW_API_KEY (or Flow(api_key=…)) to the "
-            "gateway's own; `messageflow serve --dev` leaves its key where programs of the same person find it"
-        )
+        return Unauthorized(peer.unauthorized)
     if answer.status == 413:
-        told = said.message if said else f"{len(call.body)} bytes are over the size limit of what answers at {url}"
+        told = said.message if said else f"{len(call.body)} bytes are over the size limit of what answers at {peer.url}"
         return PayloadTooLarge(told if ADVICE in told else f"{told}: {ADVICE}")
     if answer.status == 507 and said is not None:
-        return NotStored(f"the gateway at {url} did not store it: {said.message}")
+        return NotStored(f"{peer.name} did not store it: {said.message}")
     if said is not None:
         return Refused(said.code, said.message)
     if answer.status == 404:
-        return PublishError(f"there is no messageflow API at {url}/api/{call.method}: check MESSAGEFLOW_URL")
-    return PublishError(_no_gateway(answer, url))
+        return PublishError(f"there is no messageflow API at {peer.url}/api/{call.method}: check MESSAGEFLOW_URL")
+    return PublishError(_no_gateway(answer, peer.url))
 
 
 def _said(body: bytes) -> ApiError | None:

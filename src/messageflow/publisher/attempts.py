@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from messageflow.errors import GatewayUnreachable, NotStored, OutcomeUnknown, PublishError, Refused, Unauthorized
 from messageflow.publisher.answers import read
 from messageflow.publisher.http1 import Answer, Failure
+from messageflow.publisher.peers import Peer
 
 if TYPE_CHECKING:
     from messageflow.publisher.requests import Call
@@ -34,19 +35,19 @@ class Attempts:
     """The attempts of one call.
 
     Args:
-        url: where they go, for messages.
+        peer: whom they go to, for messages.
         stores: whether the call, once it has arrived, changes what is stored.
         timeout: seconds for all attempts and pauses together.
         now: when the call began.
         chance: returns a number in [0, 1).
     """
 
-    __slots__ = ("_chance", "_failed", "_reason", "_start", "_stores", "_timeout", "_unsure", "url")
+    __slots__ = ("_chance", "_failed", "_peer", "_reason", "_start", "_stores", "_timeout", "_unsure")
 
     def __init__(
-        self, url: str, *, stores: bool, timeout: float, now: float, chance: Callable[[], float] = random.random
+        self, peer: Peer, *, stores: bool, timeout: float, now: float, chance: Callable[[], float] = random.random
     ) -> None:
-        self.url = url
+        self._peer = peer
         self._stores = stores
         self._timeout = timeout
         self._start = now
@@ -100,7 +101,7 @@ class Attempts:
             PublishError: as the gateway said.
         """
         try:
-            return read(call, answer, self.url)
+            return read(call, answer, self._peer)
         except PublishError as error:
             if self._stores and self._unsure and _may_differ(error):
                 raise OutcomeUnknown(
@@ -112,15 +113,11 @@ class Attempts:
     def _verdict(self, outcome: Answer | Failure) -> PublishError:
         if not self._unsure:
             if isinstance(outcome, Failure) and outcome.absent:
-                return GatewayUnreachable(
-                    f"no gateway answers at {self.url}: start one with `messageflow serve --dev` or set MESSAGEFLOW_URL"
-                )
-            return GatewayUnreachable(
-                f"the gateway at {self.url} cannot be reached: {self._reason}; nothing was stored"
-            )
+                return GatewayUnreachable(self._peer.absent)
+            return GatewayUnreachable(f"{self._peer.name} cannot be reached: {self._reason}; nothing was stored")
         hopeless = isinstance(outcome, Failure) and outcome.hopeless
         within = "" if hopeless else f" within {self._timeout:g} s"
-        silence = f"no answer from the gateway at {self.url}{within} ({self._reason})"
+        silence = f"no answer from {self._peer.name}{within} ({self._reason})"
         if not self._stores:
             return PublishError(silence)
         return OutcomeUnknown(

@@ -13,10 +13,10 @@ from datetime import timedelta
 from typing import Any
 
 from messageflow.errors import GatewayUnreachable, Unauthorized
-from messageflow.publisher import discovery, inprocess, tokens
+from messageflow.publisher import discovery, inprocess, peers, tokens
 from messageflow.publisher.attempts import Attempts
+from messageflow.publisher.direct import Redis, is_redis, masked
 from messageflow.publisher.discovery import Place
-from messageflow.publisher.http1 import parse_url
 from messageflow.publisher.inprocess import InProcess
 from messageflow.publisher.requests import Call
 
@@ -36,25 +36,31 @@ class FlowBase:
         timeout: float = TIMEOUT,
         token_issuer: str | None = None,
         token_audience: str | None = None,
+        prefix: str | None = None,
     ) -> None:
         if not timeout > 0:
             raise ValueError(f"timeout must be more than 0 seconds, not {timeout!r}")
         if url:
-            parse_url(url)
+            discovery.endpoint(url, prefix)
         self._url = url
         self._api_key = api_key
         self._token_secret = token_secret
         self._timeout = timeout
         self._issuer = token_issuer
         self._audience = token_audience
+        self._prefix = prefix
         self._found: Place | None = None
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._url!r})" if self._url else f"{type(self).__name__}()"
+        shown = masked(self._url) if self._url and is_redis(self._url) else self._url
+        return f"{type(self).__name__}({shown!r})" if shown else f"{type(self).__name__}()"
 
     @property
     def url(self) -> str:
-        """Where the gateway is: as given, or from the environment or the file of a development gateway."""
+        """Where the gateway is: as given, or from the environment or the file of a development gateway.
+
+        Of a Redis without user, password and options.
+        """
         return self._place().endpoint.url
 
     def _gateway(self) -> InProcess | Place:
@@ -64,7 +70,7 @@ class FlowBase:
 
     def _place(self) -> Place:
         if self._found is None:
-            self._found = discovery.find(self._url, self._api_key, self._token_secret)
+            self._found = discovery.find(self._url, self._api_key, self._token_secret, prefix=self._prefix)
         return self._found
 
     def _forget(self, error: BaseException) -> None:
@@ -73,8 +79,13 @@ class FlowBase:
             self._found = None
 
     def _attempts(self, call: Call[Any], gateway: InProcess | Place) -> Attempts:
-        url = gateway.endpoint.url if isinstance(gateway, Place) else IN_PROCESS
-        return Attempts(url, stores=call.stores, timeout=self._timeout, now=time.monotonic())
+        if isinstance(gateway, InProcess):
+            peer = peers.gateway(IN_PROCESS)
+        elif isinstance(gateway.endpoint, Redis):
+            peer = peers.redis(gateway.endpoint.url)
+        else:
+            peer = peers.gateway(gateway.endpoint.url)
+        return Attempts(peer, stores=call.stores, timeout=self._timeout, now=time.monotonic())
 
     def _sign(self, claims: dict[str, Any], extra: dict[str, Any] | None = None) -> str:
         issuer = os.environ.get("MESSAGEFLOW_TOKEN_ISSUER", "") if self._issuer is None else self._issuer

@@ -1,5 +1,7 @@
 """Where the gateway is and which keys it knows: argument, then environment, then the file of a development gateway.
 
+Instead of a gateway it may be the Redis that gateways share.
+
 Owns the development file `dev.json`: what `messageflow serve --dev` and `run` leave for other programs of the same
 person. Owns no connection.
 """
@@ -14,6 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from messageflow.errors import ConfigurationError
+from messageflow.publisher.direct import Redis, is_redis, redis_at
 from messageflow.publisher.http1 import Endpoint, parse_url
 
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -32,9 +35,9 @@ class DevFile(msgspec.Struct, frozen=True):
 
 
 class Place(NamedTuple):
-    """A gateway and what it takes to be let in. Its `repr` tells no secret."""
+    """A gateway and what it takes to be let in, or a Redis. Its `repr` tells no secret."""
 
-    endpoint: Endpoint
+    endpoint: Endpoint | Redis
     api_key: str
     token_secret: str
 
@@ -98,7 +101,12 @@ def write_dev_file(url: str, api_key: str, token_secret: str, directory: Path | 
 
 
 def find(
-    url: str | None, api_key: str | None, token_secret: str | None, environ: Mapping[str, str] | None = None
+    url: str | None,
+    api_key: str | None,
+    token_secret: str | None,
+    environ: Mapping[str, str] | None = None,
+    *,
+    prefix: str | None = None,
 ) -> Place:
     """Return the gateway to use: each value from the argument, else the environment, else the development file.
 
@@ -114,4 +122,16 @@ def find(
     if not (url and api_key and token_secret):
         left = load_dev_file(data_dir(environ)) or DevFile()
         url, api_key, token_secret = url or left.url, api_key or left.api_key, token_secret or left.token_secret
-    return Place(parse_url(url or DEFAULT_URL), api_key, token_secret)
+    return Place(endpoint(url or DEFAULT_URL, prefix, environ), api_key, token_secret)
+
+
+def endpoint(url: str, prefix: str | None, environ: Mapping[str, str] | None = None) -> Endpoint | Redis:
+    """Return what is at an address; in a Redis the names begin with `prefix`, else with MESSAGEFLOW_BROKER_PREFIX.
+
+    Raises:
+        ConfigurationError: it cannot be used.
+    """
+    if not is_redis(url):
+        return parse_url(url)
+    environ = os.environ if environ is None else environ
+    return redis_at(url, prefix or environ.get("MESSAGEFLOW_BROKER_PREFIX", ""))

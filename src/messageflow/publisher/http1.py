@@ -94,8 +94,11 @@ def parse_url(url: str) -> Endpoint:
 
 
 def _complaint(url: str) -> str:
+    start, login, rest = url.rpartition("@")
+    shown = f"{start.partition('://')[0]}://…@{rest}" if login else url  # what stands there may be a password
     return (
-        f"{url!r} is not the URL of a gateway: write it like http://127.0.0.1:8000 (argument url, or MESSAGEFLOW_URL)"
+        f"{shown!r} is not the URL of a gateway: write it like http://127.0.0.1:8000, or redis://127.0.0.1 for a Redis "
+        "that gateways share (argument url, or MESSAGEFLOW_URL)"
     )
 
 

@@ -16,6 +16,7 @@ from messageflow.errors import MessageflowError
 from messageflow.publisher import requests
 from messageflow.publisher.base import FlowBase
 from messageflow.publisher.batch import Batch
+from messageflow.publisher.direct import Redis
 from messageflow.publisher.discovery import Place
 from messageflow.publisher.http1 import Answer, Failure, build_request
 from messageflow.publisher.inprocess import InProcess
@@ -35,7 +36,13 @@ T = TypeVar("T")
 
 
 class Flow(FlowBase):
-    """Pushes to browsers through a messageflow gateway.
+    """Pushes to browsers through a messageflow gateway, or straight through the Redis that gateways share.
+
+        flow = Flow("redis://localhost")
+        flow.push("alice", "report/ready", {"id": 7})
+
+    With a Redis no gateway has to be reached and no API key is needed; what is kept of each channel, and how large a
+    payload may be, is as the gateways that use it are configured, and one of them has to have used it before.
 
     Cheap to make, as often as you like: all flows of a process share their connections. May be used from any number
     of threads or greenlets and after a fork.
@@ -47,14 +54,18 @@ class Flow(FlowBase):
     Args:
         url: where the gateway is; else MESSAGEFLOW_URL, else where this person's development gateway runs, else
             http://127.0.0.1:8000. Without it, a gateway in this same process (`messageflow run`) is used directly.
+            A Redis is redis://, rediss:// (TLS), unix://, redis+sentinel://host:port,host:port/service or
+            redis+cluster://host:port,host:port; several shards are several of them, apart by spaces and in the order
+            the gateways have them.
         api_key: the gateway's key for backends; else MESSAGEFLOW_API_KEY, else the development gateway's.
         token_secret: what `token` signs with; else MESSAGEFLOW_TOKEN_SECRET, else the development gateway's.
         timeout: seconds one call may take, repeated attempts included.
         token_issuer: the `iss` claim of tokens; else MESSAGEFLOW_TOKEN_ISSUER, else none.
         token_audience: the `aud` claim of tokens; else MESSAGEFLOW_TOKEN_AUDIENCE, else none.
+        prefix: what the gateways' names in Redis begin with; else MESSAGEFLOW_BROKER_PREFIX, else `messageflow`.
 
     Raises:
-        ConfigurationError: `url` is no URL of a gateway.
+        ConfigurationError: `url` is no URL of a gateway or a Redis, or the library of Redis is not installed.
     """
 
     def __enter__(self) -> Self:
@@ -66,7 +77,8 @@ class Flow(FlowBase):
     def close(self) -> None:
         """Close this process's idle connections to the gateway. The flow may still be used and opens new ones."""
         if self._found is not None:
-            pool_for(self._found.endpoint).close()
+            endpoint = self._found.endpoint
+            (endpoint if isinstance(endpoint, Redis) else pool_for(endpoint)).close()
 
     def push(self, user: str | int, type: str, payload: Any = None, *, idempotency_key: str | None = None) -> Receipt:
         """Push to one user: to every browser and tab where he is, and to those that come back within the window.
@@ -229,8 +241,10 @@ class Flow(FlowBase):
 def _exchange(gateway: InProcess | Place, call: Call[Any], limit: float) -> Answer | Failure:
     if isinstance(gateway, InProcess):
         return gateway.exchange(call.method, call.body, limit)
-    request = build_request(gateway.endpoint, gateway.api_key, call.method, call.body)
-    return pool_for(gateway.endpoint).exchange(request, limit)
+    endpoint = gateway.endpoint
+    if isinstance(endpoint, Redis):
+        return endpoint.exchange(call.method, call.body, limit)
+    return pool_for(endpoint).exchange(build_request(endpoint, gateway.api_key, call.method, call.body), limit)
 
 
 class SyncBatch(Batch):

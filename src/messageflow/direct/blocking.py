@@ -1,0 +1,100 @@
+"""The blocking edge: sockets that wait, for threads and greenlets.
+
+The library connects (TLS, users, databases); what is said then is read here, since replies are the same on both edges.
+`socket`, `threading` and `time` are used through their modules, so that gevent's patched versions are found.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from typing import Any, cast
+
+import redis
+from hiredis import Reader
+from redis.exceptions import RedisError
+
+from messageflow.brokers.redis.replies import Refused
+from messageflow.brokers.redis.urls import Address
+from messageflow.direct.edge import left
+from messageflow.direct.login import Login, explain
+
+CHUNK = 65536
+
+
+class BlockingWire:
+    """One open connection.
+
+    Args:
+        connection: that has been connected.
+    """
+
+    __slots__ = ("_connection", "_reader", "_socket")
+
+    def __init__(self, connection: redis.Connection) -> None:
+        self._connection = connection
+        self._socket = cast("socket.socket", connection._sock)
+        self._reader = Reader(replyError=Refused)
+
+    def is_quiet(self) -> bool:
+        if self._reader.has_data():
+            return False
+        try:
+            self._socket.settimeout(0)
+            self._socket.recv(1)
+        except BlockingIOError:
+            return True
+        except OSError as error:  # over TLS the same news comes as SSLWantReadError
+            return type(error).__name__ == "SSLWantReadError"
+        return False
+
+    async def send(self, data: bytes, limit: float) -> None:
+        self._socket.settimeout(left(limit))
+        self._socket.sendall(data)
+
+    async def receive(self, limit: float) -> Any:
+        while (reply := self._reader.gets()) is False:
+            self._socket.settimeout(left(limit))
+            data = self._socket.recv(CHUNK)
+            if not data:
+                raise ConnectionResetError("the connection was closed")
+            self._reader.feed(data)
+        return reply
+
+    def close(self) -> None:
+        self._connection.disconnect()  # type: ignore[no-untyped-call]
+
+
+class BlockingSlots:
+    """How many connections may still be opened; see `Slots`."""
+
+    def __init__(self, size: int) -> None:
+        self._free = threading.Semaphore(size)
+
+    async def take(self, limit: float) -> None:
+        if not self._free.acquire(timeout=max(0.0, limit - time.monotonic())):
+            raise TimeoutError
+
+    def give_back(self) -> None:
+        self._free.release()
+
+
+class Blocking:
+    """The edge; see `Edge`."""
+
+    async def connect(
+        self, login: Login, address: Address | None, limit: float, *, sentinel: bool = False
+    ) -> BlockingWire:
+        connection = login.blocking(address, left(limit), sentinel=sentinel)
+        try:
+            connection.connect()  # type: ignore[no-untyped-call]
+        except (RedisError, OSError) as error:
+            raise explain(error) from error
+        except BaseException:
+            connection.disconnect()  # type: ignore[no-untyped-call]
+            raise
+        return BlockingWire(connection)
+
+    def slots(self, size: int) -> BlockingSlots:
+        return BlockingSlots(size)

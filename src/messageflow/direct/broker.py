@@ -1,0 +1,52 @@
+"""The part of a broker that the calls of `api` need, over Redis, for one attempt of a call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from messageflow.brokers.base import History, Item, Stored
+from messageflow.brokers.redis.names import Names
+from messageflow.brokers.redis.store import Store
+from messageflow.core.presence import PresenceStats
+from messageflow.core.protocol import ClientInfo
+from messageflow.direct.servers import Servers
+from messageflow.direct.surveys import survey
+
+
+class DirectBroker:
+    """What `api.api.Asked` is. The contract is that of `brokers.base.Broker`.
+
+    Args:
+        servers: whom to ask.
+        names: of everything.
+        window: seconds for which an idempotency key is recognised.
+        limit: when the attempt must be over.
+    """
+
+    def __init__(self, servers: Servers, names: Names, window: float, limit: float) -> None:
+        self._servers = servers
+        self._names = names
+        self._limit = limit
+        self._store = Store(servers, names, window)
+
+    async def publish(self, items: Sequence[Item]) -> list[Stored]:
+        return await self._store.publish(items)
+
+    async def page(self, channel: str, offset: int | None = None, limit: int = 0, *, reverse: bool = False) -> History:
+        read = await self._store.page(channel, offset, limit, reverse=reverse)
+        return History(read.publications, read.top)
+
+    async def remove_history(self, channel: str) -> None:
+        await self._store.remove_history(channel)
+
+    async def presence(self, channel: str) -> dict[str, ClientInfo]:
+        return await self._store.presence(channel)
+
+    async def presence_stats(self, channel: str) -> PresenceStats:
+        return await self._store.presence_stats(channel)
+
+    async def control(self, message: bytes) -> None:
+        await self._store.tell(self._names.control, b"C" + message)
+
+    async def survey(self, question: bytes) -> list[bytes]:
+        return await survey(question, self._servers, self._store, self._names, self._limit)

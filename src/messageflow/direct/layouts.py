@@ -1,0 +1,213 @@
+"""Which server has a key: the one that takes writes, or the primaries of a Cluster.
+
+As `brokers.redis.layouts`, for callers that come and go: nothing runs between calls, so what is known is looked at
+again when a call finds it wrong.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any, Protocol
+
+from redis.crc import key_slot
+
+from messageflow.brokers.redis.inspection import OLDEST_SHARDED, numbers
+from messageflow.brokers.redis.replies import Refused
+from messageflow.brokers.redis.urls import Address
+from messageflow.direct.edge import Attempt, Broken, Edge, NotAccepted, Wire, left
+from messageflow.direct.login import Login
+from messageflow.direct.pool import Part, Pool, exchange, packed
+
+SLOTS = 16_384
+
+
+class Layout(Protocol):
+    """One Redis, or a Cluster of them."""
+
+    announces: str
+    """The command that announces."""
+
+    in_doubt: bool
+    """Whether it has to be prepared again."""
+
+    async def prepare(self, attempt: Attempt) -> None:
+        """Find out what has to be known before servers can be asked.
+
+        Raises:
+            Broken, NotAccepted, TimeoutError: it cannot be found out.
+        """
+
+    def pool(self, key: str) -> Pool:
+        """Return the connections to the server that has a key."""
+
+    def pools(self) -> Iterable[Pool]:
+        """Return the connections to each server that has keys."""
+
+    def place(self, key: str) -> Hashable:
+        """Return what keys have in common that one script may use together."""
+
+    def moved(self, key: str, refusal: Refused, asked: Pool) -> Pool | None:
+        """Return where a refusal says that a key is, None where it says nothing of that."""
+
+    def doubt(self) -> None:
+        """Something hints that what is known is wrong."""
+
+
+class Primary:
+    """One server that takes writes: the one a URL names, or whom Sentinel names when a connection is made."""
+
+    announces = "PUBLISH"
+    in_doubt = False
+
+    def __init__(self, edge: Edge, login: Login) -> None:
+        self._edge = edge
+        self._login = login
+        self._pool = Pool(edge, self._dial, "the primary")
+
+    async def prepare(self, attempt: Attempt) -> None:
+        pass
+
+    def pool(self, key: str) -> Pool:
+        return self._pool
+
+    def pools(self) -> Iterable[Pool]:
+        return (self._pool,)
+
+    def place(self, key: str) -> Hashable:
+        return None
+
+    def moved(self, key: str, refusal: Refused, asked: Pool) -> Pool | None:
+        return None
+
+    def doubt(self) -> None:
+        self._pool.clear()
+
+    async def _dial(self, limit: float) -> Wire:
+        login = self._login
+        if login.service:
+            return await self._edge.connect(login, await self._named(limit), limit)
+        return await self._edge.connect(login, login.addresses[0] if login.addresses else None, limit)
+
+    async def _named(self, limit: float) -> Address:
+        """Return whom Sentinels name."""
+
+        async def ask(address: Address, until: float) -> Any:
+            wire = await self._edge.connect(self._login, address, until, sentinel=True)
+            try:
+                await wire.send(packed([("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._login.service)]), until)
+                return await wire.receive(until)
+            except TimeoutError:
+                raise
+            except OSError as error:
+                raise Broken(str(error)) from error
+            finally:
+                wire.close()
+
+        found = await first(self._login.addresses, ask, limit)
+        if isinstance(found, list) and len(found) == 2:
+            return Address(found[0].decode(), int(found[1]))
+        raise Broken(f"no Sentinel names a primary of {self._login.service!r}")
+
+
+class Cluster:
+    """The primaries of a Cluster.
+
+    Args:
+        edge: of this process or event loop.
+        login: names some nodes.
+
+    Attributes:
+        announces: before Redis 7 every server hears all, since then announcements lie in slots.
+    """
+
+    def __init__(self, edge: Edge, login: Login) -> None:
+        self.announces = "PUBLISH"
+        self._edge = edge
+        self._login = login
+        self._pools: dict[Address, Pool] = {}
+        self._slots: list[Pool] = []
+        self.in_doubt = True
+
+    async def prepare(self, attempt: Attempt) -> None:
+        if not self.in_doubt:
+            return
+
+        async def ask(address: Address, until: float) -> Any:
+            commands = Part(self._at(address), [("CLUSTER", "SLOTS"), ("INFO", "server")])
+            [[rows, info]] = await exchange([commands], Attempt(until))
+            if isinstance(info, bytes) and numbers(_version(info)) >= OLDEST_SHARDED:
+                self.announces = "SPUBLISH"
+            return self._read(rows, address)
+
+        known = dict.fromkeys([*self._pools, *self._login.addresses])
+        slots = await first(list(known), ask, attempt.limit)
+        if not slots:
+            raise Broken("the Redis Cluster does not have all of its slots")
+        self._slots, self.in_doubt = slots, False
+
+    def _read(self, rows: Any, asked: Address) -> list[Pool]:
+        """Return the server of each slot; nothing when one has none."""
+        if not isinstance(rows, list):
+            raise Broken(f"it does not tell its slots: {rows}")
+        slots: list[Pool | None] = [None] * SLOTS
+        for first, last, primary, *_ in rows:
+            address = Address((primary[0] or b"").decode() or asked.host, primary[1])
+            slots[first : last + 1] = [self._at(address)] * (last + 1 - first)
+        found = [pool for pool in slots if pool is not None]
+        return found if len(found) == SLOTS else []
+
+    def _at(self, address: Address) -> Pool:
+        pool = self._pools.get(address)
+        if pool is None:
+
+            async def dial(limit: float) -> Wire:
+                return await self._edge.connect(self._login, address, limit)
+
+            pool = self._pools.setdefault(address, Pool(self._edge, dial, str(address)))
+        return pool
+
+    def pool(self, key: str) -> Pool:
+        return self._slots[key_slot(key.encode())]
+
+    def pools(self) -> Iterable[Pool]:
+        return dict.fromkeys(self._slots)
+
+    def place(self, key: str) -> Hashable:
+        return key_slot(key.encode())
+
+    def moved(self, key: str, refusal: Refused, asked: Pool) -> Pool | None:
+        if refusal.word not in ("MOVED", "ASK"):
+            return None
+        host, _, port = refusal.text.split(" ")[2].rpartition(":")
+        address = Address(host or asked.name.rpartition(":")[0], int(port))
+        pool = self._at(address)
+        if refusal.word == "MOVED":
+            self._slots[key_slot(key.encode())] = pool
+            self.in_doubt = True
+        return pool
+
+    def doubt(self) -> None:
+        self.in_doubt = True
+
+
+async def first(addresses: list[Address], ask: Callable[[Address, float], Any], limit: float) -> Any:
+    """Return what the first of some servers says that says something, each with a part of the time that is left.
+
+    Raises:
+        Broken, NotAccepted, TimeoutError: what the last of them failed with.
+    """
+    failure: Exception = Broken("no server is named")
+    for number, address in enumerate(addresses):
+        until = time.monotonic() + left(limit) / (len(addresses) - number)
+        try:
+            if found := await ask(address, until):
+                return found
+        except (Broken, NotAccepted, TimeoutError) as error:
+            failure = error
+    raise failure
+
+
+def _version(info: bytes) -> str:
+    lines = [line for line in info.decode("utf-8", "replace").splitlines() if line.startswith("redis_version:")]
+    return lines[0].partition(":")[2] if lines else ""

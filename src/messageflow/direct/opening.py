@@ -1,0 +1,67 @@
+"""What a Redis is, found out when it is first used: one server or a Cluster, and what storing there means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from messageflow.brokers.base import Ack
+from messageflow.brokers.redis.inspection import facts, inspect
+from messageflow.brokers.redis.replies import Refused, Value
+from messageflow.brokers.redis.urls import CLUSTER, SENTINEL
+from messageflow.direct.edge import Attempt, Edge
+from messageflow.direct.layouts import Cluster, Layout, Primary
+from messageflow.direct.login import Login
+from messageflow.direct.pool import Part, Pool, exchange
+from messageflow.direct.servers import give_up
+
+
+async def recognise(edge: Edge, login: Login, attempt: Attempt) -> Layout:
+    """Return the layout of what is found at a URL: a Cluster is recognised by itself.
+
+    Raises:
+        Broken, NotAccepted, TimeoutError: it cannot be asked.
+    """
+    if login.kind == CLUSTER:
+        return Cluster(edge, login)
+    primary = Primary(edge, login)
+    if login.kind == SENTINEL or not login.addresses:
+        return primary
+    try:
+        info = await facts(_Asking(primary.pool(""), attempt), "cluster")
+    except Refused:  # this user may not ask
+        return primary
+    if info.get("cluster_enabled") != "1":
+        return primary
+    primary.doubt()
+    return Cluster(edge, login)
+
+
+async def acknowledgements(pools: Iterable[Pool], attempt: Attempt) -> dict[Pool, Ack]:
+    """Return what storing means at each server.
+
+    Raises:
+        Broken, NotAccepted, TimeoutError: one cannot be asked.
+    """
+    found: dict[Pool, Ack] = {}
+    for pool in pools:
+        try:
+            found[pool] = (await inspect(_Asking(pool, attempt))).ack
+        except Refused:  # this user may not ask, so nothing can be promised
+            found[pool] = "memory"
+    return found
+
+
+class _Asking:
+    """Sends one command to one server, and returns the reply."""
+
+    def __init__(self, pool: Pool, attempt: Attempt) -> None:
+        self._pool = pool
+        self._attempt = attempt
+
+    async def __call__(self, *command: Value) -> Any:
+        [[reply]] = await exchange([Part(self._pool, [command])], self._attempt)
+        if isinstance(reply, Refused):
+            give_up(reply)
+            raise reply
+        return reply

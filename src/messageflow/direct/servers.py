@@ -1,0 +1,131 @@
+"""Whom one attempt of a call asks: what `brokers.redis.store.Servers` is, over connections that callers share."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+from messageflow.brokers.base import Ack
+from messageflow.brokers.redis.layouts.shards import shard_of
+from messageflow.brokers.redis.replies import Command, Refused
+from messageflow.direct.edge import Attempt, Broken, NotAccepted, Wire
+from messageflow.direct.layouts import Layout
+from messageflow.direct.pool import Part, Pool, exchange
+
+REDIRECTIONS = 5  # of one command, before something must be wrong
+NOT_NOW = ("LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK")  # nothing of it was carried out
+ASKING = (b"ASKING",)
+
+
+class Servers:
+    """The servers, for one attempt.
+
+    Args:
+        layouts: of each shard, prepared.
+        acks: what storing means, by server.
+        attempt: how long it may take, and how far it came.
+    """
+
+    def __init__(self, layouts: Sequence[Layout], acks: Mapping[Pool, Ack], attempt: Attempt) -> None:
+        self._layouts = layouts
+        self._acks = acks
+        self._attempt = attempt
+
+    async def home(self, name: str) -> tuple[Wire, str]:
+        """Return a new connection to where a name is announced, and the command to hear it there."""
+        layout = self._of(name)
+        return await layout.pool(name).dial(self._attempt.limit), layout.announces.replace("PUBLISH", "SUBSCRIBE")
+
+    def _of(self, key: str) -> Layout:
+        return self._layouts[shard_of(key, len(self._layouts)) if len(self._layouts) > 1 else 0]
+
+    async def ask(self, commands: Sequence[Command]) -> list[Any]:
+        """Return a reply to each command, in order; a `Refused` where Redis refused.
+
+        Raises:
+            Broken, NotAccepted: the attempt cannot go on.
+            TimeoutError: at its limit.
+        """
+        sent_before, done = self._attempt.sent, False
+        replies: list[Any] = [None] * len(commands)
+        where = {index: self._of(command.key).pool(command.key) for index, command in enumerate(commands)}
+        asking: set[int] = set()
+        for _ in range(REDIRECTIONS):
+            await self._ask_once(commands, where, asking, replies)
+            refused = {index: replies[index] for index in where if isinstance(replies[index], Refused)}
+            done = done or len(refused) < len(where)
+            where = self._redirected(commands, refused, where)
+            asking = {index for index in where if replies[index].word == "ASK"}
+            if not where:
+                break
+        self._look_at(commands, replies, sent=sent_before or done)
+        return replies
+
+    async def _ask_once(
+        self, commands: Sequence[Command], where: Mapping[int, Pool], asking: set[int], replies: list[Any]
+    ) -> None:
+        chosen: dict[Pool, list[int]] = {}
+        for index, pool in where.items():
+            chosen.setdefault(pool, []).append(index)
+        parts = []
+        for pool in sorted(chosen, key=lambda pool: pool.name):  # in one order, so that no two wait for each other
+            together: list[Any] = []
+            for index in chosen[pool]:
+                together += [ASKING, commands[index].parts] if index in asking else [commands[index].parts]
+            parts.append(Part(pool, together))
+        try:
+            answers = await exchange(parts, self._attempt)
+        except (Broken, TimeoutError):
+            for layout in self._layouts:
+                layout.doubt()
+            raise
+        for part, found in zip(parts, answers, strict=True):
+            useful = [reply for sent, reply in zip(part.commands, found, strict=True) if sent is not ASKING]
+            for index, reply in zip(chosen[part.pool], useful, strict=True):
+                replies[index] = reply
+
+    def _redirected(
+        self, commands: Sequence[Command], refused: Mapping[int, Refused], where: Mapping[int, Pool]
+    ) -> dict[int, Pool]:
+        found = {
+            index: self._of(commands[index].key).moved(commands[index].key, refusal, where[index])
+            for index, refusal in refused.items()
+        }
+        return {index: pool for index, pool in found.items() if pool is not None}
+
+    def _look_at(self, commands: Sequence[Command], replies: Sequence[Any], *, sent: bool) -> None:
+        """Give the attempt up where another may fare better, or none will."""
+        for command, reply in zip(commands, replies, strict=True):
+            if not isinstance(reply, Refused):
+                continue
+            if reply.word == "READONLY" or reply.word in NOT_NOW:  # who takes writes may have to be found out anew
+                self._of(command.key).doubt()
+            if reply.word in NOT_NOW:
+                self._attempt.sent = sent
+            give_up(reply)
+
+    def place(self, key: str) -> Hashable:
+        """Return what keys have in common that one script may use together."""
+        layout = self._of(key)
+        return layout, layout.place(key)
+
+    def announce(self, key: str) -> str:
+        """Return the command that announces under a name there."""
+        return self._of(key).announces
+
+    def ack(self, key: str) -> Ack:
+        """Return what storing means there."""
+        return self._acks.get(self._of(key).pool(key), "memory")
+
+
+def give_up(refusal: Refused) -> None:
+    """End an attempt for a refusal that has nothing to do with what was asked.
+
+    Raises:
+        NotAccepted: a password is needed.
+        Broken: Redis could not do it now.
+    """
+    if refusal.word == "NOAUTH":
+        raise NotAccepted
+    if refusal.word in NOT_NOW:
+        raise Broken(refusal.text)

@@ -1,0 +1,58 @@
+"""Questions to all gateways from one who is none: a connection of its own hears the answers, and is gone then.
+
+The other side is `brokers.redis.surveys`.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+
+from messageflow.brokers.redis.names import Names
+from messageflow.brokers.redis.replies import Refused
+from messageflow.brokers.redis.store import Store
+from messageflow.brokers.redis.surveys import SURVEY_SECONDS, answer, question
+from messageflow.direct.edge import Broken
+from messageflow.direct.pool import packed
+from messageflow.direct.servers import Servers
+
+
+async def survey(text: bytes, servers: Servers, store: Store, names: Names, limit: float) -> list[bytes]:
+    """Ask all gateways, and return the answers of those that gave one in time.
+
+    Args:
+        text: as `brokers.base.Broker.survey` has it.
+        servers: where answers are heard.
+        store: through which it is asked.
+        names: of everything.
+        limit: when the call must be over.
+
+    Raises:
+        Broken, NotAccepted, BrokerError: it cannot be asked.
+        TimeoutError: at the limit, before it was asked.
+    """
+    own = names.to_node(f"flow-{secrets.token_urlsafe(8)}")
+    wire, subscribe = await servers.home(own)
+    found: list[bytes] = []
+    try:
+        await wire.send(packed([(subscribe, own)]), limit)
+        confirmed = await wire.receive(limit)
+        if isinstance(confirmed, Refused):
+            raise confirmed
+        await store.tell(names.control, question(1, own, text))
+        awaited = len((await store.nodes()).live)
+        until = min(limit, time.monotonic() + SURVEY_SECONDS)
+        while len(found) < awaited:
+            try:
+                heard = await wire.receive(until)
+            except TimeoutError:
+                break
+            if isinstance(heard, list) and len(heard) == 3 and (said := answer(heard[2])) is not None:
+                found.append(said[1])
+    except TimeoutError:
+        raise
+    except OSError as error:
+        raise Broken(str(error)) from error
+    finally:
+        wire.close()
+    return found

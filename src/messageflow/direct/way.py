@@ -1,0 +1,150 @@
+"""The way of a flow's calls straight through Redis: what gateways wrote there about channels, and the calls themselves.
+
+The rules are read when the first call comes, and again every half minute in which there are calls. A Redis that has
+none was never used by a gateway: then nothing is stored, for nobody knows how long it should be kept.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from messageflow.api.api import Api
+from messageflow.brokers.base import Ack
+from messageflow.brokers.redis.names import Names
+from messageflow.brokers.redis.replies import Command, Refused
+from messageflow.brokers.redis.urls import split
+from messageflow.core.channels import Namespaces
+from messageflow.core.rules import Rules
+from messageflow.direct.broker import DirectBroker
+from messageflow.direct.edge import Attempt, Broken, Edge, NotAccepted
+from messageflow.direct.layouts import Layout
+from messageflow.direct.login import Login
+from messageflow.direct.opening import acknowledgements, recognise
+from messageflow.direct.pool import Pool
+from messageflow.direct.servers import Servers
+from messageflow.errors import BrokerError, ConfigurationError, GatewayUnreachable, Unanswered, Unavailable
+from messageflow.publisher.http1 import Answer, Failure
+
+LOOK_EVERY = 30.0  # seconds
+
+
+class Known(NamedTuple):
+    """What was found in Redis, and when, on the monotonic clock."""
+
+    namespaces: Namespaces
+    size_limit: int
+    window: float
+    acks: Mapping[Pool, Ack]
+    at: float
+
+    @property
+    def is_fresh(self) -> bool:
+        return time.monotonic() - self.at < LOOK_EVERY
+
+
+class Way:
+    """Calls on one Redis, or several, without a gateway.
+
+    Args:
+        edge: of this process or event loop.
+        urls: where it is; several apart by spaces.
+        prefix: what the names of everything begin with.
+        shown: the URLs as they may be shown, without passwords.
+
+    Raises:
+        ConfigurationError: a URL or the prefix cannot be used.
+    """
+
+    def __init__(self, edge: Edge, urls: str, prefix: str, shown: str) -> None:
+        self._edge = edge
+        self._shown = shown
+        self._logins = [Login(url) for url in split(urls)]
+        self._names = Names(prefix)
+        self._layouts: list[Layout] = []
+        self._known: Known | None = None
+        self._looking = edge.slots(1)
+
+    async def exchange(self, method: str, body: bytes, limit: float) -> Answer | Failure:
+        """Carry out a call of the API, and return what came of it by `limit`, on the clock of `time.monotonic`.
+
+        Raises:
+            GatewayUnreachable: no gateway has used this Redis.
+        """
+        attempt = Attempt(limit)
+        failures: list[BrokerError] = []
+        try:
+            known = await self._prepare(limit)
+            broker = DirectBroker(Servers(self._layouts, known.acks, attempt), self._names, known.window, limit)
+            api = Api(broker, known.namespaces, known.size_limit, lambda _, error: failures.append(error))
+            answer = Answer(*await api.call(method, body))
+        except NotAccepted:
+            return Answer(401, b"")
+        except TimeoutError:
+            return Failure("no answer in time" if attempt.sent else "no connection in time", sent=attempt.sent)
+        except Broken as error:
+            return Failure(error.reason, attempt.sent, stale=error.stale, absent=error.absent, hopeless=error.hopeless)
+        for failure in failures:
+            if isinstance(failure, Unanswered | Unavailable):
+                return Failure(str(failure), sent=isinstance(failure, Unanswered))
+        return answer
+
+    def close(self) -> None:
+        """Close idle connections; later calls open new ones."""
+        for layout in self._layouts:
+            for pool in layout.pools():
+                pool.clear()
+
+    # What has to be known
+
+    async def _prepare(self, limit: float) -> Known:
+        """Return what has to be known; one caller at a time looks, and nothing he sends changes what is stored."""
+        known = self._known
+        if known is not None and known.is_fresh and not any(layout.in_doubt for layout in self._layouts):
+            return known
+        await self._looking.take(limit)
+        try:
+            return await self._look(Attempt(limit))
+        finally:
+            self._looking.give_back()
+
+    async def _look(self, attempt: Attempt) -> Known:
+        if not self._layouts:
+            self._layouts = [await recognise(self._edge, login, attempt) for login in self._logins]
+        for layout in self._layouts:
+            await layout.prepare(attempt)
+        known = self._known
+        if known is not None and known.is_fresh:
+            return known
+        key = self._names.rules
+        [written] = await Servers(self._layouts, {}, attempt).ask([Command(key, ("GET", key))])
+        rules = _read(written)
+        if rules is not None:
+            pools = [pool for layout in self._layouts for pool in layout.pools()]
+            acks = await acknowledgements(pools, attempt)
+            known = Known(rules.namespaces, rules.size_limit, rules.idempotency_window, acks, time.monotonic())
+        elif known is not None:  # it was flushed, and the next sign of life of a gateway brings them back
+            known = known._replace(at=time.monotonic())
+        else:
+            raise GatewayUnreachable(
+                f"no gateway has used the Redis at {self._shown} with the prefix {self._names.prefix!r} yet, so it is "
+                "not known what to keep: start one with `messageflow serve --broker …` and this address, or give the "
+                "prefix it was started with (argument prefix, or MESSAGEFLOW_BROKER_PREFIX); nothing was stored"
+            )
+        self._known = known
+        return known
+
+
+def _read(written: Any) -> Rules | None:
+    """Return the rules that a gateway wrote, None where none did.
+
+    Raises:
+        Broken: they may not be read, or cannot be understood.
+    """
+    if isinstance(written, Refused):
+        raise Broken(written.text, hopeless=True)
+    try:
+        return None if written is None else Rules.from_json(written)
+    except ConfigurationError as error:
+        raise Broken(str(error), hopeless=True) from None

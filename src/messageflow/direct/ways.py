@@ -1,0 +1,53 @@
+"""The ways of this process: one for each Redis and prefix on the blocking edge, and one for each event loop.
+
+After a fork the child begins anew, and lets go of its copies of the parent's connections without a word on the wire.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from messageflow.direct.awaiting import Awaiting
+from messageflow.direct.blocking import Blocking
+from messageflow.direct.way import Way
+
+_Ways = dict[tuple[str, str], Way]
+
+_blocking: _Ways = {}
+_awaiting: dict[asyncio.AbstractEventLoop, _Ways] = {}
+
+
+def blocking_way(urls: str, prefix: str, shown: str) -> Way:
+    """Return this process's way; its coroutines never wait, see `edge.run_now`.
+
+    Raises:
+        ConfigurationError: a URL or the prefix cannot be used.
+    """
+    way = _blocking.get((urls, prefix))
+    return way if way is not None else _blocking.setdefault((urls, prefix), Way(Blocking(), urls, prefix, shown))
+
+
+def awaiting_way(urls: str, prefix: str, shown: str) -> Way:
+    """Return the running event loop's way.
+
+    Raises:
+        ConfigurationError: a URL or the prefix cannot be used.
+    """
+    loop = asyncio.get_running_loop()
+    ways = _awaiting.get(loop)
+    if ways is None:
+        for ended in [each for each in list(_awaiting) if each.is_closed()]:
+            _awaiting.pop(ended, None)
+        ways = _awaiting.setdefault(loop, {})
+    if (urls, prefix) not in ways:
+        ways[urls, prefix] = Way(Awaiting(), urls, prefix, shown)
+    return ways[urls, prefix]
+
+
+def _forked() -> None:
+    _blocking.clear()
+    _awaiting.clear()
+
+
+os.register_at_fork(after_in_child=_forked)

@@ -1,0 +1,109 @@
+"""The way past the gateways: which addresses are those of a Redis, and the step to `messageflow.direct`.
+
+The library of Redis is an extra and heavy; it is loaded when a flow to a Redis is made, and never for any other.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
+
+from messageflow.errors import ConfigurationError
+from messageflow.publisher.http1 import Answer, Failure
+
+if TYPE_CHECKING:
+    from messageflow.direct.way import Way
+
+SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
+PREFIX = "messageflow"
+
+
+class Redis(NamedTuple):
+    """A Redis, or several that are shards. Its `repr` tells no password.
+
+    Args:
+        urls: where they are, apart by spaces.
+        prefix: what the names of everything there begin with.
+    """
+
+    urls: str
+    prefix: str
+
+    def __repr__(self) -> str:
+        return f"Redis({self.url})"
+
+    @property
+    def url(self) -> str:
+        """The addresses without users, passwords and options."""
+        return masked(self.urls)
+
+    def exchange(self, method: str, body: bytes, limit: float) -> Answer | Failure:
+        """Carry out a call, and return what came of it by `limit`, on the clock of `time.monotonic`.
+
+        Raises:
+            GatewayUnreachable: no gateway has used this Redis.
+        """
+        from messageflow.direct.edge import run_now
+
+        return run_now(self._blocking().exchange(method, body, limit))
+
+    async def exchange_async(self, method: str, body: bytes, limit: float) -> Answer | Failure:
+        """The same to await. Cancelling it closes the connection it used; the call may have arrived."""
+        return await self._awaiting().exchange(method, body, limit)
+
+    def close(self) -> None:
+        """Close this process's idle connections."""
+        self._blocking().close()
+
+    async def close_async(self) -> None:
+        """Close the running event loop's idle connections."""
+        import asyncio
+
+        self._awaiting().close()
+        await asyncio.sleep(0)  # lets the loop close the sockets before it may be closed itself
+
+    def _blocking(self) -> Way:
+        from messageflow.direct.ways import blocking_way
+
+        return blocking_way(self.urls, self.prefix, self.url)
+
+    def _awaiting(self) -> Way:
+        from messageflow.direct.ways import awaiting_way
+
+        return awaiting_way(self.urls, self.prefix, self.url)
+
+
+def is_redis(url: str) -> bool:
+    """Whether an address is that of a Redis."""
+    return url.strip().partition("://")[0].lower() in SCHEMES
+
+
+@lru_cache(maxsize=64)
+def redis_at(urls: str, prefix: str) -> Redis:
+    """Return the Redis of some addresses.
+
+    Raises:
+        ConfigurationError: an address or the prefix cannot be used, or the library is not installed.
+    """
+    found = Redis(urls, prefix or PREFIX)
+    try:
+        found._blocking()
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] not in ("redis", "hiredis"):
+            raise
+        raise ConfigurationError("pushing through Redis needs its library: pip install 'messageflow[redis]'") from None
+    return found
+
+
+def masked(urls: str) -> str:
+    """Return addresses as they may be shown: without users, passwords and options."""
+    shown = []
+    for url in urls.split():
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            shown.append("redis://…")
+            continue
+        shown.append(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}")
+    return " ".join(shown)
