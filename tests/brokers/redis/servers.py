@@ -342,7 +342,13 @@ class Cluster:
     def failover(self, replica: Server) -> None:
         """Let a replica take over from its living primary, which loses nothing; return when all know."""
         self._ask(replica, "FAILOVER")
-        wait_until(lambda: replica in self.primaries and self.is_well())
+        wait_until(lambda: all(self._is_primary(replica, each) for each in self.living) and self.is_well())
+
+    def _is_primary(self, server: Server, asked: Server) -> bool:
+        """Whether one has slots, in the eyes of another."""
+        lines = self._ask(asked, "NODES").splitlines()
+        fields = next(line.split() for line in lines if line.startswith(self._ids[server]))
+        return "master" in fields[2] and len(fields) > 8
 
     def stop(self) -> None:
         for server in self.servers:
