@@ -26,6 +26,7 @@ from tests.faults.clients import Client, until
 from tests.faults.engine import Engine
 from tests.faults.gateway import Gateway
 from tests.faults.history import (
+    EVERYONE,
     Event,
     Healed,
     Memory,
@@ -57,6 +58,12 @@ AFTERWARDS = 1.0
 SETTLE_SECONDS = 30.0
 """Seconds within which everybody is where the streams end, once nothing is published any more."""
 
+PRESENCE_SECONDS = 40.0
+"""Seconds within which presence shows who is there, and nobody else: longer than a gateway that died is believed."""
+
+LOG_LINES = 50
+"""Lines a second that a gateway may log on average. One that writes more goes round in circles."""
+
 PUBLISH_TIMEOUT = 2.0
 USERS = [f"user-{number}" for number in range(6)]
 CHANNELS = [f"open:{name}" for name in "abc"]
@@ -64,6 +71,7 @@ CONFIG = """\
 [[channel.namespaces]]
 name = "open"
 allow_subscribe_for_client = true
+presence = true
 """
 
 
@@ -125,6 +133,7 @@ class Run:
 
     async def perform(self) -> list[Event]:
         """Do it, and return its history."""
+        began = time.monotonic()
         async with AsyncExitStack() as stack:
             stack.callback(self._recorder.close)
             if self._engine is not None:
@@ -151,6 +160,7 @@ class Run:
             await self._end()
             if self._options.durable:
                 await self._start_again()
+            self._hold_logs_against(time.monotonic() - began)
         return read_history(sorted(self._histories.glob("*.jsonl")))
 
     async def _start_again(self) -> None:
@@ -161,6 +171,11 @@ class Run:
             await gateway.start()
         await self._top()
         await self._end()
+
+    def _hold_logs_against(self, seconds: float) -> None:
+        for gateway in self.gateways:
+            if (number := len(gateway.lines)) > LOG_LINES * seconds:
+                self._misbehaved(f"logged {number:,} lines in {seconds:.0f} s")
 
     async def _act(self, nemesis: Nemesis, producers: Producers) -> None:
         await until(lambda: all(client.whole for client in self._clients), SETTLE_SECONDS)
@@ -174,6 +189,7 @@ class Run:
         for client in self._clients:
             client.proxy.cut()
         await self._settled()
+        await self._presence()
 
     async def _end(self) -> None:
         for gateway in self.gateways:
@@ -208,6 +224,30 @@ class Run:
             tops[channel] = Position(history.epoch, history.offset, history.tag)
         flow.close()
         return tops
+
+    async def _presence(self) -> None:
+        """Wait until presence names those who are there, or time is over."""
+        over = time.monotonic() + PRESENCE_SECONDS
+        try:
+            while wrong := await asyncio.to_thread(self._wrongly_present):
+                if time.monotonic() > over:
+                    self._misbehaved(f"has presence wrong: {'; '.join(wrong)}")
+                    return
+                await asyncio.sleep(0.5)
+        except PublishError as error:
+            self._misbehaved(f"did not say who is present: {error}")
+
+    def _wrongly_present(self) -> list[str]:
+        """Return in which channels others are present than those who hold them."""
+        flow = Flow(self._chance.choice(self.gateways).url, api_key=API_KEY)
+        wrong = []
+        for channel in sorted({channel for client in self._clients for channel in client.channels} - {EVERYONE}):
+            there = {client.session.client for client in self._clients if channel in client.channels}
+            present = set(flow.presence(channel))
+            if there != present:
+                wrong.append(f"{channel} misses {len(there - present)} and has {len(present - there)} that are gone")
+        flow.close()
+        return wrong
 
     async def _link(self, stack: AsyncExitStack, window: int) -> Proxy:
         ports = [gateway.port for gateway in self.gateways]

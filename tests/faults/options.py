@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from tests.faults.machine import Clock, SmallDisk, Strace
 from tests.faults.nemesis import CROWD
+from tests.faults.redis_server import RedisServer
 from tests.faults.schedule import KINDS, Planned
 from tests.faults.verdicts import Expectations
 
@@ -90,6 +91,15 @@ class Options:
         if not self.durable:
             return [*flags, "--broker", self.broker]
         return [*flags, "--ack", self.ack] if self.ack != "os" else flags
+
+
+def hindrance(options: Options) -> str:
+    """Return why nothing of this run can be done here; empty when something can."""
+    if options.with_redis and not RedisServer.possible():
+        return "it takes redis-server"
+    if options.nodes > 1 and not options.with_redis:
+        return "more than one gateway take --broker redis"
+    return ""
 
 
 def possible(options: Options) -> tuple[Options, dict[str, str]]:

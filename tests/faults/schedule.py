@@ -87,6 +87,7 @@ PROCESSES = ("gateway_kill", "gateway_kill_at", "gateway_drain", "gateway_drain_
 WORKERS = ("worker_kill", "worker_freeze", "parent_kill")
 STORAGE = ("disk_full", "fsync_error")
 REDIS = tuple(name for name, kind in KINDS.items() if "redis" in kind.needs)
+REDIS_LINKS = tuple(name for name in REDIS if KINDS[name].lane == "redis links")
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,12 +90,14 @@ class Session:
         positions: where it stands in each channel.
         entered: the channels it holds on the present connection.
         ping: seconds between the gateway's pings; 0 before it is known.
+        client: the identity the gateway gave to the present connection.
     """
 
     def __init__(self, process: str, own: Sequence[str], asked: Sequence[str], record: Callable[[Event], None]) -> None:
         self.positions: dict[str, Position] = {}
         self.entered: set[str] = set()
         self.ping = 0.0
+        self.client = ""
         self._process = process
         self._own = tuple(own)
         self._asked = tuple(asked)
@@ -139,6 +141,7 @@ class Session:
             raise Denied(line.error.code, line.error.message)
         if line.connect is not None:
             self.ping = line.connect.ping
+            self.client = line.connect.client
             for channel, subscription in line.connect.subs.items():
                 self._enter(channel, subscription)
         elif line.subscribe is not None:
