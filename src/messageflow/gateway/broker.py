@@ -8,6 +8,7 @@ from messageflow.brokers.base import Broker
 from messageflow.brokers.embedded.broker import EmbeddedBroker
 from messageflow.brokers.local import LocalBroker
 from messageflow.brokers.memory import MemoryBroker
+from messageflow.core.rules import Rules
 from messageflow.errors import ConfigurationError
 from messageflow.gateway.settings import Settings
 
@@ -52,6 +53,11 @@ def make_broker(settings: Settings, node: str = "") -> Broker:
         [Source(url, settings.broker_deadline) for url in split(settings.broker)],
         node or secrets.token_urlsafe(8),
         prefix=settings.broker_prefix,
+        rules=Rules.of(
+            settings.namespaces,
+            size_limit=settings.payload_size_limit,
+            idempotency_window=settings.idempotency_window,
+        ).to_json(),
         idempotency_window=settings.idempotency_window,
         deadline=settings.broker_deadline,
     )
