@@ -25,18 +25,15 @@ class Redis(NamedTuple):
     Args:
         urls: where they are, apart by spaces.
         prefix: what the names of everything there begin with.
+        url: where they are, without users, passwords and options.
     """
 
     urls: str
     prefix: str
+    url: str
 
     def __repr__(self) -> str:
         return f"Redis({self.url})"
-
-    @property
-    def url(self) -> str:
-        """The addresses without users, passwords and options."""
-        return masked(self.urls)
 
     def exchange(self, method: str, body: bytes, limit: float) -> Answer | Failure:
         """Carry out a call, and return what came of it by `limit`, on the clock of `time.monotonic`.
@@ -86,7 +83,7 @@ def redis_at(urls: str, prefix: str) -> Redis:
     Raises:
         ConfigurationError: an address or the prefix cannot be used, or the library is not installed.
     """
-    found = Redis(urls, prefix or PREFIX)
+    found = Redis(urls, prefix or PREFIX, masked(urls))
     try:
         found._blocking()
     except ImportError as error:

@@ -5,6 +5,7 @@ Pure. Nothing here repeats a password.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 
@@ -24,6 +25,7 @@ class Peer(NamedTuple):
     unauthorized: str
 
 
+@lru_cache(maxsize=64)
 def gateway(url: str) -> Peer:
     """Return a gateway that is reached over HTTP, or in this process."""
     return Peer(
@@ -35,6 +37,7 @@ def gateway(url: str) -> Peer:
     )
 
 
+@lru_cache(maxsize=64)
 def redis(url: str) -> Peer:
     """Return a Redis that is used without a gateway in between."""
     return Peer(
