@@ -41,6 +41,9 @@ from tests.faults.verdicts import Expectations, Findings, Verdict
 KILLED_PRODUCER = "publisher_kill"
 """The kind of fault whose target is a producer that is killed, and may leave a call without an outcome."""
 
+SOON = 10_000_000_000
+"""Nanoseconds within which a stream that lost something goes on in another epoch."""
+
 
 def check(events: Sequence[Event], expected: Expectations | None = None) -> Verdict:
     """Return the verdict over a history.
@@ -69,8 +72,8 @@ class _Checker:
         self._fired: set[str] = set()
         self._recovered: set[Key] = set()
         self._torn = Torn()
-        self._bad_resets: list[tuple[Reader, Position, Position]] = []
-        self._epochs: dict[str, dict[str, None]] = {}
+        self._bad_resets: list[tuple[Reader, Reset]] = []
+        self._epochs: dict[str, dict[str, int]] = {}
 
     def take(self, event: Event) -> None:
         """Judge what can be judged at once, and keep what the end needs."""
@@ -168,18 +171,24 @@ class _Checker:
         else:
             bad = self._expected.epochs_kept
         if bad:
-            self._bad_resets.append((reader, since, top))
+            self._bad_resets.append((reader, event))
 
     def _too_many_bad_resets(self) -> None:
-        """Judged when it is known which streams were torn: whoever stood there is told, if not in a new epoch yet."""
         allowed = self._expected.bad_resets_allowed
-        for reader, since, top in self._bad_resets:
-            if since.epoch == top.epoch and self._torn.excuses(reader.channel, since.epoch, since.offset):
+        for reader, reset in self._bad_resets:
+            since, top = reset.since, reset.position
+            if since.epoch == top.epoch and self._goes_on_in_another(reader.channel, reset):
                 continue
             self._findings.count("bad resets")
             if allowed is not None and self._findings.figures["bad resets"] > allowed:
                 text = f"{reader.name} stood at {since.epoch}/{since.offset}, and was sent to {top.epoch}/{top.offset}"
                 self._findings.add("bad reset", text)
+
+    def _goes_on_in_another(self, channel: str, reset: Reset) -> bool:
+        """Whether its stream was torn, or is about to go on in another epoch: it is told early, and rightly."""
+        if self._torn.excuses(channel, reset.since.epoch, reset.since.offset):
+            return True
+        return any(abs(first - reset.at) < SOON for first in list(self._epochs.get(channel, {}).values())[1:])
 
     def _receive(self, event: Receive) -> None:
         self._findings.count("received")
@@ -200,7 +209,7 @@ class _Checker:
         """Hold what lies at a position against what others said of it."""
         if not at.offset:
             return
-        self._epochs.setdefault(channel, {})[at.epoch] = None
+        self._epochs.setdefault(channel, {}).setdefault(at.epoch, when)
         tag, known = self._placed.get((channel, at.epoch, at.offset), ("", None))
         where = f"{channel} at {at.epoch}/{at.offset}"
         other_tag, other_key = tag and at.tag and tag != at.tag, known and key and known != key
