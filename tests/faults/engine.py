@@ -51,6 +51,11 @@ class Engine:
     def replicated(self) -> bool:
         return self._replica is not None
 
+    @property
+    def cut_off(self) -> bool:
+        """Whether the replica gets nothing at the moment."""
+        return self._replication.faults.paused
+
     async def start(self) -> None:
         """Start the servers and listen on the links."""
         await self.primary.start()

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.faults.schedule import KINDS, LANES, NETWORK, plan
+from tests.faults.schedule import KINDS, LANES, NETWORK, REDIS, REDIS_LINKS, plan
 
 SECONDS = 200.0
 
@@ -38,7 +38,18 @@ def test_no_fault_lasts_beyond_the_time_given() -> None:
     assert [fault.number for fault in planned] == list(range(1, len(planned) + 1))
 
 
+def test_redis_is_frozen_for_longer_than_a_lease_in_long_runs_only() -> None:
+    frozen = {
+        seconds: [fault.seconds for seed in range(50) for fault in plan(seed, ("redis_freeze",), seconds)]
+        for seconds in (40.0, 150.0)
+    }
+    assert max(frozen[40.0]) <= 8
+    assert 20 < max(frozen[150.0]) <= 30
+
+
 def test_only_what_is_asked_for_is_planned() -> None:
     assert {fault.kind for fault in plan(1, ("cut", "gateway_kill"), SECONDS)} == {"cut", "gateway_kill"}
     assert {fault.lane for fault in plan(1, NETWORK, SECONDS)} == {"links", "producers"}
     assert plan(1, (), SECONDS) == []
+    assert {fault.lane for fault in plan(1, REDIS, SECONDS)} == {"redis", "redis links"}
+    assert {fault.lane for fault in plan(1, REDIS_LINKS, SECONDS)} == {"redis links"}

@@ -1,0 +1,66 @@
+"""What a run is run with, what of it can be done, and what its faults excuse."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.faults.options import Options, expectations, hindrance, possible
+from tests.faults.schedule import KINDS, REDIS, Planned
+
+SHARED = Options(seed=1, seconds=10, kinds=REDIS, broker="redis", ack="disk")
+
+
+def planned(*kinds: str) -> list[Planned]:
+    return [Planned(number, number, kind, 1, number) for number, kind in enumerate(kinds, 1)]
+
+
+def unsynced(options: Options) -> Options:
+    return Options(seed=options.seed, seconds=options.seconds, kinds=options.kinds, broker=options.broker, ack="os")
+
+
+def test_what_takes_a_redis_is_not_done_without_one() -> None:
+    options, missing = possible(Options(seed=1, seconds=1, kinds=("cut", *REDIS)))
+    assert options.kinds == ("cut",)
+    assert set(missing) == set(REDIS)
+    assert possible(SHARED) == (SHARED, {})
+
+
+def test_what_takes_a_file_of_the_gateway_is_not_done_with_redis() -> None:
+    options = Options(seed=1, seconds=1, kinds=("disk_full", "fsync_error", "gateway_kill"), broker="redis", ack="disk")
+    assert possible(options)[0].kinds == ("gateway_kill",)
+
+
+def test_several_gateways_take_a_redis() -> None:
+    assert "take --broker redis" in hindrance(Options(seed=1, seconds=1, kinds=("cut",), nodes=2))
+    assert hindrance(SHARED) == ""
+
+
+def test_redis_syncs_as_acknowledgements_say() -> None:
+    assert (SHARED.fsync, unsynced(SHARED).fsync) == ("always", "everysec")
+
+
+@pytest.mark.parametrize("kind", [kind for kind in REDIS if kind not in ("redis_flush", "redis_garbage")])
+def test_streams_live_on_over_whatever_takes_nothing_from_redis(kind: str) -> None:
+    expected = expectations(SHARED, planned(kind, "gateway_kill"))
+    assert expected.epochs_kept == (kind != "redis_failover_lost_tail")
+    assert expected.tails_lost == (kind == "redis_failover_lost_tail")
+    assert expected.bad_resets_allowed == 0
+
+
+def test_each_loss_excuses_as_many_new_epochs_as_it_calls_for() -> None:
+    assert expectations(SHARED, planned("redis_kill", "cut")).epochs_most == 1
+    assert expectations(SHARED, planned("redis_flush")).epochs_most == 2
+    both = expectations(SHARED, planned("redis_flush", "redis_failover_lost_tail", "redis_garbage", "redis_flush"))
+    assert (both.epochs_most, both.epochs_kept) == (6, False)
+
+
+def test_a_killed_redis_may_lose_an_end_only_where_it_does_not_sync_each_time() -> None:
+    assert expectations(SHARED, planned("redis_kill")).epochs_kept
+    careless = expectations(unsynced(SHARED), planned("redis_kill"))
+    assert (careless.epochs_kept, careless.tails_lost, careless.epochs_most) == (False, True, 2)
+
+
+def test_no_other_broker_is_excused_by_what_redis_is() -> None:
+    kinds = [kind for kind in KINDS if kind not in REDIS and kind != "fsync_error"]
+    expected = expectations(Options(seed=1, seconds=10, kinds=tuple(kinds)), planned(*kinds))
+    assert (expected.epochs_kept, expected.epochs_most, expected.tails_lost) == (True, 1, False)
