@@ -16,6 +16,7 @@ import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from messageflow.gateway.calling import PATH, Call, Calls
 from messageflow.gateway.client import ClientConnection
 from messageflow.gateway.handshake import answer
 from messageflow.gateway.origins import Origins
@@ -33,6 +34,7 @@ class Doorway:
 
     Args:
         hub: where sessions begin.
+        calls: what answers calls of the API.
         origins: the pages that may connect.
         limits: of frames.
         head_timeout: seconds a request head may take to arrive.
@@ -48,6 +50,7 @@ class Doorway:
     def __init__(
         self,
         hub: Hub,
+        calls: Calls,
         origins: Origins,
         limits: FrameLimits,
         *,
@@ -58,6 +61,7 @@ class Doorway:
         arrivals_limit: int = 0,
     ) -> None:
         self.hub = hub
+        self.calls = calls
         self.origins = origins
         self.limits = limits
         self.head_timeout = head_timeout
@@ -92,6 +96,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         super().__init__(**arguments)
         self._doorway = doorway
         self._deadline: asyncio.TimerHandle | None = None
+        self._in_head = False
         self._head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -103,7 +108,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         self.server = _address(transport, "sockname")
         self.client = _address(transport, "peername")
         self.scheme = "https" if transport.get_extra_info("sslcontext") else "http"
-        self._arm()
+        self._arm(0)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
@@ -111,11 +116,36 @@ class GatewayHttpProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._arm()
+        self._in_head = True
 
     def on_headers_complete(self) -> None:
         self._disarm()
-        super().on_headers_complete()
+        self._in_head = False
+        if self.url.startswith(PATH) and self.parser.get_method() == b"POST" and not self.parser.should_upgrade():
+            self._begin_call()
+        else:
+            super().on_headers_complete()
+
+    def _begin_call(self) -> None:
+        """Do what uvicorn's `on_headers_complete` does, with a call of ours in the place of its cycle."""
+        before = self.cycle
+        call = Call(
+            self._doorway.calls,
+            self.url.partition(b"?")[0].removeprefix(PATH),
+            self.headers,
+            self.transport,
+            self.flow,
+            self.server_state.default_headers,
+            keep_alive=self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive(),
+            expects_continue=self.expect_100_continue,
+            on_response=self.on_response_complete,
+        )
+        self.cycle = call  # type: ignore[assignment]
+        if before is None or before.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
 
     def data_received(self, data: bytes) -> None:
         if self._deadline is not None:
@@ -129,6 +159,8 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             self._upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self.send_400_response("Invalid HTTP request received.")
+        if self._in_head and self._deadline is None:  # most heads arrive whole, and need no timer
+            self._arm(len(data))
 
     def _arrives(self, data: bytes) -> bool:
         """Whether a head over the limit ends in this very piece, a body following; else refuse it."""
@@ -137,9 +169,9 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         self.send_400_response("The request head is too large.")
         return False
 
-    def _arm(self) -> None:
+    def _arm(self, arrived: int) -> None:
         if self._deadline is None:
-            self._head_bytes = 0
+            self._head_bytes = arrived
             self._deadline = self.loop.call_later(self._doorway.head_timeout, self._too_slow)
 
     def _disarm(self) -> None:

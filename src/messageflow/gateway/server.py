@@ -21,6 +21,7 @@ from messageflow.gateway import logs
 from messageflow.gateway.api import WorkerApi
 from messageflow.gateway.app import ASGIApp, GatewayApp
 from messageflow.gateway.broker import make_broker
+from messageflow.gateway.calling import Calls
 from messageflow.gateway.ending import Ending
 from messageflow.gateway.garbage import settle, undisturbed
 from messageflow.gateway.http import Doorway, http_protocol
@@ -70,8 +71,10 @@ class Gateway:
         broker = broker or make_broker(settings)
         self.hub = Hub(broker, settings.namespaces, _verifier(settings), _limits(settings), name=worker)
         self.api = WorkerApi(self.hub, settings.payload_size_limit)
+        calls = Calls(self.api, settings.api_key)
         self.doorway = Doorway(
             self.hub,
+            calls,
             Origins(settings.allowed_origins, require_origin=settings.require_origin),
             FrameLimits(settings.message_size_limit, settings.fragments_limit, settings.buffer_high_water),
             head_timeout=settings.handshake_timeout,
@@ -83,9 +86,8 @@ class Gateway:
         metrics = Metrics(self.hub, self.api, self.doorway)
         self.app = GatewayApp(
             self.hub,
-            self.api,
+            calls,
             metrics,
-            settings.api_key,
             metrics_public=settings.metrics_public,
             application=application,
         )

@@ -21,7 +21,8 @@ from messageflow.brokers.redis.messages import PUBLISHED, Garbage, read_publishe
 from messageflow.brokers.redis.names import Names
 from messageflow.brokers.redis.nodes import Nodes
 from messageflow.brokers.redis.replies import Command
-from messageflow.brokers.redis.store import Read, Store, history
+from messageflow.brokers.redis.rounds import Rounds
+from messageflow.brokers.redis.store import Read, Store, history, stored
 from messageflow.brokers.redis.surveys import Surveys
 from messageflow.brokers.redis.urls import Source
 from messageflow.brokers.redis.watch import Watch
@@ -80,6 +81,7 @@ class RedisBroker:
         layout = await open_layout(self._sources, self, Settings(self._names, self._node, self._deadline))
         self._layout = layout
         self._store = Store(layout, self._names, self._window)
+        self._rounds = Rounds(self._store.publish)
         self._nodes = Nodes(self._store, self._node, self._rules, self._left)
         self._surveys = Surveys(self._names, self._node, self._store.tell, self._say, self._nodes.count)
         self._watch = Watch(self._store, self.on_missed)
@@ -105,6 +107,7 @@ class RedisBroker:
             task.cancel()
         await asyncio.wait(self._tasks)
         await self._watch.close()
+        await self._rounds.close()
         try:
             await self._nodes.leave()
         except BrokerError as error:
@@ -138,7 +141,7 @@ class RedisBroker:
     # Publishing and reading
 
     async def publish(self, items: Sequence[Item]) -> list[Stored]:
-        return await self._store.publish(items)
+        return stored(await self._rounds.publish(items))
 
     async def since(self, channel: str, position: Position, limit: int | None = None) -> History:
         read = await self._compared(channel, await self._store.since(channel, position, limit))

@@ -75,6 +75,7 @@ class Link(asyncio.Protocol):
         self._awaited: deque[tuple[_Replies | None, float]] = deque()  # and when the reply is due
         self._connection: Connection | None = None
         self._transport: asyncio.WriteTransport | None = None
+        self._unsent: list[bytes] = []
         self._reader = Reader()
         self._up = asyncio.Event()
         self._gone = asyncio.Event()
@@ -120,8 +121,8 @@ class Link(asyncio.Protocol):
 
     def send(self, *parts: Value) -> None:
         """Send a command that has no reply in order, if the connection is up."""
-        if self._transport is not None and self._up.is_set():
-            self._transport.write(packed(parts))
+        if self._up.is_set():
+            self._write(packed(parts))
 
     def expect(self, *parts: Value) -> None:
         """Send a command and take its reply without looking at it, if the connection is up."""
@@ -139,14 +140,14 @@ class Link(asyncio.Protocol):
         due = self._loop.time() + self._deadline
         if not self._up.is_set():
             await self._wait_until_up()
-        transport = self._transport
-        if transport is None:
+        if self._transport is None:
             raise Unavailable(f"Redis cannot be reached: {self.lost}")
         if len(self._awaited) + len(commands) > MOST_AWAITED:
             raise Unavailable(f"Redis is behind: {len(self._awaited)} commands wait for it")
         replies = _Replies(self._loop.create_future(), len(commands))
         self._awaited.extend([(replies, due)] * len(commands))
-        transport.write(b"".join(map(packed, commands)))
+        for command in commands:
+            self._write(packed(command))
         return await replies.future
 
     async def ask_one(self, *parts: Value) -> Any:
@@ -160,6 +161,17 @@ class Link(asyncio.Protocol):
         if isinstance(reply, BrokerError):
             raise reply
         return reply
+
+    def _write(self, data: bytes) -> None:
+        """Write, together with all that is written in this turn of the loop: a system call takes 40 µs (redis-push)."""
+        if not self._unsent:
+            self._loop.call_soon(self._flush)
+        self._unsent.append(data)
+
+    def _flush(self) -> None:
+        unsent, self._unsent = self._unsent, []
+        if self._transport is not None:
+            self._transport.write(b"".join(unsent))
 
     async def _wait_until_up(self) -> None:
         try:
@@ -253,6 +265,7 @@ class Link(asyncio.Protocol):
         """The connection is gone: whoever awaits a reply does not know what came of his command."""
         self._up.clear()
         self._transport = None
+        self._unsent.clear()
         self._gone.set()
         if why != CLOSED:
             self.lost = why

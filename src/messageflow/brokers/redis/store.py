@@ -20,7 +20,7 @@ from messageflow.brokers.redis.scripts import Script
 from messageflow.core.presence import PresenceStats
 from messageflow.core.protocol import ClientInfo
 from messageflow.core.stream import Position, Publication
-from messageflow.errors import BrokerError, NoRoom, Unanswered, Unrecoverable
+from messageflow.errors import BrokerError, NoRoom, Unanswered, Unavailable, Unrecoverable
 
 log = logging.getLogger("messageflow.broker")
 
@@ -29,6 +29,7 @@ PRESENT_LIFE = 86_400  # seconds after which a channel's presence goes if nobody
 AT_ONCE = 200  # publications in one call of the script, for which Redis does nothing else: about 3 ms
 
 
+Outcome = Stored | BrokerError  # of one publication
 Call = tuple[Sequence[str], Sequence[Value]]  # keys and arguments of a script
 
 
@@ -92,25 +93,27 @@ class Store:
 
     # Streams
 
-    async def publish(self, items: Sequence[Item]) -> list[Stored]:
-        """Store and announce. Items of one channel stay in order; see `brokers.base.Broker.publish`."""
+    async def publish(self, items: Sequence[Item]) -> list[Outcome]:
+        """Store and announce. Returns what came of each item; items of one channel stay in order.
+
+        After a failure nothing more is stored of what lies in the same place, so that the order holds.
+        """
         states = [self._names.state(item.channel) for item in items]
         waiting: dict[Hashable, list[int]] = {}
         for index, state in enumerate(states):
             waiting.setdefault(self._servers.place(state), []).append(index)
-        outcomes: dict[int, Stored] = {}
+        outcomes: dict[int, Outcome] = {}
         while waiting:
             parts = [indices[:AT_ONCE] for indices in waiting.values()]
-            waiting = {place: indices[AT_ONCE:] for place, indices in waiting.items() if len(indices) > AT_ONCE}
             calls = [self._call([(states[index], items[index]) for index in part]) for part in parts]
-            failure = None
-            for part, reply in zip(parts, await self._run(scripts.PUBLISH, calls), strict=True):
+            places = list(waiting)
+            for place, part, reply in zip(places, parts, await self._run(scripts.PUBLISH, calls), strict=True):
+                outcomes |= zip(part, self._outcomes(states[part[0]], reply, len(part)), strict=True)
+                rest = waiting.pop(place)[AT_ONCE:]
                 if isinstance(reply, BrokerError):
-                    failure = failure or reply
-                else:
-                    outcomes |= zip(part, self._stored(states[part[0]], reply), strict=True)
-            if failure is not None:
-                raise _publish_failure(failure, some_stored=bool(outcomes))
+                    outcomes |= dict.fromkeys(rest, Unavailable(f"not tried, after an error: {reply}"))
+                elif rest:
+                    waiting[place] = rest
         return [outcomes[index] for index in range(len(items))]
 
     def _call(self, items: Sequence[tuple[str, Item]]) -> Call:
@@ -124,10 +127,19 @@ class Store:
             arguments += (item.data, item.info, item.tags, kept, ttl, self._window if item.key else 0)
         return keys, arguments
 
-    def _stored(self, state: str, reply: list[bytes]) -> list[Stored]:
+    def _outcomes(self, state: str, reply: Any, count: int) -> list[Outcome]:
+        """Read what the script answers for so many items."""
+        if isinstance(reply, BrokerError):
+            return [_failure(reply)] * count
         ack = self._servers.ack(state)
-        positions = [read_position(*reply[start : start + 3]) for start in range(0, len(reply), 3)]
-        return [Stored(position, ack if position.offset else "memory") for position in positions]
+        outcomes: list[Outcome] = []
+        for start in range(0, 3 * count, 3):
+            if reply[start] is None:
+                outcomes.append(_failure(Refused(reply[start + 1].decode("utf-8", "replace"))))
+            else:
+                position = read_position(*reply[start : start + 3])
+                outcomes.append(Stored(position, ack if position.offset else "memory"))
+        return outcomes
 
     async def since(self, channel: str, position: Position, limit: int | None = None) -> Read:
         """Read what follows a position. `found` is false where it cannot be given without a gap."""
@@ -303,10 +315,24 @@ def _answered(reply: Any) -> Any:
     return reply
 
 
-def _publish_failure(error: BrokerError, *, some_stored: bool) -> BrokerError:
-    """Return what a failed publish is to its caller: a script refused for want of room has stored nothing."""
-    if some_stored:
-        return Unanswered(f"not all of it was stored: {error}")
+def stored(outcomes: Sequence[Outcome]) -> list[Stored]:
+    """Return the outcomes of a call, if all of it was stored.
+
+    Raises:
+        Unanswered: a part of it may have been stored.
+        BrokerError: nothing of it was.
+    """
+    found = [outcome for outcome in outcomes if isinstance(outcome, Stored)]
+    if len(found) == len(outcomes):
+        return found
+    error = next(outcome for outcome in outcomes if isinstance(outcome, BrokerError))
+    if found or any(isinstance(outcome, Unanswered) for outcome in outcomes):
+        raise Unanswered(f"not all of it was stored: {error}" if found else str(error))
+    raise error
+
+
+def _failure(error: BrokerError) -> BrokerError:
+    """Return what a failed publish is to its caller: a script that is refused for want of room has stored nothing."""
     if isinstance(error, Refused) and error.word in NO_ROOM:
         return NoRoom(f"Redis takes no writes: {error.text}")
     return error

@@ -2,7 +2,7 @@
 -- KEYS: of each publication the state, the log and the idempotency key (the state again where there is none)
 -- ARGV: command to announce with, epoch of streams that begin here, least life of a state (s),
 --       then of each publication: data, info, tags, size, ttl (s), window (ms; 0 without a key)
--- Returns: of each publication epoch, offset, tag
+-- Returns: of each publication epoch, offset, tag; or false, the error, '': one that fails leaves the others alone
 local call, announce, beginning, life = redis.call, ARGV[1], ARGV[2], tonumber(ARGV[3])
 local time = call('TIME')
 local now = tonumber(time[1])
@@ -16,37 +16,62 @@ local function renew(state, log, ttl)
   call('HSET', state, 'ttl', tostring(ttl), 'renew', string.format('%d', math.floor(now + ttl)))
 end
 
-local answers = {}
-for i = 0, #KEYS / 3 - 1 do
+local function wording(error)
+  local text = type(error) == 'table' and error.err or tostring(error)
+  return string.match(text, '^%u+ .*') or string.match(text, '%-(%u+ .*)') or text -- the latter before Redis 7
+end
+
+-- Something that is not ours lies under our keys, or a log is ahead of its state: the stream begins anew.
+local function is_garbage(text)
+  return string.find(text, '^WRONGTYPE') or string.find(text, 'equal or smaller') or string.find(text, 'not an integer')
+end
+
+local function add(state, log, data, info, tags, size, ttl)
+  local known = call('HMGET', state, 'epoch', 'offset', 'tag', 'ttl', 'renew')
+  local epoch = known[1]
+  if not epoch then
+    epoch = beginning
+    call('DEL', log) -- a log without its state is of a life that is gone
+  end
+  local offset = string.format('%d', (known[2] or 0) + 1)
+  local tag = string.sub(redis.sha1hex((known[3] or '') .. data), 1, 12)
+  local message = table.concat({'P' .. epoch, offset, tag, at, #info, #tags}, ' ') .. '\n' .. info .. tags .. data
+  call('XADD', log, 'MAXLEN', size, offset .. '-0', 'm', message)
+  call('HSET', state, 'epoch', epoch, 'offset', offset, 'tag', tag)
+  if known[4] ~= tostring(ttl) or now >= tonumber(known[5] or 0) then renew(state, log, ttl) end
+  return epoch, offset, tag, message
+end
+
+local function store(i)
   local state, log, key = KEYS[3 * i + 1], KEYS[3 * i + 2], KEYS[3 * i + 3]
   local data, info, tags = ARGV[6 * i + 4], ARGV[6 * i + 5], ARGV[6 * i + 6]
   local size, ttl, window = ARGV[6 * i + 7], tonumber(ARGV[6 * i + 8]), ARGV[6 * i + 9]
   local before = window ~= '0' and call('GET', key)
-  local epoch, offset, tag = '', '0', ''
-  if before then
-    epoch, offset, tag = string.match(before, '^(%S*) (%d+) (%S*)$')
+  if before then return string.match(before, '^(%S*) (%d+) (%S*)$') end
+  local epoch, offset, tag, message = '', '0', '', nil
+  if size == '0' then
+    message = table.concat({'P', '0', '', at, #info, #tags}, ' ') .. '\n' .. info .. tags .. data
   else
-    local known
-    if size ~= '0' then
-      known = call('HMGET', state, 'epoch', 'offset', 'tag', 'ttl', 'renew')
-      epoch = known[1]
-      if not epoch then
-        epoch = beginning
-        call('DEL', log) -- a log without its state is of a life that is gone
-        call('HSET', state, 'epoch', epoch)
-      end
-      offset = string.format('%d', (known[2] or 0) + 1)
-      tag = string.sub(redis.sha1hex((known[3] or '') .. data), 1, 12)
+    local ok
+    ok, epoch, offset, tag, message = pcall(add, state, log, data, info, tags, size, ttl)
+    if not ok then
+      if not is_garbage(wording(epoch)) then error(epoch, 0) end
+      call('DEL', state, log)
+      epoch, offset, tag, message = add(state, log, data, info, tags, size, ttl)
     end
-    local message = table.concat({'P' .. epoch, offset, tag, at, #info, #tags}, ' ') .. '\n' .. info .. tags .. data
-    if known then
-      call('HSET', state, 'offset', offset, 'tag', tag)
-      call('XADD', log, 'MAXLEN', size, offset .. '-0', 'm', message)
-      if known[4] ~= tostring(ttl) or now >= tonumber(known[5] or 0) then renew(state, log, ttl) end
-    end
-    if window ~= '0' then call('SET', key, epoch .. ' ' .. offset .. ' ' .. tag, 'PX', window) end
-    call(announce, string.sub(state, 1, -6) .. 'live', message)
   end
-  answers[3 * i + 1], answers[3 * i + 2], answers[3 * i + 3] = epoch, offset, tag
+  if window ~= '0' then call('SET', key, epoch .. ' ' .. offset .. ' ' .. tag, 'PX', window) end
+  call(announce, string.sub(state, 1, -6) .. 'live', message)
+  return epoch, offset, tag
+end
+
+local answers = {}
+for i = 0, #KEYS / 3 - 1 do
+  local ok, epoch, offset, tag = pcall(store, i)
+  if ok then
+    answers[3 * i + 1], answers[3 * i + 2], answers[3 * i + 3] = epoch, offset, tag
+  else
+    answers[3 * i + 1], answers[3 * i + 2], answers[3 * i + 3] = false, wording(epoch), ''
+  end
 end
 return answers

@@ -1,0 +1,180 @@
+"""Calls of the API on the wire: kept connections, pipelines, bodies in pieces or too large, and who is refused.
+
+Raw sockets, since client libraries do not send all of this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import Iterator
+from http.client import HTTPResponse
+from typing import Any
+
+import pytest
+from uvicorn.protocols.http.flow_control import FlowControl
+
+from messageflow.gateway.calling import BODY_BYTES, Call, Calls
+from tests.support import API_KEY, Running, running
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with running(["serve", "--broker", "memory"], tmp_path_factory.mktemp("gateway")) as started:
+        yield started
+
+
+@pytest.fixture
+def wire(gateway: Running) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as connection:
+        yield connection
+
+
+def request(
+    method: str, body: bytes = b"{}", headers: str = f"X-API-Key: {API_KEY}\r\n", version: str = "1.1"
+) -> bytes:
+    head = f"POST /api/{method} HTTP/{version}\r\nHost: here\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+def publish(number: int) -> bytes:
+    return request("publish", json.dumps({"channel": "x", "data": number}).encode())
+
+
+def answer(wire: socket.socket) -> tuple[int, Any, HTTPResponse]:
+    response = HTTPResponse(wire)
+    response.begin()
+    return response.status, json.loads(response.read() or b"null"), response
+
+
+def answers(wire: socket.socket, count: int) -> list[Any]:
+    """Read so many answers that were asked for together."""
+    found, file = [], wire.makefile("rb")
+    for _ in range(count):
+        assert file.readline() == b"HTTP/1.1 200 OK\r\n"
+        headers = dict(iter(lambda: file.readline().strip().partition(b": ")[::2], (b"", b"")))
+        found.append(json.loads(file.read(int(headers[b"content-length"]))))
+    return found
+
+
+def test_calls_on_a_kept_connection_are_answered_one_by_one(wire: socket.socket) -> None:
+    for number in range(3):
+        wire.sendall(publish(number))
+        status, body, response = answer(wire)
+        assert status == 200
+        assert body["result"]["channel"] == "x"
+        assert response.headers["content-type"] == "application/json"
+        assert response.headers["date"]
+
+
+def test_pipelined_calls_are_answered_in_order(wire: socket.socket) -> None:
+    wire.sendall(b"".join(map(publish, range(20))) + b"GET /health HTTP/1.1\r\nHost: here\r\n\r\n")
+    offsets = [each["result"]["offset"] for each in answers(wire, 20)]
+    assert offsets == list(range(offsets[0], offsets[0] + 20))
+
+
+def test_a_body_may_come_in_pieces(wire: socket.socket) -> None:
+    whole = publish(1)
+    for byte in range(len(whole)):
+        wire.sendall(whole[byte : byte + 1])
+    assert answer(wire)[0] == 200
+
+
+def test_who_asks_whether_to_go_on_is_told_to(wire: socket.socket) -> None:
+    body = json.dumps({"channel": "x", "data": "x" * 50_000}).encode()
+    head, _, _ = request("publish", body, f"X-API-Key: {API_KEY}\r\nExpect: 100-continue\r\n").partition(b"\r\n\r\n")
+    wire.sendall(head + b"\r\n\r\n")
+    assert wire.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    wire.sendall(body)
+    assert answer(wire)[0] == 200
+
+
+def test_a_body_over_the_limit_is_refused_and_the_connection_closed(wire: socket.socket) -> None:
+    wire.sendall(
+        f"POST /api/publish HTTP/1.1\r\nX-API-Key: {API_KEY}\r\nContent-Length: {BODY_BYTES * 2}\r\n\r\n".encode()
+    )
+    piece = b" " * 65_536
+    try:
+        for _ in range(2 * BODY_BYTES // len(piece)):
+            wire.sendall(piece)
+    except OSError:
+        pass  # refused before all of it was sent
+    try:
+        assert answer(wire)[0] == 413
+    except ConnectionResetError:
+        pass  # the kernel dropped the answer, since we were still sending
+
+
+@pytest.mark.parametrize(
+    "headers", ["", "X-API-Key: wrong\r\n", "Authorization: apikey wrong\r\n", "X-API-Key: \xff\r\n"]
+)
+def test_without_the_key_nothing_is_done(wire: socket.socket, headers: str) -> None:
+    wire.sendall(request("publish", b"{}", headers))
+    status, body, _ = answer(wire)
+    assert (status, body["error"]["code"]) == (401, 101)
+
+
+def test_the_key_may_come_as_authorization(wire: socket.socket) -> None:
+    wire.sendall(request("info", b"", f"Authorization: apikey {API_KEY}\r\n"))
+    assert answer(wire)[0] == 200
+
+
+def test_a_client_of_the_old_version_is_answered_and_let_go(wire: socket.socket) -> None:
+    wire.sendall(request("info", version="1.0"))
+    status, _, response = answer(wire)
+    assert status == 200
+    assert response.headers["connection"] == "close"
+    assert wire.recv(1) == b""
+
+
+def test_only_post_calls(wire: socket.socket) -> None:
+    wire.sendall(b"GET /api/info HTTP/1.1\r\nHost: here\r\n\r\n")
+    status, body, response = answer(wire)
+    assert (status, response.headers["allow"]) == (405, "POST")
+    assert "POST" in body["error"]["message"]
+
+
+def test_a_method_that_is_none_is_an_error_of_the_protocol(wire: socket.socket) -> None:
+    wire.sendall(request("nothing"))
+    status, body, _ = answer(wire)
+    assert (status, body["error"]["code"]) == (200, 104)
+
+
+class _Transport(asyncio.Transport):
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.closed = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written += bytes(data)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class _Crash:
+    async def call(self, method: str, body: bytes) -> tuple[int, bytes]:
+        raise ZeroDivisionError
+
+
+async def test_a_call_that_crashes_is_answered_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    transport, ended = _Transport(), []
+    call = Call(
+        Calls(_Crash(), "key"),
+        b"info",
+        [(b"x-api-key", b"key")],
+        transport,
+        FlowControl(transport),
+        [],
+        keep_alive=True,
+        expects_continue=False,
+        on_response=lambda: ended.append(True),
+    )
+    call.more_body = False
+    await call.run_asgi(None)
+    assert transport.written.startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
+    assert transport.closed
+    assert ended
+    assert "call_crashed" in caplog.text
