@@ -2,7 +2,7 @@
 
 PYTHON := .venv/bin/python
 SYSTEM_PACKAGES := chromium redis-server
-FAULT_PACKAGES := gcc libc6-dev strace
+FAULT_PACKAGES := gcc libc6-dev strace redis-server
 
 .PHONY: demo test lint types format client pytest faults faults-long bench bench-full docs clean
 
