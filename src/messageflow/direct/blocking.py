@@ -12,7 +12,7 @@ import time
 from typing import Any, cast
 
 import redis
-from hiredis import Reader
+from hiredis import ProtocolError, Reader
 from redis.exceptions import RedisError
 
 from messageflow.brokers.redis.replies import Refused
@@ -54,12 +54,15 @@ class BlockingWire:
         self._socket.sendall(data)
 
     async def receive(self, limit: float) -> Any:
-        while (reply := self._reader.gets()) is False:
-            self._socket.settimeout(left(limit))
-            data = self._socket.recv(CHUNK)
-            if not data:
-                raise ConnectionResetError("the connection was closed")
-            self._reader.feed(data)
+        try:
+            while (reply := self._reader.gets()) is False:
+                self._socket.settimeout(left(limit))
+                data = self._socket.recv(CHUNK)
+                if not data:
+                    raise ConnectionResetError("the connection was closed")
+                self._reader.feed(data)
+        except ProtocolError as error:
+            raise OSError(f"what answers does not speak the protocol of Redis: {error}") from None
         return reply
 
     def close(self) -> None:

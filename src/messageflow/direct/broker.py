@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from messageflow.brokers.base import History, Item, Stored
 from messageflow.brokers.redis.names import Names
-from messageflow.brokers.redis.store import Store
+from messageflow.brokers.redis.store import Store, stored
 from messageflow.core.presence import PresenceStats
 from messageflow.core.protocol import ClientInfo
 from messageflow.direct.servers import Servers
@@ -30,7 +30,7 @@ class DirectBroker:
         self._store = Store(servers, names, window)
 
     async def publish(self, items: Sequence[Item]) -> list[Stored]:
-        return await self._store.publish(items)
+        return stored(await self._store.publish(items))
 
     async def page(self, channel: str, offset: int | None = None, limit: int = 0, *, reverse: bool = False) -> History:
         read = await self._store.page(channel, offset, limit, reverse=reverse)
