@@ -19,6 +19,9 @@ from tests.faults.redis_server import RedisServer
 SYNC_SECONDS = 20.0
 """Seconds within which a replica has all its primary has."""
 
+WRITE_SECONDS = 15.0
+"""Seconds a primary that is to be lost waits until somebody has written to it."""
+
 
 class Engine:
     """One Redis, as gateways see it.
@@ -116,10 +119,9 @@ class Engine:
         await self._in_sync()
         self._replication.set(Faults(paused=True))
         await asyncio.sleep(seconds)
-        behind = int((await self.primary.info("replication"))["master_repl_offset"])
+        behind = await self._behind()
         await self.primary.kill()
         old, self.primary = self.primary, self._replica
-        behind -= int((await self.primary.info("replication"))["slave_repl_offset"])
         await self.primary.ask("REPLICAOF", "NO", "ONE")
         self._replication.cut()
         for link in [*self.links, self._replication]:
@@ -130,6 +132,17 @@ class Engine:
         await old.start()
         await self._follow()
         return behind
+
+    async def _behind(self) -> int:
+        """Return how many bytes the replica lacks; where nobody could write until now, wait for somebody."""
+        assert self._replica is not None
+        has = int((await self._replica.info("replication"))["slave_repl_offset"])
+        over = time.monotonic() + WRITE_SECONDS
+        while True:
+            behind = int((await self.primary.info("replication"))["master_repl_offset"]) - has
+            if behind or time.monotonic() > over:
+                return behind
+            await asyncio.sleep(0.05)
 
     async def _follow(self) -> None:
         assert self._replica is not None
