@@ -76,8 +76,11 @@ class Figure:
 
     @property
     def ratio(self) -> float | None:
-        """The median over the rounds of ours ÷ theirs: what disturbs a whole round falls out of its ratio."""
-        if not self.theirs:
+        """The median over the rounds of ours ÷ theirs: what disturbs a whole round falls out of its ratio.
+
+        None without a peer, or beside one that has nothing.
+        """
+        if not self.theirs or not all(self.theirs):
             return None
         return median(our / their for our, their in zip(self.ours, self.theirs, strict=True))
 

@@ -108,7 +108,7 @@ class Running:
 
     def cpu_seconds(self) -> float:
         """User and system time of all processes together."""
-        return sum(times.user + times.system for times in (one.cpu_times() for one in self.processes()))
+        return sum(_cpu_seconds(one.pid) for one in self.processes())
 
     def rss_bytes(self) -> int:
         """Resident memory of all processes together."""
@@ -117,6 +117,14 @@ class Running:
     def peak_rss_bytes(self) -> int:
         """The most resident memory each process ever had, together."""
         return sum(_peak_bytes(one) for one in self.processes())
+
+
+def _cpu_seconds(pid: int) -> float:
+    """The CPU clock of a process, its threads of before included: /proc counts in ticks of 10 ms, this in nanoseconds.
+
+    The clock's number is made as the C library's clock_getcpuclockid does.
+    """
+    return time.clock_gettime(~pid << 3 | 2)
 
 
 def _peak_bytes(process: psutil.Process) -> int:

@@ -23,6 +23,7 @@ from benchmarks.suite import (
     recovery,
     redis_fanout,
     redis_outage,
+    redis_peers,
     redis_push,
     stalled,
     storm,
@@ -52,6 +53,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "redis-push": Benchmark(redis_push.METHOD, redis_push.run),
     "redis-fanout": Benchmark(redis_fanout.METHOD, redis_fanout.run),
     "redis-outage": Benchmark(redis_outage.METHOD, redis_outage.run),
+    "redis-peers": Benchmark(redis_peers.METHOD, redis_peers.run),
 }
 
 

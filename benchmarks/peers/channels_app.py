@@ -1,0 +1,28 @@
+"""Django Channels: whoever connects is in one group, and gets the text of what is sent to it."""
+
+# mypy: disable-error-code="import-not-found, import-untyped, misc"
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.peers.channels_settings import configure
+from benchmarks.peers.sending import GROUP
+
+configure()
+
+from channels.generic.websocket import AsyncWebsocketConsumer  # noqa: E402 - needs the settings
+from channels.routing import ProtocolTypeRouter  # noqa: E402
+
+
+class Subscriber(AsyncWebsocketConsumer):
+    """One connection."""
+
+    groups = (GROUP,)  # entered before the upgrade is answered
+
+    async def say(self, event: dict[str, Any]) -> None:
+        """Send on what was sent to the group."""
+        await self.send(text_data=event["text"])
+
+
+application = ProtocolTypeRouter({"websocket": Subscriber.as_asgi()})

@@ -1,0 +1,34 @@
+"""Sends to the group through Django Channels' own layer, from a process of its own, with many sends under way."""
+
+# mypy: disable-error-code="import-not-found, import-untyped"
+
+from __future__ import annotations
+
+import asyncio
+
+import uvloop
+
+from benchmarks.peers.channels_settings import configure
+from benchmarks.peers.sending import GROUP, Clock, order, text
+
+configure()
+
+from channels.layers import get_channel_layer  # noqa: E402 - needs the settings
+
+
+async def send() -> None:
+    """Send what was ordered."""
+    count, at_once = order()
+    numbers = iter(range(1, count + 1))
+    layer = get_channel_layer()
+
+    async def sender() -> None:
+        for number in numbers:
+            await layer.group_send(GROUP, {"type": "say", "text": text(number)})
+
+    clock = Clock()
+    await asyncio.gather(*(sender() for _ in range(at_once)))
+    clock.report(count)
+
+
+uvloop.run(send())

@@ -1,0 +1,24 @@
+"""Django's settings for both programs, with the channel layer over Redis as its documentation has it."""
+
+# mypy: disable-error-code="import-not-found, import-untyped"
+
+from __future__ import annotations
+
+import os
+
+import django
+from django.conf import settings
+
+from benchmarks.peers.sending import LAYER, redis_url
+
+
+def configure() -> None:
+    """Set Django up."""
+    layer = {"BACKEND": os.environ[LAYER], "CONFIG": {"hosts": [redis_url()]}}
+    settings.configure(
+        SECRET_KEY="of a benchmark",
+        ALLOWED_HOSTS=["*"],
+        INSTALLED_APPS=["channels"],
+        CHANNEL_LAYERS={"default": layer},
+    )
+    django.setup()

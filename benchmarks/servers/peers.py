@@ -1,0 +1,133 @@
+"""The peers with a Redis behind them, Django Channels and Flask-SocketIO, in an environment of their own.
+
+The environment is made from requirements/peers.txt the first time it is needed, and anew when that file has changed.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import repeat
+from pathlib import Path
+
+import msgspec
+
+from benchmarks.peers.sending import LAYER, PORT, REDIS_URL
+from benchmarks.servers.base import Server, ServerFailed, SubscribeSide, free_port
+from benchmarks.tools import BINARIES, Unavailable
+
+ROOT = Path(__file__).parents[2]
+REQUIREMENTS = ROOT / "requirements" / "peers.txt"
+ENVIRONMENT = BINARIES / "peers"
+PEERS = "Django Channels and Flask-SocketIO"
+INSTALL_SECONDS = 600
+SEND_SECONDS = 120
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """What a sender says at its end."""
+
+    accepted: int
+    seconds: float
+    cpu_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A peer over one Redis.
+
+    Args:
+        server: what its subscribers connect to.
+        sender: the module that sends, in the environment of the server.
+    """
+
+    server: Server
+    sender: str
+
+    def send(self, count: int, at_once: int) -> Sent:
+        """Send so many texts, so many of them at once, from a process of its own.
+
+        Raises:
+            ServerFailed: the sender did not come to its end.
+        """
+        command = [str(python()), "-m", f"benchmarks.peers.{self.sender}", str(count), str(at_once)]
+        environment = {**os.environ, **self.server.environment}
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=SEND_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise ServerFailed(f"{self.server.name} did not send all within {SEND_SECONDS} s") from None
+        if done.returncode:
+            raise ServerFailed(f"{self.server.name} did not send:\n{done.stderr[-1500:]}")
+        return msgspec.json.decode(done.stdout, type=Sent)
+
+
+def channels(url: str, layer: str) -> Peer:
+    """Django Channels under uvicorn, with one of the channel layers of channels_redis.
+
+    Raises:
+        Unavailable: it cannot be installed.
+    """
+    port = free_port()
+    serve = ("-m", "uvicorn", "benchmarks.peers.channels_app:application", "--port", str(port))
+    server = Server(
+        name="Channels",
+        command=(str(python()), *serve, "--log-level", "warning", "--backlog", "4096"),
+        port=port,
+        subscribe=SubscribeSide("/"),
+        environment=variables(url, {LAYER: layer}),
+    )
+    return Peer(server, "channels_sender")
+
+
+def flask_socketio(url: str) -> Peer:
+    """Flask-SocketIO on gevent, with its Redis queue.
+
+    Raises:
+        Unavailable: it cannot be installed.
+    """
+    port = free_port()
+    server = Server(
+        name="Flask-SocketIO",
+        command=(str(python()), "-m", "benchmarks.peers.flask_socketio_app"),
+        port=port,
+        subscribe=SubscribeSide(
+            path="/socket.io/?EIO=4&transport=websocket",
+            first_frames=lambda connections: repeat("40", connections),  # Socket.IO's "connect"
+            ready_text="40{",
+            engine_io=True,
+        ),
+        environment=variables(url, {PORT: str(port)}),
+    )
+    return Peer(server, "flask_socketio_sender")
+
+
+def variables(url: str, more: Mapping[str, str]) -> dict[str, str]:
+    """What a peer's programs are told; they find each other from the root of the project, which is not installed."""
+    return {REDIS_URL: url, "PYTHONPATH": str(ROOT), **more}
+
+
+def python() -> Path:
+    """The interpreter that has the peers.
+
+    Raises:
+        Unavailable: they cannot be installed; says why.
+    """
+    program, installed = ENVIRONMENT / "bin" / "python", ENVIRONMENT / REQUIREMENTS.name
+    wanted = REQUIREMENTS.read_text()
+    if not installed.exists() or installed.read_text() != wanted:
+        _run(sys.executable, "-m", "venv", "--clear", str(ENVIRONMENT))
+        _run(str(program), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", str(REQUIREMENTS))
+        installed.write_text(wanted)
+    return program
+
+
+def _run(*command: str) -> None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise Unavailable(f"{PEERS} cannot be installed within {INSTALL_SECONDS} s") from None
+    if done.returncode:
+        raise Unavailable(f"{PEERS} cannot be installed: {(done.stderr or done.stdout)[-500:].strip()}")
