@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from messageflow.brokers.base import Ack
-from messageflow.brokers.redis.inspection import facts, inspect
+from messageflow.brokers.redis.inspection import facts, judge
 from messageflow.brokers.redis.replies import Refused, Value
 from messageflow.brokers.redis.urls import CLUSTER, SENTINEL
 from messageflow.direct.edge import Attempt, Edge
@@ -43,13 +43,19 @@ async def acknowledgements(pools: Iterable[Pool], attempt: Attempt) -> dict[Pool
     Raises:
         Broken, NotAccepted, TimeoutError: one cannot be asked.
     """
-    found: dict[Pool, Ack] = {}
-    for pool in pools:
-        try:
-            found[pool] = (await inspect(_Asking(pool, attempt))).ack
-        except Refused:  # this user may not ask, so nothing can be promised
-            found[pool] = "memory"
-    return found
+    return {pool: await _acknowledgement(_Asking(pool, attempt)) for pool in pools}
+
+
+async def _acknowledgement(ask: _Asking) -> Ack:
+    info: dict[str, str] = {}
+    settings: dict[str, str] = {}
+    try:
+        info = await facts(ask, "persistence")
+        _, setting = await ask("CONFIG", "GET", "appendfsync")
+        settings["appendfsync"] = setting.decode()
+    except (Refused, ValueError):
+        pass  # this user may not ask; what is not known is not promised
+    return judge(info, settings).ack
 
 
 class _Asking:

@@ -143,7 +143,7 @@ def _read(written: Any) -> Rules | None:
         Broken: they may not be read, or cannot be understood.
     """
     if isinstance(written, Refused):
-        raise Broken(written.text, hopeless=True)
+        raise Broken(str(written), hopeless=True)
     try:
         return None if written is None else Rules.from_json(written)
     except ConfigurationError as error:
