@@ -34,7 +34,8 @@ class BackendFailed(Exception):
     """A pushing process did not come to its end."""
 
 
-Job = Callable[[int, Sequence[str]], None]
+Place = int | str  # the port of a gateway, or the URL of a Redis to which a Flow writes without one
+Job = Callable[[Place, Sequence[str]], None]
 
 
 class Work(NamedTuple):
@@ -50,21 +51,26 @@ class Work(NamedTuple):
         return self.pushes / self.seconds
 
 
-def our_flow(port: int) -> Flow:
-    """A Flow for the gateway on this port."""
-    return Flow(f"http://127.0.0.1:{port}", api_key=API_KEY, token_secret=TOKEN_SECRET)
+def address(place: Place) -> str:
+    """What a Flow is told."""
+    return place if isinstance(place, str) else f"http://127.0.0.1:{place}"
 
 
-def one_after_another(port: int, users: Sequence[str]) -> None:
+def our_flow(place: Place) -> Flow:
+    """A Flow for the gateway on this port, or for this Redis."""
+    return Flow(address(place), api_key=API_KEY, token_secret=TOKEN_SECRET)
+
+
+def one_after_another(place: Place, users: Sequence[str]) -> None:
     """Push to each of these users, each after the receipt of the one before."""
-    with our_flow(port) as flow:
+    with our_flow(place) as flow:
         for user in users:
             flow.push(user, TYPE, PAYLOAD)
 
 
-def in_batches(port: int, users: Sequence[str]) -> None:
+def in_batches(place: Place, users: Sequence[str]) -> None:
     """Push to each of these users, handed over BATCH at a time."""
-    with our_flow(port) as flow:
+    with our_flow(place) as flow:
         for first in range(0, len(users), BATCH):
             with flow.batch() as batch:
                 for user in users[first : first + BATCH]:
@@ -77,20 +83,19 @@ class AtOnce:
 
     under_way: int
 
-    def __call__(self, port: int, users: Sequence[str]) -> None:
+    def __call__(self, place: Place, users: Sequence[str]) -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(self._push(port, users))
+            runner.run(self._push(place, users))
 
-    async def _push(self, port: int, users: Sequence[str]) -> None:
+    async def _push(self, place: Place, users: Sequence[str]) -> None:
         waiting = iter(users)
 
         async def publisher(flow: AsyncFlow) -> None:
             for user in waiting:
                 await flow.push(user, TYPE, PAYLOAD)
 
-        url = f"http://127.0.0.1:{port}"
         async with (
-            AsyncFlow(url, api_key=API_KEY, token_secret=TOKEN_SECRET) as flow,
+            AsyncFlow(address(place), api_key=API_KEY, token_secret=TOKEN_SECRET) as flow,
             asyncio.TaskGroup() as publishers,
         ):
             for _ in range(self.under_way):
@@ -103,24 +108,23 @@ class PublishAtOnce:
 
     under_way: int
 
-    def __call__(self, port: int, channels: Sequence[str]) -> None:
+    def __call__(self, place: Place, channels: Sequence[str]) -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(self._publish(port, channels))
+            runner.run(self._publish(place, channels))
 
-    async def _publish(self, port: int, channels: Sequence[str]) -> None:
+    async def _publish(self, place: Place, channels: Sequence[str]) -> None:
         waiting = enumerate(channels, 1)
 
         async def publisher(flow: AsyncFlow) -> None:
             for number, channel in waiting:
                 await flow.publish(channel, payload(number, time.time_ns()))
 
-        url = f"http://127.0.0.1:{port}"
-        async with AsyncFlow(url, api_key=API_KEY) as flow, asyncio.TaskGroup() as publishers:
+        async with AsyncFlow(address(place), api_key=API_KEY) as flow, asyncio.TaskGroup() as publishers:
             for _ in range(self.under_way):
                 publishers.create_task(publisher(flow))
 
 
-def push(job: Job, port: int, users: Sequence[str], processes: int = 1) -> Work:
+def push(job: Job, place: Place, users: Sequence[str], processes: int = 1) -> Work:
     """Push once to each of these users, who are dealt out among processes.
 
     Raises:
@@ -129,7 +133,7 @@ def push(job: Job, port: int, users: Sequence[str], processes: int = 1) -> Work:
     context = get_context("fork")  # a child has to know the keys of this run
     together = context.Barrier(processes)
     with ProcessPoolExecutor(processes, context, _begin_at, (together,)) as pool:
-        parts = [pool.submit(_timed, job, port, users[number::processes]) for number in range(processes)]
+        parts = [pool.submit(_timed, job, place, users[number::processes]) for number in range(processes)]
         spans = [part.result() for part in parts]
     seconds = max(span.ended for span in spans) - min(span.started for span in spans)
     return Work(len(users), seconds, sum(span.cpu_seconds for span in spans))
@@ -221,8 +225,8 @@ def _begin_at(barrier: Barrier) -> None:
     _together = barrier
 
 
-def _timed(job: Job, port: int, users: Sequence[str]) -> _Span:
+def _timed(job: Job, place: Place, users: Sequence[str]) -> _Span:
     _together.wait(START_SECONDS)
     started, used = time.monotonic(), time.process_time()
-    job(port, users)
+    job(place, users)
     return _Span(started, time.monotonic(), time.process_time() - used)

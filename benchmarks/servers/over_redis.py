@@ -45,6 +45,12 @@ class System:
         """Seconds of CPU that all gateways together have used so far."""
         return sum(each.cpu_seconds() for each in self.gateways)
 
+    @property
+    def redis_url(self) -> str:
+        """Where a Flow that needs no gateway writes."""
+        assert self.redis is not None
+        return redis.url(self.redis.server)
+
     def port_of(self, number: int) -> int:
         """The port for the connection with this number, when they are dealt out over all nodes."""
         return self.gateways[number % len(self.gateways)].server.port

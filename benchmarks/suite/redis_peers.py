@@ -30,9 +30,10 @@ LAYERS = {
 METHOD = (
     f"{SUBSCRIBERS} WebSocket subscribers of one channel, group or room at one server process, over a fresh "
     f"{SETTINGS_TOLD}, the same for all. One process sends texts of {PAYLOAD_BYTES} bytes as fast as it can, {SENDERS} "
-    "sends under way: ours by AsyncFlow.publish through the gateway, which answers with a receipt; Channels by "
-    "group_send of its layer, to uvicorn; Flask-SocketIO by emit of its write-only object, to gevent. The last two "
-    "write to Redis themselves. Accepted: sends that returned, by the time they took. Deliveries: between the first "
+    "sends under way: ours by AsyncFlow.publish through the gateway, which answers with a receipt, and by the same "
+    "without a gateway; Channels by group_send of its layer, to uvicorn; Flask-SocketIO by emit of its write-only "
+    "object, to gevent. All but the first write to Redis themselves. Accepted: sends that returned, by the time they "
+    "took. Deliveries: between the first "
     f"and the last, by the time between; what has not come {QUIET_SECONDS:.0f} s after the last that came is lost. "
     "Server CPU is that of the process that serves the subscribers, ours with the HTTP requests."
 )
@@ -51,7 +52,10 @@ class Sample(NamedTuple):
 
 def run(plan: Plan) -> list[Figure]:
     """Measure; ours alone when the peers cannot be had."""
-    sides: dict[str, Callable[[], Sample]] = {"ours": lambda: ours(plan)}
+    sides: dict[str, Callable[[], Sample]] = {
+        "ours": lambda: ours(plan),
+        "ours, without a gateway": lambda: ours(plan, straight=True),
+    }
     try:
         peers.python()
     except Unavailable as error:
@@ -61,13 +65,11 @@ def run(plan: Plan) -> list[Figure]:
             sides[name] = partial(theirs, plan, partial(peers.channels, layer=layer))
         sides["Flask-SocketIO"] = partial(theirs, plan, peers.flask_socketio)
     own, *others = plan.alternate(**sides)
-    if not others:
-        return beside(own)
     names = list(sides)[1:]
     return [figure for name, samples in zip(names, others, strict=True) for figure in beside(own, name, samples)]
 
 
-def beside(own: tuple[Sample, ...], name: str = "", others: tuple[Sample, ...] = ()) -> list[Figure]:
+def beside(own: tuple[Sample, ...], name: str, others: tuple[Sample, ...]) -> list[Figure]:
     """Ours beside one peer."""
 
     def figure(what: str, unit: str, value: Callable[[Sample], float], *targets: Target) -> Figure:
@@ -84,8 +86,8 @@ def beside(own: tuple[Sample, ...], name: str = "", others: tuple[Sample, ...] =
     ]
 
 
-def ours(plan: Plan) -> Sample:
-    """One run of ours.
+def ours(plan: Plan, *, straight: bool = False) -> Sample:
+    """One run of ours; `straight` sends into Redis, as the peers do.
 
     Raises:
         MessageflowError: a publish was refused.
@@ -93,7 +95,8 @@ def ours(plan: Plan) -> Sample:
     """
 
     def send(count: int) -> tuple[float, float]:
-        work = push(PublishAtOnce(SENDERS), system.server.port, [CHANNEL] * count)
+        place = system.redis_url if straight else system.server.port
+        work = push(PublishAtOnce(SENDERS), place, [CHANNEL] * count)
         return work.seconds, work.cpu_seconds
 
     with over_redis(plan.scratch) as system:

@@ -20,7 +20,8 @@ METHOD = (
     f"come back with a receipt once Redis has stored them. One after another: one thread, one Flow. {AT_ONCE} at once: "
     f"{PROCESSES} processes with {AT_ONCE // PROCESSES} AsyncFlow tasks each. Batches of {BATCH}: {PROCESSES} "
     f"processes. By wrk: {AT_ONCE} HTTP connections publish {PAYLOAD_BYTES} bytes in one channel, again and again, at "
-    "a client's cost next to nothing. CPU is what the kernel charged to the gateway, to redis-server and to the "
+    "a client's cost next to nothing. Without a gateway: Flow writes to Redis itself; the gateway that set up what is "
+    "kept stands by, and has no subscriber. CPU is what the kernel charged to the gateway, to redis-server and to the "
     "pushing processes; Redis' share of a core is its CPU by the time on the clock. Clients, gateway and Redis share "
     "the machine."
 )
@@ -39,17 +40,21 @@ class Sample(NamedTuple):
 def run(plan: Plan) -> list[Figure]:
     """Measure."""
     count = plan.of(short=3_000, full=20_000)
-    one, at_once, by_wrk, batched = plan.alternate(
+    one, at_once, by_wrk, batched, straight, straight_batched = plan.alternate(
         sequential=lambda: sample(plan, one_after_another, count),
         at_once=lambda: sample(plan, AtOnce(AT_ONCE // PROCESSES), 4 * count, PROCESSES),
         wrk=lambda: sample_by_wrk(plan),
         batches=lambda: sample(plan, in_batches, 20 * count, PROCESSES),
+        straight=lambda: sample(plan, AtOnce(AT_ONCE // PROCESSES), 4 * count, PROCESSES, straight=True),
+        straight_batches=lambda: sample(plan, in_batches, 20 * count, PROCESSES, straight=True),
     )
     return [
         *figures("one after another", one),
         *figures(f"{AT_ONCE} at once", at_once, at_least(5_000)),
         *figures(f"{AT_ONCE} at once by wrk", by_wrk),
         *figures("in batches", batched, at_least(20_000)),
+        *figures(f"{AT_ONCE} at once, without a gateway", straight),
+        *figures("in batches, without a gateway", straight_batched),
     ]
 
 
@@ -67,8 +72,8 @@ def figures(what: str, samples: tuple[Sample, ...], *targets: Target) -> list[Fi
     return found
 
 
-def sample(plan: Plan, job: Job, count: int, processes: int = 1) -> Sample:
-    """Push through a fresh gateway over a fresh Redis.
+def sample(plan: Plan, job: Job, count: int, processes: int = 1, *, straight: bool = False) -> Sample:
+    """Push through a fresh gateway over a fresh Redis, or `straight` into that Redis.
 
     Raises:
         MessageflowError: a push was refused, or did not come through.
@@ -76,7 +81,7 @@ def sample(plan: Plan, job: Job, count: int, processes: int = 1) -> Sample:
     users = [f"user-{number % USERS}" for number in range(count)]
 
     def work(system: System) -> tuple[int, float, float | None]:
-        done = push(job, system.server.port, users, processes)
+        done = push(job, system.redis_url if straight else system.server.port, users, processes)
         return count, done.seconds, done.cpu_seconds
 
     return measured(plan, work)
