@@ -12,7 +12,8 @@ from messageflow.errors import ConfigurationError
 
 @click.command(name="doctor")
 @click.option("--broker", "url", required=True, metavar="URL", help="Of a Redis or Valkey, such as redis://localhost.")
-def command(url: str) -> None:
+@click.option("--prefix", default="messageflow", show_default=True, help="Of the gateway's names there.")
+def command(url: str, prefix: str) -> None:
     """Look at a Redis or Valkey: can it be used, what does a receipt mean there, what could be lost?
 
     Changes nothing. Ends with 1 when it cannot be used.
@@ -21,7 +22,7 @@ def command(url: str) -> None:
         from messageflow.brokers.redis.examination import examine
     except ImportError:
         raise ConfigurationError("a Redis broker needs its library: pip install 'messageflow[redis]'") from None
-    found = asyncio.run(examine(url))
+    found = asyncio.run(examine(url, prefix))
     for where, inspection in found.items():
         click.secho(f"{where}: {inspection.server}", bold=True)
         click.echo(f"a receipt means: stored {WHERE[inspection.ack]} ({inspection.ack})")

@@ -257,7 +257,7 @@ class Hub:
         try:
             await self.broker.leave(name, info, tell=tell)
         except BrokerError as error:
-            log.error("leave_failed", extra={"channel": name, "error": str(error)})
+            self.log_limited(logging.ERROR, "leave_failed", channel=name, error=str(error))
 
     def _drop_if_abandoned(self, channel: Channel) -> None:
         if channel.abandoned and self.channels.get(channel.name) is channel:

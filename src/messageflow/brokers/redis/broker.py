@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from messageflow.brokers.base import History, Item, Sink, Stored
 from messageflow.brokers.redis.inspection import Inspection
@@ -24,6 +23,7 @@ from messageflow.brokers.redis.replies import Command
 from messageflow.brokers.redis.rounds import Rounds
 from messageflow.brokers.redis.store import Read, Store, history, stored
 from messageflow.brokers.redis.surveys import Surveys
+from messageflow.brokers.redis.upkeep import ended, kept_up
 from messageflow.brokers.redis.urls import Source
 from messageflow.brokers.redis.watch import Watch
 from messageflow.core.presence import PresenceStats
@@ -96,16 +96,17 @@ class RedisBroker:
             self._sink = None
             await layout.close()
             raise
-        work: list[Coroutine[Any, Any, None]] = [self._nodes.run(), self._watch.run(), self._inspect_again()]
-        self._tasks = [asyncio.get_running_loop().create_task(each) for each in work]
+        self._tasks = [
+            kept_up(self._nodes.run, "redis-lease"),
+            kept_up(self._watch.run, "redis-positions"),
+            kept_up(self._inspect_again, "redis-inspection"),
+        ]
 
     async def close(self) -> None:
         if self._sink is None:
             return
         self._sink = None
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.wait(self._tasks)
+        await ended(self._tasks)
         await self._watch.close()
         await self._rounds.close()
         try:

@@ -21,11 +21,12 @@ class _Nobody:
         pass
 
 
-async def examine(urls: str, deadline: float = 5.0) -> dict[str, Inspection]:
+async def examine(urls: str, prefix: str = "messageflow", deadline: float = 5.0) -> dict[str, Inspection]:
     """Ask every server about itself.
 
     Args:
         urls: of one Redis, or of several shards, apart by spaces.
+        prefix: of the names that would be used.
         deadline: seconds any of them may take.
 
     Returns:
@@ -37,7 +38,7 @@ async def examine(urls: str, deadline: float = 5.0) -> dict[str, Inspection]:
     """
     found: dict[str, Inspection] = {}
     for url in split(urls):
-        settings = Settings(Names("messageflow"), "doctor", deadline)
+        settings = Settings(Names(prefix), "doctor", deadline)
         layout = await open_layout([Source(url, deadline)], _Nobody(), settings)
         try:
             await layout.start()

@@ -18,13 +18,16 @@ from hiredis import ProtocolError, Reader
 from redis.asyncio import Connection
 from redis.exceptions import RedisError
 
+from messageflow.brokers.redis.refusals import explained
 from messageflow.brokers.redis.replies import Parts, Refused, Value, packed
+from messageflow.brokers.redis.upkeep import ended, kept_up
 from messageflow.brokers.redis.urls import Make
 from messageflow.errors import BrokerError, Unanswered, Unavailable
 
 log = logging.getLogger("messageflow.broker")
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0  # seconds between attempts to connect
+WORTH_IT = 5.0  # seconds a connection has to last for the pauses to begin small again
 PATIENCE = 0.2  # of the deadline: how long a command waits for a connection that is not there
 MOST_AWAITED = 100_000  # replies; more are refused
 CLOSED = "it was closed"
@@ -79,7 +82,9 @@ class Link(asyncio.Protocol):
         self._reader = Reader()
         self._up = asyncio.Event()
         self._gone = asyncio.Event()
-        self._running: asyncio.Task[None] | None = None
+        self._running: list[asyncio.Task[None]] = []
+        self._attempt = 0
+        self._up_since = 0.0
         self._loop = asyncio.get_running_loop()
         self.lost = "it is not connected yet"
         self.times_lost = 0
@@ -96,19 +101,17 @@ class Link(asyncio.Protocol):
         """
         try:
             await self._connect()
-        except (RedisError, OSError) as error:
-            raise BrokerError(f"Redis cannot be reached: {_reason(error)}") from error
+        except (RedisError, OSError, RuntimeError) as error:  # the last from uvloop, when it is reset meanwhile
+            raise BrokerError(f"Redis cannot be reached: {explained(error)}") from error
         self.begin()
 
     def begin(self) -> None:
         """Stay connected from now on, whether or not it can be reached yet."""
-        self._running = self._loop.create_task(self._run(), name="redis-link")
+        self._running = [kept_up(self._run, "redis-link")]
 
     async def close(self) -> None:
         """Release the connection."""
-        if self._running is not None:
-            self._running.cancel()
-            await asyncio.wait([self._running])
+        await ended(self._running)
         self.sever(CLOSED)
         await self._release()
 
@@ -210,8 +213,12 @@ class Link(asyncio.Protocol):
                 await _let_go(connection)
                 raise
         assert connection._writer is not None
-        self._connection = connection
         transport = connection._writer.transport
+        if transport.is_closing():  # the library's protocol was told, and we would never be
+            await _let_go(connection)
+            raise ConnectionResetError("the other side closed it at once")
+        self._connection = connection
+        self._up_since = self._loop.time()
         self._reader = Reader(replyError=Refused)
         self._gone.clear()
         self._transport = transport
@@ -220,17 +227,18 @@ class Link(asyncio.Protocol):
         self._on_connected()
 
     async def _reconnect(self) -> None:
-        attempt = 0
+        if self._loop.time() - self._up_since > WORTH_IT:
+            self._attempt = 0
         while True:
-            longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**attempt)
+            longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._attempt, 10))
             await asyncio.sleep(random.uniform(longest / 2, longest))
-            attempt += 1
+            self._attempt += 1
             try:
                 await self._connect()
-            except (RedisError, OSError, BrokerError) as error:  # a timeout is an OSError
-                self.lost = _reason(error)
+            except Exception as error:  # the library lets through what the event loop raises
+                self.lost = explained(error)
             else:
-                log.info("redis_back", extra={"attempts": attempt})
+                log.info("redis_back", extra={"attempts": self._attempt})
                 return
 
     async def _release(self) -> None:
@@ -282,8 +290,5 @@ async def _let_go(connection: Connection) -> None:
     if connection._writer is not None:
         connection._writer.transport.abort()
     await connection.disconnect(nowait=True)
-    await asyncio.sleep(0)
-
-
-def _reason(error: Exception) -> str:
-    return str(error) or type(error).__name__
+    for _ in range(3):  # turns of the loop in which a transport closes
+        await asyncio.sleep(0)

@@ -81,14 +81,17 @@ class Nodes:
     async def _clear(self, node: str) -> None:
         cleared = 0
         while channels := await self._store.owned(node, AT_ONCE):
-            for channel in channels:
-                for owner, info in (await self._store.entered(channel)).values():
-                    if owner == node and await self._store.exit(node, channel, info):
-                        self._tell(channel, Left(info))
+            for name in channels:
+                await self._clear_channel(node, name.decode("utf-8", "replace"))
             await self._store.disown(node, channels)
             cleared += len(channels)
         await self._store.remove_node(node)
         log.warning("node_gone", extra={"node": node, "channels": cleared})
+
+    async def _clear_channel(self, node: str, channel: str) -> None:
+        for owner, info in (await self._store.entered(channel)).values():
+            if owner == node and await self._store.exit(node, channel, info):
+                self._tell(channel, Left(info))
 
     async def leave(self) -> None:
         """Be no node any more. Others clear up after this one if it could not take its people out."""

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from hiredis import pack_command
 
+from messageflow.brokers.redis.refusals import refusal
 from messageflow.errors import BrokerError
 
 Value = bytes | str | int | float
@@ -40,7 +41,7 @@ class Refused(BrokerError):
     """
 
     def __init__(self, text: str) -> None:
-        super().__init__(f"Redis refuses: {text}")
+        super().__init__(f"Redis refuses: {refusal(text)}")
         self.text = text
         self.word = text.partition(" ")[0]
 

@@ -14,8 +14,11 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from messageflow.brokers.redis import scripts
+from messageflow.brokers.redis.inspection import Inspection, inspect
 from messageflow.brokers.redis.link import Link
+from messageflow.brokers.redis.rehearsal import rehearse
 from messageflow.brokers.redis.replies import Parts, Refused
+from messageflow.brokers.redis.upkeep import ended, kept_up
 from messageflow.brokers.redis.urls import Make
 from messageflow.errors import BrokerError, Unanswered
 
@@ -71,7 +74,7 @@ class Server:
         self._unsent: list[tuple[bool, str]] = []
         self._unheard: set[str] = set()  # names whose slot is not here (any more), or was not a moment ago
         self._heard = self._hearing_since = time.monotonic()
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         prefix = "S" if sharded else ""
         self.announce = f"{prefix}PUBLISH"
         self._subscribe, self._unsubscribe = f"{prefix}SUBSCRIBE", f"{prefix}UNSUBSCRIBE"
@@ -96,19 +99,17 @@ class Server:
         """
         await self.asking.start()
         await self.hearing.start()
-        self._task = self._loop.create_task(self._run(), name="redis-canary")
+        self._tasks = [kept_up(self._run, "redis-canary")]
 
     def begin(self) -> None:
         """Connect as soon as it can be reached."""
         self.asking.begin()
         self.hearing.begin()
-        self._task = self._loop.create_task(self._run(), name="redis-canary")
+        self._tasks = [kept_up(self._run, "redis-canary")]
 
     async def close(self) -> None:
         """Let go of it."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        await ended(self._tasks)
         await self.hearing.close()
         await self.asking.close()
 
@@ -137,6 +138,15 @@ class Server:
                 self.hearing.sever("it is a replica now")
                 break
         return replies
+
+    async def inspect(self, prefix: str) -> Inspection:
+        """Ask it about itself, and try all that will be asked of it under a prefix.
+
+        Raises:
+            BrokerError: it does not answer.
+        """
+        found = await inspect(self.asking.ask_one)
+        return found._replace(hindrances=(*found.hindrances, *await rehearse(self.asking.ask, prefix)))
 
     def _asked_again(self) -> None:
         for script in scripts.ALL:

@@ -7,6 +7,7 @@ without a gateway do the same. It waits for nothing but their answers.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -26,6 +27,8 @@ log = logging.getLogger("messageflow.broker")
 
 STATE_LIFE = 30 * 86_400  # seconds for which the position of a channel in which nothing happens is remembered
 PRESENT_LIFE = 86_400  # seconds after which a channel's presence goes if nobody renews it
+WRONG_TYPE = "WRONGTYPE"
+NODE = re.compile(rb"[A-Za-z0-9_.-]{1,64}")  # a node's name
 AT_ONCE = 200  # publications in one call of the script, for which Redis does nothing else: about 3 ms
 
 
@@ -173,9 +176,7 @@ class Store:
     async def positions(self, channels: Sequence[str]) -> list[Position | None]:
         """Return where streams stand, None where Redis knows of none."""
         states = [self._names.state(channel) for channel in channels]
-        replies = await self._servers.ask(
-            [Command(state, ("HMGET", state, "epoch", "offset", "tag")) for state in states]
-        )
+        replies = await self._ask([Command(state, ("HMGET", state, "epoch", "offset", "tag")) for state in states])
         return [None if None in reply else read_position(*reply) for reply in map(_answered, replies)]
 
     async def forget(self, channel: str, seen: Position) -> bool:
@@ -201,19 +202,20 @@ class Store:
         ]
         owned = self._names.of_node(node)
         channels = {channel for channel, _ in people}
-        replies = await self._servers.ask([Command(owned, ("SADD", owned, *channels))]) if channels else []
+        replies = await self._ask([Command(owned, ("SADD", owned, *channels))]) if channels else []
         for reply in replies + await self._run(scripts.ENTER, calls):
             _answered(reply)
 
-    async def disown(self, node: str, channels: Sequence[str]) -> None:
+    async def disown(self, node: str, channels: Sequence[str | bytes]) -> None:
         """A node has nobody in these channels any more."""
         key = self._names.of_node(node)
         await self._ask_one(Command(key, ("SREM", key, *channels)))
 
-    async def owned(self, node: str, most: int) -> list[str]:
-        """Return up to so many of the channels in which a node has somebody."""
+    async def owned(self, node: str, most: int) -> list[bytes]:
+        """Return up to so many of the channels in which a node has somebody, as they are written there."""
         key = self._names.of_node(node)
-        return [name.decode() for name in await self._ask_one(Command(key, ("SRANDMEMBER", key, most)))]
+        found: list[bytes] = await self._ask_one(Command(key, ("SRANDMEMBER", key, most)))
+        return found
 
     async def remove_node(self, node: str, *, lease_over: bool = False) -> None:
         """A node is no more; with `lease_over` it still has to be cleared up after."""
@@ -237,7 +239,7 @@ class Store:
     async def presence_stats(self, channel: str) -> PresenceStats:
         """Return how many are present, without reading who; a node that died counts until it is cleared up after."""
         keys = [self._names.present(channel), self._names.users(channel)]
-        clients, users = map(_answered, await self._servers.ask([Command(key, ("HLEN", key)) for key in keys]))
+        clients, users = map(_answered, await self._ask([Command(key, ("HLEN", key)) for key in keys]))
         return PresenceStats(clients, users)
 
     async def entered(self, channel: str) -> dict[str, Entered]:
@@ -254,8 +256,12 @@ class Store:
 
     async def nodes(self, node: str = "", lease: float = 0.0) -> Nodes:
         """Renew the lease of a node, if one is named, and look around among all."""
-        good, live, dead = await self._run_one(scripts.RENEW, [self._names.nodes], [node, lease])
-        return Nodes(bool(good), {name.decode() for name in live}, {name.decode() for name in dead})
+        name = self._names.nodes
+        good, live, dead = await self._run_one(scripts.RENEW, [name], [node, lease])
+        if foreign := [each for each in (*live, *dead) if not NODE.fullmatch(each)]:
+            self.skip(Garbage(f"names that no node has: {foreign[:3]}"), "")
+            await self._ask_one(Command(name, ("ZREM", name, *foreign)))
+        return Nodes(bool(good), _node_names(live), _node_names(dead))
 
     # Messages
 
@@ -270,8 +276,24 @@ class Store:
         self.garbage += 1
         log.error("garbage_in_redis", extra={"channel": channel, "error": str(error)})
 
+    async def _ask(self, commands: Sequence[Command]) -> list[Any]:
+        """Ask; where something that is not ours lies under a key, take it away and ask again."""
+        replies = await self._servers.ask(commands)
+        wrong = [
+            index for index, reply in enumerate(replies) if isinstance(reply, Refused) and WRONG_TYPE in reply.text
+        ]
+        if wrong:
+            for index in wrong:
+                self.skip(replies[index], "")
+            keys = [key for index in wrong for key in _keys(commands[index])]
+            await self._servers.ask([Command(key, ("DEL", key)) for key in keys])
+            again = await self._servers.ask([commands[index] for index in wrong])
+            for index, reply in zip(wrong, again, strict=True):
+                replies[index] = reply
+        return replies
+
     async def _ask_one(self, command: Command) -> Any:
-        [reply] = await self._servers.ask([command])
+        [reply] = await self._ask([command])
         return _answered(reply)
 
     async def _run_one(self, script: Script, keys: Sequence[str], arguments: Sequence[Value]) -> Any:
@@ -285,12 +307,12 @@ class Store:
             chosen = [calls[index] for index in which]
             return [Command(keys[0], (verb, what, len(keys), *keys, *values)) for keys, values in chosen]
 
-        replies = await self._servers.ask(commands("EVALSHA", script.digest, range(len(calls))))
+        replies = await self._ask(commands("EVALSHA", script.digest, range(len(calls))))
         missing = [
             index for index, reply in enumerate(replies) if isinstance(reply, Refused) and reply.word == "NOSCRIPT"
         ]
         if missing:
-            again = await self._servers.ask(commands("EVAL", script.text, missing))
+            again = await self._ask(commands("EVAL", script.text, missing))
             for index, reply in zip(missing, again, strict=True):
                 replies[index] = reply
         return replies
@@ -307,6 +329,17 @@ def history(read: Read, channel: str, position: Position) -> History:
             f"offset {position.offset} of epoch {position.epoch!r} is not in the history of {channel!r}"
         )
     return History(read.publications, read.top)
+
+
+def _keys(command: Command) -> Sequence[str]:
+    """Return the keys a command is about."""
+    if command.parts[0] in ("EVALSHA", "EVAL"):
+        return [str(key) for key in command.parts[3 : 3 + int(command.parts[2])]]
+    return [command.key]
+
+
+def _node_names(found: Sequence[bytes]) -> set[str]:
+    return {name.decode() for name in found if NODE.fullmatch(name)}
 
 
 def _answered(reply: Any) -> Any:

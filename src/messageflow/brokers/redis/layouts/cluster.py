@@ -15,11 +15,12 @@ from typing import Any, NamedTuple
 from redis.crc import key_slot
 
 from messageflow.brokers.base import Ack
-from messageflow.brokers.redis.inspection import Inspection, inspect
+from messageflow.brokers.redis.inspection import Inspection
 from messageflow.brokers.redis.link import Link
 from messageflow.brokers.redis.names import Names
 from messageflow.brokers.redis.replies import Command, Refused
 from messageflow.brokers.redis.server import REDIRECTIONS, Listener, Server
+from messageflow.brokers.redis.upkeep import ended, kept_up
 from messageflow.brokers.redis.urls import Address, Source
 from messageflow.errors import BrokerError, Unavailable
 
@@ -92,7 +93,7 @@ class Cluster:
             raise BrokerError("this Redis Cluster does not work: its state is not ok, see CLUSTER INFO")
         for server in self._take_slots(view):
             await server.start()
-        self._tasks = [self._loop.create_task(self._follow(), name="redis-cluster")]
+        self._tasks = [kept_up(self._follow, "redis-cluster")]
 
     def _server(self, address: Address) -> Server:
         return Server(
@@ -105,10 +106,7 @@ class Cluster:
         )
 
     async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await ended(self._tasks)
         await asyncio.gather(*(server.close() for server in self._servers.values()), *self._closing)
 
     @property
@@ -125,7 +123,7 @@ class Cluster:
 
     async def inspect(self) -> dict[str, Inspection]:
         servers = dict(self._servers)
-        found = await asyncio.gather(*(inspect(server.asking.ask_one) for server in servers.values()))
+        found = await asyncio.gather(*(each.inspect(self._names.prefix) for each in servers.values()))
         self._acks = {server: each.ack for server, each in zip(servers.values(), found, strict=True)}
         return {str(address): each for address, each in zip(servers, found, strict=True)}
 

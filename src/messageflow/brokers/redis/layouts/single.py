@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 from messageflow.brokers.base import Ack
-from messageflow.brokers.redis.inspection import Inspection, inspect
+from messageflow.brokers.redis.inspection import Inspection
 from messageflow.brokers.redis.names import Names
 from messageflow.brokers.redis.replies import Command
 from messageflow.brokers.redis.server import Listener, Server
@@ -26,6 +26,7 @@ class Single:
 
     def __init__(self, source: Source, listener: Listener, names: Names, node: str, deadline: float) -> None:
         self._where = source.where
+        self._prefix = names.prefix
         self._server = Server(source.connect, listener, lambda _: names.canary(node, 0), deadline=deadline)
         self._ack: Ack = "memory"  # until it has said how it is run
 
@@ -44,7 +45,7 @@ class Single:
         return self._server.asking.times_lost + self._server.hearing.times_lost
 
     async def inspect(self) -> dict[str, Inspection]:
-        found = await inspect(self._server.asking.ask_one)
+        found = await self._server.inspect(self._prefix)
         self._ack = found.ack
         return {self._where: found}
 

@@ -71,7 +71,9 @@ for i = 0, #KEYS / 3 - 1 do
   if ok then
     answers[3 * i + 1], answers[3 * i + 2], answers[3 * i + 3] = epoch, offset, tag
   else
-    answers[3 * i + 1], answers[3 * i + 2], answers[3 * i + 3] = false, wording(epoch), ''
+    local text = wording(epoch)
+    if string.find(text, '^READONLY') then return redis.error_reply(text) end -- nothing can be stored here
+    answers[3 * i + 1], answers[3 * i + 2], answers[3 * i + 3] = false, text, ''
   end
 end
 return answers

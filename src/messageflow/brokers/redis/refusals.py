@@ -1,0 +1,67 @@
+"""What keeps a server of Redis from being used, in words that say what to do.
+
+Pure. The library and the server say what went wrong; a person wants to know what to write instead.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections.abc import Iterator
+
+NOT_FOR_HOST = (62, 64)  # OpenSSL's codes for a certificate of another host, another address
+EXPIRED = (9, 10)  # not valid yet, not any more
+
+COMMAND = re.compile(r"run the '([\w|-]+)' command")
+
+
+def explained(error: BaseException) -> str:
+    """Return why a connection could not be made, and what to do about it."""
+    text = str(error) or type(error).__name__
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"{_certificate(cause)} ({cause.verify_message})"
+        if isinstance(cause, ssl.SSLError):
+            return f"TLS did not come about ({text}); if it does not speak TLS, write redis:// instead of rediss://"
+        if isinstance(cause, FileNotFoundError):
+            return "a file that the URL names (ssl_ca_certs, ssl_certfile, ssl_keyfile or a socket) does not exist"
+        if isinstance(cause, ConnectionResetError | EOFError):
+            return f"{text}; if it speaks TLS, write rediss:// instead of redis://"
+        if isinstance(cause, TimeoutError):
+            return (
+                "it did not answer in time; look at the address, and whether it should be redis:// or rediss:// (TLS)"
+            )
+    return refusal(text)
+
+
+def refusal(text: str) -> str:
+    """Return what an answer means that a server gave instead of what was asked for."""
+    lowered = text.lower()
+    if "authentication required" in lowered:
+        return "it wants a password: write redis://user:password@host, or redis://:password@host for its default user"
+    if "invalid username-password pair" in lowered or "invalid password" in lowered:
+        return "it does not know this user and password; look at both, and percent-encode what is special in a URL"
+    if "without any password configured" in lowered:
+        return "a password was given and it knows none for the default user; leave it out, or name the user"
+    if found := COMMAND.search(text):
+        name = found[1]
+        return f"this user may not use {name.upper()}: let its administrator add +{name}; see docs/redis.md"
+    return text
+
+
+def _certificate(error: ssl.SSLCertVerificationError) -> str:
+    if error.verify_code in NOT_FOR_HOST:
+        return "its certificate is for another host: write the host that the certificate names"
+    if error.verify_code in EXPIRED:
+        return "its certificate is not valid at this time: look at the clock, or renew it"
+    return (
+        "nobody whom this machine trusts has signed its certificate: name who did with "
+        "?ssl_ca_certs=/path/to/authority.pem at the end of the URL"
+    )
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or seen.__context__

@@ -1,0 +1,39 @@
+"""Work that goes on for as long as a broker lives, whatever happens in it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+log = logging.getLogger("messageflow.broker")
+
+REST = 1.0  # seconds before work that failed begins again
+
+
+def kept_up(work: Callable[[], Awaitable[None]], name: str) -> asyncio.Task[None]:
+    """Return a task that does some work until it is cancelled, and begins again when it fails.
+
+    Args:
+        work: ends only by being cancelled, or by an error that nobody thought of.
+        name: of the task, for the log.
+    """
+    return asyncio.get_running_loop().create_task(_keep_up(work, name), name=name)
+
+
+async def _keep_up(work: Callable[[], Awaitable[None]], name: str) -> None:
+    while True:
+        try:
+            await work()
+        except Exception:
+            log.exception("task_failed", extra={"task": name})
+        await asyncio.sleep(REST)
+
+
+async def ended(tasks: list[asyncio.Task[None]]) -> None:
+    """Cancel tasks, and return once they are gone."""
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
+    tasks.clear()
