@@ -11,7 +11,7 @@ import pytest
 from messageflow.brokers.base import Broker
 from messageflow.brokers.redis.nodes import LEASE
 from messageflow.core.protocol import ClientInfo, Left
-from messageflow.errors import BrokerError, NoRoom, Unrecoverable
+from messageflow.errors import BrokerError, NoRoom, Unanswered, Unrecoverable
 from messageflow.testing.broker_suite import BrokerSuite, RecordingSink, items, until
 from tests.brokers.redis.conftest import Opened, Server
 
@@ -187,3 +187,90 @@ async def test_no_redis_is_said_at_the_start(opened: Opened, own_server: Server)
     with pytest.raises(BrokerError, match="Redis cannot be reached"):
         async with opened(own_server, deadline=0.5):
             pass
+
+
+async def test_garbage_under_our_keys_begins_only_its_own_stream_anew(opened: Opened, server: Server) -> None:
+    async with opened(server) as broker:
+        names = broker._names
+        before = (await broker.publish(items("x", 1) + items("y", 1) + items("z", 1)))[0].position
+        with server.client() as client:
+            client.delete(names.log("x"))
+            client.set(names.log("x"), "garbage")
+            client.xadd(names.log("y"), {"m": "garbage"}, id="99-0")
+            client.delete(names.state("z"))
+            client.rpush(names.state("z"), "garbage")
+        stored = await broker.publish([item for name in ("w", "x", "y", "z") for item in items(name, 2)])
+        assert [each.position.offset for each in stored] == [1, 1, 1, 1]
+        assert before.epoch not in {each.position.epoch for each in stored}
+        assert [p.data for p in (await broker.page("x", limit=9)).publications] == [b"2"]
+
+
+async def test_garbage_under_the_keys_of_presence_and_nodes_is_taken_away(opened: Opened, server: Server) -> None:
+    async with opened(server) as broker:
+        names = broker._names
+        with server.client() as client:
+            client.delete(names.nodes)
+            for key in (names.present("x"), names.users("x"), names.nodes, names.of_node(broker._node)):
+                client.set(key, "garbage")
+        await broker.join("x", ClientInfo("alice", "a"), keep=True, tell=False)
+        await broker._nodes.renew()
+        with server.client() as client:
+            client.zadd(names.nodes, {b"\xff": 1e12, b"a b": 0})
+        await broker._nodes.renew()
+        assert set(await broker.presence("x")) == {"a"}
+        assert (await broker.presence_stats("x")) == (1, 1)
+        assert len(await broker.survey(b"who")) == 1
+        assert broker.statistics()["garbage_skipped"] >= 4
+
+
+async def test_presence_that_redis_lost_is_entered_again(opened: Opened, server: Server) -> None:
+    async with opened(server) as broker:
+        for user, client_id in (("alice", "a"), ("alice", "b"), ("bob", "c")):
+            await broker.join("x", ClientInfo(user, client_id), keep=True, tell=False)
+        assert await broker.presence_stats("x") == (3, 2)
+        with server.client() as client:
+            client.flushall()
+        await broker._nodes.renew()
+        assert set(await broker.presence("x")) == {"a", "b", "c"}
+        await broker.leave("x", ClientInfo("alice", "a"), tell=False)
+        assert await broker.presence_stats("x") == (2, 2)
+
+
+async def test_leases_that_ran_out_while_redis_was_away_are_no_deaths(opened: Opened, server: Server) -> None:
+    async with opened(server) as one, opened(server) as other:
+        await other.join("x", ClientInfo("alice", "a"), keep=True, tell=False)
+        one._nodes._well_since -= LEASE + 1
+        one._nodes._renewed -= LEASE + 1  # it could not renew for so long
+        with server.client() as client:
+            client.zadd(one._names.nodes, {one._node: 1, other._node: 1})
+        await one._nodes.renew()
+        assert (await one.presence_stats("x")).clients == 1
+        await other._nodes.renew()
+        assert set(await one.presence("x")) == {"a"}
+
+
+async def test_one_publication_that_fails_leaves_the_others_alone(opened: Opened, server: Server) -> None:
+    async with opened(server) as broker:
+        with server.client() as client:
+            client.hset(broker._names.key("x", "k"), "not", "ours")
+        outcomes = await broker._store.publish([*items("w", 1), items("x", 1)[0]._replace(key="k"), *items("y", 1)])
+        assert [isinstance(outcome, BrokerError) for outcome in outcomes] == [False, True, False]
+        with pytest.raises(Unanswered, match="not all of it"):
+            await broker.publish([*items("w", 1), items("x", 1)[0]._replace(key="k")])
+
+
+async def test_many_callers_share_calls_and_keep_their_own_order(opened: Opened, server: Server) -> None:
+    async with opened(server) as broker:
+
+        async def publish(name: str) -> list[int]:
+            return [(await broker.publish(items(name, number)))[0].position.offset for number in range(20)]
+
+        with server.client() as client:
+            client.config_resetstat()
+        found = await asyncio.gather(*(publish(f"c{number}") for number in range(50)))
+        assert found == [list(range(1, 21))] * 50
+        with server.client() as client:
+            calls = client.info("commandstats")["cmdstat_evalsha"]["calls"]
+        assert calls < 500
+        big = await broker.publish(items("big", *range(1_500)))
+        assert [each.position.offset for each in big] == list(range(1, 1_501))
