@@ -104,7 +104,7 @@ class _Checker:
             self._order(reader)
             self._end(reader)
         self._findings.count("recovered", len(self._recovered))
-        self._torn.judge(self._readers.values(), self._findings)
+        self._torn.judge(self._readers.values(), self._tops, self._findings)
         self._stored_twice()
         self._too_many_bad_resets()
         self._lost()
@@ -212,12 +212,12 @@ class _Checker:
         self._epochs.setdefault(channel, {}).setdefault(at.epoch, when)
         tag, known = self._placed.get((channel, at.epoch, at.offset), ("", None))
         where = f"{channel} at {at.epoch}/{at.offset}"
-        other_tag, other_key = tag and at.tag and tag != at.tag, known and key and known != key
-        if self._expected.tails_lost and (other_tag or other_key):
-            self._torn.tear(channel, at.epoch, at.offset, when)
-        elif other_tag:
-            self._findings.add("divergent", f"{where}: the tag is {tag} and {at.tag}")
-        elif other_key:
+        if tag and at.tag and tag != at.tag:
+            if self._expected.tails_lost:
+                self._torn.tear(channel, at.epoch, at.offset, (tag, at.tag), when)
+            else:
+                self._findings.add("divergent", f"{where}: the tag is {tag} and {at.tag}")
+        elif known and key and known != key:
             self._findings.add("divergent", f"{where}: there is {known} and {key}")
         self._placed[channel, at.epoch, at.offset] = (tag or at.tag, known or key)
         if key is not None:

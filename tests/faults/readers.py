@@ -44,6 +44,7 @@ class Span:
     """A stretch without a reset: everything of `epoch` after `base`, of which `last` was the newest that came.
 
     `told` says whether it ended with the reader being told that something may be missing, and `over` when it ended.
+    `tags` has what lay at its offsets.
     """
 
     at: int
@@ -52,6 +53,7 @@ class Span:
     last: int
     told: bool = False
     over: int = 0
+    tags: dict[int, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -85,7 +87,9 @@ class Reader:
         if told:
             self.last_reset = at
         self.live = True
-        self.spans.append(Span(at, position.epoch, position.offset, position.offset))
+        span = Span(at, position.epoch, position.offset, position.offset)
+        span.tags[position.offset] = position.tag
+        self.spans.append(span)
 
     def resume(self, at: int, position: Position, findings: Findings) -> None:
         """Go on in the present span, as the gateway said that it can."""
@@ -126,6 +130,7 @@ class Reader:
         if offset > span.last + 1:
             findings.add("silent gap", f"{where}: it stood at {span.last} and was told nothing")
         span.last = max(span.last, offset)
+        span.tags.setdefault(offset, event.position.tag)
 
     def owed(self, push: Push) -> str:
         """Return why this acknowledged publication should have come; empty when it need not have.
