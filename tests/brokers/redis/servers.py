@@ -115,6 +115,7 @@ class Server:
                 *self.arguments,
             ],
             stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         try:
             wait_until(self._answers, START_SECONDS)
