@@ -9,8 +9,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from messageflow.brokers.base import Broker
+from messageflow.brokers.redis.names import Names
 from messageflow.brokers.redis.nodes import LEASE
 from messageflow.core.protocol import ClientInfo, Left
+from messageflow.core.stream import Position
 from messageflow.errors import BrokerError, NoRoom, Unanswered, Unrecoverable
 from messageflow.testing.broker_suite import BrokerSuite, RecordingSink, items, until
 from tests.brokers.redis.conftest import Opened, Server
@@ -274,3 +276,62 @@ async def test_many_callers_share_calls_and_keep_their_own_order(opened: Opened,
         assert calls < 500
         big = await broker.publish(items("big", *range(1_500)))
         assert [each.position.offset for each in big] == list(range(1, 1_501))
+
+
+async def cut_back(server: Server, names: Names, channel: str, to: Position) -> None:
+    """Do what a failover to a replica does that had less of a stream."""
+    with server.client() as client:
+        client.hset(names.state(channel), mapping={"offset": to.offset, "tag": to.tag})
+        for entry, _ in client.xrange(names.log(channel), min=f"{to.offset + 1}-0"):
+            client.xdel(names.log(channel), entry)
+        client.execute_command("XSETID", names.log(channel), f"{to.offset}-0")
+
+
+async def test_a_lost_tail_is_found_by_who_acknowledged_it_though_nobody_heard(opened: Opened, server: Server) -> None:
+    async with opened(server) as broker:
+        stored = [each.position for each in await broker.publish(items("x", 1, 2, 3))]
+        await cut_back(server, broker._names, "x", stored[0])
+        broker._watch.look_back()
+        await broker._watch._look_at_past()
+        assert (await broker.page("x")).position.epoch != stored[0].epoch
+
+
+async def test_a_lost_tail_is_found_by_who_had_left_and_comes_back(opened: Opened, server: Server) -> None:
+    async with opened(server) as publisher, opened(server, sink := RecordingSink()) as broker:
+        await broker.subscribe("x")
+        stored = [each.position for each in await publisher.publish(items("x", 1, 2, 3))]
+        await until(lambda: len(sink.publications) == 3)
+        broker.unsubscribe("x")
+        await cut_back(server, broker._names, "x", stored[0])
+        await broker.subscribe("x")
+        with pytest.raises(Unrecoverable):
+            await broker.since("x", stored[0])
+
+
+async def test_offsets_given_out_again_are_found_when_they_are_announced(opened: Opened, server: Server) -> None:
+    sink = RecordingSink()
+    async with opened(server) as publisher, opened(server, sink) as broker:
+        await broker.subscribe("x")
+        stored = [each.position for each in await publisher.publish(items("x", 1, 2, 3))]
+        await until(lambda: len(sink.publications) == 3)
+        await cut_back(server, broker._names, "x", stored[0])
+        await publisher.publish(items("x", 7))  # at an offset that was there before
+        await until(lambda: sink.doubts == 1)
+        assert len(sink.publications) == 3
+        assert (await broker.page("x")).position.epoch != stored[0].epoch
+
+
+async def test_what_follows_a_reused_offset_is_found_by_its_tag(opened: Opened, server: Server) -> None:
+    sink = RecordingSink()
+    async with opened(server) as publisher, opened(server, sink) as broker:
+        stored = [each.position for each in await publisher.publish(items("x", 1, 2, 3))]
+        await broker.subscribe("x")
+        await broker.page("x")
+        await cut_back(server, broker._names, "x", stored[1])
+        live = broker._names.live("x")
+        broker._layout.unsubscribe(live)
+        await publisher.publish(items("x", 7))
+        await broker._layout.subscribe(live)
+        await publisher.publish(items("x", 8))  # at the offset that should come next
+        await until(lambda: sink.doubts == 1)
+        assert sink.publications == []

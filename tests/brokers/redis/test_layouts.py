@@ -17,7 +17,8 @@ from messageflow.brokers.redis.broker import RedisBroker
 from messageflow.brokers.redis.layouts.shards import shard_of
 from messageflow.errors import BrokerError
 from messageflow.testing.broker_suite import BrokerSuite, RecordingSink, items, until
-from tests.brokers.redis.conftest import Cluster, Server, broker_at
+from tests.brokers.redis.conftest import broker_at
+from tests.brokers.redis.servers import Cluster, Server
 
 
 @asynccontextmanager

@@ -142,7 +142,10 @@ class RedisBroker:
     # Publishing and reading
 
     async def publish(self, items: Sequence[Item]) -> list[Stored]:
-        return stored(await self._rounds.publish(items))
+        receipts = stored(await self._rounds.publish(items))
+        for item, receipt in zip(items, receipts, strict=True):
+            self._watch.acknowledged(item.channel, receipt.position)
+        return receipts
 
     async def since(self, channel: str, position: Position, limit: int | None = None) -> History:
         read = await self._compared(channel, await self._store.since(channel, position, limit))
@@ -205,6 +208,7 @@ class RedisBroker:
         if self._tasks:
             self._is_back.set()
             self._nodes.renew_soon()
+            self._watch.look_back()
 
     # Presence, control, surveys
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import Callable
 
 from messageflow.brokers.redis.messages import Garbage, chained
@@ -18,6 +19,7 @@ log = logging.getLogger("messageflow.broker")
 
 CHECK_EVERY = 5.0  # seconds between two looks, at least
 CHECK_SLICE = 512  # positions asked for at once
+MOST_PAST = 20_000  # channels whose place is kept though nobody hears them: 4 MB
 CHECKS_A_SECOND = 5_000  # channels; with very many, each is looked at less often
 
 
@@ -36,6 +38,8 @@ class Watch:
         self._store = store
         self._doubt = doubt
         self._seen: dict[str, Position | None] = {}
+        self._past: OrderedDict[str, Position] = OrderedDict()  # where channels stood, subscribed or not
+        self._look_back = False
         self._judging: dict[str, asyncio.Task[None]] = {}
         self.lost_tails = 0
 
@@ -50,7 +54,23 @@ class Watch:
 
     def remove(self, channel: str) -> bool:
         """It is no longer. Returns whether it was."""
-        return self._seen.pop(channel, self) is not self
+        if channel not in self._seen:
+            return False
+        seen = self._seen.pop(channel)
+        if seen is not None:
+            self.acknowledged(channel, seen)
+        return True
+
+    def acknowledged(self, channel: str, position: Position) -> None:
+        """Redis said that a channel stands here. This is kept, for Redis may forget it."""
+        if not position.offset:
+            return
+        before = self._past.pop(channel, None)
+        if before is not None and before.epoch == position.epoch and before.offset > position.offset:
+            position = before
+        self._past[channel] = position
+        if len(self._past) > MOST_PAST:
+            self._past.popitem(last=False)
 
     def announced(self, channel: str, epoch: str, publication: Publication) -> bool:
         """Note a publication. Returns whether it may follow what was seen, or comes after something that was missed.
@@ -84,11 +104,11 @@ class Watch:
             Unrecoverable: it did; it goes on in a new epoch.
         """
         seen = self._seen.get(channel)
-        if seen is None:
-            if channel in self._seen:
-                self._seen[channel] = top
-        elif seen.epoch == top.epoch and _is_below(top, seen) and await self._forget(channel, seen):
-            raise Unrecoverable(f"the stream of {channel!r} lost its end")
+        for known in (seen, self._past.get(channel)):
+            if known is not None and _is_below(top, known) and await self._forget(channel, known):
+                raise Unrecoverable(f"the stream of {channel!r} lost its end")
+        if seen is None and channel in self._seen:
+            self._seen[channel] = top
 
     async def _forget(self, channel: str, seen: Position) -> bool:
         lost = await self._store.forget(channel, seen)
@@ -96,6 +116,7 @@ class Watch:
             self.lost_tails += 1
             if self._seen.get(channel) == seen:
                 self._seen[channel] = None
+            self._past.pop(channel, None)
             log.error("lost_tail", extra={"channel": channel, "epoch": seen.epoch, "seen": seen.offset})
         return lost
 
@@ -106,6 +127,9 @@ class Watch:
             await asyncio.sleep(CHECK_EVERY)
             try:
                 before = await self._look(before)
+                if self._look_back:
+                    self._look_back = False
+                    await self._look_at_past()
             except (BrokerError, Garbage) as error:
                 log.warning("positions_not_checked", extra={"error": str(error)})
 
@@ -135,6 +159,21 @@ class Watch:
             self._doubt()
         return different
 
+    def look_back(self) -> None:
+        """Redis was away, and may have come back with less."""
+        self._look_back = True
+
+    async def _look_at_past(self) -> None:
+        """Compare the channels that nobody here hears any more."""
+        past = [channel for channel in self._past if channel not in self._seen]
+        for start in range(0, len(past), CHECK_SLICE):
+            part = past[start : start + CHECK_SLICE]
+            for channel, position in zip(part, await self._store.positions(part), strict=True):
+                known = self._past.get(channel)
+                if known is not None and position is not None and _is_below(position, known):
+                    await self._forget(channel, known)
+            await asyncio.sleep(CHECK_SLICE / CHECKS_A_SECOND)
+
     async def close(self) -> None:
         """End what is under way."""
         tasks = list(self._judging.values())
@@ -151,4 +190,7 @@ def _follows(seen: Position, publication: Publication) -> bool:
 
 
 def _is_below(top: Position, seen: Position) -> bool:
+    """Whether a stream stands below what was seen of it, or elsewhere."""
+    if top.epoch != seen.epoch:
+        return False
     return top.offset < seen.offset or (top.offset == seen.offset and top.tag != seen.tag)

@@ -31,13 +31,14 @@ local function add(state, log, data, info, tags, size, ttl)
   local epoch = known[1]
   if not epoch then
     epoch = beginning
+    call('HSET', state, 'epoch', epoch) -- first, since it is refused when memory is full; after a DEL nothing would be
     call('DEL', log) -- a log without its state is of a life that is gone
   end
   local offset = string.format('%d', (known[2] or 0) + 1)
   local tag = string.sub(redis.sha1hex((known[3] or '') .. data), 1, 12)
   local message = table.concat({'P' .. epoch, offset, tag, at, #info, #tags}, ' ') .. '\n' .. info .. tags .. data
   call('XADD', log, 'MAXLEN', size, offset .. '-0', 'm', message)
-  call('HSET', state, 'epoch', epoch, 'offset', offset, 'tag', tag)
+  call('HSET', state, 'offset', offset, 'tag', tag)
   if known[4] ~= tostring(ttl) or now >= tonumber(known[5] or 0) then renew(state, log, ttl) end
   return epoch, offset, tag, message
 end
