@@ -214,15 +214,25 @@ class Cluster:
 
     Args:
         directory: for the files of all; there already.
-        replicas: whether each primary has one.
         arguments: settings of each server, as on the command line.
+        replicas: whether each primary has one.
+        certificate: to speak TLS with, to clients and to each other.
+        executable: what to run; empty takes `redis-server`.
 
     Attributes:
         servers: all of them, dead ones too; as started, primaries first and then their replicas in the same order.
     """
 
-    def __init__(self, directory: Path, *arguments: str, replicas: bool = False, executable: str = "") -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *arguments: str,
+        replicas: bool = False,
+        certificate: Pair | None = None,
+        executable: str = "",
+    ) -> None:
         self._executable = executable
+        self._certificate = certificate
         self.servers: list[Server] = []
         for number in range(6 if replicas else 3):
             home = directory / f"node-{number}"
@@ -245,7 +255,9 @@ class Cluster:
             home,
             *("--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-replica-validity-factor", "0"),
             *("--repl-diskless-sync-delay", "0", *arguments),
+            *(("--tls-cluster", "yes", "--tls-replication", "yes") if self._certificate else ()),
             port=free_port(bus=True),
+            certificate=self._certificate,
             executable=self._executable,
         )
 

@@ -22,7 +22,7 @@ from messageflow.errors import BrokerError
 from messageflow.testing.broker_suite import BrokerSuite, RecordingSink, items, until
 from tests.brokers.redis.certificates import Authority
 from tests.brokers.redis.conftest import broker_at
-from tests.brokers.redis.servers import Server
+from tests.brokers.redis.servers import Cluster, Server
 from tests.support import running
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "redis.md"
@@ -108,6 +108,39 @@ def test_the_doctor_looks_through_tls(secured: Server) -> None:
     assert "a receipt means" in seen.output
 
 
+def test_a_certificate_that_nobody_vouches_for_is_refused(secured: Server, tmp_path: Path) -> None:
+    somebody_else = Authority(tmp_path).file
+    for url in (
+        f"rediss://127.0.0.1:{secured.port}",
+        f"rediss://127.0.0.1:{secured.port}?ssl_ca_certs={somebody_else}",
+    ):
+        assert "?ssl_ca_certs=" in doctor(url)
+    assert "?ssl_ca_certs=" in start(f"rediss://127.0.0.1:{secured.port}", tmp_path)
+
+
+def test_a_certificate_of_another_host_is_refused(of_another_host: Server) -> None:
+    assert "its certificate is for another host" in doctor(of_another_host.url)
+
+
+def test_a_file_of_authorities_that_is_not_there_is_said(secured: Server) -> None:
+    assert "ssl_ca_certs" in doctor(f"rediss://127.0.0.1:{secured.port}?ssl_ca_certs=/nowhere.pem")
+
+
+@pytest.mark.slow
+def test_who_speaks_plainly_to_tls_or_tls_to_plain_is_told_of_the_scheme(secured: Server, server: Server) -> None:
+    assert "rediss://" in doctor(f"redis://127.0.0.1:{secured.port}")
+    assert "redis://" in doctor(f"rediss://127.0.0.1:{server.port}")
+
+
+@pytest.mark.slow
+async def test_a_cluster_is_used_over_tls(authority: Authority, tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path, certificate=authority.sign("cluster"))
+    try:
+        assert await carries(cluster.url)
+    finally:
+        cluster.stop()
+
+
 # Users
 
 
@@ -128,6 +161,62 @@ async def test_a_user_that_may_not_read_the_settings_is_enough_and_said(server: 
     assert seen.exit_code == 0, seen.output
     assert "allow CONFIG|GET" in seen.output
     assert await carries(url)
+
+
+async def test_the_documented_user_is_enough_for_a_cluster(shared_cluster: Cluster) -> None:
+    for primary in shared_cluster.primaries:
+        primary.allow("messageflow", "on", f">{PASSWORD}", *documented_rules())
+    assert await carries(shared_cluster.primaries[0].url_for("messageflow", PASSWORD))
+
+
+def commands() -> list[str]:
+    return [rule[1:] for rule in documented_rules() if rule.startswith("+")]
+
+
+ONLY_IN_A_CLUSTER = {"cluster|info", "cluster|slots", "spublish", "ssubscribe", "sunsubscribe"}
+
+
+@pytest.mark.parametrize("name", sorted({*commands()} - {"config|get", *ONLY_IN_A_CLUSTER}))
+async def test_a_command_that_a_user_may_not_use_is_named_at_the_start(server: Server, name: str) -> None:
+    server.allow("poor", "on", f">{PASSWORD}", *documented_rules(), f"-{name}")
+    with pytest.raises(
+        BrokerError, match=re.escape(name) if name in ("info", "subscribe", "script|load") else f"add \\+{name};"
+    ):
+        await broker_at(server.url_for("poor", PASSWORD)).start(RecordingSink())
+
+
+@pytest.mark.parametrize("pattern", ["~messageflow:*", "&messageflow:*"])
+async def test_a_pattern_that_a_user_may_not_use_is_named_at_the_start(server: Server, pattern: str) -> None:
+    rules = [rule for rule in documented_rules() if rule != pattern]
+    server.allow("poor", "on", f">{PASSWORD}", *rules)
+    url = server.url_for("poor", PASSWORD)
+    with pytest.raises(BrokerError) as refusal:
+        await broker_at(url).start(RecordingSink())
+    assert pattern in str(refusal.value)
+    assert pattern in await asyncio.to_thread(doctor, url)
+
+
+async def test_what_is_taken_from_a_user_later_fails_at_once_and_is_named(server: Server) -> None:
+    server.allow("poor", "on", f">{PASSWORD}", *documented_rules())
+    broker = broker_at(server.url_for("poor", PASSWORD))
+    await broker.start(RecordingSink())
+    try:
+        with server.client() as client:
+            client.execute_command("ACL", "SETUSER", "poor", "-xadd", "resetchannels")
+        with pytest.raises(BrokerError, match=r"NOPERM|may not|can.t run this command"):
+            await broker.publish(items("x", 1))
+        with pytest.raises(BrokerError, match=r"NOPERM|may not|channels"):
+            await broker.subscribe("y")
+    finally:
+        await broker.close()
+
+
+def test_a_password_that_is_missing_or_wrong_is_said(locked: Server, tmp_path: Path) -> None:
+    missing = f"redis://127.0.0.1:{locked.port}"
+    assert "wants a password" in doctor(missing)
+    assert "wants a password" in start(missing, tmp_path)
+    assert "does not know this user and password" in doctor(locked.url_for("", "another"))
+    assert "does not know this user and password" in start(locked.url_for("somebody", PASSWORD), tmp_path)
 
 
 def test_nothing_that_is_said_repeats_a_password(locked: Server, tmp_path: Path) -> None:
