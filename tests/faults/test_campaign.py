@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.__main__ import SHORT, _kinds, main
+from tests.faults.__main__ import SHORT, _kinds, _parser, _runs, main
 from tests.faults.campaign import run
 from tests.faults.options import Options, possible
-from tests.faults.schedule import KINDS
+from tests.faults.schedule import KINDS, REDIS
 
 
 @pytest.mark.slow
@@ -20,6 +20,15 @@ def test_nothing_is_lost_over_a_cut_and_a_killed_gateway(tmp_path: Path) -> None
     assert {fault.kind for fault in outcome.plan} == {"cut", "gateway_kill"}
     assert outcome.verdict.figures["acknowledged"] > 50
     assert outcome.kept is None
+
+
+@pytest.mark.slow
+def test_nothing_is_lost_when_the_redis_of_two_gateways_is_killed(tmp_path: Path) -> None:
+    kinds = ("redis_kill", "redis_link_cut")
+    options = Options(seed=1, seconds=5, kinds=kinds, clients=4, producers=2, broker="redis", nodes=2, ack="disk")
+    outcome = run(options, tmp_path)
+    assert outcome.verdict.good, outcome.verdict.text()
+    assert {fault.kind for fault in outcome.plan} == set(kinds)
 
 
 def test_what_cannot_be_done_is_named_and_left_out() -> None:
@@ -35,7 +44,16 @@ def test_the_short_form_has_every_kind_of_fault() -> None:
     assert {kind for options in SHORT for kind in options.kinds} == set(KINDS)
 
 
+def test_a_redis_is_run_so_that_its_acknowledgements_mean_the_disk_unless_told_otherwise() -> None:
+    def acks(*arguments: str) -> set[str]:
+        return {options.ack for options in _runs(_parser().parse_args(["--broker", "redis", *arguments]))}
+
+    assert acks("--kinds", "redis") == acks() == {"disk"}
+    assert acks("--kinds", "redis", "--ack", "os") == {"os"}
+
+
 def test_kinds_are_named_by_themselves_or_by_group() -> None:
+    assert set(_kinds("redis")) == set(REDIS)
     assert _kinds("workers,cut,worker_kill") == ("worker_kill", "worker_freeze", "parent_kill", "cut")
 
 
