@@ -81,7 +81,7 @@ class RedisBroker:
         layout = await open_layout(self._sources, self, Settings(self._names, self._node, self._deadline))
         self._layout = layout
         self._store = Store(layout, self._names, self._window)
-        self._rounds = Rounds(self._store.publish)
+        self._rounds = Rounds(self._store.publish, self._deadline)
         self._nodes = Nodes(self._store, self._node, self._rules, self._left)
         self._surveys = Surveys(self._names, self._node, self._store.tell, self._say, self._nodes.count)
         self._watch = Watch(self._store, self.on_missed)
@@ -94,6 +94,7 @@ class RedisBroker:
             await layout.subscribe(self._names.control)
         except BaseException:
             self._sink = None
+            await self._rounds.close()
             await layout.close()
             raise
         self._tasks = [
@@ -246,6 +247,7 @@ class RedisBroker:
             "redis_lost": self._layout.times_lost,
             "garbage_skipped": self._store.garbage,
             "lost_tails": self._watch.lost_tails,
+            "publications_refused": self._rounds.refused,
         }
 
 

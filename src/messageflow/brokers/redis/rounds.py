@@ -1,21 +1,45 @@
 """Publications of many callers, stored together: while one call of the script is under way, the next one gathers.
 
 A caller who is alone waits for nobody. Under load Redis and the gateway spend a third on each publication
-(benchmarks: redis-push).
+(benchmarks: redis-push). Nobody waits longer than the deadline, and what waits is bounded.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from messageflow.brokers.base import Item
 from messageflow.brokers.redis.store import Outcome
+from messageflow.brokers.redis.upkeep import ended, kept_up
+from messageflow.errors import BrokerError, Unanswered, Unavailable
 
 UNDER_WAY = 2  # rounds at the same time: while Redis carries out one, the next is already there
 LARGEST = 1_000  # publications in a round that are not of one caller
+MOST_WAITING = 64 << 20  # bytes of data; beyond it publications are refused
 
 Publish = Callable[[Sequence[Item]], Awaitable[list[Outcome]]]
+
+
+class _Caller:
+    """Who waits for what came of his items, since when, and how many bytes they have."""
+
+    __slots__ = ("items", "outcome", "since", "size")
+
+    def __init__(self, items: Sequence[Item], outcome: asyncio.Future[list[Outcome]], since: float) -> None:
+        self.items = items
+        self.outcome = outcome
+        self.since = since
+        self.size = sum(len(item.data) for item in items)
+
+    def settle(self, outcomes: list[Outcome]) -> None:
+        if not self.outcome.done():
+            self.outcome.set_result(outcomes)
+
+    def fail(self, error: BaseException) -> None:
+        if not self.outcome.done():
+            self.outcome.set_exception(error)
 
 
 class Rounds:
@@ -23,69 +47,100 @@ class Rounds:
 
     Args:
         publish: stores items and returns what came of each. Never raises `BrokerError`.
+        deadline: seconds after which nobody waits any more.
+
+    Attributes:
+        refused: how many publications were refused because too much waited already.
     """
 
-    def __init__(self, publish: Publish) -> None:
+    def __init__(self, publish: Publish, deadline: float) -> None:
         self._publish = publish
+        self._deadline = deadline
         self._loop = asyncio.get_running_loop()
-        self._waiting: list[tuple[Sequence[Item], asyncio.Future[list[Outcome]]]] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting: deque[_Caller] = deque()
+        self._size = 0  # bytes of what waits
+        self._rounds: dict[asyncio.Task[None], list[_Caller]] = {}
         self._due = False
+        self._tasks = [kept_up(self._watch, "redis-rounds")]
+        self.refused = 0
 
     async def publish(self, items: Sequence[Item]) -> list[Outcome]:
         """Store items in order, among those of others, and return what came of each.
 
         When cancelled they may be stored or not.
+
+        Raises:
+            Unavailable: they waited too long, or too much waits already: nothing was stored.
+            Unanswered: they were sent, and no answer came in time.
         """
-        outcome: asyncio.Future[list[Outcome]] = self._loop.create_future()
-        self._waiting.append((items, outcome))
+        caller = _Caller(items, self._loop.create_future(), self._loop.time())
+        if self._size > MOST_WAITING:
+            self.refused += len(items)
+            raise Unavailable(f"Redis is behind: {self._size >> 20} MiB wait to be stored")
+        self._waiting.append(caller)
+        self._size += caller.size
         self._begin_soon()
-        return await outcome
+        return await caller.outcome
 
     def _begin_soon(self) -> None:
-        if not self._due and len(self._tasks) < UNDER_WAY:
+        if not self._due and self._waiting and len(self._rounds) < UNDER_WAY:
             self._due = True
             self._loop.call_soon(self._begin)
 
     def _begin(self) -> None:
+        """Begin a round with those who came first."""
         self._due = False
-        if not self._waiting:
-            return
-        size = count = 0
-        for items, _ in self._waiting:
-            if count and size + len(items) > LARGEST:
-                break
-            size += len(items)
-            count += 1
-        taken, self._waiting = self._waiting[:count], self._waiting[count:]
-        task = self._loop.create_task(self._carry_out(taken))
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-        if self._waiting:
-            self._begin_soon()
+        taken: list[_Caller] = []
+        count = 0
+        while self._waiting and (not taken or count + len(self._waiting[0].items) <= LARGEST):
+            caller = self._waiting.popleft()
+            self._size -= caller.size
+            if not caller.outcome.done():  # else he gave up
+                taken.append(caller)
+                count += len(caller.items)
+        if taken:
+            task = self._loop.create_task(self._carry_out(taken))
+            self._rounds[task] = taken
+            task.add_done_callback(self._ended)
+        self._begin_soon()
 
-    async def _carry_out(self, taken: list[tuple[Sequence[Item], asyncio.Future[list[Outcome]]]]) -> None:
-        start = 0
+    async def _carry_out(self, taken: Iterable[_Caller]) -> None:
         try:
-            outcomes = await self._publish([item for items, _ in taken for item in items])
+            outcomes = await self._publish([item for caller in taken for item in caller.items])
         except BaseException as error:
-            for _, future in taken:
-                if not future.done():
-                    future.set_exception(error)
+            for caller in taken:
+                caller.fail(error)
             raise
-        for items, future in taken:
-            if not future.done():
-                future.set_result(outcomes[start : start + len(items)])
-            start += len(items)
+        start = 0
+        for caller in taken:
+            end = start + len(caller.items)
+            caller.settle(outcomes[start:end])
+            start = end
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        del self._rounds[task]
         if not task.cancelled():
             task.exception()  # whoever waited has it
-        if self._waiting:
-            self._begin_soon()
+        self._begin_soon()
+
+    async def _watch(self) -> None:
+        """Let nobody wait beyond the deadline."""
+        while True:
+            await asyncio.sleep(self._deadline / 8)
+            oldest = self._loop.time() - self._deadline
+            self._give_up(self._waiting, oldest, Unavailable("Redis is behind: it was not asked in time"))
+            for taken in self._rounds.values():
+                self._give_up(taken, oldest, Unanswered("Redis did not answer in time"))
+
+    @staticmethod
+    def _give_up(callers: Iterable[_Caller], oldest: float, error: BrokerError) -> None:
+        for caller in callers:
+            if caller.since > oldest:
+                break
+            caller.fail(error)
 
     async def close(self) -> None:
         """Return once what was accepted has its outcome."""
-        while self._tasks or self._waiting:
-            await asyncio.wait(self._tasks or [asyncio.ensure_future(asyncio.sleep(0))])
+        while self._rounds or self._waiting:
+            await asyncio.wait(list(self._rounds) or [self._loop.create_task(asyncio.sleep(0))])
+        await ended(self._tasks)

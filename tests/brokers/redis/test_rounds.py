@@ -1,0 +1,96 @@
+"""Who publishes at the same time is stored together; nobody waits for ever, and what waits is bounded."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from messageflow.brokers.base import Item, Stored
+from messageflow.brokers.redis import rounds
+from messageflow.brokers.redis.rounds import Rounds
+from messageflow.brokers.redis.store import Outcome
+from messageflow.core.stream import Position
+from messageflow.errors import Unanswered, Unavailable
+from messageflow.testing.broker_suite import items
+
+
+class Storing:
+    """Stores when it is let."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[bytes]] = []
+        self.go = asyncio.Event()
+
+    async def __call__(self, asked: Sequence[Item]) -> list[Outcome]:
+        self.calls.append([item.data for item in asked])
+        await self.go.wait()
+        return [Stored(Position("e", int(item.data)), "memory") for item in asked]
+
+
+@pytest.fixture
+async def storing() -> Storing:
+    return Storing()
+
+
+@pytest.fixture
+async def under_test(storing: Storing) -> AsyncIterator[Rounds]:
+    made = Rounds(storing, deadline=0.4)
+    yield made
+    storing.go.set()
+    await made.close()
+
+
+async def test_who_comes_while_two_rounds_are_under_way_shares_the_third(under_test: Rounds, storing: Storing) -> None:
+    calls = []
+    for number in range(6):
+        calls.append(asyncio.create_task(under_test.publish(items("x", number))))
+        await asyncio.sleep(0.01)
+    assert storing.calls == [[b"0"], [b"1"]]
+    storing.go.set()
+    found = [outcome for call in calls for outcome in await call]
+    assert storing.calls == [[b"0"], [b"1"], [b"2", b"3", b"4", b"5"]]
+    assert [outcome.position.offset for outcome in found if isinstance(outcome, Stored)] == list(range(6))
+
+
+async def test_who_comes_in_one_turn_shares_a_round(under_test: Rounds, storing: Storing) -> None:
+    storing.go.set()
+    await asyncio.gather(*(under_test.publish(items("x", number)) for number in range(5)))
+    assert storing.calls == [[b"0", b"1", b"2", b"3", b"4"]]
+
+
+async def test_nobody_waits_beyond_the_deadline_and_learns_whether_he_was_sent(under_test: Rounds) -> None:
+    calls = []
+    for number in range(3):
+        calls.append(asyncio.create_task(under_test.publish(items("x", number))))
+        await asyncio.sleep(0.01)
+    outcomes = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 5)
+    assert [type(outcome) for outcome in outcomes] == [Unanswered, Unanswered, Unavailable]
+
+
+async def test_what_was_given_up_before_it_was_sent_is_not_sent(under_test: Rounds, storing: Storing) -> None:
+    calls = []
+    for number in range(3):
+        calls.append(asyncio.create_task(under_test.publish(items("x", number))))
+        await asyncio.sleep(0.01)
+    calls[2].cancel()
+    await asyncio.sleep(0)
+    storing.go.set()
+    await asyncio.wait(calls)
+    await under_test.publish(items("x", 9))
+    assert storing.calls == [[b"0"], [b"1"], [b"9"]]
+
+
+async def test_more_than_the_bytes_that_may_wait_is_refused_and_counted(
+    under_test: Rounds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rounds, "MOST_WAITING", 3)
+    calls = []
+    for number in range(6):
+        calls.append(asyncio.create_task(under_test.publish(items("x", number))))
+        await asyncio.sleep(0.01)
+    with pytest.raises(Unavailable, match="behind"):
+        await under_test.publish(items("x", 7))
+    assert under_test.refused == 1
+    await asyncio.gather(*calls, return_exceptions=True)
