@@ -16,6 +16,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from websockets.exceptions import ConnectionClosed
 
@@ -114,7 +115,7 @@ class Site:
 
 def trouble(gateway: Running) -> str:
     """Return why a gateway is not ready; empty if it is."""
-    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=SECONDS)
+    connection = http.client.HTTPConnection(urlsplit(gateway.url).netloc, timeout=SECONDS)
     try:
         connection.request("GET", "/ready")
         answer = connection.getresponse()
@@ -126,7 +127,7 @@ def trouble(gateway: Running) -> str:
 
 def call(gateway: Running, method: str, **body: Any) -> tuple[int, dict[str, Any]]:
     """Call the server API once, without trying again; return status and answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=SECONDS)
+    connection = http.client.HTTPConnection(urlsplit(gateway.url).netloc, timeout=SECONDS)
     try:
         connection.request("POST", f"/api/{method}", json.dumps(body), {"X-API-Key": API_KEY})
         answer = connection.getresponse()

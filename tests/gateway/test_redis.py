@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from messageflow import Flow
+from messageflow.errors import NotStored
 from tests.brokers.redis.servers import Server
 from tests.resuming import Client
 from tests.support import API_KEY, TOKEN_SECRET, Running, running
@@ -85,6 +86,16 @@ async def test_live_connections_outlast_a_redis_that_is_away(gateways: list[Runn
     assert client.seen == [0, 1]
     assert client.link.close_code is None
     await client.link.close()
+
+
+def test_a_push_that_redis_has_no_room_for_is_refused(gateways: list[Running], redis: Server) -> None:
+    with flow_for(gateways[0]) as flow, redis.client() as client:
+        flow.push("alice", "n", 0)
+        client.config_set("maxmemory", "1")
+        with pytest.raises(NotStored, match="Redis takes no writes: OOM"):
+            flow.push("alice", "n", 1)
+        client.config_set("maxmemory", "0")
+        assert flow.push("alice", "n", 2).offset == 2
 
 
 async def test_workers_share_a_redis_without_a_broker_of_their_parent(redis: Server, tmp_path: Path) -> None:
