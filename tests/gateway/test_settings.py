@@ -192,3 +192,24 @@ def test_every_field_but_the_namespaces_is_an_option() -> None:
 
 def test_reference_page_is_up_to_date() -> None:
     assert PAGE.read_text() == reference_page(), "run `make docs`"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://localhost",
+        "rediss://user:word@host:6380/2?ssl_ca_certs=ca.pem",
+        "unix:///run/redis.sock",
+        "redis+sentinel://one:26379,two:26379/streams",
+        "rediss+cluster://one,two",
+        "redis://one redis://two",
+    ],
+)
+def test_a_redis_may_be_named_in_every_way_it_can_be_reached(url: str) -> None:
+    assert load_settings({"broker": url}, {}).broker == url
+
+
+@pytest.mark.parametrize("url", ["redis", "http://one", "redis://one two", "redis+other://one", " "])
+def test_what_is_no_broker_is_refused(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="broker"):
+        load_settings({"broker": url}, {})

@@ -165,11 +165,12 @@ def choice(*words: str) -> Kind:
     return Kind(" or ".join(words), f"one of {', '.join(words)}", read, metavar=f"[{'|'.join(words)}]")
 
 
+_REDIS = re.compile(r"(rediss?(\+sentinel|\+cluster)?|unix)://")
+
+
 def _broker(value: object) -> str:
     text = _text(value)
-    if text not in ("embedded", "memory") and not text.startswith(
-        ("redis://", "rediss://", "unix://", "redis+sentinel://")
-    ):
+    if text not in ("embedded", "memory") and not (text and all(map(_REDIS.match, text.split()))):
         raise ValueError("no broker")
     return text
 
@@ -197,7 +198,7 @@ ORIGINS = Kind(
 )
 BROKER = Kind(
     "broker",
-    'embedded, memory, or the URL of a Redis or Valkey such as "redis://localhost:6379"',
+    'embedded, memory, or the URL of a Redis or Valkey such as "redis://localhost:6379"; of shards apart by spaces',
     _broker,
     metavar="embedded|memory|URL",
 )
