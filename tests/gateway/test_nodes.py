@@ -15,6 +15,7 @@ from tests.gateway.nodes import DEADLINE, SECONDS, Page, Site, call, flow_for, t
 
 LEASE = 20.0  # seconds, of a node
 AWAY = 5.0  # seconds
+INSUFFICIENT_STATE = 3010
 
 
 @pytest.fixture(scope="module")
@@ -194,6 +195,28 @@ async def test_a_node_that_is_cut_off_says_so_and_its_clients_miss_nothing(site:
         await page.until(lambda page=page: 6 in page.seen)  # type: ignore[misc]
         assert page.seen == kept(site, user)
         assert [number for number in page.seen if number != 99] == list(range(7))
+    await close(pages)
+
+
+async def test_when_all_is_deleted_clients_are_told_and_everything_goes_on(site: Site) -> None:
+    pages = await opened(site, "judy")
+    with flow_for(site.gateways[0]) as flow, site.redis.client() as client:
+        before = flow.push("judy", "n", 1)
+        for page in pages:
+            await page.sees(1)
+        client.flushall()
+        after = flow.push("judy", "n", 2)
+        assert (after.offset, after.epoch == before.epoch) == (1, False)
+        assert [await page.is_closed() for page in pages] == [INSUFFICIENT_STATE] * 3
+        for page in pages:
+            found = await page.open()
+            assert found["was_recovering"]
+            assert not found.get("recovered")
+        flow.push("judy", "n", 3)
+        for page in pages:
+            await page.sees(1, 3)
+        await until(lambda: flow.presence_stats("#judy").num_clients == 3)
+        await until(lambda: len(flow.info()) == 3)  # once each has renewed its lease
     await close(pages)
 
 
