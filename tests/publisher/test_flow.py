@@ -361,3 +361,11 @@ async def test_async_with_block_closes(server: ScriptedServer) -> None:
     async with AsyncFlow(server.url) as flow:
         await flow.push("alice", "t")
     assert [request.connection for request in server.requests] == [1, 2]
+
+
+def test_flow_that_was_refused_closes_its_connections_too(face: Face, server: ScriptedServer) -> None:
+    with flow_to(face, server, error(0, "no", 401)) as flow, pytest.raises(Unauthorized):
+        face.call(flow, "push", "alice", "t")
+    with flow_to(face, server) as flow:
+        face.call(flow, "push", "alice", "t")
+    assert [request.connection for request in server.requests] == [1, 2]

@@ -86,7 +86,7 @@ class Primary:
     async def _dial(self, limit: float) -> Wire:
         login = self._login
         if login.service:
-            return await self._edge.connect(login, await self._named(limit), limit)
+            return await _connected(self._edge, login, await self._named(limit), limit)
         return await self._edge.connect(login, login.addresses[0] if login.addresses else None, limit)
 
     async def _named(self, limit: float) -> Address:
@@ -162,7 +162,7 @@ class Cluster:
         if pool is None:
 
             async def dial(limit: float) -> Wire:
-                return await self._edge.connect(self._login, address, limit)
+                return await _connected(self._edge, self._login, address, limit)
 
             pool = self._pools.setdefault(address, Pool(self._edge, dial, str(address)))
         return pool
@@ -191,13 +191,23 @@ class Cluster:
         self.in_doubt = True
 
 
+async def _connected(edge: Edge, login: Login, address: Address, limit: float) -> Wire:
+    """Connect to one of several; that nobody listens there does not mean that nobody is there."""
+    try:
+        return await edge.connect(login, address, limit)
+    except Broken as error:
+        raise Broken(error.reason, hopeless=error.hopeless) from error
+
+
 async def first(addresses: list[Address], ask: Callable[[Address, float], Any], limit: float) -> Any:
-    """Return what the first of some servers says that says something, each with a part of the time that is left.
+    """Return what the first of some servers says that says something, None where all say nothing.
+
+    Each has a part of the time that is left.
 
     Raises:
         Broken, NotAccepted, TimeoutError: what the last of them failed with.
     """
-    failure: Exception = Broken("no server is named")
+    failure: Exception | None = None
     for number, address in enumerate(addresses):
         until = time.monotonic() + left(limit) / (len(addresses) - number)
         try:
@@ -205,7 +215,9 @@ async def first(addresses: list[Address], ask: Callable[[Address, float], Any], 
                 return found
         except (Broken, NotAccepted, TimeoutError) as error:
             failure = error
-    raise failure
+    if failure is not None:
+        raise failure
+    return None
 
 
 def _version(info: bytes) -> str:

@@ -55,8 +55,8 @@ class AsyncFlow(FlowBase):
 
     async def close(self) -> None:
         """Close this event loop's idle connections to the gateway. The flow may still be used and opens new ones."""
-        if self._found is not None:
-            endpoint = self._found.endpoint
+        if self._used is not None:
+            endpoint = self._used.endpoint
             await (endpoint.close_async() if isinstance(endpoint, Redis) else pool_for(endpoint).close())
 
     async def push(

@@ -50,6 +50,7 @@ class FlowBase:
         self._audience = token_audience
         self._prefix = prefix
         self._found: Place | None = None
+        self._used: Place | None = None  # found last, also when it was forgotten since
 
     def __repr__(self) -> str:
         shown = masked(self._url) if self._url and is_redis(self._url) else self._url
@@ -71,6 +72,7 @@ class FlowBase:
     def _place(self) -> Place:
         if self._found is None:
             self._found = discovery.find(self._url, self._api_key, self._token_secret, prefix=self._prefix)
+            self._used = self._found
         return self._found
 
     def _forget(self, error: BaseException) -> None:

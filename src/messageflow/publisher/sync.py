@@ -76,8 +76,8 @@ class Flow(FlowBase):
 
     def close(self) -> None:
         """Close this process's idle connections to the gateway. The flow may still be used and opens new ones."""
-        if self._found is not None:
-            endpoint = self._found.endpoint
+        if self._used is not None:
+            endpoint = self._used.endpoint
             (endpoint if isinstance(endpoint, Redis) else pool_for(endpoint)).close()
 
     def push(self, user: str | int, type: str, payload: Any = None, *, idempotency_key: str | None = None) -> Receipt:
