@@ -19,7 +19,6 @@ from typing import NamedTuple, Self, cast
 
 import uvloop
 
-from benchmarks.publishing import payload
 from benchmarks.servers.gateway import API_KEY, TOKEN_SECRET
 from messageflow import AsyncFlow, Flow
 
@@ -98,28 +97,6 @@ class AtOnce:
             AsyncFlow(address(place), api_key=API_KEY, token_secret=TOKEN_SECRET) as flow,
             asyncio.TaskGroup() as publishers,
         ):
-            for _ in range(self.under_way):
-                publishers.create_task(publisher(flow))
-
-
-@dataclass(frozen=True, slots=True)
-class PublishAtOnce:
-    """A job: publish a text that wsload counts in each of these channels, always so many under way."""
-
-    under_way: int
-
-    def __call__(self, place: Place, channels: Sequence[str]) -> None:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(self._publish(place, channels))
-
-    async def _publish(self, place: Place, channels: Sequence[str]) -> None:
-        waiting = enumerate(channels, 1)
-
-        async def publisher(flow: AsyncFlow) -> None:
-            for number, channel in waiting:
-                await flow.publish(channel, payload(number, time.time_ns()))
-
-        async with AsyncFlow(address(place), api_key=API_KEY) as flow, asyncio.TaskGroup() as publishers:
             for _ in range(self.under_way):
                 publishers.create_task(publisher(flow))
 

@@ -1,4 +1,5 @@
-"""The peers' programs: a small server and a sender each, run by an interpreter that has the peers and not messageflow.
+"""Programs that run by themselves: a small server of each peer, and a sender of each peer and of ours.
 
-They import nothing of this project but one another.
+The peers' run under an interpreter that has the peers and not messageflow. They import nothing of this project but
+one another.
 """

@@ -9,7 +9,7 @@ import asyncio
 import uvloop
 
 from benchmarks.peers.channels_settings import configure
-from benchmarks.peers.sending import GROUP, Clock, order, text
+from benchmarks.peers.sending import GROUP, NOBODY, Clock, order, text
 
 configure()
 
@@ -19,16 +19,21 @@ from channels.layers import get_channel_layer  # noqa: E402 - needs the settings
 async def send() -> None:
     """Send what was ordered."""
     count, at_once = order()
-    numbers = iter(range(1, count + 1))
     layer = get_channel_layer()
 
-    async def sender() -> None:
-        for number in numbers:
-            await layer.group_send(GROUP, {"type": "say", "text": text(number)})
+    async def send_to(group: str, texts: int) -> None:
+        numbers = iter(range(1, texts + 1))
 
+        async def sender() -> None:
+            for number in numbers:
+                await layer.group_send(group, {"type": "say", "text": text(number)})
+
+        await asyncio.gather(*(sender() for _ in range(at_once)))
+
+    await send_to(NOBODY, 2 * at_once)
     clock = Clock()
-    await asyncio.gather(*(sender() for _ in range(at_once)))
-    clock.report(count)
+    await send_to(GROUP, count)
+    clock.report()
 
 
 uvloop.run(send())

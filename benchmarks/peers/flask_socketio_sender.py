@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from flask_socketio import SocketIO
 
-from benchmarks.peers.sending import EVENT, GROUP, Clock, order, redis_url, text
+from benchmarks.peers.sending import EVENT, GROUP, NOBODY, Clock, order, redis_url, text
 
 
 def send() -> None:
@@ -16,13 +16,14 @@ def send() -> None:
     count, at_once = order()
     socketio = SocketIO(message_queue=redis_url(), async_mode="threading")
 
-    def emit(number: int) -> None:
-        socketio.emit(EVENT, text(number), to=GROUP)
+    def emit_to(room: str, texts: int) -> None:
+        list(threads.map(lambda number: socketio.emit(EVENT, text(number), to=room), range(1, texts + 1)))
 
     with ThreadPoolExecutor(at_once) as threads:
+        emit_to(NOBODY, 2 * at_once)
         clock = Clock()
-        list(threads.map(emit, range(1, count + 1)))
-        clock.report(count)
+        emit_to(GROUP, count)
+        clock.report()
 
 
 send()

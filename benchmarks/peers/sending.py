@@ -1,4 +1,7 @@
-"""What every sender does: so many numbered texts, and a line about it in the end. Of the standard library alone."""
+"""What every sender does: warm up, wait for a word, send numbered texts, and say what it took.
+
+Of the standard library alone, since each runs under another interpreter.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,15 @@ import time
 from typing import NamedTuple
 
 GROUP = "everybody"
+NOBODY = "nobody"  # a group to warm up with: connections are opened, and nothing is delivered
 EVENT = "message"
 PAYLOAD_BYTES = 128
-REDIS_URL = "BENCHMARK_REDIS_URL"  # the variables of the environment that tell a peer what to do
+REDIS_URL = "BENCHMARK_REDIS_URL"  # the variables of the environment that say what to do
 LAYER = "BENCHMARK_CHANNEL_LAYER"
 PORT = "BENCHMARK_PORT"
+FLOW_URL = "BENCHMARK_FLOW_URL"
+API_KEY = "BENCHMARK_API_KEY"
+CHANNEL = "BENCHMARK_CHANNEL"
 
 
 class Order(NamedTuple):
@@ -39,16 +46,15 @@ def text(number: int) -> str:
 
 
 class Clock:
-    """Time and CPU from now on."""
+    """Time and CPU, from when the benchmark gives the word."""
 
     def __init__(self) -> None:
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+        sys.stdin.readline()
         self._started, self._used = time.monotonic(), time.process_time()
 
-    def report(self, accepted: int) -> None:
-        """Say how many were accepted in this time."""
-        told = {
-            "accepted": accepted,
-            "seconds": time.monotonic() - self._started,
-            "cpu_seconds": time.process_time() - self._used,
-        }
+    def report(self) -> None:
+        """Say how long it took until now."""
+        told = {"seconds": time.monotonic() - self._started, "cpu_seconds": time.process_time() - self._used}
         sys.stdout.write(json.dumps(told) + "\n")

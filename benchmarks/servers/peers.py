@@ -5,7 +5,6 @@ The environment is made from requirements/peers.txt the first time it is needed,
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -13,55 +12,23 @@ from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
 
-import msgspec
-
 from benchmarks.peers.sending import LAYER, PORT, REDIS_URL
-from benchmarks.servers.base import Server, ServerFailed, SubscribeSide, free_port
+from benchmarks.senders import ROOT, Program
+from benchmarks.servers.base import Server, SubscribeSide, free_port
 from benchmarks.tools import BINARIES, Unavailable
 
-ROOT = Path(__file__).parents[2]
 REQUIREMENTS = ROOT / "requirements" / "peers.txt"
 ENVIRONMENT = BINARIES / "peers"
 PEERS = "Django Channels and Flask-SocketIO"
 INSTALL_SECONDS = 600
-SEND_SECONDS = 120
-
-
-class Sent(msgspec.Struct, frozen=True):
-    """What a sender says at its end."""
-
-    accepted: int
-    seconds: float
-    cpu_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A peer over one Redis.
-
-    Args:
-        server: what its subscribers connect to.
-        sender: the module that sends, in the environment of the server.
-    """
+    """A peer over one Redis: what its subscribers connect to, and what sends."""
 
     server: Server
-    sender: str
-
-    def send(self, count: int, at_once: int) -> Sent:
-        """Send so many texts, so many of them at once, from a process of its own.
-
-        Raises:
-            ServerFailed: the sender did not come to its end.
-        """
-        command = [str(python()), "-m", f"benchmarks.peers.{self.sender}", str(count), str(at_once)]
-        environment = {**os.environ, **self.server.environment}
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=SEND_SECONDS)
-        except subprocess.TimeoutExpired:
-            raise ServerFailed(f"{self.server.name} did not send all within {SEND_SECONDS} s") from None
-        if done.returncode:
-            raise ServerFailed(f"{self.server.name} did not send:\n{done.stderr[-1500:]}")
-        return msgspec.json.decode(done.stdout, type=Sent)
+    sender: Program
 
 
 def channels(url: str, layer: str) -> Peer:
@@ -79,7 +46,7 @@ def channels(url: str, layer: str) -> Peer:
         subscribe=SubscribeSide("/"),
         environment=variables(url, {LAYER: layer}),
     )
-    return Peer(server, "channels_sender")
+    return Peer(server, Program("channels_sender", str(python()), server.environment))
 
 
 def flask_socketio(url: str) -> Peer:
@@ -101,7 +68,7 @@ def flask_socketio(url: str) -> Peer:
         ),
         environment=variables(url, {PORT: str(port)}),
     )
-    return Peer(server, "flask_socketio_sender")
+    return Peer(server, Program("flask_socketio_sender", str(python()), server.environment))
 
 
 def variables(url: str, more: Mapping[str, str]) -> dict[str, str]:

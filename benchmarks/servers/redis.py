@@ -5,13 +5,12 @@ Its settings are the same for all. It never knows who uses it.
 
 from __future__ import annotations
 
+import socket
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-import redis as library
 
 from benchmarks.servers.base import Running, Server, ServerFailed, free_port, running
 from benchmarks.tools import require
@@ -53,14 +52,15 @@ def wait_until_answering(port: int) -> float:
         ServerFailed: it does not answer within START_SECONDS.
     """
     deadline = time.monotonic() + START_SECONDS
-    with library.Redis(port=port, socket_timeout=1.0) as client:
-        while time.monotonic() < deadline:
-            try:
-                client.ping()
-            except library.RedisError:  # nobody listens yet, or it is reading its file
-                time.sleep(LOOK_EVERY)
-            else:
-                return time.monotonic()
+    while time.monotonic() < deadline:
+        try:
+            with socket.create_connection(("127.0.0.1", port), 1.0) as plug:
+                plug.sendall(b"PING\r\n")
+                if plug.recv(64).startswith(b"+PONG"):  # else it is reading its file
+                    return time.monotonic()
+        except OSError:  # nobody listens yet
+            pass
+        time.sleep(LOOK_EVERY)
     raise ServerFailed(f"Redis does not answer on port {port} after {START_SECONDS:.0f} s")
 
 

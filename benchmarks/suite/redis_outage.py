@@ -15,8 +15,8 @@ from benchmarks.figures import Figure
 from benchmarks.pages import Page, Pages, PagesFailed
 from benchmarks.plan import Plan
 from benchmarks.pushing import in_batches, our_flow
+from benchmarks.servers import redis
 from benchmarks.servers.over_redis import System, over_redis
-from benchmarks.servers.redis import SETTINGS_TOLD, running_redis
 from messageflow.errors import PublishError
 
 PAGES = 5_000
@@ -27,7 +27,7 @@ PAUSE_SECONDS = 0.05  # between attempts to publish
 WAIT_SECONDS = 60.0
 TYPE = "bench/outage"
 METHOD = (
-    f"{PAGES:,} pages of distinct users, half at each of {NODES} nodes over one {SETTINGS_TOLD}; each has had a "
+    f"{PAGES:,} pages of distinct users, half at each of {NODES} nodes over one {redis.SETTINGS_TOLD}; each has had a "
     f"broadcast and a push of its own. Then Redis is killed with SIGKILL, and {AWAY_SECONDS:.0f} s later started again "
     "with its file. A backend goes on trying to broadcast through the first node; what fails meanwhile is not counted. "
     "Time from Redis' first answer until all pages have the first broadcast that was accepted after it; then a push to "
@@ -95,7 +95,7 @@ def sample(plan: Plan) -> Sample:
         server = system.redis.server
         pages = Pages(Page(number, system.port_of(number)) for number in range(PAGES))
         return runner.run(
-            outage(system, pages, lambda: later.enter_context(running_redis(server, plan.scratch))),
+            outage(system, pages, lambda: later.enter_context(redis.running_redis(server, plan.scratch))),
         )
 
 
@@ -113,8 +113,9 @@ async def outage(system: System, pages: Pages, start_again: Callable[[], object]
     knocking = asyncio.create_task(asyncio.to_thread(knock, first))
     await asyncio.sleep(AWAY_SECONDS)
     share = (system.gateway_seconds() - before) / AWAY_SECONDS * 100
+    answering = asyncio.create_task(asyncio.to_thread(redis.wait_until_answering, system.redis.server.port))
     await asyncio.to_thread(start_again)
-    returned = time.monotonic()
+    returned = await answering
     knocked = await knocking
     await pages.until(lambda page: page.offsets["*"] >= knocked.offset, WAIT_SECONDS, "given the next publication")
     check_nobody_was_cut_off(pages)
