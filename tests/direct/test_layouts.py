@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -108,13 +109,17 @@ def test_a_slot_may_move_and_a_primary_die(own_cluster: Cluster, flows: Flows) -
     leave_rules_in(own_cluster)
     flow = flows.make(own_cluster.url, timeout=20)
     log = NAMES.log("#alice")
+    slot = key_slot(log.encode())
     assert flows.call(flow, "push", "alice", "t", 1).offset == 1
     old = own_cluster.holder(log)
     to = next(primary for primary in own_cluster.primaries if primary is not old)
-    own_cluster.begin_move(key_slot(log.encode()), to)
+    own_cluster.begin_move(slot, to)
+    assert not flows.call(flow, "online", "alice")  # of no key there the old one sends to the new
     assert flows.call(flow, "push", "alicia", "t").offset == 1  # another slot, meanwhile
-    own_cluster.end_move(key_slot(log.encode()), old, to)
-    assert flows.call(flow, "push", "alice", "t", 2).offset == 2
+    moving = threading.Timer(0.3, own_cluster.end_move, (slot, old, to))
+    moving.start()
+    assert flows.call(flow, "push", "alice", "t", 2).offset == 2  # waits, for its keys are neither here nor there
+    moving.join()
     heir = own_cluster.replica_of(to)
     with heir.client() as client:
         client.readonly()
@@ -142,6 +147,7 @@ def test_shards_have_a_part_each_and_one_that_is_away_only_its_own(shards: list[
     push_to_all(flows, flow, 3)
     assert all(logs(server) for server in shards)
     shards[1].stop()
+    flows.wait(asyncio.sleep(0.05))  # a loop that runs only for calls would learn of it too late
     for user in USERS:
         if shard_of(NAMES.state(f"#{user}"), 3) == 1:
             with pytest.raises(GatewayUnreachable):
