@@ -25,7 +25,17 @@ from tests.faults.campaign import Outcome, run
 from tests.faults.checker import check
 from tests.faults.history import FaultStart, read_history
 from tests.faults.options import LOST_TAILS, UNSYNCED, Options, hindrance, possible
-from tests.faults.schedule import KINDS, NETWORK, PROCESSES, REDIS, REDIS_LINKS, STORAGE, WORKERS
+from tests.faults.schedule import (
+    KINDS,
+    NETWORK,
+    PROCESSES,
+    REDIS,
+    REDIS_KEEPS,
+    REDIS_LINKS,
+    REDIS_LOSES,
+    STORAGE,
+    WORKERS,
+)
 from tests.faults.verdicts import EXAMPLES, Expectations
 
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -44,8 +54,9 @@ SHORT = (
     Options(seed=4, seconds=36, kinds=(*PROCESSES, *WORKERS, "cut", "slow_reader", "storm"), workers=2, ack="disk"),
     Options(seed=5, seconds=26, kinds=(*STORAGE, "gateway_kill", "clock_step", "publisher_answer_lost"), ack="disk"),
     Options(seed=6, seconds=12, kinds=("cut", "gateway_kill", "publisher_cut"), broker="memory"),
-    Options(seed=7, seconds=45, kinds=REDIS, broker="redis", nodes=2, ack="disk"),
-    Options(seed=8, seconds=30, kinds=(*PROCESSES, *NETWORK, *REDIS_LINKS), broker="redis", nodes=3, ack="disk"),
+    Options(seed=7, seconds=32, kinds=REDIS_KEEPS, broker="redis", nodes=2, ack="disk"),
+    Options(seed=8, seconds=24, kinds=(*REDIS_LOSES, "redis_kill", "cut"), broker="redis", nodes=2, ack="disk"),
+    Options(seed=9, seconds=30, kinds=(*PROCESSES, *NETWORK, *REDIS_LINKS), broker="redis", nodes=3, ack="disk"),
 )
 """The runs of the short form: together every kind of fault, in less than six minutes."""
 

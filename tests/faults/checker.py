@@ -152,6 +152,8 @@ class _Checker:
         self._findings.count(f"closed with {event.code}")
         if not Disconnect(event.code, event.reason).reconnect:
             self._findings.add("thrown out", f"{event.process} with {event.code} {event.reason}, at {event.at}")
+        elif self._expected.connections_kept and not self._findings.figures["healed"]:
+            self._findings.add("disconnected", f"{event.process} with {event.code} {event.reason}, at {event.at}")
 
     def _enter(self, reader: Reader, event: Subscribed | Resumed | Reset) -> None:
         findings = self._findings

@@ -87,6 +87,8 @@ PROCESSES = ("gateway_kill", "gateway_kill_at", "gateway_drain", "gateway_drain_
 WORKERS = ("worker_kill", "worker_freeze", "parent_kill")
 STORAGE = ("disk_full", "fsync_error")
 REDIS = tuple(name for name, kind in KINDS.items() if "redis" in kind.needs)
+REDIS_LOSES = ("redis_flush", "redis_garbage", "redis_failover_lost_tail")
+REDIS_KEEPS = tuple(name for name in REDIS if name not in REDIS_LOSES)
 REDIS_LINKS = tuple(name for name in REDIS if KINDS[name].lane == "redis links")
 
 

@@ -147,6 +147,17 @@ def test_bad_resets_only_count_unless_they_are_forbidden() -> None:
     assert verdict.figures["bad resets"] > 0
 
 
+@pytest.mark.parametrize("healed", [False, True])
+def test_a_connection_that_ends_before_all_is_healed_is_a_violation_where_all_must_be_kept(healed: bool) -> None:
+    model = Model(1)
+    model.come(0)
+    if healed:
+        model.finish()
+    model.go(0)
+    verdict = check(model.finish(), Expectations(connections_kept=True))
+    assert set(verdict.findings) == (set() if healed else {"disconnected"})
+
+
 def test_nothing_is_owed_to_a_client_that_left() -> None:
     model = Model(1)
     model.come(0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.faults.options import Options, expectations, hindrance, possible
-from tests.faults.schedule import KINDS, REDIS, Planned
+from tests.faults.schedule import KINDS, REDIS, REDIS_KEEPS, REDIS_LOSES, Planned
 
 SHARED = Options(seed=1, seconds=10, kinds=REDIS, broker="redis", ack="disk")
 
@@ -39,12 +39,17 @@ def test_redis_syncs_as_acknowledgements_say() -> None:
     assert (SHARED.fsync, unsynced(SHARED).fsync) == ("always", "everysec")
 
 
-@pytest.mark.parametrize("kind", [kind for kind in REDIS if kind not in ("redis_flush", "redis_garbage")])
-def test_streams_live_on_over_whatever_takes_nothing_from_redis(kind: str) -> None:
-    expected = expectations(SHARED, planned(kind, "gateway_kill"))
-    assert expected.epochs_kept == (kind != "redis_failover_lost_tail")
+@pytest.mark.parametrize("kind", REDIS)
+def test_streams_and_connections_live_on_over_whatever_takes_nothing_from_redis(kind: str) -> None:
+    expected = expectations(SHARED, planned(kind, "redis_link_cut"))
+    assert expected.epochs_kept == expected.connections_kept == (kind not in REDIS_LOSES)
     assert expected.tails_lost == (kind == "redis_failover_lost_tail")
     assert expected.bad_resets_allowed == 0
+
+
+def test_a_connection_may_end_where_something_is_done_to_links_or_gateways() -> None:
+    assert not expectations(SHARED, planned(*REDIS_KEEPS, "cut")).connections_kept
+    assert not expectations(SHARED, planned(*REDIS_KEEPS, "gateway_kill")).connections_kept
 
 
 def test_each_loss_excuses_as_many_new_epochs_as_it_calls_for() -> None:

@@ -17,6 +17,7 @@ Kind = Literal[
     "silent gap",
     "stuck",
     "thrown out",
+    "disconnected",
     "bad reset",
     "corrupt",
     "fault not fired",
@@ -59,6 +60,7 @@ class Expectations:
         epochs_kept: whether a stream must live on over every fault of the run, so that a new epoch is a violation.
         epochs_most: how many epochs a stream may have over the whole run; 0 does not count them.
         tails_lost: whether streams may lose their end and give its offsets out again, if all who stood there are told.
+        connections_kept: whether no reader may lose its connection before all is healed.
         bad_resets_allowed: how many resets may happen although the history covered what was missed; None only counts.
     """
 
@@ -69,6 +71,7 @@ class Expectations:
     epochs_kept: bool = False
     epochs_most: int = 0
     tails_lost: bool = False
+    connections_kept: bool = False
     bad_resets_allowed: int | None = None
 
 
