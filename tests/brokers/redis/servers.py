@@ -162,25 +162,50 @@ class Server:
 
 
 class Trio:
-    """A primary, its replica, and a Sentinel that watches them."""
+    """A primary, its replica, and a Sentinel that watches them.
 
-    def __init__(self, directory: Path) -> None:
+    Args:
+        directory: for the files of all; there already.
+        password: of the default user of Redis, if it needs one.
+        sentinel_password: the same of Sentinel.
+        certificate: to speak TLS with, to clients and to each other.
+    """
+
+    def __init__(
+        self, directory: Path, *, password: str = "", sentinel_password: str = "", certificate: Pair | None = None
+    ) -> None:
         self.servers: list[Server] = []
-        self.primary = self._server(directory / "primary", "--repl-diskless-sync-delay", "0")
-        self.replica = self._server(directory / "replica", "--replicaof", "127.0.0.1", str(self.primary.port))
+        self._certificate = certificate
+        own = ("--repl-diskless-sync-delay", "0", *(("--masterauth", password) if password else ()))
+        if certificate is not None:
+            own += ("--tls-replication", "yes")
+        self.primary = self._server(directory / "primary", *own, password=password)
+        following = ("--replicaof", "127.0.0.1", str(self.primary.port))
+        self.replica = self._server(directory / "replica", *own, *following, password=password)
         configuration = directory / "sentinel.conf"
         configuration.write_text(
             f"sentinel monitor streams 127.0.0.1 {self.primary.port} 1\n"
             "sentinel down-after-milliseconds streams 500\nsentinel failover-timeout streams 3000\n"
+            + (f"sentinel auth-pass streams {password}\n" if password else "")
+            + ("tls-replication yes\n" if certificate else "")
         )
-        self.sentinel = self._server(directory / "sentinel", configuration=configuration)
-        self.url = f"redis+sentinel://127.0.0.1:{self.sentinel.port}/streams"
+        self.sentinel = self._server(directory / "sentinel", configuration=configuration, password=sentinel_password)
+        options = [f"sentinel_password={sentinel_password}"] if sentinel_password else []
+        options += [f"ssl_ca_certs={certificate.authority}"] if certificate else []
+        self.url = (
+            f"{'rediss' if certificate else 'redis'}+sentinel://{f':{password}@' if password else ''}"
+            f"127.0.0.1:{self.sentinel.port}/streams{'?' if options else ''}{'&'.join(options)}"
+        )
         wait_until(lambda: self.replica.info("replication").get("master_link_status") == "up")
         wait_until(lambda: int(self._watched()["num-slaves"]) == 1)
 
-    def _server(self, directory: Path, *arguments: str, configuration: Path | None = None) -> Server:
+    def _server(
+        self, directory: Path, *arguments: str, configuration: Path | None = None, password: str = ""
+    ) -> Server:
         directory.mkdir()
-        server = Server(directory, *arguments, configuration=configuration)
+        server = Server(
+            directory, *arguments, configuration=configuration, password=password, certificate=self._certificate
+        )
         self.servers.append(server)
         return server
 
@@ -192,6 +217,13 @@ class Trio:
         """Return once the replica has so much of a stream."""
         with self.replica.client() as client:
             await asyncio.to_thread(wait_until, lambda: client.xlen(log) == length)
+
+    def failover(self) -> None:
+        """Let the replica take the place of its living primary; return once it has, and Sentinel says so."""
+        with self.sentinel.client() as client:  # which refuses until it has seen that the replica will do
+            wait_until(lambda: client.execute_command("SENTINEL", "FAILOVER", "streams"))
+        wait_until(lambda: int(self._watched()["port"]) == self.replica.port)
+        wait_until(lambda: self.primary.info("replication")["role"] == "slave")
 
     def cut_replication(self) -> None:
         """Let the replica hear nothing any more, and be the primary's replica still in Sentinel's eyes."""
