@@ -16,7 +16,7 @@ from messageflow.errors import ConfigurationError
 def command(url: str, prefix: str) -> None:
     """Look at a Redis or Valkey: can it be used, what does a receipt mean there, what could be lost?
 
-    Changes nothing. Ends with 1 when it cannot be used.
+    Leaves nothing behind. Ends with 1 when it cannot be used.
     """
     try:
         from messageflow.brokers.redis.examination import examine

@@ -224,6 +224,22 @@ def test_nothing_that_is_said_repeats_a_password(locked: Server, tmp_path: Path)
         assert "wrong-one" not in said
 
 
+# Other ways to it
+
+
+async def test_a_unix_socket_and_another_database_will_do(own_server: Server, tmp_path: Path) -> None:
+    own_server.stop()
+    own_server.arguments = ("--unixsocket", str(tmp_path / "redis.sock"))
+    own_server.start()
+    assert await carries(f"unix://{tmp_path / 'redis.sock'}")
+    assert await carries(f"{own_server.url}/2")
+    own_server.allow("messageflow", "on", f">{PASSWORD}", *documented_rules())
+    url = f"{own_server.url_for('messageflow', PASSWORD)}/2"
+    assert "add +select" in await asyncio.to_thread(doctor, url)
+    own_server.allow("messageflow", "on", f">{PASSWORD}", *documented_rules(), "+select")
+    assert await carries(url)
+
+
 # What cannot be used
 
 
