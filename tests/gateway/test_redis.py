@@ -11,10 +11,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from redis.crc import key_slot
 
 from messageflow import Flow
 from messageflow.errors import NotStored
-from tests.brokers.redis.servers import Server
+from tests.brokers.redis.servers import Cluster, Server, wait_until
 from tests.resuming import Client
 from tests.support import API_KEY, TOKEN_SECRET, Running, running
 
@@ -86,6 +87,38 @@ async def test_live_connections_outlast_a_redis_that_is_away(gateways: list[Runn
     assert client.seen == [0, 1]
     assert client.link.close_code is None
     await client.link.close()
+
+
+def written(server: Server, offset: str) -> int:
+    """How much of the log of writes a server has."""
+    return int(server.info("replication")[offset])
+
+
+@pytest.mark.slow
+async def test_gateways_over_a_cluster_outlast_a_primary_and_a_slot_that_moves(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path, replicas=True)
+    with ExitStack() as stack:
+        stack.callback(cluster.stop)
+        flags = ("serve", "--broker", cluster.url, "--broker-deadline", "2")
+        one, two = (stack.enter_context(running(flags, tmp_path / name)) for name in ("one", "two"))
+        client = Client(one, "alice")
+        await client.connect()
+        key = "messageflow:{I2FsaWNl}:log"  # of #alice
+        with flow_for(two) as flow:
+            flow.push("alice", "n", 0)
+            primary = cluster.holder(key)
+            to = next(each for each in cluster.primaries if each is not primary)
+            cluster.move_slot(key_slot(key.encode()), to)
+            flow.push("alice", "n", 1)
+            await client.listen(2)
+            replica = cluster.replica_of(to)  # a primary acknowledges before it has everything
+            wait_until(lambda: written(replica, "slave_repl_offset") >= written(to, "master_repl_offset"))
+            cluster.kill(to)
+            flow.push("alice", "n", 2)  # tries until another is elected
+            await client.listen(3)
+        assert client.seen == [0, 1, 2]
+        assert client.link.close_code is None
+        await client.link.close()
 
 
 def test_a_push_that_redis_has_no_room_for_is_refused(gateways: list[Running], redis: Server) -> None:
