@@ -7,14 +7,14 @@ from typing import Any
 
 from messageflow.brokers.base import Ack
 from messageflow.brokers.redis.layouts.shards import shard_of
-from messageflow.brokers.redis.replies import Command, Refused
+from messageflow.brokers.redis.replies import Command, Parts, Refused
 from messageflow.direct.edge import Attempt, Broken, NotAccepted, Wire
 from messageflow.direct.layouts import Layout
 from messageflow.direct.pool import Part, Pool, exchange
 
 REDIRECTIONS = 5  # of one command, before something must be wrong
 NOT_NOW = ("LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK")  # nothing of it was carried out
-ASKING = (b"ASKING",)
+ASKING: Parts = (b"ASKING",)
 
 
 class Servers:
@@ -55,9 +55,9 @@ class Servers:
             refused = {index: replies[index] for index in where if isinstance(replies[index], Refused)}
             done = done or len(refused) < len(where)
             where = self._redirected(commands, refused, where)
-            asking = {index for index in where if replies[index].word == "ASK"}
             if not where:
                 break
+            asking = {index for index in where if replies[index].word == "ASK"}
         self._look_at(commands, replies, sent=sent_before or done)
         return replies
 
@@ -68,10 +68,12 @@ class Servers:
         for index, pool in where.items():
             chosen.setdefault(pool, []).append(index)
         parts = []
-        for pool in sorted(chosen, key=lambda pool: pool.name):  # in one order, so that no two wait for each other
-            together: list[Any] = []
+        for pool in sorted(chosen, key=_name) if len(chosen) > 1 else chosen:
+            together: list[Parts] = []
             for index in chosen[pool]:
-                together += [ASKING, commands[index].parts] if index in asking else [commands[index].parts]
+                if index in asking:
+                    together.append(ASKING)
+                together.append(commands[index].parts)
             parts.append(Part(pool, together))
         try:
             answers = await exchange(parts, self._attempt)
@@ -116,6 +118,11 @@ class Servers:
     def ack(self, key: str) -> Ack:
         """Return what storing means there."""
         return self._acks.get(self._of(key).pool(key), "memory")
+
+
+def _name(pool: Pool) -> str:
+    """By which servers are put in one order, so that no two calls wait for each other's connections."""
+    return pool.name
 
 
 def give_up(refusal: Refused) -> None:
