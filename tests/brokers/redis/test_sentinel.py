@@ -63,6 +63,23 @@ async def test_after_a_failover_pushes_go_on_at_the_new_primary(trio: Trio) -> N
 
 
 @pytest.mark.slow
+async def test_a_primary_that_becomes_a_replica_while_it_lives_is_left(trio: Trio) -> None:
+    sink = RecordingSink()
+    broker = broker_at(trio.url, deadline=1.0)
+    await broker.start(sink)
+    await broker.subscribe("x")
+    before = await published(broker, 1)
+    await asyncio.to_thread(trio.failover)
+    after = await published(broker, 2)
+    assert (after.epoch, after.offset) == (before.epoch, 2)
+    await until(lambda: sink.doubts >= 1)  # as it could not hear for a while
+    await until(lambda: broker.trouble == "")
+    last = await published(broker, 3)
+    await until(lambda: sink.publications[-1][1].offset == last.offset)
+    await broker.close()
+
+
+@pytest.mark.slow
 async def test_a_failover_that_lost_the_end_of_a_stream_begins_a_new_epoch(trio: Trio) -> None:
     sink = RecordingSink()
     broker = broker_at(trio.url, deadline=1.0)
