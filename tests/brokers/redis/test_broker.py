@@ -292,7 +292,7 @@ async def test_a_lost_tail_is_found_by_who_acknowledged_it_though_nobody_heard(o
         stored = [each.position for each in await broker.publish(items("x", 1, 2, 3))]
         await cut_back(server, broker._names, "x", stored[0])
         broker._watch.look_back()
-        await broker._watch._look_at_past()
+        await broker._watch._look_at_all()
         assert (await broker.page("x")).position.epoch != stored[0].epoch
 
 
@@ -335,3 +335,39 @@ async def test_what_follows_a_reused_offset_is_found_by_its_tag(opened: Opened, 
         await publisher.publish(items("x", 8))  # at the offset that should come next
         await until(lambda: sink.doubts == 1)
         assert sink.publications == []
+
+
+async def test_a_stream_that_has_passed_its_old_end_is_found_out_too(opened: Opened, server: Server) -> None:
+    async with opened(server) as other, opened(server) as broker:
+        stored = [each.position for each in await broker.publish(items("x", 1, 2, 3))]
+        await cut_back(server, broker._names, "x", stored[0])
+        await other.publish(items("x", 7, 8, 9, 10))
+        with pytest.raises(Unrecoverable):
+            await broker.since("x", stored[2])
+        assert (await broker.page("x")).position.epoch != stored[0].epoch
+
+
+async def test_a_wrong_position_of_a_client_harms_no_stream(opened: Opened, server: Server) -> None:
+    async with opened(server) as broker:
+        stored = [each.position for each in await broker.publish(items("x", 1, 2, 3))]
+        for wrong in (stored[1]._replace(tag="0" * 12), stored[2]._replace(offset=9)):
+            with pytest.raises(Unrecoverable):
+                await broker.since("x", wrong)
+        assert (await broker.page("x")).position == stored[2]
+        assert len((await broker.since("x", stored[0])).publications) == 2
+
+
+async def test_presence_that_came_back_after_it_had_gone_is_taken_out(opened: Opened, server: Server) -> None:
+    async with opened(server) as broker, opened(server) as gone:
+        stays, left, ghost = ClientInfo("alice", "a"), ClientInfo("bob", "b"), ClientInfo("carol", "c")
+        await broker.join("x", stays, keep=True, tell=False)
+        await broker._store.enter(broker._node, [("x", left), ("y", left)])  # a failover brought them back
+        await gone._store.enter("nobody-knows", [("x", ghost)])
+        broker._nodes.renew_soon()
+        await broker._nodes.renew()
+        assert await broker.presence_stats("x") == (2, 2)
+        assert await broker.presence_stats("y") == (0, 0)
+        broker._nodes._well_since -= LEASE + 1
+        broker._nodes._sift_at = 0
+        await broker._nodes.renew()
+        assert await broker.presence_stats("x") == (1, 1)

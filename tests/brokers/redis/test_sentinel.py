@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
+from pathlib import Path
 
 import pytest
 
@@ -11,8 +13,9 @@ from messageflow.brokers.base import Broker
 from messageflow.core.stream import Position
 from messageflow.errors import BrokerError, Unrecoverable
 from messageflow.testing.broker_suite import RecordingSink, items, until
+from tests.brokers.redis.certificates import Authority
 from tests.brokers.redis.conftest import broker_at
-from tests.brokers.redis.servers import SECONDS, Trio
+from tests.brokers.redis.servers import SECONDS, Trio, free_port
 
 
 async def published(broker: Broker, number: int) -> Position:
@@ -77,6 +80,39 @@ async def test_a_primary_that_becomes_a_replica_while_it_lives_is_left(trio: Tri
     last = await published(broker, 3)
     await until(lambda: sink.publications[-1][1].offset == last.offset)
     await broker.close()
+
+
+@pytest.mark.slow
+async def test_sentinels_and_servers_may_want_passwords_and_tls(authority: Authority, tmp_path: Path) -> None:
+    certificate = authority.sign("trio")
+    trio = Trio(tmp_path, password="for-redis", sentinel_password="for-sentinel", certificate=certificate)
+    try:
+        broker = broker_at(trio.url)
+        await broker.start(RecordingSink())
+        await published(broker, 1)
+        await broker.close()
+        for url in (trio.url.replace("for-redis", "wrong"), trio.url.replace("for-sentinel", "wrong")):
+            with pytest.raises(BrokerError, match="password"):
+                await broker_at(url).start(RecordingSink())
+    finally:
+        trio.stop()
+
+
+async def test_what_sentinel_cannot_name_is_said(trio: Trio) -> None:
+    with pytest.raises(BrokerError, match="'flows'"):
+        await broker_at(trio.url.replace("/streams", "/flows")).start(RecordingSink())
+    trio.sentinel.stop()
+    with pytest.raises(BrokerError, match="Sentinel"):
+        await broker_at(trio.url, deadline=0.5).start(RecordingSink())
+
+
+async def test_one_sentinel_that_answers_is_enough(trio: Trio) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as frozen:  # takes connections and says nothing
+        others = f"127.0.0.1:{free_port()},127.0.0.1:{frozen.getsockname()[1]}"
+        broker = broker_at(trio.url.replace("//", f"//{others},"), deadline=2.0)
+        await broker.start(RecordingSink())
+        await published(broker, 1)
+        await broker.close()
 
 
 @pytest.mark.slow

@@ -150,6 +150,8 @@ class RedisBroker:
 
     async def since(self, channel: str, position: Position, limit: int | None = None) -> History:
         read = await self._compared(channel, await self._store.since(channel, position, limit))
+        if not read.found:
+            await self._watch.refused(channel, read.top)
         return history(read, channel, position)
 
     async def page(self, channel: str, offset: int | None = None, limit: int = 0, *, reverse: bool = False) -> History:

@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 from messageflow.brokers.redis.refusals import explained
 from messageflow.brokers.redis.replies import Parts, Refused, Value, packed
 from messageflow.brokers.redis.upkeep import ended, kept_up
-from messageflow.brokers.redis.urls import Make
+from messageflow.brokers.redis.urls import Make, let_go
 from messageflow.errors import BrokerError, Unanswered, Unavailable
 
 log = logging.getLogger("messageflow.broker")
@@ -210,12 +210,12 @@ class Link(asyncio.Protocol):
             try:
                 await connection.connect()  # type: ignore[no-untyped-call]
             except BaseException:
-                await _let_go(connection)
+                await let_go(connection)
                 raise
         assert connection._writer is not None
         transport = connection._writer.transport
         if transport.is_closing():  # the library's protocol was told, and we would never be
-            await _let_go(connection)
+            await let_go(connection)
             raise ConnectionResetError("the other side closed it at once")
         self._connection = connection
         self._up_since = self._loop.time()
@@ -236,7 +236,7 @@ class Link(asyncio.Protocol):
             try:
                 await self._connect()
             except Exception as error:  # the library lets through what the event loop raises
-                self.lost = explained(error)
+                self.lost = str(error) or type(error).__name__
             else:
                 log.info("redis_back", extra={"attempts": self._attempt})
                 return
@@ -244,7 +244,7 @@ class Link(asyncio.Protocol):
     async def _release(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            await _let_go(connection)
+            await let_go(connection)
 
     # What the transport calls
 
@@ -283,12 +283,3 @@ class Link(asyncio.Protocol):
         for replies, _ in awaited:
             if replies is not None and not replies.future.done():
                 replies.future.set_exception(Unanswered(f"the connection to Redis was lost: {why}"))
-
-
-async def _let_go(connection: Connection) -> None:
-    """Release a connection now: the peer may take nothing any more."""
-    if connection._writer is not None:
-        connection._writer.transport.abort()
-    await connection.disconnect(nowait=True)
-    for _ in range(3):  # turns of the loop in which a transport closes
-        await asyncio.sleep(0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable
 
@@ -20,6 +21,7 @@ log = logging.getLogger("messageflow.broker")
 LEASE = 20.0  # seconds a node is believed after its last sign of life
 RENEW_EVERY = 5.0
 AT_ONCE = 500  # people or channels in one go
+EVERY = 10_000_000  # more than there are
 
 Tell = Callable[[str, Left], None]
 
@@ -44,39 +46,64 @@ class Nodes:
         self._soon = asyncio.Event()
         self._renewed = 0.0  # when the lease was renewed last, on the monotonic clock
         self._well_since = time.monotonic()  # since when no renewal has failed
-        self._entered_until = 0.0  # when presence is to be given a new life
+        self._in_order_until = 0.0  # when what Redis knows of this node's people has to be put in order again
+        self._sift_at = math.inf  # when to look for people of nodes that nobody knows
 
     async def renew(self) -> None:
-        """Say that this node lives, enter its people again if they were lost, and clear up after the dead."""
+        """Say that this node lives, put its people in order if they were lost, and clear up after the dead."""
         now = time.monotonic()
         if now - self._renewed > 2 * RENEW_EVERY:
             self._well_since = now
         found = await self._store.nodes(self._node, LEASE)
+        self._renewed = now
+        if not found.good:
+            self._in_order_until = now
         if self._rules:
             await self._store.publish_rules(self._rules)
         for (channel, client), info in list(self._owed.items()):
             await self._store.exit(self._node, channel, info)
-            del self._owed[channel, client]
-        if not found.good or now >= self._entered_until:
-            await self._enter_all()
-            self._entered_until = now + PRESENT_LIFE / 4
-        self._renewed = now
+            self._owed.pop((channel, client), None)
+        if now >= self._in_order_until:
+            await self._put_in_order()
+            self._in_order_until = now + PRESENT_LIFE / 4
+            self._sift_at = now + LEASE + RENEW_EVERY
         # Where Redis was away, all leases are over when it is back, and those who live need time to say so.
         if now - self._well_since > LEASE:
             for dead in found.dead:
                 await self._clear(dead)
+            if now > self._sift_at:
+                await self._sift(found.live | found.dead)
+                self._sift_at = math.inf
 
     def renew_soon(self) -> None:
-        """Redis may have lost something."""
+        """Redis was away, and may know less than it did."""
+        self._in_order_until = 0.0
         self._soon.set()
 
-    async def _enter_all(self) -> None:
+    async def _put_in_order(self) -> None:
+        """Enter whom Redis has forgotten, and take out who left since what it remembers."""
         people = [(channel, info) for channel, infos in self._people.items() for info in infos.values()]
         for start in range(0, len(people), AT_ONCE):
             await self._store.enter(self._node, people[start : start + AT_ONCE])
-        gone = [(channel, info) for channel, info in people if info.client not in self._people.get(channel, ())]
-        for channel, info in gone:  # he left while we entered him again
-            await self._store.exit(self._node, channel, info)
+
+        def stays(channel: str, node: str, client: str) -> bool:
+            return node != self._node or client in self._people.get(channel, ())
+
+        for part in await self._owned():
+            await self._store.sift(part, stays)
+
+    async def _sift(self, known: set[str]) -> None:
+        """Take people of nodes that nobody knows out of the channels in which this one has somebody.
+
+        What such a node left behind was lost with what Redis lost.
+        """
+        for part in await self._owned():
+            await self._store.sift(part, lambda channel, node, client: node in known)
+
+    async def _owned(self) -> list[list[str]]:
+        """Return the channels that Redis thinks this node has somebody in, in parts."""
+        channels = [name.decode("utf-8", "replace") for name in await self._store.owned(self._node, EVERY)]
+        return [channels[start : start + AT_ONCE] for start in range(0, len(channels), AT_ONCE)]
 
     async def _clear(self, node: str) -> None:
         cleared = 0
@@ -98,8 +125,8 @@ class Nodes:
         await self._store.remove_node(self._node, lease_over=bool(self._people or self._owed))
 
     async def count(self) -> int:
-        """Return how many nodes live."""
-        return len((await self._store.nodes()).live)
+        """Return how many nodes live, this one among them even where Redis has just forgotten it."""
+        return len((await self._store.nodes()).live | {self._node})
 
     # Presence
 

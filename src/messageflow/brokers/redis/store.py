@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from messageflow.brokers.base import Ack, History, Item, Stored
@@ -26,12 +26,13 @@ from messageflow.errors import BrokerError, NoRoom, Unanswered, Unavailable, Unr
 log = logging.getLogger("messageflow.broker")
 
 STATE_LIFE = 30 * 86_400  # seconds for which the position of a channel in which nothing happens is remembered
-PRESENT_LIFE = 86_400  # seconds after which a channel's presence goes if nobody renews it
+PRESENT_LIFE = 3_600  # seconds after which a channel's presence goes if nobody renews it
 WRONG_TYPE = "WRONGTYPE"
 NODE = re.compile(rb"[A-Za-z0-9_.-]{1,64}")  # a node's name
 AT_ONCE = 200  # publications in one call of the script, for which Redis does nothing else: about 3 ms
 
 
+Stay = Callable[[str, str, str], bool]
 Outcome = Stored | BrokerError  # of one publication
 Call = tuple[Sequence[str], Sequence[Value]]  # keys and arguments of a script
 
@@ -211,6 +212,20 @@ class Store:
         key = self._names.of_node(node)
         await self._ask_one(Command(key, ("SREM", key, *channels)))
 
+    async def sift(self, channels: Sequence[str], stay: Stay) -> None:
+        """Take out of channels whoever is not there indeed.
+
+        Args:
+            channels: to look into.
+            stay: says of a channel, a node and a client whether he is there indeed.
+        """
+        keys = [self._names.present(channel) for channel in channels]
+        replies = await self._ask([Command(key, ("HGETALL", key)) for key in keys])
+        for channel, reply in zip(channels, map(_answered, replies), strict=True):
+            for owner, info in self._read_entered(channel, reply).values():
+                if not stay(channel, owner, info.client):
+                    await self.exit(owner, channel, info)
+
     async def owned(self, node: str, most: int) -> list[bytes]:
         """Return up to so many of the channels in which a node has somebody, as they are written there."""
         key = self._names.of_node(node)
@@ -245,8 +260,11 @@ class Store:
     async def entered(self, channel: str) -> dict[str, Entered]:
         """Return who was entered into a channel and not taken out, by client."""
         key = self._names.present(channel)
+        return self._read_entered(channel, await self._ask_one(Command(key, ("HGETALL", key))))
+
+    def _read_entered(self, channel: str, reply: list[bytes]) -> dict[str, Entered]:
         found = {}
-        for client, value in pairs(await self._ask_one(Command(key, ("HGETALL", key)))).items():
+        for client, value in pairs(reply).items():
             node, _, info = value.partition(b" ")
             try:
                 found[client.decode()] = Entered(node.decode(), read_info(info))

@@ -8,15 +8,17 @@ Cluster. Both have a form with `rediss`. Several URLs, apart by spaces, are shar
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from redis.asyncio import Connection, SSLConnection
 from redis.asyncio.connection import parse_url
-from redis.asyncio.sentinel import Sentinel
+from redis.exceptions import RedisError
 
-from messageflow.errors import ConfigurationError
+from messageflow.brokers.redis.refusals import explained
+from messageflow.errors import BrokerError, ConfigurationError
 
 PLAIN, TLS, UNIX = "redis", "rediss", "unix"
 SENTINEL, CLUSTER = "+sentinel", "+cluster"
@@ -112,16 +114,46 @@ class Source:
         return self._connection(**{**self._arguments, "host": address.host, "port": address.port})
 
     async def _primary(self) -> Address:
-        limits = {"socket_timeout": self._deadline, "socket_connect_timeout": self._deadline}
-        secure = {name: value for name, value in self._arguments.items() if name.startswith("ssl")}
-        if issubclass(self._connection, SSLConnection):
-            secure["ssl"] = True
-        found = Sentinel(self.addresses, **limits, **self._sentinel_login, **secure)  # type: ignore[no-untyped-call]
+        """Ask all Sentinels at once: one that does not answer must not stand in the way of the others."""
+        asked = [asyncio.ensure_future(self._named_by(sentinel)) for sentinel in self.addresses]
+        problems = []
         try:
-            return Address(*await found.discover_master(self._service))
+            for answer in asyncio.as_completed(asked):
+                try:
+                    found = await answer
+                except (RedisError, OSError) as error:
+                    problems.append(error)
+                else:
+                    if found is not None:
+                        return found
         finally:
-            for each in found.sentinels:
-                await each.aclose()
+            for each in asked:
+                each.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
+        if len(problems) == len(asked):
+            raise BrokerError(f"no Sentinel answers: {explained(problems[0])}") from problems[0]
+        raise BrokerError(f"Sentinel watches no service called {self._service!r}: look at the end of the broker's URL")
+
+    async def _named_by(self, sentinel: Address) -> Address | None:
+        """Return what one Sentinel says."""
+        kept = {name: value for name, value in self._arguments.items() if name.startswith(("ssl", "socket"))}
+        connection = self._connection(**kept, **self._sentinel_login, **sentinel._asdict(), protocol=2)
+        try:
+            await connection.connect()  # type: ignore[no-untyped-call]
+            await connection.send_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._service)
+            reply = await connection.read_response()
+        finally:
+            await let_go(connection)
+        return Address(reply[0].decode(), int(reply[1])) if reply else None
+
+
+async def let_go(connection: Connection) -> None:
+    """Release a connection now: the peer may take nothing any more."""
+    if connection._writer is not None:
+        connection._writer.transport.abort()
+    await connection.disconnect(nowait=True)
+    for _ in range(3):  # turns of the loop in which a transport closes
+        await asyncio.sleep(0)
 
 
 def split(urls: str) -> list[str]:

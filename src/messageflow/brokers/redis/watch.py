@@ -129,7 +129,7 @@ class Watch:
                 before = await self._look(before)
                 if self._look_back:
                     self._look_back = False
-                    await self._look_at_past()
+                    await self._look_at_all()
             except (BrokerError, Garbage) as error:
                 log.warning("positions_not_checked", extra={"error": str(error)})
 
@@ -163,16 +163,31 @@ class Watch:
         """Redis was away, and may have come back with less."""
         self._look_back = True
 
-    async def _look_at_past(self) -> None:
-        """Compare the channels that nobody here hears any more."""
-        past = [channel for channel in self._past if channel not in self._seen]
-        for start in range(0, len(past), CHECK_SLICE):
-            part = past[start : start + CHECK_SLICE]
+    async def _look_at_all(self) -> None:
+        """Have every stream judged that is not where it was known to be, though it may have gone past that since."""
+        channels = list(self._seen | self._past)
+        for start in range(0, len(channels), CHECK_SLICE):
+            part = channels[start : start + CHECK_SLICE]
             for channel, position in zip(part, await self._store.positions(part), strict=True):
-                known = self._past.get(channel)
-                if known is not None and position is not None and _is_below(position, known):
-                    await self._forget(channel, known)
+                if position is not None:
+                    await self._judge_known(channel, position)
             await asyncio.sleep(CHECK_SLICE / CHECKS_A_SECOND)
+
+    async def _judge_known(self, channel: str, top: Position) -> bool:
+        """Have a stream judged by all that is known of it. Returns whether it had lost something."""
+        for known in (self._seen.get(channel), self._past.get(channel)):
+            if known is not None and known != top and known.epoch == top.epoch and await self._forget(channel, known):
+                return True
+        return False
+
+    async def refused(self, channel: str, top: Position) -> None:
+        """A position is not in this stream: whoever has it may be wrong, or the stream is.
+
+        Raises:
+            Unrecoverable: the stream is; it goes on in a new epoch.
+        """
+        if await self._judge_known(channel, top):
+            raise Unrecoverable(f"the stream of {channel!r} lost its end")
 
     async def close(self) -> None:
         """End what is under way."""
