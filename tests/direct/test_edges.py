@@ -142,6 +142,7 @@ def test_a_forked_child_has_connections_of_its_own(ruled: Server) -> None:
     assert Flow(ruled.url).history("#alice").offset == 101
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 def test_a_worker_that_was_forked_while_threads_push(ruled: Server) -> None:
     """As a Celery or a gunicorn worker is: the parent may be anywhere in a call."""
     flow = Flow(ruled.url)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
 import threading
@@ -12,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis.exceptions import ResponseError
 
 from messageflow import ConfigurationError, Flow, GatewayUnreachable, NotStored, OutcomeUnknown, Unauthorized
 from messageflow.direct import way
 from messageflow.errors import PublishError
-from tests.brokers.redis.servers import Server, free_port
+from tests.brokers.redis.servers import Server, free_port, wait_until
 from tests.direct.conftest import Flows, leave_rules
 
 PASSWORD = "a-secret-p%40ss"
@@ -95,6 +97,27 @@ def test_a_full_redis_stores_nothing_and_says_so(ruled: Server, flows: Flows) ->
             flows.call(flow, "push", "alice", "t", 1)
         client.config_set("maxmemory", 0)
     assert length(ruled) == 1
+    assert flows.call(flow, "push", "alice", "t", 1).offset == 2
+
+
+def test_a_redis_that_is_busy_with_another_script_is_asked_again(ruled: Server, flows: Flows) -> None:
+    flow = flows.make(ruled.url, timeout=0.5)
+    flows.call(flow, "push", "alice", "t", 0)
+    with ruled.client() as client, ruled.client() as other:
+        client.config_set("busy-reply-threshold", 1)
+
+        def spin() -> None:
+            with contextlib.suppress(ResponseError):
+                other.eval("while true do end", 0)
+
+        endless = threading.Thread(target=spin)
+        endless.start()
+        try:
+            with pytest.raises(GatewayUnreachable, match=r"BUSY.*nothing was stored"):
+                flows.call(flow, "push", "alice", "t", 1)
+        finally:
+            wait_until(client.script_kill)
+            endless.join(10)
     assert flows.call(flow, "push", "alice", "t", 1).offset == 2
 
 

@@ -53,6 +53,9 @@ class Layout(Protocol):
     def doubt(self) -> None:
         """Something hints that what is known is wrong."""
 
+    def close(self) -> None:
+        """Close all idle connections."""
+
 
 class Primary:
     """One server that takes writes: the one a URL names, or whom Sentinel names when a connection is made."""
@@ -81,6 +84,9 @@ class Primary:
         return None
 
     def doubt(self) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._pool.clear()
 
     async def _dial(self, limit: float) -> Wire:
@@ -189,6 +195,10 @@ class Cluster:
 
     def doubt(self) -> None:
         self.in_doubt = True
+
+    def close(self) -> None:
+        for pool in tuple(self._pools.values()):
+            pool.clear()
 
 
 async def _connected(edge: Edge, login: Login, address: Address, limit: float) -> Wire:

@@ -9,7 +9,7 @@ from messageflow.brokers.base import Ack
 from messageflow.brokers.redis.inspection import facts, judge
 from messageflow.brokers.redis.replies import Refused, Value
 from messageflow.brokers.redis.urls import CLUSTER, SENTINEL
-from messageflow.direct.edge import Attempt, Edge
+from messageflow.direct.edge import Attempt, Broken, Edge
 from messageflow.direct.layouts import Cluster, Layout, Primary
 from messageflow.direct.login import Login
 from messageflow.direct.pool import Part, Pool, exchange
@@ -31,9 +31,12 @@ async def recognise(edge: Edge, login: Login, attempt: Attempt) -> Layout:
         info = await facts(_Asking(primary.pool(""), attempt), "cluster")
     except Refused:  # this user may not ask
         return primary
+    except BaseException:
+        primary.close()
+        raise
     if info.get("cluster_enabled") != "1":
         return primary
-    primary.doubt()
+    primary.close()
     return Cluster(edge, login)
 
 
@@ -41,7 +44,7 @@ async def acknowledgements(pools: Iterable[Pool], attempt: Attempt) -> dict[Pool
     """Return what storing means at each server.
 
     Raises:
-        Broken, NotAccepted, TimeoutError: one cannot be asked.
+        NotAccepted, TimeoutError: one cannot be asked.
     """
     return {pool: await _acknowledgement(_Asking(pool, attempt)) for pool in pools}
 
@@ -53,8 +56,8 @@ async def _acknowledgement(ask: _Asking) -> Ack:
         info = await facts(ask, "persistence")
         _, setting = await ask("CONFIG", "GET", "appendfsync")
         settings["appendfsync"] = setting.decode()
-    except (Refused, ValueError):
-        pass  # this user may not ask; what is not known is not promised
+    except (Refused, ValueError, Broken):
+        pass  # this user may not ask, or nobody can now; what is not known is not promised
     return judge(info, settings).ack
 
 

@@ -46,6 +46,9 @@ class Servers:
             Broken, NotAccepted: the attempt cannot go on.
             TimeoutError: at its limit.
         """
+        for layout in {self._of(command.key) for command in commands}:
+            if layout.in_doubt:
+                await layout.prepare(self._attempt)
         sent_before, done = self._attempt.sent, False
         replies: list[Any] = [None] * len(commands)
         where = {index: self._of(command.key).pool(command.key) for index, command in enumerate(commands)}

@@ -93,47 +93,60 @@ class Way:
     def close(self) -> None:
         """Close idle connections; later calls open new ones."""
         for layout in self._layouts:
-            for pool in layout.pools():
-                pool.clear()
+            layout.close()
 
     # What has to be known
 
     async def _prepare(self, limit: float) -> Known:
         """Return what has to be known; one caller at a time looks, and nothing he sends changes what is stored."""
         known = self._known
-        if known is not None and known.is_fresh and not any(layout.in_doubt for layout in self._layouts):
+        if known is not None and known.is_fresh:
             return known
         await self._looking.take(limit)
         try:
-            return await self._look(Attempt(limit))
+            known = self._known
+            if known is None:
+                self._known = known = await self._look(Attempt(limit))
+            elif not known.is_fresh:
+                self._known = known._replace(at=time.monotonic())  # is good enough for all others meanwhile
+                self._known = known = await self._look_again(self._known, limit)
+            return known
         finally:
             self._looking.give_back()
 
     async def _look(self, attempt: Attempt) -> Known:
-        if not self._layouts:
-            self._layouts = [await recognise(self._edge, login, attempt) for login in self._logins]
+        for login in self._logins[len(self._layouts) :]:
+            self._layouts.append(await recognise(self._edge, login, attempt))
         for layout in self._layouts:
             await layout.prepare(attempt)
-        known = self._known
-        if known is not None and known.is_fresh:
-            return known
-        key = self._names.rules
-        [written] = await Servers(self._layouts, {}, attempt).ask([Command(key, ("GET", key))])
-        rules = _read(written)
-        if rules is not None:
-            pools = [pool for layout in self._layouts for pool in layout.pools()]
-            acks = await acknowledgements(pools, attempt)
-            known = Known(rules.namespaces, rules.size_limit, rules.idempotency_window, acks, time.monotonic())
-        elif known is not None:  # it was flushed, and the next sign of life of a gateway brings them back
-            known = known._replace(at=time.monotonic())
-        else:
+        known = await self._found(attempt)
+        if known is None:
             raise GatewayUnreachable(
                 f"no gateway has used the Redis at {self._shown} with the prefix {self._names.prefix!r} yet, so it is "
                 "not known what to keep: start one with `messageflow serve --broker …` and this address, or give the "
                 "prefix it was started with (argument prefix, or MESSAGEFLOW_BROKER_PREFIX); nothing was stored"
             )
-        self._known = known
         return known
+
+    async def _look_again(self, known: Known, limit: float) -> Known:
+        """Return what is known now; what was known before is still good where nothing can be learned.
+
+        Rules may be gone because Redis was flushed: the next sign of life of a gateway brings them back.
+        """
+        now = time.monotonic()
+        try:
+            return await self._found(Attempt(now + (limit - now) / 2)) or known
+        except (Broken, NotAccepted, TimeoutError):
+            return known
+
+    async def _found(self, attempt: Attempt) -> Known | None:
+        key = self._names.rules
+        [written] = await Servers(self._layouts, {}, attempt).ask([Command(key, ("GET", key))])
+        rules = _read(written)
+        if rules is None:
+            return None
+        acks = await acknowledgements([pool for layout in self._layouts for pool in layout.pools()], attempt)
+        return Known(rules.namespaces, rules.size_limit, rules.idempotency_window, acks, time.monotonic())
 
 
 def _read(written: Any) -> Rules | None:

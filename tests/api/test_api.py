@@ -1,0 +1,67 @@
+"""The calls of the server API over a broker alone: no hub, no HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from messageflow.api.api import Api
+from messageflow.brokers.base import Item, Stored
+from messageflow.brokers.memory import MemoryBroker
+from messageflow.core.channels import Namespaces
+from messageflow.errors import BrokerError, NoRoom, Unanswered, Unavailable
+from messageflow.testing.broker_suite import RecordingSink
+
+PUSH = b'{"user":"alice","type":"t","payload":1}'
+
+
+class Failing(MemoryBroker):
+    """Fails at every publish."""
+
+    error: BrokerError
+
+    async def publish(self, items: Sequence[Item]) -> list[Stored]:
+        raise self.error
+
+
+@pytest.fixture
+async def broker() -> AsyncIterator[Failing]:
+    made = Failing()
+    await made.start(RecordingSink())
+    yield made
+    await made.close()
+
+
+async def test_a_push_is_stored_and_read() -> None:
+    broker = MemoryBroker()
+    await broker.start(RecordingSink())
+    api = Api(broker, Namespaces(), 65_536)
+    status, answer = await api.call("push", PUSH)
+    assert (status, json.loads(answer)["result"]["offset"]) == (200, 1)
+    status, answer = await api.call("history", b'{"channel":"#alice","limit":9}')
+    assert [each["data"]["payload"] for each in json.loads(answer)["result"]["publications"]] == [1]
+    assert (await broker.page("#alice", None, 9)).position.offset == 1
+    await broker.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(NoRoom("full"), 507), (Unanswered("lost"), 504), (Unavailable("away"), 503), (BrokerError("no"), 200)],
+)
+async def test_what_a_broker_fails_with_is_told_apart(broker: Failing, error: BrokerError, status: int) -> None:
+    told: list[tuple[str, BrokerError]] = []
+    api = Api(broker, Namespaces(), 65_536, lambda method, failure: told.append((method, failure)))
+    broker.error = error
+    answered, answer = await api.call("push", PUSH)
+    assert (answered, json.loads(answer)["error"]) == (status, {"code": 100, "message": str(error)})
+    assert told == [("push", error)]
+
+
+async def test_calls_and_refusals_are_counted(broker: Failing) -> None:
+    api = Api(broker, Namespaces(), 65_536)
+    for method in ("push", "push", "nonsense", "__class__"):
+        await api.call(method, b"{}")
+    assert api.answered == {"push": 2, "unknown": 2}
+    assert api.refused == {107: 2, 104: 2}
