@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis import Redis
 from redis.exceptions import ResponseError
 
 from messageflow import ConfigurationError, Flow, GatewayUnreachable, NotStored, OutcomeUnknown, Unauthorized
@@ -100,6 +101,14 @@ def test_a_full_redis_stores_nothing_and_says_so(ruled: Server, flows: Flows) ->
     assert flows.call(flow, "push", "alice", "t", 1).offset == 2
 
 
+def is_busy(client: Redis) -> bool:
+    try:
+        client.ping()
+    except ResponseError:
+        return True
+    return False
+
+
 def test_a_redis_that_is_busy_with_another_script_is_asked_again(ruled: Server, flows: Flows) -> None:
     flow = flows.make(ruled.url, timeout=0.5)
     flows.call(flow, "push", "alice", "t", 0)
@@ -113,6 +122,7 @@ def test_a_redis_that_is_busy_with_another_script_is_asked_again(ruled: Server, 
         endless = threading.Thread(target=spin)
         endless.start()
         try:
+            wait_until(lambda: is_busy(client))
             with pytest.raises(GatewayUnreachable, match=r"BUSY.*nothing was stored"):
                 flows.call(flow, "push", "alice", "t", 1)
         finally:
