@@ -8,14 +8,30 @@ from __future__ import annotations
 import asyncio
 import os
 
+from messageflow.brokers.redis.names import Names
+from messageflow.brokers.redis.urls import split
 from messageflow.direct.awaiting import Awaiting
 from messageflow.direct.blocking import Blocking
+from messageflow.direct.login import Login
 from messageflow.direct.way import Way
 
 _Ways = dict[tuple[str, str], Way]
 
 _blocking: _Ways = {}
 _awaiting: dict[asyncio.AbstractEventLoop, _Ways] = {}
+
+
+def check(urls: str, prefix: str) -> None:
+    """See whether there can be a way.
+
+    Makes none, nor any lock: gevent may yet patch what locks are made of.
+
+    Raises:
+        ConfigurationError: a URL or the prefix cannot be used.
+    """
+    Names(prefix)
+    for url in split(urls):
+        Login(url)
 
 
 def blocking_way(urls: str, prefix: str, shown: str) -> Way:

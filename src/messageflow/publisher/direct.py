@@ -83,14 +83,14 @@ def redis_at(urls: str, prefix: str) -> Redis:
     Raises:
         ConfigurationError: an address or the prefix cannot be used, or the library is not installed.
     """
-    found = Redis(urls, prefix or PREFIX, masked(urls))
     try:
-        found._blocking()
+        from messageflow.direct.ways import check
     except ImportError as error:
         if (error.name or "").partition(".")[0] not in ("redis", "hiredis"):
             raise
         raise ConfigurationError("pushing through Redis needs its library: pip install 'messageflow[redis]'") from None
-    return found
+    check(urls, prefix or PREFIX)
+    return Redis(urls, prefix or PREFIX, masked(urls))
 
 
 def masked(urls: str) -> str:
