@@ -74,6 +74,18 @@ def test_a_frozen_redis_leaves_the_outcome_unknown_and_the_key_settles_it(ruled:
     assert length(ruled) == 2
 
 
+def test_an_answer_that_was_lost_is_asked_for_again_and_one_copy_is_stored(ruled: Server, flows: Flows) -> None:
+    flow = flows.make(ruled.url, timeout=4)  # two seconds for the first attempt
+    flows.call(flow, "push", "alice", "t", 0)
+    awake = threading.Timer(2.3, ruled.signal, (signal.SIGCONT,))
+    with frozen(ruled):
+        awake.start()
+        assert flows.call(flow, "push", "alice", "t", 1).offset == 2
+    awake.join()
+    assert flows.call(flow, "push", "alice", "t", 2).offset == 3
+    assert length(ruled) == 3
+
+
 def test_a_redis_that_was_frozen_from_the_start_got_nothing(ruled: Server, flows: Flows) -> None:
     flow = flows.make(ruled.url, timeout=0.4)
     with frozen(ruled), pytest.raises(GatewayUnreachable, match="nothing was stored"):
@@ -156,7 +168,7 @@ def test_a_replica_stores_nothing_and_says_so(ruled: Server, flows: Flows) -> No
     assert flows.call(flow, "push", "alice", "t", 1).offset == 1
 
 
-def test_a_redis_without_rules_keeps_nothing(own_server: Server, flows: Flows) -> None:
+def test_a_redis_without_rules_keeps_nothing(own_server: Server, flows: Flows, monkeypatch: pytest.MonkeyPatch) -> None:
     flow = flows.make(own_server.url, prefix="mine")
     with pytest.raises(GatewayUnreachable, match=r"with the prefix 'mine' yet.*messageflow serve --broker"):
         flows.call(flow, "push", "alice", "t", 1)
@@ -167,6 +179,8 @@ def test_a_redis_without_rules_keeps_nothing(own_server: Server, flows: Flows) -
         flows.call(flow, "push", "alice", "t", 1)
     leave_rules(own_server, "mine")
     assert flows.call(flow, "push", "alice", "t", 1).offset == 1
+    monkeypatch.setenv("MESSAGEFLOW_BROKER_PREFIX", "mine")
+    assert flows.call(flows.make(own_server.url), "push", "alice", "t", 1).offset == 2
 
 
 def test_rules_that_were_flushed_are_remembered(ruled: Server, flows: Flows, monkeypatch: pytest.MonkeyPatch) -> None:
