@@ -66,10 +66,10 @@ def frozen(server: Server) -> Iterator[None]:
 
 
 def test_a_frozen_redis_leaves_the_outcome_unknown_and_the_key_settles_it(ruled: Server, flows: Flows) -> None:
-    flow = flows.make(ruled.url, timeout=0.5)
+    flow = flows.make(ruled.url)
     flows.call(flow, "push", "alice", "t", 0)
     with frozen(ruled), pytest.raises(OutcomeUnknown, match="no answer from the Redis at"):
-        flows.call(flow, "push", "alice", "t", 1, idempotency_key="k")
+        flows.call(flows.make(ruled.url, timeout=0.5), "push", "alice", "t", 1, idempotency_key="k")
     assert flows.call(flow, "push", "alice", "t", 1, idempotency_key="k").offset == 2
     assert length(ruled) == 2
 
@@ -93,10 +93,10 @@ def test_a_redis_that_was_frozen_from_the_start_got_nothing(ruled: Server, flows
 
 
 def test_a_late_reply_is_nobody_elses(ruled: Server, flows: Flows) -> None:
-    flow = flows.make(ruled.url, timeout=0.3)
+    flow = flows.make(ruled.url)
     flows.call(flow, "push", "alice", "t", 0)
     with frozen(ruled), pytest.raises(OutcomeUnknown):
-        flows.call(flow, "push", "bob", "t", 1)
+        flows.call(flows.make(ruled.url, timeout=0.3), "push", "bob", "t", 1)
     assert flows.call(flow, "push", "alice", "t", 1).channel == "#alice"
     assert flows.call(flow, "history", "#alice").offset == 2
 
@@ -122,7 +122,7 @@ def is_busy(client: Redis) -> bool:
 
 
 def test_a_redis_that_is_busy_with_another_script_is_asked_again(ruled: Server, flows: Flows) -> None:
-    flow = flows.make(ruled.url, timeout=0.5)
+    flow = flows.make(ruled.url)
     flows.call(flow, "push", "alice", "t", 0)
     with ruled.client() as client, ruled.client() as other:
         client.config_set("busy-reply-threshold", 1)
@@ -136,7 +136,7 @@ def test_a_redis_that_is_busy_with_another_script_is_asked_again(ruled: Server, 
         try:
             wait_until(lambda: is_busy(client))
             with pytest.raises(GatewayUnreachable, match=r"BUSY.*nothing was stored"):
-                flows.call(flow, "push", "alice", "t", 1)
+                flows.call(flows.make(ruled.url, timeout=1), "push", "alice", "t", 1)
         finally:
             wait_until(client.script_kill)
             endless.join(10)
@@ -260,7 +260,7 @@ def test_what_is_no_redis_is_told_apart(flows: Flows) -> None:
 @pytest.mark.parametrize("timeout", [0.3, 1.0])
 def test_no_call_takes_longer_than_its_timeout_allows(ruled: Server, flows: Flows, timeout: float) -> None:
     flow = flows.make(ruled.url, timeout=timeout)
-    flows.call(flow, "push", "alice", "t")
+    flows.call(flows.make(ruled.url), "push", "alice", "t")
     with frozen(ruled):
         start = time.monotonic()
         with pytest.raises(OutcomeUnknown):

@@ -160,7 +160,7 @@ def test_name_that_does_not_resolve_is_unreachable(face: Face) -> None:
 
 def test_gateway_that_is_never_ready_is_unreachable(face: Face, server: ScriptedServer) -> None:
     with (
-        flow_to(face, server, *[say(503, b"{}")] * 20, timeout=0.1) as flow,
+        flow_to(face, server, *[say(503, b"{}")] * 20, timeout=1.0) as flow,
         pytest.raises(GatewayUnreachable, match=r"503.*nothing was stored"),
     ):
         face.call(flow, "push", "alice", "t")
