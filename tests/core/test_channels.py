@@ -39,6 +39,8 @@ NAMESPACES = Namespaces(named={"news": NamespaceOptions(channel_regex="[a-z]+")}
         ("#zoë", True),
         ("#", False),
         ("*", True),
+        ("!revoked", False),
+        ("!news:eu", False),
     ],
 )
 def test_a_name_belongs_to_a_namespace_or_to_none(channel: str, known: bool) -> None:
@@ -67,7 +69,7 @@ def test_subscribers_may_have_rights_that_others_have_not() -> None:
     assert not may_publish(options, ALICE)
 
 
-@pytest.mark.parametrize("channel", ["#alice", "#bob", "*", "$secret"])
+@pytest.mark.parametrize("channel", ["#alice", "#bob", "*", "$secret", "!revoked"])
 def test_what_is_the_servers_is_never_subscribed_by_a_client(channel: str) -> None:
     everything = NamespaceOptions(allow_subscribe_for_client=True, allow_user_limited_channels=True)
     assert may_subscribe(channel, everything, ALICE) is not None

@@ -1,11 +1,12 @@
 """Channel names, the namespaces they belong to, and what a client may do there.
 
-A channel is named by printable ASCII. Four kinds of name carry meaning:
+A channel is named by printable ASCII. Five kinds of name carry meaning:
 
     #alice          the personal channel of a user: derived by the server from the token, never named by a client
     *               the broadcast channel, which every authenticated session holds
     $news:eu        private: a subscription token for exactly this channel is required
     chat:a#1,42     user-limited: only the users listed after `#` may subscribe, where the namespace allows it
+    !revoked        internal: what gateways tell one another; nobody else can name it
 
 What stands before the first `:` is the namespace (`news`, `chat`); each namespace has its own options. Everything a
 client might do is denied until an option allows it.
@@ -28,6 +29,8 @@ from messageflow.errors import ConfigurationError
 BROADCAST = "*"
 PERSONAL_PREFIX = "#"
 PRIVATE_PREFIX = "$"
+INTERNAL_PREFIX = "!"
+REVOKED = "!revoked"  # see `core.revocations`
 NAMESPACE_SEPARATOR = ":"
 USERS_SEPARATOR = "#"
 NAME_BYTES = 255
@@ -129,7 +132,7 @@ class Namespaces:
             return self.personal if len(channel) > 1 and len(channel.encode()) <= NAME_BYTES + 1 else None
         if channel == BROADCAST:
             return self.broadcast
-        if not _NAME.fullmatch(channel):
+        if channel.startswith(INTERNAL_PREFIX) or not _NAME.fullmatch(channel):
             return None
         namespace, rest = split(channel)
         options = self.default if namespace is None else self.named.get(namespace)
@@ -158,8 +161,8 @@ def personal(user: str) -> str:
 
 
 def owned_by_server(channel: str) -> bool:
-    """Whether only the server subscribes sessions to this channel: personal channels and the broadcast channel."""
-    return channel == BROADCAST or channel.startswith(PERSONAL_PREFIX)
+    """Whether no client may name this channel: personal channels, the broadcast channel, internal ones."""
+    return channel == BROADCAST or channel.startswith((PERSONAL_PREFIX, INTERNAL_PREFIX))
 
 
 def may_subscribe(channel: str, options: NamespaceOptions, rights: Rights) -> ErrorCode | None:
