@@ -111,6 +111,21 @@ def test_the_settings_we_would_have_need_no_advice(tmp_path: Path) -> None:
         server.stop()
 
 
+def test_pushing_without_a_gateway_works_as_shown(servers: Servers, tmp_path: Path) -> None:
+    [code] = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+    [rights] = re.findall(r"^`(\+get .*)`", TEXT, re.MULTILINE)
+    with running(("serve", "--broker", servers.plain[0].url), tmp_path) as gateway:
+        exec(servers.here(code), {})
+        server = servers.plain[0]
+        server.allow("pusher", "on", ">word", "~messageflow:*", "resetchannels", "&messageflow:*", *rights.split())
+        with Flow(server.url_for("pusher", "word")) as flow:
+            flow.push("alice", "report/ready", {"id": 8})
+            flow.broadcast("report/ready", {"id": 9})
+            flow.disconnect("bob")
+        with flow_at(gateway.url) as flow:
+            assert [each.data["payload"]["id"] for each in flow.history("#alice").publications[-2:]] == [7, 8]
+
+
 def test_all_that_is_stored_is_named(servers: Servers, tmp_path: Path) -> None:
     table = TEXT.partition("## What is stored")[2]
     names = [name for row in re.findall(r"^\| (`messageflow:.*?) \|", table, re.MULTILINE) for name in named(row)]
