@@ -296,7 +296,7 @@ async def test_in_doubt_few_channels_are_read_at_once(world: World, broker: Dist
     for _ in range(20):
         await world.settle()
     assert [c.publications(f"#user{n}")[0]["data"] for n, c in enumerate(connections)] == list(range(100))
-    assert 1 < broker.most_reading <= healing.AT_ONCE
+    assert 1 < broker.most_reading <= healing.AT_ONCE + 1  # the revocations are read too
 
 
 # Sessions that were elsewhere

@@ -30,6 +30,7 @@ _COUNTED = {
     "reads_shared": "Reads of the history that another session had under way already.",
     "recovered": "Subscriptions that recovered what they missed.",
     "unrecovered": "Subscriptions that could not.",
+    "revocations_forgotten": "Revocations given up before their time, since there were too many.",
     "logs_suppressed": "Log lines dropped for their rate.",
 }
 _BROKER_TOTALS = {"publications_evicted", "streams_forgotten", "idempotency_keys_evicted"}

@@ -23,6 +23,7 @@ class Counters:
         "publications",
         "reads_shared",
         "recovered",
+        "revocations_forgotten",
         "shed",
         "skipped",
         "stale_publications",
@@ -47,6 +48,7 @@ class Counters:
         self.reads_shared = 0  # reads of the history that another session had under way already
         self.recovered = 0
         self.unrecovered = 0
+        self.revocations_forgotten = 0  # before their time, since there were too many
         self.logs_suppressed = 0
 
     def disconnected(self, disconnect: Disconnect) -> None:

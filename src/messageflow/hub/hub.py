@@ -18,7 +18,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
 from messageflow.brokers.base import Broker
-from messageflow.core.channels import NamespaceOptions, Namespaces
+from messageflow.core.channels import REVOKED, NamespaceOptions, Namespaces
 from messageflow.core.codes import MALFORMED, SHUTDOWN, Disconnect, Disconnected, Unsubscribe
 from messageflow.core.protocol import ClientInfo, Command, Joined, Left, Unsubscribed
 from messageflow.core.stream import Position, Publication
@@ -36,6 +36,7 @@ from messageflow.hub.limits import Limits
 from messageflow.hub.logs import RateLimitedLog
 from messageflow.hub.pacing import Pace
 from messageflow.hub.reads import Reads
+from messageflow.hub.revoking import Revoking
 from messageflow.hub.session import NEVER, Session, State
 from messageflow.hub.stalls import Stalls
 
@@ -90,6 +91,7 @@ class Hub:
         self.reads = Reads(self)
         self.stalls = Stalls(self, self.limits.buffer_memory, self.heartbeat.tick_length)
         self.healing = Healing(self)
+        self.revoking = Revoking(self)
         self.connecting = 0  # sessions whose connect command is being carried out
         self.draining = False
         self._wires: dict[Wire, None] = {}
@@ -102,9 +104,18 @@ class Hub:
     # Life
 
     async def start(self) -> None:
-        """Start the broker and the heartbeat."""
+        """Start the broker and the heartbeat.
+
+        Raises:
+            BrokerError: the broker failed.
+        """
         self._loop = asyncio.get_running_loop()
         await self.broker.start(self)
+        try:
+            await self.revoking.start()
+        except BaseException:
+            await self.broker.close()
+            raise
         self.spawn(self.heartbeat.run())
 
     async def close(self, disconnect: Disconnect = SHUTDOWN) -> None:
@@ -275,6 +286,8 @@ class Hub:
     def on_publication(self, channel: str, epoch: str, publication: Publication) -> None:
         found = self.channels.get(channel)
         if found is None:
+            if channel == REVOKED:
+                self.revoking.receive(epoch, publication)
             return
         self.counters.publications += 1
         received = found.receive(epoch, publication)
@@ -302,6 +315,7 @@ class Hub:
 
     def on_doubt(self) -> None:
         self.healing.doubt()
+        self.revoking.doubt()
 
     # Fan-out
 

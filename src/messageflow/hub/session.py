@@ -54,18 +54,20 @@ class Subscription:
     Attributes:
         server_side: made by the server; the client neither asked nor may unsubscribe.
         expires_at: when it ends unless refreshed, on the hub's clock.
+        issued_at: when the token for it was made, as the token says; NEVER where there was none.
         info: how the session shows in presence, when it does.
         tell: whether its join and leave are told to others.
         watch: whether it gets the joins and leaves of others.
         behind: where a lagging session stands; None while it is live.
     """
 
-    __slots__ = ("behind", "channel", "expires_at", "info", "server_side", "tell", "watch")
+    __slots__ = ("behind", "channel", "expires_at", "info", "issued_at", "server_side", "tell", "watch")
 
     def __init__(self, channel: Channel, *, server_side: bool) -> None:
         self.channel = channel
         self.server_side = server_side
         self.expires_at = NEVER
+        self.issued_at = NEVER
         self.info: ClientInfo | None = None
         self.tell = False
         self.watch = False
@@ -92,6 +94,7 @@ class Session:
         "heard",
         "hub",
         "info",
+        "issued_at",
         "paused",
         "pings",
         "slot",
@@ -110,6 +113,7 @@ class Session:
         self.info: ClientInfo | None = None
         self.state = State.NEW
         self.expires_at = NEVER
+        self.issued_at = NEVER  # as its token says
         self.subscriptions: dict[str, Subscription] = {}
         self.wire: Wire = connection.wire
         self.write: Write = connection.write
@@ -125,6 +129,11 @@ class Session:
     @property
     def closed(self) -> bool:
         return self.state is State.CLOSED
+
+    @property
+    def oldest_token(self) -> float:
+        """When the oldest of the tokens on which it stands was made."""
+        return min([self.issued_at, *(s.issued_at for s in self.subscriptions.values())])
 
     def rights(self, channel: str) -> Rights:
         """Return the facts on which a right in `channel` is decided."""

@@ -34,6 +34,7 @@ from messageflow.core.protocol import (
     SubscribeRequest,
     raw,
 )
+from messageflow.core.revocations import UNDATED
 from messageflow.errors import BrokerError, TokenError, TokenExpired
 from messageflow.hub.entry import Entry
 from messageflow.hub.session import NEVER, State
@@ -54,10 +55,10 @@ async def connect(session: Session, command_id: int, request: ConnectRequest) ->
     try:
         claims = _believe(session, request.token)
         channels = list(_server_side(hub, claims))
+        _admit(session, claims)
     except CommandRefused:
         session.state = State.REFUSED
         raise
-    _admit(session, claims)
     entries: list[Entry] = []
     room = hub.limits.chunk_bytes  # in one answer, however many channels it speaks of
     hub.connecting += 1
@@ -94,12 +95,15 @@ async def connect(session: Session, command_id: int, request: ConnectRequest) ->
 
 
 def _admit(session: Session, claims: ConnectionClaims) -> None:
-    """Give the session its user. From here on a decision about the user finds it."""
+    """Give the session its user. From here on a decision about the user finds it, so those before are looked at now."""
     hub, user = session.hub, claims.user
+    if hub.revoking.refuses(user, claims.issued_at):
+        raise CommandRefused(TOKEN_EXPIRED)
     cap = hub.limits.connections_per_user
     if cap and user and len(hub.users.get(user, ())) >= cap:
         raise Disconnected(CONNECTION_LIMIT, f"the user has {cap} connections already")
     session.user = user
+    session.issued_at = claims.issued_at or UNDATED
     session.info = ClientInfo(user, session.client, raw(claims.info or b""))
     session.expires_at = hub.deadline(claims.expires_at)
     hub.admit(session)
@@ -162,6 +166,9 @@ async def refresh(session: Session, command_id: int, request: RefreshRequest) ->
         raise Disconnected(INVALID_TOKEN, str(error)) from None
     if claims.user != session.user:
         raise Disconnected(INVALID_TOKEN, "refresh with the token of another user")
+    if hub.revoking.refuses(claims.user, claims.issued_at):
+        raise Disconnected(CONNECTION_EXPIRED, "refresh with a revoked token")
+    session.issued_at = claims.issued_at or UNDATED
     session.expires_at = hub.deadline(claims.expires_at)
     hub.heartbeat.note_expiry(session)
     expires = session.expires_at != NEVER

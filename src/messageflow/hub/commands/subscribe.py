@@ -31,6 +31,7 @@ from messageflow.core.protocol import (
     SubscribeRequest,
     UnsubscribeRequest,
 )
+from messageflow.core.revocations import UNDATED
 from messageflow.errors import TokenError, TokenExpired
 from messageflow.hub.commands.connect import overridden
 from messageflow.hub.entry import Entry
@@ -56,6 +57,7 @@ async def subscribe(session: Session, command_id: int, request: SubscribeRequest
     entry = Entry(session, name, options, request, server_side=False)
     if claims is not None:
         entry.apply(claims.options, session.hub.deadline(claims.expires_at))
+        entry.subscription.issued_at = claims.issued_at or UNDATED
         session.hub.heartbeat.note_expiry(session)
     await entry.prepare()
     result = entry.complete()
@@ -98,6 +100,8 @@ def _believe(session: Session, name: str, token: str, *, expired: ErrorCode) -> 
         raise CommandRefused(PERMISSION_DENIED) from None
     if claims.channel != name or claims.user != session.user or claims.client not in ("", None, session.client):
         raise Disconnected(INVALID_TOKEN, "a subscription token for another channel, user or client")
+    if session.hub.revoking.refuses(claims.user, claims.issued_at):
+        raise CommandRefused(expired)
     return claims
 
 
@@ -122,6 +126,7 @@ async def sub_refresh(session: Session, command_id: int, request: SubRefreshRequ
     claims = _believe(session, name, request.token, expired=EXPIRED)
     hub = session.hub
     subscription.expires_at = hub.deadline(claims.expires_at)
+    subscription.issued_at = claims.issued_at or UNDATED
     hub.heartbeat.note_expiry(session)
     expires = subscription.expires_at != NEVER
     ttl = hub.time_to_refresh(subscription.expires_at) if expires else 0

@@ -1,0 +1,143 @@
+"""Revoked tokens on one worker: what all nodes know of them, and the end of the sessions that stand on them.
+
+Revocations are publications in an internal channel of the broker, so they are ordered, kept and carried as all else is:
+this worker reads what there is before it lets anybody in, and hears what comes. It may hear too much or twice, for a
+revocation that is known changes nothing; whenever it may have heard too little, it reads on from where it stands.
+
+Owns one task, while there is something to read. Never writes to a session but to end it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from messageflow.core.channels import REVOKED
+from messageflow.core.codes import CONNECTION_EXPIRED
+from messageflow.core.revocations import UNDATED, Revocations, decode_revocation, kept_for
+from messageflow.core.stream import Position, Publication
+from messageflow.errors import BrokerError, Unrecoverable
+
+if TYPE_CHECKING:
+    from messageflow.hub.hub import Hub
+
+log = logging.getLogger("messageflow.hub")
+
+CHUNK = 1000  # revocations read at once, about 2 ms of the event loop
+FIRST_DELAY, LONGEST_DELAY = 0.1, 5.0  # seconds before a read is tried again
+
+
+class Revoking:
+    """The revocations that one hub knows.
+
+    Args:
+        hub: whose sessions these are about.
+    """
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._known = Revocations(kept_for(hub.verifier.lifetime_limit))
+        self._position: Position | None = None  # up to here all is known
+        self._started = False
+        self._doubted = False
+        self._reader: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Return once all is known.
+
+        Raises:
+            BrokerError: it cannot be read.
+        """
+        await self._hub.broker.subscribe(REVOKED)
+        await self._read()
+        self._started = True
+        if self._doubted:
+            self.doubt()
+
+    def refuses(self, user: str, issued_at: float | None) -> bool:
+        """Whether a token of `user` that was made at `issued_at`, if it says when, is revoked."""
+        return self._known.refuses(user, issued_at or UNDATED, self._hub.wall())
+
+    def receive(self, epoch: str, publication: Publication) -> None:
+        """Take a revocation that was just made."""
+        self._apply(publication)
+        position = self._position
+        if position is None or position.epoch != epoch or publication.offset > position.offset + 1:
+            self.doubt()
+        elif publication.offset == position.offset + 1:
+            self._position = Position(epoch, publication.offset, publication.tag)
+
+    def doubt(self) -> None:
+        """Something may have been missed: read it, soon."""
+        self._doubted = True
+        if self._started and self._reader is None:
+            self._reader = self._hub.spawn(self._read_on())
+
+    async def _read_on(self) -> None:
+        delay = FIRST_DELAY
+        try:
+            while self._doubted:
+                self._doubted = False
+                try:
+                    await self._read()
+                    delay = FIRST_DELAY
+                except BrokerError as error:
+                    self._doubted = True
+                    self._hub.log_limited(logging.ERROR, "revocations_not_read", error=str(error))
+                    await asyncio.sleep(delay)
+                    delay = min(2 * delay, LONGEST_DELAY)
+        finally:
+            self._reader = None
+
+    async def _read(self) -> None:
+        if self._position is not None:
+            try:
+                await self._read_since(self._position)
+            except Unrecoverable:
+                pass
+            else:
+                return
+        await self._read_all()
+
+    async def _read_since(self, position: Position) -> None:
+        while True:
+            publications, top = await self._hub.broker.since(REVOKED, position, CHUNK)
+            self._apply_all(publications)
+            if not publications or publications[-1].offset >= top.offset:
+                self._position = top
+                return
+            position = Position(top.epoch, publications[-1].offset, publications[-1].tag)
+
+    async def _read_all(self) -> None:
+        """Read whatever there is, be it without gaps or not."""
+        epoch, offset = "", None
+        while True:
+            publications, top = await self._hub.broker.page(REVOKED, offset, CHUNK)
+            if epoch != top.epoch and offset is not None:
+                epoch, offset = top.epoch, None  # offsets mean others now
+                continue
+            self._apply_all(publications)
+            if not publications or publications[-1].offset >= top.offset:
+                self._position = top
+                return
+            epoch, offset = top.epoch, publications[-1].offset
+
+    def _apply_all(self, publications: list[Publication]) -> None:
+        for publication in publications:
+            self._apply(publication)
+
+    def _apply(self, publication: Publication) -> None:
+        try:
+            revocation = decode_revocation(publication.data)
+        except msgspec.MsgspecError as error:
+            self._hub.log_limited(logging.ERROR, "revocation_not_understood", error=str(error))
+            return
+        if not self._known.add(revocation, self._hub.wall()):
+            return
+        self._hub.counters.revocations_forgotten = self._known.forgotten
+        for session in tuple(self._hub.matching(revocation.user)):
+            if session.oldest_token < revocation.before:
+                session.disconnect(CONNECTION_EXPIRED, "its token was revoked")
