@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from messageflow.api.api import Api
 from messageflow.brokers.base import Item, Stored
 from messageflow.brokers.memory import MemoryBroker
-from messageflow.core.channels import Namespaces
+from messageflow.core.channels import REVOKED, Namespaces
+from messageflow.core.revocations import Revocation, decode_revocation
 from messageflow.errors import BrokerError, NoRoom, Unanswered, Unavailable
 from messageflow.testing.broker_suite import RecordingSink
 
@@ -44,6 +46,33 @@ async def test_a_push_is_stored_and_read() -> None:
     assert [each["data"]["payload"] for each in json.loads(answer)["result"]["publications"]] == [1]
     assert (await broker.page("#alice", None, 9)).position.offset == 1
     await broker.close()
+
+
+async def test_a_revocation_is_stored_where_nobody_can_read_or_remove_it() -> None:
+    broker = MemoryBroker()
+    await broker.start(RecordingSink())
+    api = Api(broker, Namespaces(), 65_536)
+    before = time.time()
+    assert await api.call("revoke", b'{"user":"alice"}') == (200, b'{"result":{}}')
+    assert await api.call("revoke", b'{"user":"bob","before":5.25}') == (200, b'{"result":{}}')
+    channel = json.dumps({"channel": REVOKED, "data": {"user": "alice", "before": 0}}).encode()
+    for method in ("publish", "history", "history_remove", "presence", "presence_stats"):
+        assert json.loads((await api.call(method, channel))[1])["error"]["code"] == 102
+    alice, bob = (decode_revocation(each.data) for each in (await broker.page(REVOKED, None, 9)).publications)
+    assert bob == Revocation("bob", 5.25)
+    assert alice.user == "alice"
+    assert before <= alice.before <= time.time()
+    await broker.close()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"{}", b'{"user":""}', b'{"user":"*"}', b'{"user":"a\\n"}', b'{"user":"alice","before":9e9}', b'{"before":1}'],
+)
+async def test_a_revocation_of_nobody_or_of_what_is_yet_to_be_made_is_refused(body: bytes, broker: Failing) -> None:
+    broker.error = BrokerError("it was asked")
+    _, answer = await Api(broker, Namespaces(), 65_536).call("revoke", body)
+    assert json.loads(answer)["error"]["code"] == 107
 
 
 @pytest.mark.parametrize(

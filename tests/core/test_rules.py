@@ -14,7 +14,7 @@ NAMESPACES = Namespaces(
     {"news": NamespaceOptions(history_ttl=0.5, channel_regex="[a-z]+")},
     broadcast=NamespaceOptions(history_size=0),
 )
-RULES = Rules.of(NAMESPACES, size_limit=65_536, idempotency_window=600.0)
+RULES = Rules.of(NAMESPACES, size_limit=65_536, idempotency_window=600.0, revoked_for=90.0)
 
 
 def test_rules_come_back_as_they_were_left() -> None:

@@ -72,6 +72,7 @@ CALLS: list[tuple[str, tuple[Any, ...], Any, Any]] = [
     ("subscribe", ("alice", "news"), {}, None),
     ("unsubscribe", ("alice", "news"), {}, None),
     ("disconnect", ("alice",), {}, None),
+    ("revoke", ("alice",), {}, None),
     ("online", ("alice",), {"num_clients": 1}, True),
     ("presence", ("news",), {"presence": {}}, {}),
     ("channels", (), {"channels": {"news": {"num_clients": 2}}}, {"news": 2}),

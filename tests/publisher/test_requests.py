@@ -57,6 +57,7 @@ CALLS: list[tuple[Call[Any], str, dict[str, Any]]] = [
         "disconnect",
         {"user": "alice", "disconnect": {"code": 4000, "reason": "moved"}},
     ),
+    (requests.revoke(7, 1.5), "revoke", {"user": "7", "before": 1.5}),
     (requests.online("alice"), "presence_stats", {"channel": "#alice"}),
     (requests.presence("news"), "presence", {"channel": "news"}),
     (requests.presence_stats("news"), "presence_stats", {"channel": "news"}),

@@ -10,6 +10,7 @@ Source: reference/native-protocol.md §3.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -21,7 +22,7 @@ from messageflow.api import calls
 from messageflow.api.publishing import CallRefused, Publishing, receipt
 from messageflow.brokers.base import History, Item, Stored
 from messageflow.core import control
-from messageflow.core.channels import NamespaceOptions, Namespaces
+from messageflow.core.channels import REVOKED, NamespaceOptions, Namespaces
 from messageflow.core.claims import SubscribeOptions
 from messageflow.core.codes import (
     BAD_REQUEST,
@@ -34,6 +35,9 @@ from messageflow.core.codes import (
 from messageflow.core.json import UnsafeJSON, check_utf8, compact
 from messageflow.core.presence import PresenceStats
 from messageflow.core.protocol import ClientInfo, view
+from messageflow.core.revocations import MARGIN, MOST, UNLIMITED, Revocation, encode_revocation
+from messageflow.core.streams import Retention
+from messageflow.core.tokens import is_user
 from messageflow.errors import BrokerError, NoRoom, Unanswered, Unavailable
 
 MOST_HISTORY = 10_000  # publications in one answer
@@ -89,6 +93,7 @@ class Api:
         namespaces: the options of every channel.
         size_limit: bytes of JSON one publication may have.
         on_failure: told the method and the error when the broker fails.
+        revoked_for: seconds a revocation is kept, see `core.revocations.kept_for`.
     """
 
     def __init__(
@@ -97,10 +102,12 @@ class Api:
         namespaces: Namespaces,
         size_limit: int,
         on_failure: Callable[[str, BrokerError], None] = lambda method, error: None,
+        revoked_for: float = UNLIMITED,
     ) -> None:
         self._broker = broker
         self._namespaces = namespaces
         self._publishing = Publishing(namespaces, size_limit)
+        self._revoked = Retention(MOST, revoked_for)
         self._on_failure = on_failure
         self._calls: Counter[str] = Counter()
         self._refused: Counter[int] = Counter()
@@ -238,6 +245,17 @@ class Api:
     async def _refresh(self, call: calls.Refresh) -> calls.Nothing:
         return await self._tell(control.RefreshUser(call.user, call.client, call.expired, call.expire_at or None))
 
+    async def _revoke(self, call: calls.Revoke) -> calls.Nothing:
+        if not is_user(call.user):
+            raise CallRefused(BAD_REQUEST, f"{call.user!r} is no user")
+        now = time.time()
+        before = now if call.before is None else call.before
+        if before > now + MARGIN / 2:
+            raise CallRefused(BAD_REQUEST, "`before` is in the future: tokens made from now on cannot be revoked yet")
+        revocation = encode_revocation(Revocation(call.user, before))
+        await self._broker.publish([Item(REVOKED, revocation, self._revoked)])
+        return calls.Nothing()
+
     async def _tell(self, message: control.Control) -> calls.Nothing:
         if not message.user:
             raise CallRefused(BAD_REQUEST, "the call names no user")
@@ -317,6 +335,7 @@ _METHODS = {
     "subscribe": _Method(_decoder(calls.Subscribe), Api._subscribe),
     "unsubscribe": _Method(_decoder(calls.Unsubscribe), Api._unsubscribe),
     "disconnect": _Method(_decoder(calls.Disconnect), Api._disconnect),
+    "revoke": _Method(_decoder(calls.Revoke), Api._revoke),
     "refresh": _Method(_decoder(calls.Refresh), Api._refresh),
     "presence": _Method(_decoder(calls.OfChannel), Api._presence),
     "presence_stats": _Method(_decoder(calls.OfChannel), Api._presence_stats),

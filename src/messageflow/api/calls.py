@@ -55,6 +55,13 @@ class Disconnect(Struct, frozen=True):
     disconnect: DisconnectCode = DisconnectCode()
 
 
+class Revoke(Struct, frozen=True):
+    """Without `before` everything made until now is revoked."""
+
+    user: str = ""
+    before: float | None = None
+
+
 class Override(Struct, frozen=True):
     value: bool = False
 

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from messageflow.core.channels import NamespaceOptions, Namespaces
+from messageflow.core.revocations import UNLIMITED
 from messageflow.errors import ConfigurationError
 
 Options = dict[str, Any]
@@ -26,6 +27,7 @@ class _Written(Struct):
     broadcast: Options
     size_limit: int
     idempotency_window: float
+    revoked_for: float = UNLIMITED
 
 
 class Rules(Struct, frozen=True, kw_only=True):
@@ -38,6 +40,7 @@ class Rules(Struct, frozen=True, kw_only=True):
         broadcast: for the broadcast channel.
         size_limit: bytes of JSON one publication may have.
         idempotency_window: seconds for which a repeated key is recognised.
+        revoked_for: seconds a revocation is kept.
     """
 
     default: NamespaceOptions
@@ -46,9 +49,17 @@ class Rules(Struct, frozen=True, kw_only=True):
     broadcast: NamespaceOptions
     size_limit: int
     idempotency_window: float
+    revoked_for: float = UNLIMITED
 
     @classmethod
-    def of(cls, namespaces: Namespaces, *, size_limit: int, idempotency_window: float) -> Rules:
+    def of(
+        cls,
+        namespaces: Namespaces,
+        *,
+        size_limit: int,
+        idempotency_window: float,
+        revoked_for: float = UNLIMITED,
+    ) -> Rules:
         """Return the rules of a gateway with these settings."""
         return cls(
             default=namespaces.default,
@@ -57,6 +68,7 @@ class Rules(Struct, frozen=True, kw_only=True):
             broadcast=namespaces.broadcast,
             size_limit=size_limit,
             idempotency_window=idempotency_window,
+            revoked_for=revoked_for,
         )
 
     @property
@@ -88,6 +100,7 @@ class Rules(Struct, frozen=True, kw_only=True):
                 broadcast=_known(written.broadcast),
                 size_limit=written.size_limit,
                 idempotency_window=written.idempotency_window,
+                revoked_for=written.revoked_for,
             )
             rules.namespaces  # noqa: B018  # names and patterns among them may be malformed
         except msgspec.MsgspecError as error:

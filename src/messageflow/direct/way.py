@@ -36,6 +36,7 @@ class Known(NamedTuple):
     namespaces: Namespaces
     size_limit: int
     window: float
+    revoked_for: float
     acks: Mapping[Pool, Ack]
     at: float
 
@@ -77,7 +78,13 @@ class Way:
         try:
             known = await self._prepare(limit)
             broker = DirectBroker(Servers(self._layouts, known.acks, attempt), self._names, known.window, limit)
-            api = Api(broker, known.namespaces, known.size_limit, lambda _, error: failures.append(error))
+            api = Api(
+                broker,
+                known.namespaces,
+                known.size_limit,
+                lambda _, error: failures.append(error),
+                known.revoked_for,
+            )
             answer = Answer(*await api.call(method, body))
         except NotAccepted:
             return Answer(401, b"")
@@ -146,7 +153,9 @@ class Way:
         if rules is None:
             return None
         acks = await acknowledgements([pool for layout in self._layouts for pool in layout.pools()], attempt)
-        return Known(rules.namespaces, rules.size_limit, rules.idempotency_window, acks, time.monotonic())
+        return Known(
+            rules.namespaces, rules.size_limit, rules.idempotency_window, rules.revoked_for, acks, time.monotonic()
+        )
 
 
 def _read(written: Any) -> Rules | None:

@@ -17,6 +17,7 @@ from messageflow.api import calls
 from messageflow.api.api import Api
 from messageflow.api.publishing import CallRefused
 from messageflow.core.codes import INTERNAL
+from messageflow.core.revocations import kept_for
 from messageflow.errors import BrokerError
 from messageflow.hub.hub import Hub
 from messageflow.version import VERSION
@@ -34,7 +35,7 @@ class WorkerApi:
 
     def __init__(self, hub: Hub, size_limit: int) -> None:
         self._hub = hub
-        self._api = Api(hub.broker, hub.namespaces, size_limit, self._log)
+        self._api = Api(hub.broker, hub.namespaces, size_limit, self._log, kept_for(hub.verifier.lifetime_limit))
         self._started = time.monotonic()
         hub.answers |= {b"channels": self._own_channels, b"info": self._own_info}
 

@@ -8,6 +8,7 @@ from messageflow.brokers.base import Broker
 from messageflow.brokers.embedded.broker import EmbeddedBroker
 from messageflow.brokers.local import LocalBroker
 from messageflow.brokers.memory import MemoryBroker
+from messageflow.core.revocations import kept_for
 from messageflow.core.rules import Rules
 from messageflow.errors import ConfigurationError
 from messageflow.gateway.settings import Settings
@@ -57,6 +58,7 @@ def make_broker(settings: Settings, node: str = "") -> Broker:
             settings.namespaces,
             size_limit=settings.payload_size_limit,
             idempotency_window=settings.idempotency_window,
+            revoked_for=kept_for(settings.token_lifetime_limit),
         ).to_json(),
         idempotency_window=settings.idempotency_window,
         deadline=settings.broker_deadline,

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 from messageflow.core.codes import INSUFFICIENT_STATE, UNSUBSCRIBED_INSUFFICIENT
 from messageflow.errors import BrokerError
 from messageflow.hub.channel import Channel
-from messageflow.hub.reads import ATTEMPTS, FIRST_DELAY
 
 if TYPE_CHECKING:
     from messageflow.hub.hub import Hub
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("messageflow.hub")
 
 AT_ONCE = 32
+ATTEMPTS = 6  # to read what must be there, since something after it was delivered
+FIRST_DELAY = 0.1  # seconds before the second; it doubles, so that all take about 3 s
 
 
 class Healing:

@@ -21,8 +21,8 @@ from messageflow.hub.channel import Channel
 if TYPE_CHECKING:
     from messageflow.hub.hub import Hub
 
-ATTEMPTS = 6
-FIRST_DELAY = 0.1  # seconds before the second attempt; it doubles, so that all take about 3 s
+ATTEMPTS = 40
+FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0  # seconds before the second attempt, and at most; all take more than a minute
 
 Wanted = tuple[Channel, Position | None, int]  # no position: only where the stream stands
 
@@ -58,7 +58,7 @@ class Reads:
         return await self._share((channel, position, limit))
 
     async def patiently(self, channel: Channel, position: Position, limit: int) -> History:
-        """As `since`, but a broker that fails is asked again, `ATTEMPTS` times in all."""
+        """As `since`, but a broker that fails is asked again, `ATTEMPTS` times in all: it may be away for a while."""
         for attempt in range(ATTEMPTS - 1):
             try:
                 return await self.since(channel, position, limit)
@@ -66,7 +66,7 @@ class Reads:
                 raise
             except BrokerError as error:
                 self._hub.log_limited(logging.WARNING, "read_failed", channel=channel.name, error=str(error))
-            await asyncio.sleep(FIRST_DELAY * 2**attempt)
+            await asyncio.sleep(min(LONGEST_DELAY, FIRST_DELAY * 2**attempt))
         return await self.since(channel, position, limit)
 
     async def _share(self, wanted: Wanted) -> History:

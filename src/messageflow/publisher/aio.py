@@ -102,6 +102,10 @@ class AsyncFlow(FlowBase):
         """As `Flow.disconnect`."""
         await self._perform(requests.disconnect(user, code=code, reason=reason))
 
+    async def revoke(self, user: str | int, *, before: float | None = None) -> None:
+        """As `Flow.revoke`."""
+        await self._perform(requests.revoke(user, time.time() if before is None else before))
+
     async def online(self, user: str | int) -> bool:
         """As `Flow.online`."""
         return await self._perform(requests.online(user))

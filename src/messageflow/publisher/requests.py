@@ -106,6 +106,10 @@ def disconnect(user: str | int, *, code: int | None = None, reason: str = "") ->
     return _call("disconnect", body, answers.read_nothing)
 
 
+def revoke(user: str | int, before: float) -> Call[None]:
+    return _call("revoke", {"user": user_name(user), "before": before}, answers.read_nothing)
+
+
 def presence(channel: str) -> Call[dict[str, ClientInfo]]:
     return _call("presence", {"channel": channel_name(channel)}, answers.read_presence)
 

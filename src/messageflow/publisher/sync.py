@@ -152,6 +152,22 @@ class Flow(FlowBase):
         """Close all connections of a user, who is told not to come back unless `code` says otherwise."""
         self._perform(requests.disconnect(user, code=code, reason=reason))
 
+    def revoke(self, user: str | int, *, before: float | None = None) -> None:
+        """Let no token of a user be good any more that was made until now, and close the connections made with one.
+
+        It holds at every gateway within a second, at those that start later, and for as long as such a token can live.
+        Tokens made from now on are good: a browser fetches one and is back at once, with the rights it says. So this
+        logs a user out everywhere or makes new roles hold; to keep him out, make him no more tokens.
+
+        Compared is the token's `iat`. `token` writes it with fractions of a second; a token of another library that
+        has whole seconds counts as made at the beginning of its second, one without `iat` as made before everything.
+
+        Args:
+            user: who, as his token's `sub` says.
+            before: seconds since 1970: what was made earlier is revoked; else now, by this machine's clock.
+        """
+        self._perform(requests.revoke(user, time.time() if before is None else before))
+
     def online(self, user: str | int) -> bool:
         """Whether a user has a connection now."""
         return self._perform(requests.online(user))

@@ -46,7 +46,7 @@ def _claims(user: str | int, ttl: timedelta | float, now: float, info: Any) -> d
     claims: dict[str, Any] = {
         "sub": user_name(user),
         "exp": int(now + seconds),
-        "iat": int(now),
+        "iat": now,  # with fractions (RFC 7519 §2), so that a token made right after `revoke` is good
         "jti": token_hex(16),
     }
     if info is not None:

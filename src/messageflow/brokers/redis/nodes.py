@@ -64,8 +64,12 @@ class Nodes:
             await self._store.exit(self._node, channel, info)
             self._owed.pop((channel, client), None)
         if now >= self._in_order_until:
-            await self._put_in_order()
             self._in_order_until = now + PRESENT_LIFE / 4
+            try:
+                await self._put_in_order()
+            except BrokerError:
+                self._in_order_until = now
+                raise
             self._sift_at = now + LEASE + RENEW_EVERY
         # Where Redis was away, all leases are over when it is back, and those who live need time to say so.
         if now - self._well_since > LEASE:
@@ -89,7 +93,7 @@ class Nodes:
         def stays(channel: str, node: str, client: str) -> bool:
             return node != self._node or client in self._people.get(channel, ())
 
-        for part in await self._owned():
+        for part in await self._owned({channel for channel, _ in people}):
             await self._store.sift(part, stays)
 
     async def _sift(self, known: set[str]) -> None:
@@ -97,12 +101,13 @@ class Nodes:
 
         What such a node left behind was lost with what Redis lost.
         """
-        for part in await self._owned():
+        for part in await self._owned(set(self._people)):
             await self._store.sift(part, lambda channel, node, client: node in known)
 
-    async def _owned(self) -> list[list[str]]:
-        """Return the channels that Redis thinks this node has somebody in, in parts."""
-        channels = [name.decode("utf-8", "replace") for name in await self._store.owned(self._node, EVERY)]
+    async def _owned(self, known: set[str]) -> list[list[str]]:
+        """Return some channels, and those that Redis thinks this node has somebody in, in parts."""
+        found = await self._store.owned(self._node, EVERY)
+        channels = sorted(known | {name.decode("utf-8", "replace") for name in found})
         return [channels[start : start + AT_ONCE] for start in range(0, len(channels), AT_ONCE)]
 
     async def _clear(self, node: str) -> None:
