@@ -1,0 +1,156 @@
+"""A revoked token is good nowhere: at no worker, no node, none that starts later, and over no restart."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from messageflow import AsyncFlow, Flow
+from tests.brokers.redis.servers import Server
+from tests.resuming import Client
+from tests.support import API_KEY, TOKEN_SECRET, Running, running
+
+TAKES_EFFECT = 1.0  # seconds, on all workers
+SECONDS = 15.0
+
+
+def flow_for(gateway: Running) -> Flow:
+    return Flow(gateway.url, api_key=API_KEY, token_secret=TOKEN_SECRET)
+
+
+def token(user: str, made: float | None) -> str:
+    claims = {"sub": user, "exp": time.time() + 600} | ({} if made is None else {"iat": made})
+    return jwt.encode(claims, TOKEN_SECRET, "HS256")
+
+
+async def opened(gateway: Running, token: str, user: str) -> Client:
+    """Return a client that is in."""
+    client = Client(gateway, user)
+    client.token = token
+    await client.connect()
+    return client
+
+
+async def closing(client: Client) -> int | None:
+    """Return the code with which a connection ends."""
+    try:
+        async with asyncio.timeout(SECONDS):
+            while True:
+                await client.link.recv()
+    except ConnectionClosed:
+        return client.link.close_code
+
+
+async def answer(gateway: Running, token: str) -> int:
+    """Return 0 where a token is let in, else the code of the error."""
+    async with connect(gateway.websocket) as link:
+        await link.send(json.dumps({"id": 1, "connect": {"token": token}}))
+        reply: dict[str, Any] = json.loads(str(await link.recv()).split("\n")[0])
+        return int(reply.get("error", {}).get("code", 0))
+
+
+async def answers(gateway: Running, token: str, connections: int = 8) -> set[int]:
+    """The same of so many connections, that no worker may be left out."""
+    return {await answer(gateway, token) for _ in range(connections)}
+
+
+async def test_it_holds_at_every_worker_and_at_one_that_starts_later(tmp_path: Path) -> None:
+    with running(("serve", "--workers", "2"), tmp_path) as gateway, flow_for(gateway) as flow:
+        old = flow.token("alice")
+        clients = [await opened(gateway, old, "alice") for _ in range(12)]
+        other = await opened(gateway, flow.token("bob"), "bob")
+        assert all(node.num_clients for node in flow.info()), "one worker took them all"
+        flow.revoke("alice")
+        fresh = flow.token("alice")
+        async with asyncio.timeout(TAKES_EFFECT):
+            assert {await closing(client) for client in clients} == {3005}
+        assert await answers(gateway, old) == {109}
+        assert await answers(gateway, fresh) == {0}
+        killed(gateway, 1)
+        killed(gateway, 2)
+        assert await answers(gateway, old) == {109}
+        assert await answers(gateway, fresh) == {0}
+        await other.link.close()
+
+
+def killed(gateway: Running, number: int) -> None:
+    """Kill a worker and return once another is in its place."""
+    before = pids(gateway, number)
+    os.kill(before[-1], signal.SIGKILL)
+    until(lambda: len(pids(gateway, number)) > len(before))
+
+
+def pids(gateway: Running, number: int) -> list[int]:
+    return [int(str(each["pid"])) for each in gateway.events("worker_ready") if each["number"] == number]
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+async def test_it_holds_at_every_node_and_at_one_that_starts_later(tmp_path: Path) -> None:
+    (tmp_path / "redis").mkdir()
+    redis = Server(tmp_path / "redis")
+    flags = ("serve", "--broker", redis.url)
+    with ExitStack() as stack:
+        stack.callback(redis.stop)
+        one, two = (stack.enter_context(running(flags, tmp_path / name)) for name in ("one", "two"))
+        flow = stack.enter_context(flow_for(one))
+        straight = stack.enter_context(Flow(redis.url, token_secret=TOKEN_SECRET))
+        for revoking in (flow, straight):
+            old = flow.token("alice")
+            clients = [await opened(gateway, old, "alice") for gateway in (one, two)]
+            await asyncio.to_thread(revoking.revoke, "alice")
+            fresh = flow.token("alice")
+            async with asyncio.timeout(TAKES_EFFECT):
+                assert [await closing(client) for client in clients] == [3005, 3005]
+            for gateway in (one, two):
+                assert (await answer(gateway, old), await answer(gateway, fresh)) == (109, 0)
+        later = stack.enter_context(running(flags, tmp_path / "later"))
+        assert (await answer(later, old), await answer(later, fresh)) == (109, 0)
+
+
+async def test_an_asynchronous_flow_revokes_too(tmp_path: Path) -> None:
+    with running(("serve", "--broker", "memory"), tmp_path) as gateway:
+        async with AsyncFlow(gateway.url, api_key=API_KEY, token_secret=TOKEN_SECRET) as flow:
+            client = await opened(gateway, await flow.token(7), "7")
+            await flow.revoke(7)
+            assert await closing(client) == 3005
+            assert await answer(gateway, client.token) == 109
+
+
+@pytest.mark.parametrize("ends", [Running.kill, Running.terminate], ids=["killed", "ended"])
+async def test_it_outlives_the_gateway(tmp_path: Path, ends: Callable[[Running], object]) -> None:
+    with running(("serve",), tmp_path) as gateway, flow_for(gateway) as flow:
+        old = flow.token("alice")
+        flow.revoke("alice")
+        fresh = flow.token("alice")
+        ends(gateway)
+    with running(("serve",), tmp_path) as gateway:
+        assert (await answer(gateway, old), await answer(gateway, fresh)) == (109, 0)
+
+
+async def test_dates_are_compared_to_the_fraction_of_a_second(tmp_path: Path) -> None:
+    with running(("serve", "--broker", "memory"), tmp_path) as gateway, flow_for(gateway) as flow:
+        at = time.time()
+        flow.revoke("alice", before=at)
+        assert await answer(gateway, token("alice", at)) == 0
+        assert await answer(gateway, token("alice", at - 0.001)) == 109
+        assert await answer(gateway, token("alice", int(at))) == 109
+        assert await answer(gateway, token("alice", int(at) + 1)) == 0
+        assert await answer(gateway, token("alice", None)) == 109
