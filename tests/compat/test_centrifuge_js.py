@@ -22,13 +22,21 @@ def installed() -> None:
         subprocess.run(["npm", "ci", "--silent", "--no-audit", "--no-fund"], cwd=JS, check=True, timeout=300)
 
 
-def token(seconds: int) -> str:
-    return jwt.encode({"sub": "alice", "exp": int(time.time()) + seconds}, TOKEN_SECRET, "HS256")
+def token(seconds: int, user: str = "alice", **claims: float) -> str:
+    return jwt.encode({"sub": user, "exp": int(time.time()) + seconds, **claims}, TOKEN_SECRET, "HS256")
 
 
 @pytest.mark.timeout(120)
 def test_every_check_of_the_javascript_client_passes(gateway: Running) -> None:
-    tokens = {"alice": token(600), "expired": token(-5), "short": token(4)}
+    now = time.time()
+    tokens = {
+        "alice": token(600),
+        "expired": token(-5),
+        "short": token(4),
+        "before": now,
+        "revoked": token(600, "rita", iat=now - 0.5),
+        "since": token(600, "rita", iat=now),
+    }
     ran = subprocess.run(
         ["node", "checks.mjs", gateway.websocket, gateway.url, API_KEY],
         cwd=JS,
@@ -38,4 +46,4 @@ def test_every_check_of_the_javascript_client_passes(gateway: Running) -> None:
         timeout=100,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert json.loads(ran.stdout.splitlines()[-1]) == {"passed": 7}
+    assert json.loads(ran.stdout.splitlines()[-1]) == {"passed": 8}

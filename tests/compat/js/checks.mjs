@@ -101,6 +101,24 @@ const checks = {
     assert.equal(client.state, "connected");
     client.disconnect();
   },
+  async "after a revocation a token is fetched anew and what was missed is recovered"() {
+    let asked = 0;
+    const getToken = async () => (asked++, tokens.since);
+    const client = await connected(tokens.revoked, { getToken });
+    const keeper = await connected(tokens.revoked);
+    const seen = [];
+    client.on("publication", (context) => seen.push(context.data.payload));
+    const [away, ended] = [once(client, "connecting"), once(keeper, "disconnected")];
+    await api("revoke", { user: "rita", before: tokens.before });
+    assert.equal((await away).code, 3005);
+    await api("push", { user: "rita", type: "n", payload: 1 });
+    await once(client, "connected");
+    assert.equal(asked, 1);
+    if (!seen.length) await once(client, "publication");
+    assert.deepEqual(seen, [1]);
+    await ended; // it has nothing to fetch another with
+    client.disconnect();
+  },
   async "a bad token is final"() {
     const client = new Centrifuge(url, { websocket: WebSocket, token: "nonsense" });
     const down = once(client, "disconnected");
