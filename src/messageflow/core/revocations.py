@@ -13,7 +13,7 @@ import math
 import msgspec
 
 UNDATED = 0.0  # when a token without `iat` counts as made
-MOST = 100_000  # users; about 20 MB of a worker's memory
+MOST = 100_000  # users; about 13 MB of a worker's memory
 UNLIMITED = 30 * 86_400.0  # seconds a revocation stands where the lifetime of tokens has no limit
 MARGIN = 60.0  # seconds by which clocks may differ, twice over: a revocation may be dated ahead, and read behind
 
