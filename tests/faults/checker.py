@@ -310,7 +310,8 @@ class _Checker:
                 self._findings.count("owed")
                 if push.label.key in reader.seen:
                     continue
-                if self._torn.excuses(push.label.channel, push.stored.epoch, push.stored.offset):
+                torn = self._torn.excuses(push.label.channel, push.stored.epoch, push.stored.offset)
+                if torn and reader.told_since(push):
                     self._findings.count("lost, but told")
                 else:
                     at = f"{push.stored.epoch}/{push.stored.offset}"

@@ -152,6 +152,13 @@ class Reader:
         first = self.spans[0].at
         return "in an epoch it never heard of" if first < push.invoked and self.last_reset < push.invoked else ""
 
+    def told_since(self, push: Push) -> bool:
+        """Whether it was told, after this was published, that something in its epoch may be missing."""
+        stored = push.stored
+        return stored is not None and any(
+            span.told and span.epoch == stored.epoch and span.over > push.invoked for span in self.spans
+        )
+
     def _owed_in(self, span: Span, offset: int) -> str:
         if offset <= span.last:
             return "middle"

@@ -132,6 +132,15 @@ def test_what_was_acknowledged_and_lost_without_a_word_is_a_violation() -> None:
     assert "lost" in check(story.ends(Position("old", 1, "a")), LOSING).findings
 
 
+def test_what_was_acknowledged_and_replaced_by_something_else_without_a_word_is_a_violation() -> None:
+    story = Story("first")
+    story.stored("old", 1, "a", "first")
+    story.stored("old", 2, "b")
+    story.stored("old", 2, "x", "first")
+    verdict = check(story.ends(Position("old", 2, "x")), LOSING)
+    assert set(verdict.findings) == {"lost"}
+
+
 def test_more_epochs_than_losses_call_for_are_a_violation() -> None:
     story = Story("first")
     at = Position("old", 0, "")
