@@ -313,6 +313,8 @@ class _Checker:
                 torn = self._torn.excuses(push.label.channel, push.stored.epoch, push.stored.offset)
                 if torn and reader.told_since(push):
                     self._findings.count("lost, but told")
+                elif torn and self._expected.witnesses_lost:
+                    self._findings.count("lost with the gateway that knew")
                 else:
                     at = f"{push.stored.epoch}/{push.stored.offset}"
                     self._findings.add("lost", f"{reader.name}: {push.label.key} at {at} ({owed})")

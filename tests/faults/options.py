@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from tests.faults.machine import Clock, SmallDisk, Strace
 from tests.faults.nemesis import CROWD
 from tests.faults.redis_server import RedisServer
-from tests.faults.schedule import KINDS, REDIS, Planned
+from tests.faults.schedule import KINDS, PROCESSES, REDIS, WORKERS, Planned
 from tests.faults.verdicts import Expectations
 
 MEMORY_BUDGET = 160 * 1024 * 1024
@@ -32,6 +32,9 @@ After garbage one when it is found and one when it is cleared away with all of i
 LOST_TAILS = frozenset({"redis_failover_lost_tail"})
 UNSYNCED = frozenset({"redis_kill"})
 """What loses the end of a stream, always and where Redis acknowledges what is not on its disk."""
+
+KILLS = frozenset({*PROCESSES, *WORKERS}) - {"gateway_freeze", "worker_freeze"}
+"""What ends a gateway or a part of it, and with it what it alone had seen of a stream."""
 
 BEHIND = frozenset(REDIS)
 """What happens behind the gateways. Where it takes nothing away, readers keep their connections over it."""
@@ -153,6 +156,7 @@ def expectations(options: Options, planned: Sequence[Planned]) -> Expectations:
         epochs_kept=options.durable and not losses,
         epochs_most=1 + losses if options.durable and not failed_syncs else 0,
         tails_lost=lost_tails > 0,
+        witnesses_lost=lost_tails > 0 and bool(kinds & KILLS),
         connections_kept=kinds <= BEHIND and not losses,
         bad_resets_allowed=failed_syncs * readers * (2 + ASKED),
     )

@@ -65,6 +65,12 @@ def test_a_killed_redis_may_lose_an_end_only_where_it_does_not_sync_each_time() 
     assert (careless.epochs_kept, careless.tails_lost, careless.epochs_most) == (False, True, 2)
 
 
+def test_what_a_killed_gateway_alone_had_seen_cannot_be_told() -> None:
+    assert expectations(SHARED, planned("redis_failover_lost_tail", "gateway_kill")).witnesses_lost
+    assert not expectations(SHARED, planned("redis_failover_lost_tail", "gateway_freeze")).witnesses_lost
+    assert not expectations(SHARED, planned("redis_kill", "gateway_kill")).witnesses_lost
+
+
 def test_no_other_broker_is_excused_by_what_redis_is() -> None:
     kinds = [kind for kind in KINDS if kind not in REDIS and kind != "fsync_error"]
     expected = expectations(Options(seed=1, seconds=10, kinds=tuple(kinds)), planned(*kinds))

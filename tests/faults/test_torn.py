@@ -139,6 +139,9 @@ def test_what_was_acknowledged_and_replaced_by_something_else_without_a_word_is_
     story.stored("old", 2, "x", "first")
     verdict = check(story.ends(Position("old", 2, "x")), LOSING)
     assert set(verdict.findings) == {"lost"}
+    verdict = check(story.events, replace(LOSING, witnesses_lost=True))
+    assert verdict.good
+    assert verdict.figures["lost with the gateway that knew"] == 1
 
 
 def test_more_epochs_than_losses_call_for_are_a_violation() -> None:

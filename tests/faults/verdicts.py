@@ -60,6 +60,7 @@ class Expectations:
         epochs_kept: whether a stream must live on over every fault of the run, so that a new epoch is a violation.
         epochs_most: how many epochs a stream may have over the whole run; 0 does not count them.
         tails_lost: whether streams may lose their end and give its offsets out again, if all who stood there are told.
+        witnesses_lost: whether a gateway that acknowledged what is lost so may have died, so that nobody can tell.
         connections_kept: whether no reader may lose its connection before all is healed.
         bad_resets_allowed: how many resets may happen although the history covered what was missed; None only counts.
     """
@@ -71,6 +72,7 @@ class Expectations:
     epochs_kept: bool = False
     epochs_most: int = 0
     tails_lost: bool = False
+    witnesses_lost: bool = False
     connections_kept: bool = False
     bad_resets_allowed: int | None = None
 
