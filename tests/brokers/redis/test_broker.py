@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from messageflow.brokers.base import Broker
+from messageflow.brokers.redis.lease import LEASE
 from messageflow.brokers.redis.names import Names
-from messageflow.brokers.redis.nodes import LEASE
 from messageflow.core.protocol import ClientInfo, Left
 from messageflow.core.stream import Position
 from messageflow.errors import BrokerError, NoRoom, Unanswered, Unrecoverable
@@ -48,8 +48,8 @@ async def test_a_node_that_is_gone_leaves_nobody_behind(opened: Opened, server: 
             client.zadd(stays._names.nodes, {goes._node: 1})  # its lease is over
         assert await stays.presence("x") == {}
         assert (await stays.presence_stats("x")).clients == 1  # until somebody has cleared up
-        stays._nodes._well_since -= LEASE + 1
-        await stays._nodes.renew()
+        stays._lease._well_since -= LEASE + 1
+        await stays._people.tend(stays._lease)
         assert (await stays.presence_stats("x")).clients == 0
         assert await stays.presence("x") == {}
         await until(lambda: [type(push) for _, push in watcher.pushes] == [Left])
@@ -215,10 +215,10 @@ async def test_garbage_under_the_keys_of_presence_and_nodes_is_taken_away(opened
             for key in (names.present("x"), names.users("x"), names.nodes, names.of_node(broker._node)):
                 client.set(key, "garbage")
         await broker.join("x", ClientInfo("alice", "a"), keep=True, tell=False)
-        await broker._nodes.renew()
+        await broker._lease.renew()
         with server.client() as client:
             client.zadd(names.nodes, {b"\xff": 1e12, b"a b": 0})
-        await broker._nodes.renew()
+        await broker._lease.renew()
         assert set(await broker.presence("x")) == {"a"}
         assert (await broker.presence_stats("x")) == (1, 1)
         assert len(await broker.survey(b"who")) == 1
@@ -232,7 +232,8 @@ async def test_presence_that_redis_lost_is_entered_again(opened: Opened, server:
         assert await broker.presence_stats("x") == (3, 2)
         with server.client() as client:
             client.flushall()
-        await broker._nodes.renew()
+        await broker._lease.renew()
+        await broker._people.tend(broker._lease)
         assert set(await broker.presence("x")) == {"a", "b", "c"}
         await broker.leave("x", ClientInfo("alice", "a"), tell=False)
         assert await broker.presence_stats("x") == (2, 2)
@@ -241,13 +242,14 @@ async def test_presence_that_redis_lost_is_entered_again(opened: Opened, server:
 async def test_leases_that_ran_out_while_redis_was_away_are_no_deaths(opened: Opened, server: Server) -> None:
     async with opened(server) as one, opened(server) as other:
         await other.join("x", ClientInfo("alice", "a"), keep=True, tell=False)
-        one._nodes._well_since -= LEASE + 1
-        one._nodes._renewed -= LEASE + 1  # it could not renew for so long
+        one._lease._well_since -= LEASE + 1
+        one._lease._renewed -= LEASE + 1  # it could not renew for so long
         with server.client() as client:
             client.zadd(one._names.nodes, {one._node: 1, other._node: 1})
-        await one._nodes.renew()
+        await one._lease.renew()
+        await one._people.tend(one._lease)
         assert (await one.presence_stats("x")).clients == 1
-        await other._nodes.renew()
+        await other._lease.renew()
         assert set(await one.presence("x")) == {"a"}
 
 
@@ -363,11 +365,11 @@ async def test_presence_that_came_back_after_it_had_gone_is_taken_out(opened: Op
         await broker.join("x", stays, keep=True, tell=False)
         await broker._store.enter(broker._node, [("x", left), ("y", left)])  # a failover brought them back
         await gone._store.enter("nobody-knows", [("x", ghost)])
-        broker._nodes.renew_soon()
-        await broker._nodes.renew()
+        broker._people.in_disorder()
+        await broker._people.tend(broker._lease)
         assert await broker.presence_stats("x") == (2, 2)
         assert await broker.presence_stats("y") == (0, 0)
-        broker._nodes._well_since -= LEASE + 1
-        broker._nodes._sift_at = 0
-        await broker._nodes.renew()
+        broker._lease._well_since -= LEASE + 1
+        broker._people._sift_at = 0
+        await broker._people.tend(broker._lease)
         assert await broker.presence_stats("x") == (1, 1)

@@ -16,9 +16,10 @@ from messageflow.brokers.base import History, Item, Sink, Stored
 from messageflow.brokers.redis.inspection import Inspection
 from messageflow.brokers.redis.layouts.base import Layout
 from messageflow.brokers.redis.layouts.opening import Settings, open_layout
+from messageflow.brokers.redis.lease import Lease
 from messageflow.brokers.redis.messages import PUBLISHED, Garbage, read_published, read_told, told
 from messageflow.brokers.redis.names import Names
-from messageflow.brokers.redis.nodes import Nodes
+from messageflow.brokers.redis.people import People
 from messageflow.brokers.redis.replies import Command
 from messageflow.brokers.redis.rounds import Rounds
 from messageflow.brokers.redis.store import Read, Store, history, stored
@@ -82,14 +83,15 @@ class RedisBroker:
         self._layout = layout
         self._store = Store(layout, self._names, self._window)
         self._rounds = Rounds(self._store.publish, self._deadline)
-        self._nodes = Nodes(self._store, self._node, self._rules, self._left)
-        self._surveys = Surveys(self._names, self._node, self._store.tell, self._say, self._nodes.count)
+        self._people = People(self._store, self._node, self._left)
+        self._lease = Lease(self._store, self._node, self._rules, self._people.in_disorder)
+        self._surveys = Surveys(self._names, self._node, self._store.tell, self._say, self._lease.count)
         self._watch = Watch(self._store, self.on_missed)
         self._sink = sink
         try:
             await layout.start()
             await self._inspect()
-            await self._nodes.renew()
+            await self._lease.renew()
             await layout.subscribe(self._surveys.own)
             await layout.subscribe(self._names.control)
         except BaseException:
@@ -98,7 +100,8 @@ class RedisBroker:
             await layout.close()
             raise
         self._tasks = [
-            kept_up(self._nodes.run, "redis-lease"),
+            kept_up(self._lease.run, "redis-lease"),
+            kept_up(lambda: self._people.run(self._lease), "redis-people"),
             kept_up(self._watch.run, "redis-positions"),
             kept_up(self._inspect_again, "redis-inspection"),
         ]
@@ -111,7 +114,8 @@ class RedisBroker:
         await self._watch.close()
         await self._rounds.close()
         try:
-            await self._nodes.leave()
+            # Others clear up after this one if it could not take its people out.
+            await self._store.remove_node(self._node, lease_over=self._people.are_any)
         except BrokerError as error:
             log.warning("leave_failed", extra={"error": str(error)})
         await self._layout.close()
@@ -210,19 +214,20 @@ class RedisBroker:
         """Redis can be asked again."""
         if self._tasks:
             self._is_back.set()
-            self._nodes.renew_soon()
+            self._lease.renew_soon()
+            self._people.in_disorder()
             self._watch.look_back()
 
     # Presence, control, surveys
 
     async def join(self, channel: str, info: ClientInfo, *, keep: bool, tell: bool) -> None:
         if keep:
-            await self._nodes.enter(channel, info)
+            await self._people.enter(channel, info)
         if tell:
             await self._store.tell(self._names.live(channel), told(Joined(info)))
 
     async def leave(self, channel: str, info: ClientInfo, *, tell: bool) -> None:
-        await self._nodes.exit(channel, info)
+        await self._people.exit(channel, info)
         if tell:
             await self._store.tell(self._names.live(channel), told(Left(info)))
 

@@ -69,6 +69,14 @@ class Entered(NamedTuple):
     info: ClientInfo
 
 
+class Gone(NamedTuple):
+    """Somebody who is to be present no more through a node."""
+
+    node: str
+    channel: str
+    info: ClientInfo
+
+
 class Nodes(NamedTuple):
     """Which nodes there are: whether the asker was still among them, who lives, and whose lease is over."""
 
@@ -212,19 +220,25 @@ class Store:
         key = self._names.of_node(node)
         await self._ask_one(Command(key, ("SREM", key, *channels)))
 
-    async def sift(self, channels: Sequence[str], stay: Stay) -> None:
+    async def sift(self, channels: Sequence[str], stay: Stay) -> list[Gone]:
         """Take out of channels whoever is not there indeed.
 
         Args:
             channels: to look into.
             stay: says of a channel, a node and a client whether he is there indeed.
+
+        Returns:
+            Those who were taken out.
         """
         keys = [self._names.present(channel) for channel in channels]
         replies = await self._ask([Command(key, ("HGETALL", key)) for key in keys])
-        for channel, reply in zip(channels, map(_answered, replies), strict=True):
-            for owner, info in self._read_entered(channel, reply).values():
-                if not stay(channel, owner, info.client):
-                    await self.exit(owner, channel, info)
+        going = [
+            Gone(owner, channel, info)
+            for channel, reply in zip(channels, map(_answered, replies), strict=True)
+            for owner, info in self._read_entered(channel, reply).values()
+            if not stay(channel, owner, info.client)
+        ]
+        return await self.exit(going)
 
     async def owned(self, node: str, most: int) -> list[bytes]:
         """Return up to so many of the channels in which a node has somebody, as they are written there."""
@@ -241,10 +255,14 @@ class Store:
         """Leave word for those who publish without a gateway."""
         await self._ask_one(Command(self._names.rules, ("SET", self._names.rules, rules)))
 
-    async def exit(self, node: str, channel: str, info: ClientInfo) -> bool:
-        """He is not present through this node any more. Returns whether he was."""
-        keys = [self._names.present(channel), self._names.users(channel)]
-        return bool(await self._run_one(scripts.EXIT, keys, [info.client, node, info.user]))
+    async def exit(self, people: Sequence[Gone]) -> list[Gone]:
+        """People are not present any more through the nodes they came through. Returns those who were."""
+        calls: list[Call] = [
+            ([self._names.present(channel), self._names.users(channel)], [info.client, node, info.user])
+            for node, channel, info in people
+        ]
+        replies = [_answered(reply) for reply in await self._run(scripts.EXIT, calls)] if calls else []
+        return [gone for gone, was_there in zip(people, replies, strict=True) if was_there]
 
     async def presence(self, channel: str) -> dict[str, ClientInfo]:
         """Return who is present through a node that lives."""

@@ -1,0 +1,81 @@
+"""This node's place among those that share a Redis: it says that it lives, every few seconds, and nothing else.
+
+What follows from others' deaths is `people`'s to do, which may take long; a lease must not wait for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from messageflow.brokers.redis.store import Store
+from messageflow.errors import BrokerError
+
+log = logging.getLogger("messageflow.broker")
+
+LEASE = 20.0  # seconds a node is believed after its last sign of life
+RENEW_EVERY = 5.0
+
+
+class Lease:
+    """The lease of one node.
+
+    Args:
+        store: where all nodes meet.
+        node: this node's name, without spaces, unique among all that ever were.
+        rules: what is left for those who publish without a gateway; nothing when empty.
+        on_lost: called when Redis did not know this node any more.
+    """
+
+    def __init__(self, store: Store, node: str, rules: bytes, on_lost: Callable[[], None]) -> None:
+        self._store = store
+        self._node = node
+        self._rules = rules
+        self._on_lost = on_lost
+        self._soon = asyncio.Event()
+        self._renewed = 0.0  # on the monotonic clock
+        self._well_since = time.monotonic()
+
+    @property
+    def well_for(self) -> float:
+        """Seconds in which no renewal has failed.
+
+        Where Redis was away, all leases are over when it is back, and those who live need time to say so.
+        """
+        return time.monotonic() - self._well_since
+
+    async def renew(self) -> None:
+        """Say that this node lives."""
+        now = time.monotonic()
+        if now - self._renewed > 2 * RENEW_EVERY:
+            self._well_since = now
+        found = await self._store.nodes(self._node, LEASE)
+        self._renewed = now
+        if not found.good:
+            self._on_lost()
+        if self._rules:
+            await self._store.publish_rules(self._rules)
+
+    def renew_soon(self) -> None:
+        """Redis may have lost it."""
+        self._soon.set()
+
+    async def count(self) -> int:
+        """Return how many nodes live, this one among them even where Redis has just forgotten it."""
+        return len((await self._store.nodes()).live | {self._node})
+
+    async def run(self) -> None:
+        """Renew until cancelled."""
+        while True:
+            try:
+                async with asyncio.timeout(RENEW_EVERY):
+                    await self._soon.wait()
+            except TimeoutError:
+                pass
+            self._soon.clear()
+            try:
+                await self.renew()
+            except BrokerError as error:
+                log.warning("lease_not_renewed", extra={"error": str(error)})

@@ -1,0 +1,172 @@
+"""Who is present through this node, in Redis and here; and what nodes that died left behind.
+
+Everybody is kept here too, so that he can be entered again when Redis lost him, and taken out when Redis remembers him
+after he left. Whoever lives clears up after the dead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Callable
+
+from messageflow.brokers.redis.lease import LEASE, RENEW_EVERY, Lease
+from messageflow.brokers.redis.store import PRESENT_LIFE, Gone, Store
+from messageflow.core.protocol import ClientInfo, Left
+from messageflow.errors import BrokerError
+
+log = logging.getLogger("messageflow.broker")
+
+TEND_EVERY = 5.0  # seconds
+AT_ONCE = 500  # people or channels in one go
+EVERY = 10_000_000  # more than there are
+
+Tell = Callable[[str, Left], None]
+
+
+class People:
+    """The people of one node.
+
+    Args:
+        store: where all nodes meet.
+        node: this node's name.
+        tell: announces that somebody left a channel.
+    """
+
+    def __init__(self, store: Store, node: str, tell: Tell) -> None:
+        self._store = store
+        self._node = node
+        self._tell = tell
+        self._here: dict[str, dict[str, ClientInfo]] = {}  # by channel and client
+        self._owed: dict[tuple[str, str], ClientInfo] = {}  # who left while Redis could not be told
+        self._soon = asyncio.Event()
+        self._in_order_until = time.monotonic() + PRESENT_LIFE / 4
+        self._sift_at = math.inf  # when to look for people of nodes that nobody knows
+
+    # Coming and going
+
+    async def enter(self, channel: str, info: ClientInfo) -> None:
+        """Somebody is present in a channel through this node."""
+        self._owed.pop((channel, info.client), None)
+        self._here.setdefault(channel, {})[info.client] = info
+        try:
+            await self._store.enter(self._node, [(channel, info)])
+        except BrokerError:
+            self._drop(channel, info)
+            self._owed[channel, info.client] = info
+            raise
+
+    async def exit(self, channel: str, info: ClientInfo) -> None:
+        """He is not any more."""
+        if not self._is_here(channel, info.client) and (channel, info.client) not in self._owed:
+            return
+        self._drop(channel, info)
+        self._owed[channel, info.client] = info
+        await self._store.exit([Gone(self._node, channel, info)])
+        self._owed.pop((channel, info.client), None)
+        if channel not in self._here:
+            await self._store.disown(self._node, [channel])
+            if channel in self._here:  # somebody came meanwhile
+                await self._store.enter(self._node, [(channel, each) for each in self._here[channel].values()])
+
+    def _is_here(self, channel: str, client: str) -> bool:
+        return client in self._here.get(channel, ())
+
+    def _drop(self, channel: str, info: ClientInfo) -> None:
+        infos = self._here.get(channel, {})
+        infos.pop(info.client, None)
+        if not infos:
+            self._here.pop(channel, None)
+
+    @property
+    def are_any(self) -> bool:
+        """Whether Redis may have people of this node."""
+        return bool(self._here or self._owed)
+
+    # Keeping order
+
+    def in_disorder(self) -> None:
+        """Redis was away, and may know less, or more, than it did."""
+        self._in_order_until = 0.0
+        self._soon.set()
+
+    async def tend(self, lease: Lease) -> None:
+        """Take out who is owed, put this node's people in order when that is due, clear up after the dead."""
+        await self._pay()
+        if time.monotonic() >= self._in_order_until:
+            self._in_order_until = time.monotonic() + PRESENT_LIFE / 4
+            try:
+                await self._put_in_order()
+            except BrokerError:
+                self._in_order_until = 0.0
+                raise
+            self._sift_at = time.monotonic() + LEASE + RENEW_EVERY
+        if lease.well_for > LEASE:
+            found = await self._store.nodes()
+            for dead in found.dead:
+                await self._clear(dead)
+            if time.monotonic() > self._sift_at:
+                await self._sift(found.live | found.dead)
+                self._sift_at = math.inf
+
+    async def _pay(self) -> None:
+        owed = list(self._owed.items())
+        for start in range(0, len(owed), AT_ONCE):
+            part = owed[start : start + AT_ONCE]
+            await self._store.exit([Gone(self._node, channel, info) for (channel, _), info in part])
+            for (channel, client), _ in part:
+                self._owed.pop((channel, client), None)
+
+    async def _put_in_order(self) -> None:
+        """Enter whom Redis has forgotten, and take out who left since what it remembers."""
+        people = [(channel, info) for channel, infos in self._here.items() for info in infos.values()]
+        for start in range(0, len(people), AT_ONCE):
+            await self._store.enter(self._node, people[start : start + AT_ONCE])
+
+        def stays(channel: str, node: str, client: str) -> bool:
+            return node != self._node or self._is_here(channel, client)
+
+        for part in await self._owned({channel for channel, _ in people}):
+            await self._store.sift(part, stays)
+
+    async def _sift(self, known: set[str]) -> None:
+        """Take people of nodes that nobody knows out of the channels in which this one has somebody.
+
+        What such a node left behind was lost with what Redis lost.
+        """
+        for part in await self._owned(set(self._here)):
+            await self._store.sift(part, lambda channel, node, client: node in known)
+
+    async def _owned(self, known: set[str]) -> list[list[str]]:
+        """Return some channels, and those that Redis thinks this node has somebody in, in parts."""
+        found = await self._store.owned(self._node, EVERY)
+        channels = sorted(known | {name.decode("utf-8", "replace") for name in found})
+        return [channels[start : start + AT_ONCE] for start in range(0, len(channels), AT_ONCE)]
+
+    async def _clear(self, node: str) -> None:
+        """Take out whom a dead node left behind. Others may do the same: each is told of once."""
+        cleared = 0
+        while names := await self._store.owned(node, AT_ONCE):
+            channels = [name.decode("utf-8", "replace") for name in names]
+            for gone in await self._store.sift(channels, lambda channel, owner, client: owner != node):
+                self._tell(gone.channel, Left(gone.info))
+            await self._store.disown(node, names)
+            cleared += len(names)
+        await self._store.remove_node(node)
+        log.warning("node_gone", extra={"node": node, "channels": cleared})
+
+    async def run(self, lease: Lease) -> None:
+        """Tend until cancelled."""
+        while True:
+            try:
+                async with asyncio.timeout(TEND_EVERY):
+                    await self._soon.wait()
+            except TimeoutError:
+                pass
+            self._soon.clear()
+            try:
+                await self.tend(lease)
+            except BrokerError as error:
+                log.warning("presence_not_tended", extra={"error": str(error)})
