@@ -293,8 +293,9 @@ async def test_a_lost_tail_is_found_by_who_acknowledged_it_though_nobody_heard(o
     async with opened(server) as broker:
         stored = [each.position for each in await broker.publish(items("x", 1, 2, 3))]
         await cut_back(server, broker._names, "x", stored[0])
-        broker._watch.look_back()
-        await broker._watch._look_at_all()
+        broker.on_lost()
+        broker.on_missed()
+        await until(lambda: broker.statistics()["lost_tails"] == 1)
         assert (await broker.page("x")).position.epoch != stored[0].epoch
 
 
@@ -312,12 +313,12 @@ async def test_a_lost_tail_is_found_by_who_had_left_and_comes_back(opened: Opene
 
 async def test_offsets_given_out_again_are_found_when_they_are_announced(opened: Opened, server: Server) -> None:
     sink = RecordingSink()
-    async with opened(server) as publisher, opened(server, sink) as broker:
+    async with opened(server) as publisher, opened(server) as ignorant, opened(server, sink) as broker:
         await broker.subscribe("x")
         stored = [each.position for each in await publisher.publish(items("x", 1, 2, 3))]
         await until(lambda: len(sink.publications) == 3)
         await cut_back(server, broker._names, "x", stored[0])
-        await publisher.publish(items("x", 7))  # at an offset that was there before
+        await ignorant.publish(items("x", 7))  # at an offset that was there before
         await until(lambda: sink.doubts == 1)
         assert len(sink.publications) == 3
         assert (await broker.page("x")).position.epoch != stored[0].epoch
@@ -325,16 +326,16 @@ async def test_offsets_given_out_again_are_found_when_they_are_announced(opened:
 
 async def test_what_follows_a_reused_offset_is_found_by_its_tag(opened: Opened, server: Server) -> None:
     sink = RecordingSink()
-    async with opened(server) as publisher, opened(server, sink) as broker:
+    async with opened(server) as publisher, opened(server) as ignorant, opened(server, sink) as broker:
         stored = [each.position for each in await publisher.publish(items("x", 1, 2, 3))]
         await broker.subscribe("x")
         await broker.page("x")
         await cut_back(server, broker._names, "x", stored[1])
         live = broker._names.live("x")
         broker._layout.unsubscribe(live)
-        await publisher.publish(items("x", 7))
+        await ignorant.publish(items("x", 7))
         await broker._layout.subscribe(live)
-        await publisher.publish(items("x", 8))  # at the offset that should come next
+        await ignorant.publish(items("x", 8))  # at the offset that should come next
         await until(lambda: sink.doubts == 1)
         assert sink.publications == []
 
@@ -373,3 +374,36 @@ async def test_presence_that_came_back_after_it_had_gone_is_taken_out(opened: Op
         broker._people._sift_at = 0
         await broker._people.tend(broker._lease)
         assert await broker.presence_stats("x") == (1, 1)
+
+
+async def test_a_lost_tail_is_found_though_receipts_have_gone_past_it(opened: Opened, server: Server) -> None:
+    async with opened(server) as broker:
+        stored = [each.position for each in await broker.publish(items("x", 1, 2, 3))]
+        await cut_back(server, broker._names, "x", stored[0])
+        await broker.publish(items("x", 7))  # at an offset that was given out before
+        await until(lambda: broker.statistics()["lost_tails"] == 1)
+        assert (await broker.publish(items("x", 8)))[0].position.epoch != stored[0].epoch
+
+
+async def test_what_was_known_when_redis_was_lost_is_judged_though_it_went_on_since(
+    opened: Opened, server: Server
+) -> None:
+    async with opened(server) as other, opened(server) as broker:
+        stored = [each.position for each in await broker.publish(items("x", 1, 2, 3))]
+        broker.on_lost()
+        await cut_back(server, broker._names, "x", stored[0])
+        await other.publish(items("x", 7, 8, 9))
+        await broker.publish(items("x", 10))  # beyond what was known
+        broker.on_missed()
+        await until(lambda: broker.statistics()["lost_tails"] == 1)
+
+
+async def test_a_key_that_comes_again_harms_no_stream(opened: Opened, server: Server) -> None:
+    async with opened(server) as broker:
+        first = items("x", 1)[0]._replace(key="k")
+        stored = (await broker.publish([first]))[0]
+        await broker.publish(items("x", 2, 3))
+        assert await broker.publish([first]) == [stored]
+        await until(lambda: not broker._watch._judging)
+        assert (await broker.page("x")).position.epoch == stored.position.epoch
+        assert broker.statistics()["lost_tails"] == 0

@@ -86,7 +86,7 @@ class RedisBroker:
         self._people = People(self._store, self._node, self._left)
         self._lease = Lease(self._store, self._node, self._rules, self._people.in_disorder)
         self._surveys = Surveys(self._names, self._node, self._store.tell, self._say, self._lease.count)
-        self._watch = Watch(self._store, self.on_missed)
+        self._watch = Watch(self._store, self._doubt)
         self._sink = sink
         try:
             await layout.start()
@@ -207,6 +207,13 @@ class RedisBroker:
 
     def on_missed(self) -> None:
         """Something may have been missed."""
+        self._watch.review()
+
+    def on_lost(self) -> None:
+        """Redis is gone, or cannot be heard."""
+        self._watch.set_aside()
+
+    def _doubt(self) -> None:
         if self._sink is not None:
             self._sink.on_doubt()
 
@@ -216,7 +223,7 @@ class RedisBroker:
             self._is_back.set()
             self._lease.renew_soon()
             self._people.in_disorder()
-            self._watch.look_back()
+            self._watch.review()
 
     # Presence, control, surveys
 

@@ -17,6 +17,9 @@ class _Nobody:
     def on_missed(self) -> None:
         pass
 
+    def on_lost(self) -> None:
+        pass
+
     def on_back(self) -> None:
         pass
 

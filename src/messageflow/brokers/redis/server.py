@@ -39,6 +39,9 @@ class Listener(Protocol):
     def on_missed(self) -> None:
         """Something may have been missed."""
 
+    def on_lost(self) -> None:
+        """Redis is gone, or cannot be heard; it may have lost something when it is back."""
+
     def on_back(self) -> None:
         """Redis can be asked again after it could not."""
 
@@ -80,13 +83,13 @@ class Server:
         self._subscribe, self._unsubscribe = f"{prefix}SUBSCRIBE", f"{prefix}UNSUBSCRIBE"
         self._most = 1 if sharded else SUBSCRIBE_AT_ONCE  # names of one command lie in one slot
         self._loop = asyncio.get_running_loop()
-        self.asking = Link(make, deadline=deadline, on_connected=self._asked_again, on_lost=on_moved)
+        self.asking = Link(make, deadline=deadline, on_connected=self._asked_again, on_lost=self._lost)
         self.hearing = Link(
             make,
             deadline=deadline,
             on_connected=self._hear_again,
             on_message=self._message,
-            on_lost=on_moved,
+            on_lost=self._lost,
         )
 
     # Life
@@ -147,6 +150,10 @@ class Server:
         """
         found = await inspect(self.asking.ask_one)
         return found._replace(hindrances=(*found.hindrances, *await rehearse(self.asking.ask, prefix)))
+
+    def _lost(self) -> None:
+        self._listener.on_lost()
+        self._on_moved()
 
     def _asked_again(self) -> None:
         for script in scripts.ALL:

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
+from itertools import islice
 
 from messageflow.brokers.redis.messages import Garbage, chained
 from messageflow.brokers.redis.store import Store
@@ -39,7 +40,8 @@ class Watch:
         self._doubt = doubt
         self._seen: dict[str, Position | None] = {}
         self._past: OrderedDict[str, Position] = OrderedDict()  # where channels stood, subscribed or not
-        self._look_back = False
+        self._aside: dict[str, Position] = {}  # where they stood when Redis was lost; to be judged when it is back
+        self._reviewing: asyncio.Task[None] | None = None
         self._judging: dict[str, asyncio.Task[None]] = {}
         self.lost_tails = 0
 
@@ -66,7 +68,9 @@ class Watch:
         if not position.offset:
             return
         before = self._past.pop(channel, None)
-        if before is not None and before.epoch == position.epoch and before.offset > position.offset:
+        if before is not None and before.epoch == position.epoch and before.offset >= position.offset:
+            if before != position:  # Redis has gone back, or an idempotency key came again
+                self._judge_soon(channel, before)
             position = before
         self._past[channel] = position
         if len(self._past) > MOST_PAST:
@@ -82,20 +86,26 @@ class Watch:
             return True
         seen = self._seen[channel]
         if seen is not None and seen.epoch == epoch and not _follows(seen, publication):
-            if channel not in self._judging:
-                self._judging[channel] = asyncio.get_running_loop().create_task(self._judge(channel, seen))
+            self._judge_soon(channel, seen)
             return False
         self._seen[channel] = Position(epoch, publication.offset, publication.tag)
         return True
 
-    async def _judge(self, channel: str, seen: Position) -> None:
+    def _judge_soon(self, channel: str, known: Position) -> None:
+        if channel not in self._judging:
+            self._judging[channel] = asyncio.get_running_loop().create_task(self._judge(channel, known))
+
+    async def _judge(self, channel: str, known: Position) -> None:
+        lost = True  # if that cannot be found out, positions are compared at least
         try:
-            await self._forget(channel, seen)
+            lost = await self._forget(channel, known)
         except BrokerError as error:
+            self._aside.setdefault(channel, known)
             log.warning("stream_not_judged", extra={"channel": channel, "error": str(error)})
         finally:
             del self._judging[channel]
-            self._doubt()
+            if lost or channel in self._seen:
+                self._doubt()
 
     async def compare(self, channel: str, top: Position) -> None:
         """Find out a stream that lost its end, now that it was read.
@@ -127,9 +137,6 @@ class Watch:
             await asyncio.sleep(CHECK_EVERY)
             try:
                 before = await self._look(before)
-                if self._look_back:
-                    self._look_back = False
-                    await self._look_at_all()
             except (BrokerError, Garbage) as error:
                 log.warning("positions_not_checked", extra={"error": str(error)})
 
@@ -159,19 +166,31 @@ class Watch:
             self._doubt()
         return different
 
-    def look_back(self) -> None:
-        """Redis was away, and may have come back with less."""
-        self._look_back = True
+    def set_aside(self) -> None:
+        """Redis was lost, and may come back with less: what is known now is judged then, whatever comes meanwhile."""
+        known = self._past | {channel: seen for channel, seen in self._seen.items() if seen is not None}
+        self._aside = known | self._aside
 
-    async def _look_at_all(self) -> None:
-        """Have every stream judged that is not where it was known to be, though it may have gone past that since."""
-        channels = list(self._seen | self._past)
-        for start in range(0, len(channels), CHECK_SLICE):
-            part = channels[start : start + CHECK_SLICE]
-            for channel, position in zip(part, await self._store.positions(part), strict=True):
-                if position is not None:
-                    await self._judge_known(channel, position)
-            await asyncio.sleep(CHECK_SLICE / CHECKS_A_SECOND)
+    def review(self) -> None:
+        """Redis is back: judge what was set aside, and only then doubt."""
+        if self._reviewing is None:
+            self._reviewing = asyncio.get_running_loop().create_task(self._review())
+
+    async def _review(self) -> None:
+        try:
+            while self._aside:
+                part = dict(islice(self._aside.items(), CHECK_SLICE))
+                for channel, top in zip(part, await self._store.positions(list(part)), strict=True):
+                    known = part[channel]
+                    if top is not None and top != known and top.epoch == known.epoch:
+                        await self._forget(channel, known)
+                    if self._aside.get(channel) == known:
+                        del self._aside[channel]
+        except (BrokerError, Garbage) as error:  # it is gone again, and will be reviewed when it is back again
+            log.warning("streams_not_judged", extra={"channels": len(self._aside), "error": str(error)})
+        finally:
+            self._reviewing = None
+            self._doubt()
 
     async def _judge_known(self, channel: str, top: Position) -> bool:
         """Have a stream judged by all that is known of it. Returns whether it had lost something."""
@@ -191,7 +210,7 @@ class Watch:
 
     async def close(self) -> None:
         """End what is under way."""
-        tasks = list(self._judging.values())
+        tasks = [*self._judging.values(), *([self._reviewing] if self._reviewing else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
