@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from messageflow.brokers.base import History, Item, Stored
+from messageflow.brokers.redis.asker import Asker
 from messageflow.brokers.redis.names import Names
+from messageflow.brokers.redis.registry import Registry
 from messageflow.brokers.redis.store import Store, stored
 from messageflow.core.presence import PresenceStats
 from messageflow.core.protocol import ClientInfo
@@ -27,7 +29,9 @@ class DirectBroker:
         self._servers = servers
         self._names = names
         self._limit = limit
-        self._store = Store(servers, names, window)
+        self._ask = Asker(servers)
+        self._store = Store(self._ask, names, window)
+        self._registry = Registry(self._ask, names)
 
     async def publish(self, items: Sequence[Item]) -> list[Stored]:
         return stored(await self._store.publish(items))
@@ -40,13 +44,13 @@ class DirectBroker:
         await self._store.remove_history(channel)
 
     async def presence(self, channel: str) -> dict[str, ClientInfo]:
-        return await self._store.presence(channel)
+        return await self._registry.presence(channel)
 
     async def presence_stats(self, channel: str) -> PresenceStats:
-        return await self._store.presence_stats(channel)
+        return await self._registry.presence_stats(channel)
 
     async def control(self, message: bytes) -> None:
-        await self._store.tell(self._names.control, b"C" + message)
+        await self._ask.tell(self._names.control, b"C" + message)
 
     async def survey(self, question: bytes) -> list[bytes]:
-        return await survey(question, self._servers, self._store, self._names, self._limit)
+        return await survey(question, self._servers, self._ask, self._registry, self._names, self._limit)

@@ -8,22 +8,26 @@ from __future__ import annotations
 import secrets
 import time
 
+from messageflow.brokers.redis.asker import Asker
 from messageflow.brokers.redis.names import Names
+from messageflow.brokers.redis.registry import Registry
 from messageflow.brokers.redis.replies import Refused
-from messageflow.brokers.redis.store import Store
 from messageflow.brokers.redis.surveys import SURVEY_SECONDS, answer, question
 from messageflow.direct.edge import Broken
 from messageflow.direct.pool import packed
 from messageflow.direct.servers import Servers
 
 
-async def survey(text: bytes, servers: Servers, store: Store, names: Names, limit: float) -> list[bytes]:
+async def survey(
+    text: bytes, servers: Servers, ask: Asker, registry: Registry, names: Names, limit: float
+) -> list[bytes]:
     """Ask all gateways, and return the answers of those that gave one in time.
 
     Args:
         text: as `brokers.base.Broker.survey` has it.
         servers: where answers are heard.
-        store: through which it is asked.
+        ask: asks the servers.
+        registry: knows how many will answer.
         names: of everything.
         limit: when the call must be over.
 
@@ -39,8 +43,8 @@ async def survey(text: bytes, servers: Servers, store: Store, names: Names, limi
         confirmed = await wire.receive(limit)
         if isinstance(confirmed, Refused):
             raise confirmed
-        await store.tell(names.control, question(1, own, text))
-        awaited = len((await store.nodes()).live)
+        await ask.tell(names.control, question(1, own, text))
+        awaited = len((await registry.nodes()).live)
         until = min(limit, time.monotonic() + SURVEY_SECONDS)
         while len(found) < awaited:
             try:

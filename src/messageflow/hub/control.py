@@ -78,6 +78,8 @@ async def _subscribe(hub: Hub, session: Session, control: SubscribeUser) -> None
     except BrokerError as error:
         log.error("subscribe_failed", extra={"channel": name, "error": str(error)})
         return
+    if entry.is_void():
+        return
     result = entry.complete()
     if since is not None and result.recovered:
         entry.catch_up_from(Position(since.epoch, since.offset, since.tag))

@@ -85,7 +85,7 @@ class Entry:
                 await self._session.hub.open(self.channel)
             if self._options.keeps_history:
                 self._history = await self._read()
-            if self._options.presence or self._options.join_leave:
+            if (self._options.presence or self._options.join_leave) and not self._was_taken_out:
                 await self._appear()
             if self._session.closed:
                 raise asyncio.CancelledError
@@ -139,8 +139,23 @@ class Entry:
         """Give up: the session is as if it had never come. Calling it again, or too late, does nothing."""
         if not self._ended:
             self._ended = True
-            self._session.hub.leave(self._session, self.channel.name)
+            if not self._was_taken_out:
+                self._session.hub.leave(self._session, self.channel.name)
             self._session.hub.entered(self.channel)
+
+    @property
+    def _was_taken_out(self) -> bool:
+        return self._session.subscriptions.get(self.channel.name) is not self.subscription
+
+    def is_void(self) -> bool:
+        """Whether the server has ended the subscription while it was on its way; then the entry is abandoned.
+
+        To be asked right before `complete`, without awaiting in between.
+        """
+        if self._was_taken_out:
+            self.abandon()
+            return True
+        return False
 
     def complete(self) -> SubscribeResult:
         """Decide what the session gets with its answer. Follow it with `go_live`, without awaiting in between."""

@@ -364,8 +364,8 @@ async def test_presence_that_came_back_after_it_had_gone_is_taken_out(opened: Op
     async with opened(server) as broker, opened(server) as gone:
         stays, left, ghost = ClientInfo("alice", "a"), ClientInfo("bob", "b"), ClientInfo("carol", "c")
         await broker.join("x", stays, keep=True, tell=False)
-        await broker._store.enter(broker._node, [("x", left), ("y", left)])  # a failover brought them back
-        await gone._store.enter("nobody-knows", [("x", ghost)])
+        await broker._registry.enter(broker._node, [("x", left), ("y", left)])  # a failover brought them back
+        await gone._registry.enter("nobody-knows", [("x", ghost)])
         broker._people.in_disorder()
         await broker._people.tend(broker._lease)
         assert await broker.presence_stats("x") == (2, 2)

@@ -13,6 +13,7 @@ import logging
 from collections.abc import Sequence
 
 from messageflow.brokers.base import History, Item, Sink, Stored
+from messageflow.brokers.redis.asker import Asker
 from messageflow.brokers.redis.inspection import Inspection
 from messageflow.brokers.redis.layouts.base import Layout
 from messageflow.brokers.redis.layouts.opening import Settings, open_layout
@@ -20,6 +21,7 @@ from messageflow.brokers.redis.lease import Lease
 from messageflow.brokers.redis.messages import PUBLISHED, Garbage, read_published, read_told, told
 from messageflow.brokers.redis.names import Names
 from messageflow.brokers.redis.people import People
+from messageflow.brokers.redis.registry import Registry
 from messageflow.brokers.redis.replies import Command
 from messageflow.brokers.redis.rounds import Rounds
 from messageflow.brokers.redis.store import Read, Store, history, stored
@@ -81,11 +83,13 @@ class RedisBroker:
         """
         layout = await open_layout(self._sources, self, Settings(self._names, self._node, self._deadline))
         self._layout = layout
-        self._store = Store(layout, self._names, self._window)
+        self._ask = Asker(layout)
+        self._store = Store(self._ask, self._names, self._window)
+        self._registry = Registry(self._ask, self._names)
         self._rounds = Rounds(self._store.publish, self._deadline)
-        self._people = People(self._store, self._node, self._left)
-        self._lease = Lease(self._store, self._node, self._rules, self._people.in_disorder)
-        self._surveys = Surveys(self._names, self._node, self._store.tell, self._say, self._lease.count)
+        self._people = People(self._registry, self._node, self._left)
+        self._lease = Lease(self._registry, self._node, self._rules, self._people.in_disorder)
+        self._surveys = Surveys(self._names, self._node, self._ask.tell, self._say, self._lease.count)
         self._watch = Watch(self._store, self._doubt)
         self._sink = sink
         try:
@@ -115,7 +119,7 @@ class RedisBroker:
         await self._rounds.close()
         try:
             # Others clear up after this one if it could not take its people out.
-            await self._store.remove_node(self._node, lease_over=self._people.are_any)
+            await self._registry.remove_node(self._node, lease_over=self._people.are_any)
         except BrokerError as error:
             log.warning("leave_failed", extra={"error": str(error)})
         await self._layout.close()
@@ -196,7 +200,7 @@ class RedisBroker:
             else:
                 self._sink.on_presence(channel, read_told(body))
         except ValueError as error:
-            self._store.skip(error, channel or "")
+            self._ask.skip(error, channel or "")
 
     def _told(self, name: bytes, body: bytes, sink: Sink) -> None:
         if self._surveys.take(name, body, sink):
@@ -231,12 +235,12 @@ class RedisBroker:
         if keep:
             await self._people.enter(channel, info)
         if tell:
-            await self._store.tell(self._names.live(channel), told(Joined(info)))
+            await self._ask.tell(self._names.live(channel), told(Joined(info)))
 
     async def leave(self, channel: str, info: ClientInfo, *, tell: bool) -> None:
         await self._people.exit(channel, info)
         if tell:
-            await self._store.tell(self._names.live(channel), told(Left(info)))
+            await self._ask.tell(self._names.live(channel), told(Left(info)))
 
     def _left(self, channel: str, push: Left) -> None:
         self._say(self._names.live(channel), told(push))
@@ -245,13 +249,13 @@ class RedisBroker:
         self._layout.expect(Command(name, (self._layout.announce(name), name, message)))
 
     async def presence(self, channel: str) -> dict[str, ClientInfo]:
-        return await self._store.presence(channel)
+        return await self._registry.presence(channel)
 
     async def presence_stats(self, channel: str) -> PresenceStats:
-        return await self._store.presence_stats(channel)
+        return await self._registry.presence_stats(channel)
 
     async def control(self, message: bytes) -> None:
-        await self._store.tell(self._names.control, b"C" + message)
+        await self._ask.tell(self._names.control, b"C" + message)
 
     async def survey(self, question: bytes) -> list[bytes]:
         return await self._surveys.ask(question)
@@ -259,7 +263,7 @@ class RedisBroker:
     def statistics(self) -> dict[str, float]:
         return {
             "redis_lost": self._layout.times_lost,
-            "garbage_skipped": self._store.garbage,
+            "garbage_skipped": self._ask.garbage,
             "lost_tails": self._watch.lost_tails,
             "publications_refused": self._rounds.refused,
         }

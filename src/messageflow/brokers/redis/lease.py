@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from messageflow.brokers.redis.store import Store
+from messageflow.brokers.redis.registry import Registry
 from messageflow.errors import BrokerError
 
 log = logging.getLogger("messageflow.broker")
@@ -23,14 +23,14 @@ class Lease:
     """The lease of one node.
 
     Args:
-        store: where all nodes meet.
+        registry: where all nodes meet.
         node: this node's name, without spaces, unique among all that ever were.
         rules: what is left for those who publish without a gateway; nothing when empty.
         on_lost: called when Redis did not know this node any more.
     """
 
-    def __init__(self, store: Store, node: str, rules: bytes, on_lost: Callable[[], None]) -> None:
-        self._store = store
+    def __init__(self, registry: Registry, node: str, rules: bytes, on_lost: Callable[[], None]) -> None:
+        self._registry = registry
         self._node = node
         self._rules = rules
         self._on_lost = on_lost
@@ -51,12 +51,12 @@ class Lease:
         now = time.monotonic()
         if now - self._renewed > 2 * RENEW_EVERY:
             self._well_since = now
-        found = await self._store.nodes(self._node, LEASE)
+        found = await self._registry.nodes(self._node, LEASE)
         self._renewed = now
         if not found.good:
             self._on_lost()
         if self._rules:
-            await self._store.publish_rules(self._rules)
+            await self._registry.publish_rules(self._rules)
 
     def renew_soon(self) -> None:
         """Redis may have lost it."""
@@ -64,7 +64,7 @@ class Lease:
 
     async def count(self) -> int:
         """Return how many nodes live, this one among them even where Redis has just forgotten it."""
-        return len((await self._store.nodes()).live | {self._node})
+        return len((await self._registry.nodes()).live | {self._node})
 
     async def run(self) -> None:
         """Renew until cancelled."""

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 
 from messageflow.brokers.redis.lease import LEASE, RENEW_EVERY, Lease
-from messageflow.brokers.redis.store import PRESENT_LIFE, Gone, Store
+from messageflow.brokers.redis.registry import PRESENT_LIFE, Gone, Registry
 from messageflow.core.protocol import ClientInfo, Left
 from messageflow.errors import BrokerError
 
@@ -30,13 +30,13 @@ class People:
     """The people of one node.
 
     Args:
-        store: where all nodes meet.
+        registry: where all nodes meet.
         node: this node's name.
         tell: announces that somebody left a channel.
     """
 
-    def __init__(self, store: Store, node: str, tell: Tell) -> None:
-        self._store = store
+    def __init__(self, registry: Registry, node: str, tell: Tell) -> None:
+        self._registry = registry
         self._node = node
         self._tell = tell
         self._here: dict[str, dict[str, ClientInfo]] = {}  # by channel and client
@@ -52,7 +52,7 @@ class People:
         self._owed.pop((channel, info.client), None)
         self._here.setdefault(channel, {})[info.client] = info
         try:
-            await self._store.enter(self._node, [(channel, info)])
+            await self._registry.enter(self._node, [(channel, info)])
         except BrokerError:
             self._drop(channel, info)
             self._owed[channel, info.client] = info
@@ -64,12 +64,12 @@ class People:
             return
         self._drop(channel, info)
         self._owed[channel, info.client] = info
-        await self._store.exit([Gone(self._node, channel, info)])
+        await self._registry.exit([Gone(self._node, channel, info)])
         self._owed.pop((channel, info.client), None)
         if channel not in self._here:
-            await self._store.disown(self._node, [channel])
+            await self._registry.disown(self._node, [channel])
             if channel in self._here:  # somebody came meanwhile
-                await self._store.enter(self._node, [(channel, each) for each in self._here[channel].values()])
+                await self._registry.enter(self._node, [(channel, each) for each in self._here[channel].values()])
 
     def _is_here(self, channel: str, client: str) -> bool:
         return client in self._here.get(channel, ())
@@ -104,7 +104,7 @@ class People:
                 raise
             self._sift_at = time.monotonic() + LEASE + RENEW_EVERY
         if lease.well_for > LEASE:
-            found = await self._store.nodes()
+            found = await self._registry.nodes()
             for dead in found.dead:
                 await self._clear(dead)
             if time.monotonic() > self._sift_at:
@@ -115,7 +115,7 @@ class People:
         owed = list(self._owed.items())
         for start in range(0, len(owed), AT_ONCE):
             part = owed[start : start + AT_ONCE]
-            await self._store.exit([Gone(self._node, channel, info) for (channel, _), info in part])
+            await self._registry.exit([Gone(self._node, channel, info) for (channel, _), info in part])
             for (channel, client), _ in part:
                 self._owed.pop((channel, client), None)
 
@@ -123,13 +123,13 @@ class People:
         """Enter whom Redis has forgotten, and take out who left since what it remembers."""
         people = [(channel, info) for channel, infos in self._here.items() for info in infos.values()]
         for start in range(0, len(people), AT_ONCE):
-            await self._store.enter(self._node, people[start : start + AT_ONCE])
+            await self._registry.enter(self._node, people[start : start + AT_ONCE])
 
         def stays(channel: str, node: str, client: str) -> bool:
             return node != self._node or self._is_here(channel, client)
 
         for part in await self._owned({channel for channel, _ in people}):
-            await self._store.sift(part, stays)
+            await self._registry.sift(part, stays)
 
     async def _sift(self, known: set[str]) -> None:
         """Take people of nodes that nobody knows out of the channels in which this one has somebody.
@@ -137,24 +137,24 @@ class People:
         What such a node left behind was lost with what Redis lost.
         """
         for part in await self._owned(set(self._here)):
-            await self._store.sift(part, lambda channel, node, client: node in known)
+            await self._registry.sift(part, lambda channel, node, client: node in known)
 
     async def _owned(self, known: set[str]) -> list[list[str]]:
         """Return some channels, and those that Redis thinks this node has somebody in, in parts."""
-        found = await self._store.owned(self._node, EVERY)
+        found = await self._registry.owned(self._node, EVERY)
         channels = sorted(known | {name.decode("utf-8", "replace") for name in found})
         return [channels[start : start + AT_ONCE] for start in range(0, len(channels), AT_ONCE)]
 
     async def _clear(self, node: str) -> None:
         """Take out whom a dead node left behind. Others may do the same: each is told of once."""
         cleared = 0
-        while names := await self._store.owned(node, AT_ONCE):
+        while names := await self._registry.owned(node, AT_ONCE):
             channels = [name.decode("utf-8", "replace") for name in names]
-            for gone in await self._store.sift(channels, lambda channel, owner, client: owner != node):
+            for gone in await self._registry.sift(channels, lambda channel, owner, client: owner != node):
                 self._tell(gone.channel, Left(gone.info))
-            await self._store.disown(node, names)
+            await self._registry.disown(node, names)
             cleared += len(names)
-        await self._store.remove_node(node)
+        await self._registry.remove_node(node)
         log.warning("node_gone", extra={"node": node, "channels": cleared})
 
     async def run(self, lease: Lease) -> None:

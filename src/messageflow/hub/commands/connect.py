@@ -78,6 +78,7 @@ async def connect(session: Session, command_id: int, request: ConnectRequest) ->
         raise
     finally:
         hub.connecting -= 1
+    entries = [entry for entry in entries if not entry.is_void()]
     session.state = State.CONNECTED
     expires = session.expires_at != NEVER
     result = ConnectResult(

@@ -60,6 +60,8 @@ async def subscribe(session: Session, command_id: int, request: SubscribeRequest
         entry.subscription.issued_at = claims.issued_at or UNDATED
         session.hub.heartbeat.note_expiry(session)
     await entry.prepare()
+    if entry.is_void():
+        raise CommandRefused(PERMISSION_DENIED)
     result = entry.complete()
     if request.flag & REJECT_UNRECOVERED and request.recover and not result.recovered:
         entry.abandon()

@@ -1,0 +1,127 @@
+"""Asking Redis: commands and scripts to servers, and what to do about replies that nobody wanted.
+
+Has no connection and no tasks: it asks servers that are given to it, so that the broker and whoever publishes to Redis
+without a gateway do the same. It waits for nothing but their answers.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Hashable, Sequence
+from typing import Any, Protocol
+
+from messageflow.brokers.base import Ack
+from messageflow.brokers.redis.replies import Command, Refused, Value
+from messageflow.brokers.redis.scripts import Script
+from messageflow.errors import BrokerError
+
+log = logging.getLogger("messageflow.broker")
+
+WRONG_TYPE = "WRONGTYPE"
+
+Call = tuple[Sequence[str], Sequence[Value]]  # keys and arguments of a script
+
+
+class Servers(Protocol):
+    """Whom a store asks."""
+
+    async def ask(self, commands: Sequence[Command]) -> list[Any]:
+        """Return a reply to each command, in order; a `BrokerError` where there is none. Never raises one."""
+
+    def place(self, key: str) -> Hashable:
+        """Return what keys have in common that one script may use together."""
+
+    def announce(self, key: str) -> str:
+        """Return the command that announces under a name there."""
+
+    def ack(self, key: str) -> Ack:
+        """Return what storing means there."""
+
+
+class Asker:
+    """Who asks some servers.
+
+    Args:
+        servers: whom to ask.
+
+    Attributes:
+        garbage: how much was found that messageflow does not write.
+    """
+
+    def __init__(self, servers: Servers) -> None:
+        self.servers = servers
+        self.garbage = 0
+
+    async def tell(self, name: str, message: bytes) -> None:
+        """Announce a message under a name."""
+        await self.one(Command(name, (self.servers.announce(name), name, message)))
+
+    def skip(self, error: Exception, channel: str) -> None:
+        """Pass over what is not ours."""
+        self.garbage += 1
+        log.error("garbage_in_redis", extra={"channel": channel, "error": str(error)})
+
+    async def all(self, commands: Sequence[Command]) -> list[Any]:
+        """Ask; where something that is not ours lies under a key, take it away and ask again."""
+        replies = await self.servers.ask(commands)
+        wrong = [
+            index for index, reply in enumerate(replies) if isinstance(reply, Refused) and WRONG_TYPE in reply.text
+        ]
+        if wrong:
+            for index in wrong:
+                self.skip(replies[index], "")
+            keys = [key for index in wrong for key in _keys(commands[index])]
+            await self.servers.ask([Command(key, ("DEL", key)) for key in keys])
+            again = await self.servers.ask([commands[index] for index in wrong])
+            for index, reply in zip(wrong, again, strict=True):
+                replies[index] = reply
+        return replies
+
+    async def one(self, command: Command) -> Any:
+        """Ask, and return the reply.
+
+        Raises:
+            BrokerError: there is none.
+        """
+        [reply] = await self.all([command])
+        return answered(reply)
+
+    async def run_one(self, script: Script, keys: Sequence[str], arguments: Sequence[Value]) -> Any:
+        """Run a script, and return its reply.
+
+        Raises:
+            BrokerError: there is none.
+        """
+        [reply] = await self.run(script, [(keys, arguments)])
+        return answered(reply)
+
+    async def run(self, script: Script, calls: Sequence[Call]) -> list[Any]:
+        """Run a script with each of some keys and arguments; where somebody flushed it, send it along."""
+
+        def commands(verb: str, what: str, which: Sequence[int]) -> list[Command]:
+            chosen = [calls[index] for index in which]
+            return [Command(keys[0], (verb, what, len(keys), *keys, *values)) for keys, values in chosen]
+
+        replies = await self.all(commands("EVALSHA", script.digest, range(len(calls))))
+        missing = [
+            index for index, reply in enumerate(replies) if isinstance(reply, Refused) and reply.word == "NOSCRIPT"
+        ]
+        if missing:
+            again = await self.all(commands("EVAL", script.text, missing))
+            for index, reply in zip(missing, again, strict=True):
+                replies[index] = reply
+        return replies
+
+
+def answered(reply: Any) -> Any:
+    """Return a reply, and raise one that is an error."""
+    if isinstance(reply, BrokerError):
+        raise reply
+    return reply
+
+
+def _keys(command: Command) -> Sequence[str]:
+    """Return the keys a command is about."""
+    if command.parts[0] in ("EVALSHA", "EVAL"):
+        return [str(key) for key in command.parts[3 : 3 + int(command.parts[2])]]
+    return [command.key]

@@ -1,0 +1,159 @@
+"""Who is present, and which nodes there are, in Redis: calls to commands, replies to values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from messageflow.brokers.redis import scripts
+from messageflow.brokers.redis.asker import Asker, Call, answered
+from messageflow.brokers.redis.messages import Garbage, encode_info, read_info
+from messageflow.brokers.redis.names import Names
+from messageflow.brokers.redis.replies import Command, pairs
+from messageflow.core.presence import PresenceStats
+from messageflow.core.protocol import ClientInfo
+
+PRESENT_LIFE = 3_600  # seconds after which a channel's presence goes if nobody renews it
+NODE = re.compile(rb"[A-Za-z0-9_.-]{1,64}")  # a node's name
+
+Stay = Callable[[str, str, str], bool]
+
+
+class Entered(NamedTuple):
+    """Somebody present in a channel, and the node through which he is."""
+
+    node: str
+    info: ClientInfo
+
+
+class Gone(NamedTuple):
+    """Somebody who is to be present no more through a node."""
+
+    node: str
+    channel: str
+    info: ClientInfo
+
+
+class Nodes(NamedTuple):
+    """Which nodes there are: whether the asker was still among them, who lives, and whose lease is over."""
+
+    good: bool
+    live: set[str]
+    dead: set[str]
+
+
+class Registry:
+    """Presence and nodes under one prefix.
+
+    Args:
+        ask: asks the servers.
+        names: of everything.
+    """
+
+    def __init__(self, ask: Asker, names: Names) -> None:
+        self._ask = ask
+        self._names = names
+
+    async def enter(self, node: str, people: Sequence[tuple[str, ClientInfo]]) -> None:
+        """People are present in channels, through a node."""
+        calls: list[Call] = [
+            (
+                [self._names.present(channel), self._names.users(channel)],
+                [info.client, node.encode() + b" " + encode_info(info), info.user, PRESENT_LIFE],
+            )
+            for channel, info in people
+        ]
+        owned = self._names.of_node(node)
+        channels = {channel for channel, _ in people}
+        replies = await self._ask.all([Command(owned, ("SADD", owned, *channels))]) if channels else []
+        for reply in replies + await self._ask.run(scripts.ENTER, calls):
+            answered(reply)
+
+    async def disown(self, node: str, channels: Sequence[str | bytes]) -> None:
+        """A node has nobody in these channels any more."""
+        key = self._names.of_node(node)
+        await self._ask.one(Command(key, ("SREM", key, *channels)))
+
+    async def sift(self, channels: Sequence[str], stay: Stay) -> list[Gone]:
+        """Take out of channels whoever is not there indeed.
+
+        Args:
+            channels: to look into.
+            stay: says of a channel, a node and a client whether he is there indeed.
+
+        Returns:
+            Those who were taken out.
+        """
+        keys = [self._names.present(channel) for channel in channels]
+        replies = await self._ask.all([Command(key, ("HGETALL", key)) for key in keys])
+        going = [
+            Gone(owner, channel, info)
+            for channel, reply in zip(channels, map(answered, replies), strict=True)
+            for owner, info in self._read_entered(channel, reply).values()
+            if not stay(channel, owner, info.client)
+        ]
+        return await self.exit(going)
+
+    async def owned(self, node: str, most: int) -> list[bytes]:
+        """Return up to so many of the channels in which a node has somebody, as they are written there."""
+        key = self._names.of_node(node)
+        found: list[bytes] = await self._ask.one(Command(key, ("SRANDMEMBER", key, most)))
+        return found
+
+    async def remove_node(self, node: str, *, lease_over: bool = False) -> None:
+        """A node is no more; with `lease_over` it still has to be cleared up after."""
+        name = self._names.nodes
+        await self._ask.one(Command(name, ("ZADD", name, 0, node) if lease_over else ("ZREM", name, node)))
+
+    async def publish_rules(self, rules: bytes) -> None:
+        """Leave word for those who publish without a gateway."""
+        await self._ask.one(Command(self._names.rules, ("SET", self._names.rules, rules)))
+
+    async def exit(self, people: Sequence[Gone]) -> list[Gone]:
+        """People are not present any more through the nodes they came through. Returns those who were."""
+        calls: list[Call] = [
+            ([self._names.present(channel), self._names.users(channel)], [info.client, node, info.user])
+            for node, channel, info in people
+        ]
+        replies = [answered(reply) for reply in await self._ask.run(scripts.EXIT, calls)] if calls else []
+        return [gone for gone, was_there in zip(people, replies, strict=True) if was_there]
+
+    async def presence(self, channel: str) -> dict[str, ClientInfo]:
+        """Return who is present through a node that lives."""
+        live = (await self.nodes()).live
+        return {client: info for client, (node, info) in (await self.entered(channel)).items() if node in live}
+
+    async def presence_stats(self, channel: str) -> PresenceStats:
+        """Return how many are present, without reading who; a node that died counts until it is cleared up after."""
+        keys = [self._names.present(channel), self._names.users(channel)]
+        clients, users = map(answered, await self._ask.all([Command(key, ("HLEN", key)) for key in keys]))
+        return PresenceStats(clients, users)
+
+    async def entered(self, channel: str) -> dict[str, Entered]:
+        """Return who was entered into a channel and not taken out, by client."""
+        key = self._names.present(channel)
+        return self._read_entered(channel, await self._ask.one(Command(key, ("HGETALL", key))))
+
+    def _read_entered(self, channel: str, reply: list[bytes]) -> dict[str, Entered]:
+        found = {}
+        for client, value in pairs(reply).items():
+            node, _, info = value.partition(b" ")
+            try:
+                found[client.decode()] = Entered(node.decode(), read_info(info))
+            except (Garbage, UnicodeDecodeError) as error:
+                self._ask.skip(error, channel)
+        return found
+
+    async def nodes(self, node: str = "", lease: float = 0.0) -> Nodes:
+        """Renew the lease of a node, if one is named, and look around among all."""
+        name = self._names.nodes
+        good, live, dead = await self._ask.run_one(scripts.RENEW, [name], [node, lease])
+        if foreign := [each for each in (*live, *dead) if not NODE.fullmatch(each)]:
+            self._ask.skip(Garbage(f"names that no node has: {foreign[:3]}"), "")
+            await self._ask.one(Command(name, ("ZREM", name, *foreign)))
+        return Nodes(bool(good), _node_names(live), _node_names(dead))
+
+
+def _node_names(found: Sequence[bytes]) -> set[str]:
+    return {name.decode() for name in found if NODE.fullmatch(name)}
