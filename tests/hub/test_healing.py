@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from messageflow.brokers.base import Item
+from messageflow.brokers.base import History, Item
+from messageflow.core.stream import Position
 from messageflow.core.streams import Retention
+from messageflow.errors import Unavailable
 from messageflow.hub import healing, hub, reads
 from messageflow.testing.memory_connection import MemoryConnection
 from tests.hub.conftest import World
@@ -34,6 +36,7 @@ async def world(broker: DistantBroker) -> AsyncIterator[World]:
 def no_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (healing, reads):
         monkeypatch.setattr(module, "FIRST_DELAY", 0.0)
+    monkeypatch.setattr(reads, "ATTEMPTS", 6)
 
 
 def offsets(connection: MemoryConnection, channel: str = "open:x") -> list[int]:
@@ -234,6 +237,32 @@ async def test_who_was_sent_away_comes_back_and_misses_nothing(world: World, bro
     await world.settle()
     await world.publish("open:x", 4)
     assert offsets(connection) == [1, 2, 3, 4]
+
+
+async def test_channels_that_cannot_be_read_do_not_stand_in_the_way_of_others(
+    world: World, broker: DistantBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = [f"open:away{number}" for number in range(2 * healing.AT_ONCE)]
+    others = []
+    for name in away:
+        others.append(await world.subscribed(f"user-of-{name}", name))
+        await world.publish(name, 1)
+    connection = await world.subscribed("alice", "open:x")
+    await world.publish("open:x", 1)
+    since = broker.since
+
+    async def only_x(channel: str, position: Position, limit: int | None = None) -> History:
+        if channel in away:
+            raise Unavailable("its shard is away")
+        return await since(channel, position, limit)
+
+    monkeypatch.setattr(broker, "since", only_x)
+    monkeypatch.setattr(reads, "FIRST_DELAY", 60.0)
+    await lose(world, "open:x", 2)
+    world.hub.on_doubt()
+    await world.settle()
+    assert offsets(connection) == [1, 2]
+    assert [sent_away(other) for other in others] == [[]] * len(others)
 
 
 # Doubt

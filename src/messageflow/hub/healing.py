@@ -16,7 +16,8 @@ import logging
 from typing import TYPE_CHECKING
 
 from messageflow.core.codes import INSUFFICIENT_STATE, UNSUBSCRIBED_INSUFFICIENT
-from messageflow.errors import BrokerError
+from messageflow.errors import BrokerError, Unrecoverable
+from messageflow.hub import reads
 from messageflow.hub.channel import Channel
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Healing:
         self._hub = hub
         self._waiting: dict[Channel, asyncio.Future[None]] = {}
         self._under_way: dict[Channel, asyncio.Future[None]] = {}
+        self._failures: dict[Channel, int] = {}  # how often the broker could not be asked about a channel
         self._workers = 0
 
     def gap(self, channel: Channel) -> None:
@@ -68,24 +70,32 @@ class Healing:
         waiting = self._waiting.get(channel)
         if waiting is None:
             waiting = self._waiting[channel] = asyncio.get_running_loop().create_future()
-            if self._workers < AT_ONCE:
-                self._workers += 1
-                self._hub.spawn(self._work())
+            self._begin()
         return waiting
+
+    def _begin(self) -> None:
+        if self._workers < AT_ONCE:
+            self._workers += 1
+            self._hub.spawn(self._work())
 
     async def _work(self) -> None:
         try:
             while channel := self._next():
                 done = self._under_way[channel] = self._waiting.pop(channel)
+                answered = True
                 try:
-                    await self._heal(channel)
+                    answered = await self._heal(channel)
                 except Exception:
                     log.exception("healing_failed", extra={"channel": channel.name})
                     self.send_away(channel, "healing failed")
                 finally:
                     del self._under_way[channel]
-                    done.set_result(None)
-                if channel.holds and self._is_current(channel):
+                    if answered:
+                        self._failures.pop(channel, None)
+                        done.set_result(None)
+                    else:
+                        self._hub.spawn(self._look_later(channel, done))
+                if answered and channel.holds and self._is_current(channel):
                     self.look_at(channel)
         finally:
             self._workers -= 1
@@ -94,14 +104,48 @@ class Healing:
         """Return the channel that waits longest and is not being looked at."""
         return next((channel for channel in self._waiting if channel not in self._under_way), None)
 
-    async def _heal(self, channel: Channel) -> None:
+    async def _look_later(self, channel: Channel, done: asyncio.Future[None]) -> None:
+        """The broker could not be asked about this channel: let others have the turn, and ask again after a pause.
+
+        A channel in which nothing is known to be missing is looked at until the broker answers; one that holds back
+        what came after a gap, only so often.
+        """
+        failures = self._failures[channel] = self._failures.get(channel, 0) + 1
+        try:
+            if failures < reads.ATTEMPTS or not channel.holds:
+                await asyncio.sleep(min(reads.LONGEST_DELAY, reads.FIRST_DELAY * 2 ** min(failures - 1, 10)))
+                if self._is_current(channel):
+                    self._wait_again(channel, done)
+                    return
+            elif self._is_current(channel):
+                self.send_away(channel, "the history cannot be read")
+        except asyncio.CancelledError:
+            done.set_result(None)
+            raise
+        self._failures.pop(channel, None)
+        done.set_result(None)
+
+    def _wait_again(self, channel: Channel, done: asyncio.Future[None]) -> None:
+        """Look again; `done` is done when that is, or what somebody else began to wait for meanwhile."""
+        waiting = self._waiting.get(channel)
+        if waiting is None:
+            self._waiting[channel] = done
+            self._begin()
+        else:
+            waiting.add_done_callback(lambda _: done.set_result(None))
+
+    async def _heal(self, channel: Channel) -> bool:
+        """Deliver what is missing. Returns whether the broker could be asked."""
         missed = attempt = 0
         while attempt < ATTEMPTS and (top := channel.top) is not None and self._is_current(channel):
             try:
-                history = await self._hub.reads.patiently(channel, top, self._hub.limits.history_limit)
-            except BrokerError as error:
+                history = await self._hub.reads.since(channel, top, self._hub.limits.history_limit)
+            except Unrecoverable as error:
                 self.send_away(channel, str(error))
-                return
+                return True
+            except BrokerError as error:
+                self._hub.log_limited(logging.WARNING, "read_failed", channel=channel.name, error=str(error))
+                return False
             if channel.top is None or channel.top.epoch != top.epoch:
                 continue
             missed += channel.heal(history.publications)
@@ -109,7 +153,7 @@ class Healing:
                 self._hub.mark(channel)
             if channel.top.offset >= history.position.offset and not channel.holds:
                 await self._healed(channel, channel.top.offset, missed)
-                return
+                return True
             if channel.top != top:
                 attempt = 0
                 await self._room(channel)
@@ -118,6 +162,7 @@ class Healing:
                 attempt += 1
         if attempt == ATTEMPTS and self._is_current(channel):
             self.send_away(channel, "the history does not give what was delivered after it")
+        return True
 
     def _is_current(self, channel: Channel) -> bool:
         return self._hub.channels.get(channel.name) is channel
