@@ -141,6 +141,42 @@ def test_a_method_that_is_none_is_an_error_of_the_protocol(wire: socket.socket) 
     assert (status, body["error"]["code"]) == (200, 104)
 
 
+@pytest.mark.parametrize(
+    "offer",
+    [
+        "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n",
+        "Connection: Upgrade\r\nUpgrade: websocket\r\n",
+    ],
+)
+def test_an_upgrade_that_nobody_takes_is_passed_over(wire: socket.socket, offer: str) -> None:
+    body = json.dumps({"channel": "x", "data": 1}).encode()
+    wire.sendall(request("publish", body, f"X-API-Key: {API_KEY}\r\n{offer}") + publish(2))
+    offsets = [each["result"]["offset"] for each in answers(wire, 2)]
+    assert offsets[1] == offsets[0] + 1
+
+
+def test_the_absolute_form_of_an_address_will_do(wire: socket.socket) -> None:
+    wire.sendall(publish(1).replace(b"POST /api/", b"POST http://here/api/", 1))
+    assert answer(wire)[0] == 200
+
+
+@pytest.mark.parametrize("late", [b"\r\n", b"x"])
+def test_bytes_that_begin_no_request_do_not_keep_a_connection(
+    late: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    directory = tmp_path_factory.mktemp("impatient")
+    (directory / "messageflow.toml").write_text('handshake_timeout = "1s"\n')
+    with (
+        running(["serve", "--broker", "memory", "--config", str(directory / "messageflow.toml")], directory) as gateway,
+        socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as connection,
+    ):
+        connection.sendall(publish(1))
+        assert answer(connection)[0] == 200
+        connection.sendall(late)
+        while connection.recv(1000):
+            pass
+
+
 class _Transport(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()

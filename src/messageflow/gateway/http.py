@@ -97,6 +97,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         self._doorway = doorway
         self._deadline: asyncio.TimerHandle | None = None
         self._in_head = False
+        self._is_call = False
         self._head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -121,17 +122,36 @@ class GatewayHttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._disarm()
         self._in_head = False
-        if self.url.startswith(PATH) and self.parser.get_method() == b"POST" and not self.parser.should_upgrade():
-            self._begin_call()
-        else:
+        self._is_call = self.parser.get_method() == b"POST" and self._path().startswith(PATH)
+        if not self._is_call:
             super().on_headers_complete()
+        elif not self.parser.should_upgrade():
+            self._begin_call()
+
+    def on_message_complete(self) -> None:
+        if not (self._is_call and self.parser.should_upgrade()):
+            super().on_message_complete()
+
+    def _head_without_upgrade(self) -> bytes:
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
+        for name, value in self.headers:
+            if name == b"connection":
+                value = b"close" if b"close" in value.lower() else b"keep-alive"
+            if name != b"upgrade":
+                lines.append(b"%b: %b" % (name, value))
+        return b"\r\n".join(lines) + b"\r\n\r\n"
+
+    def _path(self) -> bytes:
+        if self.url.startswith(b"/"):
+            return self.url.partition(b"?")[0]
+        return httptools.parse_url(self.url).path or b""  # the absolute form
 
     def _begin_call(self) -> None:
         """Do what uvicorn's `on_headers_complete` does, with a call of ours in the place of its cycle."""
         before = self.cycle
         call = Call(
             self._doorway.calls,
-            self.url.partition(b"?")[0].removeprefix(PATH),
+            self._path().removeprefix(PATH),
             self.headers,
             self.transport,
             self.flow,
@@ -152,15 +172,30 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES and not self._arrives(data):
                 return
+        self._unset_keepalive_if_required()
+        self._parse(data)
+        if self._deadline is None and (self._in_head or not self._is_busy):
+            self._arm(len(data))  # most heads arrive whole, and need no timer
+
+    @property
+    def _is_busy(self) -> bool:
+        """Whether a request is being answered, or its connection became another's."""
+        answering = self.cycle is not None and not self.cycle.response_complete
+        return answering or self.timeout_keep_alive_task is not None or self.transport.get_protocol() is not self
+
+    def _parse(self, data: bytes) -> None:
         try:
-            self._unset_keepalive_if_required()
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            self._upgrade(data[upgrade.args[0] :])
+            rest = data[upgrade.args[0] :]
+            if self._is_call:  # it is answered as if it had offered no upgrade; its body is still to come
+                head = self._head_without_upgrade()
+                self.parser = httptools.HttpRequestParser(self)
+                self._parse(head + rest)
+            else:
+                self._upgrade(rest)
         except httptools.HttpParserError:
             self.send_400_response("Invalid HTTP request received.")
-        if self._in_head and self._deadline is None:  # most heads arrive whole, and need no timer
-            self._arm(len(data))
 
     def _arrives(self, data: bytes) -> bool:
         """Whether a head over the limit ends in this very piece, a body following; else refuse it."""

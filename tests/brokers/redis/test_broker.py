@@ -380,9 +380,9 @@ async def test_a_lost_tail_is_found_though_receipts_have_gone_past_it(opened: Op
     async with opened(server) as broker:
         stored = [each.position for each in await broker.publish(items("x", 1, 2, 3))]
         await cut_back(server, broker._names, "x", stored[0])
-        await broker.publish(items("x", 7))  # at an offset that was given out before
+        await broker.publish(items("x", 7, 8))  # at offsets that were given out before
         await until(lambda: broker.statistics()["lost_tails"] == 1)
-        assert (await broker.publish(items("x", 8)))[0].position.epoch != stored[0].epoch
+        assert (await broker.publish(items("x", 9)))[0].position.epoch != stored[0].epoch
 
 
 async def test_what_was_known_when_redis_was_lost_is_judged_though_it_went_on_since(

@@ -36,6 +36,8 @@ from messageflow.errors import BrokerError
 
 log = logging.getLogger("messageflow.broker")
 
+INSPECT_AGAIN = 2.0  # seconds
+
 
 class RedisBroker:
     """The contract of `brokers.base.Broker` over one Redis, a Cluster, or several shards.
@@ -147,6 +149,8 @@ class RedisBroker:
                     log.error("redis_unfit", extra={"problem": problem})
             except BrokerError as error:
                 log.warning("redis_not_inspected", extra={"error": str(error)})
+                await asyncio.sleep(INSPECT_AGAIN)
+                self._is_back.set()
 
     # Publishing and reading
 

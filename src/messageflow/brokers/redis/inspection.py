@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from messageflow.brokers.base import Ack
 from messageflow.brokers.redis.replies import Refused, pairs
+from messageflow.errors import Unavailable
 
 OLDEST = (6, 2)  # of what scripts and streams here need
 OLDEST_SHARDED = (7, 0)  # that knows announcements which lie in slots of a Cluster
@@ -52,8 +53,13 @@ async def inspect(ask: Ask) -> Inspection:
 
     Args:
         ask: sends a command and returns its reply.
+
+    Raises:
+        BrokerError: it does not answer, or cannot yet.
     """
     info = await facts(ask, "server", "persistence", "replication")
+    if info.get("loading") == "1":  # what it says of its file would be wrong
+        raise Unavailable("Redis is loading its file: wait until it has")
     settings: dict[str, str] = {}
     try:
         for name in SETTINGS:

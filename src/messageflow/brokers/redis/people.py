@@ -11,6 +11,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from itertools import islice
 
 from messageflow.brokers.redis.lease import LEASE, RENEW_EVERY, Lease
 from messageflow.brokers.redis.registry import PRESENT_LIFE, Gone, Registry
@@ -20,6 +21,7 @@ from messageflow.errors import BrokerError
 log = logging.getLogger("messageflow.broker")
 
 TEND_EVERY = 5.0  # seconds
+TRY_AGAIN = 30.0  # seconds until presence that could not be put in order is tried again
 AT_ONCE = 500  # people or channels in one go
 EVERY = 10_000_000  # more than there are
 
@@ -52,7 +54,8 @@ class People:
         self._owed.pop((channel, info.client), None)
         self._here.setdefault(channel, {})[info.client] = info
         try:
-            await self._registry.enter(self._node, [(channel, info)])
+            if not await self._registry.enter(self._node, [(channel, info)]):
+                self._in_order_until = min(self._in_order_until, time.monotonic() + TRY_AGAIN)
         except BrokerError:
             self._drop(channel, info)
             self._owed[channel, info.client] = info
@@ -64,7 +67,9 @@ class People:
             return
         self._drop(channel, info)
         self._owed[channel, info.client] = info
-        await self._registry.exit([Gone(self._node, channel, info)])
+        [outcome] = await self._registry.exit([Gone(self._node, channel, info)])
+        if isinstance(outcome, BrokerError):
+            raise outcome
         self._owed.pop((channel, info.client), None)
         if channel not in self._here:
             await self._registry.disown(self._node, [channel])
@@ -94,36 +99,52 @@ class People:
 
     async def tend(self, lease: Lease) -> None:
         """Take out who is owed, put this node's people in order when that is due, clear up after the dead."""
-        await self._pay()
-        if time.monotonic() >= self._in_order_until:
-            self._in_order_until = time.monotonic() + PRESENT_LIFE / 4
+        for work in (self._pay, self._keep_order, lambda: self._clear_up(lease)):
             try:
-                await self._put_in_order()
-            except BrokerError:
-                self._in_order_until = 0.0
-                raise
-            self._sift_at = time.monotonic() + LEASE + RENEW_EVERY
-        if lease.well_for > LEASE:
-            found = await self._registry.nodes()
-            for dead in found.dead:
-                await self._clear(dead)
-            if time.monotonic() > self._sift_at:
-                await self._sift(found.live | found.dead)
-                self._sift_at = math.inf
+                await work()
+            except BrokerError as error:  # where its server is away, that of others may not be
+                log.warning("presence_not_tended", extra={"error": str(error)})
 
     async def _pay(self) -> None:
-        owed = list(self._owed.items())
-        for start in range(0, len(owed), AT_ONCE):
-            part = owed[start : start + AT_ONCE]
-            await self._registry.exit([Gone(self._node, channel, info) for (channel, _), info in part])
-            for (channel, client), _ in part:
-                self._owed.pop((channel, client), None)
+        """Take out those who left while Redis could not be told; not those who came again since."""
+        for _ in range(0, len(self._owed), AT_ONCE):
+            part = [Gone(self._node, channel, info) for (channel, _), info in islice(self._owed.items(), AT_ONCE)]
+            for gone in part:
+                del self._owed[gone.channel, gone.info.client]
+            for gone, outcome in zip(part, await self._registry.exit(part), strict=True):
+                if isinstance(outcome, BrokerError) and not self._is_here(gone.channel, gone.info.client):
+                    self._owed[gone.channel, gone.info.client] = gone.info
+
+    async def _keep_order(self) -> None:
+        if time.monotonic() < self._in_order_until:
+            return
+        self._in_order_until = time.monotonic() + PRESENT_LIFE / 4
+        try:
+            await self._put_in_order()
+        except BrokerError:
+            self._in_order_until = time.monotonic() + TRY_AGAIN
+            raise
+        self._sift_at = time.monotonic() + LEASE + RENEW_EVERY
+
+    async def _clear_up(self, lease: Lease) -> None:
+        """Clear up after nodes that died, once this one has been well for so long that it can tell."""
+        if lease.well_for <= LEASE:
+            return
+        found = await self._registry.nodes()
+        for dead in found.dead:
+            await self._clear(dead)
+        if time.monotonic() > self._sift_at:
+            await self._sift(found.live | found.dead)
+            self._sift_at = math.inf
 
     async def _put_in_order(self) -> None:
         """Enter whom Redis has forgotten, and take out who left since what it remembers."""
         people = [(channel, info) for channel, infos in self._here.items() for info in infos.values()]
+        noted = True
         for start in range(0, len(people), AT_ONCE):
-            await self._registry.enter(self._node, people[start : start + AT_ONCE])
+            noted = await self._registry.enter(self._node, people[start : start + AT_ONCE]) and noted
+        if not noted:
+            self._in_order_until = time.monotonic() + TRY_AGAIN
 
         def stays(channel: str, node: str, client: str) -> bool:
             return node != self._node or self._is_here(channel, client)
@@ -166,7 +187,4 @@ class People:
             except TimeoutError:
                 pass
             self._soon.clear()
-            try:
-                await self.tend(lease)
-            except BrokerError as error:
-                log.warning("presence_not_tended", extra={"error": str(error)})
+            await self.tend(lease)

@@ -13,6 +13,7 @@ from messageflow.brokers.redis.names import Names
 from messageflow.brokers.redis.replies import Command, pairs
 from messageflow.core.presence import PresenceStats
 from messageflow.core.protocol import ClientInfo
+from messageflow.errors import BrokerError
 
 PRESENT_LIFE = 3_600  # seconds after which a channel's presence goes if nobody renews it
 NODE = re.compile(rb"[A-Za-z0-9_.-]{1,64}")  # a node's name
@@ -54,9 +55,15 @@ class Registry:
     def __init__(self, ask: Asker, names: Names) -> None:
         self._ask = ask
         self._names = names
+        self._live: set[str] | None = None  # when it was known last
 
-    async def enter(self, node: str, people: Sequence[tuple[str, ClientInfo]]) -> None:
-        """People are present in channels, through a node."""
+    async def enter(self, node: str, people: Sequence[tuple[str, ClientInfo]]) -> bool:
+        """People are present in channels, through a node.
+
+        Returns:
+            Whether it was noted that the node has somebody there, by which others clear up after it. That lies
+            elsewhere than the channels, and nobody should be kept out for it.
+        """
         calls: list[Call] = [
             (
                 [self._names.present(channel), self._names.users(channel)],
@@ -66,9 +73,12 @@ class Registry:
         ]
         owned = self._names.of_node(node)
         channels = {channel for channel, _ in people}
-        replies = await self._ask.all([Command(owned, ("SADD", owned, *channels))]) if channels else []
-        for reply in replies + await self._ask.run(scripts.ENTER, calls):
+        if not channels:
+            return True
+        [noted] = await self._ask.all([Command(owned, ("SADD", owned, *channels))])
+        for reply in await self._ask.run(scripts.ENTER, calls):
             answered(reply)
+        return not isinstance(noted, BrokerError)
 
     async def disown(self, node: str, channels: Sequence[str | bytes]) -> None:
         """A node has nobody in these channels any more."""
@@ -93,7 +103,8 @@ class Registry:
             for owner, info in self._read_entered(channel, reply).values()
             if not stay(channel, owner, info.client)
         ]
-        return await self.exit(going)
+        outcomes = await self.exit(going)
+        return [gone for gone, was_there in zip(going, map(answered, outcomes), strict=True) if was_there]
 
     async def owned(self, node: str, most: int) -> list[bytes]:
         """Return up to so many of the channels in which a node has somebody, as they are written there."""
@@ -110,18 +121,23 @@ class Registry:
         """Leave word for those who publish without a gateway."""
         await self._ask.one(Command(self._names.rules, ("SET", self._names.rules, rules)))
 
-    async def exit(self, people: Sequence[Gone]) -> list[Gone]:
-        """People are not present any more through the nodes they came through. Returns those who were."""
+    async def exit(self, people: Sequence[Gone]) -> list[bool | BrokerError]:
+        """People are not present any more through the nodes they came through. Returns of each whether he was."""
         calls: list[Call] = [
             ([self._names.present(channel), self._names.users(channel)], [info.client, node, info.user])
             for node, channel, info in people
         ]
-        replies = [answered(reply) for reply in await self._ask.run(scripts.EXIT, calls)] if calls else []
-        return [gone for gone, was_there in zip(people, replies, strict=True) if was_there]
+        replies = await self._ask.run(scripts.EXIT, calls) if calls else []
+        return [reply if isinstance(reply, BrokerError) else bool(reply) for reply in replies]
 
     async def presence(self, channel: str) -> dict[str, ClientInfo]:
-        """Return who is present through a node that lives."""
-        live = (await self.nodes()).live
+        """Return who is present through a node that lives, as far as that is known while its place is away."""
+        try:
+            live = (await self.nodes()).live
+        except BrokerError:
+            if self._live is None:
+                raise
+            live = self._live
         return {client: info for client, (node, info) in (await self.entered(channel)).items() if node in live}
 
     async def presence_stats(self, channel: str) -> PresenceStats:
@@ -152,7 +168,8 @@ class Registry:
         if foreign := [each for each in (*live, *dead) if not NODE.fullmatch(each)]:
             self._ask.skip(Garbage(f"names that no node has: {foreign[:3]}"), "")
             await self._ask.one(Command(name, ("ZREM", name, *foreign)))
-        return Nodes(bool(good), _node_names(live), _node_names(dead))
+        self._live = _node_names(live)
+        return Nodes(bool(good), self._live, _node_names(dead))
 
 
 def _node_names(found: Sequence[bytes]) -> set[str]:

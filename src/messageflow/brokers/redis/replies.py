@@ -15,6 +15,7 @@ Parts = tuple[Value, ...]
 
 packed: Callable[[Parts], bytes] = pack_command  # type: ignore[assignment]  # as it is sent
 
+NOT_NOW = ("LOADING", "BUSY", "MASTERDOWN")  # nothing was carried out, and will be in a while
 NO_ROOM = (
     "OOM",
     "READONLY",

@@ -17,10 +17,10 @@ from messageflow.brokers.redis import scripts
 from messageflow.brokers.redis.inspection import Inspection, inspect
 from messageflow.brokers.redis.link import Link
 from messageflow.brokers.redis.rehearsal import rehearse
-from messageflow.brokers.redis.replies import Parts, Refused
+from messageflow.brokers.redis.replies import NOT_NOW, Parts, Refused
 from messageflow.brokers.redis.upkeep import ended, kept_up
 from messageflow.brokers.redis.urls import Make
-from messageflow.errors import BrokerError, Unanswered
+from messageflow.errors import BrokerError, Unanswered, Unavailable
 
 log = logging.getLogger("messageflow.broker")
 
@@ -77,6 +77,7 @@ class Server:
         self._unsent: list[tuple[bool, str]] = []
         self._unheard: set[str] = set()  # names whose slot is not here (any more), or was not a moment ago
         self._heard = self._hearing_since = time.monotonic()
+        self._refusal = ""  # what the last canary was answered, if not what it should
         self._tasks: list[asyncio.Task[None]] = []
         prefix = "S" if sharded else ""
         self.announce = f"{prefix}PUBLISH"
@@ -121,6 +122,8 @@ class Server:
         """Why it cannot be relied on now; empty while it can."""
         if not (self.asking.is_up and self.hearing.is_up):
             return f"Redis cannot be reached: {self.asking.lost if not self.asking.is_up else self.hearing.lost}"
+        if self._refusal:
+            return self._refusal
         return "what is announced in Redis does not arrive" if self._is_silent_since(self._heard) else ""
 
     def _is_silent_since(self, moment: float) -> bool:
@@ -134,12 +137,16 @@ class Server:
             replies = await self.asking.ask(commands)
         except BrokerError as error:
             return [error] * len(commands)
-        for reply in replies:
-            if isinstance(reply, Refused) and reply.word == "READONLY":
+        for index, reply in enumerate(replies):
+            if not isinstance(reply, Refused):
+                continue
+            if reply.word == "READONLY":
                 log.warning("redis_is_a_replica_now")
                 self.asking.sever("it is a replica now")  # who takes writes is found out when connecting
                 self.hearing.sever("it is a replica now")
                 break
+            if reply.word in NOT_NOW:
+                replies[index] = Unavailable(f"Redis cannot do it now: {reply.text}")
         return replies
 
     async def inspect(self, prefix: str) -> Inspection:
@@ -286,6 +293,11 @@ class Server:
         self._unheard |= {name.decode() for name in names}
         self._on_moved()
 
+    @property
+    def misses_names(self) -> bool:
+        """Whether some names should be heard here and are not."""
+        return bool(self._unheard)
+
     def hear_missing(self) -> bool:
         """Subscribe again to names that should be heard here and are not. Returns whether there were any."""
         missing = [name for name in self._unheard if name in self._names]
@@ -306,9 +318,11 @@ class Server:
                 name = wanted
                 self.take(name, deque())
                 self._flush()
-            [reply] = await self.ask([(self.announce, name, CANARY)])
-            if isinstance(reply, BrokerError):
-                log.warning("canary_not_sent", extra={"error": str(reply)})
+            # A Redis that loads its file announces, and does nothing else: so something is read, too.
+            replies = await self.ask([(self.announce, name, CANARY), ("GET", name)])
+            self._refusal = next((str(reply) for reply in replies if isinstance(reply, BrokerError)), "")
+            if self._refusal:
+                log.warning("canary_not_sent", extra={"error": self._refusal})
             await asyncio.sleep(CANARY_EVERY)
             if self.hearing.is_up and self._is_silent_since(max(self._heard, self._hearing_since)):
                 log.error("deaf")

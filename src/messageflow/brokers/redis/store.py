@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from messageflow.brokers.base import History, Item, Stored
 from messageflow.brokers.local import new_epoch
 from messageflow.brokers.redis import scripts
-from messageflow.brokers.redis.asker import Asker, Call, answered
+from messageflow.brokers.redis.asker import Asker, Call
 from messageflow.brokers.redis.messages import Garbage, read_entry, read_position
 from messageflow.brokers.redis.names import Names
 from messageflow.brokers.redis.replies import NO_ROOM, Command, Refused, Value
@@ -122,11 +122,11 @@ class Store:
         top = read_position(epoch, offset, tag)
         return Read(top, bool(found), publications, len(publications) == len(entries))
 
-    async def positions(self, channels: Sequence[str]) -> list[Position | None]:
-        """Return where streams stand, None where Redis knows of none."""
+    async def positions(self, channels: Sequence[str]) -> list[Position | BrokerError | None]:
+        """Return where streams stand, None where Redis knows of none, an error where it could not be asked."""
         states = [self._names.state(channel) for channel in channels]
         replies = await self._ask.all([Command(state, ("HMGET", state, "epoch", "offset", "tag")) for state in states])
-        return [None if None in reply else read_position(*reply) for reply in map(answered, replies)]
+        return [reply if isinstance(reply, BrokerError) else _position(reply) for reply in replies]
 
     async def forget(self, channel: str, seen: Position) -> bool:
         """Put a stream that lost what was seen into a new epoch. Returns whether it had."""
@@ -150,6 +150,10 @@ def history(read: Read, channel: str, position: Position) -> History:
             f"offset {position.offset} of epoch {position.epoch!r} is not in the history of {channel!r}"
         )
     return History(read.publications, read.top)
+
+
+def _position(reply: list[Any]) -> Position | None:
+    return None if None in reply else read_position(*reply)
 
 
 def stored(outcomes: Sequence[Outcome]) -> list[Stored]:

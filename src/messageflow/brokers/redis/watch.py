@@ -9,7 +9,6 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
-from itertools import islice
 
 from messageflow.brokers.redis.messages import Garbage, chained
 from messageflow.brokers.redis.store import Store
@@ -69,9 +68,9 @@ class Watch:
             return
         before = self._past.pop(channel, None)
         if before is not None and before.epoch == position.epoch and before.offset >= position.offset:
-            if before != position:  # Redis has gone back, or an idempotency key came again
+            if before.offset == position.offset and before.tag != position.tag:
                 self._judge_soon(channel, before)
-            position = before
+            position = before  # a lower one says nothing: a key came again, or receipts out of turn
         self._past[channel] = position
         if len(self._past) > MOST_PAST:
             self._past.popitem(last=False)
@@ -86,25 +85,25 @@ class Watch:
             return True
         seen = self._seen[channel]
         if seen is not None and seen.epoch == epoch and not _follows(seen, publication):
-            self._judge_soon(channel, seen)
+            self._judge_soon(channel, seen, dropped=True)
             return False
         self._seen[channel] = Position(epoch, publication.offset, publication.tag)
         return True
 
-    def _judge_soon(self, channel: str, known: Position) -> None:
+    def _judge_soon(self, channel: str, known: Position, *, dropped: bool = False) -> None:
+        """Have a stream judged; `dropped` says that a publication was not delivered for it."""
         if channel not in self._judging:
-            self._judging[channel] = asyncio.get_running_loop().create_task(self._judge(channel, known))
+            self._judging[channel] = asyncio.get_running_loop().create_task(self._judge(channel, known, dropped))
 
-    async def _judge(self, channel: str, known: Position) -> None:
-        lost = True  # if that cannot be found out, positions are compared at least
+    async def _judge(self, channel: str, known: Position, dropped: bool) -> None:
         try:
-            lost = await self._forget(channel, known)
+            dropped = await self._forget(channel, known) or dropped
         except BrokerError as error:
             self._aside.setdefault(channel, known)
             log.warning("stream_not_judged", extra={"channel": channel, "error": str(error)})
         finally:
             del self._judging[channel]
-            if lost or channel in self._seen:
+            if dropped:
                 self._doubt()
 
     async def compare(self, channel: str, top: Position) -> None:
@@ -149,7 +148,7 @@ class Watch:
             part = known[start : start + CHECK_SLICE]
             for channel, position in zip(part, await self._store.positions(part), strict=True):
                 seen = self._seen.get(channel)
-                if seen is None or position == seen:
+                if seen is None or position == seen or isinstance(position, BrokerError):
                     continue
                 different[channel] = seen
                 try:
@@ -178,10 +177,13 @@ class Watch:
 
     async def _review(self) -> None:
         try:
-            while self._aside:
-                part = dict(islice(self._aside.items(), CHECK_SLICE))
+            aside = list(self._aside.items())
+            for start in range(0, len(aside), CHECK_SLICE):
+                part = dict(aside[start : start + CHECK_SLICE])
                 for channel, top in zip(part, await self._store.positions(list(part)), strict=True):
                     known = part[channel]
+                    if isinstance(top, BrokerError):
+                        continue  # its server is still away
                     if top is not None and top != known and top.epoch == known.epoch:
                         await self._forget(channel, known)
                     if self._aside.get(channel) == known:

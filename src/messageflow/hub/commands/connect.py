@@ -5,6 +5,7 @@ Source: reference/native-protocol.md §2.4, §2.5, §2.10.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -74,6 +75,7 @@ async def connect(session: Session, command_id: int, request: ConnectRequest) ->
         for entry in entries:
             entry.abandon()
         if isinstance(error, BrokerError):
+            hub.log_limited(logging.WARNING, "connect_failed", client=session.client, error=str(error))
             raise Disconnected(SERVER_ERROR, str(error)) from error
         raise
     finally:

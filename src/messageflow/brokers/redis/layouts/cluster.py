@@ -74,6 +74,7 @@ class Cluster:
         self._sharded = sharded
         self._servers: dict[Address, Server] = {}
         self._slots: list[Server | None] = [None] * SLOTS
+        self._ranges: list[Range] = []
         self._acks: dict[Server, Ack] = {}
         self._canaries: dict[Server, int] = {}
         self._loop = asyncio.get_running_loop()
@@ -246,6 +247,8 @@ class Cluster:
 
     def _adopt(self, view: View) -> None:
         """Take over a map: servers that have slots now, and names to be heard, wherever these lie now."""
+        if view.ranges == self._ranges and not any(server.misses_names for server in self._servers.values()):
+            return
         for server in self._take_slots(view):
             server.begin()
         gained: set[Server] = set()
@@ -265,6 +268,7 @@ class Cluster:
 
     def _take_slots(self, view: View) -> list[Server]:
         """Note who has which slot. Returns the servers that are new."""
+        self._ranges = view.ranges
         slots: list[Server | None] = [None] * SLOTS
         new = []
         for first, last, address in view.ranges:
