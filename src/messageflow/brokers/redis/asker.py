@@ -7,6 +7,8 @@ without a gateway do the same. It waits for nothing but their answers.
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections.abc import Hashable, Sequence
 from typing import Any, Protocol
 
@@ -51,15 +53,19 @@ class Asker:
     def __init__(self, servers: Servers) -> None:
         self.servers = servers
         self.garbage = 0
+        self._logged = -math.inf
 
     async def tell(self, name: str, message: bytes) -> None:
         """Announce a message under a name."""
         await self.one(Command(name, (self.servers.announce(name), name, message)))
 
     def skip(self, error: Exception, channel: str) -> None:
-        """Pass over what is not ours."""
+        """Pass over what is not ours. It is counted, and logged once a second."""
         self.garbage += 1
-        log.error("garbage_in_redis", extra={"channel": channel, "error": str(error)})
+        now = time.monotonic()
+        if now - self._logged >= 1:
+            self._logged = now
+            log.error("garbage_in_redis", extra={"channel": channel, "error": str(error), "skipped": self.garbage})
 
     async def all(self, commands: Sequence[Command]) -> list[Any]:
         """Ask; where something that is not ours lies under a key, take it away and ask again."""

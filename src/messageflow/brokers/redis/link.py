@@ -140,6 +140,8 @@ class Link(asyncio.Protocol):
             Unanswered: the connection was lost, or nothing came in time, after the commands were sent.
             Unavailable: the connection is not there: nothing was sent.
         """
+        if not commands:
+            return []
         due = self._loop.time() + self._deadline
         if not self._up.is_set():
             await self._wait_until_up()
