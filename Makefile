@@ -13,7 +13,7 @@ test: lint types client pytest
 
 pytest: .venv/ready-dev
 	@scripts/system-packages $(SYSTEM_PACKAGES)
-	$(PYTHON) -m pytest -q
+	$(PYTHON) -m pytest -q -n 4 --dist loadfile
 
 lint: .venv/ready-dev
 	$(PYTHON) -m ruff check .

@@ -50,11 +50,12 @@ def answer(wire: socket.socket) -> tuple[int, Any, HTTPResponse]:
 
 def answers(wire: socket.socket, count: int) -> list[Any]:
     """Read so many answers that were asked for together."""
-    found, file = [], wire.makefile("rb")
-    for _ in range(count):
-        assert file.readline() == b"HTTP/1.1 200 OK\r\n"
-        headers = dict(iter(lambda: file.readline().strip().partition(b": ")[::2], (b"", b"")))
-        found.append(json.loads(file.read(int(headers[b"content-length"]))))
+    found = []
+    with wire.makefile("rb") as file:
+        for _ in range(count):
+            assert file.readline() == b"HTTP/1.1 200 OK\r\n"
+            headers = dict(iter(lambda: file.readline().strip().partition(b": ")[::2], (b"", b"")))
+            found.append(json.loads(file.read(int(headers[b"content-length"]))))
     return found
 
 
