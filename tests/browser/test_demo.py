@@ -158,7 +158,9 @@ def test_what_is_pushed_while_the_connection_is_cut_arrives_once_and_in_order(en
     expect(page.locator("#missed")).to_be_hidden()
 
 
-def test_nothing_is_lost_or_doubled_while_the_connection_is_cut_again_and_again(enter: Enter, flow: Flow) -> None:
+def test_nothing_is_lost_or_doubled_while_the_connection_is_cut_again_and_again(
+    enter: Enter, flow: Flow, complaints: list[str]
+) -> None:
     page = enter("alice")
     for number in range(100):
         flow.push("alice", "note", {"text": f"{number}"})
@@ -168,6 +170,8 @@ def test_nothing_is_lost_or_doubled_while_the_connection_is_cut_again_and_again(
             page.click("#again")
     expect(page.locator("#incoming .text")).to_have_text([f"{number}" for number in reversed(range(100))])
     expect(page.locator("#missed")).to_be_hidden()
+    # The browser says so of one that was cut while it was being made.
+    complaints[:] = [each for each in complaints if "closed before the connection is established" not in each]
 
 
 @pytest.mark.parametrize("payload", [None, [], 7, {"text": {"not": "text"}}])

@@ -38,5 +38,5 @@ def test_a_replica_takes_over_when_asked_and_when_its_primary_dies(own_cluster: 
         own_cluster.failover(second)
         assert own_cluster.holder("x") is second
         own_cluster.kill(second)
-        wait_until(lambda: own_cluster.holder("x") is first and own_cluster.is_well())
+        wait_until(lambda: own_cluster.is_well() and own_cluster.holder("x") is first)
         assert client.get("x") == b"1"
