@@ -72,6 +72,7 @@ async def test_a_primary_that_becomes_a_replica_while_it_lives_is_left(trio: Tri
     await broker.start(sink)
     await broker.subscribe("x")
     before = await published(broker, 1)
+    await trio.until_replicated(broker._names.log("x"), 1)
     await asyncio.to_thread(trio.failover)
     after = await published(broker, 2)
     assert (after.epoch, after.offset) == (before.epoch, 2)
