@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "hub": {"core", "dialects", "brokers.base"},
     "api": {"core", "brokers.base"},
     "gateway": {"core", "dialects", "hub", "brokers", "api"},
-    "direct": {"core", "api", "brokers.base", "brokers.redis", "publisher.http1"},
+    "direct": {"core", "api", "brokers.base", "brokers.redis", "publisher.http1", "publisher.sockets"},
     "publisher": {"direct"},
     "testing": {"core", "dialects", "hub", "brokers"},
     "cli": {"core", "dialects", "hub", "brokers", "api", "gateway", "publisher"},

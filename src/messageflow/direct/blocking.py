@@ -19,6 +19,7 @@ from messageflow.brokers.redis.replies import Refused
 from messageflow.brokers.redis.urls import Address
 from messageflow.direct.edge import left
 from messageflow.direct.login import Login, explain
+from messageflow.publisher.sockets import is_quiet
 
 CHUNK = 65536
 
@@ -38,16 +39,7 @@ class BlockingWire:
         self._reader = Reader(replyError=Refused)
 
     def is_quiet(self) -> bool:
-        if self._reader.has_data():
-            return False
-        try:
-            self._socket.settimeout(0)
-            self._socket.recv(1)
-        except BlockingIOError:
-            return True
-        except OSError as error:  # over TLS the same news comes as SSLWantReadError
-            return type(error).__name__ == "SSLWantReadError"
-        return False
+        return not self._reader.has_data() and is_quiet(self._socket)
 
     async def send(self, data: bytes, limit: float) -> None:
         self._socket.settimeout(left(limit))

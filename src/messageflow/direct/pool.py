@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from hiredis import pack_command
-
+from messageflow.brokers.redis import replies
 from messageflow.brokers.redis.replies import Parts
 from messageflow.direct.edge import Attempt, Broken, Edge, Wire
 
@@ -105,11 +104,11 @@ async def exchange(parts: Sequence[Part], attempt: Attempt) -> list[list[Any]]:
         attempt.sent = True
         for part, each in zip(parts, held, strict=True):
             await each.wire.send(packed(part.commands), attempt.limit)
-        replies = []
+        found = []
         for part, each in zip(parts, held, strict=True):
-            replies.append([await each.wire.receive(attempt.limit) for _ in part.commands])
+            found.append([await each.wire.receive(attempt.limit) for _ in part.commands])
         complete = True
-        return replies
+        return found
     except TimeoutError:
         raise
     except OSError as error:
@@ -121,4 +120,4 @@ async def exchange(parts: Sequence[Part], attempt: Attempt) -> list[list[Any]]:
 
 def packed(commands: Iterable[Parts]) -> bytes:
     """Return commands as they are sent."""
-    return b"".join([pack_command(tuple(command)) for command in commands])  # type: ignore[arg-type]
+    return b"".join(map(replies.packed, commands))

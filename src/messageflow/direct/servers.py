@@ -7,13 +7,13 @@ from typing import Any
 
 from messageflow.brokers.base import Ack
 from messageflow.brokers.redis.layouts.shards import shard_of
-from messageflow.brokers.redis.replies import Command, Parts, Refused
+from messageflow.brokers.redis.replies import NOT_NOW, Command, Parts, Refused
 from messageflow.direct.edge import Attempt, Broken, NotAccepted, Wire
 from messageflow.direct.layouts import Layout
 from messageflow.direct.pool import Part, Pool, exchange
 
 REDIRECTIONS = 5  # of one command, before something must be wrong
-NOT_NOW = ("LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK")  # nothing of it was carried out
+ANOTHER_TIME = (*NOT_NOW, "CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK")  # nothing of it was carried out
 ASKING: Parts = (b"ASKING",)
 
 
@@ -103,9 +103,9 @@ class Servers:
         for command, reply in zip(commands, replies, strict=True):
             if not isinstance(reply, Refused):
                 continue
-            if reply.word == "READONLY" or reply.word in NOT_NOW:  # who takes writes may have to be found out anew
+            if reply.word == "READONLY" or reply.word in ANOTHER_TIME:  # who takes writes may have to be found out anew
                 self._of(command.key).doubt()
-            if reply.word in NOT_NOW:
+            if reply.word in ANOTHER_TIME:
                 self._attempt.sent = sent
             give_up(reply)
 
@@ -137,5 +137,5 @@ def give_up(refusal: Refused) -> None:
     """
     if refusal.word == "NOAUTH":
         raise NotAccepted
-    if refusal.word in NOT_NOW:
+    if refusal.word in ANOTHER_TIME:
         raise Broken(refusal.text)

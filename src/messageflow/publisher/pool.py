@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from messageflow.publisher.http1 import Answer, Endpoint, Failure, Malformed, Response
+from messageflow.publisher.sockets import is_quiet
 
 if TYPE_CHECKING:
     import ssl
@@ -34,14 +35,7 @@ class Connection:
 
     def alive(self) -> bool:
         """Whether the other side has neither closed nor said anything since the last answer."""
-        try:
-            self._socket.settimeout(0)
-            self._socket.recv(1)
-        except BlockingIOError:
-            return True
-        except OSError as error:  # over TLS the same news comes as SSLWantReadError
-            return type(error).__name__ == "SSLWantReadError"
-        return False
+        return is_quiet(self._socket)
 
     def exchange(self, request: bytes, limit: float) -> Response:
         """Send a request and return its complete response.

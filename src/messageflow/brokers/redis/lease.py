@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 from messageflow.brokers.redis.registry import Registry
+from messageflow.brokers.redis.upkeep import soon_or_after
 from messageflow.errors import BrokerError
 
 log = logging.getLogger("messageflow.broker")
@@ -69,12 +70,7 @@ class Lease:
     async def run(self) -> None:
         """Renew until cancelled."""
         while True:
-            try:
-                async with asyncio.timeout(RENEW_EVERY):
-                    await self._soon.wait()
-            except TimeoutError:
-                pass
-            self._soon.clear()
+            await soon_or_after(self._soon, RENEW_EVERY)
             try:
                 await self.renew()
             except BrokerError as error:

@@ -15,6 +15,7 @@ from itertools import islice
 
 from messageflow.brokers.redis.lease import LEASE, RENEW_EVERY, Lease
 from messageflow.brokers.redis.registry import PRESENT_LIFE, Gone, Registry
+from messageflow.brokers.redis.upkeep import soon_or_after
 from messageflow.core.protocol import ClientInfo, Left
 from messageflow.errors import BrokerError
 
@@ -181,10 +182,5 @@ class People:
     async def run(self, lease: Lease) -> None:
         """Tend until cancelled."""
         while True:
-            try:
-                async with asyncio.timeout(TEND_EVERY):
-                    await self._soon.wait()
-            except TimeoutError:
-                pass
-            self._soon.clear()
+            await soon_or_after(self._soon, TEND_EVERY)
             await self.tend(lease)

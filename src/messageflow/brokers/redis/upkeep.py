@@ -30,6 +30,16 @@ async def _keep_up(work: Callable[[], Awaitable[None]], name: str) -> None:
         await asyncio.sleep(REST)
 
 
+async def soon_or_after(event: asyncio.Event, seconds: float) -> None:
+    """Return when an event is set, at the latest after so many seconds; it is cleared then."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        pass
+    event.clear()
+
+
 async def ended(tasks: list[asyncio.Task[None]]) -> None:
     """Cancel tasks, and return once they are gone."""
     for task in tasks:

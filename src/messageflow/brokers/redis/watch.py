@@ -44,11 +44,6 @@ class Watch:
         self._judging: dict[str, asyncio.Task[None]] = {}
         self.lost_tails = 0
 
-    @property
-    def channels(self) -> tuple[str, ...]:
-        """Which are subscribed."""
-        return tuple(self._seen)
-
     def add(self, channel: str) -> None:
         """A channel is subscribed from now on; where it stands is not known."""
         self._seen[channel] = None
@@ -194,21 +189,15 @@ class Watch:
             self._reviewing = None
             self._doubt()
 
-    async def _judge_known(self, channel: str, top: Position) -> bool:
-        """Have a stream judged by all that is known of it. Returns whether it had lost something."""
-        for known in (self._seen.get(channel), self._past.get(channel)):
-            if known is not None and known != top and known.epoch == top.epoch and await self._forget(channel, known):
-                return True
-        return False
-
     async def refused(self, channel: str, top: Position) -> None:
         """A position is not in this stream: whoever has it may be wrong, or the stream is.
 
         Raises:
             Unrecoverable: the stream is; it goes on in a new epoch.
         """
-        if await self._judge_known(channel, top):
-            raise Unrecoverable(f"the stream of {channel!r} lost its end")
+        for known in (self._seen.get(channel), self._past.get(channel)):
+            if known is not None and known != top and known.epoch == top.epoch and await self._forget(channel, known):
+                raise Unrecoverable(f"the stream of {channel!r} lost its end")
 
     async def close(self) -> None:
         """End what is under way."""

@@ -20,7 +20,7 @@ from messageflow.brokers.redis.link import Link
 from messageflow.brokers.redis.names import Names
 from messageflow.brokers.redis.replies import Command, Refused
 from messageflow.brokers.redis.server import REDIRECTIONS, Listener, Server
-from messageflow.brokers.redis.upkeep import ended, kept_up
+from messageflow.brokers.redis.upkeep import ended, kept_up, soon_or_after
 from messageflow.brokers.redis.urls import Address, Source
 from messageflow.errors import BrokerError, Unavailable
 
@@ -209,12 +209,7 @@ class Cluster:
 
     async def _follow(self) -> None:
         while True:
-            try:
-                async with asyncio.timeout(LOOK_EVERY):
-                    await self._in_doubt.wait()
-            except TimeoutError:
-                pass
-            self._in_doubt.clear()
+            await soon_or_after(self._in_doubt, LOOK_EVERY)
             view = await self._ask_anybody()
             if view is not None:
                 self._adopt(view)
