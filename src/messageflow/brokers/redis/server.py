@@ -18,7 +18,7 @@ from messageflow.brokers.redis.inspection import Inspection, inspect
 from messageflow.brokers.redis.link import Link
 from messageflow.brokers.redis.rehearsal import rehearse
 from messageflow.brokers.redis.replies import NOT_NOW, Parts, Refused
-from messageflow.brokers.redis.upkeep import ended, kept_up
+from messageflow.brokers.redis.upkeep import ended, kept_up, soon_or_after
 from messageflow.brokers.redis.urls import Make
 from messageflow.errors import BrokerError, Unanswered, Unavailable
 
@@ -78,6 +78,7 @@ class Server:
         self._unheard: set[str] = set()  # names whose slot is not here (any more), or was not a moment ago
         self._heard = self._hearing_since = time.monotonic()
         self._refusal = ""  # what the last canary was answered, if not what it should
+        self._is_back = asyncio.Event()  # a connection is there again, and it is time for a canary
         self._tasks: list[asyncio.Task[None]] = []
         prefix = "S" if sharded else ""
         self.announce = f"{prefix}PUBLISH"
@@ -165,6 +166,7 @@ class Server:
     def _asked_again(self) -> None:
         for script in scripts.ALL:
             self.asking.expect("SCRIPT", "LOAD", script.text)
+        self._is_back.set()
         self._listener.on_back()
 
     # Hearing
@@ -240,6 +242,7 @@ class Server:
         self._unsent.clear()
         self._unheard.clear()
         self._hearing_since = time.monotonic()
+        self._is_back.set()
         names = list(self._names)
         for start in range(0, len(names), self._most):
             self._send(True, names[start : start + self._most])
@@ -323,7 +326,7 @@ class Server:
             self._refusal = next((str(reply) for reply in replies if isinstance(reply, BrokerError)), "")
             if self._refusal:
                 log.warning("canary_not_sent", extra={"error": self._refusal})
-            await asyncio.sleep(CANARY_EVERY)
+            await soon_or_after(self._is_back, CANARY_EVERY)
             if self.hearing.is_up and self._is_silent_since(max(self._heard, self._hearing_since)):
                 log.error("deaf")
                 self.hearing.sever("what is announced does not arrive")
