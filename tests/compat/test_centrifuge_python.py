@@ -62,13 +62,20 @@ class Peer:
         return self.client.new_subscription(channel, events=heard), heard
 
 
+async def ended(client: Client) -> None:
+    """Disconnect, and wait for the closing handshake, which the client leaves to a task of its own."""
+    await client.disconnect()
+    async with asyncio.timeout(10):
+        await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)
+
+
 @pytest.fixture
 async def alice(gateway: Running, flow: Flow) -> AsyncIterator[Peer]:
     peer = Peer(gateway, flow, "alice", channels=["news"])
     await peer.client.connect()
     await peer.heard.wait("connected")
     yield peer
-    await peer.client.disconnect()
+    await ended(peer.client)
 
 
 async def test_a_push_arrives_as_a_server_side_publication(alice: Peer, flow: Flow) -> None:
@@ -159,4 +166,4 @@ async def test_an_expired_token_is_fetched_anew(gateway: Running, flow: Flow) ->
     await client.connect()
     await heard.wait("connected")
     assert tokens == []
-    await client.disconnect()
+    await ended(client)
