@@ -149,7 +149,7 @@ def test_nobody_listening_is_told_apart_from_silence() -> None:
 def test_answer_cut_in_the_middle_is_no_answer(server: ScriptedServer) -> None:
     server.script.extend([raw(b'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"result"')] * 20)
     with pytest.raises(OutcomeUnknown, match="closed"):
-        Flow(server.url, timeout=0.1).push("alice", "t")
+        Flow(server.url, timeout=1.0).push("alice", "t")
 
 
 def test_answer_that_ends_with_the_connection_is_one(server: ScriptedServer) -> None:
