@@ -54,9 +54,13 @@ SHORT = (
     Options(seed=4, seconds=36, kinds=(*PROCESSES, *WORKERS, "cut", "slow_reader", "storm"), workers=2, ack="disk"),
     Options(seed=5, seconds=26, kinds=(*STORAGE, "gateway_kill", "clock_step", "publisher_answer_lost"), ack="disk"),
     Options(seed=6, seconds=12, kinds=("cut", "gateway_kill", "publisher_cut"), broker="memory"),
-    Options(seed=7, seconds=32, kinds=REDIS_KEEPS, broker="redis", nodes=2, ack="disk"),
-    Options(seed=8, seconds=24, kinds=(*REDIS_LOSES, "redis_kill", "cut"), broker="redis", nodes=2, ack="disk"),
-    Options(seed=9, seconds=30, kinds=(*PROCESSES, *NETWORK, *REDIS_LINKS), broker="redis", nodes=3, ack="disk"),
+    Options(seed=7, seconds=32, kinds=REDIS_KEEPS, broker="redis", nodes=2, ack="disk", direct=1),
+    Options(
+        seed=8, seconds=24, kinds=(*REDIS_LOSES, "redis_kill", "cut"), broker="redis", nodes=2, ack="disk", direct=1
+    ),
+    Options(
+        seed=9, seconds=30, kinds=(*PROCESSES, *NETWORK, *REDIS_LINKS), broker="redis", nodes=3, ack="disk", direct=1
+    ),
 )
 """The runs of the short form: together every kind of fault, in less than six minutes."""
 
@@ -100,7 +104,8 @@ def _one(options: Options, keep: Path, keep_good: bool) -> Outcome:
     options, missing = possible(options)
     say(
         f"\nseed {options.seed}: {options.seconds:.0f} s, {options.broker} broker, ack {options.ack}, "
-        f"{options.nodes} gateway(s), {options.workers} worker(s)"
+        f"{options.nodes} gateway(s), {options.workers} worker(s), "
+        f"{options.producers} producers, {options.direct} of them past the gateways"
     )
     for kind, reason in missing.items():
         say(f"  NOT RUN {kind}: {reason}")
@@ -126,11 +131,12 @@ def say(line: str) -> None:
 def _runs(asked: argparse.Namespace) -> Iterator[Options]:
     changes = {
         name: value
-        for name in ("seconds", "workers", "nodes", "broker", "ack", "clients", "producers", "rate")
+        for name in ("seconds", "workers", "nodes", "broker", "ack", "clients", "producers", "direct", "rate")
         if (value := getattr(asked, name)) is not None
     }
     if asked.broker == "redis":
         changes.setdefault("ack", "disk")
+        changes.setdefault("direct", 1)
     if asked.kinds is not None:
         yield replace(Options(seed=1, seconds=60, kinds=asked.kinds), **changes, seed=asked.seed or 1)
         return
@@ -153,6 +159,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--ack", choices=("os", "disk"), help="with Redis: appendfsync everysec or always; disk there")
     parser.add_argument("--clients", type=int, help="readers")
     parser.add_argument("--producers", type=int, help="producers")
+    parser.add_argument("--direct", type=int, help="of these so many push straight to Redis; one with --broker redis")
     parser.add_argument("--rate", type=float, help="publications a second of each producer")
     parser.add_argument("--judge", type=Path, help="only judge this history again", metavar="FILE")
     place = Path(tempfile.gettempdir()) / "messageflow-faults"

@@ -41,7 +41,7 @@ from tests.faults.history import (
 from tests.faults.machine import Clock, SmallDisk
 from tests.faults.nemesis import POINTS, STORE_POINTS, SYNC_POINTS, Nemesis
 from tests.faults.options import ASKED, Options, expectations
-from tests.faults.producers import Producers
+from tests.faults.producers import Producers, Way
 from tests.faults.proxy import Proxy
 from tests.faults.redis_faults import RedisFaults
 from tests.faults.schedule import Planned, plan
@@ -107,7 +107,14 @@ class Run:
     def _make_engine(self) -> Engine:
         replicated = any(fault.kind == "redis_failover_lost_tail" for fault in self.plan)
         options = self._options
-        return Engine(self._directory, options.fsync, options.nodes, replicated=replicated, chance=self._chance)
+        return Engine(
+            self._directory,
+            options.fsync,
+            options.nodes,
+            direct=options.direct,
+            replicated=replicated,
+            chance=self._chance,
+        )
 
     def _make_gateways(self) -> list[Gateway]:
         environment: dict[str, str] = {}
@@ -146,11 +153,11 @@ class Run:
             for gateway in self.gateways:
                 await gateway.start()
             links = [await self._link(stack, WINDOW) for _ in range(self._options.clients)]
-            producer_links = [await self._link(stack, 0) for _ in range(self._options.producers)]
+            ways = await self._producer_ways(stack)
             self._clients = self._make_clients(links)
             readers = [asyncio.create_task(client.run()) for client in self._clients]
             stack.push_async_callback(_cancel, readers)
-            producers = self._make_producers(producer_links)
+            producers = self._make_producers(ways)
             stack.callback(producers.kill)
             nemesis = self._make_nemesis(producers)
             watch = asyncio.create_task(self._watch())
@@ -266,8 +273,15 @@ class Run:
             clients.append(Client(f"client-{number + 1}", user, asked, link, self._recorder, chance))
         return clients
 
-    def _make_producers(self, links: list[Proxy]) -> Producers:
-        return Producers(links, self._histories, USERS, CHANNELS, self._options.rate, PUBLISH_TIMEOUT, self._chance)
+    async def _producer_ways(self, stack: AsyncExitStack) -> list[Way]:
+        """Some push straight to Redis, the others to the gateways."""
+        straight = self._engine.producer_links if self._engine is not None else []
+        links = [await self._link(stack, 0) for _ in range(self._options.producers - len(straight))]
+        ways = [Way(f"http://127.0.0.1:{link.port}", link) for link in links]
+        return ways + [Way(f"redis://127.0.0.1:{link.port}", link) for link in straight]
+
+    def _make_producers(self, ways: Sequence[Way]) -> Producers:
+        return Producers(ways, self._histories, USERS, CHANNELS, self._options.rate, PUBLISH_TIMEOUT, self._chance)
 
     def _make_nemesis(self, producers: Producers) -> Nemesis:
         points = list(POINTS)

@@ -1,4 +1,4 @@
-"""The Redis of a run: a primary, a replica where a failover is planned, and a link from each gateway to the primary.
+"""The Redis of a run: a primary, a replica where a failover is planned, and a link to the primary for each who uses it.
 
 The links are proxies, so that they can be cut, and so that the primary's address leads to the promoted replica after a
 failover, as a virtual address does. Owns servers and links, and knows when something is being done to them.
@@ -30,21 +30,26 @@ class Engine:
         directory: for the files of the servers.
         fsync: `always` or `everysec`.
         nodes: how many gateways have a link to it.
+        direct: how many producers have.
         replicated: whether a replica follows the primary.
         chance: where the choices of the links come from.
 
     Attributes:
         links: of the gateways, one each.
+        producer_links: of the producers that push straight to it, one each.
         primary: the server the links lead to.
     """
 
-    def __init__(self, directory: Path, fsync: str, nodes: int, *, replicated: bool, chance: random.Random) -> None:
+    def __init__(
+        self, directory: Path, fsync: str, nodes: int, *, direct: int = 0, replicated: bool, chance: random.Random
+    ) -> None:
         places = [directory / "redis-1", directory / "redis-2"][: 1 + replicated]
         for place in places:
             place.mkdir()
         servers = [RedisServer(place, fsync) for place in places]
         self.primary = servers[0]
-        self.links = [Proxy(self.primary.port, chance=random.Random(chance.getrandbits(32))) for _ in range(nodes)]
+        links = [Proxy(self.primary.port, chance=random.Random(chance.getrandbits(32))) for _ in range(nodes + direct)]
+        self.links, self.producer_links = links[:nodes], links[nodes:]
         self._replica = servers[1] if replicated else None
         self._replication = Proxy(self.primary.port)
         self._acting = 0
@@ -62,7 +67,7 @@ class Engine:
     async def start(self) -> None:
         """Start the servers and listen on the links."""
         await self.primary.start()
-        for link in [*self.links, self._replication]:
+        for link in self._all_links():
             await link.start()
         if self._replica is not None:
             await self._replica.start()
@@ -70,10 +75,13 @@ class Engine:
 
     async def stop(self) -> None:
         """End everything."""
-        for link in [*self.links, self._replication]:
+        for link in self._all_links():
             await link.stop()
         for server in self._servers():
             await server.kill()
+
+    def _all_links(self) -> list[Proxy]:
+        return [*self.links, *self.producer_links, self._replication]
 
     def _servers(self) -> list[RedisServer]:
         return [self.primary] if self._replica is None else [self.primary, self._replica]
@@ -124,7 +132,7 @@ class Engine:
         old, self.primary = self.primary, self._replica
         await self.primary.ask("REPLICAOF", "NO", "ONE")
         self._replication.cut()
-        for link in [*self.links, self._replication]:
+        for link in self._all_links():
             link.targets = (self.primary.port,)
         self._replication.heal()
         await old.empty()

@@ -347,7 +347,7 @@ class Nemesis:
     # Producers.
 
     def _which(self, chance: random.Random) -> int:
-        return chance.randrange(len(self._producers.links))
+        return chance.randrange(self._producers.number)
 
     async def _publisher_kill(self, planned: Planned, chance: random.Random) -> int:
         return int(await self._producers.replace(self._which(chance)))
@@ -357,7 +357,7 @@ class Nemesis:
         return await until(lambda: sum(link.cut() for link in links), SHOW_SECONDS)
 
     async def _publisher_blackhole(self, planned: Planned, chance: random.Random) -> int:
-        link = self._producers.links[self._which(chance)]
+        link = chance.choice(self._producers.links)
         return await hold([link], Faults(discards=frozenset({UP, DOWN})), "timeout", planned.seconds)
 
     async def _publisher_answer_lost(self, planned: Planned, chance: random.Random) -> int:

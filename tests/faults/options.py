@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from tests.faults.machine import Clock, SmallDisk, Strace
 from tests.faults.nemesis import CROWD
 from tests.faults.redis_server import RedisServer
-from tests.faults.schedule import KINDS, PROCESSES, REDIS, WORKERS, Planned
+from tests.faults.schedule import KINDS, PROCESSES, REDIS, REDIS_LINKS, WORKERS, Planned
 from tests.faults.verdicts import Expectations
 
 MEMORY_BUDGET = 160 * 1024 * 1024
@@ -36,6 +36,9 @@ UNSYNCED = frozenset({"redis_kill"})
 KILLS = frozenset({*PROCESSES, *WORKERS}) - {"gateway_freeze", "worker_freeze"}
 """What ends a gateway or a part of it, and with it what it alone had seen of a stream."""
 
+DEAFENING = frozenset({*KILLS, "gateway_freeze", "worker_freeze", *REDIS_LINKS})
+"""What may keep gateways from hearing what Redis acknowledges to a producer: where that is lost, nobody else saw it."""
+
 BEHIND = frozenset(REDIS)
 """What happens behind the gateways. Where it takes nothing away, readers keep their connections over it."""
 
@@ -54,6 +57,7 @@ class Options:
         ack: when a push is answered: `os` or `disk`; the memory broker has no choice, and Redis is run so.
         clients: how many readers.
         producers: how many.
+        direct: how many of them push straight to Redis, past the gateways.
         rate: publications a second of each producer, about.
     """
 
@@ -66,6 +70,7 @@ class Options:
     ack: str = "os"
     clients: int = 10
     producers: int = 3
+    direct: int = 0
     rate: float = 40.0
 
     @property
@@ -105,6 +110,10 @@ def hindrance(options: Options) -> str:
         return "it takes redis-server"
     if options.nodes > 1 and not options.with_redis:
         return "more than one gateway take --broker redis"
+    if options.direct and not options.with_redis:
+        return "producers that push straight to Redis take --broker redis"
+    if options.direct > options.producers:
+        return "more producers are to push straight to Redis than there are"
     return ""
 
 
@@ -156,7 +165,7 @@ def expectations(options: Options, planned: Sequence[Planned]) -> Expectations:
         epochs_kept=options.durable and not losses,
         epochs_most=1 + losses if options.durable and not failed_syncs else 0,
         tails_lost=lost_tails > 0,
-        witnesses_lost=lost_tails > 0 and bool(kinds & KILLS),
+        witnesses_lost=lost_tails > 0 and bool(kinds & (DEAFENING if options.direct else KILLS)),
         connections_kept=kinds <= BEHIND and not losses,
         bad_resets_allowed=failed_syncs * readers * (2 + ASKED),
     )

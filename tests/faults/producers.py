@@ -1,4 +1,4 @@
-"""The producers of a run: starts their processes, each behind a link of its own, kills them and lets them end."""
+"""The producers of a run: starts their processes, each on a way of its own, kills them and lets them end."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import random
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -17,6 +19,18 @@ from tests.faults.publishers import Job
 
 ROOT = Path(__file__).parents[2]
 END_SECONDS = 20.0
+
+
+class Way(NamedTuple):
+    """How a producer reaches what it pushes to.
+
+    Args:
+        url: of a gateway or a Redis, as the producer sees it.
+        link: what lies between, and can be broken.
+    """
+
+    url: str
+    link: Proxy
 
 
 class Producer:
@@ -48,18 +62,21 @@ class Producers:
     """All of them.
 
     Args:
-        links: their links to the gateway, one each.
+        ways: theirs, one each.
         directory: where they write their histories.
         users: to whom they push.
         channels: into which they publish.
         rate: publications a second of each.
         timeout: seconds one call may take.
         chance: where their seeds come from.
+
+    Attributes:
+        links: theirs.
     """
 
     def __init__(
         self,
-        links: list[Proxy],
+        ways: Sequence[Way],
         directory: Path,
         users: list[str],
         channels: list[str],
@@ -67,7 +84,8 @@ class Producers:
         timeout: float,
         chance: random.Random,
     ) -> None:
-        self.links = links
+        self.links = [way.link for way in ways]
+        self._ways = ways
         self._directory = directory
         self._users = users
         self._channels = channels
@@ -78,17 +96,22 @@ class Producers:
         self._started = 0
 
     def start(self) -> None:
-        """Start one for each link."""
-        self._running = [self._new(link) for link in self.links]
+        """Start one on each way."""
+        self._running = [self._new(way) for way in self._ways]
+
+    @property
+    def number(self) -> int:
+        """How many there are."""
+        return len(self._ways)
 
     def name(self, which: int) -> str:
-        """Return the name of the process that is behind a link now."""
+        """Return the name of the process that is on a way now."""
         return self._running[which].name
 
     async def replace(self, which: int) -> bool:
-        """Kill the one behind a link and start another; return whether it ran."""
+        """Kill the one on a way and start another; return whether it ran."""
         killed = await asyncio.to_thread(self._running[which].kill)
-        self._running[which] = self._new(self.links[which])
+        self._running[which] = self._new(self._ways[which])
         return killed
 
     async def end(self) -> None:
@@ -106,17 +129,18 @@ class Producers:
         for producer in self._running:
             producer.kill()
 
-    def _new(self, link: Proxy) -> Producer:
+    def _new(self, way: Way) -> Producer:
         self._started += 1
         name = f"producer-{self._started}"
         job = Job(
             name=name,
-            url=f"http://127.0.0.1:{link.port}",
+            url=way.url,
             history=str(self._directory / f"{name}.jsonl"),
             seed=self._chance.getrandbits(32),
             rate=self._rate,
             users=self._users,
             channels=self._channels,
             timeout=self._timeout,
+            awaiting=self._chance.random() < 0.5,
         )
         return Producer(job)

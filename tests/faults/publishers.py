@@ -2,20 +2,25 @@
 
     python -m tests.faults.publishers '{"name": …, "url": …, "history": …, …}'
 
-It publishes one after the other until its standard input is closed, with `messageflow.Flow` and nothing else, and
-writes what it was told. It repeats what nobody knows, with the same idempotency key, and gives up after a while.
+It publishes one after the other until its standard input is closed, with nothing but `messageflow.Flow`, or `AsyncFlow`
+on an event loop beside it, and writes what it was told. It repeats what nobody knows, with the same idempotency key,
+and gives up after a while.
 """
 
 from __future__ import annotations
 
+import asyncio
 import random
 import sys
 import threading
+from collections.abc import Coroutine
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any, TypeVar
 
 import msgspec
 
-from messageflow import Flow
+from messageflow import AsyncFlow, Flow
 from messageflow.errors import OutcomeUnknown, PublishError, Refused
 from messageflow.publisher.results import Receipt
 from tests.faults.history import (
@@ -42,19 +47,22 @@ BATCH_SHARE = 0.1
 BATCH_SIZES = (2, 40)
 TRIES = 4
 
+T = TypeVar("T")
+
 
 class Job(msgspec.Struct, frozen=True):
     """What a producer is to do.
 
     Args:
         name: its name in the history.
-        url: its link to the gateway.
+        url: its link to the gateway, or to Redis.
         history: the file it writes.
         seed: what it chooses from.
         rate: publications a second, about.
         users: to whom it pushes.
         channels: into which it publishes beside that.
         timeout: seconds one call may take.
+        awaiting: whether it awaits its calls.
     """
 
     name: str
@@ -65,6 +73,7 @@ class Job(msgspec.Struct, frozen=True):
     users: list[str]
     channels: list[str]
     timeout: float
+    awaiting: bool
 
 
 class Publisher:
@@ -73,7 +82,10 @@ class Publisher:
     def __init__(self, job: Job) -> None:
         self._job = job
         self._chance = random.Random(job.seed)
-        self._flow = Flow(job.url, api_key=API_KEY, timeout=job.timeout)
+        face = AsyncFlow if job.awaiting else Flow
+        self._flow = face(job.url, api_key=API_KEY, timeout=job.timeout)
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, daemon=True).start()
         self._recorder = Recorder(Path(job.history))
         self._number = 0
 
@@ -120,10 +132,17 @@ class Publisher:
     def _call(self, payload: Payload) -> Receipt:
         key = f"{payload.producer}-{payload.number}"
         if payload.channel == "*":
-            return self._flow.broadcast(TYPE, payload, idempotency_key=key)
+            return self._done(self._flow.broadcast(TYPE, payload, idempotency_key=key))
         if payload.channel.startswith("#"):
-            return self._flow.push(payload.audience, TYPE, payload, idempotency_key=key)
-        return self._flow.publish(payload.channel, payload, idempotency_key=key)
+            return self._done(self._flow.push(payload.audience, TYPE, payload, idempotency_key=key))
+        return self._done(self._flow.publish(payload.channel, payload, idempotency_key=key))
+
+    def _done(self, call: T | Coroutine[Any, Any, T]) -> T:
+        """Return what a call returns, once it does."""
+        if isinstance(call, Coroutine):
+            future: Future[T] = asyncio.run_coroutine_threadsafe(call, self._loop)
+            return future.result()
+        return call
 
     def _publish_batch(self, size: int) -> None:
         payloads = [self._next() for _ in range(size)]
@@ -139,7 +158,7 @@ class Publisher:
             self._invoke(payload)
         failure: PublishError | None = None
         try:
-            batch.send()
+            self._done(batch.send())
         except PublishError as error:
             failure = error
         refused = batch.failures

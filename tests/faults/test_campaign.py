@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,8 +26,8 @@ def test_nothing_is_lost_over_a_cut_and_a_killed_gateway(tmp_path: Path) -> None
 @pytest.mark.slow
 def test_nothing_is_lost_when_the_redis_of_two_gateways_is_killed(tmp_path: Path) -> None:
     kinds = ("redis_kill", "redis_link_cut")
-    options = Options(seed=1, seconds=5, kinds=kinds, clients=4, producers=2, broker="redis", nodes=2, ack="disk")
-    outcome = run(options, tmp_path)
+    load = Options(seed=1, seconds=5, kinds=kinds, clients=4, producers=2, direct=1)
+    outcome = run(replace(load, broker="redis", nodes=2, ack="disk"), tmp_path)
     assert outcome.verdict.good, outcome.verdict.text()
     assert {fault.kind for fault in outcome.plan} == set(kinds)
 
@@ -50,6 +51,14 @@ def test_a_redis_is_run_so_that_its_acknowledgements_mean_the_disk_unless_told_o
 
     assert acks("--kinds", "redis") == acks() == {"disk"}
     assert acks("--kinds", "redis", "--ack", "os") == {"os"}
+
+
+def test_with_redis_some_producers_push_past_the_gateways() -> None:
+    def direct(*arguments: str) -> set[int]:
+        return {options.direct for options in _runs(_parser().parse_args([*arguments, "--kinds", "cut"]))}
+
+    assert direct("--broker", "redis") == {1}
+    assert direct("--broker", "redis", "--direct", "0") == direct() == {0}
 
 
 def test_kinds_are_named_by_themselves_or_by_group() -> None:

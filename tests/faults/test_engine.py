@@ -21,7 +21,7 @@ Opened = Callable[..., AbstractAsyncContextManager[Engine]]
 def opened(tmp_path: Path) -> Opened:
     @asynccontextmanager
     async def open_engine(*, replicated: bool) -> AsyncIterator[Engine]:
-        engine = Engine(tmp_path, "always", 2, replicated=replicated, chance=random.Random(1))
+        engine = Engine(tmp_path, "always", 2, direct=1, replicated=replicated, chance=random.Random(1))
         try:
             await engine.start()
             yield engine
@@ -32,8 +32,8 @@ def opened(tmp_path: Path) -> Opened:
 
 
 async def through(engine: Engine, which: int, *command: str) -> object:
-    """Ask through the link of a gateway."""
-    async with Redis(port=engine.links[which].port, single_connection_client=True) as client:
+    """Ask through the link of a gateway, or of a producer after these."""
+    async with Redis(port=[*engine.links, *engine.producer_links][which].port, single_connection_client=True) as client:
         return await client.execute_command(*command)  # type: ignore[no-untyped-call]
 
 
@@ -55,7 +55,7 @@ async def test_a_failover_loses_the_end_and_the_links_lead_to_the_new_primary(op
             assert await failing_over > 0
             assert engine.primary is not old
             assert await through(engine, 0, "GET", "kept") == b"yes"
-            assert await through(engine, 1, "GET", "late") is None
+            assert await through(engine, 1, "GET", "late") is await through(engine, 2, "GET", "late") is None
 
 
 async def test_a_frozen_server_stands_still_and_goes_on(opened: Opened) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.faults.options import Options, expectations, hindrance, possible
@@ -15,7 +17,7 @@ def planned(*kinds: str) -> list[Planned]:
 
 
 def unsynced(options: Options) -> Options:
-    return Options(seed=options.seed, seconds=options.seconds, kinds=options.kinds, broker=options.broker, ack="os")
+    return replace(options, ack="os")
 
 
 def test_what_takes_a_redis_is_not_done_without_one() -> None:
@@ -33,6 +35,12 @@ def test_what_takes_a_file_of_the_gateway_is_not_done_with_redis() -> None:
 def test_several_gateways_take_a_redis() -> None:
     assert "take --broker redis" in hindrance(Options(seed=1, seconds=1, kinds=("cut",), nodes=2))
     assert hindrance(SHARED) == ""
+
+
+def test_pushing_past_the_gateways_takes_a_redis_and_producers_that_do() -> None:
+    assert "take --broker redis" in hindrance(Options(seed=1, seconds=1, kinds=("cut",), direct=1))
+    assert "more producers" in hindrance(replace(SHARED, producers=2, direct=3))
+    assert hindrance(replace(SHARED, producers=2, direct=2)) == ""
 
 
 def test_redis_syncs_as_acknowledgements_say() -> None:
@@ -69,6 +77,14 @@ def test_what_a_killed_gateway_alone_had_seen_cannot_be_told() -> None:
     assert expectations(SHARED, planned("redis_failover_lost_tail", "gateway_kill")).witnesses_lost
     assert not expectations(SHARED, planned("redis_failover_lost_tail", "gateway_freeze")).witnesses_lost
     assert not expectations(SHARED, planned("redis_kill", "gateway_kill")).witnesses_lost
+
+
+def test_what_a_producer_alone_was_told_cannot_be_told_where_gateways_may_have_been_deaf() -> None:
+    past = replace(SHARED, direct=1)
+    for deafening in ("gateway_freeze", "redis_link_cut"):
+        assert expectations(past, planned("redis_failover_lost_tail", deafening)).witnesses_lost
+        assert not expectations(SHARED, planned("redis_failover_lost_tail", deafening)).witnesses_lost
+    assert not expectations(past, planned("redis_failover_lost_tail", "redis_client_kill", "cut")).witnesses_lost
 
 
 def test_no_other_broker_is_excused_by_what_redis_is() -> None:
