@@ -93,6 +93,7 @@ def run(program: str, *arguments: object, warnings: str = "error") -> str:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    assert not done.stderr  # nor has the interpreter anything to say when it ends
     return done.stdout.strip()
 
 

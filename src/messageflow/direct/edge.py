@@ -7,7 +7,8 @@ none of them ever does, since each thing they wait for has already happened when
 from __future__ import annotations
 
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -108,6 +109,21 @@ class Edge(Protocol):
 
     def slots(self, size: int) -> Slots:
         """Return that many slots."""
+
+
+@contextmanager
+def talking(*, stale: bool = False) -> Iterator[None]:
+    """Turn what breaks a connection in the meantime into `Broken`; that time is out stays a TimeoutError.
+
+    Args:
+        stale: the connection had been kept, so that its end says nothing about Redis.
+    """
+    try:
+        yield
+    except TimeoutError:
+        raise
+    except OSError as error:
+        raise Broken(str(error), stale=stale) from error
 
 
 def left(limit: float) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Iterable
+from contextlib import closing
 from typing import Any, Protocol
 
 from redis.crc import key_slot
@@ -15,7 +16,7 @@ from redis.crc import key_slot
 from messageflow.brokers.redis.inspection import OLDEST_SHARDED, numbers
 from messageflow.brokers.redis.replies import Refused
 from messageflow.brokers.redis.urls import Address
-from messageflow.direct.edge import Attempt, Broken, Edge, NotAccepted, Wire, left
+from messageflow.direct.edge import Attempt, Broken, Edge, NotAccepted, Wire, left, talking
 from messageflow.direct.login import Login
 from messageflow.direct.pool import Part, Pool, exchange, packed
 
@@ -100,15 +101,9 @@ class Primary:
 
         async def ask(address: Address, until: float) -> Any:
             wire = await self._edge.connect(self._login, address, until, sentinel=True)
-            try:
+            with closing(wire), talking():
                 await wire.send(packed([("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._login.service)]), until)
                 return await wire.receive(until)
-            except TimeoutError:
-                raise
-            except OSError as error:
-                raise Broken(str(error)) from error
-            finally:
-                wire.close()
 
         found = await first(self._login.addresses, ask, limit)
         if isinstance(found, list) and len(found) == 2:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from messageflow.brokers.redis import replies
 from messageflow.brokers.redis.replies import Parts
-from messageflow.direct.edge import Attempt, Broken, Edge, Wire
+from messageflow.direct.edge import Attempt, Edge, Wire, talking
 
 CONNECTIONS = 64  # open at once to one server; whoever finds them all busy waits, within his limit
 
@@ -102,17 +102,14 @@ async def exchange(parts: Sequence[Part], attempt: Attempt) -> list[list[Any]]:
         for part in parts:
             held.append(await part.pool.take(attempt.limit))  # noqa: PERF401  # what was taken must be given back
         attempt.sent = True
-        for part, each in zip(parts, held, strict=True):
-            await each.wire.send(packed(part.commands), attempt.limit)
-        found = []
-        for part, each in zip(parts, held, strict=True):
-            found.append([await each.wire.receive(attempt.limit) for _ in part.commands])
+        with talking(stale=any(each.reused for each in held)):
+            for part, each in zip(parts, held, strict=True):
+                await each.wire.send(packed(part.commands), attempt.limit)
+            found = []
+            for part, each in zip(parts, held, strict=True):
+                found.append([await each.wire.receive(attempt.limit) for _ in part.commands])
         complete = True
         return found
-    except TimeoutError:
-        raise
-    except OSError as error:
-        raise Broken(str(error), stale=any(each.reused for each in held)) from error
     finally:
         for each in held:
             each.pool.give_back(each, reusable=complete)

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import secrets
 import time
+from contextlib import closing
 
 from messageflow.brokers.redis.asker import Asker
 from messageflow.brokers.redis.names import Names
 from messageflow.brokers.redis.registry import Registry
 from messageflow.brokers.redis.replies import Refused
 from messageflow.brokers.redis.surveys import SURVEY_SECONDS, answer, question
-from messageflow.direct.edge import Broken
+from messageflow.direct.edge import talking
 from messageflow.direct.pool import packed
 from messageflow.direct.servers import Servers
 
@@ -38,7 +39,7 @@ async def survey(
     own = names.to_node(f"flow-{secrets.token_urlsafe(8)}")
     wire, subscribe = await servers.home(own)
     found: list[bytes] = []
-    try:
+    with closing(wire), talking():
         await wire.send(packed([(subscribe, own)]), limit)
         confirmed = await wire.receive(limit)
         if isinstance(confirmed, Refused):
@@ -53,10 +54,4 @@ async def survey(
                 break
             if isinstance(heard, list) and len(heard) == 3 and (said := answer(heard[2])) is not None:
                 found.append(said[1])
-    except TimeoutError:
-        raise
-    except OSError as error:
-        raise Broken(str(error)) from error
-    finally:
-        wire.close()
     return found
