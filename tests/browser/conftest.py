@@ -25,7 +25,7 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-PATIENCE_MS = 20_000  # for a machine that does much else; no test waits this long when all is well
+PATIENCE_MS = 60_000  # for a machine that does much else; no test waits this long when all is well
 SPEAK_OF_VIOLATIONS = """
 addEventListener("securitypolicyviolation", (event) =>
   console.error(`Content-Security-Policy: ${event.violatedDirective} ${event.blockedURI}`));
