@@ -15,11 +15,12 @@ from typing import Any, NamedTuple
 from redis.crc import key_slot
 
 from messageflow.brokers.base import Ack
+from messageflow.brokers.redis.hearing import REDIRECTIONS, Listener
 from messageflow.brokers.redis.inspection import Inspection
 from messageflow.brokers.redis.link import Link
 from messageflow.brokers.redis.names import Names
 from messageflow.brokers.redis.replies import Command, Refused
-from messageflow.brokers.redis.server import REDIRECTIONS, Listener, Server
+from messageflow.brokers.redis.server import Server
 from messageflow.brokers.redis.upkeep import ended, kept_up, soon_or_after
 from messageflow.brokers.redis.urls import Address, Source
 from messageflow.errors import BrokerError, Unavailable
@@ -119,8 +120,7 @@ class Cluster:
 
     @property
     def times_lost(self) -> int:
-        servers = self._servers.values()
-        return self._lost_before + sum(each.asking.times_lost + each.hearing.times_lost for each in servers)
+        return self._lost_before + sum(server.times_lost for server in self._servers.values())
 
     async def inspect(self) -> dict[str, Inspection]:
         servers = dict(self._servers)
@@ -169,12 +169,12 @@ class Cluster:
 
     async def subscribe(self, name: str) -> None:
         server = self._home(name) or next(iter(self._servers.values()))
-        await server.subscribe(name)
+        await server.hearing.subscribe(name)
 
     def unsubscribe(self, name: str) -> None:
         for server in self._servers.values():
-            if name in server.names:
-                server.unsubscribe(name)
+            if name in server.hearing.names:
+                server.hearing.unsubscribe(name)
 
     def _home(self, key: str) -> Server | None:
         return self._slots[key_slot(key.encode())]
@@ -242,21 +242,21 @@ class Cluster:
 
     def _adopt(self, view: View) -> None:
         """Take over a map: servers that have slots now, and names to be heard, wherever these lie now."""
-        if view.ranges == self._ranges and not any(server.misses_names for server in self._servers.values()):
+        if view.ranges == self._ranges and not any(server.hearing.misses_names for server in self._servers.values()):
             return
         for server in self._take_slots(view):
             server.begin()
         gained: set[Server] = set()
         for server in self._servers.values():
-            for name in list(server.names):
+            for name in list(server.hearing.names):
                 home = self._home(name)
                 if home is not None and home is not server:
-                    home.take(name, server.drop(name))
+                    home.hearing.take(name, server.hearing.drop(name))
                     gained.add(home)
-            if server.hear_missing():
+            if server.hearing.hear_missing():
                 gained.add(server)
         for server in gained:
-            server.doubt()
+            server.hearing.doubt()
         with_slots = set(self._slots)
         for address in [each for each, server in self._servers.items() if server not in with_slots]:
             self._retire(self._servers.pop(address))
@@ -277,7 +277,7 @@ class Cluster:
         return new
 
     def _retire(self, server: Server) -> None:
-        self._lost_before += server.asking.times_lost + server.hearing.times_lost
+        self._lost_before += server.times_lost
         self._acks.pop(server, None)
         self._canaries.pop(server, None)
         task = self._loop.create_task(server.close())

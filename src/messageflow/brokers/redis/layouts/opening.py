@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from messageflow.brokers.redis.hearing import Listener
 from messageflow.brokers.redis.inspection import OLDEST_SHARDED, facts, numbers
 from messageflow.brokers.redis.layouts.base import Layout
 from messageflow.brokers.redis.layouts.cluster import Cluster
@@ -11,7 +12,6 @@ from messageflow.brokers.redis.layouts.shards import Shards
 from messageflow.brokers.redis.layouts.single import Single
 from messageflow.brokers.redis.link import Link
 from messageflow.brokers.redis.names import Names
-from messageflow.brokers.redis.server import Listener
 from messageflow.brokers.redis.urls import CLUSTER, Source
 from messageflow.errors import BrokerError
 

@@ -6,10 +6,11 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 from messageflow.brokers.base import Ack
+from messageflow.brokers.redis.hearing import Listener
 from messageflow.brokers.redis.inspection import Inspection
 from messageflow.brokers.redis.names import Names
 from messageflow.brokers.redis.replies import Command
-from messageflow.brokers.redis.server import Listener, Server
+from messageflow.brokers.redis.server import Server
 from messageflow.brokers.redis.urls import Source
 
 
@@ -42,7 +43,7 @@ class Single:
 
     @property
     def times_lost(self) -> int:
-        return self._server.asking.times_lost + self._server.hearing.times_lost
+        return self._server.times_lost
 
     async def inspect(self) -> dict[str, Inspection]:
         found = await self._server.inspect(self._prefix)
@@ -56,16 +57,16 @@ class Single:
         self._server.asking.expect(*command.parts)
 
     async def subscribe(self, name: str) -> None:
-        await self._server.subscribe(name)
+        await self._server.hearing.subscribe(name)
 
     def unsubscribe(self, name: str) -> None:
-        self._server.unsubscribe(name)
+        self._server.hearing.unsubscribe(name)
 
     def place(self, key: str) -> Hashable:
         return None
 
     def announce(self, key: str) -> str:
-        return self._server.announce
+        return self._server.announces
 
     def ack(self, key: str) -> Ack:
         return self._ack
