@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -16,13 +17,22 @@ pytestmark = pytest.mark.browser
 EXAMPLE = Path(__file__).parents[2] / "examples" / "chat_redis"
 
 
+def start(server: Server, directory: Path, port: int = 0) -> AbstractContextManager[Running]:
+    command = ("run", "app:app", "--config", "messageflow.toml", "--broker", server.url)
+    return running(command, directory, cwd=EXAMPLE, port=port)
+
+
 @pytest.fixture
-def gateways(tmp_path: Path) -> Iterator[tuple[Running, Running]]:
+def server(tmp_path: Path) -> Iterator[Server]:
     server = Server(tmp_path)
-    flags = ("run", "app:app", "--config", "messageflow.toml", "--broker", server.url)
-    with running(flags, tmp_path / "one", cwd=EXAMPLE) as one, running(flags, tmp_path / "two", cwd=EXAMPLE) as two:
-        yield one, two
+    yield server
     server.stop()
+
+
+@pytest.fixture
+def gateways(server: Server, tmp_path: Path) -> Iterator[tuple[Running, Running]]:
+    with start(server, tmp_path / "one") as one, start(server, tmp_path / "two") as two:
+        yield one, two
 
 
 def say(page: Page, text: str) -> None:
@@ -42,3 +52,23 @@ def test_two_browsers_chat_through_redis(gateways: tuple[Running, Running], brow
     for page in (ann, bob):
         expect(page.locator("#said li")).to_have_text(["annis anybody there?", "bob<b>yes</b>"])
         page.context.close()
+
+
+def test_a_page_comes_back_at_a_new_gateway_and_has_missed_nothing(
+    gateways: tuple[Running, Running], server: Server, browser: Browser, tmp_path: Path
+) -> None:
+    ann, bob = open_page(browser, []), open_page(browser, [])  # the console speaks of connections that fail, and may
+    for page, name, gateway in ((ann, "ann", gateways[0]), (bob, "bob", gateways[1])):
+        page.goto(f"{gateway.url}/?name={name}")
+        expect(page.locator("#state")).to_have_text(f"connected as {name}")
+    say(bob, "one")
+    expect(ann.locator("#said li")).to_have_text(["bobone"])
+    gateways[0].kill()
+    expect(ann.locator("#state")).to_have_text("connecting as ann")
+    for text in ("two", "three"):
+        say(bob, text)
+    expect(bob.locator("#said li")).to_have_text(["bobone", "bobtwo", "bobthree"])
+    with start(server, tmp_path / "three", gateways[0].port):
+        expect(ann.locator("#said li")).to_have_text(["bobone", "bobtwo", "bobthree"])
+        for page in (ann, bob):
+            page.context.close()
