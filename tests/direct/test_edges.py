@@ -4,39 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
-import messageflow
 from messageflow import AsyncFlow, ConfigurationError, Flow
 from messageflow.direct import ways
 from messageflow.direct.edge import run_now
 from messageflow.direct.pool import CONNECTIONS
 from tests.brokers.redis.servers import Server, wait_until
-
-PATCHED = """
-import sys
-from gevent import monkey
-monkey.patch_all()
-import gevent
-from messageflow import Flow
-
-flow = Flow(sys.argv[1])
-turns = []
-
-def work(number):
-    for turn in range(5):
-        flow.push("alice", "t", turn)
-        turns.append(number)
-
-gevent.joinall([gevent.spawn(work, number) for number in range(20)], raise_error=True, timeout=20)
-print(len(turns), turns != sorted(turns))
-"""
+from tests.publisher.programs import GREENLETS, run
 
 LATE = """
 import sys
@@ -80,21 +58,6 @@ for _ in range(50):
 if child:
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
-
-
-def run(program: str, *arguments: object, warnings: str = "error") -> str:
-    root = str(Path(messageflow.__file__).parent.parent)
-    done = subprocess.run(
-        [sys.executable, "-W", warnings, "-c", program, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=50,
-        env={**os.environ, "PYTHONPATH": root},
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert not done.stderr  # nor has the interpreter anything to say when it ends
-    return done.stdout.strip()
 
 
 def clients(server: Server) -> int:
@@ -170,7 +133,7 @@ def test_a_worker_that_was_forked_while_threads_push(ruled: Server) -> None:
 
 
 def test_greenlets_push_at_the_same_time(ruled: Server) -> None:
-    assert run(PATCHED, ruled.url, warnings="ignore") == "100 True"
+    assert run(GREENLETS, ruled.url, warnings="ignore") == "100 True"
 
 
 def test_patching_after_the_flow_was_made_works_too(ruled: Server) -> None:

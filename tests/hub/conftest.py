@@ -19,6 +19,7 @@ from messageflow.hub.hub import Hub
 from messageflow.hub.limits import Limits
 from messageflow.testing.clock import ManualClock
 from messageflow.testing.memory_connection import MemoryConnection
+from tests.hub.links import DistantBroker
 
 SECRET = "a-secret-of-the-hub-tests-0123456789"
 WALL = 1_800_000_000.0
@@ -91,6 +92,12 @@ class World:
         for _ in range(60):
             await asyncio.sleep(0)
 
+    async def close(self) -> None:
+        """End the hub; a broker that holds answers back lets go of them."""
+        if isinstance(self.broker, DistantBroker):
+            self.broker.gate.set()
+        await self.hub.close()
+
     async def pass_time(self, seconds: float) -> None:
         """Let time pass, tick by tick, as the heartbeat would see it."""
         tick = self.hub.heartbeat.tick_length
@@ -102,8 +109,14 @@ class World:
 
 
 @pytest.fixture
-async def world() -> AsyncIterator[World]:
-    made = World()
+def broker() -> MemoryBroker | None:
+    """What the hub is over: a memory of its own. A module may put another in its place."""
+    return None
+
+
+@pytest.fixture
+async def world(broker: MemoryBroker | None) -> AsyncIterator[World]:
+    made = World(broker=broker)
     await made.hub.start()
     yield made
-    await made.hub.close()
+    await made.close()

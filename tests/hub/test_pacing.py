@@ -89,8 +89,7 @@ async def world(broker: DistantBroker) -> AsyncIterator[World]:
     made.hub.pace = Pace(1000, made.clock, Sleeper(made.clock))
     await made.hub.start()
     yield made
-    broker.gate.set()
-    await made.hub.close()
+    await made.close()
 
 
 async def users(world: World, count: int) -> list[MemoryConnection]:

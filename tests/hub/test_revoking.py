@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -24,15 +23,6 @@ RETENTION = Retention(100_000, 86_460)
 @pytest.fixture
 async def broker() -> DistantBroker:
     return DistantBroker()
-
-
-@pytest.fixture
-async def world(broker: DistantBroker) -> AsyncIterator[World]:
-    made = World(broker=broker)
-    await made.hub.start()
-    yield made
-    broker.gate.set()
-    await made.hub.close()
 
 
 @pytest.fixture(autouse=True)

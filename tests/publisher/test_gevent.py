@@ -2,32 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
-import messageflow
+from tests.publisher.programs import GREENLETS, run
 from tests.publisher.scripted import ScriptedServer
-
-PUSHES = """
-import sys
-from gevent import monkey
-monkey.patch_all()
-import gevent
-from messageflow import Flow
-
-flow = Flow(sys.argv[1])
-turns = []
-
-def work(number):
-    for turn in range(5):
-        flow.push(f"user{number}", "t", turn)
-        turns.append(number)
-
-gevent.joinall([gevent.spawn(work, number) for number in range(20)], raise_error=True, timeout=20)
-print(len(turns), turns != sorted(turns))
-"""
 
 KILLED = """
 import sys
@@ -72,22 +48,8 @@ print(len(jobs))
 """
 
 
-def run(program: str, server: ScriptedServer) -> str:
-    root = str(Path(messageflow.__file__).parent.parent)
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", program, server.url],
-        capture_output=True,
-        text=True,
-        timeout=50,
-        env={**os.environ, "PYTHONPATH": root},
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
-
 def test_greenlets_push_at_the_same_time(server: ScriptedServer) -> None:
-    assert run(PUSHES, server) == "100 True"
+    assert run(GREENLETS, server.url, warnings="ignore") == "100 True"
     assert len(set(server.keys)) == len(server.keys) == 100
     assert 1 < server.connections <= 20
 
@@ -97,15 +59,15 @@ def test_greenlet_that_is_cut_off_leaves_no_answer_behind(server: ScriptedServer
 
     late = Silence(then=result({**RECEIPT, "offset": 666}))
     server.script.extend([result(RECEIPT), late])
-    assert run(KILLED, server) == "7"
+    assert run(KILLED, server.url, warnings="ignore") == "7"
     late.released.set()
     assert [request.connection for request in server.requests] == [1, 1, 2]
 
 
 def test_forked_child_opens_its_own_connection(server: ScriptedServer) -> None:
-    assert run(FORKED, server) == "0"
+    assert run(FORKED, server.url, warnings="ignore") == "0"
     assert sorted(request.connection for request in server.requests) == [1, 1, 2]
 
 
 def test_patching_after_the_import_works_too(server: ScriptedServer) -> None:
-    assert run(LATE, server) == "5"
+    assert run(LATE, server.url, warnings="ignore") == "5"

@@ -5,17 +5,34 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from messageflow.brokers.base import Broker
+from messageflow.brokers.redis.broker import RedisBroker
 from messageflow.core.stream import Position
 from messageflow.errors import BrokerError, Unrecoverable
 from messageflow.testing.broker_suite import RecordingSink, items, until
 from tests.brokers.redis.certificates import Authority
 from tests.brokers.redis.conftest import broker_at
 from tests.brokers.redis.servers import SECONDS, Trio, free_port
+
+
+@pytest.fixture
+def sink() -> RecordingSink:
+    return RecordingSink()
+
+
+@pytest.fixture
+async def broker(trio: Trio, sink: RecordingSink) -> AsyncIterator[RedisBroker]:
+    """A broker over the trio, which hears channel `x`."""
+    made = broker_at(trio.url, deadline=1.0)
+    await made.start(sink)
+    await made.subscribe("x")
+    yield made
+    await made.close()
 
 
 async def published(broker: Broker, number: int) -> Position:
@@ -45,11 +62,9 @@ async def refused(broker: Broker, position: Position) -> bool:
 
 
 @pytest.mark.slow
-async def test_after_a_failover_pushes_go_on_at_the_new_primary(trio: Trio) -> None:
-    sink = RecordingSink()
-    broker = broker_at(trio.url, deadline=1.0)
-    await broker.start(sink)
-    await broker.subscribe("x")
+async def test_after_a_failover_pushes_go_on_at_the_new_primary(
+    trio: Trio, broker: RedisBroker, sink: RecordingSink
+) -> None:
     before = await published(broker, 1)
     await until(lambda: len(sink.publications) == 1)
     await trio.until_replicated(broker._names.log("x"), 1)
@@ -62,15 +77,12 @@ async def test_after_a_failover_pushes_go_on_at_the_new_primary(trio: Trio) -> N
     assert [p.data for p in history.publications] == [b"2"]
     last = await published(broker, 3)
     await until(lambda: sink.publications[-1][1].offset == last.offset)
-    await broker.close()
 
 
 @pytest.mark.slow
-async def test_a_primary_that_becomes_a_replica_while_it_lives_is_left(trio: Trio) -> None:
-    sink = RecordingSink()
-    broker = broker_at(trio.url, deadline=1.0)
-    await broker.start(sink)
-    await broker.subscribe("x")
+async def test_a_primary_that_becomes_a_replica_while_it_lives_is_left(
+    trio: Trio, broker: RedisBroker, sink: RecordingSink
+) -> None:
     before = await published(broker, 1)
     await trio.until_replicated(broker._names.log("x"), 1)
     await asyncio.to_thread(trio.failover)
@@ -80,7 +92,6 @@ async def test_a_primary_that_becomes_a_replica_while_it_lives_is_left(trio: Tri
     await until(lambda: broker.trouble == "")
     last = await published(broker, 3)
     await until(lambda: sink.publications[-1][1].offset == last.offset)
-    await broker.close()
 
 
 @pytest.mark.slow
@@ -117,11 +128,9 @@ async def test_one_sentinel_that_answers_is_enough(trio: Trio) -> None:
 
 
 @pytest.mark.slow
-async def test_a_failover_that_lost_the_end_of_a_stream_begins_a_new_epoch(trio: Trio) -> None:
-    sink = RecordingSink()
-    broker = broker_at(trio.url, deadline=1.0)
-    await broker.start(sink)
-    await broker.subscribe("x")
+async def test_a_failover_that_lost_the_end_of_a_stream_begins_a_new_epoch(
+    trio: Trio, broker: RedisBroker, sink: RecordingSink
+) -> None:
     first = await published(broker, 1)
     await trio.until_replicated(broker._names.log("x"), 1)
     trio.cut_replication()
@@ -133,4 +142,3 @@ async def test_a_failover_that_lost_the_end_of_a_stream_begins_a_new_epoch(trio:
     after = await published(broker, 9)
     assert after.epoch != first.epoch
     assert broker.statistics()["lost_tails"] == 1
-    await broker.close()
