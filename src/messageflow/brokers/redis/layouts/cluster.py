@@ -244,7 +244,11 @@ class Cluster:
         """Take over a map: servers that have slots now, and names to be heard, wherever these lie now."""
         if view.ranges == self._ranges and not any(server.hearing.misses_names for server in self._servers.values()):
             return
-        for server in self._take_slots(view):
+        before = set(self._slots)
+        new = self._take_slots(view)
+        if before - set(self._slots):
+            self._listener.on_lost()  # an heir may lack the end of what was seen, though no connection was lost
+        for server in new:
             server.begin()
         gained: set[Server] = set()
         for server in self._servers.values():

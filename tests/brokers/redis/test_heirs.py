@@ -1,0 +1,50 @@
+"""A replica that takes its primary's place without what was seen last: nobody takes its stream for the one he knew."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from messageflow import Flow
+from messageflow.core.channels import Namespaces
+from messageflow.core.rules import Rules
+from messageflow.core.stream import Position
+from messageflow.errors import Unrecoverable
+from messageflow.testing.broker_suite import RecordingSink, items, until
+from tests.brokers.redis.conftest import broker_at
+from tests.brokers.redis.servers import Cluster, cut_replication, has_caught_up, wait_until
+
+RULES = Rules.of(Namespaces(), size_limit=65_536, idempotency_window=600).to_json()
+
+
+@pytest.mark.slow
+async def test_an_heir_that_went_on_past_the_end_it_lacks_is_found_out_though_no_connection_was_lost(
+    own_cluster: Cluster,
+) -> None:
+    """Also for who knows no tags, and stands where the heir has something else."""
+    sink = RecordingSink()
+    broker, flow = broker_at(own_cluster.url, rules=RULES), Flow(own_cluster.url)
+    await broker.start(sink)
+    try:
+        await broker.subscribe("x")
+        primary = own_cluster.holder(broker._names.state("x"))
+        heir = own_cluster.replica_of(primary)
+        await asyncio.to_thread(flow.publish, "x", 1)
+        await asyncio.to_thread(wait_until, lambda: has_caught_up(primary))
+        await asyncio.to_thread(cut_replication, primary, heir)
+        lost = await asyncio.to_thread(flow.publish, "x", 2)
+        await until(lambda: len(sink.publications) == 2)
+        own_cluster.take_over(heir)  # while the broker's event loop stands still, and hears nothing of it
+        for number in (3, 4):
+            flow.publish("x", number)
+        await until(lambda: sink.doubts >= 1)
+        await broker.publish(items("x", 5))
+        async with asyncio.timeout(10):
+            while (await broker.page("x")).position.epoch == lost.epoch:  # noqa: ASYNC110 - of anything, not of an event
+                await asyncio.sleep(0.02)
+        with pytest.raises(Unrecoverable):
+            await broker.since("x", Position(lost.epoch, lost.offset))
+    finally:
+        flow.close()
+        await broker.close()
