@@ -5,6 +5,7 @@
     python -m tests.faults --judge FILE         only judge a history again
     python -m tests.faults --seed 7 --seconds 60 --workers 2 --kinds processes,cut
     python -m tests.faults --seed 7 --seconds 60 --broker redis --nodes 2 --kinds redis,processes
+    python -m tests.faults --seed 7 --seconds 60 --broker redis-cluster --nodes 2 --kinds cluster,processes
 
 It ends with 1 when a verdict is bad.
 """
@@ -24,8 +25,9 @@ from pathlib import Path
 from tests.faults.campaign import Outcome, run
 from tests.faults.checker import check
 from tests.faults.history import FaultStart, read_history
-from tests.faults.options import LOST_TAILS, UNSYNCED, Options, hindrance, possible
+from tests.faults.options import CLUSTERED, LOST_TAILS, UNSYNCED, Options, hindrance, possible
 from tests.faults.schedule import (
+    CLUSTER,
     KINDS,
     NETWORK,
     PROCESSES,
@@ -44,6 +46,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "workers": WORKERS,
     "storage": STORAGE,
     "redis": REDIS,
+    "cluster": CLUSTER,
     "all": tuple(KINDS),
 }
 
@@ -61,8 +64,9 @@ SHORT = (
     Options(
         seed=9, seconds=30, kinds=(*PROCESSES, *NETWORK, *REDIS_LINKS), broker="redis", nodes=3, ack="disk", direct=1
     ),
+    Options(seed=10, seconds=38, kinds=(*CLUSTER, "cut"), broker=CLUSTERED, nodes=2, ack="disk", direct=1),
 )
-"""The runs of the short form: together every kind of fault, in less than six minutes."""
+"""The runs of the short form: together every kind of fault, in less than eight minutes."""
 
 LONG_SECONDS = 150.0
 LONG_ROUNDS = 20
@@ -134,7 +138,7 @@ def _runs(asked: argparse.Namespace) -> Iterator[Options]:
         for name in ("seconds", "workers", "nodes", "broker", "ack", "clients", "producers", "direct", "rate")
         if (value := getattr(asked, name)) is not None
     }
-    if asked.broker == "redis":
+    if asked.broker in ("redis", CLUSTERED):
         changes.setdefault("ack", "disk")
         changes.setdefault("direct", 1)
     if asked.kinds is not None:
@@ -155,11 +159,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, help="how long faults go on, each run")
     parser.add_argument("--workers", type=int, help="workers of the gateway")
     parser.add_argument("--nodes", type=int, help="gateways; more than one need --broker redis")
-    parser.add_argument("--broker", choices=("embedded", "memory", "redis"))
+    parser.add_argument("--broker", choices=("embedded", "memory", "redis", CLUSTERED))
     parser.add_argument("--ack", choices=("os", "disk"), help="with Redis: appendfsync everysec or always; disk there")
     parser.add_argument("--clients", type=int, help="readers")
     parser.add_argument("--producers", type=int, help="producers")
-    parser.add_argument("--direct", type=int, help="of these so many push straight to Redis; one with --broker redis")
+    parser.add_argument("--direct", type=int, help="of these so many push straight to Redis; one where there is any")
     parser.add_argument("--rate", type=float, help="publications a second of each producer")
     parser.add_argument("--judge", type=Path, help="only judge this history again", metavar="FILE")
     place = Path(tempfile.gettempdir()) / "messageflow-faults"

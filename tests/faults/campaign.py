@@ -23,6 +23,8 @@ from messageflow import Flow
 from messageflow.errors import PublishError
 from tests.faults.checker import check
 from tests.faults.clients import Client, until
+from tests.faults.cluster import ClusterEngine
+from tests.faults.cluster_faults import ClusterFaults
 from tests.faults.engine import Engine
 from tests.faults.gateway import Gateway
 from tests.faults.history import (
@@ -39,7 +41,7 @@ from tests.faults.history import (
     write_history,
 )
 from tests.faults.machine import Clock, SmallDisk
-from tests.faults.nemesis import POINTS, STORE_POINTS, SYNC_POINTS, Nemesis
+from tests.faults.nemesis import POINTS, STORE_POINTS, SYNC_POINTS, Fault, Nemesis
 from tests.faults.options import ASKED, Options, expectations
 from tests.faults.producers import Producers, Way
 from tests.faults.proxy import Proxy
@@ -104,7 +106,11 @@ class Run:
         self.gateways: list[Gateway] = []
         self._clients: list[Client] = []
 
-    def _make_engine(self) -> Engine:
+    def _make_engine(self) -> Engine | ClusterEngine:
+        if self._options.with_cluster:
+            return ClusterEngine(
+                self._directory, self._options.fsync, self._options.nodes, self._options.direct, self._chance
+            )
         replicated = any(fault.kind == "redis_failover_lost_tail" for fault in self.plan)
         options = self._options
         return Engine(
@@ -123,16 +129,12 @@ class Run:
             self._clock.build()
             environment = self._clock.environment
         arguments = ["--config", str(self._directory / "gateway.toml"), *self._options.flags()]
-        if self._engine is not None:
-            urls = [f"redis://127.0.0.1:{link.port}" for link in self._engine.links]
-            each = [[*arguments, "--broker", url] for url in urls]
-        else:
-            each = [arguments]
+        own_ones = [["--broker", url] for url in self._engine.urls] if self._engine is not None else [[]]
         gateways = []
-        for number, own in enumerate(each, 1):
+        for number, own in enumerate(own_ones, 1):
             data = self._directory / f"data-{number}"
             data.mkdir()
-            gateways.append(Gateway(own, data, environment))
+            gateways.append(Gateway([*arguments, *own], data, environment))
         if any(fault.kind == "disk_full" for fault in self.plan):
             self._disk = SmallDisk(gateways[0].data_dir)
             assert self._disk.mount(), "the tmpfs for the data directory cannot be mounted"
@@ -275,10 +277,9 @@ class Run:
 
     async def _producer_ways(self, stack: AsyncExitStack) -> list[Way]:
         """Some push straight to Redis, the others to the gateways."""
-        straight = self._engine.producer_links if self._engine is not None else []
+        straight = self._engine.ways if self._engine is not None else []
         links = [await self._link(stack, 0) for _ in range(self._options.producers - len(straight))]
-        ways = [Way(f"http://127.0.0.1:{link.port}", link) for link in links]
-        return ways + [Way(f"redis://127.0.0.1:{link.port}", link) for link in straight]
+        return [*(Way(f"http://127.0.0.1:{link.port}", link) for link in links), *straight]
 
     def _make_producers(self, ways: Sequence[Way]) -> Producers:
         return Producers(ways, self._histories, USERS, CHANNELS, self._options.rate, PUBLISH_TIMEOUT, self._chance)
@@ -299,8 +300,13 @@ class Run:
             disk=self._disk,
             clock=self._clock,
             engine=self._engine,
-            further=RedisFaults(self._engine).faults if self._engine is not None else {},
+            further=self._engine_faults(),
         )
+
+    def _engine_faults(self) -> dict[str, Fault]:
+        if isinstance(self._engine, ClusterEngine):
+            return ClusterFaults(self._engine).faults
+        return RedisFaults(self._engine).faults if self._engine is not None else {}
 
     async def _watch(self) -> None:
         """Look at the gateways' memory, and whether they are there when nobody took them away."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
+from tests.faults.disturbances import Disturbances
+from tests.faults.producers import Way
 from tests.faults.proxy import Faults, Proxy
 from tests.faults.redis_server import RedisServer
 
@@ -23,7 +23,7 @@ WRITE_SECONDS = 15.0
 """Seconds a primary that is to be lost waits until somebody has written to it."""
 
 
-class Engine:
+class Engine(Disturbances):
     """One Redis, as gateways see it.
 
     Args:
@@ -43,6 +43,7 @@ class Engine:
     def __init__(
         self, directory: Path, fsync: str, nodes: int, *, direct: int = 0, replicated: bool, chance: random.Random
     ) -> None:
+        super().__init__()
         places = [directory / "redis-1", directory / "redis-2"][: 1 + replicated]
         for place in places:
             place.mkdir()
@@ -52,8 +53,16 @@ class Engine:
         self.links, self.producer_links = links[:nodes], links[nodes:]
         self._replica = servers[1] if replicated else None
         self._replication = Proxy(self.primary.port)
-        self._acting = 0
-        self._disturbances = 0
+
+    @property
+    def urls(self) -> list[str]:
+        """Where each gateway finds it."""
+        return [_url(link) for link in self.links]
+
+    @property
+    def ways(self) -> list[Way]:
+        """How each producer reaches it that pushes straight to it."""
+        return [Way(_url(link), link) for link in self.producer_links]
 
     @property
     def replicated(self) -> bool:
@@ -87,26 +96,6 @@ class Engine:
         return [self.primary] if self._replica is None else [self.primary, self._replica]
 
     # What is done to it.
-
-    @contextmanager
-    def disturbed(self) -> Iterator[None]:
-        """Something is done to it while this lasts."""
-        self._acting += 1
-        self._disturbances += 1
-        try:
-            yield
-        finally:
-            self._acting -= 1
-            self._disturbances += 1
-
-    @property
-    def mark(self) -> int:
-        """A number for `quiet_since`."""
-        return self._disturbances
-
-    def quiet_since(self, mark: int) -> bool:
-        """Whether nothing was done to it from a mark until now."""
-        return not self._acting and mark == self._disturbances
 
     async def restart(self, down: float) -> bool:
         """Kill the primary and start it again with its file; return whether it ran."""
@@ -168,3 +157,7 @@ class Engine:
                 return
             assert time.monotonic() < over, "the replica does not catch up"
             await asyncio.sleep(0.05)
+
+
+def _url(link: Proxy) -> str:
+    return f"redis://127.0.0.1:{link.port}"

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from tests.faults.clients import Client, until
-from tests.faults.engine import Engine
+from tests.faults.disturbances import Disturbances
 from tests.faults.gateway import Gateway, send, state
 from tests.faults.history import FaultStart, FaultStop, Misbehaved, Recorder, now
 from tests.faults.machine import Clock, SmallDisk, Strace
@@ -75,7 +75,7 @@ class Nemesis:
         *,
         disk: SmallDisk | None = None,
         clock: Clock | None = None,
-        engine: Engine | None = None,
+        engine: Disturbances | None = None,
         further: Mapping[str, Fault] = MappingProxyType({}),
     ) -> None:
         self._gateways = gateways

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from tests.faults.machine import Clock, SmallDisk, Strace
 from tests.faults.nemesis import CROWD
 from tests.faults.redis_server import RedisServer
-from tests.faults.schedule import KINDS, PROCESSES, REDIS, REDIS_LINKS, WORKERS, Planned
+from tests.faults.schedule import CLUSTER, CLUSTER_LOSES, KINDS, PROCESSES, REDIS, REDIS_LINKS, WORKERS, Planned
 from tests.faults.verdicts import Expectations
 
 MEMORY_BUDGET = 160 * 1024 * 1024
@@ -22,16 +22,19 @@ ASKED = 2
 
 FLAGS = ("--ping-interval", "3s", "--pong-timeout", "2s", "--buffer-high-water", "16KiB", "--stream-memory", "32MiB")
 
+CLUSTERED = "redis-cluster"
+
 REDIS_DEADLINE = "1500ms"
 """What a reply of Redis may take: less than a producer waits, so that it is the gateway that says what happened."""
 
-LOSSES = {"redis_flush": 1, "redis_garbage": 2}
+LOSSES = {"redis_flush": 1, "redis_garbage": 2, "cluster_flush": 1}
 """What takes away from streams what was acknowledged, and how many new epochs that calls for: readers are told so.
 After garbage one when it is found and one when it is cleared away with all of its channel."""
 
-LOST_TAILS = frozenset({"redis_failover_lost_tail"})
+LOST_TAILS = frozenset({"redis_failover_lost_tail", *CLUSTER_LOSES}) - {"cluster_flush"}
 UNSYNCED = frozenset({"redis_kill"})
-"""What loses the end of a stream, always and where Redis acknowledges what is not on its disk."""
+"""What loses the end of a stream, always and where Redis acknowledges what is not on its disk. A Cluster lets a replica
+take over by itself from a primary that is silent for too long, and a replica may lack what was acknowledged last."""
 
 KILLS = frozenset({*PROCESSES, *WORKERS}) - {"gateway_freeze", "worker_freeze"}
 """What ends a gateway or a part of it, and with it what it alone had seen of a stream."""
@@ -39,7 +42,7 @@ KILLS = frozenset({*PROCESSES, *WORKERS}) - {"gateway_freeze", "worker_freeze"}
 DEAFENING = frozenset({*KILLS, "gateway_freeze", "worker_freeze", *REDIS_LINKS})
 """What may keep gateways from hearing what Redis acknowledges to a producer: where that is lost, nobody else saw it."""
 
-BEHIND = frozenset(REDIS)
+BEHIND = frozenset({*REDIS, *CLUSTER})
 """What happens behind the gateways. Where it takes nothing away, readers keep their connections over it."""
 
 
@@ -53,7 +56,7 @@ class Options:
         kinds: which faults, by their names in `schedule.KINDS`.
         workers: of each gateway.
         nodes: how many gateways; more than one share a Redis.
-        broker: `embedded`, `memory` or `redis`.
+        broker: `embedded`, `memory`, `redis` or `redis-cluster`.
         ack: when a push is answered: `os` or `disk`; the memory broker has no choice, and Redis is run so.
         clients: how many readers.
         producers: how many.
@@ -85,7 +88,12 @@ class Options:
 
     @property
     def with_redis(self) -> bool:
-        return self.broker == "redis"
+        """Whether streams are in Redis, be it one or a Cluster."""
+        return self.broker in ("redis", CLUSTERED)
+
+    @property
+    def with_cluster(self) -> bool:
+        return self.broker == CLUSTERED
 
     @property
     def fsync(self) -> str:
@@ -122,7 +130,8 @@ def possible(options: Options) -> tuple[Options, dict[str, str]]:
     reasons = {
         "workers": "it takes more than one worker" if options.workers < 2 else "",
         "file": "it takes a broker that keeps a file" if not options.keeps_file else "",
-        "redis": "" if options.with_redis else "it takes --broker redis",
+        "redis": "" if options.broker == "redis" else "it takes --broker redis",
+        "cluster": "" if options.with_cluster else "it takes --broker redis-cluster",
         "synced": "it takes --ack disk, for else there is little to sync" if options.ack != "disk" else "",
         "tmpfs": "",
         "strace": "" if Strace.possible() else "it takes strace, and to be root",

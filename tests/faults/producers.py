@@ -26,11 +26,11 @@ class Way(NamedTuple):
 
     Args:
         url: of a gateway or a Redis, as the producer sees it.
-        link: what lies between, and can be broken.
+        link: what lies between, and can be broken; nothing does before a Cluster, whose nodes say where they are.
     """
 
     url: str
-    link: Proxy
+    link: Proxy | None = None
 
 
 class Producer:
@@ -71,7 +71,7 @@ class Producers:
         chance: where their seeds come from.
 
     Attributes:
-        links: theirs.
+        links: theirs, of those that have one.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Producers:
         timeout: float,
         chance: random.Random,
     ) -> None:
-        self.links = [way.link for way in ways]
+        self.links = [way.link for way in ways if way.link is not None]
         self._ways = ways
         self._directory = directory
         self._users = users

@@ -77,6 +77,16 @@ KINDS: dict[str, Kind] = {
     "redis_garbage": Kind("redis", (0.5, 3), recovery=2, needs=frozenset({"redis"})),
     "redis_script_flush": Kind("redis", (0, 0), recovery=1, needs=frozenset({"redis"})),
     "redis_failover_lost_tail": Kind("redis", (0.2, 3), recovery=3, needs=frozenset({"redis"})),
+    "cluster_kill": Kind("redis", (0.2, 2), recovery=5, needs=frozenset({"cluster"})),
+    "cluster_lost_tail": Kind("redis", (0.2, 3), recovery=6, needs=frozenset({"cluster"})),
+    "cluster_takeover": Kind("redis", (0.2, 3), recovery=2, needs=frozenset({"cluster"})),
+    "cluster_failover": Kind("redis", (0, 0), recovery=1, needs=frozenset({"cluster"})),
+    "cluster_move": Kind("redis", (0.2, 4), recovery=1, needs=frozenset({"cluster"})),
+    "cluster_freeze": Kind("redis", (3, 10), recovery=2, needs=frozenset({"cluster"})),
+    "cluster_stall": Kind("redis", (0.3, 1), recovery=1, needs=frozenset({"cluster"})),
+    "cluster_restart": Kind("redis", (0, 0.3), recovery=2, needs=frozenset({"cluster"})),
+    "cluster_client_kill": Kind("redis", (0, 0), recovery=1, needs=frozenset({"cluster"})),
+    "cluster_flush": Kind("redis", (0, 0), recovery=2, needs=frozenset({"cluster"})),
     "redis_link_cut": Kind("redis links", (0, 0), recovery=1, needs=frozenset({"redis"})),
     "redis_link_blackhole": Kind("redis links", (1, 6), recovery=1, needs=frozenset({"redis"})),
     "redis_link_latency": Kind("redis links", (1, 4), recovery=1, needs=frozenset({"redis"})),
@@ -90,6 +100,9 @@ REDIS = tuple(name for name, kind in KINDS.items() if "redis" in kind.needs)
 REDIS_LOSES = ("redis_flush", "redis_garbage", "redis_failover_lost_tail")
 REDIS_KEEPS = tuple(name for name in REDIS if name not in REDIS_LOSES)
 REDIS_LINKS = tuple(name for name in REDIS if KINDS[name].lane == "redis links")
+CLUSTER = tuple(name for name, kind in KINDS.items() if "cluster" in kind.needs)
+CLUSTER_LOSES = ("cluster_kill", "cluster_lost_tail", "cluster_takeover", "cluster_freeze", "cluster_flush")
+CLUSTER_KEEPS = tuple(name for name in CLUSTER if name not in CLUSTER_LOSES)
 
 
 @dataclass(frozen=True, slots=True)

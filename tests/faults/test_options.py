@@ -7,8 +7,18 @@ from dataclasses import replace
 import pytest
 
 from tests.faults.options import Options, expectations, hindrance, possible
-from tests.faults.schedule import KINDS, REDIS, REDIS_KEEPS, REDIS_LOSES, Planned
+from tests.faults.schedule import (
+    CLUSTER,
+    CLUSTER_KEEPS,
+    CLUSTER_LOSES,
+    KINDS,
+    REDIS,
+    REDIS_KEEPS,
+    REDIS_LOSES,
+    Planned,
+)
 
+CLUSTERED = Options(seed=1, seconds=10, kinds=CLUSTER, broker="redis-cluster", ack="disk")
 SHARED = Options(seed=1, seconds=10, kinds=REDIS, broker="redis", ack="disk")
 
 
@@ -25,6 +35,20 @@ def test_what_takes_a_redis_is_not_done_without_one() -> None:
     assert options.kinds == ("cut",)
     assert set(missing) == set(REDIS)
     assert possible(SHARED) == (SHARED, {})
+
+
+def test_what_is_done_to_a_cluster_is_done_to_nothing_else() -> None:
+    assert possible(CLUSTERED) == (CLUSTERED, {})
+    assert possible(replace(SHARED, kinds=CLUSTER))[0].kinds == ()
+    assert possible(replace(CLUSTERED, kinds=("cut", *REDIS)))[0].kinds == ("cut",)
+
+
+@pytest.mark.parametrize("kind", CLUSTER)
+def test_a_cluster_loses_something_only_where_it_is_flushed_or_an_heir_was_not_asked(kind: str) -> None:
+    expected = expectations(CLUSTERED, planned(kind, "cluster_move"))
+    assert expected.epochs_kept == expected.connections_kept == (kind in CLUSTER_KEEPS)
+    assert expected.epochs_most == (1 if kind in CLUSTER_KEEPS else 2)
+    assert expected.tails_lost == (kind in CLUSTER_LOSES and kind != "cluster_flush")
 
 
 def test_what_takes_a_file_of_the_gateway_is_not_done_with_redis() -> None:
@@ -88,6 +112,6 @@ def test_what_a_producer_alone_was_told_cannot_be_told_where_gateways_may_have_b
 
 
 def test_no_other_broker_is_excused_by_what_redis_is() -> None:
-    kinds = [kind for kind in KINDS if kind not in REDIS and kind != "fsync_error"]
+    kinds = [kind for kind in KINDS if kind not in (*REDIS, *CLUSTER, "fsync_error")]
     expected = expectations(Options(seed=1, seconds=10, kinds=tuple(kinds)), planned(*kinds))
     assert (expected.epochs_kept, expected.epochs_most, expected.tails_lost) == (True, 1, False)
