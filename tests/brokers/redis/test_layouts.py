@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -15,7 +16,7 @@ from redis.crc import key_slot
 from messageflow.brokers.base import Broker
 from messageflow.brokers.redis.broker import RedisBroker
 from messageflow.brokers.redis.layouts.shards import shard_of
-from messageflow.errors import BrokerError
+from messageflow.errors import BrokerError, Unanswered
 from messageflow.testing.broker_suite import BrokerSuite, RecordingSink, items, until
 from tests.brokers.redis.conftest import broker_at
 from tests.brokers.redis.servers import Cluster, Server
@@ -144,6 +145,27 @@ async def test_a_shard_that_is_away_takes_only_its_own_channels_along(pair: list
         assert (await broker.publish(items(there, 1)))[0].position.offset == 1
         with pytest.raises(BrokerError, match="cannot be reached"):
             await broker.publish(items(away, 1))
+
+
+async def test_a_shard_that_hangs_holds_up_nobody_who_pushes_to_another(pair: list[Server]) -> None:
+    url = " ".join(server.url for server in pair)
+    async with opened_at(url, RecordingSink(), deadline=1.0) as broker:
+        there, hanging = (
+            next(name for name in CHANNELS if shard_of(broker._names.state(name), 2) == shard) for shard in (0, 1)
+        )
+        pair[1].signal(signal.SIGSTOP)
+        try:
+            waiting = [asyncio.create_task(broker.publish(items(hanging, number))) for number in range(5)]
+            for number in range(50):
+                await broker.publish(items(there, number))
+            assert not any(task.done() for task in waiting)
+            with pytest.raises(Unanswered, match="not all of it was stored"):
+                await broker.publish([*items(there, 50), *items(hanging, 5)])
+            assert (await broker.page(there)).position.offset == 51
+            for outcome in await asyncio.gather(*waiting, return_exceptions=True):
+                assert isinstance(outcome, BrokerError)
+        finally:
+            pair[1].signal(signal.SIGCONT)
 
 
 def test_one_shard_more_moves_only_what_goes_there() -> None:

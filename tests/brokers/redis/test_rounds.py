@@ -36,7 +36,7 @@ async def storing() -> Storing:
 
 @pytest.fixture
 async def under_test(storing: Storing) -> AsyncIterator[Rounds]:
-    made = Rounds(storing, deadline=0.4)
+    made = Rounds(storing, lambda channel: channel, deadline=0.4)
     yield made
     storing.go.set()
     await made.close()
@@ -58,6 +58,26 @@ async def test_who_comes_in_one_turn_shares_a_round(under_test: Rounds, storing:
     storing.go.set()
     await asyncio.gather(*(under_test.publish(items("x", number)) for number in range(5)))
     assert storing.calls == [[b"0", b"1", b"2", b"3", b"4"]]
+
+
+async def test_what_lies_elsewhere_waits_for_nothing_that_is_away() -> None:
+    away = asyncio.Event()
+
+    async def store(asked: Sequence[Item]) -> list[Outcome]:
+        if asked[0].channel == "away":
+            await away.wait()
+        return [Stored(Position("e", int(item.data)), "memory") for item in asked]
+
+    under_test = Rounds(store, lambda channel: channel, deadline=0.4)
+    waiting = asyncio.create_task(under_test.publish(items("away", 1)))
+    [there] = await under_test.publish(items("there", 1))
+    both = await under_test.publish([*items("there", 2), *items("away", 3), *items("there", 4)])
+    assert isinstance(there, Stored)
+    assert [type(outcome) for outcome in both] == [Stored, Unanswered, Stored]
+    with pytest.raises(Unanswered):
+        await waiting
+    away.set()
+    await under_test.close()
 
 
 async def test_nobody_waits_beyond_the_deadline_and_learns_whether_he_was_sent(under_test: Rounds) -> None:

@@ -88,7 +88,9 @@ class RedisBroker:
         self._ask = Asker(layout)
         self._store = Store(self._ask, self._names, self._window)
         self._registry = Registry(self._ask, self._names)
-        self._rounds = Rounds(self._store.publish, self._deadline)
+        self._rounds = Rounds(
+            self._store.publish, lambda channel: layout.server(self._names.state(channel)), self._deadline
+        )
         self._people = People(self._registry, self._node, self._left)
         self._lease = Lease(self._registry, self._node, self._rules, self._people.in_disorder)
         self._surveys = Surveys(self._names, self._node, self._ask.tell, self._say, self._lease.count)

@@ -54,6 +54,9 @@ class Layout(Protocol):
     def unsubscribe(self, name: str) -> None:
         """Hear it no longer."""
 
+    def server(self, key: str) -> Hashable:
+        """Return what tells the server that has a key now from others."""
+
     def place(self, key: str) -> Hashable:
         """Return what keys have in common that one script may use together."""
 

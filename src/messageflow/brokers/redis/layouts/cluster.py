@@ -190,6 +190,9 @@ class Cluster:
         self._canaries[server] = number
         return name
 
+    def server(self, key: str) -> Hashable:
+        return self._home(key)
+
     def place(self, key: str) -> Hashable:
         return key_slot(key.encode())
 

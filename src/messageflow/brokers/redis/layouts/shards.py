@@ -104,6 +104,10 @@ class Shards:
     def unsubscribe(self, name: str) -> None:
         self._of(name).unsubscribe(name)
 
+    def server(self, key: str) -> Hashable:
+        shard = shard_of(key, len(self._layouts))
+        return shard, self._layouts[shard].server(key)
+
     def place(self, key: str) -> Hashable:
         shard = shard_of(key, len(self._layouts))
         return shard, self._layouts[shard].place(key)

@@ -62,6 +62,9 @@ class Single:
     def unsubscribe(self, name: str) -> None:
         self._server.hearing.unsubscribe(name)
 
+    def server(self, key: str) -> Hashable:
+        return None
+
     def place(self, key: str) -> Hashable:
         return None
 
