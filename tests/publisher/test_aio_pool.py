@@ -11,7 +11,7 @@ import pytest
 from messageflow import AsyncFlow, OutcomeUnknown
 from messageflow.publisher import aio_pool
 from messageflow.publisher.aio_pool import AsyncPool, pool_for
-from messageflow.publisher.http1 import Answer, Failure, build_request, parse_url
+from messageflow.publisher.http1 import NO_CONNECTION, Answer, build_request, parse_url
 from tests.publisher.scripted import RECEIPT, ScriptedServer, Silence, raw, result, say
 
 
@@ -49,7 +49,7 @@ async def test_number_of_connections_is_bounded(server: ScriptedServer) -> None:
     server.script.append(silence)
     first = asyncio.create_task(pool.exchange(request, time.monotonic() + 10))
     await heard(silence)
-    assert await pool.exchange(request, time.monotonic() + 0.05) == Failure("no connection in time")
+    assert await pool.exchange(request, time.monotonic() + 0.05) == NO_CONNECTION
     silence.released.set()
     assert isinstance(await first, Answer)
     assert isinstance(await pool.exchange(request, time.monotonic() + 10), Answer)

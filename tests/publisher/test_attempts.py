@@ -7,7 +7,7 @@ import pytest
 from messageflow.errors import GatewayUnreachable, OutcomeUnknown, PublishError, Refused
 from messageflow.publisher import requests
 from messageflow.publisher.attempts import ABSENT_PATIENCE, Attempts
-from messageflow.publisher.http1 import Answer, Failure
+from messageflow.publisher.http1 import NO_CONNECTION, Answer, Failure
 from messageflow.publisher.peers import gateway
 
 LOST = Failure("the connection was closed", sent=True)
@@ -58,6 +58,14 @@ def test_nobody_listening_is_said_early_and_names_the_remedy() -> None:
     assert str(error) == (
         "no gateway answers at http://gateway: start one with `messageflow serve --dev` or set MESSAGEFLOW_URL"
     )
+
+
+@pytest.mark.parametrize(("then", "said"), [(NO_CONNECTION, "no gateway answers"), (UNROUTED, "cannot be reached")])
+def test_what_was_seen_of_nobody_holds_until_something_else_is_seen(then: Failure, said: str) -> None:
+    call = attempts(timeout=0.1)
+    call.pause(ABSENT, 100.0)
+    _, error = exhaust(call, then)
+    assert said in str(error)
 
 
 def test_short_timeout_ends_before_patience_does() -> None:

@@ -148,7 +148,7 @@ def test_question_without_an_answer_stored_nothing(face: Face, server: ScriptedS
 def test_nobody_listening_names_the_remedy(face: Face) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(GatewayUnreachable) as caught:
-        face.call(face.make(url, timeout=0.2), "push", "alice", "t")
+        face.call(face.make(url, timeout=1.0), "push", "alice", "t")
     assert str(caught.value) == (
         f"no gateway answers at {url}: start one with `messageflow serve --dev` or set MESSAGEFLOW_URL"
     )
@@ -225,7 +225,7 @@ def test_flow_made_before_its_gateway_finds_it_later(
     face: Face, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MESSAGEFLOW_URL", f"http://127.0.0.1:{free_port()}")
-    flow = face.make(None, timeout=0.1)
+    flow = face.make(None, timeout=1.0)
     with pytest.raises(GatewayUnreachable):
         face.call(flow, "push", "alice", "t")
     monkeypatch.delenv("MESSAGEFLOW_URL")

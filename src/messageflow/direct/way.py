@@ -25,7 +25,7 @@ from messageflow.direct.opening import acknowledgements, recognise
 from messageflow.direct.pool import Pool
 from messageflow.direct.servers import Servers
 from messageflow.errors import BrokerError, ConfigurationError, GatewayUnreachable, Unanswered, Unavailable
-from messageflow.publisher.http1 import Answer, Failure
+from messageflow.publisher.http1 import NO_ANSWER, NO_CONNECTION, Answer, Failure
 
 LOOK_EVERY = 30.0  # seconds
 
@@ -89,7 +89,7 @@ class Way:
         except NotAccepted:
             return Answer(401, b"")
         except TimeoutError:
-            return Failure("no answer in time" if attempt.sent else "no connection in time", sent=attempt.sent)
+            return NO_ANSWER if attempt.sent else NO_CONNECTION
         except Broken as error:
             return Failure(error.reason, attempt.sent, stale=error.stale, absent=error.absent, hopeless=error.hopeless)
         for failure in failures:

@@ -12,7 +12,7 @@ import socket
 import time
 from typing import cast
 
-from messageflow.publisher.http1 import Answer, Endpoint, Failure, Malformed, Response
+from messageflow.publisher.http1 import NO_ANSWER, NO_CONNECTION, Answer, Endpoint, Failure, Malformed, Response
 from messageflow.publisher.pool import CONNECTIONS, explain, tls
 
 _Pools = dict[Endpoint, "AsyncPool"]
@@ -99,7 +99,7 @@ class AsyncPool:
                     return explain(error)
                 return await self._ask(connection, request, reused=False)
         except TimeoutError:
-            return Failure("no connection in time") if connection is None else Failure("no answer in time", sent=True)
+            return NO_CONNECTION if connection is None else NO_ANSWER
 
     async def _ask(self, connection: AsyncConnection, request: bytes, *, reused: bool) -> Answer | Failure:
         reusable = False

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from messageflow.errors import GatewayUnreachable, NotStored, OutcomeUnknown, PublishError, Refused, Unauthorized
 from messageflow.publisher.answers import read
-from messageflow.publisher.http1 import Answer, Failure
+from messageflow.publisher.http1 import NO_CONNECTION, Answer, Failure
 from messageflow.publisher.peers import Peer
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Attempts:
         chance: returns a number in [0, 1).
     """
 
-    __slots__ = ("_chance", "_failed", "_peer", "_reason", "_start", "_stores", "_timeout", "_unsure")
+    __slots__ = ("_absent", "_chance", "_failed", "_peer", "_reason", "_start", "_stores", "_timeout", "_unsure")
 
     def __init__(
         self, peer: Peer, *, stores: bool, timeout: float, now: float, chance: Callable[[], float] = random.random
@@ -54,6 +54,7 @@ class Attempts:
         self._chance = chance
         self._failed = 0
         self._unsure = False
+        self._absent = False  # nobody listened, and nothing since then has said otherwise
         self._reason = ""
 
     def limit(self, now: float) -> float:
@@ -75,12 +76,14 @@ class Attempts:
             if outcome.status not in BUSY and outcome.status not in UNSURE:
                 return None
             self._unsure = self._unsure or outcome.status in UNSURE
+            self._absent = False
             self._reason = f"it answers {outcome.status}"
         else:
             if outcome.stale:
                 self._unsure = self._unsure or outcome.sent
                 return 0.0
             self._unsure = self._unsure or outcome.sent
+            self._absent = outcome.absent or (self._absent and outcome == NO_CONNECTION)
             self._reason = outcome.reason
             if outcome.hopeless:
                 raise self._verdict(outcome)
@@ -112,7 +115,7 @@ class Attempts:
 
     def _verdict(self, outcome: Answer | Failure) -> PublishError:
         if not self._unsure:
-            if isinstance(outcome, Failure) and outcome.absent:
+            if self._absent:
                 return GatewayUnreachable(self._peer.absent)
             return GatewayUnreachable(f"{self._peer.name} cannot be reached: {self._reason}; nothing was stored")
         hopeless = isinstance(outcome, Failure) and outcome.hopeless

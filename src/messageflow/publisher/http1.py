@@ -45,6 +45,10 @@ class Failure(NamedTuple):
     hopeless: bool = False
 
 
+NO_CONNECTION = Failure("no connection in time")
+NO_ANSWER = Failure("no answer in time", sent=True)
+
+
 class Endpoint(NamedTuple):
     """Where a gateway listens."""
 

@@ -14,14 +14,13 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from messageflow.errors import PublishError
-from messageflow.publisher.http1 import Answer, Failure
+from messageflow.publisher.http1 import NO_ANSWER, Answer, Failure
 
 if TYPE_CHECKING:
     import asyncio
 
 Handler = Callable[[str, bytes], Coroutine[Any, Any, tuple[int, bytes]]]
 
-_TOO_LATE = Failure("no answer in time", sent=True)
 _STOPPED = Failure("it has stopped")
 
 
@@ -84,7 +83,7 @@ class InProcess(NamedTuple):
 
 def _failed(error: Exception) -> Failure:
     if isinstance(error, TimeoutError):
-        return _TOO_LATE
+        return NO_ANSWER
     return Failure(f"it failed with {type(error).__name__}: {error}", sent=True, hopeless=True)
 
 

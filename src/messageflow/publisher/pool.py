@@ -15,7 +15,7 @@ import time
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from messageflow.publisher.http1 import Answer, Endpoint, Failure, Malformed, Response
+from messageflow.publisher.http1 import NO_ANSWER, NO_CONNECTION, Answer, Endpoint, Failure, Malformed, Response
 from messageflow.publisher.sockets import is_quiet
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Pool:
             try:
                 response = connection.exchange(request, limit)
             except TimeoutError:
-                return Failure("no answer in time", sent=True)
+                return NO_ANSWER
             except OSError as error:
                 return Failure(str(error), sent=True, stale=reused)
             except Malformed as error:
@@ -182,7 +182,7 @@ def tls() -> ssl.SSLContext:
 def explain(error: OSError) -> Failure:
     """Return what a connection that could not be made means for a call."""
     if isinstance(error, TimeoutError):
-        return Failure("no connection in time")
+        return NO_CONNECTION
     if type(error).__name__ == "SSLCertVerificationError":
         return Failure(f"its certificate is not trusted ({error})", hopeless=True)
     return Failure(str(error), absent=isinstance(error, ConnectionRefusedError))

@@ -170,6 +170,7 @@ async def test_while_redis_is_away_calls_fail_in_time_and_come_right_afterwards(
         own_server.start()
         await until(lambda: broker.trouble == "")
         await until(lambda: sink.doubts >= 1)
+        await broker.subscribe("y")  # confirmed after all that was heard before
         await broker.publish(items("x", 2))
         await until(lambda: len(sink.publications) == 1)
 
