@@ -266,13 +266,18 @@ class Run:
         return proxy
 
     def _make_clients(self, links: Sequence[Proxy]) -> list[Client]:
-        """The users one after the other, and then second tabs of the first ones."""
+        """The users one after the other, and then second tabs of the first ones. Every second reader knows no tags.
+
+        Where a lost end may have died with the gateway that knew it, tags alone can tell, and all know them.
+        """
+        only_by_tags = expectations(self._options, self.plan).witnesses_lost
         clients = []
         for number, link in enumerate(links):
             user = USERS[number % len(USERS)]
             asked = self._chance.sample(CHANNELS, self._chance.randint(1, ASKED))
             chance = random.Random(self._chance.getrandbits(32))
-            clients.append(Client(f"client-{number + 1}", user, asked, link, self._recorder, chance))
+            tags = only_by_tags or number % 2 == 0
+            clients.append(Client(f"client-{number + 1}", user, asked, link, self._recorder, chance, tags=tags))
         return clients
 
     async def _producer_ways(self, stack: AsyncExitStack) -> list[Way]:

@@ -48,19 +48,28 @@ class Client:
         proxy: its link to the gateway.
         recorder: takes what it sees.
         chance: spreads its reconnects.
+        tags: whether it says tags; see `Session`.
 
     Attributes:
         reading: cleared, it stops reading and lets its buffers fill.
     """
 
     def __init__(
-        self, name: str, user: str, asked: Sequence[str], proxy: Proxy, recorder: Recorder, chance: random.Random
+        self,
+        name: str,
+        user: str,
+        asked: Sequence[str],
+        proxy: Proxy,
+        recorder: Recorder,
+        chance: random.Random,
+        *,
+        tags: bool = True,
     ) -> None:
         self.name = name
         self.user = user
         self.proxy = proxy
         self.channels = [f"#{user}", "*", *asked]
-        self.session = Session(name, self.channels[:2], self.channels[2:], recorder.write)
+        self.session = Session(name, self.channels[:2], self.channels[2:], recorder.write, tags=tags)
         self.reading = asyncio.Event()
         self.reading.set()
         self._recorder = recorder

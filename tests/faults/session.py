@@ -85,6 +85,7 @@ class Session:
         own: the channels the gateway subscribes it to by itself.
         asked: the channels it asks for.
         record: takes what happens.
+        tags: whether it says the tag of where it stands. Clients of others than us do not know tags.
 
     Attributes:
         positions: where it stands in each channel.
@@ -93,7 +94,15 @@ class Session:
         client: the identity the gateway gave to the present connection.
     """
 
-    def __init__(self, process: str, own: Sequence[str], asked: Sequence[str], record: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        process: str,
+        own: Sequence[str],
+        asked: Sequence[str],
+        record: Callable[[Event], None],
+        *,
+        tags: bool = True,
+    ) -> None:
         self.positions: dict[str, Position] = {}
         self.entered: set[str] = set()
         self.ping = 0.0
@@ -102,6 +111,7 @@ class Session:
         self._own = tuple(own)
         self._asked = tuple(asked)
         self._record = record
+        self._tags = tags
         self._waiting: dict[int, str] = {}
         self._next = CONNECT_ID
 
@@ -189,7 +199,8 @@ class Session:
         at = self.positions.get(channel)
         if at is None:
             return {}
-        return {"recover": True, "epoch": at.epoch, "offset": at.offset, "tag": at.tag}
+        since = {"recover": True, "epoch": at.epoch, "offset": at.offset}
+        return since | {"tag": at.tag} if self._tags else since
 
 
 def _encode(command: dict[str, Any]) -> str:

@@ -45,6 +45,15 @@ def test_the_next_one_asks_from_where_it_stands() -> None:
     assert subscribe["subscribe"] == {"channel": "open:a", "recover": True, "epoch": "f", "offset": 0, "tag": ""}
 
 
+def test_it_need_not_know_tags() -> None:
+    session = Session("client", ["#alice"], [], lambda event: None, tags=False)
+    session.opening("token")
+    session.take(json.dumps(connected(epoch="e", offset=3, tag="t")))
+    assert json.loads(session.opening("token"))["connect"]["subs"] == {
+        "#alice": {"recover": True, "epoch": "e", "offset": 3}
+    }
+
+
 def test_it_says_how_it_came_in() -> None:
     reader = Reader()
     for recovered in (False, True, False):

@@ -75,6 +75,7 @@ async def test_after_a_failover_pushes_go_on_at_the_new_primary(
     await until(lambda: broker.trouble == "")
     history = await broker.since("x", before)
     assert [p.data for p in history.publications] == [b"2"]
+    await broker.subscribe("y")  # confirmed after all that was heard before
     last = await published(broker, 3)
     await until(lambda: sink.publications[-1][1].offset == last.offset)
 
@@ -90,6 +91,7 @@ async def test_a_primary_that_becomes_a_replica_while_it_lives_is_left(
     assert (after.epoch, after.offset) == (before.epoch, 2)
     await until(lambda: sink.doubts >= 1)  # as it could not hear for a while
     await until(lambda: broker.trouble == "")
+    await broker.subscribe("y")  # confirmed after all that was heard before
     last = await published(broker, 3)
     await until(lambda: sink.publications[-1][1].offset == last.offset)
 
