@@ -1,4 +1,4 @@
-"""A replica that takes its primary's place without what was seen last: nobody takes its stream for the one he knew."""
+"""A replica that takes its primary's place without what came last: nobody takes what it has for what he knew."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 from messageflow import Flow
 from messageflow.core.channels import Namespaces
+from messageflow.core.protocol import ClientInfo
 from messageflow.core.rules import Rules
 from messageflow.core.stream import Position
 from messageflow.errors import Unrecoverable
@@ -47,4 +48,30 @@ async def test_an_heir_that_went_on_past_the_end_it_lacks_is_found_out_though_no
             await broker.since("x", Position(lost.epoch, lost.offset))
     finally:
         flow.close()
+        await broker.close()
+
+
+@pytest.mark.slow
+async def test_who_left_and_is_remembered_by_the_heir_is_taken_out_though_the_node_has_nobody_there(
+    own_cluster: Cluster,
+) -> None:
+    broker = broker_at(own_cluster.url)
+    await broker.start(RecordingSink())
+    try:
+        of_node = own_cluster.holder(broker._names.of_node(broker._node))
+        channel = next(
+            name for name in map(str, range(1_000)) if own_cluster.holder(broker._names.present(name)) is not of_node
+        )
+        primary = own_cluster.holder(broker._names.present(channel))
+        heir = own_cluster.replica_of(primary)
+        info = ClientInfo("client", "user")
+        await broker.join(channel, info, keep=True, tell=False)
+        await asyncio.to_thread(wait_until, lambda: has_caught_up(primary))
+        await asyncio.to_thread(cut_replication, primary, heir)
+        await broker.leave(channel, info, tell=False)
+        await asyncio.to_thread(own_cluster.take_over, heir)
+        async with asyncio.timeout(10):
+            while await broker.presence(channel):  # noqa: ASYNC110 - of anything, not of an event
+                await asyncio.sleep(0.02)
+    finally:
         await broker.close()

@@ -10,7 +10,8 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
 from itertools import islice
 
 from messageflow.brokers.redis.lease import LEASE, RENEW_EVERY, Lease
@@ -25,6 +26,8 @@ TEND_EVERY = 5.0  # seconds
 TRY_AGAIN = 30.0  # seconds until presence that could not be put in order is tried again
 AT_ONCE = 500  # people or channels in one go
 EVERY = 10_000_000  # more than there are
+LEFT_FOR = 300.0  # seconds for which it is remembered that a channel had somebody; no replica is further behind
+MOST_LEFT = 20_000  # channels of which that is remembered
 
 Tell = Callable[[str, Left], None]
 
@@ -44,6 +47,7 @@ class People:
         self._tell = tell
         self._here: dict[str, dict[str, ClientInfo]] = {}  # by channel and client
         self._owed: dict[tuple[str, str], ClientInfo] = {}  # who left while Redis could not be told
+        self._left: OrderedDict[str, float] = OrderedDict()  # channels in which nobody is any more, and since when
         self._soon = asyncio.Event()
         self._in_order_until = time.monotonic() + PRESENT_LIFE / 4
         self._sift_at = math.inf  # when to look for people of nodes that nobody knows
@@ -61,6 +65,14 @@ class People:
             self._drop(channel, info)
             self._owed[channel, info.client] = info
             raise
+        self._owe_those_who_left(channel, [info])
+
+    def _owe_those_who_left(self, channel: str, infos: Iterable[ClientInfo]) -> None:
+        """Who left while he was being entered may have been taken out first: he has to be taken out once more."""
+        for info in infos:
+            if not self._is_here(channel, info.client):
+                self._owed[channel, info.client] = info
+                self._soon.set()
 
     async def exit(self, channel: str, info: ClientInfo) -> None:
         """He is not any more."""
@@ -75,7 +87,9 @@ class People:
         if channel not in self._here:
             await self._registry.disown(self._node, [channel])
             if channel in self._here:  # somebody came meanwhile
-                await self._registry.enter(self._node, [(channel, each) for each in self._here[channel].values()])
+                infos = list(self._here[channel].values())
+                await self._registry.enter(self._node, [(channel, each) for each in infos])
+                self._owe_those_who_left(channel, infos)
 
     def _is_here(self, channel: str, client: str) -> bool:
         return client in self._here.get(channel, ())
@@ -85,6 +99,10 @@ class People:
         infos.pop(info.client, None)
         if not infos:
             self._here.pop(channel, None)
+            self._left.pop(channel, None)
+            self._left[channel] = time.monotonic()
+            if len(self._left) > MOST_LEFT:
+                self._left.popitem(last=False)
 
     @property
     def are_any(self) -> bool:
@@ -139,7 +157,10 @@ class People:
             self._sift_at = math.inf
 
     async def _put_in_order(self) -> None:
-        """Enter whom Redis has forgotten, and take out who left since what it remembers."""
+        """Enter whom Redis has forgotten, and take out who left since what it remembers.
+
+        What this node had lies elsewhere than the channels, in a Cluster, and may be newer than they are.
+        """
         people = [(channel, info) for channel, infos in self._here.items() for info in infos.values()]
         noted = True
         for start in range(0, len(people), AT_ONCE):
@@ -150,7 +171,10 @@ class People:
         def stays(channel: str, node: str, client: str) -> bool:
             return node != self._node or self._is_here(channel, client)
 
-        for part in await self._owned({channel for channel, _ in people}):
+        long_ago = time.monotonic() - LEFT_FOR
+        while self._left and next(iter(self._left.values())) < long_ago:
+            self._left.popitem(last=False)
+        for part in await self._owned({channel for channel, _ in people} | set(self._left)):
             await self._registry.sift(part, stays)
 
     async def _sift(self, known: set[str]) -> None:

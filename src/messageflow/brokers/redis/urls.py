@@ -89,7 +89,10 @@ class Source:
             "password": found.pop("sentinel_password", None),
         }
         self._connection: type[Connection] = found.pop("connection_class", SSLConnection if base == TLS else Connection)
-        self._arguments = {**found, "socket_connect_timeout": self._deadline, "protocol": 2}
+        # Who uses a connection limits how long it takes. With a limit of its own the library would send by
+        # `asyncio.wait_for`, which before Python 3.12 may pass over that whoever waits was cancelled.
+        limits = {"socket_connect_timeout": self._deadline, "socket_timeout": None}
+        self._arguments = {**found, **limits, "protocol": 2}
         if not self.kind:
             self.addresses = (
                 [] if base == UNIX else [Address(found.get("host", "localhost"), found.get("port", REDIS_PORT))]
