@@ -64,7 +64,7 @@ SHORT = (
     Options(
         seed=9, seconds=30, kinds=(*PROCESSES, *NETWORK, *REDIS_LINKS), broker="redis", nodes=3, ack="disk", direct=1
     ),
-    Options(seed=10, seconds=30, kinds=(*CLUSTER, "cut"), broker=CLUSTERED, nodes=2, ack="disk", direct=1),
+    Options(seed=10, seconds=40, kinds=(*CLUSTER, "cut"), broker=CLUSTERED, nodes=2, ack="disk", direct=1),
 )
 """The runs of the short form: together every kind of fault, in less than eight minutes."""
 
