@@ -41,14 +41,7 @@ class ClusterFaults:
             "cluster_client_kill": self._client_kill,
             "cluster_flush": self._flush,
         }
-        self.faults = {kind: self._disturbing(fault) for kind, fault in faults.items()}
-
-    def _disturbing(self, fault: Fault) -> Fault:
-        async def do(planned: Planned, chance: random.Random) -> int:
-            with self._engine.disturbed():
-                return await fault(planned, chance)
-
-        return do
+        self.faults = {kind: engine.disturbing(fault) for kind, fault in faults.items()}
 
     async def _kill(self, planned: Planned, chance: random.Random) -> int:
         victim = await self._engine.primary(chance)

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from tests.faults.schedule import Planned
+
+if TYPE_CHECKING:
+    from tests.faults.nemesis import Fault
 
 
 class Disturbances:
@@ -23,6 +30,15 @@ class Disturbances:
         finally:
             self._acting -= 1
             self._disturbances += 1
+
+    def disturbing(self, fault: Fault) -> Fault:
+        """Return a fault during which something is being done."""
+
+        async def do(planned: Planned, chance: random.Random) -> int:
+            with self.disturbed():
+                return await fault(planned, chance)
+
+        return do
 
     @property
     def mark(self) -> int:

@@ -79,14 +79,7 @@ class RedisFaults:
             "redis_link_blackhole": self._link_blackhole,
             "redis_link_latency": self._link_latency,
         }
-        self.faults = {kind: self._disturbing(fault) for kind, fault in faults.items()}
-
-    def _disturbing(self, fault: Fault) -> Fault:
-        async def do(planned: Planned, chance: random.Random) -> int:
-            with self._engine.disturbed():
-                return await fault(planned, chance)
-
-        return do
+        self.faults = {kind: engine.disturbing(fault) for kind, fault in faults.items()}
 
     # The server.
 
