@@ -21,8 +21,8 @@ turns = []
 
 def work(number):
     for turn in range(5):
-        flow.push(f"user{number}", "t", turn)
         turns.append(number)
+        flow.push(f"user{number}", "t", turn)
 
 gevent.joinall([gevent.spawn(work, number) for number in range(20)], raise_error=True, timeout=20)
 print(len(turns), turns != sorted(turns))
