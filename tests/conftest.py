@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.brokers.redis.processes import Server
 
 
 def pytest_configure() -> None:
@@ -11,3 +17,11 @@ def pytest_configure() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[Server]:
+    """A Redis that the test may do anything to."""
+    made = Server(tmp_path)
+    yield made
+    made.stop()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.brokers.redis.conftest import Server
+from tests.brokers.redis.servers import Server
 from tests.browser.conftest import open_page
 from tests.support import Running, running
 
@@ -23,15 +23,8 @@ def start(server: Server, directory: Path, port: int = 0) -> AbstractContextMana
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    server = Server(tmp_path)
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def gateways(server: Server, tmp_path: Path) -> Iterator[tuple[Running, Running]]:
-    with start(server, tmp_path / "one") as one, start(server, tmp_path / "two") as two:
+def gateways(own_server: Server, tmp_path: Path) -> Iterator[tuple[Running, Running]]:
+    with start(own_server, tmp_path / "one") as one, start(own_server, tmp_path / "two") as two:
         yield one, two
 
 
@@ -55,7 +48,7 @@ def test_two_browsers_chat_through_redis(gateways: tuple[Running, Running], brow
 
 
 def test_a_page_comes_back_at_a_new_gateway_and_has_missed_nothing(
-    gateways: tuple[Running, Running], server: Server, browser: Browser, tmp_path: Path
+    gateways: tuple[Running, Running], own_server: Server, browser: Browser, tmp_path: Path
 ) -> None:
     ann, bob = open_page(browser, []), open_page(browser, [])  # the console speaks of connections that fail, and may
     for page, name, gateway in ((ann, "ann", gateways[0]), (bob, "bob", gateways[1])):
@@ -68,7 +61,7 @@ def test_a_page_comes_back_at_a_new_gateway_and_has_missed_nothing(
     for text in ("two", "three"):
         say(bob, text)
     expect(bob.locator("#said li")).to_have_text(["bobone", "bobtwo", "bobthree"])
-    with start(server, tmp_path / "three", gateways[0].port):
+    with start(own_server, tmp_path / "three", gateways[0].port):
         expect(ann.locator("#said li")).to_have_text(["bobone", "bobtwo", "bobthree"])
         for page in (ann, bob):
             page.context.close()

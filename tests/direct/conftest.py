@@ -13,7 +13,6 @@ from messageflow.core.rules import Rules
 from messageflow.direct import ways
 from tests.brokers.redis.conftest import authority as authority
 from tests.brokers.redis.conftest import own_cluster as own_cluster
-from tests.brokers.redis.conftest import own_server as own_server
 from tests.brokers.redis.conftest import running_cluster as running_cluster
 from tests.brokers.redis.conftest import shared_cluster as shared_cluster
 from tests.brokers.redis.conftest import trio as trio

@@ -37,15 +37,8 @@ USERS = [f"user-{number}" for number in range(8)]
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    made = Server(tmp_path)
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-def gateway(server: Server, tmp_path: Path) -> Iterator[Running]:
-    with running(("serve", "--broker", server.url), tmp_path / "gateway") as started:
+def gateway(own_server: Server, tmp_path: Path) -> Iterator[Running]:
+    with running(("serve", "--broker", own_server.url), tmp_path / "gateway") as started:
         yield started
 
 
@@ -55,12 +48,12 @@ def payloads(flow: Flow, user: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("straight", [False, True], ids=["to the gateway", "straight to Redis"])
-def test_tasks_report_to_their_users(gateway: Running, server: Server, straight: bool, tmp_path: Path) -> None:
+def test_tasks_report_to_their_users(gateway: Running, own_server: Server, straight: bool, tmp_path: Path) -> None:
     (tmp_path / "queue").mkdir()
     (tmp_path / "tasks.py").write_text(TASKS)
     environment = {
         **os.environ,
-        "MESSAGEFLOW_URL": server.url if straight else gateway.url,
+        "MESSAGEFLOW_URL": own_server.url if straight else gateway.url,
         "MESSAGEFLOW_API_KEY": API_KEY,
         "PYTHONPATH": str(tmp_path),
     }

@@ -34,14 +34,6 @@ def server(shared_server: Server) -> Server:
 
 
 @pytest.fixture
-def own_server(tmp_path: Path) -> Iterator[Server]:
-    """A server that the test may do anything to."""
-    made = Server(tmp_path)
-    yield made
-    made.stop()
-
-
-@pytest.fixture
 def trio(tmp_path: Path) -> Iterator[Trio]:
     made = Trio(tmp_path)
     yield made

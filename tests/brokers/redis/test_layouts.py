@@ -19,7 +19,7 @@ from messageflow.brokers.redis.layouts.shards import shard_of
 from messageflow.errors import BrokerError, Unanswered
 from messageflow.testing.broker_suite import BrokerSuite, RecordingSink, items, until
 from tests.brokers.redis.conftest import broker_at
-from tests.brokers.redis.servers import Cluster, Server
+from tests.brokers.redis.servers import Cluster, Server, has_caught_up
 
 
 @asynccontextmanager
@@ -55,12 +55,6 @@ class TestShards(BrokerSuite):
     async def broker(self, pair: list[Server], sink: RecordingSink) -> AsyncIterator[Broker]:
         async with opened_at(" ".join(server.url for server in pair), sink) as made:
             yield made
-
-
-def has_caught_up(primary: Server) -> bool:
-    """Whether its replica has all of it."""
-    found = primary.info("replication")
-    return bool(found["slave0"]["offset"] == found["master_repl_offset"])
 
 
 CHANNELS = [f"channel-{number}" for number in range(30)]
