@@ -1,5 +1,7 @@
 """`python -m benchmarks [names] [--short | --full]`: runs the benchmarks and says what they found.
 
+`--against COMMIT` measures this checkout beside another commit of it instead.
+
 Exit status: 0 when all could run, 1 when one could not, 2 with --check when a target is missed.
 """
 
@@ -23,7 +25,8 @@ from benchmarks.plan import Plan
 from benchmarks.publishing import PublishFailed
 from benchmarks.pushing import BackendFailed
 from benchmarks.servers.base import ServerFailed
-from benchmarks.suite import BENCHMARKS, named
+from benchmarks.servers.commit import at_commit
+from benchmarks.suite import BENCHMARKS, Benchmark, against, named
 from benchmarks.tools import Unavailable
 from messageflow.errors import MessageflowError
 
@@ -44,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     try:
-        names = named(options.names)
+        names = [] if options.against else named(options.names)
     except KeyError as error:
         parser().error(f"no such benchmark: {error.args[0]}; there are {', '.join(BENCHMARKS)}")
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -54,7 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     with tempfile.TemporaryDirectory(prefix="messageflow-bench-") as scratch:
         plan = Plan(full=options.full, scratch=Path(scratch), say=lambda line: print(line, flush=True))
-        outcomes = [measure(name, plan) for name in names]
+        outcomes = [measure(name, BENCHMARKS[name], plan) for name in names]
+        if options.against:
+            outcomes.append(measure(f"against {options.against}", beside(options.against), plan))
 
     print("\n" + report.terminal(outcomes))
     if options.json:
@@ -73,6 +78,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="name",
         help=f"which to run, all by default: {', '.join(BENCHMARKS)}; redis for all over Redis",
     )
+    made.add_argument("--against", metavar="COMMIT", help="measure beside this commit instead")
     form = made.add_mutually_exclusive_group()
     form.add_argument("--short", action="store_true", help="a few minutes: do the targets hold? (the default)")
     form.add_argument("--full", action="store_true", help="more rounds and longer ones, for figures to publish")
@@ -82,9 +88,13 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def measure(name: str, plan: Plan) -> Outcome:
+def beside(commit: str) -> Benchmark:
+    """The benchmark of today beside a commit."""
+    return Benchmark(against.METHOD, lambda plan: against.run(plan, at_commit(commit, plan.scratch)))
+
+
+def measure(name: str, benchmark: Benchmark, plan: Plan) -> Outcome:
     """Run one benchmark; one that cannot run takes no other with it."""
-    benchmark = BENCHMARKS[name]
     plan.say(f"{name}: {benchmark.method}")
     started = time.monotonic()
     try:
