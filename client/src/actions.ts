@@ -8,12 +8,10 @@
 import type { Context } from "./context.js";
 import { Emitter, type Off } from "./emitter.js";
 
-/** What `Flow.push` sends: a Flux Standard Action. */
+/** What `Flow.push` sends: a Flux Standard Action without `error` and `meta`. */
 export interface Action {
   type: string;
   payload?: unknown;
-  error?: boolean;
-  meta?: unknown;
 }
 
 export type PayloadHandler = (payload: unknown, context: Context) => unknown;

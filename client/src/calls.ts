@@ -93,13 +93,8 @@ export class Calls {
   }
 
   #send(id: number, call: Call, write: (line: string) => void): void {
-    const silent = call.method === "send"; // the one command without a reply
-    if (!silent) this.#sent.set(id, call);
-    write(encodeCommand(silent ? 0 : id, call.method, call.params));
-    if (silent) {
-      call.alarm.clear();
-      call.done(undefined, {});
-    }
+    this.#sent.set(id, call);
+    write(encodeCommand(id, call.method, call.params));
   }
 
   #expire(id: number): void {

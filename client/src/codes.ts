@@ -7,6 +7,7 @@
 import type { ErrorReply } from "./protocol.js";
 
 /** Server error codes the client acts upon. */
+export const NOT_AVAILABLE = 108;
 export const TOKEN_EXPIRED = 109;
 export const ALREADY_SUBSCRIBED = 105;
 

@@ -11,7 +11,7 @@ import type { Context, Recovery } from "./context.js";
 import { Channels } from "./channels.js";
 import { Emitter, type Off } from "./emitter.js";
 import type { ClientInfo } from "./protocol.js";
-import { type Count, type History, type HistoryOptions, name, Requests } from "./requests.js";
+import { type Count, type History, type HistoryOptions, name, refuseUnread, Requests } from "./requests.js";
 import { Session } from "./session.js";
 import type { State, StateDetail } from "./state.js";
 import type { PublicationHandler, Subscription, SubscriptionOptions } from "./subscription.js";
@@ -33,8 +33,6 @@ export interface Options extends TokenOptions {
   onUnknown?: (data: unknown, context: Context) => unknown;
   onRecovery?: (recovery: Recovery) => unknown;
   onError?: (error: MessageflowError) => unknown;
-  /** Sent along with the request to connect. */
-  data?: unknown;
   /** Milliseconds an attempt to connect may be silent. Default 5000. */
   connectTimeout?: number;
   /** Milliseconds a command may wait for the connection and its reply. Default 10000. */
@@ -59,13 +57,14 @@ export class Flow {
 
   /** @internal */
   constructor(options: Options, world: World, base: string | undefined) {
+    refuseUnread(options);
     const url = socketUrl(options.url ?? base ?? "", base);
     this.#errors = new Emitter((error) => console.error("messageflow: onError failed:", error));
     this.#states = new Emitter(this.#report);
     this.#recoveries = new Emitter(this.#report);
     this.#actions = new Actions(this.#report);
-    const { data, connectTimeout = 5000, commandTimeout = 10_000 } = options;
-    this.#session = new Session(world, { url, data, connectTimeout, commandTimeout }, new TokenSource(world, options), {
+    const { connectTimeout = 5000, commandTimeout = 10_000 } = options;
+    this.#session = new Session(world, { url, connectTimeout, commandTimeout }, new TokenSource(world, options), {
       onAccepted: ({ subs }, withToken) => {
         const personal = Object.keys(subs ?? {}).find((channel) => channel.startsWith(PERSONAL));
         this.#user = personal?.slice(PERSONAL.length);
@@ -155,6 +154,7 @@ export class Flow {
       throw new TypeError(`What is pushed to "${channel}" comes by itself; handle it with flow.on(type, handler).`);
     }
     const options = typeof given === "function" ? { onPublication: given } : given;
+    refuseUnread(options);
     return this.#channels.subscribe(channel, options, this.state === "connected");
   }
 
@@ -174,14 +174,14 @@ export class Flow {
     return this.#requests.history(channel, options);
   }
 
-  /** Call a method of the application's `rpc` hook. */
+  /** Call a method of the application. Gateways of this version have no hook to take it, and answer with error 108. */
   rpc(method: string, data?: unknown): Promise<unknown> {
     return this.#requests.rpc(method, data);
   }
 
-  /** Send a message to the application; it resolves when it is on its way, there is no reply. */
-  send(data: unknown): Promise<void> {
-    return this.#requests.send(data);
+  /** Rejects with error 108 and sends nothing: no gateway of this version has a hook to take it. */
+  send(_data: unknown): Promise<void> {
+    return this.#requests.send();
   }
 
   /** Connect after `close()`, or after the server has ended the connection. */

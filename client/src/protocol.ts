@@ -17,7 +17,6 @@ export type Method =
   | "presence_stats"
   | "history"
   | "rpc"
-  | "send"
   | "refresh"
   | "sub_refresh";
 
@@ -95,9 +94,9 @@ export type ServerMessage = {
   push?: Push;
 } & { [method in Method]?: unknown };
 
-/** One command as one line. `id` 0 leaves the id out: `send` has none. */
+/** One command as one line. */
 export function encodeCommand(id: number, method: Method, params: object): string {
-  return JSON.stringify(id ? { id, [method]: params } : { [method]: params });
+  return JSON.stringify({ id, [method]: params });
 }
 
 /** The answer to a ping. */

@@ -5,6 +5,7 @@
  */
 
 import type { Calls } from "./calls.js";
+import { MessageflowError, NOT_AVAILABLE } from "./codes.js";
 import type { ClientInfo, Method, WirePublication } from "./protocol.js";
 
 export interface HistoryOptions {
@@ -65,8 +66,12 @@ export class Requests {
     return (await this.#request<{ data?: unknown }>("rpc", { method, data })).data;
   }
 
-  async send(data: unknown): Promise<void> {
-    await this.#request("send", { data: some(data) });
+  /** Not sent: a message without an id cannot be refused by itself, so the server would end the connection over it. */
+  async send(): Promise<void> {
+    throw new MessageflowError(
+      NOT_AVAILABLE,
+      "send() was not sent: this gateway has no hook to take it. Call your application over HTTP, or publish() to a channel.",
+    );
   }
 
   #request<Result>(method: Method, params: object): Promise<Result> {
@@ -80,6 +85,14 @@ export class Requests {
 export function name(channel: unknown): string {
   if (typeof channel !== "string" || !channel) throw new TypeError("A channel's name must be a non-empty string.");
   return channel;
+}
+
+/** What no gateway of this version reads is refused: taken in silence it would be a promise. */
+export function refuseUnread(options: object): void {
+  for (const option of ["data", "meta"]) {
+    if (!(option in options)) continue;
+    throw new TypeError(`Nothing would read "${option}": put it into the token (info) or send it to your application over HTTP.`);
+  }
 }
 
 function some(data: unknown): unknown {

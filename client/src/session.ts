@@ -137,7 +137,7 @@ export class Session {
   #hello(token: string | undefined): void {
     this.#linked = true;
     const subs = this.#events.positions();
-    const params = { token, data: this.#options.data, subs, name: "messageflow-js", version: VERSION };
+    const params = { token, subs, name: "messageflow-js", version: VERSION };
     this.issue("connect", params, (error, result) => {
       if (!error) this.#accepted(result as ConnectResult, !!token);
       else if (error.code !== LINK_LOST) this.#refused(error);

@@ -26,7 +26,6 @@ export interface Detail {
 
 export interface SessionOptions {
   url: string;
-  data?: unknown;
   connectTimeout: number;
   commandTimeout: number;
 }

@@ -39,7 +39,6 @@ const OK = { code: 0, reason: "" };
 
 export class Subscribing {
   readonly channel: string;
-  readonly #data: unknown;
   readonly #world: World;
   readonly #link: Link;
   readonly #tokens: TokenSource;
@@ -59,11 +58,10 @@ export class Subscribing {
     world: World,
     link: Link,
     channel: string,
-    options: TokenOptions & { data?: unknown },
+    options: TokenOptions,
     events: SubscribingEvents,
   ) {
     this.channel = channel;
-    this.#data = options.data;
     this.#world = world;
     this.#link = link;
     this.#tokens = new TokenSource(world, options);
@@ -133,7 +131,6 @@ export class Subscribing {
       channel: this.channel,
       token: this.#tokens.current,
       recoverable: true,
-      data: this.#data,
       join_leave: this.#joinLeave || undefined,
       ...this.resume(),
     };

@@ -21,8 +21,6 @@ export type InfoHandler = (info: ClientInfo) => unknown;
 export type SubscriptionStateHandler = (state: SubscriptionState, detail: Detail) => unknown;
 
 export interface SubscriptionOptions extends TokenOptions {
-  /** Sent along with the request to subscribe. */
-  data?: unknown;
   onPublication?: PublicationHandler;
   onJoin?: InfoHandler;
   onLeave?: InfoHandler;

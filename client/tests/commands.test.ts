@@ -52,11 +52,13 @@ describe("commands", () => {
     await publish;
   });
 
-  test("send has no id and no reply", async () => {
+  test("send rejects with what to do instead, before anything is sent", async () => {
     const { flow, peer } = await connected();
-    await flow.send({ hello: 1 });
+    const before = peer.frames.length;
+    await assert.rejects(flow.send({ hello: 1 }), { code: 108, temporary: false, message: /not sent.* over HTTP, or publish/ });
     await settle();
-    assert.deepEqual(peer.commands(), [{ send: { data: { hello: 1 } } }]);
+    assert.equal(peer.frames.length, before);
+    assert.equal(flow.state, "connected");
   });
 
   test("those in flight reject when the link goes", async () => {

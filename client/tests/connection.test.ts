@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { connected, JWT, settle, start } from "./world.js";
 
 test("the first frame holds connect and the subscriptions", async () => {
-  const { world, flow } = start({ token: JWT, data: { page: 1 }, channels: { news() {}, jobs: { data: 7 } } });
+  const { world, flow } = start({ token: JWT, channels: { news() {}, jobs: {} } });
   assert.equal(flow.state, "connecting");
   await settle();
   assert.equal(world.peer.url, "ws://gateway.test/connection/websocket");
@@ -11,10 +11,10 @@ test("the first frame holds connect and the subscriptions", async () => {
   assert.equal(world.peer.frames.length, 1);
   assert.deepEqual(connect, {
     id: 1,
-    connect: { token: JWT, data: { page: 1 }, name: "messageflow-js", version: "0.1.0" },
+    connect: { token: JWT, name: "messageflow-js", version: "0.1.0" },
   });
   assert.deepEqual(news, { id: 2, subscribe: { channel: "news", recoverable: true } });
-  assert.deepEqual(jobs, { id: 3, subscribe: { channel: "jobs", data: 7, recoverable: true } });
+  assert.deepEqual(jobs, { id: 3, subscribe: { channel: "jobs", recoverable: true } });
 });
 
 test("pushes reach onMessage and the handlers of their type, with their context", async () => {
