@@ -45,9 +45,9 @@ def strange_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator
         monkeypatch.delenv(f"MESSAGEFLOW_{name}", raising=False)
     monkeypatch.setenv("MESSAGEFLOW_DATA_DIR", str(tmp_path / "data"))
     yield
-    for way in ways._blocking.values():
+    for way in ways._blocking.table().values():
         way.close()
-    ways._blocking.clear()
+    ways._blocking.table().clear()
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from messageflow.direct import ways
 from messageflow.direct.edge import run_now
 from messageflow.direct.pool import CONNECTIONS
 from tests.brokers.redis.servers import Server, wait_until
-from tests.publisher.programs import GREENLETS, run
+from tests.publisher.programs import FORKED_IN_C, FORKED_IN_C_TO_AWAIT, GREENLETS, run
 
 LATE = """
 import sys
@@ -106,6 +106,11 @@ def test_a_forked_child_has_connections_of_its_own(ruled: Server) -> None:
     assert Flow(ruled.url).history("#alice").offset == 101
 
 
+@pytest.mark.parametrize("program", [FORKED_IN_C, FORKED_IN_C_TO_AWAIT], ids=["Flow", "AsyncFlow"])
+def test_children_that_no_hook_announced_get_their_own_replies(ruled: Server, program: str) -> None:
+    assert run(program, ruled.url) == "[0, 0, 0] 6"
+
+
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 def test_a_worker_that_was_forked_while_threads_push(ruled: Server) -> None:
     """As a Celery or a gunicorn worker is: the parent may be anywhere in a call."""
@@ -176,7 +181,7 @@ def test_each_event_loop_has_its_own_connections(ruled: Server) -> None:
             return (await flow.push("alice", "t")).offset
 
     assert [asyncio.run(push()) for _ in range(3)] == [1, 2, 3]
-    assert len([loop for loop in ways._awaiting if not loop.is_closed()]) == 0
+    assert len([loop for loop in ways._awaiting.table() if not loop.is_closed()]) == 0
 
 
 def test_a_coroutine_that_waits_is_no_work_for_the_blocking_edge() -> None:

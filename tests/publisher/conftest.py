@@ -24,9 +24,9 @@ def strange_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator
     monkeypatch.setenv("MESSAGEFLOW_DATA_DIR", str(tmp_path / "data"))
     yield
     inprocess.uninstall()
-    for each in pool._pools.values():
+    for each in pool._pools.table().values():
         each.close()
-    pool._pools.clear()
+    pool._pools.table().clear()
 
 
 @pytest.fixture

@@ -28,6 +28,81 @@ gevent.joinall([gevent.spawn(work, number) for number in range(20)], raise_error
 print(len(turns), turns != sorted(turns))
 """
 
+CHILDREN = """
+import ctypes, os, random, sys
+from messageflow.publisher import requests
+from messageflow.publisher.attempts import Attempts
+from messageflow.publisher.peers import gateway
+from messageflow.publisher.http1 import Failure
+
+fork = ctypes.PyDLL(None).fork  # as uWSGI forks: without a word to Python
+
+def in_children(work):
+    reader, writer = os.pipe()
+    children = []
+    for number in range(3):
+        child = fork()
+        if child == 0:
+            status = 1
+            try:
+                attempts = Attempts(gateway("x"), stores=True, timeout=60, now=0)
+                drawn = (requests.fresh_key(), attempts.pause(Failure("no"), 0.0))
+                status = 0 if all(work(f"child{number}", turn) for turn in range(1, 101)) else 2
+                os.write(writer, "{}\\n{}\\n".format(*drawn).encode())
+            finally:
+                os._exit(status)
+        children.append(child)
+    ended = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    os.close(writer)
+    print(ended, len(set(os.read(reader, 65536).split(b"\\n"))) - 1)
+"""
+
+FORKED_IN_C = (
+    CHILDREN
+    + """
+from messageflow import Flow
+
+flow = Flow(sys.argv[1])
+flow.push("parent", "at/import")
+
+def work(user, turn):
+    receipt = flow.push(user, "t", turn)
+    return (receipt.channel, receipt.offset) == (f"#{user}", turn)
+
+in_children(work)
+assert flow.push("parent", "t").offset == 2
+"""
+)
+
+FORKED_IN_C_TO_AWAIT = (
+    CHILDREN
+    + """
+import asyncio
+from messageflow import AsyncFlow
+
+flow = AsyncFlow(sys.argv[1])
+loop = asyncio.new_event_loop()
+loop.run_until_complete(flow.push("parent", "at/import"))
+loop.run_until_complete(loop.shutdown_default_executor())  # a process with threads cannot be forked like this
+runners = []
+
+def work(user, turn):
+    runners.append(asyncio.Runner()) if not runners else None
+    receipt = runners[0].run(flow.push(user, "t", turn))
+    return (receipt.channel, receipt.offset) == (f"#{user}", turn)
+
+in_children(work)
+
+async def once_more():
+    async with flow:
+        return await flow.push("parent", "t")
+
+assert asyncio.run(once_more()).offset == 2
+loop.run_until_complete(flow.close())
+loop.close()
+"""
+)
+
 
 def run(program: str, *arguments: object, warnings: str = "error") -> str:
     """Run a program to its good end and return what it printed. A warning counts as an error."""

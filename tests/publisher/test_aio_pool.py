@@ -107,7 +107,7 @@ def test_ended_event_loops_are_forgotten(server: ScriptedServer) -> None:
 
     for _ in range(5):
         asyncio.run(push())
-    assert len([loop for loop in aio_pool._pools if loop.is_closed()]) <= 1
+    assert len([loop for loop in aio_pool._pools.table() if loop.is_closed()]) <= 1
 
 
 async def test_pool_is_one_for_a_loop_and_an_address() -> None:

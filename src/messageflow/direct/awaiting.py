@@ -17,6 +17,7 @@ from messageflow.brokers.redis.replies import Refused
 from messageflow.brokers.redis.urls import Address
 from messageflow.direct.edge import left
 from messageflow.direct.login import Login, explain
+from messageflow.publisher.processes import Opened
 
 
 class AwaitingWire(asyncio.Protocol):
@@ -28,6 +29,7 @@ class AwaitingWire(asyncio.Protocol):
 
     def __init__(self, connection: awaiting.Connection) -> None:
         assert connection._writer is not None
+        self._opened = Opened()
         self._connection = connection
         self._transport: asyncio.WriteTransport = connection._writer.transport
         self._reader = Reader(replyError=Refused)
@@ -40,6 +42,7 @@ class AwaitingWire(asyncio.Protocol):
         return self._lost is None and not self._replies and not self._reader.has_data()
 
     async def send(self, data: bytes, limit: float) -> None:
+        self._opened.check()
         if self._lost is not None:
             raise self._lost
         self._transport.write(data)
@@ -51,6 +54,7 @@ class AwaitingWire(asyncio.Protocol):
             self._waiter = asyncio.get_running_loop().create_future()
             async with asyncio.timeout(left(limit)):
                 await self._waiter
+        self._opened.check()
         return self._replies.popleft()
 
     def close(self) -> None:

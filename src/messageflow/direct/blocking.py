@@ -19,6 +19,7 @@ from messageflow.brokers.redis.replies import Refused
 from messageflow.brokers.redis.urls import Address
 from messageflow.direct.edge import left
 from messageflow.direct.login import Login, explain
+from messageflow.publisher.processes import Opened
 from messageflow.publisher.sockets import is_quiet
 
 CHUNK = 65536
@@ -31,9 +32,10 @@ class BlockingWire:
         connection: that has been connected.
     """
 
-    __slots__ = ("_connection", "_reader", "_socket")
+    __slots__ = ("_connection", "_opened", "_reader", "_socket")
 
     def __init__(self, connection: redis.Connection) -> None:
+        self._opened = Opened()
         self._connection = connection
         self._socket = cast("socket.socket", connection._sock)
         self._reader = Reader(replyError=Refused)
@@ -42,6 +44,7 @@ class BlockingWire:
         return not self._reader.has_data() and is_quiet(self._socket)
 
     async def send(self, data: bytes, limit: float) -> None:
+        self._opened.check()
         self._socket.settimeout(left(limit))
         self._socket.sendall(data)
 
@@ -50,6 +53,7 @@ class BlockingWire:
             while (reply := self._reader.gets()) is False:
                 self._socket.settimeout(left(limit))
                 data = self._socket.recv(CHUNK)
+                self._opened.check()
                 if not data:
                     raise ConnectionResetError("the connection was closed")
                 self._reader.feed(data)

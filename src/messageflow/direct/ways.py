@@ -6,7 +6,6 @@ After a fork the child begins anew, and lets go of its copies of the parent's co
 from __future__ import annotations
 
 import asyncio
-import os
 
 from messageflow.brokers.redis.names import Names
 from messageflow.brokers.redis.urls import split
@@ -14,11 +13,12 @@ from messageflow.direct.awaiting import Awaiting
 from messageflow.direct.blocking import Blocking
 from messageflow.direct.login import Login
 from messageflow.direct.way import Way
+from messageflow.publisher.processes import PerProcess
 
 _Ways = dict[tuple[str, str], Way]
 
-_blocking: _Ways = {}
-_awaiting: dict[asyncio.AbstractEventLoop, _Ways] = {}
+_blocking: PerProcess[tuple[str, str], Way] = PerProcess()
+_awaiting: PerProcess[asyncio.AbstractEventLoop, _Ways] = PerProcess()
 
 
 def check(urls: str, prefix: str) -> None:
@@ -40,8 +40,9 @@ def blocking_way(urls: str, prefix: str, shown: str) -> Way:
     Raises:
         ConfigurationError: a URL or the prefix cannot be used.
     """
-    way = _blocking.get((urls, prefix))
-    return way if way is not None else _blocking.setdefault((urls, prefix), Way(Blocking(), urls, prefix, shown))
+    ways = _blocking.table()
+    way = ways.get((urls, prefix))
+    return way if way is not None else ways.setdefault((urls, prefix), Way(Blocking(), urls, prefix, shown))
 
 
 def awaiting_way(urls: str, prefix: str, shown: str) -> Way:
@@ -51,19 +52,12 @@ def awaiting_way(urls: str, prefix: str, shown: str) -> Way:
         ConfigurationError: a URL or the prefix cannot be used.
     """
     loop = asyncio.get_running_loop()
-    ways = _awaiting.get(loop)
+    loops = _awaiting.table()
+    ways = loops.get(loop)
     if ways is None:
-        for ended in [each for each in list(_awaiting) if each.is_closed()]:
-            _awaiting.pop(ended, None)
-        ways = _awaiting.setdefault(loop, {})
+        for ended in [each for each in list(loops) if each.is_closed()]:
+            loops.pop(ended, None)
+        ways = loops.setdefault(loop, {})
     if (urls, prefix) not in ways:
         ways[urls, prefix] = Way(Awaiting(), urls, prefix, shown)
     return ways[urls, prefix]
-
-
-def _forked() -> None:
-    _blocking.clear()
-    _awaiting.clear()
-
-
-os.register_at_fork(after_in_child=_forked)

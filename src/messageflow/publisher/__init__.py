@@ -12,6 +12,7 @@
     aio_pool, aio      the asyncio edge
     inprocess          the short way, when the gateway is in this process
     direct             the way past the gateway, through the Redis that gateways share
+    processes          what belongs to one process, and is not taken along by its children
     peers              whom a flow speaks to, in the words of its errors  pure
 
 Never sees the hub or the gateway: it speaks to them by the HTTP API, or by what `messageflow.direct` leaves in Redis.

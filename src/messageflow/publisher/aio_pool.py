@@ -7,13 +7,13 @@ leave its answer to the next one.
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import time
 from typing import cast
 
 from messageflow.publisher.http1 import NO_ANSWER, NO_CONNECTION, Answer, Endpoint, Failure, Malformed, Response
 from messageflow.publisher.pool import CONNECTIONS, explain, tls
+from messageflow.publisher.processes import Opened, PerProcess
 
 _Pools = dict[Endpoint, "AsyncPool"]
 
@@ -22,6 +22,7 @@ class AsyncConnection(asyncio.Protocol):
     """One open connection, carrying one exchange at a time."""
 
     def __init__(self) -> None:
+        self._opened = Opened()
         self._transport: asyncio.Transport | None = None
         self._response: Response | None = None
         self._waiter: asyncio.Future[Response] | None = None
@@ -31,15 +32,18 @@ class AsyncConnection(asyncio.Protocol):
         """Send a request and return its complete response.
 
         Raises:
-            ConnectionResetError: the connection broke.
+            OSError: the connection broke.
             Malformed: what came back is no HTTP.
         """
         if self._transport is None or not self.alive:
             raise ConnectionResetError("the connection was closed")
+        self._opened.check()
         self._response = Response()
         self._waiter = asyncio.get_running_loop().create_future()
         self._transport.write(request)
-        return await self._waiter
+        response = await self._waiter
+        self._opened.check()
+        return response
 
     def close(self) -> None:
         """Close at once, whatever was still to be sent."""
@@ -131,23 +135,21 @@ class AsyncPool:
         await asyncio.sleep(0)  # lets the loop close the sockets before it may be closed itself
 
 
-_pools: dict[asyncio.AbstractEventLoop, _Pools] = {}
+_pools: PerProcess[asyncio.AbstractEventLoop, _Pools] = PerProcess()
 
 
 def pool_for(endpoint: Endpoint) -> AsyncPool:
     """Return the running event loop's pool of connections to `endpoint`."""
     loop = asyncio.get_running_loop()
-    pools = _pools.get(loop)
+    loops = _pools.table()
+    pools = loops.get(loop)
     if pools is None:
-        for ended in [each for each in list(_pools) if each.is_closed()]:
-            _pools.pop(ended, None)
-        pools = _pools.setdefault(loop, {})
+        for ended in [each for each in list(loops) if each.is_closed()]:
+            loops.pop(ended, None)
+        pools = loops.setdefault(loop, {})
     if endpoint not in pools:
         pools[endpoint] = AsyncPool(endpoint)
     return pools[endpoint]
-
-
-os.register_at_fork(after_in_child=_pools.clear)
 
 
 async def _connect(endpoint: Endpoint) -> AsyncConnection:

@@ -29,6 +29,7 @@ ABSENT_PATIENCE = 1.0  # seconds of "nobody listens": a gateway that restarts ta
 BUSY = (408, 429, 503)  # not ready, draining or too much asked of a proxy: nothing was done
 INTERNAL = 100  # the code of what went wrong in the gateway, and not in the call
 UNSURE = (502, 504)  # a proxy lost the gateway while it worked, perhaps
+_spread = random.SystemRandom().random  # of the system, for forked children would all draw the same
 
 
 class Attempts:
@@ -45,7 +46,7 @@ class Attempts:
     __slots__ = ("_absent", "_chance", "_failed", "_peer", "_reason", "_start", "_stores", "_timeout", "_unsure")
 
     def __init__(
-        self, peer: Peer, *, stores: bool, timeout: float, now: float, chance: Callable[[], float] = random.random
+        self, peer: Peer, *, stores: bool, timeout: float, now: float, chance: Callable[[], float] = _spread
     ) -> None:
         self._peer = peer
         self._stores = stores

@@ -1,20 +1,20 @@
 """The short way to a gateway that runs in this process, as under `messageflow run`.
 
 The gateway installs a function that answers API calls on its event loop; flows without an address of their own use
-it instead of a connection. It is gone in a forked child, which has the loop but nobody who runs it.
+it instead of a connection. There is none in a forked child, which has the loop but nobody who runs it.
 
 asyncio is imported when it is needed: a process without a gateway never pays for it here.
 """
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from messageflow.errors import PublishError
 from messageflow.publisher.http1 import NO_ANSWER, Answer, Failure
+from messageflow.publisher.processes import PerProcess
 
 if TYPE_CHECKING:
     import asyncio
@@ -96,24 +96,19 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-_installed: InProcess | None = None
+_installed: PerProcess[None, InProcess] = PerProcess()
 
 
 def install(call: Handler, loop: asyncio.AbstractEventLoop) -> None:
     """Let flows without an address of their own reach the gateway through `call`, run on `loop`."""
-    global _installed
-    _installed = InProcess(call, loop)
+    _installed.table()[None] = InProcess(call, loop)
 
 
 def uninstall() -> None:
     """Take the gateway of this process back."""
-    global _installed
-    _installed = None
+    _installed.table().clear()
 
 
 def installed() -> InProcess | None:
     """Return the gateway of this process, if it has one."""
-    return _installed
-
-
-os.register_at_fork(after_in_child=uninstall)
+    return _installed.table().get(None)

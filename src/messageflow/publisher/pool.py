@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from messageflow.publisher.http1 import NO_ANSWER, NO_CONNECTION, Answer, Endpoint, Failure, Malformed, Response
+from messageflow.publisher.processes import Opened, PerProcess
 from messageflow.publisher.sockets import is_quiet
 
 if TYPE_CHECKING:
@@ -28,9 +29,10 @@ CHUNK = 65536
 class Connection:
     """One open connection."""
 
-    __slots__ = ("_socket",)
+    __slots__ = ("_opened", "_socket")
 
     def __init__(self, endpoint: Endpoint, limit: float) -> None:
+        self._opened = Opened()
         self._socket = _connect(endpoint, limit)
 
     def alive(self) -> bool:
@@ -44,6 +46,7 @@ class Connection:
             OSError: TimeoutError at the limit, otherwise the connection broke.
             Malformed: what came back is no HTTP.
         """
+        self._opened.check()
         connection = self._socket
         connection.settimeout(_left(limit))
         try:
@@ -54,6 +57,7 @@ class Connection:
         while True:
             connection.settimeout(_left(limit))
             data = connection.recv(CHUNK)
+            self._opened.check()
             if not data:
                 if response.end():
                     return response
@@ -134,23 +138,14 @@ class Pool:
         return [connection for connection in taken if connection is not None]
 
 
-_pools: dict[Endpoint, Pool] = {}
+_pools: PerProcess[Endpoint, Pool] = PerProcess(Pool.abandon)
 
 
 def pool_for(endpoint: Endpoint) -> Pool:
     """Return this process's pool of connections to `endpoint`."""
-    pool = _pools.get(endpoint)
-    return pool if pool is not None else _pools.setdefault(endpoint, Pool(endpoint))
-
-
-def _forked() -> None:
-    pools = list(_pools.values())
-    _pools.clear()
-    for pool in pools:
-        pool.abandon()
-
-
-os.register_at_fork(after_in_child=_forked)
+    pools = _pools.table()
+    pool = pools.get(endpoint)
+    return pool if pool is not None else pools.setdefault(endpoint, Pool(endpoint))
 
 
 def _connect(endpoint: Endpoint, limit: float) -> socket.socket:
