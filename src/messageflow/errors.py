@@ -24,8 +24,36 @@ Each message says what happened and what to do next.
 
 from __future__ import annotations
 
+from typing import Any
 
-class MessageflowError(Exception):
+
+class Picklable:
+    """An exception that survives pickling and copying, whatever its constructor takes.
+
+    Python pickles an exception as a call of its class with `args`, which is what its message was made of, and a result
+    that cannot be unpickled breaks the whole process pool. This one is put together again without its constructor.
+    Two are equal when nothing that can be seen tells them apart.
+    """
+
+    args: tuple[Any, ...]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _put_together, (type(self), self.args), self.__dict__
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return (self.args, self.__dict__) == (other.args, other.__dict__)
+
+    def __hash__(self) -> int:
+        return hash((type(self), str(self)))
+
+
+def _put_together(kind: type[BaseException], args: tuple[Any, ...]) -> BaseException:
+    return kind.__new__(kind, *args)
+
+
+class MessageflowError(Picklable, Exception):
     """The root: catch this to catch everything messageflow raises on purpose."""
 
 

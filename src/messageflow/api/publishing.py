@@ -18,11 +18,12 @@ from messageflow.core.codes import BAD_REQUEST, UNKNOWN_CHANNEL, ErrorCode
 from messageflow.core.json import UnsafeJSON, check_depth, check_utf8, compact
 from messageflow.core.streams import Retention
 from messageflow.core.tokens import is_user
+from messageflow.errors import Picklable
 
 _encode = msgspec.json.Encoder().encode
 
 
-class CallRefused(Exception):
+class CallRefused(Picklable, Exception):
     """A call that is not carried out: the error to answer, and the HTTP status where it is not 200."""
 
     def __init__(self, error: ErrorCode, message: str = "", *, status: int = 200) -> None:

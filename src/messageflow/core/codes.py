@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from messageflow.errors import Picklable
+
 
 class ErrorCode(NamedTuple):
     """Why a command was not carried out."""
@@ -80,7 +82,7 @@ UNSUBSCRIBED_INSUFFICIENT = Unsubscribe(2500, "insufficient state")
 UNSUBSCRIBED_EXPIRED = Unsubscribe(2501, "subscription expired")
 
 
-class CommandRefused(Exception):
+class CommandRefused(Picklable, Exception):
     """Ends the handling of a command with an error reply."""
 
     def __init__(self, error: ErrorCode) -> None:
@@ -88,7 +90,7 @@ class CommandRefused(Exception):
         self.error = error
 
 
-class Disconnected(Exception):
+class Disconnected(Picklable, Exception):
     """Ends the handling of a command, and the connection with it."""
 
     def __init__(self, disconnect: Disconnect, detail: str = "") -> None:

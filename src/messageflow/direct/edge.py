@@ -11,6 +11,8 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from messageflow.errors import Picklable
+
 if TYPE_CHECKING:
     from messageflow.brokers.redis.urls import Address
     from messageflow.direct.login import Login
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Broken(Exception):
+class Broken(Picklable, Exception):
     """A call cannot go on: no connection, or one that broke.
 
     Args:

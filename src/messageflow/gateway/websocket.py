@@ -17,6 +17,8 @@ from websockets.exceptions import PayloadTooBig, ProtocolError
 from websockets.frames import Close, CloseCode, Frame, Opcode
 from websockets.streams import StreamReader
 
+from messageflow.errors import Picklable
+
 CLOSE_TIMEOUT = 5.0  # seconds a peer has to answer a close frame
 
 
@@ -34,7 +36,7 @@ class FrameLimits(Struct, frozen=True):
     high_water: int = 262_144
 
 
-class TooManyFragments(Exception):
+class TooManyFragments(Picklable, Exception):
     """A message came in more frames than it may."""
 
     def __init__(self, limit: int) -> None:
