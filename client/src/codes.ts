@@ -28,6 +28,7 @@ const SUBSCRIPTION_INVALIDATED = 2502;
 /** What every promise of this client rejects with, and what `onError` is given. */
 export class MessageflowError extends Error {
   override readonly name = "MessageflowError";
+  readonly #own = true;
 
   /**
    * @param code below 100: of this client; otherwise the server's error or close code.
@@ -41,6 +42,37 @@ export class MessageflowError extends Error {
     options?: ErrorOptions,
   ) {
     super(message, options);
+  }
+
+  /** Whether this client made it. Looks at nothing that answers: what was thrown may be a proxy that throws itself. */
+  static made(error: unknown): error is MessageflowError {
+    return typeof error === "object" && !!error && #own in error;
+  }
+}
+
+/**
+ * Make a sentence of whatever was thrown. Anything can be: what has no `toString`, what throws when it is looked at.
+ */
+export function told(error: unknown): string {
+  try {
+    return String(error);
+  } catch {
+    return "something that cannot be shown was thrown";
+  }
+}
+
+/** What was thrown as an error of this client; one of its own stays as it is. */
+export function known(error: unknown, code: number, text: string, temporary = false): MessageflowError {
+  if (MessageflowError.made(error)) return error;
+  return new MessageflowError(code, text + told(error), temporary, { cause: error });
+}
+
+/** The last resort: nobody is told if even the console fails. */
+export function complain(...words: unknown[]): void {
+  try {
+    console.error("messageflow:", ...words);
+  } catch {
+    // A console that was replaced, or one that looks too closely at what it is given.
   }
 }
 

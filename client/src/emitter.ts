@@ -11,7 +11,7 @@ export class Emitter<Args extends unknown[]> {
   #handlers: ((...args: Args) => unknown)[] = [];
   readonly #report: (error: unknown) => void;
 
-  /** @param report is told of what a handler threw, or of what its promise rejected with. */
+  /** @param report is told of what a handler threw, or of what its promise rejected with. It must not throw. */
   constructor(report: (error: unknown) => void) {
     this.#report = report;
   }
@@ -37,7 +37,8 @@ export class Emitter<Args extends unknown[]> {
     for (const handler of this.#handlers) {
       try {
         const result = handler(...args);
-        if (result instanceof Promise) result.catch(this.#report);
+        // Adopted, not asked for its class: promises come from other frames and libraries too.
+        if (result && typeof result === "object") Promise.resolve(result).catch(this.#report);
       } catch (error) {
         this.#report(error);
       }

@@ -6,7 +6,7 @@
  */
 
 import { type ActionHandler, Actions, type PayloadHandler } from "./actions.js";
-import { CLOSED, HANDLER_FAILED, MessageflowError } from "./codes.js";
+import { CLOSED, complain, HANDLER_FAILED, known, MessageflowError } from "./codes.js";
 import type { Context, Recovery } from "./context.js";
 import { Channels } from "./channels.js";
 import { Emitter, type Off } from "./emitter.js";
@@ -59,7 +59,7 @@ export class Flow {
   constructor(options: Options, world: World, base: string | undefined) {
     refuseUnread(options);
     const url = socketUrl(options.url ?? base ?? "", base);
-    this.#errors = new Emitter((error) => console.error("messageflow: onError failed:", error));
+    this.#errors = new Emitter((error) => complain("onError failed:", error));
     this.#states = new Emitter(this.#report);
     this.#recoveries = new Emitter(this.#report);
     this.#actions = new Actions(this.#report);
@@ -208,11 +208,8 @@ export class Flow {
   }
 
   readonly #report = (error: unknown): void => {
-    const known =
-      error instanceof MessageflowError
-        ? error
-        : new MessageflowError(HANDLER_FAILED, `A handler failed: ${String(error)}`, false, { cause: error });
-    if (this.#errors.size) this.#errors.emit(known);
-    else console.error("messageflow:", known);
+    const failure = known(error, HANDLER_FAILED, "A handler failed: ");
+    if (this.#errors.size) this.#errors.emit(failure);
+    else complain(failure);
   };
 }

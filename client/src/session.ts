@@ -12,9 +12,11 @@ import {
   CLOSED,
   invalidatesState,
   isTerminalClose,
+  known,
   LINK_LOST,
   MessageflowError,
   TOKEN_EXPIRED,
+  told,
 } from "./codes.js";
 import {
   type ConnectResult,
@@ -128,9 +130,9 @@ export class Session {
     } catch (error) {
       if (turn !== this.#turn) return;
       // What the WebSocket constructor throws (a bad URL, ws: in an https: page) will be thrown again.
-      const known = error instanceof MessageflowError ? error : new MessageflowError(CLOSED, String(error));
-      if (known.temporary) this.#events.onError(known);
-      this.#again(known);
+      const failure = known(error, CLOSED, "");
+      if (failure.temporary) this.#events.onError(failure);
+      this.#again(failure);
     }
   }
 
@@ -173,7 +175,7 @@ export class Session {
       }
     } catch (error) {
       if (transport !== this.#transport) return;
-      this.#events.onError(new MessageflowError(BAD_FRAME, `The server sent a bad frame: ${String(error)}`));
+      this.#events.onError(new MessageflowError(BAD_FRAME, `The server sent a bad frame: ${told(error)}`));
       this.#ended(BAD_FRAME, "bad frame");
     }
   }

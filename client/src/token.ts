@@ -4,7 +4,7 @@
  * Owns the token. It must never put one in a URL, a log line or an error message.
  */
 
-import { MessageflowError, TOKEN_FAILED, UNAUTHORIZED } from "./codes.js";
+import { known, MessageflowError, TOKEN_FAILED, UNAUTHORIZED } from "./codes.js";
 import { inTime } from "./wait.js";
 import type { World } from "./world.js";
 
@@ -94,8 +94,7 @@ export class TokenSource {
       if (!token) throw new MessageflowError(UNAUTHORIZED, "getToken gave no token: nobody is logged in.");
       return token;
     } catch (error) {
-      if (error instanceof MessageflowError) throw error;
-      throw new MessageflowError(TOKEN_FAILED, `Could not get a token: ${String(error)}`, true, { cause: error });
+      throw known(error, TOKEN_FAILED, "Could not get a token: ", true);
     }
   }
 }

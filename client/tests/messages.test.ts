@@ -1,13 +1,33 @@
 import assert from "node:assert/strict";
 import { describe, mock, test } from "node:test";
 import { Emitter } from "../src/emitter.js";
-import type { MessageflowError } from "../src/codes.js";
-import { connected, settle } from "./world.js";
+import { MessageflowError } from "../src/codes.js";
+import { connected, JWT, settle, start, TestWorld } from "./world.js";
 
 const GIVEN = { subs: { "#alice": {}, "*": {} } };
 
 function push(data: unknown, channel = "#alice"): object {
   return { push: { channel, pub: { data } } };
+}
+
+/** Things that can be thrown, and hurt whoever looks at them. */
+function awkward(): [what: string, thrown: unknown][] {
+  const never = (): never => {
+    throw new Error("looked at");
+  };
+  const guarded = new Error("quiet");
+  Object.defineProperty(guarded, "message", { get: never });
+  const traps = { get: never, getPrototypeOf: never, has: never, ownKeys: never, getOwnPropertyDescriptor: never };
+  return [
+    ["an object without a toString", Object.create(null)],
+    ["an object whose toString throws", { toString: never }],
+    ["an error whose message throws", guarded],
+    ["a proxy that throws at every look", new Proxy({}, traps)],
+    ["a proxy of an error of this client", new Proxy(new MessageflowError(4, "x"), traps)],
+    ["a symbol", Symbol("s")],
+    ["null", null],
+    ["undefined", undefined],
+  ];
 }
 
 describe("handlers", () => {
@@ -31,6 +51,81 @@ describe("handlers", () => {
       "A handler failed: Error: second",
     ]);
     assert.equal(flow.state, "connected");
+  });
+
+  for (const [what, thrown] of awkward()) {
+    test(`one that throws ${what} fails alone, at once, later and in onError`, async () => {
+      const seen: unknown[] = [];
+      const errors: MessageflowError[] = [];
+      const throwing = (): never => {
+        throw thrown;
+      };
+      const { flow, peer, world } = await connected({}, GIVEN);
+      const complaints = mock.method(console, "error", () => {
+        throw new Error("a console that was replaced");
+      });
+      try {
+        flow.on("a", throwing);
+        flow.on("a", async () => throwing());
+        flow.on("a", () => ({ then: (_: unknown, fail: (reason: unknown) => void) => fail(thrown) }));
+        flow.on("a", (payload) => seen.push(payload));
+        flow.onMessage(throwing);
+        await peer.say(push({ type: "a", payload: 1 }), push({ type: "a", payload: 2 }));
+        assert.equal(complaints.mock.callCount(), 8, "nobody but the console is there to be told");
+        const off = flow.onError(throwing);
+        flow.onError(async () => throwing());
+        flow.onError((error) => errors.push(error));
+        await peer.say(push({ type: "a", payload: 3 }), push({ type: "a", payload: 4 }));
+        off();
+      } finally {
+        complaints.mock.restore();
+      }
+      assert.deepEqual(seen, [1, 2, 3, 4]);
+      assert.equal(errors.length, 8);
+      for (const error of errors) {
+        assert.equal(error.code, 9);
+        assert.match(error.message, /^A handler failed: ./);
+        assert.ok(Object.is(error.cause, thrown));
+      }
+      assert.equal(flow.state, "connected");
+      assert.equal(world.peers.length, 1, "the link is no part of it");
+    });
+
+    test(`getToken that throws ${what} is tried again like any other failure`, async () => {
+      const errors: MessageflowError[] = [];
+      let calls = 0;
+      const getToken = (): string => {
+        if (!calls++) throw thrown;
+        return JWT;
+      };
+      const { flow, world } = start({ getToken, onError: (error) => errors.push(error) });
+      await settle();
+      assert.deepEqual(errors.map(({ code, temporary }) => [code, temporary]), [[6, true]]);
+      await world.pass(250);
+      await world.peer.accept();
+      assert.equal(flow.state, "connected");
+    });
+  }
+
+  test("a socket class that throws what cannot be shown ends the flow with a reason", async () => {
+    const world = new TestWorld();
+    world.openSocket = () => {
+      throw Object.create(null);
+    };
+    const { flow } = start({}, world);
+    await settle();
+    assert.deepEqual(flow.detail, { code: 4, reason: "something that cannot be shown was thrown" });
+  });
+
+  test("an error of this client that a handler throws is reported as it is", async () => {
+    const errors: MessageflowError[] = [];
+    const { flow, peer } = await connected({ onError: (error) => errors.push(error) }, GIVEN);
+    flow.on("a", () => flow.publish("", 1));
+    flow.on("a", () => {
+      throw new MessageflowError(103, "permission denied");
+    });
+    await peer.say(push({ type: "a" }));
+    assert.deepEqual(errors.map(({ code }) => code), [103, 9]);
   });
 
   test("without onError what fails is written to the console", async () => {
