@@ -4,7 +4,7 @@
  * Owns every unanswered command. It must never keep one past its timeout, and never run more than its bound of them.
  */
 
-import { CLOSED, LINK_LOST, MessageflowError, QUEUE_FULL, replyError, TIMEOUT } from "./codes.js";
+import { CLOSED, known, LINK_LOST, MessageflowError, NOT_JSON, QUEUE_FULL, replyError, TIMEOUT } from "./codes.js";
 import { encodeCommand, type Method, type ServerMessage } from "./protocol.js";
 import { Alarm, type World } from "./world.js";
 
@@ -13,7 +13,7 @@ export type Done = (error: MessageflowError | undefined, result: unknown) => voi
 
 interface Call {
   method: Method;
-  params: object;
+  line: string;
   done: Done;
   alarm: Alarm;
 }
@@ -37,23 +37,19 @@ export class Calls {
 
   /** Issue a command: now if there is a connection, otherwise as soon as there is one. */
   call(method: Method, params: object, done: Done): void {
-    const call: Call = { method, params, done, alarm: new Alarm(this.#world) };
     if (this.#closed) return done(this.#closed, undefined);
     if (this.#sent.size + this.#waiting.size >= MOST) {
       return done(new MessageflowError(QUEUE_FULL, `More than ${MOST} commands are unanswered.`, true), undefined);
     }
-    const id = ++this.#lastId;
-    call.alarm.set(() => this.#expire(id), this.#timeout);
-    if (this.#write) this.#send(id, call, this.#write);
-    else this.#waiting.set(id, call);
+    this.#make(method, params, done, (id, call) => {
+      if (this.#write) this.#send(id, call, this.#write);
+      else this.#waiting.set(id, call);
+    });
   }
 
   /** Issue a command past the queue, over a link that is not yet a connection. */
   first(method: Method, params: object, done: Done, write: (line: string) => void): void {
-    const call = { method, params, done, alarm: new Alarm(this.#world) };
-    const id = ++this.#lastId;
-    call.alarm.set(() => this.#expire(id), this.#timeout);
-    this.#send(id, call, write);
+    this.#make(method, params, done, (id, call) => this.#send(id, call, write));
   }
 
   /** Settle the command a reply belongs to. Replies to commands given up are let pass. */
@@ -92,9 +88,23 @@ export class Calls {
     this.#fail(this.#waiting, this.#closed);
   }
 
+  /** Encoded before anything else: what cannot be said fails alone, and now, not when the connection opens. */
+  #make(method: Method, params: object, done: Done, go: (id: number, call: Call) => void): void {
+    const id = ++this.#lastId;
+    let line: string;
+    try {
+      line = encodeCommand(id, method, params);
+    } catch (error) {
+      return done(known(error, NOT_JSON, "This cannot be sent as JSON: "), undefined);
+    }
+    const call = { method, line, done, alarm: new Alarm(this.#world) };
+    call.alarm.set(() => this.#expire(id), this.#timeout);
+    go(id, call);
+  }
+
   #send(id: number, call: Call, write: (line: string) => void): void {
     this.#sent.set(id, call);
-    write(encodeCommand(id, call.method, call.params));
+    write(call.line);
   }
 
   #expire(id: number): void {

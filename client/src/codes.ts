@@ -21,6 +21,7 @@ export const TOKEN_FAILED = 6;
 export const UNSUBSCRIBED = 7;
 export const BAD_FRAME = 8;
 export const HANDLER_FAILED = 9;
+export const NOT_JSON = 10;
 
 const STATE_INVALIDATED = 3014;
 const SUBSCRIPTION_INVALIDATED = 2502;

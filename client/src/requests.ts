@@ -96,6 +96,9 @@ export function refuseUnread(options: object): void {
 }
 
 function some(data: unknown): unknown {
-  if (data === undefined) throw new TypeError("There is no data to send; null is data, undefined is not.");
+  // JSON leaves these out where they are a property.
+  if (data === undefined || typeof data === "function" || typeof data === "symbol") {
+    throw new TypeError(`There is no data to send; null is data, ${typeof data} is not.`);
+  }
   return data;
 }

@@ -143,7 +143,57 @@ describe("commands", () => {
   test("there must be something to send", async () => {
     const { flow } = await connected();
     await assert.rejects(flow.publish("news", undefined), /null is data, undefined is not/);
+    await assert.rejects(flow.publish("news", () => 1), /null is data, function is not/);
+    await assert.rejects(flow.publish("news", Symbol("s")), /null is data, symbol is not/);
     await assert.rejects(flow.publish("", 1), /non-empty string/);
     flow.close();
+  });
+
+  const circular: { self?: unknown } = {};
+  circular.self = circular;
+  const hostile = {
+    toJSON(): never {
+      throw Object.create(null);
+    },
+  };
+  for (const [what, data] of [["a bigint", 10n], ["a circle", circular], ["what throws when it is encoded", hostile]] as const) {
+    test(`${what} is refused alone and at once, connected or not`, async () => {
+      const refusal = { name: "MessageflowError", code: 10, temporary: false, message: /^This cannot be sent as JSON: ./ };
+      const { flow, world } = start();
+      await settle();
+      const before = flow.publish("news", 1);
+      await assert.rejects(flow.publish("news", data), refusal);
+      const after = flow.publish("news", 2);
+      await world.peer.accept();
+      const sent = world.peer.commands();
+      assert.deepEqual(sent.map(({ publish }) => (publish as { data: unknown }).data), [1, 2]);
+      await world.peer.say(...sent.map(({ id }) => ({ id, publish: {} })));
+      await Promise.all([before, after]);
+      await assert.rejects(flow.rpc("sum", data), refusal);
+      assert.equal(flow.state, "connected");
+      assert.equal(world.peers.length, 1);
+      flow.close();
+      assert.equal(world.timers, 0);
+    });
+  }
+
+  test("data is taken as it is when it is given", async () => {
+    const { flow, world } = start();
+    const data = { n: 1 };
+    flow.publish("news", data).catch(() => {});
+    data.n = 2;
+    await settle();
+    await world.peer.accept();
+    assert.deepEqual(world.peer.commands()[0]?.["publish"], { channel: "news", data: { n: 1 } });
+    flow.close();
+  });
+
+  test("a subscription's token that cannot be encoded ends that subscription alone", async () => {
+    const errors: { code: number }[] = [];
+    const { flow } = await connected({ onError: (error) => errors.push(error) });
+    const subscription = flow.subscribe("news", { getToken: () => 10n as never });
+    await settle();
+    assert.deepEqual([subscription.state, subscription.detail.code, errors[0]?.code], ["unsubscribed", 10, 10]);
+    assert.equal(flow.state, "connected");
   });
 });
