@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 SYSTEM_PACKAGES := chromium redis-server iproute2
 FAULT_PACKAGES := gcc libc6-dev strace redis-server
 
-.PHONY: demo test lint types format client pytest faults faults-long bench bench-full docs clean
+.PHONY: demo test lint types format client pytest faults faults-long mutants bench bench-full docs clean
 
 demo: .venv/ready-demo
 	@$(PYTHON) -m messageflow.cli demo
@@ -37,6 +37,12 @@ faults: .venv/ready-dev
 faults-long: .venv/ready-dev
 	@scripts/system-packages $(FAULT_PACKAGES)
 	$(PYTHON) -m tests.faults --long
+
+mutants: .venv/ready-dev
+	@scripts/system-packages $(SYSTEM_PACKAGES)
+	@scripts/node-at-least 20
+	cd client && npm ci --no-audit --no-fund --silent
+	$(PYTHON) -m tests.mutants
 
 bench: .venv/ready-dev
 	$(PYTHON) -m benchmarks --short

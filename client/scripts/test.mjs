@@ -1,4 +1,5 @@
-/** Bundle each test file with what it tests and run them with node's own runner. Arguments go to `node`. */
+/** Bundle each test file with what it tests and run them with node's own runner. Arguments go to `node`;
+ * MESSAGEFLOW_TESTS names one file to run alone. */
 
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
@@ -7,10 +8,11 @@ import { join } from "node:path";
 import { build } from "esbuild";
 import { root } from "./bundle.mjs";
 
+const only = process.env.MESSAGEFLOW_TESTS;
 const folder = mkdtempSync(join(tmpdir(), "messageflow-tests-"));
 try {
   const entryPoints = readdirSync(join(root, "tests"))
-    .filter((name) => name.endsWith(".test.ts"))
+    .filter((name) => name.endsWith(".test.ts") && (!only || name === only))
     .map((name) => join(root, "tests", name));
   await build({
     entryPoints,

@@ -102,3 +102,43 @@ def test_a_stream_is_halved_before_a_small_one_loses_anything() -> None:
     assert large is not None
     assert len(small) == 1
     assert 50 < len(large) < 200
+
+
+def test_a_reader_who_asks_for_little_gets_the_first_of_what_they_missed() -> None:
+    kept = streams()
+    for data in (b"1", b"2", b"3"):
+        kept.append("a", data, Retention(10, 20), 0.0)
+    rest = kept.since("a", Position(kept.epoch, 0), 0.0, limit=2)
+    assert rest is not None
+    assert [publication.data for publication in rest] == [b"1", b"2"]
+
+
+def test_a_stream_that_never_began_is_recovered_from_its_beginning_alone() -> None:
+    kept = streams()
+    assert kept.since("a", Position(kept.epoch, 0), 0.0) == []
+    assert kept.since("a", Position(kept.epoch, 3), 0.0) is None
+    assert kept.since("a", Position("another", 0), 0.0) is None
+
+
+def test_what_is_too_old_is_not_given_although_no_sweep_came() -> None:
+    kept = streams()
+    kept.append("a", b"1", Retention(10, 20), 0.0)
+    assert kept.since("a", Position(kept.epoch, 0), 19.0) != []
+    assert kept.since("a", Position(kept.epoch, 0), 20.0) is None
+
+
+def test_what_was_removed_weighs_nothing() -> None:
+    kept = streams()
+    kept.append("a", b"1", Retention(10, 20), 0.0)
+    kept.remove("a")
+    assert kept.cost == 0
+
+
+def test_the_largest_loses_half_and_then_the_next_largest_its_own() -> None:
+    kept = streams(memory=100_000)
+    for channel, number in (("a", 60), ("b", 50)):
+        for _ in range(number):
+            kept.append(channel, b"x" * (1_000 - OVERHEAD), Retention(1_000, 60), 0.0)
+    kept.append("c", b"x" * (65_000 - OVERHEAD), Retention(1_000, 60), 0.0)
+    lengths = [len(stream) for channel in "abc" if (stream := kept.get(channel)) is not None]
+    assert min(lengths[:2]) >= 10, lengths

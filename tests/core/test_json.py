@@ -1,0 +1,52 @@
+"""JSON that enters: its depth, its lines, its keys."""
+
+from __future__ import annotations
+
+import pytest
+
+from messageflow.core.json import MAX_DEPTH, UnsafeJSON, check_depth, check_untrusted, compact, depth
+
+
+@pytest.mark.parametrize(
+    ("data", "deep"),
+    [
+        (b"1", 0),
+        (b"{}", 1),
+        (b'[{"a":[]}]', 3),
+        (b'{"a":"[[[["}', 1),
+        (rb'["\"[[[", []]', 2),
+        (b"[],[]", 1),
+    ],
+)
+def test_depth_counts_what_is_open_at_once_outside_of_strings(data: bytes, deep: int) -> None:
+    assert depth(data) == deep
+
+
+def test_the_deepest_that_is_allowed_passes_and_one_more_does_not() -> None:
+    check_depth(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH)
+    with pytest.raises(UnsafeJSON, match="nested deeper"):
+        check_depth(b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1))
+
+
+def test_many_brackets_beside_one_another_are_not_deep() -> None:
+    check_depth(b"[" + b"[]," * 100 + b"[]]")
+
+
+@pytest.mark.parametrize("ending", [b"\n", b"\r", b"\r\n"])
+def test_a_line_break_between_tokens_goes(ending: bytes) -> None:
+    assert compact(b'{"a":' + ending + b"1}") == b'{"a":1}'
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b'{"a":1,"a":2}', "same key"),
+        (b'{"a":NaN}', "NaN"),
+        (b"[-Infinity]", "Infinity"),
+        (b"{", "not JSON"),
+        (b'"\xff"', "not UTF-8 at byte 1"),
+    ],
+)
+def test_what_a_receiver_could_not_read_is_refused(data: bytes, reason: str) -> None:
+    with pytest.raises(UnsafeJSON, match=reason):
+        check_untrusted(data)
