@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import random
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import jwt
 import pytest
 from redis.crc import key_slot
+from websockets.asyncio.client import connect
 
 from messageflow import Flow
 from messageflow.errors import NotStored
@@ -158,3 +163,37 @@ def test_a_gateway_without_its_redis_does_not_start(redis: Server, tmp_path: Pat
     )
     assert done.returncode == 1
     assert "Redis cannot be reached" in done.stderr
+
+
+async def visit(gateway: Running, user: str, dice: random.Random, until: float) -> None:
+    """Come, subscribe and unsubscribe in one go, and leave without a word, again and again."""
+    token = jwt.encode({"sub": user, "exp": time.time() + 600}, TOKEN_SECRET, "HS256")
+    while time.monotonic() < until:
+        link = await connect(gateway.websocket)
+        await link.send(json.dumps({"id": 1, "connect": {"token": token}}))
+        if dice.random() < 0.7:
+            await link.recv()
+        for number in range(dice.randrange(1, 6)):
+            channel = f"room:{dice.randrange(3)}"
+            methods = ("subscribe", "unsubscribe", "subscribe")[: dice.randrange(1, 4)]
+            frame = [json.dumps({"id": 9 * number + id_, m: {"channel": channel}}) for id_, m in enumerate(methods, 2)]
+            await link.send("\n".join(frame))
+            await asyncio.sleep(dice.choice((0, 0.01 * dice.random())))
+        link.transport.abort()
+
+
+async def test_whoever_comes_and_goes_in_whatever_hurry_is_not_present_once_gone(redis: Server, tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(
+        "connections_per_user = 0\n[[channel.namespaces]]\nname = 'room'\npresence = true\njoin_leave = true\n"
+        "allow_subscribe_for_client = true\n"
+    )
+    flags = ("serve", "--broker", redis.url, "--config", str(config))
+    with ExitStack() as stack:
+        gateways = [stack.enter_context(running(flags, tmp_path / name)) for name in ("one", "two")]
+        dice, end = random.Random(20), time.monotonic() + 3
+        await asyncio.gather(*(visit(gateways[number % 2], f"u{number}", dice, end) for number in range(40)))
+        client = stack.enter_context(redis.client())
+        await asyncio.to_thread(wait_until, lambda: not client.keys("*:present") and not client.keys("*:users"))
+        with flow_for(gateways[0]) as flow:
+            assert [flow.presence_stats(f"room:{number}").num_clients for number in range(3)] == [0, 0, 0]

@@ -121,6 +121,7 @@ class RedisBroker:
         await ended(self._tasks)
         await self._watch.close()
         await self._rounds.close()
+        await self._people.close()
         try:
             # Others clear up after this one if it could not take its people out.
             await self._registry.remove_node(self._node, lease_over=self._people.are_any)

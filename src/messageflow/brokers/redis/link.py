@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import socket
+import struct
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -119,6 +121,8 @@ class Link(asyncio.Protocol):
         """Give the connection up now, whatever is still to be sent on it; another will be made."""
         if self._transport is not None:
             self.lost = why
+            if why != CLOSED:
+                _discard(self._transport)
             self._transport.abort()
             self._end(why)
 
@@ -285,3 +289,10 @@ class Link(asyncio.Protocol):
         for replies, _ in awaited:
             if replies is not None and not replies.future.done():
                 replies.future.set_exception(Unanswered(f"the connection to Redis was lost: {why}"))
+
+
+def _discard(transport: asyncio.WriteTransport) -> None:
+    """Let what was sent and not taken go with the connection: Redis would carry it out after what comes on the next."""
+    connected = transport.get_extra_info("socket")
+    if connected is not None and connected.family != socket.AF_UNIX:
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -1,7 +1,11 @@
 """Who is present through this node, in Redis and here; and what nodes that died left behind.
 
-Everybody is kept here too, so that he can be entered again when Redis lost him, and taken out when Redis remembers him
-after he left. Whoever lives clears up after the dead.
+Everybody is kept here too, so that they can be entered again when Redis lost them, and taken out when Redis remembers
+them after they left. Whoever lives clears up after the dead.
+
+Redis is told of one client in one channel one thing at a time. Whatever may have made it differ from what is so here
+leaves a *note*, and a note goes only when what is so here was told after that very note was seen: what comes in the
+meantime leaves a note of its own. Nothing depends on a caller who waits until the end.
 """
 
 from __future__ import annotations
@@ -11,8 +15,7 @@ import logging
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
-from itertools import islice
+from collections.abc import Callable, Iterable, Sequence
 
 from messageflow.brokers.redis.lease import LEASE, RENEW_EVERY, Lease
 from messageflow.brokers.redis.registry import PRESENT_LIFE, Gone, Registry
@@ -24,12 +27,14 @@ log = logging.getLogger("messageflow.broker")
 
 TEND_EVERY = 5.0  # seconds
 TRY_AGAIN = 30.0  # seconds until presence that could not be put in order is tried again
+ONCE_MORE = LEASE  # seconds after a disorder: what was under way on a lost connection may have been carried out late
 AT_ONCE = 500  # people or channels in one go
 EVERY = 10_000_000  # more than there are
 LEFT_FOR = 300.0  # seconds for which it is remembered that a channel had somebody; no replica is further behind
 MOST_LEFT = 20_000  # channels of which that is remembered
 
 Tell = Callable[[str, Left], None]
+Key = tuple[str, str]  # channel and client
 
 
 class People:
@@ -46,50 +51,79 @@ class People:
         self._node = node
         self._tell = tell
         self._here: dict[str, dict[str, ClientInfo]] = {}  # by channel and client
-        self._owed: dict[tuple[str, str], ClientInfo] = {}  # who left while Redis could not be told
+        self._notes: dict[Key, Gone] = {}  # of whom Redis may know something else than is so here
+        self._changes: dict[Key, asyncio.Task[None]] = {}  # tell Redis
         self._left: OrderedDict[str, float] = OrderedDict()  # channels in which nobody is any more, and since when
+        self._emptied: set[str] = set()  # those of which Redis still thinks that this node has somebody there
         self._soon = asyncio.Event()
         self._in_order_until = time.monotonic() + PRESENT_LIFE / 4
+        self._is_late = False  # whether what was sent before a disorder may still be carried out
         self._sift_at = math.inf  # when to look for people of nodes that nobody knows
 
     # Coming and going
 
     async def enter(self, channel: str, info: ClientInfo) -> None:
-        """Somebody is present in a channel through this node."""
-        self._owed.pop((channel, info.client), None)
-        self._here.setdefault(channel, {})[info.client] = info
-        try:
-            if not await self._registry.enter(self._node, [(channel, info)]):
-                self._in_order_until = min(self._in_order_until, time.monotonic() + TRY_AGAIN)
-        except BrokerError:
-            self._drop(channel, info)
-            self._owed[channel, info.client] = info
-            raise
-        self._owe_those_who_left(channel, [info])
+        """Somebody is present in a channel through this node. When cancelled they are until they `exit`.
 
-    def _owe_those_who_left(self, channel: str, infos: Iterable[ClientInfo]) -> None:
-        """Who left while he was being entered may have been taken out first: he has to be taken out once more."""
-        for info in infos:
-            if not self._is_here(channel, info.client):
-                self._owed[channel, info.client] = info
-                self._soon.set()
+        Raises:
+            BrokerError: Redis could not be told; they are not present.
+        """
+        self._here.setdefault(channel, {})[info.client] = info
+        self._note(channel, info)
+        await asyncio.shield(self._change((channel, info.client)))
 
     async def exit(self, channel: str, info: ClientInfo) -> None:
-        """He is not any more."""
-        if not self._is_here(channel, info.client) and (channel, info.client) not in self._owed:
+        """They are not any more. One who was not is no error.
+
+        Raises:
+            BrokerError: Redis could not be told, and will be.
+        """
+        key = channel, info.client
+        if not self._is_here(*key) and key not in self._notes:
             return
         self._drop(channel, info)
-        self._owed[channel, info.client] = info
-        [outcome] = await self._registry.exit([Gone(self._node, channel, info)])
-        if isinstance(outcome, BrokerError):
-            raise outcome
-        self._owed.pop((channel, info.client), None)
-        if channel not in self._here:
-            await self._registry.disown(self._node, [channel])
-            if channel in self._here:  # somebody came meanwhile
-                infos = list(self._here[channel].values())
-                await self._registry.enter(self._node, [(channel, each) for each in infos])
-                self._owe_those_who_left(channel, infos)
+        self._note(channel, info)
+        await asyncio.shield(self._change(key))
+
+    def _note(self, channel: str, info: ClientInfo) -> None:
+        self._notes[channel, info.client] = Gone(self._node, channel, info)
+
+    def _change(self, key: Key) -> asyncio.Task[None]:
+        """Have Redis told what is so of a client, after what it is being told already."""
+        task = self._changes.get(key)
+        if task is None:
+            task = self._changes[key] = asyncio.get_running_loop().create_task(self._tell_all(key))
+            task.add_done_callback(_retrieve)  # whoever waited may have given up
+        return task
+
+    async def _tell_all(self, key: Key) -> None:
+        """Tell what is so until there is no newer note."""
+        try:
+            while (note := self._notes.get(key)) is not None:
+                failure = await self._tell_one(note)
+                if self._notes.get(key) is not note:
+                    continue
+                if failure is None:
+                    del self._notes[key]
+                    continue
+                if self._is_here(*key):  # they are refused, and Redis may have them
+                    self._drop(note.channel, note.info)
+                raise failure
+        finally:
+            del self._changes[key]
+
+    async def _tell_one(self, note: Gone) -> BrokerError | None:
+        """Tell what is so of a client. Returns why it could not be told, if so."""
+        info = self._here.get(note.channel, {}).get(note.info.client)
+        try:
+            if info is None:
+                [outcome] = await self._registry.exit([note])
+                return outcome if isinstance(outcome, BrokerError) else None
+            if not await self._registry.enter(self._node, [(note.channel, info)]):
+                self._put_in_order_within(TRY_AGAIN)
+        except BrokerError as error:
+            return error
+        return None
 
     def _is_here(self, channel: str, client: str) -> bool:
         return client in self._here.get(channel, ())
@@ -99,6 +133,7 @@ class People:
         infos.pop(info.client, None)
         if not infos:
             self._here.pop(channel, None)
+            self._emptied.add(channel)
             self._left.pop(channel, None)
             self._left[channel] = time.monotonic()
             if len(self._left) > MOST_LEFT:
@@ -107,41 +142,74 @@ class People:
     @property
     def are_any(self) -> bool:
         """Whether Redis may have people of this node."""
-        return bool(self._here or self._owed)
+        return bool(self._here or self._notes)
 
     # Keeping order
 
     def in_disorder(self) -> None:
         """Redis was away, and may know less, or more, than it did."""
         self._in_order_until = 0.0
+        self._is_late = True
         self._soon.set()
 
+    def _put_in_order_within(self, seconds: float) -> None:
+        self._in_order_until = min(self._in_order_until, time.monotonic() + seconds)
+
     async def tend(self, lease: Lease) -> None:
-        """Take out who is owed, put this node's people in order when that is due, clear up after the dead."""
-        for work in (self._pay, self._keep_order, lambda: self._clear_up(lease)):
+        """Tell what could not be told, put this node's people in order when that is due, clear up after the dead."""
+        for work in (self._catch_up, self._disown, self._keep_order, lambda: self._clear_up(lease)):
             try:
                 await work()
             except BrokerError as error:  # where its server is away, that of others may not be
                 log.warning("presence_not_tended", extra={"error": str(error)})
 
-    async def _pay(self) -> None:
-        """Take out those who left while Redis could not be told; not those who came again since."""
-        for _ in range(0, len(self._owed), AT_ONCE):
-            part = [Gone(self._node, channel, info) for (channel, _), info in islice(self._owed.items(), AT_ONCE)]
-            for gone in part:
-                del self._owed[gone.channel, gone.info.client]
-            for gone, outcome in zip(part, await self._registry.exit(part), strict=True):
-                if isinstance(outcome, BrokerError) and not self._is_here(gone.channel, gone.info.client):
-                    self._owed[gone.channel, gone.info.client] = gone.info
+    async def _catch_up(self) -> None:
+        """Tell Redis what it could not be told."""
+        keys = list(self._notes)
+        for start in range(0, len(keys), AT_ONCE):
+            part = [self._change(key) for key in keys[start : start + AT_ONCE] if key in self._notes]
+            for failure in await asyncio.gather(*part, return_exceptions=True):
+                if isinstance(failure, BaseException) and not isinstance(failure, BrokerError):
+                    raise failure
+
+    async def _disown(self) -> None:
+        """Let it be known in which channels this node has nobody any more.
+
+        Somebody may come at the same time, so it is looked at again once that is known.
+        """
+        if len(self._notes) > AT_ONCE:  # most of these channels may yet have somebody in Redis
+            return
+        emptied = list(self._emptied)
+        for start in range(0, len(emptied), AT_ONCE):
+            part = set(emptied[start : start + AT_ONCE])
+            if not (channels := part - self._used(part)):
+                continue
+            self._emptied -= channels
+            try:
+                await self._registry.disown(self._node, list(channels))
+                if again := self._used(channels):
+                    await self._registry.own(self._node, again)
+            except BrokerError:
+                self._emptied |= channels
+                self._put_in_order_within(TRY_AGAIN)
+                raise
+        self._emptied = {channel for channel in self._emptied if channel not in self._here}
+
+    def _used(self, channels: set[str]) -> set[str]:
+        """Return those of some channels in which Redis may have somebody of this node."""
+        noted = {channel for channel, _ in self._notes}
+        return {channel for channel in channels if channel in self._here or channel in noted}
 
     async def _keep_order(self) -> None:
         if time.monotonic() < self._in_order_until:
             return
-        self._in_order_until = time.monotonic() + PRESENT_LIFE / 4
+        is_late, self._is_late = self._is_late, False
+        self._in_order_until = time.monotonic() + (ONCE_MORE if is_late else PRESENT_LIFE / 4)
         try:
             await self._put_in_order()
         except BrokerError:
-            self._in_order_until = time.monotonic() + TRY_AGAIN
+            self._is_late = self._is_late or is_late
+            self._put_in_order_within(TRY_AGAIN)
             raise
         self._sift_at = time.monotonic() + LEASE + RENEW_EVERY
 
@@ -162,11 +230,8 @@ class People:
         What this node had lies elsewhere than the channels, in a Cluster, and may be newer than they are.
         """
         people = [(channel, info) for channel, infos in self._here.items() for info in infos.values()]
-        noted = True
         for start in range(0, len(people), AT_ONCE):
-            noted = await self._registry.enter(self._node, people[start : start + AT_ONCE]) and noted
-        if not noted:
-            self._in_order_until = time.monotonic() + TRY_AGAIN
+            await self._enter_again(people[start : start + AT_ONCE])
 
         def stays(channel: str, node: str, client: str) -> bool:
             return node != self._node or self._is_here(channel, client)
@@ -175,7 +240,25 @@ class People:
         while self._left and next(iter(self._left.values())) < long_ago:
             self._left.popitem(last=False)
         for part in await self._owned({channel for channel, _ in people} | set(self._left)):
-            await self._registry.sift(part, stays)
+            gone = await self._registry.sift(part, stays)
+            self._note_changed(
+                (each.channel, each.info) for each in gone if self._is_here(each.channel, each.info.client)
+            )
+
+    async def _enter_again(self, people: Sequence[tuple[str, ClientInfo]]) -> None:
+        try:
+            if not await self._registry.enter(self._node, people):
+                self._put_in_order_within(TRY_AGAIN)
+        finally:  # who left meanwhile may have been taken out first
+            self._note_changed(
+                (channel, info) for channel, info in people if self._here.get(channel, {}).get(info.client) is not info
+            )
+
+    def _note_changed(self, people: Iterable[tuple[str, ClientInfo]]) -> None:
+        """Of these something came to be while Redis was told of all together."""
+        for channel, info in people:
+            self._note(channel, info)
+            self._soon.set()
 
     async def _sift(self, known: set[str]) -> None:
         """Take people of nodes that nobody knows out of the channels in which this one has somebody.
@@ -208,3 +291,14 @@ class People:
         while True:
             await soon_or_after(self._soon, TEND_EVERY)
             await self.tend(lease)
+
+    async def close(self) -> None:
+        """Return once Redis was told all that it is being told."""
+        if self._changes:
+            await asyncio.wait(list(self._changes.values()))
+
+
+def _retrieve(task: asyncio.Task[None]) -> None:
+    """Look at how a task ended: what failed has left its note, and is told again."""
+    if not task.cancelled():
+        task.exception()

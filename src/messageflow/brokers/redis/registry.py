@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from messageflow.brokers.redis import scripts
@@ -71,14 +71,22 @@ class Registry:
             )
             for channel, info in people
         ]
-        owned = self._names.of_node(node)
         channels = {channel for channel, _ in people}
         if not channels:
             return True
-        [noted] = await self._ask.all([Command(owned, ("SADD", owned, *channels))])
+        try:
+            await self.own(node, channels)
+            noted = True
+        except BrokerError:
+            noted = False
         for reply in await self._ask.run(scripts.ENTER, calls):
             answered(reply)
-        return not isinstance(noted, BrokerError)
+        return noted
+
+    async def own(self, node: str, channels: Iterable[str]) -> None:
+        """A node has somebody in these channels."""
+        key = self._names.of_node(node)
+        await self._ask.one(Command(key, ("SADD", key, *channels)))
 
     async def disown(self, node: str, channels: Sequence[str | bytes]) -> None:
         """A node has nobody in these channels any more."""
@@ -114,8 +122,12 @@ class Registry:
 
     async def remove_node(self, node: str, *, lease_over: bool = False) -> None:
         """A node is no more; with `lease_over` it still has to be cleared up after."""
-        name = self._names.nodes
-        await self._ask.one(Command(name, ("ZADD", name, 0, node) if lease_over else ("ZREM", name, node)))
+        name, owned = self._names.nodes, self._names.of_node(node)
+        if lease_over:
+            await self._ask.one(Command(name, ("ZADD", name, 0, node)))
+        else:
+            await self._ask.one(Command(owned, ("DEL", owned)))
+            await self._ask.one(Command(name, ("ZREM", name, node)))
 
     async def publish_rules(self, rules: bytes) -> None:
         """Leave word for those who publish without a gateway."""

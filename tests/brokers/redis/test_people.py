@@ -1,0 +1,258 @@
+"""Who is present is who is so here, whatever comes at the same time, fails, is given up or arrives late."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from messageflow.brokers.redis import people
+from messageflow.brokers.redis.broker import RedisBroker
+from messageflow.brokers.redis.people import People
+from messageflow.brokers.redis.registry import Gone, Registry
+from messageflow.core.protocol import ClientInfo
+from messageflow.errors import BrokerError, Unanswered, Unavailable
+from messageflow.testing.broker_suite import until
+from tests.brokers.redis.conftest import Opened, Server
+
+ALICE, BOB = ClientInfo("alice", "a"), ClientInfo("bob", "b")
+
+
+class Held(Registry):
+    """A registry that is slow, or fails, as the test says."""
+
+    def __init__(self, real: Registry) -> None:
+        super().__init__(real._ask, real._names)
+        self.calls: list[str] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.failure: BrokerError | None = None
+        self.disturbed: random.Random | None = None
+
+    async def enter(self, node: str, people: Sequence[tuple[str, ClientInfo]]) -> bool:
+        await self._held("enter")
+        noted = await super().enter(node, people)
+        await self._disturb()
+        return noted
+
+    async def exit(self, people: Sequence[Gone]) -> list[bool | BrokerError]:
+        await self._held("exit")
+        outcomes = await super().exit(people)
+        await self._disturb()
+        return outcomes
+
+    async def disown(self, node: str, channels: Sequence[str | bytes]) -> None:
+        await self._held("disown")
+        await super().disown(node, channels)
+        await self._disturb()
+
+    async def _held(self, call: str) -> None:
+        self.calls.append(call)
+        await self.gate.wait()
+        if self.failure is not None:
+            raise self.failure
+        await self._disturb()
+
+    async def _disturb(self) -> None:
+        """Take a while, or fail; before or after it was done."""
+        if self.disturbed is not None:
+            for _ in range(self.disturbed.randrange(4)):
+                await asyncio.sleep(0)
+            if self.disturbed.random() < 0.1:
+                raise Unanswered("the connection was lost")
+
+
+@pytest.fixture
+async def broker(opened: Opened, server: Server) -> AsyncIterator[RedisBroker]:
+    async with opened(server) as made:
+        yield made
+
+
+@pytest.fixture
+def held(broker: RedisBroker) -> Held:
+    """A registry, held up as the test wants."""
+    return Held(broker._registry)
+
+
+@pytest.fixture
+def crowd(broker: RedisBroker, held: Held) -> People:
+    """The people of the broker's node, tended only when the test does it."""
+    return People(held, broker._node, lambda channel, push: None)
+
+
+def owned(server: Server, broker: RedisBroker) -> set[bytes]:
+    with server.client() as client:
+        return set(client.smembers(broker._names.of_node(broker._node)))
+
+
+async def test_who_leaves_while_being_entered_is_gone(broker: RedisBroker, held: Held, crowd: People) -> None:
+    held.gate.clear()
+    entering = asyncio.ensure_future(crowd.enter("x", ALICE))
+    await until(lambda: held.calls == ["enter"])
+    leaving = asyncio.ensure_future(crowd.exit("x", ALICE))
+    held.gate.set()
+    await asyncio.gather(entering, leaving)
+    assert held.calls == ["enter", "exit"]
+    assert await broker.presence_stats("x") == (0, 0)
+
+
+async def test_who_comes_again_while_being_taken_out_is_there(broker: RedisBroker, held: Held, crowd: People) -> None:
+    await crowd.enter("x", ALICE)
+    held.gate.clear()
+    leaving = asyncio.ensure_future(crowd.exit("x", ALICE))
+    await until(lambda: held.calls[-1] == "exit")
+    entering = asyncio.ensure_future(crowd.enter("x", ALICE))
+    held.gate.set()
+    await asyncio.gather(entering, leaving)
+    assert held.calls == ["enter", "exit", "enter"]
+    assert set(await broker.presence("x")) == {"a"}
+
+
+async def test_an_entry_that_nobody_waits_for_any_more_is_taken_out_all_the_same(
+    broker: RedisBroker, held: Held, crowd: People
+) -> None:
+    held.gate.clear()
+    entering = asyncio.ensure_future(crowd.enter("x", ALICE))
+    await until(lambda: held.calls == ["enter"])
+    entering.cancel()
+    leaving = asyncio.ensure_future(crowd.exit("x", ALICE))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    held.gate.set()
+    await asyncio.wait([entering, leaving])
+    await until(lambda: not crowd.are_any)
+    assert await broker.presence_stats("x") == (0, 0)
+
+
+async def test_an_end_that_could_not_be_told_is_told_later(broker: RedisBroker, held: Held, crowd: People) -> None:
+    await crowd.enter("x", ALICE)
+    held.failure = Unavailable("it is away")
+    with pytest.raises(BrokerError, match="it is away"):
+        await crowd.exit("x", ALICE)
+    assert crowd.are_any
+    held.failure = None
+    await crowd.tend(broker._lease)
+    assert not crowd.are_any
+    assert await broker.presence_stats("x") == (0, 0)
+
+
+async def test_who_came_again_is_not_taken_out_for_an_end_that_could_not_be_told(
+    broker: RedisBroker, held: Held, crowd: People
+) -> None:
+    await crowd.enter("x", ALICE)
+    held.failure = Unanswered("it is away")
+    with pytest.raises(BrokerError):
+        await crowd.exit("x", ALICE)
+    held.failure = None
+    await crowd.enter("x", ALICE)
+    await crowd.tend(broker._lease)
+    assert set(await broker.presence("x")) == {"a"}
+
+
+async def test_who_could_not_be_entered_for_sure_is_not_there(broker: RedisBroker, held: Held, crowd: People) -> None:
+    held.failure = Unanswered("it is away")
+    with pytest.raises(BrokerError, match="it is away"):
+        await crowd.enter("x", ALICE)
+    held.failure = None
+    await broker._registry.enter(broker._node, [("x", ALICE)])  # it had arrived
+    await crowd.tend(broker._lease)
+    assert await broker.presence_stats("x") == (0, 0)
+
+
+async def test_who_leaves_while_all_are_entered_again_is_gone(broker: RedisBroker, held: Held, crowd: People) -> None:
+    await crowd.enter("x", ALICE)
+    await crowd.enter("x", BOB)
+    held.gate.clear()
+    crowd.in_disorder()
+    ordering = asyncio.ensure_future(crowd.tend(broker._lease))
+    await until(lambda: held.calls[2:] == ["enter"])  # of all
+    leaving = asyncio.ensure_future(crowd.exit("x", ALICE))
+    await until(lambda: held.calls[3:] == ["exit"])
+    held.gate.set()
+    await asyncio.gather(ordering, leaving)
+    await crowd.tend(broker._lease)
+    assert set(await broker.presence("x")) == {"b"}
+
+
+async def test_what_arrives_late_after_a_disorder_is_taken_out(
+    broker: RedisBroker, crowd: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await crowd.enter("x", ALICE)
+    await crowd.exit("x", ALICE)
+    monkeypatch.setattr(people, "ONCE_MORE", 0.0)
+    crowd.in_disorder()
+    await crowd.tend(broker._lease)
+    await broker._registry.enter(broker._node, [("x", ALICE)])
+    await crowd.tend(broker._lease)
+    assert await broker.presence_stats("x") == (0, 0)
+
+
+async def test_a_channel_is_known_as_a_nodes_own_while_it_has_somebody_there(
+    broker: RedisBroker, held: Held, crowd: People, server: Server
+) -> None:
+    await crowd.enter("x", ALICE)
+    await crowd.enter("y", ALICE)
+    assert owned(server, broker) == {b"x", b"y"}
+    await crowd.exit("x", ALICE)
+    held.gate.clear()
+    tending = asyncio.ensure_future(crowd.tend(broker._lease))
+    await until(lambda: held.calls[-1] == "disown")
+    entering = asyncio.ensure_future(crowd.enter("x", BOB))
+    await until(lambda: held.calls[-1] == "enter")
+    held.gate.set()
+    await asyncio.gather(tending, entering)
+    assert owned(server, broker) == {b"x", b"y"}
+    await crowd.exit("x", BOB)
+    await crowd.tend(broker._lease)
+    assert owned(server, broker) == {b"y"}
+
+
+async def test_a_node_that_ends_without_people_leaves_nothing(opened: Opened, server: Server) -> None:
+    async with opened(server) as broker:
+        await broker.join("x", ALICE, keep=True, tell=False)
+        await broker.leave("x", ALICE, tell=False)
+    with server.client() as client:
+        assert client.keys("*present*") == client.keys("*users*") == client.keys("*node*") == []
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_whatever_happens_at_once_who_is_here_is_present_in_the_end(
+    broker: RedisBroker, held: Held, crowd: People, seed: int
+) -> None:
+    dice = random.Random(seed)
+    held.disturbed = dice
+    here: dict[tuple[str, str], bool] = {}
+
+    async def visit(number: int) -> None:
+        info = ClientInfo(f"user-{number % 3}", f"client-{number}")
+        for _ in range(12):
+            channel = f"room-{dice.randrange(3)}"
+            coming = dice.random() < 0.5
+            method = crowd.enter if coming else crowd.exit
+            here[channel, info.client] = coming
+            calling = asyncio.ensure_future(method(channel, info))
+            for _ in range(dice.randrange(1, 4)):  # once it has begun
+                await asyncio.sleep(0)
+            if dice.random() < 0.3:
+                calling.cancel()
+            [outcome] = await asyncio.gather(calling, return_exceptions=True)
+            if coming and isinstance(outcome, BrokerError):
+                here[channel, info.client] = False
+
+    await asyncio.gather(*(visit(number) for number in range(10)))
+    await crowd.close()
+    held.disturbed = None
+    crowd.in_disorder()
+    for _ in range(3):
+        await crowd.tend(broker._lease)
+    for room in range(3):
+        expected = {client for (channel, client), coming in here.items() if coming and channel == f"room-{room}"}
+        # One whose entry nobody waited for may have been refused.
+        assert set(crowd._here.get(f"room-{room}", {})) <= expected
+        assert set(await broker.presence(f"room-{room}")) == set(crowd._here.get(f"room-{room}", {}))
+        users = {info.user for info in crowd._here.get(f"room-{room}", {}).values()}
+        assert (await broker.presence_stats(f"room-{room}")).users == len(users)
+    owned = await broker._registry.owned(broker._node, 100)
+    assert {name.decode() for name in owned} == set(crowd._here)
