@@ -10,7 +10,7 @@ from websockets.frames import Frame, Opcode
 
 from messageflow.gateway.handshake import answer
 from messageflow.gateway.origins import Origins
-from messageflow.gateway.proxies import forwarded
+from messageflow.gateway.proxies import Proxies, forwarded
 from messageflow.gateway.websocket import FrameLimits, WebSocketProtocol
 
 LIMITS = FrameLimits(message_size=32 << 20, fragments=1 << 20, high_water=64 << 20)
@@ -47,7 +47,8 @@ class Handshake(asyncio.Protocol):
         request, *lines = head.split(b"\r\n")
         pairs = (line.partition(b":") for line in lines)
         headers = [(name.strip().lower(), value.strip()) for name, _, value in pairs]
-        response = answer(request.split()[1].decode(), headers, Origins(["*"]), forwarded("", False, headers, ()))
+        came = forwarded("", False, headers, Proxies())
+        response = answer(request.split()[1].decode(), headers, Origins(["*"]), came)
         self._transport.write(response.data)
         echo = Echo(LIMITS)
         self._transport.set_protocol(echo)

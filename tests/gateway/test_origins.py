@@ -14,8 +14,9 @@ LISTED = Origins(
         "https://app.example.com",
         "http://localhost:3000",
         "https://xn--mnchen-3ya.example",
-        "http://[::1]:8080",
+        "http://[0:0:0:0:0:0:0:1]:8080",
         "https://kiosk.example",
+        "http://10.0.0.7",
     ]
 )
 HOST = "push.example.com"
@@ -30,6 +31,9 @@ HOST = "push.example.com"
         "http://localhost:3000",
         "https://xn--mnchen-3ya.example",
         "http://[::1]:8080",
+        "http://[0::1]:8080",
+        "http://[0:0:0:0:0:0:0:1]:8080",
+        "http://10.0.0.7:80",
     ],
 )
 def test_a_listed_origin_passes_however_it_is_spelled(origin: str) -> None:
@@ -53,6 +57,15 @@ def test_a_listed_origin_passes_however_it_is_spelled(origin: str) -> None:
         "http://[::1]",
         "http://[::2]:8080",
         "http://::1:8080",
+        "http://[::1:8080",
+        "http://[:::1]:8080",
+        "http://[::1%25eth0]:8080",
+        # addresses that other programs read otherwise than browsers do
+        "http://010.0.0.7",
+        "http://10.7",
+        "http://10.0.0.7.",
+        "http://10.0.0.263",
+        "http://167772167",
         # a listed name as a part of another
         "https://app.example.com.evil.example",
         "https://evil-app.example.com",
@@ -140,6 +153,9 @@ def test_anything_else_is_refused_where_there_is_a_list(origin: str) -> None:
         ("https://example.com", "example.com:443", True),
         ("https://example.com:8443", "example.com:8443", True),
         ("http://[::1]:8000", "[::1]:8000", False),
+        ("http://[::1]:8000", "[0:0::1]:8000", False),
+        ("http://example.com", "example.com:", False),
+        ("http://example.com.", "example.com.", False),
     ],
 )
 def test_without_a_list_the_gateways_own_pages_pass(origin: str, host: str, secure: bool) -> None:
@@ -157,6 +173,9 @@ def test_without_a_list_the_gateways_own_pages_pass(origin: str, host: str, secu
         ("http://localhost:8000", "127.0.0.1:8000", False),
         ("http://sub.example.com", "example.com", False),
         ("http://example.com", "example.com.", False),
+        ("http://example.com.", "example.com", False),
+        ("http://example.com", "example.com..", False),
+        ("http://10.0.0.7", "10.7", False),
         ("http://example.com", "example.com, evil.example", False),
         ("http://evil.example", "user@evil.example", False),
         ("http://example.com", "", False),
@@ -203,6 +222,10 @@ def test_an_extension_passes_where_it_is_listed() -> None:
         "https://app.example.*",
         "https://*",
         "https://app.example.com.",
+        "https://10.0.0.256",
+        "https://10.7",
+        "https://[::1",
+        "https://[10.0.0.7]",
         "https://app.example.com:0",
         "https://app.example.com:99999",
         "https://app.example.com:port",
@@ -225,3 +248,19 @@ def test_no_text_passes_that_is_not_listed(origin: str) -> None:
     assert not Origins(["https://app.example.com"]).allows(origin, HOST, secure=True) or (
         origin.lower() in {"https://app.example.com", "https://app.example.com:443"}
     )
+
+
+@pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1:8000", "[::1]:8000", "a.localhost", "App.example.com:1"])
+def test_in_development_a_gateway_answers_to_its_machine_and_to_what_is_listed(host: str) -> None:
+    assert Origins(["https://app.example.com"], dev=True).answer_to(host)
+
+
+@pytest.mark.parametrize("host", [None, "", "evil.example:8000", "localhost.evil.example", "0.0.0.0:8000", "[::]:8000"])
+def test_in_development_a_gateway_answers_to_no_other_name(host: str | None) -> None:
+    assert not Origins(["https://app.example.com"], dev=True).answer_to(host)
+    assert not Origins(dev=True).answer_to(host)
+
+
+def test_otherwise_a_gateway_answers_to_every_name() -> None:
+    assert Origins().answer_to("push.example.com")
+    assert Origins(["*"], dev=True).answer_to("push.example.com")

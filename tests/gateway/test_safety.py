@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from messageflow.errors import ConfigurationError
-from messageflow.gateway.safety import check_settings, is_loopback
+from messageflow.gateway.hosts import is_loopback
+from messageflow.gateway.safety import check_settings
 from messageflow.gateway.settings import Settings
 
 API_KEY = "a" * 32
@@ -23,7 +24,7 @@ def changed(**values: Any) -> Settings:
 
 def test_loopback_with_two_good_keys_is_safe() -> None:
     check_settings(SAFE)
-    check_settings(SAFE, dev=True)
+    check_settings(changed(dev=True))
 
 
 def test_public_keys_do_instead_of_a_token_secret() -> None:
@@ -59,7 +60,7 @@ def test_any_address_is_safe_with_a_certificate(tmp_path: Path) -> None:
 )
 def test_what_is_unsafe_is_refused_with_the_way_out(values: dict[str, Any], dev: bool, parts: tuple[str, ...]) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        check_settings(changed(**values), dev=dev)
+        check_settings(changed(**values, dev=dev))
     for part in parts:
         assert part in str(caught.value)
 

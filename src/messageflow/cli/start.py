@@ -11,7 +11,8 @@ import click
 import msgspec
 
 from messageflow.cli.secret import fresh_secret
-from messageflow.gateway.safety import check_settings, is_loopback
+from messageflow.gateway.hosts import is_loopback
+from messageflow.gateway.safety import check_settings
 from messageflow.gateway.settings import Settings
 from messageflow.gateway.sources import load_settings
 from messageflow.publisher.discovery import DevFile, load_dev_file, write_dev_file
@@ -81,7 +82,7 @@ def prepare(flags: Mapping[str, object], config: Path | None, *, dev: bool, dev_
         check_settings(settings)
         return Start(settings)
     start = _with_keys(settings)
-    check_settings(start.settings, dev=True)
+    check_settings(start.settings)
     start.leave_keys(local_url(settings, settings.port))  # now, while there is still a prompt to refuse to
     return start
 
@@ -100,6 +101,7 @@ def _with_keys(settings: Settings) -> Start:
         settings,
         api_key=settings.api_key or made.api_key,
         token_secret=settings.token_secret or (made.token_secret,),
+        dev=True,
     )
     return Start(settings, made)
 

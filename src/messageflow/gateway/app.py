@@ -6,7 +6,6 @@ Built of Starlette's requests and responses. Calls of the API are answered befor
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,10 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from messageflow.errors import BrokerError
-from messageflow.gateway.calling import JSON, Calls, error
-from messageflow.gateway.http import WEBSOCKET_PATH
+from messageflow.gateway.calling import JSON, error
+from messageflow.gateway.http import WEBSOCKET_PATH, Doorway
 from messageflow.gateway.metrics import CONTENT_TYPE, Metrics
-from messageflow.hub.hub import Hub
+from messageflow.gateway.proxies import forwarded, is_local
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -34,8 +33,8 @@ class GatewayApp:
     """The ASGI application of the port.
 
     Args:
-        hub: for readiness.
-        calls: says who has the key; calls themselves are answered before they come here.
+        doorway: knows the hub, who has the key, and what is believed of proxies; calls of the API and WebSockets are
+            answered before they come here.
         metrics: what `/metrics` shows.
         metrics_public: show metrics to everybody.
         application: gets every request that is not the gateway's.
@@ -43,15 +42,13 @@ class GatewayApp:
 
     def __init__(
         self,
-        hub: Hub,
-        calls: Calls,
+        doorway: Doorway,
         metrics: Metrics,
         *,
         metrics_public: bool = False,
         application: ASGIApp | None = None,
     ) -> None:
-        self._hub = hub
-        self._calls = calls
+        self._doorway = doorway
         self._metrics = metrics
         self._metrics_public = metrics_public
         self._application = application
@@ -68,26 +65,49 @@ class GatewayApp:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._application is None or (scope["type"] == "http" and _is_own(scope["path"])):
+        if scope["type"] != "lifespan" and not self._doorway.origins.answer_to(self._host_wanted(scope)):
+            await _refuse_host(scope, receive, send)
+        elif self._application is None or (scope["type"] == "http" and _is_own(scope["path"])):
             await self._own(scope, receive, send)
         else:
             await self._application(scope, receive, send)
+
+    def _host_wanted(self, scope: Scope) -> str | None:
+        """Return the host a request is for, once the scope says what trusted proxies say."""
+        peer = scope["client"][0] if scope.get("client") else ""
+        came = forwarded(peer, scope["scheme"] in ("https", "wss"), scope["headers"], self._doorway.proxies)
+        if self._doorway.proxies.trust(peer):
+            scope["client"] = (came.address, 0)
+            scope["scheme"] = ("ws" if scope["type"] == "websocket" else "http") + "s" * came.secure
+        return came.host
 
     async def _health(self, request: Request) -> Response:
         return PlainTextResponse("ok\n")
 
     async def _ready(self, request: Request) -> Response:
-        trouble = "draining" if self._hub.draining else self._hub.broker.trouble
+        hub = self._doorway.hub
+        trouble = "draining" if hub.draining else hub.broker.trouble
         return PlainTextResponse(f"{trouble}\n", 503) if trouble else PlainTextResponse("ready\n")
 
     async def _show_metrics(self, request: Request) -> Response:
-        if not (self._metrics_public or _from_here(request) or self._calls.are_allowed(request.headers.raw)):
-            refusal = error(101, "metrics are shown on this machine, with the API key, or with metrics_public")
+        allowed = self._metrics_public or self._is_local(request)
+        if not allowed and not self._doorway.calls.are_allowed(request.headers.raw):
+            refusal = error(
+                101,
+                "metrics are shown with the API key, sent as X-API-Key, or to all with metrics_public; without them to "
+                "programs on this machine that ask for localhost and not through a proxy",
+            )
             return Response(refusal, 401, media_type=JSON)
         try:
             return Response(await self._metrics.render(), media_type=CONTENT_TYPE)
         except BrokerError as problem:
             return Response(error(100, f"the other workers cannot be asked: {problem}"), 503, media_type=JSON)
+
+    def _is_local(self, request: Request) -> bool:
+        doorway, peer = self._doorway, request.client
+        if doorway.tls_terminated or peer is None:  # what comes from this machine then is the proxy
+            return False
+        return is_local(peer.host, request.scope["http_version"], request.headers.raw, doorway.proxies)
 
     async def _serve_client(self, request: Request) -> Response:
         headers = {"cache-control": "no-cache", "x-content-type-options": "nosniff"}
@@ -108,11 +128,13 @@ def _is_own(path: str) -> bool:
     return path in OWN_PATHS or path.startswith(("/api/", "/connection/"))
 
 
-def _from_here(request: Request) -> bool:
-    """Whether a request comes from this machine, and from no proxy on it."""
-    if request.client is None or any(n.startswith("x-forwarded") or n == "forwarded" for n in request.headers):
-        return False
-    try:
-        return ip_address(request.client.host).is_loopback
-    except ValueError:
-        return False
+async def _refuse_host(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close"})  # before it is accepted: 403
+        return
+    refusal = PlainTextResponse(
+        "This gateway is in development and answers to localhost alone, so that no page on a name that was pointed at "
+        "this machine passes for its own. If the name is yours, add http://that-name:port to allowed_origins.\n",
+        403,
+    )
+    await refusal(scope, receive, send)

@@ -20,7 +20,7 @@ from messageflow.gateway.calling import PATH, Call, Calls
 from messageflow.gateway.client import ClientConnection
 from messageflow.gateway.handshake import answer
 from messageflow.gateway.origins import Origins
-from messageflow.gateway.proxies import forwarded
+from messageflow.gateway.proxies import UNIX, Proxies, forwarded
 from messageflow.gateway.websocket import FrameLimits
 from messageflow.hub.hub import Hub
 
@@ -38,7 +38,7 @@ class Doorway:
         origins: the pages that may connect.
         limits: of frames.
         head_timeout: seconds a request head may take to arrive.
-        trusted_proxies: addresses whose X-Forwarded headers are believed.
+        proxies: those whose X-Forwarded headers are believed.
         tls_terminated: whether a proxy in front ends TLS, so that pages come from https.
         connections_limit: how many WebSockets may be open; 0 is no limit.
         arrivals_limit: how many may be between their handshake and the answer to their connect; 0 is no limit.
@@ -55,7 +55,7 @@ class Doorway:
         limits: FrameLimits,
         *,
         head_timeout: float,
-        trusted_proxies: frozenset[str] = frozenset(),
+        proxies: Proxies,
         tls_terminated: bool = False,
         connections_limit: int = 0,
         arrivals_limit: int = 0,
@@ -65,7 +65,7 @@ class Doorway:
         self.origins = origins
         self.limits = limits
         self.head_timeout = head_timeout
-        self.trusted_proxies = trusted_proxies
+        self.proxies = proxies
         self.tls_terminated = tls_terminated
         self.connections_limit = connections_limit
         self.arrivals_limit = arrivals_limit
@@ -243,7 +243,11 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             self._refuse(b"503 Service Unavailable", b"Retry-After: %d\r\n" % random.randint(1, LONGEST_RETRY))
             return
         secure = self.scheme == "https" or doorway.tls_terminated
-        came = forwarded(peer, secure, self.headers, doorway.trusted_proxies)
+        came = forwarded(peer, secure, self.headers, doorway.proxies)
+        if not doorway.origins.answer_to(came.host):
+            doorway.refused_origins += 1
+            self._refuse(b"403 Forbidden", b"")
+            return
         response = answer(self.url.decode("latin-1"), self.headers, doorway.origins, came)
         self.transport.write(response.data)
         if response.status != 101:
@@ -274,8 +278,11 @@ class GatewayHttpProtocol(HttpToolsProtocol):
 
 
 def _address(transport: asyncio.Transport, which: str) -> tuple[str, int]:
-    """Return host and port of one end; a peer that is gone already has none."""
-    host, port = (transport.get_extra_info(which) or ("", 0))[:2]
+    """Return host and port of one end; a peer that is gone already has none, and a Unix socket only its kind."""
+    found = transport.get_extra_info(which)
+    if isinstance(found, str | bytes):
+        return UNIX, 0
+    host, port = (found or ("", 0))[:2]
     return str(host), int(port)
 
 

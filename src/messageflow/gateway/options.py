@@ -16,7 +16,8 @@ from typing import Any
 
 import msgspec
 
-from messageflow.gateway.origins import ANY, normalised
+from messageflow.gateway.origins import ANY, parse_entry
+from messageflow.gateway.proxies import parse_proxy
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = {"": 1, "B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
@@ -85,7 +86,7 @@ def parse_origin(value: object) -> str:
         ValueError: it is neither.
     """
     text = _text(value)
-    origin = text if text == ANY else normalised(text)
+    origin = text if text == ANY else parse_entry(text)
     if origin is None:
         raise ValueError("not an origin")
     return origin
@@ -188,6 +189,14 @@ DURATION = Kind(
 SIZE = Kind("size", 'a size: bytes such as 65536, or "64KiB", "1MiB", "1GiB"', parse_size, _show_size, metavar="SIZE")
 PATH = Kind("path", "a path", lambda value: Path(_text(value)).expanduser(), metavar="PATH")
 TEXTS = Kind("list of texts", "text, or a list of texts", _list_of(_text), _show_list, is_list=True)
+PROXIES = Kind(
+    "list of addresses and networks",
+    'a list of addresses and networks such as "10.0.0.7", "10.0.0.0/8" or "fd00::/8", no names; or "unix"',
+    _list_of(lambda value: parse_proxy(_text(value)) if _text(value) else ""),
+    _show_list,
+    metavar="ADDRESS|NETWORK",
+    is_list=True,
+)
 ORIGINS = Kind(
     "list of origins",
     'a list of origins such as "https://app.example.com" or "http://localhost:3000", without a path; or "*" for all',

@@ -13,15 +13,13 @@ import re
 from collections.abc import Sequence
 
 from messageflow.errors import ConfigurationError
+from messageflow.gateway.hosts import AUTHORITY, canonical_host, is_loopback, split_host
 
 ANY = "*"
 
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
-# RFC 6454 §6.2, with the port written out or left out. A host is a name in ASCII (browsers send IDNs as punycode), an
-# IPv4 address or an IPv6 address in brackets; no trailing dot, for that is another origin to a browser.
-_AUTHORITY = r"(?P<host>[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?"
-_ORIGIN = re.compile(rf"(?P<scheme>[a-z][a-z0-9+.-]*)://{_AUTHORITY}")
-_HOST = re.compile(_AUTHORITY)
+# RFC 6454 §6.2, with the port written out or left out. A name with a trailing dot is another origin to a browser.
+_ORIGIN = re.compile(rf"(?P<scheme>[a-z][a-z0-9+.-]*)://{AUTHORITY}")
 
 
 class Origins:
@@ -31,15 +29,18 @@ class Origins:
         allowed: exact origins such as `https://app.example.com` or `http://localhost:3000`; `*` allows every origin but
             `null`. Empty: the origin of the gateway itself, as the Host header names it.
         require_origin: refuse a request without an Origin, which no browser sends for a WebSocket.
+        dev: whether this gateway is for one machine, so that it answers to no name but this machine's.
 
     Raises:
         ConfigurationError: an entry is not an origin; the message shows it and says what one looks like.
     """
 
-    def __init__(self, allowed: Sequence[str] = (), *, require_origin: bool = False) -> None:
+    def __init__(self, allowed: Sequence[str] = (), *, require_origin: bool = False, dev: bool = False) -> None:
         self.any = ANY in allowed
         self.require_origin = require_origin
+        self.dev = dev
         self._exact = frozenset(_entry(text) for text in allowed if text != ANY)
+        self._hosts = frozenset(_host_of(origin) for origin in self._exact)
 
     def allows(self, origin: str | None, host: str | None, secure: bool) -> bool:
         """Decide about one request.
@@ -58,16 +59,40 @@ class Origins:
             return True
         return not self._exact and normal == _own(host, secure)
 
+    def answer_to(self, host: str | None) -> bool:
+        """Whether a request for this host is ours to answer.
+
+        A page on a name that somebody pointed at this machine asks for that name, and its browser takes our answers
+        for those of the page's own site (DNS rebinding). In development, where all that happens on this machine is
+        trusted, only names of this machine are answered to, and those of origins that are allowed.
+        """
+        if not self.dev or self.any:
+            return True
+        found = split_host(host)
+        return found is not None and (is_loopback(found[0]) or found[0] in self._hosts)
+
 
 def normalised(origin: str) -> str | None:
     """Return an origin in lower case without its scheme's default port; None where it is none, as `null` is none."""
     match = _ORIGIN.fullmatch(origin.lower()) if origin.isascii() else None
-    return None if match is None else _written(match["scheme"], match["host"], match["port"])
+    host = None if match is None else canonical_host(match["host"])
+    return None if match is None or host is None else _written(match["scheme"], host, match["port"])
+
+
+def parse_entry(text: str) -> str | None:
+    """Return the origin of an entry of a list of origins, None where no page could ever have it."""
+    origin = normalised(text)  # a page's origin is http or https, whatever it opens
+    return None if origin is None or origin.startswith(("ws:", "wss:")) or _host_of(origin).endswith(".") else origin
 
 
 def _own(host: str | None, secure: bool) -> str | None:
-    match = _HOST.fullmatch(host.lower()) if host is not None and host.isascii() else None
-    return None if match is None else _written("https" if secure else "http", match["host"], match["port"])
+    found = split_host(host)
+    return None if found is None else _written("https" if secure else "http", *found)
+
+
+def _host_of(origin: str) -> str:
+    match = _ORIGIN.fullmatch(origin)
+    return "" if match is None else match["host"]
 
 
 def _written(scheme: str, host: str, port: str | None) -> str | None:
@@ -78,8 +103,8 @@ def _written(scheme: str, host: str, port: str | None) -> str | None:
 
 
 def _entry(text: str) -> str:
-    origin = normalised(text)
-    if origin is None or origin.startswith(("ws:", "wss:")):  # a page's origin is http or https, whatever it opens
+    origin = parse_entry(text)
+    if origin is None:
         raise ConfigurationError(
             f"the allowed origin {text!r} is not an origin: write scheme, host and, if need be, port, as in "
             "https://app.example.com or http://localhost:3000; no path, no user, no pattern; an international "

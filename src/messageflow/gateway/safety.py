@@ -5,29 +5,17 @@ Pure decisions over `Settings`; opens nothing. Each refusal names the setting an
 
 from __future__ import annotations
 
-from ipaddress import ip_address
-
 from messageflow.core.keys import SECRET_BYTES
 from messageflow.errors import ConfigurationError
+from messageflow.gateway.hosts import is_loopback
 from messageflow.gateway.settings import Settings
 
 
-def is_loopback(host: str) -> bool:
-    """Whether an address is reached from this machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
-def check_settings(settings: Settings, *, dev: bool = False) -> None:
+def check_settings(settings: Settings) -> None:
     """Refuse settings that are unsafe or cannot work.
 
     Args:
         settings: with the keys a `--dev` start has made already filled in.
-        dev: whether this is a development start.
 
     Raises:
         ConfigurationError: says which setting, and what to do.
@@ -37,12 +25,12 @@ def check_settings(settings: Settings, *, dev: bool = False) -> None:
             f"pong_timeout ({settings.pong_timeout:g} s) must be shorter than ping_interval "
             f"({settings.ping_interval:g} s): a ping is answered before the next is sent"
         )
-    _check_address(settings, dev)
+    _check_address(settings)
     _check_presence(settings)
     _check_strength(settings)
 
 
-def _check_address(settings: Settings, dev: bool) -> None:
+def _check_address(settings: Settings) -> None:
     if (settings.tls_cert is None) != (settings.tls_key is None):
         given, missing = ("tls_key", "tls_cert") if settings.tls_cert is None else ("tls_cert", "tls_key")
         raise ConfigurationError(f"{given} is set but {missing} is not: TLS needs both")
@@ -51,7 +39,7 @@ def _check_address(settings: Settings, dev: bool) -> None:
             raise ConfigurationError(f"{name}: there is no file {path}")
     if is_loopback(settings.host):
         return
-    if dev:
+    if settings.dev:
         raise ConfigurationError(
             f"--dev works on loopback only, not on {settings.host}: use --host 127.0.0.1, or set api_key and "
             "token_secret (`messageflow secret` makes one) and start without --dev"

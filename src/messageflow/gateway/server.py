@@ -27,6 +27,7 @@ from messageflow.gateway.garbage import settle, undisturbed
 from messageflow.gateway.http import Doorway, http_protocol
 from messageflow.gateway.metrics import Metrics
 from messageflow.gateway.origins import Origins
+from messageflow.gateway.proxies import Proxies
 from messageflow.gateway.settings import Settings
 from messageflow.gateway.tcp import prepare_listener
 from messageflow.gateway.websocket import FrameLimits
@@ -75,18 +76,17 @@ class Gateway:
         self.doorway = Doorway(
             self.hub,
             calls,
-            Origins(settings.allowed_origins, require_origin=settings.require_origin),
+            Origins(settings.allowed_origins, require_origin=settings.require_origin, dev=settings.dev),
             FrameLimits(settings.message_size_limit, settings.fragments_limit, settings.buffer_high_water),
             head_timeout=settings.handshake_timeout,
-            trusted_proxies=frozenset(settings.trusted_proxies),
+            proxies=Proxies(settings.trusted_proxies),
             tls_terminated=settings.tls_terminated,
             connections_limit=settings.connections_limit,
             arrivals_limit=settings.arrivals_limit,
         )
         metrics = Metrics(self.hub, self.api, self.doorway)
         self.app = GatewayApp(
-            self.hub,
-            calls,
+            self.doorway,
             metrics,
             metrics_public=settings.metrics_public,
             application=application,
@@ -131,8 +131,7 @@ class _Server(uvicorn.Server):
                 lifespan="auto" if gateway.has_application else "off",
                 log_config=None,
                 access_log=gateway.has_application,
-                proxy_headers=bool(settings.trusted_proxies),
-                forwarded_allow_ips=list(settings.trusted_proxies),
+                proxy_headers=False,  # `gateway.app` reads them, as for WebSockets
                 server_header=False,
                 timeout_keep_alive=KEEP_ALIVE,
                 ssl_certfile=settings.tls_cert,

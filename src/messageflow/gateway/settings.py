@@ -23,6 +23,7 @@ Text = Annotated[str, options.TEXT]
 Texts = Annotated[tuple[str, ...], options.TEXTS]
 Secret = Annotated[str, options.TEXT, "secret"]
 Secrets = Annotated[tuple[str, ...], options.TEXTS, "secret"]
+Networks = Annotated[tuple[str, ...], options.PROXIES]
 Origins = Annotated[tuple[str, ...], options.ORIGINS]
 PublicKeys = Annotated[tuple[str, ...], options.PUBLIC_KEYS]
 Whole = Annotated[int, options.WHOLE]
@@ -57,8 +58,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="a proxy in front ends TLS: allows an address other than loopback without a certificate here"),
     ] = False
     trusted_proxies: Annotated[
-        Texts,
-        Meta(description="addresses of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed"),
+        Networks,
+        Meta(
+            description="addresses and networks of proxies whose `X-Forwarded-For`, `-Proto` and `-Host`, or "
+            "`Forwarded`, are believed"
+        ),
     ] = ()
 
     # Who may connect
@@ -200,6 +204,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     # Channels: tables of the TOML file, see docs/settings.md
     namespaces: Namespaces = msgspec.field(default_factory=Namespaces)
+
+    dev: bool = False  # how it was started, which is no option: for one machine, with keys that were made for it
 
     def __repr__(self) -> str:
         """Show where it listens and nothing else: settings hold secrets, and what has a repr ends in a log."""
