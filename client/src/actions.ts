@@ -34,9 +34,13 @@ export class Actions {
   }
 
   on(type: string, handler: PayloadHandler): Off {
-    let emitter = this.#byType.get(type);
-    if (!emitter) this.#byType.set(type, (emitter = new Emitter(this.#report)));
-    return emitter.on(handler);
+    const emitter = this.#byType.get(type) ?? new Emitter<[unknown, Context]>(this.#report);
+    const off = emitter.on(handler);
+    this.#byType.set(type, emitter);
+    return () => {
+      off();
+      if (!emitter.size && this.#byType.get(type) === emitter) this.#byType.delete(type);
+    };
   }
 
   onMessage(handler: ActionHandler | undefined): Off {

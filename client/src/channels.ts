@@ -4,41 +4,53 @@
  * Owns the two registries and who gets a push. Names are keys of Maps. It must never send anything itself.
  */
 
+import type { MessageflowError } from "./codes.js";
 import type { Context, Recovery } from "./context.js";
 import type { Push, SubscribeResult } from "./protocol.js";
+import { type Holder, Shared } from "./shared.js";
 import { Stream } from "./stream.js";
-import { type Home, Subscription, type SubscriptionOptions } from "./subscription.js";
+import type { Link } from "./subscribing.js";
+import type { World } from "./world.js";
 
 export interface ChannelsEvents {
   /** A publication of a channel that the page has not subscribed to itself. */
   onPublication(data: unknown, context: Context): void;
   onRecovery(recovery: Recovery): void;
+  onError(error: MessageflowError): void;
 }
 
 export class Channels {
-  readonly #home: Omit<Home, "recovery">;
+  readonly #world: World;
+  readonly #link: Link;
   readonly #events: ChannelsEvents;
   readonly #streams = new Map<string, Stream>();
-  readonly #subscriptions = new Map<string, Subscription>();
+  readonly #shared = new Map<string, Shared>();
+  /** Those that were left, by whoever may come back; void when positions are. */
+  #left = new WeakSet<Shared>();
 
-  constructor(home: Omit<Home, "recovery">, events: ChannelsEvents) {
-    this.#home = home;
+  constructor(world: World, link: Link, events: ChannelsEvents) {
+    this.#world = world;
+    this.#link = link;
     this.#events = events;
   }
 
-  subscribe(channel: string, options: SubscriptionOptions, live: boolean): Subscription {
-    let subscription = this.#subscriptions.get(channel);
-    if (!subscription) {
-      const recovery = (recovered: boolean): void => this.#events.onRecovery({ channel, recovered });
-      subscription = new Subscription({ ...this.#home, recovery }, channel, options);
-      this.#subscriptions.set(channel, subscription);
+  /**
+   * Count somebody in.
+   *
+   * @param last what they held before: where nobody else holds the channel, it goes on from there.
+   * @param live whether the connection stands.
+   */
+  hold(holder: Holder, last: Shared | undefined, live: boolean): Shared {
+    const { channel } = holder;
+    let shared = this.#shared.get(channel);
+    if (!shared) {
+      shared = last && this.#left.has(last) ? last : this.#share(holder);
+      this.#shared.set(channel, shared);
     }
-    subscription.add(options);
     const stream = this.#streams.get(channel);
-    if (stream) subscription.machine.inherit(stream, live);
+    if (stream) shared.machine.inherit(stream, live);
     this.#streams.delete(channel);
-    subscription.subscribe();
-    return subscription;
+    return shared;
   }
 
   /** The link is open: every subscription that is wanted may ask. */
@@ -53,6 +65,7 @@ export class Channels {
 
   /** Tokens and positions are void. */
   invalidate(): void {
+    this.#left = new WeakSet();
     this.#streams.forEach((stream) => stream.drop());
     this.#each(({ machine }) => machine.invalidate());
   }
@@ -60,7 +73,7 @@ export class Channels {
   /** Where to resume what the server subscribes us to, for `connect.subs`. */
   positions(): Record<string, object> | undefined {
     const positions: [string, object][] = [...this.#streams].map(([channel, stream]) => [channel, stream.resume()]);
-    this.#each(({ channel, machine }) => machine.given && positions.push([channel, machine.resume()]));
+    this.#each(({ machine }) => machine.given && positions.push([machine.channel, machine.resume()]));
     // fromEntries defines, where an assignment to `__proto__` would not.
     return positions.length ? Object.fromEntries(positions) : undefined;
   }
@@ -69,36 +82,56 @@ export class Channels {
   begin(subs: Record<string, SubscribeResult>): void {
     const given = new Map(Object.entries(subs));
     for (const channel of this.#streams.keys()) if (!given.has(channel)) this.#streams.delete(channel);
-    this.#each(({ channel, machine }) => machine.given && !given.has(channel) && machine.ungive());
+    this.#each(({ machine }) => machine.given && !given.has(machine.channel) && machine.ungive());
     given.forEach((result, channel) => this.#give(channel, result));
   }
 
   take(push: Push): void {
     const channel = push.channel ?? "";
-    const subscription = this.#subscriptions.get(channel);
+    const shared = this.#shared.get(channel);
     const stream = this.#streams.get(channel);
-    if (push.pub) (stream ?? subscription?.machine)?.push(push.pub);
-    else if (push.join) subscription?.joined(push.join.info);
-    else if (push.leave) subscription?.left(push.leave.info);
+    if (push.pub) (stream ?? shared?.machine)?.push(push.pub);
+    else if (push.join) shared?.joined(push.join.info);
+    else if (push.leave) shared?.left(push.leave.info);
     else if (push.subscribe) this.#give(channel, push.subscribe);
     else if (push.unsubscribe && !this.#streams.delete(channel)) {
-      subscription?.machine.end(push.unsubscribe.code ?? 0, push.unsubscribe.reason ?? "");
+      shared?.machine.end(push.unsubscribe.code ?? 0, push.unsubscribe.reason ?? "");
     }
+  }
+
+  #share({ channel, tokens }: Holder): Shared {
+    const shared: Shared = new Shared(this.#world, this.#link, channel, tokens, {
+      onRecovery: (recovered) => this.#events.onRecovery({ channel, recovered }),
+      onError: (error) => this.#events.onError(error),
+      onEmpty: () => this.#leave(channel, shared),
+    });
+    return shared;
+  }
+
+  /** Nobody in the page wants it any more; what the server gave by itself goes back to where it was. */
+  #leave(channel: string, shared: Shared): void {
+    if (this.#shared.get(channel) !== shared) return; // left already, and somebody else has come
+    this.#shared.delete(channel);
+    this.#left.add(shared);
+    const stream = shared.machine.handBack();
+    if (stream) this.#adopt(channel, stream);
+    else shared.machine.stop();
   }
 
   #give(channel: string, result: SubscribeResult): void {
-    const subscription = this.#subscriptions.get(channel);
-    if (subscription && subscription.state !== "unsubscribed") return subscription.machine.give(result);
-    let stream = this.#streams.get(channel);
-    if (!stream) {
-      const { onPublication, onRecovery } = this.#events;
-      stream = new Stream(channel, { onPublication, onRecovery: (recovered) => onRecovery({ channel, recovered }) });
-      this.#streams.set(channel, stream);
-    }
-    stream.begin(result);
+    const shared = this.#shared.get(channel);
+    if (shared && shared.machine.state !== "unsubscribed") return shared.machine.give(result);
+    (this.#streams.get(channel) ?? this.#adopt(channel, new Stream(channel))).begin(result);
   }
 
-  #each(action: (subscription: Subscription) => unknown): void {
-    [...this.#subscriptions.values()].forEach(action);
+  #adopt(channel: string, stream: Stream): Stream {
+    const { onPublication, onRecovery } = this.#events;
+    stream.events = { onPublication, onRecovery: (recovered) => onRecovery({ channel, recovered }) };
+    this.#streams.set(channel, stream);
+    return stream;
+  }
+
+  #each(action: (shared: Shared) => unknown): void {
+    [...this.#shared.values()].forEach(action);
   }
 }

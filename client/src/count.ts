@@ -23,9 +23,9 @@ export function watchCount(
   const counts = new Emitter<[Count]>(report);
   const ask = (): void => {
     subscription.presenceStats().then(
-      (count) => counts.emit(count),
+      (count) => subscription.state === "subscribed" && counts.emit(count),
       // Where the link has gone, or the subscription, the next one asks again. What the server says is told.
-      (error: MessageflowError) => error.code > UNSUBSCRIBED && report(error),
+      (error: MessageflowError) => error.code > UNSUBSCRIBED && counts.size > 0 && report(error),
     );
   };
   // Not started anew by each change: where people come and go all the time, the count must still be told.

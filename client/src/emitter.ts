@@ -7,8 +7,13 @@
 /** Takes back what `on…()` gave. */
 export type Off = () => void;
 
+/** Of its own for each `on`: the same function added twice is two handlers. */
+interface Entry<Args extends unknown[]> {
+  handler: ((...args: Args) => unknown) | undefined;
+}
+
 export class Emitter<Args extends unknown[]> {
-  #handlers: ((...args: Args) => unknown)[] = [];
+  #entries: readonly Entry<Args>[] = [];
   readonly #report: (error: unknown) => void;
 
   /** @param report is told of what a handler threw, or of what its promise rejected with. It must not throw. */
@@ -17,26 +22,26 @@ export class Emitter<Args extends unknown[]> {
   }
 
   get size(): number {
-    return this.#handlers.length;
+    return this.#entries.length;
   }
 
   /** Add a handler; undefined is let pass, so that optional handlers need no test. */
   on(handler: ((...args: Args) => unknown) | undefined): Off {
     if (handler === undefined) return () => {};
     if (typeof handler !== "function") throw new TypeError(`A handler must be a function, not ${typeof handler}.`);
-    // Wrapped: the same function added twice is two handlers, and each off() takes back its own.
-    const entry = (...args: Args): unknown => handler(...args);
-    this.#handlers = [...this.#handlers, entry];
+    const entry: Entry<Args> = { handler };
+    this.#entries = [...this.#entries, entry];
     return () => {
-      this.#handlers = this.#handlers.filter((other) => other !== entry);
+      entry.handler = undefined; // not called any more, even by an emit under way, and not kept by who keeps this
+      this.#entries = this.#entries.filter((other) => other !== entry);
     };
   }
 
-  /** Call those who listen now; handlers added or removed meanwhile count from the next time. */
+  /** Call those who listen now; handlers added meanwhile count from the next time, those taken back are not called. */
   emit(...args: Args): void {
-    for (const handler of this.#handlers) {
+    for (const { handler } of this.#entries) {
       try {
-        const result = handler(...args);
+        const result = handler?.(...args);
         // Adopted, not asked for its class: promises come from other frames and libraries too.
         if (result && typeof result === "object") Promise.resolve(result).catch(this.#report);
       } catch (error) {

@@ -14,7 +14,7 @@ import type { ClientInfo } from "./protocol.js";
 import { type Count, type History, type HistoryOptions, name, refuseUnread, Requests } from "./requests.js";
 import { Session } from "./session.js";
 import type { State, StateDetail } from "./state.js";
-import type { PublicationHandler, Subscription, SubscriptionOptions } from "./subscription.js";
+import { type Home, type PublicationHandler, Subscription, type SubscriptionOptions } from "./subscription.js";
 import { type TokenOptions, TokenSource } from "./token.js";
 import { socketUrl } from "./url.js";
 import { until } from "./wait.js";
@@ -48,6 +48,7 @@ export class Flow {
   readonly #requests: Requests;
   readonly #actions: Actions;
   readonly #channels: Channels;
+  readonly #home: Home;
   readonly #states: Emitter<[State, StateDetail]>;
   readonly #recoveries: Emitter<[Recovery]>;
   readonly #errors: Emitter<[MessageflowError]>;
@@ -86,11 +87,19 @@ export class Flow {
       positions: () => this.#channels.positions(),
     });
     this.#requests = new Requests(this.#session.calls);
-    const home = { world, link: this.#session, requests: this.#requests, report: this.#report, commandTimeout };
-    this.#channels = new Channels(home, {
+    this.#channels = new Channels(world, this.#session, {
       onPublication: (publication, context) => this.#actions.route(publication, context),
       onRecovery: (recovery) => this.#recoveries.emit(recovery),
+      onError: this.#report,
     });
+    this.#home = {
+      world,
+      requests: this.#requests,
+      commandTimeout,
+      isOpen: () => this.state !== "disconnected",
+      report: this.#report,
+      hold: (holder, last) => this.#channels.hold(holder, last, this.state === "connected"),
+    };
     this.#errors.on(options.onError);
     this.#states.on(options.onState);
     this.#recoveries.on(options.onRecovery);
@@ -148,14 +157,23 @@ export class Flow {
     return this.#errors.on(handler);
   }
 
-  /** Subscribe to a channel; a second call for the same channel adds its handlers to the one subscription. */
+  /**
+   * Subscribe to a channel. Each call holds it with handlers of its own, which its `unsubscribe()` takes back; however many
+   * hold it, the server sees one subscription, which ends with the last. The token in use is that of whoever came last
+   * with one.
+   */
   subscribe(channel: string, given: PublicationHandler | SubscriptionOptions = {}): Subscription {
     if (name(channel).startsWith(PERSONAL) || channel === "*") {
       throw new TypeError(`What is pushed to "${channel}" comes by itself; handle it with flow.on(type, handler).`);
     }
     const options = typeof given === "function" ? { onPublication: given } : given;
+    if (!options || typeof options !== "object") {
+      throw new TypeError("subscribe(channel, …) takes a function, or an object such as {onPublication(data) {…}}.");
+    }
     refuseUnread(options);
-    return this.#channels.subscribe(channel, options, this.state === "connected");
+    const subscription = new Subscription(this.#home, channel, options);
+    subscription.subscribe();
+    return subscription;
   }
 
   publish(channel: string, data: unknown): Promise<void> {

@@ -12,6 +12,9 @@ export interface Position {
   readonly tag?: string;
 }
 
+/** A position as a request carries it. */
+export type Resume = Partial<Position> & { readonly recover?: true };
+
 export type Verdict = "new" | "duplicate" | "gap";
 
 /** One stream seen by one client. */
@@ -24,7 +27,7 @@ export class Track {
   }
 
   /** What a subscribe request carries to resume here, or nothing to resume from. */
-  resume(): { recover?: true; epoch?: string; offset?: number; tag?: string } {
+  resume(): Resume {
     return this.#position ? { recover: true, ...this.#position } : {};
   }
 

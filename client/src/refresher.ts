@@ -26,13 +26,14 @@ const RETRY_BASE_MS = 2000;
 
 export class Refresher {
   readonly #world: World;
-  readonly #tokens: TokenSource;
+  readonly #tokens: () => TokenSource;
   readonly #events: RefresherEvents;
   readonly #alarm: Alarm;
   #attempt = 0;
   #turn = 0;
 
-  constructor(world: World, tokens: TokenSource, events: RefresherEvents) {
+  /** @param tokens gives the source in use: it may change while a right goes on. */
+  constructor(world: World, tokens: () => TokenSource, events: RefresherEvents) {
     this.#world = world;
     this.#tokens = tokens;
     this.#events = events;
@@ -43,7 +44,7 @@ export class Refresher {
   plan({ expires, ttl }: RefreshResult): void {
     this.stop();
     this.#attempt = 0;
-    if (expires && this.#tokens.renewable) this.#wait(refreshDelay(ttl ?? 0, this.#world.random()));
+    if (expires && this.#tokens().renewable) this.#wait(refreshDelay(ttl ?? 0, this.#world.random()));
   }
 
   stop(): void {
@@ -58,7 +59,7 @@ export class Refresher {
   async #refresh(): Promise<void> {
     const turn = ++this.#turn;
     try {
-      const token = await this.#tokens.renew();
+      const token = await this.#tokens().renew();
       if (turn !== this.#turn) return;
       this.#events.send(token ?? "", (error, result) => {
         if (turn !== this.#turn) return;

@@ -61,7 +61,7 @@ export class Session {
     this.#events = events;
     this.#retry = new Alarm(world);
     this.calls = new Calls(world, options.commandTimeout);
-    this.#refresher = new Refresher(world, tokens, {
+    this.#refresher = new Refresher(world, () => tokens, {
       send: (token, done) => this.calls.call("refresh", { token }, done),
       onRefused: ({ code, message }) => this.#stop(code, message),
       onError: (error) => events.onError(error),

@@ -5,7 +5,7 @@
  */
 
 import { type Context, contextOf } from "./context.js";
-import { Track } from "./position.js";
+import { type Resume, Track } from "./position.js";
 import type { SubscribeResult, WirePublication } from "./protocol.js";
 
 export interface StreamEvents {
@@ -17,15 +17,15 @@ export interface StreamEvents {
 export class Stream {
   readonly #channel: string;
   readonly #track = new Track();
-  events: StreamEvents;
+  /** Whoever has the stream now; it may change hands. */
+  events!: StreamEvents;
 
-  constructor(channel: string, events: StreamEvents) {
+  constructor(channel: string) {
     this.#channel = channel;
-    this.events = events;
   }
 
   /** What a request carries to resume here. */
-  resume(): object {
+  resume(): Resume {
     return this.#track.resume();
   }
 

@@ -16,11 +16,12 @@ import {
   TIMEOUT,
   TOKEN_EXPIRED,
 } from "./codes.js";
+import type { Resume } from "./position.js";
 import type { Method, SubscribeResult, WirePublication } from "./protocol.js";
 import { Refresher } from "./refresher.js";
 import type { Detail, SubscriptionState } from "./state.js";
 import { Stream, type StreamEvents } from "./stream.js";
-import { type TokenOptions, TokenSource } from "./token.js";
+import type { TokenSource } from "./token.js";
 import { Alarm, type World } from "./world.js";
 
 /** What a subscription needs of the connection. */
@@ -31,6 +32,8 @@ export interface Link {
 }
 
 export interface SubscribingEvents extends StreamEvents {
+  /** Whether joins and leaves are to be asked for. */
+  watched(): boolean;
   onState(state: SubscriptionState, detail: Detail): void;
   onError(error: MessageflowError): void;
 }
@@ -41,34 +44,31 @@ export class Subscribing {
   readonly channel: string;
   readonly #world: World;
   readonly #link: Link;
-  readonly #tokens: TokenSource;
   readonly #events: SubscribingEvents;
   readonly #refresher: Refresher;
   readonly #retry: Alarm;
+  #tokens: TokenSource;
   #stream: Stream;
   #state: SubscriptionState = "unsubscribed";
   #detail: Detail = OK;
-  #joinLeave = false;
+  /** Whether joins and leaves were asked for. */
+  #watched = false;
+  /** Whether there is a token that the request under way did not carry. */
+  #renewed = false;
   #given = false;
   #asked = false;
   #attempt = 0;
   #turn = 0;
 
-  constructor(
-    world: World,
-    link: Link,
-    channel: string,
-    options: TokenOptions,
-    events: SubscribingEvents,
-  ) {
+  constructor(world: World, link: Link, channel: string, tokens: TokenSource, events: SubscribingEvents) {
     this.channel = channel;
     this.#world = world;
     this.#link = link;
-    this.#tokens = new TokenSource(world, options);
+    this.#tokens = tokens;
     this.#events = events;
-    this.#stream = new Stream(channel, events);
+    this.#stream = this.#fresh();
     this.#retry = new Alarm(world);
-    this.#refresher = new Refresher(world, this.#tokens, {
+    this.#refresher = new Refresher(world, () => this.#tokens, {
       send: (token, done) => link.issue("sub_refresh", { channel, token }, done),
       onRefused: (error) => this.#stop(error.code, error.message),
       onError: (error) => events.onError(error),
@@ -89,26 +89,38 @@ export class Subscribing {
   }
 
   /** What a request carries to resume here. */
-  resume(): object {
+  resume(): Resume {
     return this.#stream.resume();
   }
 
+  /** Want the channel; whoever starts calls `request()` too, once all that it carries is known. */
   start(): void {
     if (this.#state !== "unsubscribed") return;
     this.#attempt = 0;
     this.#enter("subscribing", OK);
-    queueMicrotask(() => this.request()); // so that handlers added in this tick say whether joins are wanted
+  }
+
+  /** Have the next token from here. One that has proved good goes on. */
+  use(tokens: TokenSource): void {
+    if (tokens === this.#tokens) return;
+    const before = this.#tokens;
+    this.#tokens = tokens;
+    if (this.#state === "subscribed") tokens.inherit(before.current);
+    if (this.#state !== "subscribing") return;
+    this.#renewed = tokens.given;
+    if (this.#asked) return;
+    // What is waited for may be a token from someone who has gone.
+    this.#quiet(before);
+    this.request();
   }
 
   stop(): void {
     if (this.#state !== "unsubscribed") this.#stop(0, "unsubscribed by the page");
   }
 
-  /** Ask for joins and leaves too. */
+  /** Joins and leaves are wanted: ask anew if they were not asked for. */
   watch(): void {
-    if (this.#joinLeave) return;
-    this.#joinLeave = true;
-    if (!this.#asked || this.#given) return;
+    if (!this.#asked || this.#given || this.#watched) return;
     this.#leave();
     this.#again(OK);
     this.request();
@@ -127,11 +139,13 @@ export class Subscribing {
       return;
     }
     this.#asked = true;
+    this.#renewed = false;
+    this.#watched = this.#events.watched();
     const params = {
       channel: this.channel,
       token: this.#tokens.current,
       recoverable: true,
-      join_leave: this.#joinLeave || undefined,
+      join_leave: this.#watched || undefined,
       ...this.resume(),
     };
     this.#link.issue("subscribe", params, (error, result) => {
@@ -154,6 +168,16 @@ export class Subscribing {
     this.#stream = stream;
     stream.events = this.#events;
     this.#enter(live ? "subscribed" : "subscribing", OK);
+  }
+
+  /** Nobody in the page wants it any more: give back what the server had subscribed us to by itself. */
+  handBack(): Stream | undefined {
+    if (!this.#given) return undefined;
+    const stream = this.#stream;
+    this.#given = this.#asked = false;
+    this.#stream = this.#fresh();
+    this.stop();
+    return stream;
   }
 
   push(publication: WirePublication): void {
@@ -203,6 +227,10 @@ export class Subscribing {
     if (code === LINK_LOST || (code === ALREADY_SUBSCRIBED && this.#given)) return;
     if (code === TIMEOUT) return this.#link.reset(`no reply to subscribe to ${this.channel}`);
     if (code === TOKEN_EXPIRED) this.#tokens.drop();
+    if (this.#renewed) {
+      this.#again({ code, reason: message });
+      return this.request();
+    }
     if (!error.temporary && !(code === TOKEN_EXPIRED && this.#tokens.renewable)) {
       this.#stop(code, message);
       return this.#events.onError(new MessageflowError(code, `Not subscribed to ${this.channel}: ${message}`));
@@ -218,11 +246,17 @@ export class Subscribing {
   }
 
   /** Nothing that is under way counts any more. */
-  #quiet(): void {
+  #quiet(tokens = this.#tokens): void {
     this.#turn++;
     this.#retry.clear();
     this.#refresher.stop();
-    this.#tokens.abandon();
+    tokens.abandon();
+  }
+
+  #fresh(): Stream {
+    const stream = new Stream(this.channel);
+    stream.events = this.#events;
+    return stream;
   }
 
   #stop(code: number, reason: string): void {

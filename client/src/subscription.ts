@@ -1,7 +1,8 @@
 /**
  * A channel as a page sees it: handlers, and commands that belong to it.
  *
- * Owns the page's handlers. What state it is in, and why, is decided by `Subscribing`.
+ * Owns the handlers of one who holds the channel. What state the channel is in, and why, is decided by `Subscribing`,
+ * which all who hold it share.
  */
 
 import { MessageflowError, TIMEOUT, UNSUBSCRIBED } from "./codes.js";
@@ -10,10 +11,10 @@ import { watchCount } from "./count.js";
 import { Emitter, type Off } from "./emitter.js";
 import type { ClientInfo } from "./protocol.js";
 import type { Count, History, HistoryOptions, Requests } from "./requests.js";
-import type { Detail, State, SubscriptionState } from "./state.js";
-import { type Link, Subscribing } from "./subscribing.js";
-import type { TokenOptions } from "./token.js";
-import { inTime, until } from "./wait.js";
+import type { Detail, SubscriptionState } from "./state.js";
+import type { Holder, Shared } from "./shared.js";
+import { type TokenOptions, TokenSource } from "./token.js";
+import { type Limit, until } from "./wait.js";
 import type { World } from "./world.js";
 
 export type PublicationHandler = (data: unknown, context: Context) => unknown;
@@ -34,28 +35,36 @@ export interface SubscriptionOptions extends TokenOptions {
 /** What a subscription needs of its flow. */
 export interface Home {
   world: World;
-  link: Link & { readonly state: State };
   requests: Requests;
   /** Milliseconds a command may wait for the subscription. */
   commandTimeout: number;
+  /** Whether there is, or will be, a connection. */
+  isOpen(): boolean;
   report(error: unknown): void;
-  recovery(recovered: boolean): void;
+  hold(holder: Holder, last: Shared | undefined): Shared;
 }
 
+const LEFT = { code: 0, reason: "unsubscribed by the page" };
+
 export class Subscription {
-  /** @internal */
-  readonly machine: Subscribing;
+  readonly channel: string;
   readonly #home: Home;
+  readonly #holder: Holder;
   readonly #publication: Emitter<[unknown, Context]>;
   readonly #join: Emitter<[ClientInfo]>;
   readonly #leave: Emitter<[ClientInfo]>;
   readonly #state: Emitter<[SubscriptionState, Detail]>;
   readonly #recovery: Emitter<[boolean]>;
   readonly #error: Emitter<[MessageflowError]>;
+  /** What is held, or was held last. */
+  #shared: Shared | undefined;
+  #held = false;
+  #leftAt: string | undefined;
 
   /** @internal */
   constructor(home: Home, channel: string, options: SubscriptionOptions) {
     const { report } = home;
+    this.channel = channel;
     this.#home = home;
     this.#publication = new Emitter(report);
     this.#join = new Emitter(report);
@@ -63,38 +72,48 @@ export class Subscription {
     this.#state = new Emitter(report);
     this.#recovery = new Emitter(report);
     this.#error = new Emitter(report);
-    this.machine = new Subscribing(home.world, home.link, channel, options, {
-      onPublication: (data, context) => this.#publication.emit(data, context),
-      onState: (state, detail) => this.#state.emit(state, detail),
-      onRecovery: (recovered) => {
-        this.#recovery.emit(recovered);
-        home.recovery(recovered);
-      },
-      onError: (error) => (this.#error.size ? this.#error.emit(error) : report(error)),
-    });
-  }
-
-  get channel(): string {
-    return this.machine.channel;
+    this.#holder = this.#hold(new TokenSource(home.world, options));
+    this.#publication.on(options.onPublication);
+    this.#join.on(options.onJoin);
+    this.#leave.on(options.onLeave);
+    this.#state.on(options.onState);
+    this.#recovery.on(options.onRecovery);
+    this.#error.on(options.onError);
+    if (options.onCount) this.onCount(options.onCount);
   }
 
   get state(): SubscriptionState {
-    return this.machine.state;
+    return (this.#held && this.#shared?.machine.state) || "unsubscribed";
   }
 
   /** Why the state is what it is. */
   get detail(): Detail {
-    return this.machine.detail;
+    return (this.#held && this.#shared?.machine.detail) || LEFT;
   }
 
   /** Subscribe again after `unsubscribe()`, or after the server ended the subscription. */
   subscribe(): void {
-    this.machine.start();
+    if (this.#held) return this.#shared?.restart();
+    const before = this.#shared;
+    const shared = (this.#shared = this.#home.hold(this.#holder, before));
+    const place = shared.isHeld && shared.place;
+    this.#held = true;
+    // Others went on meanwhile: what they got since is not to be had again.
+    if (before && place !== false && (!place || place !== this.#leftAt)) this.#recovery.emit(false);
+    shared.hold(this.#holder);
   }
 
-  /** Leave the channel. Handlers stay; `subscribe()` comes back, and resumes where it left if the channel can. */
+  /**
+   * Let the channel go: no handler given here is called any more, and when nobody else in the page holds the channel, it
+   * is left. Handlers stay with this subscription; `subscribe()` comes back, and resumes where it left if the channel can.
+   */
   unsubscribe(): void {
-    this.machine.stop();
+    if (!this.#held) return;
+    const was = this.state;
+    this.#held = false;
+    this.#leftAt = this.#shared?.place;
+    this.#shared?.release(this.#holder);
+    if (was !== "unsubscribed") this.#state.emit("unsubscribed", LEFT);
   }
 
   onPublication(handler: PublicationHandler): Off {
@@ -102,13 +121,11 @@ export class Subscription {
   }
 
   onJoin(handler: InfoHandler): Off {
-    this.machine.watch();
-    return this.#join.on(handler);
+    return this.#watch(this.#join.on(handler));
   }
 
   onLeave(handler: InfoHandler): Off {
-    this.machine.watch();
-    return this.#leave.on(handler);
+    return this.#watch(this.#leave.on(handler));
   }
 
   onState(handler: SubscriptionStateHandler): Off {
@@ -146,42 +163,56 @@ export class Subscription {
 
   /** Wait until subscribed; rejects if that is refused or given up. */
   ready(): Promise<void> {
-    return until(this.#state, () => {
-      const { state, detail } = this.machine;
+    return this.#ready();
+  }
+
+  #ready(limit?: Limit): Promise<void> {
+    const verdict = (): boolean | MessageflowError => {
+      const { state, detail } = this;
       if (state !== "unsubscribed") return state === "subscribed";
       return new MessageflowError(detail.code || UNSUBSCRIBED, `Not subscribed to ${this.channel}: ${detail.reason}.`);
-    });
+    };
+    return until(this.#state, verdict, limit);
   }
 
   /** Commands about a channel wait for its subscription: often it is what gives the right to them. */
   async #command<T>(issue: (requests: Requests) => Promise<T>): Promise<T> {
-    const { world, link, requests, commandTimeout } = this.#home;
-    if (link.state !== "disconnected") {
+    const { world, requests, commandTimeout: ms } = this.#home;
+    if (this.#home.isOpen()) {
       const late = (): Error =>
-        new MessageflowError(TIMEOUT, `Not subscribed to ${this.channel} within ${commandTimeout} ms.`, true);
-      await inTime(world, this.ready(), commandTimeout, late);
+        new MessageflowError(TIMEOUT, `Not subscribed to ${this.channel} within ${ms} ms.`, true);
+      await this.#ready({ world, ms, late });
     }
     return issue(requests);
   }
 
-  /** @internal */
-  add(options: SubscriptionOptions): void {
-    this.#publication.on(options.onPublication);
-    this.#state.on(options.onState);
-    this.#recovery.on(options.onRecovery);
-    this.#error.on(options.onError);
-    if (options.onJoin) this.onJoin(options.onJoin);
-    if (options.onLeave) this.onLeave(options.onLeave);
-    if (options.onCount) this.onCount(options.onCount);
+  #watch(off: Off): Off {
+    if (this.#held) this.#shared?.machine.watch();
+    return off;
   }
 
-  /** @internal */
-  joined(info: ClientInfo): void {
-    this.#join.emit(info);
-  }
-
-  /** @internal */
-  left(info: ClientInfo): void {
-    this.#leave.emit(info);
+  /** What the channel's shared subscription sees of this one: only as long as it is held. */
+  #hold(tokens: TokenSource): Holder {
+    const join = this.#join;
+    const leave = this.#leave;
+    const when = <Args extends unknown[]>(emitter: Emitter<Args>) => (...args: Args): void => {
+      if (this.#held) emitter.emit(...args);
+    };
+    return {
+      channel: this.channel,
+      tokens,
+      get watches() {
+        return join.size + leave.size > 0;
+      },
+      onPublication: when(this.#publication),
+      onJoin: when(join),
+      onLeave: when(leave),
+      onState: when(this.#state),
+      onRecovery: when(this.#recovery),
+      onError: (error) => {
+        when(this.#error)(error);
+        return this.#held && this.#error.size > 0;
+      },
+    };
   }
 }

@@ -23,6 +23,8 @@ const JWT = /^[\w-]+\.[\w-]+\.[\w-]*$/;
 const FETCH_TIMEOUT_MS = 10_000;
 
 export class TokenSource {
+  /** Whether a token was given, or a way to one. */
+  readonly given: boolean;
   readonly #world: World;
   readonly #fetch: (() => Promise<string | null>) | undefined;
   #token: string | undefined;
@@ -36,6 +38,7 @@ export class TokenSource {
     if (token !== undefined && (typeof token !== "string" || !token)) {
       throw new TypeError("token must be a JWT, a non-empty string; leave it out to connect without one.");
     }
+    this.given = !!(token || tokenUrl || getToken);
     this.#world = world;
     this.#token = token;
     this.#fetch = getToken ? async () => getToken() : tokenUrl ? () => fetchToken(world, tokenUrl) : undefined;
@@ -44,6 +47,11 @@ export class TokenSource {
   /** The token at hand, if there is one. */
   get current(): string | undefined {
     return this.#token;
+  }
+
+  /** Go on with a token that is in use, unless there is one of its own. */
+  inherit(token: string | undefined): void {
+    this.#token ??= token;
   }
 
   /** Whether a new token can be had. */

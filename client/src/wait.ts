@@ -5,12 +5,23 @@
 import type { Emitter } from "./emitter.js";
 import { Alarm, type World } from "./world.js";
 
+export interface Limit {
+  world: World;
+  ms: number;
+  late(): Error;
+}
+
 /**
- * Wait for a verdict that changes only when an emitter tells.
+ * Wait for a verdict that changes only when an emitter tells; nothing is left behind.
  *
  * @param verdict true to resolve, an error to reject, false to go on waiting.
+ * @param limit after which to reject.
  */
-export function until<Args extends unknown[]>(emitter: Emitter<Args>, verdict: () => boolean | Error): Promise<void> {
+export function until<Args extends unknown[]>(
+  emitter: Emitter<Args>,
+  verdict: () => boolean | Error,
+  limit?: Limit,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     const look = (): boolean => {
       const found = verdict();
@@ -19,7 +30,16 @@ export function until<Args extends unknown[]>(emitter: Emitter<Args>, verdict: (
       return !!found;
     };
     if (look()) return;
-    const off = emitter.on(() => look() && off());
+    const alarm = limit && new Alarm(limit.world);
+    const off = emitter.on(() => look() && end());
+    const end = (): void => {
+      off();
+      alarm?.clear();
+    };
+    alarm?.set(() => {
+      off();
+      reject(limit?.late());
+    }, limit?.ms ?? 0);
   });
 }
 

@@ -94,9 +94,10 @@ describe("subscriptions", () => {
 
   test("unsubscribing tells the server and ends the handlers' calls; subscribing resumes", async () => {
     const seen: unknown[] = [];
-    const { flow, peer, commands } = await connected({ channels: { news: (data) => seen.push(data) } });
-    await peer.say(reply(commands, { epoch: "e", offset: 4 }));
-    const subscription = flow.subscribe("news");
+    const { flow, peer } = await connected();
+    const subscription = flow.subscribe("news", (data) => seen.push(data));
+    await settle();
+    await peer.say(reply(peer.commands(), { epoch: "e", offset: 4 }));
     subscription.unsubscribe();
     subscription.unsubscribe();
     await settle();
@@ -109,9 +110,12 @@ describe("subscriptions", () => {
   });
 
   test("a reply to a request given up does not count", async () => {
-    const { flow, peer, commands } = await connected({ channels: { news() {} } });
+    const { flow, peer } = await connected();
     const subscription = flow.subscribe("news");
+    await settle();
+    const commands = peer.commands();
     subscription.unsubscribe();
+    await settle();
     subscription.subscribe();
     await peer.say(reply(commands, { epoch: "e", offset: 4 }));
     assert.equal(subscription.state, "subscribing");
