@@ -53,7 +53,7 @@ class Sink(Protocol):
         """A publication in a subscribed channel. Per channel in the order of offsets."""
 
     def on_presence(self, channel: str, push: Joined | Left) -> None:
-        """Somebody joined or left a subscribed channel. At most once, no order promised."""
+        """Somebody joined or left a subscribed channel. At most once; of one client in the order of the calls."""
 
     def on_control(self, message: bytes) -> None:
         """A control message of any node, this one included."""
@@ -114,7 +114,8 @@ class Broker(Protocol):
     async def join(self, channel: str, info: ClientInfo, *, keep: bool, tell: bool) -> None:
         """A connection of this node comes to `channel`.
 
-        `keep` enters it into presence, `tell` hands a join to subscribers.
+        `keep` enters it into presence, and again replaces what is known of it; `tell` hands a join to subscribers.
+        Calls of `join` and `leave` about one client in one channel come one after the other, never together.
         """
 
     async def leave(self, channel: str, info: ClientInfo, *, tell: bool) -> None:

@@ -8,13 +8,20 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from messageflow.core.codes import CONNECTION_EXPIRED, UNSUBSCRIBED_BY_SERVER, Disconnect
-from messageflow.core.control import DisconnectUser, RefreshUser, SubscribeUser, UnsubscribeUser, decode_control
-from messageflow.core.protocol import Refreshed, Subscribed, SubscribeRequest
+from messageflow.core.control import (
+    Control,
+    DisconnectUser,
+    RefreshUser,
+    SubscribeUser,
+    UnsubscribeUser,
+    decode_control,
+)
+from messageflow.core.protocol import Refreshed, StreamPosition, Subscribed, SubscribeRequest
 from messageflow.core.stream import Position
 from messageflow.errors import BrokerError
 from messageflow.hub.commands.connect import overridden
 from messageflow.hub.entry import Entry
-from messageflow.hub.session import NEVER, Session
+from messageflow.hub.session import NEVER, Session, State
 
 if TYPE_CHECKING:
     from messageflow.hub.hub import Hub
@@ -22,24 +29,36 @@ if TYPE_CHECKING:
 log = logging.getLogger("messageflow.hub")
 
 
-async def apply_control(hub: Hub, message: bytes) -> None:
-    """Carry out a control message on the sessions of this worker. What is not understood is logged and passed over."""
+def apply_control(hub: Hub, message: bytes) -> None:
+    """Carry out a control message on the sessions of this worker. What is not understood is logged and passed over.
+
+    Messages take effect in the order they came: what takes time is registered at once, and ended by what comes after.
+    """
     try:
         control = decode_control(message)
     except msgspec.MsgspecError as error:
         log.error("control_not_understood", extra={"error": str(error)})
         return
     for session in tuple(hub.matching(control.user, control.client)):
-        match control:
-            case DisconnectUser():
-                if session.client not in control.spare:
-                    session.disconnect(Disconnect(control.code, control.reason))
-            case UnsubscribeUser():
-                _unsubscribe(hub, session, control.channel)
-            case RefreshUser():
-                _refresh(hub, session, control)
-            case SubscribeUser():
-                await _subscribe(hub, session, control)
+        if session.state is State.CONNECTING and not isinstance(control, DisconnectUser):
+            hub.deferred.setdefault(session, []).append(control)
+        else:
+            apply_to(session, control)
+
+
+def apply_to(session: Session, control: Control) -> None:
+    """Carry out a decision on one session that is connected."""
+    hub = session.hub
+    match control:
+        case DisconnectUser():
+            if session.client not in control.spare:
+                session.disconnect(Disconnect(control.code, control.reason))
+        case UnsubscribeUser():
+            _unsubscribe(hub, session, control.channel)
+        case RefreshUser():
+            _refresh(hub, session, control)
+        case SubscribeUser():
+            _subscribe(hub, session, control)
 
 
 def _unsubscribe(hub: Hub, session: Session, channel: str) -> None:
@@ -59,7 +78,7 @@ def _refresh(hub: Hub, session: Session, control: RefreshUser) -> None:
     session.push("", Refreshed(expires, hub.time_to_refresh(session.expires_at) if expires else 0))
 
 
-async def _subscribe(hub: Hub, session: Session, control: SubscribeUser) -> None:
+def _subscribe(hub: Hub, session: Session, control: SubscribeUser) -> None:
     name = control.channel
     options = hub.namespaces.options(name)
     if options is None or name in session.subscriptions or session.closed:
@@ -73,6 +92,10 @@ async def _subscribe(hub: Hub, session: Session, control: SubscribeUser) -> None
     entry = Entry(session, name, overridden(options, control.options), request, server_side=True)
     entry.apply(control.options, hub.deadline(control.expires_at))
     hub.heartbeat.note_expiry(session)
+    hub.spawn(_complete(entry, session, name, since))
+
+
+async def _complete(entry: Entry, session: Session, name: str, since: StreamPosition | None) -> None:
     try:
         await entry.prepare()
     except BrokerError as error:

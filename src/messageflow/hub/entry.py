@@ -64,6 +64,7 @@ class Entry:
         self.subscription = Subscription(self.channel, server_side=server_side)
         self.subscription.watch = options.force_push_join_leave or (options.join_leave and request.join_leave)
         self.subscription.tell = options.join_leave
+        self.subscription.keep = options.presence
         session.subscriptions[name] = self.subscription
 
     def apply(self, options: SubscribeOptions, expires_at: float = NEVER) -> None:
@@ -85,12 +86,14 @@ class Entry:
                 await self._session.hub.open(self.channel)
             if self._options.keeps_history:
                 self._history = await self._read()
-            if (self._options.presence or self._options.join_leave) and not self._was_taken_out:
+            if self.subscription.keep or self.subscription.tell:
                 await self._appear()
             if self._session.closed:
                 raise asyncio.CancelledError
-        except BaseException:
+        except BaseException as error:
             self.abandon()
+            if self._session.closed:
+                raise asyncio.CancelledError from error  # whatever else went wrong, nobody is there to be told
             raise
 
     async def _read(self) -> History:
@@ -125,15 +128,15 @@ class Entry:
         return live is not None and live[:2] == since[:2] and since.tag in ("", live.tag)
 
     async def _appear(self) -> None:
-        session, options = self._session, self._options
-        if session.info is None:
+        session, subscription, name = self._session, self.subscription, self.channel.name
+        await session.hub.presence.settled(name, session.client)
+        if self._was_taken_out or session.info is None:
             return
         info = session.info
         if self._chan_info:
             info = msgspec.structs.replace(info, chan_info=raw(self._chan_info))
-        self.subscription.info = info
-        broker = session.hub.broker
-        await broker.join(self.channel.name, info, keep=options.presence, tell=self.subscription.tell)
+        subscription.info = info
+        await session.hub.presence.join(name, info, keep=subscription.keep, tell=subscription.tell)
 
     def abandon(self) -> None:
         """Give up: the session is as if it had never come. Calling it again, or too late, does nothing."""

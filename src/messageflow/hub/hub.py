@@ -20,21 +20,22 @@ from typing import Any, TypeVar
 from messageflow.brokers.base import Broker
 from messageflow.core.channels import REVOKED, NamespaceOptions, Namespaces
 from messageflow.core.codes import MALFORMED, SHUTDOWN, Disconnect, Disconnected, Unsubscribe
-from messageflow.core.protocol import ClientInfo, Command, Joined, Left, Unsubscribed
+from messageflow.core.control import Control
+from messageflow.core.protocol import Command, Joined, Left, Unsubscribed
 from messageflow.core.stream import Position, Publication
 from messageflow.core.tokens import Verifier
-from messageflow.errors import BrokerError
 from messageflow.hub.arrivals import Arrivals
 from messageflow.hub.channel import Channel, Received
 from messageflow.hub.commands import HANDLERS
 from messageflow.hub.connection import Connection, Wire
-from messageflow.hub.control import apply_control
+from messageflow.hub.control import apply_control, apply_to
 from messageflow.hub.counters import Counters
 from messageflow.hub.healing import Healing
 from messageflow.hub.heartbeat import Heartbeat
 from messageflow.hub.limits import Limits
 from messageflow.hub.logs import RateLimitedLog
 from messageflow.hub.pacing import Pace
+from messageflow.hub.presence import PresenceChanges
 from messageflow.hub.reads import Reads
 from messageflow.hub.revoking import Revoking
 from messageflow.hub.session import NEVER, Session, State
@@ -92,7 +93,9 @@ class Hub:
         self.stalls = Stalls(self, self.limits.buffer_memory, self.heartbeat.tick_length)
         self.healing = Healing(self)
         self.revoking = Revoking(self)
+        self.presence = PresenceChanges(self)
         self.connecting = 0  # sessions whose connect command is being carried out
+        self.deferred: dict[Session, list[Control]] = {}  # decisions about those, for when they have their answer
         self.draining = False
         self._wires: dict[Wire, None] = {}
         self._dirty: deque[Channel] = deque()
@@ -127,7 +130,7 @@ class Hub:
         await asyncio.sleep(0)  # the releases above spawned their leaves; let them begin
         tasks = {task for task in self._tasks if task is not asyncio.current_task()}
         for task in tasks:
-            if task.get_name() != "leave":
+            if task.get_name() != "presence":
                 task.cancel()
         if tasks:
             await asyncio.wait(tasks)
@@ -176,8 +179,14 @@ class Hub:
             self.users[session.user] = (*self.users.get(session.user, ()), session)
         self.heartbeat.add(session)
 
+    def connected(self, session: Session) -> None:
+        """A session has the answer to its connect command: carry out what was decided about it meanwhile, in order."""
+        for control in self.deferred.pop(session, ()):
+            apply_to(session, control)
+
     def remove(self, session: Session) -> None:
         """A session has ended: take it out of everything, now."""
+        self.deferred.pop(session, None)
         self.arrivals.discard(session)
         self.heartbeat.discard(session)
         self.stalls.discard(session)
@@ -262,13 +271,7 @@ class Hub:
         channel.leave(session)
         self._drop_if_abandoned(channel)
         if subscription.info is not None:
-            self.spawn(self._disappear(name, subscription.info, tell=subscription.tell), name="leave")
-
-    async def _disappear(self, name: str, info: ClientInfo, *, tell: bool) -> None:
-        try:
-            await self.broker.leave(name, info, tell=tell)
-        except BrokerError as error:
-            self.log_limited(logging.ERROR, "leave_failed", channel=name, error=str(error))
+            self.presence.leave(name, subscription.info, tell=subscription.tell)
 
     def _drop_if_abandoned(self, channel: Channel) -> None:
         if channel.abandoned and self.channels.get(channel.name) is channel:
@@ -306,7 +309,10 @@ class Hub:
             self.mark(found)
 
     def on_control(self, message: bytes) -> None:
-        self.spawn(apply_control(self, message))
+        try:
+            apply_control(self, message)
+        except Exception:
+            log.exception("control_failed")
 
     def on_question(self, question: bytes) -> bytes:
         name, _, rest = question.partition(b"\n")

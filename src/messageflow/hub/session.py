@@ -14,6 +14,9 @@ from collections.abc import Sequence
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
+import msgspec
+from msgspec import Raw
+
 from messageflow.core.channels import Rights
 from messageflow.core.codes import (
     INTERNAL,
@@ -56,12 +59,13 @@ class Subscription:
         expires_at: when it ends unless refreshed, on the hub's clock.
         issued_at: when the token for it was made, as the token says; NEVER where there was none.
         info: how the session shows in presence, when it does.
+        keep: whether it is shown among those who are present.
         tell: whether its join and leave are told to others.
         watch: whether it gets the joins and leaves of others.
         behind: where a lagging session stands; None while it is live.
     """
 
-    __slots__ = ("behind", "channel", "expires_at", "info", "issued_at", "server_side", "tell", "watch")
+    __slots__ = ("behind", "channel", "expires_at", "info", "issued_at", "keep", "server_side", "tell", "watch")
 
     def __init__(self, channel: Channel, *, server_side: bool) -> None:
         self.channel = channel
@@ -69,6 +73,7 @@ class Subscription:
         self.expires_at = NEVER
         self.issued_at = NEVER
         self.info: ClientInfo | None = None
+        self.keep = False
         self.tell = False
         self.watch = False
         self.behind: Position | None = None
@@ -138,6 +143,21 @@ class Session:
     def rights(self, channel: str) -> Rights:
         """Return the facts on which a right in `channel` is decided."""
         return Rights(self.user, channel in self.subscriptions)
+
+    def show_as(self, conn_info: Raw) -> None:
+        """Show this client to others with what a newer token says of it."""
+        if self.info is None or self.info.conn_info == conn_info:
+            return
+        self.info = msgspec.structs.replace(self.info, conn_info=conn_info)
+        for name, subscription in self.subscriptions.items():
+            if subscription.info is not None:
+                self.show_in(name, subscription, msgspec.structs.replace(subscription.info, conn_info=conn_info))
+
+    def show_in(self, channel: str, subscription: Subscription, info: ClientInfo) -> None:
+        """Show this client to others in one channel as `info` says."""
+        subscription.info = info
+        if subscription.keep:
+            self.hub.presence.update(channel, info)
 
     # What the client sends
 
@@ -239,8 +259,9 @@ class Session:
         if self._inbox is not None:
             self._inbox.clear()
         for task in (self.catching_up, self._worker):
-            if task is not None and task is not asyncio.current_task():
-                task.cancel()
+            if task is None or task is asyncio.current_task() or self.hub.presence.is_awaited_by(task):
+                continue  # the last of these sees by itself that it is over
+            task.cancel()
         self.hub.remove(self)
 
     def rest(self) -> None:

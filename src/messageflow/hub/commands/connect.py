@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import Raw
 
 from messageflow.core.channels import BROADCAST, NamespaceOptions, owned_by_server, personal
 from messageflow.core.claims import ConnectionClaims, SubscribeOptions
@@ -95,6 +96,7 @@ async def connect(session: Session, command_id: int, request: ConnectRequest) ->
     session.reply(command_id, "connect", result)
     for entry in entries:
         entry.go_live()
+    hub.connected(session)
 
 
 def _admit(session: Session, claims: ConnectionClaims) -> None:
@@ -173,6 +175,8 @@ async def refresh(session: Session, command_id: int, request: RefreshRequest) ->
         raise Disconnected(CONNECTION_EXPIRED, "refresh with a revoked token")
     session.issued_at = claims.issued_at or UNDATED
     session.expires_at = hub.deadline(claims.expires_at)
+    if claims.info:
+        session.show_as(Raw(claims.info))
     hub.heartbeat.note_expiry(session)
     expires = session.expires_at != NEVER
     ttl = hub.time_to_refresh(session.expires_at) if expires else 0

@@ -8,6 +8,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+import msgspec
+from msgspec import Raw
+
 from messageflow.core.channels import NamespaceOptions, may_subscribe, owned_by_server
 from messageflow.core.claims import SubscriptionClaims
 from messageflow.core.codes import (
@@ -129,6 +132,9 @@ async def sub_refresh(session: Session, command_id: int, request: SubRefreshRequ
     hub = session.hub
     subscription.expires_at = hub.deadline(claims.expires_at)
     subscription.issued_at = claims.issued_at or UNDATED
+    info, chan_info = subscription.info, claims.options.info
+    if info is not None and chan_info and info.chan_info != Raw(chan_info):
+        session.show_in(name, subscription, msgspec.structs.replace(info, chan_info=Raw(chan_info)))
     hub.heartbeat.note_expiry(session)
     expires = subscription.expires_at != NEVER
     ttl = hub.time_to_refresh(subscription.expires_at) if expires else 0

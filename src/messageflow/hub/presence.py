@@ -1,0 +1,96 @@
+"""Who comes and who goes, told to the broker in the order in which it happened.
+
+A client may leave a channel and come back within one frame, and a broker may take its time with either. Two changes of
+one (channel, client) that were under way together could end in any order: somebody present who is gone, or absent who
+is there. So each waits for the one before it; changes of different clients or channels never wait for one another.
+
+Owns the changes under way and the tasks of those that nobody waits for. Never decides who may come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from messageflow.core.protocol import ClientInfo
+from messageflow.errors import BrokerError
+
+if TYPE_CHECKING:
+    from messageflow.hub.hub import Hub
+
+Key = tuple[str, str]  # channel and client
+
+
+class PresenceChanges:
+    """The changes of one hub.
+
+    Args:
+        hub: whose clients these are.
+    """
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._last: dict[Key, asyncio.Future[None]] = {}  # the change that ends last of each that has any under way
+        self._joining: set[asyncio.Task[None] | None] = set()
+
+    @property
+    def under_way(self) -> int:
+        """How many clients are coming or going in some channel."""
+        return len(self._last)
+
+    def is_awaited_by(self, task: asyncio.Task[None]) -> bool:
+        """Whether a task is entering a client. To cancel it would leave unknown whether others were told of a join."""
+        return task in self._joining
+
+    async def settled(self, channel: str, client: str) -> None:
+        """Return once no change is under way."""
+        while (last := self._last.get((channel, client))) is not None:
+            await asyncio.wait([last])
+
+    async def join(self, channel: str, info: ClientInfo, *, keep: bool, tell: bool) -> None:
+        """Enter a client. Call it in the step in which `settled` returned.
+
+        Raises:
+            BrokerError: the broker failed; whether the client was entered is not known.
+        """
+        key = channel, info.client
+        done = self._last[key] = asyncio.get_running_loop().create_future()
+        task = asyncio.current_task()
+        self._joining.add(task)
+        try:
+            await self._hub.broker.join(channel, info, keep=keep, tell=tell)
+        finally:
+            self._joining.discard(task)
+            self._forget(key, done)
+            done.set_result(None)
+
+    def leave(self, channel: str, info: ClientInfo, *, tell: bool) -> None:
+        """Take a client out, soon."""
+        self._append(channel, info, lambda: self._hub.broker.leave(channel, info, tell=tell))
+
+    def update(self, channel: str, info: ClientInfo) -> None:
+        """Replace what is shown of a client that is in, soon."""
+        self._append(channel, info, lambda: self._hub.broker.join(channel, info, keep=True, tell=False))
+
+    def _append(self, channel: str, info: ClientInfo, change: Callable[[], Awaitable[None]]) -> None:
+        key = channel, info.client
+        before = self._last.get(key)
+        self._last[key] = self._hub.spawn(self._carry_out(key, before, change), name="presence")
+
+    async def _carry_out(
+        self, key: Key, before: asyncio.Future[None] | None, change: Callable[[], Awaitable[None]]
+    ) -> None:
+        try:
+            if before is not None:
+                await asyncio.wait([before])
+            await change()
+        except BrokerError as error:
+            self._hub.log_limited(logging.ERROR, "presence_not_changed", channel=key[0], error=str(error))
+        finally:
+            self._forget(key, asyncio.current_task())
+
+    def _forget(self, key: Key, change: asyncio.Future[None] | None) -> None:
+        if self._last.get(key) is change:
+            del self._last[key]
