@@ -268,9 +268,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
 
     def _upgrade_elsewhere(self) -> None:
         if self._should_upgrade():
-            self.handle_websocket_upgrade()
-        else:
-            self._unsupported_upgrade_warning()
+            self.handle_websocket_upgrade()  # any other is answered as if no upgrade had been offered, RFC 9110 §7.8
 
     def _refuse(self, status: bytes, headers: bytes) -> None:
         self.transport.write(b"HTTP/1.1 %b\r\n%bContent-Length: 0\r\nConnection: close\r\n\r\n" % (status, headers))

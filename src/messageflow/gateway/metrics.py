@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from messageflow.gateway.api import WorkerApi
 from messageflow.gateway.http import Doorway
+from messageflow.gateway.logs import LIMIT
 from messageflow.hub.hub import Hub
 
 CONTENT_TYPE = "text/plain; version=0.0.4"
@@ -74,7 +75,8 @@ class Metrics(Collector):
         yield _gauge("stalled", "Sessions whose peer does not take what is written.", len(hub.stalls))
         yield _gauge("buffered_bytes", "Bytes that wait in the buffers of stalled sessions.", hub.stalls.buffered)
         for name, help_text in _COUNTED.items():
-            yield CounterMetricFamily(f"messageflow_{name}", help_text, value=getattr(counters, name))
+            dropped = LIMIT.suppressed if name == "logs_suppressed" else 0
+            yield CounterMetricFamily(f"messageflow_{name}", help_text, value=getattr(counters, name) + dropped)
         yield _labelled("commands", "Commands carried out or refused.", "method", counters.commands)
         yield _labelled("disconnects", "Connections the server ended.", "code", counters.disconnects)
         yield _labelled("api_calls", "Calls of the server API.", "method", self._api.answered)

@@ -1,15 +1,64 @@
-"""Logging what clients cause: at most so many lines a second, and the rest counted."""
+"""Logging what clients cause: of each kind of line a few at once, then one a second, and the rest counted."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 
-LINES_PER_SECOND = 10
+BURST = 20  # lines of one kind at once
+PER_SECOND = 1.0  # lines of one kind from then on
+MOST_KINDS = 1000  # far more than there are; whatever makes more of them shares what is left
+
+
+class LineRates:
+    """Which lines are written: a token bucket for each kind, so that a flood of one kind hides no other.
+
+    Args:
+        burst: lines of one kind at once.
+        per_second: lines of one kind from then on.
+    """
+
+    def __init__(self, burst: int = BURST, per_second: float = PER_SECOND) -> None:
+        self._burst = burst
+        self._per_second = per_second
+        self._kinds: dict[Hashable, _Kind] = {}
+
+    def take(self, kind: Hashable, now: float) -> int | None:
+        """Count one line.
+
+        Args:
+            kind: what is said, without whom it is about.
+            now: monotonic seconds.
+
+        Returns:
+            How many of its kind were dropped since the last that was written; None when this one is dropped.
+        """
+        found = self._kinds.get(kind)
+        if found is None:
+            if len(self._kinds) >= MOST_KINDS:
+                kind = None
+            found = self._kinds.setdefault(kind, _Kind(self._burst, now))
+        found.tokens = min(self._burst, found.tokens + (now - found.at) * self._per_second)
+        found.at = now
+        if found.tokens < 1:
+            found.dropped += 1
+            return None
+        found.tokens -= 1
+        dropped, found.dropped = found.dropped, 0
+        return dropped
+
+
+class _Kind:
+    __slots__ = ("at", "dropped", "tokens")
+
+    def __init__(self, tokens: float, now: float) -> None:
+        self.tokens = tokens
+        self.at = now
+        self.dropped = 0
 
 
 class RateLimitedLog:
-    """A logger that drops what comes too often, and says so in the next line it writes.
+    """A logger that drops what comes too often, and says so in the next line of that kind it writes.
 
     Args:
         logger: where lines go.
@@ -19,21 +68,15 @@ class RateLimitedLog:
     def __init__(self, logger: logging.Logger, clock: Callable[[], float]) -> None:
         self._logger = logger
         self._clock = clock
-        self._second = 0
-        self._written = 0
-        self._suppressed = 0
+        self._rates = LineRates()
 
     def __call__(self, level: int, event: str, fields: Mapping[str, object]) -> bool:
         """Log, or not. Returns False when the line was dropped."""
         if not self._logger.isEnabledFor(level):
             return True
-        second = int(self._clock())
-        if second != self._second:
-            self._second, self._written = second, 0
-        if self._written >= LINES_PER_SECOND:
-            self._suppressed += 1
+        dropped = self._rates.take(event, self._clock())
+        if dropped is None:
             return False
-        self._written += 1
-        suppressed, self._suppressed = self._suppressed, 0
-        self._logger.log(level, event, extra={**fields, "suppressed_before": suppressed} if suppressed else fields)
+        more: dict[str, object] = {"suppressed_before": dropped} if dropped else {}
+        self._logger.log(level, event, extra={**fields, **more, "limited": True})
         return True
