@@ -99,10 +99,11 @@ def test_publication_is_heard_by_who_has_the_channel_in_the_token(terminal: Term
         assert lines(listener, 1)[0]["data"] == [1, "two", 3.0]
 
 
-def test_push_to_the_star_is_heard_by_everyone(terminal: Terminal) -> None:
+def test_broadcast_is_heard_by_everyone(terminal: Terminal) -> None:
     with terminal.listening("-u", "dave", "-n", "1") as listener:
-        assert terminal("push", "*", "hello").returncode == 0
-        assert lines(listener, 1)[0]["channel"] == "*"
+        assert terminal("broadcast", "hello", '{"n": 1}').returncode == 0
+        (heard,) = lines(listener, 1)
+    assert (heard["channel"], heard["data"]) == ("*", {"type": "hello", "payload": {"n": 1}})
 
 
 def test_receipt_is_shown_to_a_person_and_to_a_program(terminal: Terminal) -> None:

@@ -11,6 +11,7 @@ import pytest
 from jobs import Jobs
 
 from messageflow import Flow, GatewayUnreachable, Receipt
+from messageflow.publisher.requests import User
 
 STORED = Receipt(channel="#alice", offset=1, epoch="e", tag="", ack="memory")
 
@@ -24,7 +25,7 @@ class Recorder(Flow):
         self.failure = failure
         self.ended = threading.Event()
 
-    def push(self, user: str | int, type: str, payload: Any = None, *, idempotency_key: str | None = None) -> Receipt:
+    def push(self, user: User, type: str, payload: Any = None, *, idempotency_key: str | None = None) -> Receipt:
         self.pushed.append((str(user), type, payload))
         if type in ("job/done", "job/failed"):
             self.ended.set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import enum
+import json
 import math
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -18,6 +19,9 @@ import numpy as np
 import pydantic
 import pydantic.v1
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markupsafe import Markup
 
 from messageflow.errors import EncodingError, MessageflowError
 from messageflow.publisher.encoding import encode
@@ -33,6 +37,19 @@ class Level(enum.IntEnum):
 
 class Word(str):
     """A string with behaviour, as translation libraries have them."""
+
+
+class Role(str, enum.Enum):  # noqa: UP042 - whose str() is not its value, unlike StrEnum's
+    ADMIN = "admin"
+
+
+class NotATime(datetime):
+    """As the NaT of pandas: a datetime that equals nothing."""
+
+    __hash__ = datetime.__hash__
+
+    def __eq__(self, _: object) -> bool:
+        return False
 
 
 class Moment(datetime):
@@ -90,7 +107,6 @@ TABLE: list[tuple[Any, str]] = [
     (Level.HIGH, "3"),
     (Word("hello"), '"hello"'),
     (2**70, str(2**70)),
-    ([math.nan, math.inf, -math.inf], "[null,null,null]"),
     ((1, 2), "[1,2]"),
     (Pair(1, 2), "[1,2]"),
     ({1}, "[1]"),
@@ -112,10 +128,15 @@ TABLE: list[tuple[Any, str]] = [
     ({date(2026, 3, 1): 1, Level.HIGH: 2, Word("w"): 3}, '{"2026-03-01":1,"3":2,"w":3}'),
     (np.int64(3), "3"),
     (np.float32(0.5), "0.5"),
-    (np.float64("nan"), "null"),
     (np.bool_(True), "true"),
     (np.str_("a"), '"a"'),
-    (np.array([[1.5, np.nan], [2, np.inf]]), "[[1.5,null],[2.0,null]]"),
+    (np.array([[1.5, 3], [2, 4]]), "[[1.5,3.0],[2.0,4.0]]"),
+    (np.longdouble(1.5), "1.5"),
+    (bytearray(b"ab"), '"YWI="'),
+    ({b"ab": None, "NaN": "nan", "inf": "Infinity"}, '{"YWI=":null,"NaN":"nan","inf":"Infinity"}'),
+    (Markup("<b>"), '"<b>"'),
+    ({Markup("k"): [Role.ADMIN]}, '{"k":["admin"]}'),
+    (NotATime(2026, 3, 1), "null"),
     (np.array(7), "7"),
     (np.datetime64("2026-03-01T09:30:00.123456789"), '"2026-03-01T09:30:00.123456789"'),
     (np.array(["2026-03-01", "NaT"], dtype="datetime64[D]"), '["2026-03-01",null]'),
@@ -154,7 +175,7 @@ REFUSED: list[tuple[Any, str]] = [
     ([Point(1, Opaque())], r"payload\[0\]\.y is a \S*Opaque"),  # type: ignore[arg-type]
     ({"a": {(1, 2): 3}}, r"payload\['a'\] key \(1, 2\) is a tuple"),
     ({"a": "\ud800"}, r"payload\['a'\] is a str.*half a surrogate"),
-    ([np.array([1j])], r"payload\[0\] is a numpy\.ndarray"),
+    ([np.array([1j])], r"payload\[0\]\[0\] is a numpy\.complex128"),
     ([Broken(when=NINE)], r"payload\[0\] is a \S*Broken"),
 ]
 
@@ -163,6 +184,69 @@ REFUSED: list[tuple[Any, str]] = [
 def test_what_json_cannot_carry_is_named_with_its_place(value: Any, message: str) -> None:
     with pytest.raises(EncodingError, match=message):
         encode(value)
+
+
+class Weight(pydantic.BaseModel):
+    value: float
+
+
+class OldWeight(pydantic.v1.BaseModel):
+    value: float
+
+
+class Nowhere(enum.Enum):
+    AT_ALL = math.nan
+
+
+NOT_FINITE: list[tuple[Any, str]] = [
+    (math.nan, "payload is a float"),
+    ({"rows": [1, {"x": -math.inf}], "id": 7}, r"payload\['rows'\]\[1\]\['x'\] is a float"),
+    ({"long": "x" * 200, "rows": [1, {"x": math.inf}]}, r"payload\['rows'\]\[1\]\['x'\] is a float"),
+    ({"long": "x" * 200, "rows": {math.nan: 1}}, r"payload\['rows'\] key nan is a float"),
+    ({"long": "x" * 200, "rows": {-math.inf: 1}}, r"payload\['rows'\] key -inf is a float"),
+    ({math.inf: 1}, "payload key inf is a float"),
+    ([1e999], r"payload\[0\] is a float"),
+    (Decimal("NaN"), r"payload is a decimal\.Decimal"),
+    (["x" * 200, Decimal("sNaN")], r"payload\[1\] is a decimal\.Decimal"),
+    (["x" * 200, Decimal("-Infinity")], r"payload\[1\] is a decimal\.Decimal"),
+    ((1, 2, math.nan), r"payload\[2\] is a float"),
+    ({1, math.inf}, r"payload\[\d\] is a float"),
+    (collections.ChainMap({"a": math.nan}), r"payload\['a'\] is a float"),
+    (collections.deque([math.nan]), r"payload\[0\] is a float"),
+    (np.float64("nan"), r"payload is a numpy\.float64"),
+    ([np.float32("inf")], r"payload\[0\] is a numpy\.float32"),
+    (np.longdouble("nan"), r"payload is a numpy\."),
+    ({"m": np.array([[1, 2], [3, np.nan]])}, r"payload\['m'\]\[1\]\[1\] is a numpy\.float64"),
+    (Holder(math.nan), r"payload\.held is a float"),
+    ([Box(math.nan)], r"payload\[0\]\.width is a float"),  # type: ignore[arg-type]
+    ([Point(1, math.nan)], r"payload\[0\]\.y is a float"),  # type: ignore[arg-type]
+    ([Weight(value=math.nan)], r"payload\[0\]\.value is a float"),
+    ([OldWeight(value=math.nan)], r"payload\[0\] is a \S*OldWeight"),
+    ([Nowhere.AT_ALL], r"payload\[0\]\.value is a float"),
+    ((number for number in [math.nan]), "payload cannot be encoded as JSON: it holds NaN"),
+]
+
+
+@pytest.mark.parametrize(("value", "message"), NOT_FINITE, ids=[message for _, message in NOT_FINITE])
+def test_what_is_no_number_is_refused_with_its_place_and_never_null(value: Any, message: str) -> None:
+    with pytest.raises(EncodingError, match=message):
+        encode(value)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["NaN", "null", "inf"]),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.floats(), inner),
+    )
+)
+def test_nan_is_refused_wherever_json_refuses_it(value: Any) -> None:
+    try:
+        expected = json.loads(json.dumps(value, allow_nan=False))
+    except ValueError:
+        with pytest.raises(EncodingError, match="NaN or an infinity"):
+            encode(value)
+    else:
+        assert json.loads(encode(value)) == expected or isinstance(value, dict | list)
 
 
 def test_value_that_contains_itself_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,6 +41,15 @@ from tests.publisher.scripted import (
     say,
 )
 
+
+class Word(str):
+    """Text with behaviour."""
+
+
+class Star(enum.Enum):
+    ALL = "*"
+
+
 STORED = Receipt("#alice", 7, "xyz", "ab12", "memory")
 
 
@@ -60,11 +70,16 @@ def test_push_returns_a_receipt(face: Face, server: ScriptedServer) -> None:
     assert request.body == {"user": "alice", "type": "report/ready", "payload": {"id": 7}, "idempotency_key": "k"}
 
 
-def test_push_to_everyone_is_a_broadcast(face: Face, server: ScriptedServer) -> None:
+def test_push_to_everyone_is_refused_and_a_broadcast_is_not(face: Face, server: ScriptedServer) -> None:
+    """Where people choose their names, one who is called `*` would make public what is pushed to them."""
     with flow_to(face, server) as flow:
-        face.call(flow, "push", "*", "t")
+        for user in ("*", Word("*"), Star.ALL):
+            with pytest.raises(ValueError, match=r"everyone, not a user.*broadcast\(\)"):
+                face.call(flow, "push", user, "t")
+            with pytest.raises(ValueError, match=r"everyone, not a user.*broadcast\(\)"):
+                flow.batch().push(user, "t")
         face.call(flow, "broadcast", "t")
-    assert [request.target for request in server.requests] == ["/api/broadcast_push"] * 2
+    assert [request.target for request in server.requests] == ["/api/broadcast_push"]
 
 
 CALLS: list[tuple[str, tuple[Any, ...], Any, Any]] = [

@@ -30,11 +30,6 @@ CALLS: list[tuple[Call[Any], str, dict[str, Any]]] = [
         {"user": "42", "type": "t", "payload": None, "idempotency_key": KEY},
     ),
     (
-        requests.push("*", "t", 1, idempotency_key=KEY),
-        "broadcast_push",
-        {"type": "t", "payload": 1, "idempotency_key": KEY},
-    ),
-    (
         requests.broadcast("t", [1], idempotency_key=KEY),
         "broadcast_push",
         {"type": "t", "payload": [1], "idempotency_key": KEY},

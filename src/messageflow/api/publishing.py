@@ -71,7 +71,7 @@ class Publishing:
         """
         user = call.user if isinstance(call.user, str) else str(call.user)
         if not is_user(user):
-            raise CallRefused(BAD_REQUEST, f"{user!r} is no user; to reach everyone, broadcast")
+            raise CallRefused(BAD_REQUEST, f"{user!r} is no user; to reach everyone, call broadcast_push")
         data = self._action(call.type, call.payload)
         return Item(personal(user), data, self._personal, call.idempotency_key)
 

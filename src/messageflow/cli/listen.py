@@ -8,11 +8,11 @@ from collections.abc import Callable
 import click
 import msgspec
 
-from messageflow.cli.parameters import CHANNELS, URL, Duration, Name
+from messageflow.cli.parameters import CHANNELS, URL, Duration, User
 
 
 @click.command(name="listen")
-@click.option("--user", "-u", required=True, type=Name(), help="Whose pushes to listen to.")
+@click.option("--user", "-u", required=True, type=User(), help="Whose pushes to listen to.")
 @CHANNELS
 @URL
 @click.option("--count", "-n", type=click.IntRange(min=1), help="Stop after so many.")

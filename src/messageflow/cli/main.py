@@ -19,6 +19,7 @@ COMMANDS = (
     "run",
     "demo",
     "push",
+    "broadcast",
     "publish",
     "listen",
     "token",

@@ -39,6 +39,17 @@ class Name(click.ParamType[str]):
         return str(value) if value else self.fail("this is empty", param, ctx)
 
 
+class User(click.ParamType[str]):
+    """The name of one user, which is neither empty nor everyone."""
+
+    name = "user"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value == "*":
+            return self.fail("'*' is everyone, not a user; to reach everyone online: messageflow broadcast", param, ctx)
+        return str(value) if value else self.fail("this is empty", param, ctx)
+
+
 class Duration(click.ParamType[float]):
     """Seconds, or text such as `15s`, `10m` or `1h`; more than none."""
 

@@ -6,21 +6,18 @@ from typing import Any
 
 import click
 
-from messageflow.cli.parameters import URL, Json, Name
+from messageflow.cli.parameters import URL, Json, Name, User
 from messageflow.cli.receipt import AS_JSON, print_receipt
 
 
 @click.command(name="push")
-@click.argument("user", type=Name())
+@click.argument("user", type=User())
 @click.argument("type_", metavar="TYPE", type=Name())
 @click.argument("payload", type=Json(), default=None, required=False)
 @URL
 @AS_JSON
 def command(user: str, type_: str, payload: Any, url: str | None, as_json: bool) -> None:
-    """Push to a user: TYPE is a name such as report/ready, PAYLOAD is JSON (- reads it from stdin).
-
-    A USER of '*' is everyone who is online.
-    """
+    """Push to a user: TYPE is a name such as report/ready, PAYLOAD is JSON (- reads it from stdin)."""
     from messageflow import Flow
 
     with Flow(url) as flow:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from messageflow.cli.parameters import CHANNELS, Duration, Name
+from messageflow.cli.parameters import CHANNELS, Duration, User
 
 
 @click.command(name="token")
-@click.argument("user", type=Name())
+@click.argument("user", type=User())
 @click.option("--ttl", type=Duration(), help="How long it is good for, such as 10m or 1h.")
 @CHANNELS
 def command(user: str, ttl: float | None, channels: tuple[str, ...]) -> None:

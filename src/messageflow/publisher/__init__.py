@@ -6,6 +6,7 @@
     http1      bytes of HTTP requests and responses            pure
     batch      calls collected and sent together               pure
     encoding   Python values as JSON                           pure
+    names      users, channels and types as exact text         pure
     tokens     what users connect with                         pure
     discovery  where the gateway is and which keys it knows
     pool, sync         the blocking edge

@@ -22,7 +22,7 @@ from messageflow.publisher.direct import Redis
 from messageflow.publisher.discovery import Place
 from messageflow.publisher.http1 import Answer, Failure, build_request
 from messageflow.publisher.inprocess import InProcess
-from messageflow.publisher.requests import Call
+from messageflow.publisher.requests import Call, User
 from messageflow.publisher.results import (
     ClientInfo,
     History,
@@ -59,9 +59,7 @@ class AsyncFlow(FlowBase):
             endpoint = self._used.endpoint
             await (endpoint.close_async() if isinstance(endpoint, Redis) else pool_for(endpoint).close())
 
-    async def push(
-        self, user: str | int, type: str, payload: Any = None, *, idempotency_key: str | None = None
-    ) -> Receipt:
+    async def push(self, user: User, type: str, payload: Any = None, *, idempotency_key: str | None = None) -> Receipt:
         """As `Flow.push`."""
         return await self._perform(requests.push(user, type, payload, idempotency_key=idempotency_key))
 
@@ -90,23 +88,23 @@ class AsyncFlow(FlowBase):
         """
         return AsyncBatch(self)
 
-    async def subscribe(self, user: str | int, channel: str) -> None:
+    async def subscribe(self, user: User, channel: str) -> None:
         """As `Flow.subscribe`."""
         await self._perform(requests.subscribe(user, channel))
 
-    async def unsubscribe(self, user: str | int, channel: str) -> None:
+    async def unsubscribe(self, user: User, channel: str) -> None:
         """As `Flow.unsubscribe`."""
         await self._perform(requests.unsubscribe(user, channel))
 
-    async def disconnect(self, user: str | int, *, code: int | None = None, reason: str = "") -> None:
+    async def disconnect(self, user: User, *, code: int | None = None, reason: str = "") -> None:
         """As `Flow.disconnect`."""
         await self._perform(requests.disconnect(user, code=code, reason=reason))
 
-    async def revoke(self, user: str | int, *, before: float | None = None) -> None:
+    async def revoke(self, user: User, *, before: float | None = None) -> None:
         """As `Flow.revoke`."""
         await self._perform(requests.revoke(user, time.time() if before is None else before))
 
-    async def online(self, user: str | int) -> bool:
+    async def online(self, user: User) -> bool:
         """As `Flow.online`."""
         return await self._perform(requests.online(user))
 
@@ -143,7 +141,7 @@ class AsyncFlow(FlowBase):
 
     async def token(
         self,
-        user: str | int,
+        user: User,
         ttl: timedelta | float = TTL,
         *,
         channels: Iterable[str] = (),
@@ -154,7 +152,7 @@ class AsyncFlow(FlowBase):
         return self._token(user, ttl, channels, info, claims)
 
     async def subscription_token(
-        self, user: str | int, channel: str, ttl: timedelta | float = TTL, *, info: Any = None
+        self, user: User, channel: str, ttl: timedelta | float = TTL, *, info: Any = None
     ) -> str:
         """As `Flow.subscription_token`."""
         return self._subscription_token(user, channel, ttl, info)

@@ -18,7 +18,7 @@ from messageflow.publisher.attempts import Attempts
 from messageflow.publisher.direct import Redis, is_redis, masked
 from messageflow.publisher.discovery import Place
 from messageflow.publisher.inprocess import InProcess
-from messageflow.publisher.requests import Call
+from messageflow.publisher.requests import Call, User
 
 TIMEOUT = 5.0
 IN_PROCESS = "this process"
@@ -96,9 +96,9 @@ class FlowBase:
         return tokens.sign(claims, secret, issuer=issuer, audience=audience, extra=extra)
 
     def _token(
-        self, user: str | int, ttl: timedelta | float, channels: Iterable[str], info: Any, claims: dict[str, Any]
+        self, user: User, ttl: timedelta | float, channels: Iterable[str], info: Any, claims: dict[str, Any]
     ) -> str:
         return self._sign(tokens.connection_claims(user, ttl, time.time(), channels=channels, info=info), claims)
 
-    def _subscription_token(self, user: str | int, channel: str, ttl: timedelta | float, info: Any) -> str:
+    def _subscription_token(self, user: User, channel: str, ttl: timedelta | float, info: Any) -> str:
         return self._sign(tokens.subscription_claims(user, channel, ttl, time.time(), info=info))

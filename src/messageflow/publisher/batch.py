@@ -18,7 +18,7 @@ import msgspec
 from messageflow.errors import Refused
 from messageflow.publisher import requests
 from messageflow.publisher.answers import ApiError
-from messageflow.publisher.requests import Call
+from messageflow.publisher.requests import Call, User
 from messageflow.publisher.results import Receipt
 
 COMMANDS = 1000  # in one request
@@ -63,7 +63,7 @@ class Batch:
         """What the gateway said of the calls it refused, by their place in the batch, from 0."""
         return {place: outcome for place, outcome in enumerate(self._outcomes) if isinstance(outcome, Refused)}
 
-    def push(self, user: str | int, type: str, payload: Any = None, *, idempotency_key: str | None = None) -> None:
+    def push(self, user: User, type: str, payload: Any = None, *, idempotency_key: str | None = None) -> None:
         """Add a push to a user. See `Flow.push`."""
         self._add(requests.push(user, type, payload, idempotency_key=idempotency_key))
 

@@ -10,8 +10,10 @@ Pure: no sockets, no clock; the only chance is the idempotency key.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import isfinite
 from secrets import token_hex
 from typing import Any, Generic, NamedTuple, TypeVar
+from uuid import UUID
 
 import msgspec
 from msgspec import Raw
@@ -20,12 +22,21 @@ from messageflow.errors import PayloadTooLarge
 from messageflow.publisher import answers
 from messageflow.publisher.answers import ADVICE
 from messageflow.publisher.encoding import encode
+from messageflow.publisher.names import (
+    channel_name,
+    key_name,
+    plain_tags,
+    plain_text,
+    type_name,
+    user_name,
+    whole_number,
+)
 from messageflow.publisher.results import ClientInfo, History, Node, Position, PresenceStats, Receipt
 
-EVERYONE = "*"
 BODY_LIMIT = 16 * 1024 * 1024  # bytes; far over any gateway's limit, refused here before it burdens the network
 
 T = TypeVar("T")
+User = str | int | UUID
 
 
 class Call(NamedTuple, Generic[T]):
@@ -65,15 +76,13 @@ class Publish(msgspec.Struct, frozen=True, omit_defaults=True):
     skip_history: bool = False
 
 
-def push(user: str | int, type: str, payload: Any = None, *, idempotency_key: str | None = None) -> Call[Receipt]:
-    if user == EVERYONE:
-        return broadcast(type, payload, idempotency_key=idempotency_key)
-    command = Push(user_name(user), _type_name(type), Raw(encode(payload)), idempotency_key or fresh_key())
+def push(user: User, type: str, payload: Any = None, *, idempotency_key: str | None = None) -> Call[Receipt]:
+    command = Push(user_name(user), type_name(type), Raw(encode(payload)), _key(idempotency_key))
     return Call("push", _to_json(command), answers.read_receipt, stores=True)
 
 
 def broadcast(type: str, payload: Any = None, *, idempotency_key: str | None = None) -> Call[Receipt]:
-    command = Broadcast(_type_name(type), Raw(encode(payload)), idempotency_key or fresh_key())
+    command = Broadcast(type_name(type), Raw(encode(payload)), _key(idempotency_key))
     return Call("broadcast_push", _to_json(command), answers.read_receipt, stores=True)
 
 
@@ -86,28 +95,32 @@ def publish(
     skip_history: bool = False,
 ) -> Call[Receipt]:
     command = Publish(
-        channel_name(channel), Raw(encode(data, "data")), idempotency_key or fresh_key(), tags or None, skip_history
+        channel_name(channel),
+        Raw(encode(data, "data")),
+        _key(idempotency_key),
+        plain_tags(tags),
+        bool(skip_history),
     )
     return Call("publish", _to_json(command), answers.read_receipt, stores=True)
 
 
-def subscribe(user: str | int, channel: str) -> Call[None]:
+def subscribe(user: User, channel: str) -> Call[None]:
     return _call("subscribe", {"user": user_name(user), "channel": channel_name(channel)}, answers.read_nothing)
 
 
-def unsubscribe(user: str | int, channel: str) -> Call[None]:
+def unsubscribe(user: User, channel: str) -> Call[None]:
     return _call("unsubscribe", {"user": user_name(user), "channel": channel_name(channel)}, answers.read_nothing)
 
 
-def disconnect(user: str | int, *, code: int | None = None, reason: str = "") -> Call[None]:
+def disconnect(user: User, *, code: int | None = None, reason: str = "") -> Call[None]:
     body: dict[str, Any] = {"user": user_name(user)}
     if code is not None:
-        body["disconnect"] = {"code": code, "reason": reason}
+        body["disconnect"] = {"code": _count(code, "code"), "reason": plain_text(reason, "reason")}
     return _call("disconnect", body, answers.read_nothing)
 
 
-def revoke(user: str | int, before: float) -> Call[None]:
-    return _call("revoke", {"user": user_name(user), "before": before}, answers.read_nothing)
+def revoke(user: User, before: float) -> Call[None]:
+    return _call("revoke", {"user": user_name(user), "before": _date(before)}, answers.read_nothing)
 
 
 def presence(channel: str) -> Call[dict[str, ClientInfo]]:
@@ -118,14 +131,14 @@ def presence_stats(channel: str) -> Call[PresenceStats]:
     return _call("presence_stats", {"channel": channel_name(channel)}, answers.read_stats)
 
 
-def online(user: str | int) -> Call[bool]:
+def online(user: User) -> Call[bool]:
     return _call("presence_stats", {"channel": f"#{user_name(user)}"}, answers.read_online)
 
 
 def history(channel: str, *, limit: int = 100, since: Position | None = None, reverse: bool = False) -> Call[History]:
-    body: dict[str, Any] = {"channel": channel_name(channel), "limit": limit, "reverse": reverse}
+    body: dict[str, Any] = {"channel": channel_name(channel), "limit": _count(limit, "limit"), "reverse": bool(reverse)}
     if since is not None:
-        body["since"] = {"offset": since.offset, "epoch": since.epoch}
+        body["since"] = {"offset": _count(since.offset, "offset"), "epoch": plain_text(since.epoch, "epoch")}
     return _call("history", body, answers.read_history)
 
 
@@ -134,7 +147,7 @@ def history_remove(channel: str) -> Call[None]:
 
 
 def channels(pattern: str = "") -> Call[dict[str, int]]:
-    return _call("channels", {"pattern": pattern}, answers.read_channels)
+    return _call("channels", {"pattern": plain_text(pattern, "pattern")}, answers.read_channels)
 
 
 def info() -> Call[tuple[Node, ...]]:
@@ -145,44 +158,28 @@ def _call(method: str, body: Mapping[str, Any], read: Callable[[bytes], T]) -> C
     return Call(method, _to_json(body), read)
 
 
+def _key(given: object) -> str:
+    """Return the idempotency key that was given, else a fresh one."""
+    return fresh_key() if given is None else key_name(given) or fresh_key()
+
+
+def _date(value: float) -> float:
+    seconds = float(value)
+    if not isfinite(seconds):
+        raise ValueError(f"before must be a date in seconds since 1970, not {seconds!r}")
+    return seconds
+
+
+def _count(value: object, name: str) -> int:
+    number = whole_number(value)
+    if number is None:
+        raise TypeError(f"{name} must be an int, not {type(value).__name__}")
+    return number
+
+
 def fresh_key() -> str:
     """Return an idempotency key: 128 bits of the system's randomness, so that no fork can repeat one."""
     return token_hex(16)
-
-
-def user_name(user: str | int) -> str:
-    """Return how a user is named to the gateway.
-
-    Raises:
-        TypeError: it is neither text nor a whole number.
-        ValueError: it is empty or `*`.
-    """
-    if isinstance(user, int) and not isinstance(user, bool):
-        return str(int(user))
-    if not isinstance(user, str):
-        raise TypeError(f"user must be a string or an int, not {type(user).__name__}")
-    if not user:
-        raise ValueError("user is empty: push to somebody, or use broadcast() for everyone online")
-    if user == EVERYONE:
-        raise ValueError("'*' is everyone, not a user")
-    return user
-
-
-def channel_name(channel: str) -> str:
-    """Return `channel` if it is a non-empty string; raise TypeError or ValueError if not."""
-    if not isinstance(channel, str):
-        raise TypeError(f"channel must be a string, not {type(channel).__name__}")
-    if not channel:
-        raise ValueError("channel is empty")
-    return channel
-
-
-def _type_name(type_: str) -> str:
-    if not isinstance(type_, str):
-        raise TypeError(f"type must be a string such as 'report/ready', not {type(type_).__name__}")
-    if not type_:
-        raise ValueError("type is empty: name what happened, such as 'report/ready'")
-    return type_
 
 
 def _to_json(command: Any) -> bytes:

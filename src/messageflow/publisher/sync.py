@@ -21,7 +21,7 @@ from messageflow.publisher.discovery import Place
 from messageflow.publisher.http1 import Answer, Failure, build_request
 from messageflow.publisher.inprocess import InProcess
 from messageflow.publisher.pool import pool_for
-from messageflow.publisher.requests import Call
+from messageflow.publisher.requests import Call, User
 from messageflow.publisher.results import (
     ClientInfo,
     History,
@@ -80,13 +80,18 @@ class Flow(FlowBase):
             endpoint = self._used.endpoint
             (endpoint if isinstance(endpoint, Redis) else pool_for(endpoint)).close()
 
-    def push(self, user: str | int, type: str, payload: Any = None, *, idempotency_key: str | None = None) -> Receipt:
+    def push(self, user: User, type: str, payload: Any = None, *, idempotency_key: str | None = None) -> Receipt:
         """Push to one user: to every browser and tab where he is, and to those that come back within the window.
 
         Args:
-            user: who, as his token's `sub` says; `"*"` is everyone online, as in `broadcast`.
+            user: who, as their token's `sub` says: text, a whole number or a UUID. `"*"` is refused, since a name
+                must never change who is reached: everyone online is for `broadcast`.
             type: what happened, such as `report/ready`.
-            payload: anything JSON can carry; datetimes, UUIDs, dataclasses, models and numpy values included.
+            payload: anything JSON can carry, and these, which arrive as something else: datetime, date, time and
+                timedelta as ISO 8601 text; UUID, Decimal and Path as text; bytes as base64 text; an Enum as its value;
+                dataclasses, attrs, msgspec structs and pydantic models as objects; tuples, sets, deques, ranges,
+                generators and numpy arrays as arrays; numpy's numbers as numbers and its NaT as null; keys of objects
+                as text. NaN and the infinities are refused.
             idempotency_key: names this push when your own code may repeat it; else a fresh one is made.
 
         Returns:
@@ -94,7 +99,8 @@ class Flow(FlowBase):
 
         Raises:
             PublishError: it is not stored, or nobody knows; the subclass and the message say which.
-            EncodingError: JSON cannot carry the payload.
+            EncodingError: JSON cannot carry the payload; the message says what of it, by its place.
+            TypeError, ValueError: an argument is no user, no type or no key.
         """
         return self._perform(requests.push(user, type, payload, idempotency_key=idempotency_key))
 
@@ -115,7 +121,7 @@ class Flow(FlowBase):
 
         Args:
             channel: its name.
-            data: anything JSON can carry.
+            data: as the payload of `push`.
             tags: words about the publication, sent along with it.
             idempotency_key: names this publication when your own code may repeat it; else a fresh one is made.
             skip_history: deliver to who is there, keep nothing for who is not.
@@ -140,19 +146,19 @@ class Flow(FlowBase):
         """
         return SyncBatch(self)
 
-    def subscribe(self, user: str | int, channel: str) -> None:
+    def subscribe(self, user: User, channel: str) -> None:
         """Subscribe a user's present connections to a channel."""
         self._perform(requests.subscribe(user, channel))
 
-    def unsubscribe(self, user: str | int, channel: str) -> None:
+    def unsubscribe(self, user: User, channel: str) -> None:
         """End a user's subscriptions to a channel."""
         self._perform(requests.unsubscribe(user, channel))
 
-    def disconnect(self, user: str | int, *, code: int | None = None, reason: str = "") -> None:
+    def disconnect(self, user: User, *, code: int | None = None, reason: str = "") -> None:
         """Close all connections of a user, who is told not to come back unless `code` says otherwise."""
         self._perform(requests.disconnect(user, code=code, reason=reason))
 
-    def revoke(self, user: str | int, *, before: float | None = None) -> None:
+    def revoke(self, user: User, *, before: float | None = None) -> None:
         """Let no token of a user be good any more that was made until now, and close the connections made with one.
 
         It holds at every gateway within a second, at those that start later, and for as long as such a token can live.
@@ -168,7 +174,7 @@ class Flow(FlowBase):
         """
         self._perform(requests.revoke(user, time.time() if before is None else before))
 
-    def online(self, user: str | int) -> bool:
+    def online(self, user: User) -> bool:
         """Whether a user has a connection now."""
         return self._perform(requests.online(user))
 
@@ -212,7 +218,7 @@ class Flow(FlowBase):
 
     def token(
         self,
-        user: str | int,
+        user: User,
         ttl: timedelta | float = TTL,
         *,
         channels: Iterable[str] = (),
@@ -233,9 +239,7 @@ class Flow(FlowBase):
         """
         return self._token(user, ttl, channels, info, claims)
 
-    def subscription_token(
-        self, user: str | int, channel: str, ttl: timedelta | float = TTL, *, info: Any = None
-    ) -> str:
+    def subscription_token(self, user: User, channel: str, ttl: timedelta | float = TTL, *, info: Any = None) -> str:
         """Return a token with which `user` may subscribe to `channel`. Arguments and errors as in `token`."""
         return self._subscription_token(user, channel, ttl, info)
 

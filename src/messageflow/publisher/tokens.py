@@ -13,7 +13,8 @@ from typing import Any
 
 from messageflow.errors import ConfigurationError, EncodingError
 from messageflow.publisher.encoding import encode
-from messageflow.publisher.requests import channel_name, user_name
+from messageflow.publisher.names import channel_name, user_name
+from messageflow.publisher.requests import User
 
 TTL = timedelta(minutes=15)
 SECRET_BYTES = 32  # as the gateway requires
@@ -21,7 +22,7 @@ OURS = frozenset({"sub", "exp", "iat", "jti", "channel", "channels", "info", "au
 
 
 def connection_claims(
-    user: str | int, ttl: timedelta | float, now: float, *, channels: Iterable[str] = (), info: Any = None
+    user: User, ttl: timedelta | float, now: float, *, channels: Iterable[str] = (), info: Any = None
 ) -> dict[str, Any]:
     """Return the claims of a token a browser connects with."""
     if isinstance(channels, str):
@@ -33,13 +34,13 @@ def connection_claims(
 
 
 def subscription_claims(
-    user: str | int, channel: str, ttl: timedelta | float, now: float, *, info: Any = None
+    user: User, channel: str, ttl: timedelta | float, now: float, *, info: Any = None
 ) -> dict[str, Any]:
     """Return the claims of a token a browser subscribes to one channel with."""
     return {**_claims(user, ttl, now, info), "channel": channel_name(channel)}
 
 
-def _claims(user: str | int, ttl: timedelta | float, now: float, info: Any) -> dict[str, Any]:
+def _claims(user: User, ttl: timedelta | float, now: float, info: Any) -> dict[str, Any]:
     seconds = ttl.total_seconds() if isinstance(ttl, timedelta) else ttl
     if not seconds > 0:
         raise ValueError(f"ttl must be more than 0 seconds, not {seconds:g}")

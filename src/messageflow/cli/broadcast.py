@@ -1,0 +1,23 @@
+"""`messageflow broadcast`: one push to everyone online, from a shell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from messageflow.cli.parameters import URL, Json, Name
+from messageflow.cli.receipt import AS_JSON, print_receipt
+
+
+@click.command(name="broadcast")
+@click.argument("type_", metavar="TYPE", type=Name())
+@click.argument("payload", type=Json(), default=None, required=False)
+@URL
+@AS_JSON
+def command(type_: str, payload: Any, url: str | None, as_json: bool) -> None:
+    """Push to everyone online: TYPE is a name such as news/added, PAYLOAD is JSON (- reads it from stdin)."""
+    from messageflow import Flow
+
+    with Flow(url) as flow:
+        print_receipt(flow.broadcast(type_, payload), as_json)

@@ -1,0 +1,130 @@
+"""Arguments that name something, as the exact text that goes over the wire: users, channels, types, keys.
+
+Applications hold names as more than `str`: text that is marked as safe, translated when it is looked at, or a proxy;
+members of enumerations; UUIDs; the whole numbers of numpy and of databases. Each is taken for the text it stands for.
+What is encoded afterwards is `str` itself, since an encoder goes by the exact type.
+
+Pure. Libraries are never imported here: a value of theirs shows that they are loaded.
+"""
+
+from __future__ import annotations
+
+import operator
+import sys
+from collections.abc import Mapping
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+EVERYONE = "*"
+_LAZY = (
+    ("django.utils.functional", "Promise"),
+    ("flask_babel.speaklater", "LazyString"),
+    ("babel.support", "LazyProxy"),
+)
+
+
+def text_of(value: object) -> str | None:
+    """Return text as a `str` and nothing more; None for what is no text."""
+    kind = type(value)
+    if kind is str:
+        return value  # type: ignore[return-value]
+    if issubclass(kind, str):
+        return str.__str__(value)  # what it holds, whatever it shows
+    if isinstance(value, str) or is_lazy(value):  # a proxy of text, or text to come
+        return text_of(str(value))
+    return None
+
+
+def is_lazy(value: object) -> bool:
+    """Whether this is text that is translated when it is looked at."""
+    for module, name in _LAZY:
+        kind = getattr(sys.modules.get(module), name, None)
+        if kind is not None and isinstance(value, kind):
+            return True
+    return False
+
+
+def whole_number(value: object) -> int | None:
+    """Return a whole number of any library as an `int` and nothing more; None for anything else, True and False too."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, Decimal):
+        return int(value) if value.is_finite() and value == value.to_integral_value() else None
+    try:
+        return int(operator.index(value))  # type: ignore[arg-type]
+    except TypeError:
+        return None
+
+
+def user_name(user: object) -> str:
+    """Return how a user is named to the gateway.
+
+    Raises:
+        TypeError: it is neither text nor a whole number nor a UUID.
+        ValueError: it is empty or `*`.
+    """
+    name = _name(user, numbers=True)
+    if name is None:
+        raise TypeError(f"user must be a string, an int or a UUID, not {type(user).__name__}")
+    if not name:
+        raise ValueError("user is empty: push to somebody, or use broadcast() for everyone online")
+    if name == EVERYONE:
+        raise ValueError("'*' is everyone, not a user: to reach everyone online, use broadcast()")
+    return name
+
+
+def channel_name(channel: object) -> str:
+    """Return how a channel is named; raise TypeError for what is no text, ValueError for nothing."""
+    name = _name(channel)
+    if name is None:
+        raise TypeError(f"channel must be a string, not {type(channel).__name__}")
+    if not name:
+        raise ValueError("channel is empty")
+    return name
+
+
+def type_name(type_: object) -> str:
+    """Return the type of an action; raise TypeError for what is no text, ValueError for nothing."""
+    name = _name(type_)
+    if name is None:
+        raise TypeError(f"type must be a string such as 'report/ready', not {type(type_).__name__}")
+    if not name:
+        raise ValueError("type is empty: name what happened, such as 'report/ready'")
+    return name
+
+
+def key_name(key: object) -> str:
+    """Return an idempotency key; raise TypeError for what is none."""
+    name = _name(key, numbers=True)
+    if name is None:
+        raise TypeError(f"idempotency_key must be a string, not {type(key).__name__}")
+    return name
+
+
+def plain_text(value: object, name: str) -> str:
+    """Return the text of another argument; raise TypeError, which names it, for what is none."""
+    text = _name(value)
+    if text is None:
+        raise TypeError(f"{name} must be a string, not {type(value).__name__}")
+    return text
+
+
+def plain_tags(tags: Mapping[Any, Any] | None) -> dict[str, str] | None:
+    """Return tags as exact text; raise TypeError for what is no text."""
+    if not tags:
+        return None
+    return {plain_text(name, "the name of a tag"): plain_text(text, f"tag {name!r:.60}") for name, text in tags.items()}
+
+
+def _name(value: object, *, numbers: bool = False) -> str | None:
+    text = text_of(value)
+    if text is not None:
+        return text
+    if isinstance(value, UUID):
+        return str(value)
+    number = whole_number(value) if numbers else None
+    if number is not None:
+        return str(number)
+    return _name(value.value, numbers=numbers) if isinstance(value, Enum) else None
