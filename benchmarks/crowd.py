@@ -42,6 +42,7 @@ class Manner(TypedDict, total=False):
         opening: how many connections are being opened at a time; 200 unless told.
         retry: whether a connection that is refused with 503 tries again, at once; else it is a failure.
         quiet: seconds without a publication, after the first, upon which it takes what it has for all there is.
+        busy_ns: nanoseconds that its one thread is busy with each publication.
     """
 
     expect: int
@@ -49,6 +50,7 @@ class Manner(TypedDict, total=False):
     opening: int
     retry: bool
     quiet: float
+    busy_ns: int
 
 
 class Received(msgspec.Struct, frozen=True):
@@ -143,7 +145,8 @@ def crowd(server: Server, connections: int, scratch: Path, **manner: Unpack[Mann
     ports = ",".join(map(str, (server.port, *server.subscribe.other_ports)))
     command = [native("wsload"), "--port", ports, "--connections", str(connections), "--timeout", "600"]
     for name, value in manner.items():
-        command += [f"--{name}"] * bool(value) if isinstance(value, bool) else [f"--{name}", str(value)]
+        flag = "--" + name.replace("_", "-")
+        command += [flag] * bool(value) if isinstance(value, bool) else [flag, str(value)]
     command += _saying(server, connections, scratch)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:

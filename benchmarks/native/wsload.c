@@ -10,6 +10,8 @@
  *
  * With several ports (--port 1,2) connections go to them in turn.
  *
+ * A subscriber that does something with what it gets takes --busy-ns for each publication.
+ *
  * It prints {"ready": N, …} on stderr when every connection is ready, and one JSON line on stdout at the end, which
  * comes with the last expected publication (--expect), when none has come for --quiet seconds since the last, after
  * --timeout seconds, or with SIGTERM.
@@ -54,7 +56,7 @@ typedef struct {
 static struct {
     const char *path, *ready_text, *first_frames;
     int ports[SERVERS], servers, connections, opening, answer_pings, engine_io, sample, retry;
-    unsigned long expect;
+    unsigned long expect, busy_ns;
     double timeout, quiet;
 } opt = {.path = "/", .ports = {80}, .servers = 1, .connections = 1, .opening = 200, .timeout = 60};
 
@@ -144,6 +146,17 @@ static void sample_latency(const byte *p, const byte *end, long long arrived_ns)
     seen.latency_us[seen.samples++] = us < 0 ? 0 : us > UINT_MAX ? UINT_MAX : us;
 }
 
+/* The thread is busy with one publication, as a subscriber is that decodes it. */
+static void be_busy(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    long long until = t.tv_sec * 1000000000LL + t.tv_nsec + (long long)opt.busy_ns;
+    do
+        clock_gettime(CLOCK_MONOTONIC, &t);
+    while (t.tv_sec * 1000000000LL + t.tv_nsec < until);
+}
+
 static void count_publication(connection *c, const byte *p, const byte *end, long long arrived_ns)
 {
     long long n;
@@ -167,6 +180,8 @@ static void count_publication(connection *c, const byte *p, const byte *end, lon
         if (opt.sample && seen.publications % opt.sample == 0)
             sample_latency(p + 2, end, arrived_ns);
         seen.publications++;
+        if (opt.busy_ns)
+            be_busy();
         return;
     }
 }
@@ -423,7 +438,7 @@ static void read_options(int argc, char **argv)
         {"first-frames", 1, 0, 'S'}, {"ready-text", 1, 0, 'R'},   {"expect", 1, 0, 'w'},
         {"timeout", 1, 0, 't'},      {"answer-pings", 0, 0, 'C'}, {"sample", 1, 0, 'e'},
         {"opening", 1, 0, 'i'},      {"retry", 0, 0, 'r'},        {"engine-io", 0, 0, 'E'},
-        {"quiet", 1, 0, 'q'},        {0},
+        {"quiet", 1, 0, 'q'},        {"busy-ns", 1, 0, 'b'},      {0},
     };
     for (int o; (o = getopt_long(argc, argv, "", names, NULL)) != -1;)
         switch (o) {
@@ -440,6 +455,7 @@ static void read_options(int argc, char **argv)
         case 'r': opt.retry = 1; break;
         case 'E': opt.engine_io = 1; break;
         case 'q': opt.quiet = atof(optarg); break;
+        case 'b': opt.busy_ns = strtoul(optarg, NULL, 10); break;
         default: exit(64);
         }
 }

@@ -6,7 +6,7 @@ import time
 from typing import NamedTuple
 
 from benchmarks.crowd import CrowdFailed
-from benchmarks.figures import Figure, at_least, at_least_times_peer
+from benchmarks.figures import Figure, at_least, at_least_times_peer, at_most
 from benchmarks.plan import MakeServer, Plan
 from benchmarks.publishing import PAYLOAD_BYTES, publish_burst
 from benchmarks.servers.gateway import IN_MEMORY, with_flags
@@ -14,11 +14,15 @@ from benchmarks.servers.gateway import IN_MEMORY, with_flags
 SUBSCRIBERS = 1000
 PUBLISHERS = 32
 DRAIN_SECONDS = 1.0
+SLOW_NS = 600  # of a reader that does something with what it gets
+SLOW_DRAIN_SECONDS = 2.0
 METHOD = (
     f"{SUBSCRIBERS} subscribers of one channel; {PUBLISHERS} HTTP connections publish {PAYLOAD_BYTES} bytes each, "
     "again and again, all at once (wrk). Deliveries between the first and the last, divided by the time between. wrk "
     "and the subscribers run on the same cores and take their share of them. Ours keeps what is published in its file "
-    "(--ack os); beside it the same with --broker memory."
+    "(--ack os); beside it the same with --broker memory. Slower readers take "
+    f"{SLOW_NS / 1000:g} µs a message, 1.7 M/s at most for all of them, which have one thread: nobody may be cut off, "
+    f"and {SLOW_DRAIN_SECONDS:g} s after the last publish all should have as much."
 )
 
 
@@ -29,8 +33,17 @@ class Sample(NamedTuple):
     cpu_us: float
 
 
+class SlowSample(NamedTuple):
+    """One burst to slower readers: deliveries a second, publications by which readers differ, MiB more memory."""
+
+    per_second: float
+    apart: float
+    rise: float
+
+
 def run(plan: Plan) -> list[Figure]:
     """Measure."""
+    slow = plan.alternate(slow=lambda: slow_sample(plan, plan.ours))[0]
     ours, memory, theirs = plan.alternate(
         ours=lambda: sample(plan, plan.ours),
         memory=lambda: sample(plan, with_flags(*IN_MEMORY)),
@@ -59,6 +72,14 @@ def run(plan: Plan) -> list[Figure]:
             "Nchan",
             tuple(one.cpu_us for one in theirs),
         ),
+        Figure("deliveries to slower readers", "M/s", tuple(one.per_second / 1e6 for one in slow)),
+        Figure(
+            f"publications by which slower readers differ {SLOW_DRAIN_SECONDS:g} s after",
+            "",
+            tuple(one.apart for one in slow),
+            targets=(at_most(0),),
+        ),
+        Figure("memory for slower readers", "MiB", tuple(one.rise for one in slow)),
     ]
 
 
@@ -78,3 +99,18 @@ def sample(plan: Plan, make: MakeServer) -> Sample:
     if received.fewest != received.most or not 0 <= received.most - burst.requests <= PUBLISHERS:
         raise CrowdFailed(f"{burst.requests} publications were accepted, but {received}")
     return Sample(received.per_second, cpu / received.publications * 1e6)
+
+
+def slow_sample(plan: Plan, make: MakeServer) -> SlowSample:
+    """One burst through a fresh server, to readers that take less than is published.
+
+    Raises:
+        CrowdFailed: one was cut off.
+    """
+    with plan.subscribed(make, SUBSCRIBERS, busy_ns=SLOW_NS) as (process, subscribers):
+        before = process.rss_bytes()
+        publish_burst(process.server, plan.of(short=3, full=6), PUBLISHERS, plan.scratch)
+        time.sleep(SLOW_DRAIN_SECONDS)
+        rise = (process.peak_rss_bytes() - before) / 2**20
+        received = subscribers.stop()
+    return SlowSample(received.per_second, received.most - received.fewest, rise)

@@ -112,6 +112,7 @@ async def test_a_slow_reader_gets_nothing_until_it_reads_and_then_all_of_it(worl
 
 
 async def test_catching_up_stops_when_the_buffer_is_full_again(world: World) -> None:
+    world.hub.backlogs.budget = 0  # from the history alone
     slow = await world.subscribed("slow", "open:x")
     slow.fill()
     await world.publish("open:x", *range(1000))
@@ -125,6 +126,7 @@ async def test_catching_up_stops_when_the_buffer_is_full_again(world: World) -> 
 
 
 async def test_who_falls_out_of_the_history_may_come_back(world: World) -> None:
+    world.hub.backlogs.budget = 0
     slow = await world.subscribed("slow", "short:x")
     slow.fill()
     await world.publish("short:x", *range(10))
@@ -135,8 +137,12 @@ async def test_who_falls_out_of_the_history_may_come_back(world: World) -> None:
 
 
 async def test_without_history_a_slow_reader_is_ended(world: World) -> None:
+    world.hub.backlogs.budget = 0
     slow = await world.subscribed("slow", "bare:x")
     slow.fill()
+    await world.publish("bare:x", 1)
+    slow.empty()
+    await world.settle()
     assert slow.closed is not None
     assert slow.closed.code == 3008
 

@@ -24,6 +24,8 @@ SESSIONS = 3
 class LagStates(RuleBasedStateMachine):
     """Sessions stall, read on, leave and come back to channels, while publications are flushed in slices of one."""
 
+    budget = 1000  # bytes of the backlogs: now they have what is missing, now the history has
+
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
@@ -39,6 +41,7 @@ class LagStates(RuleBasedStateMachine):
     async def _start(self) -> None:
         self.world = World(broker=DistantBroker(turns=2))
         await self.world.hub.start()
+        self.world.hub.backlogs.budget = self.budget
         self.connections = [await self.world.connected(f"user{number}") for number in range(SESSIONS)]
 
     @rule(channel=st.sampled_from(CHANNELS), count=st.integers(1, 4))
@@ -143,10 +146,18 @@ def slices_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub, "TURN_WRITES", 1)
 
 
+class FromHistory(LagStates):
+    """The same where nothing is kept in the backlogs."""
+
+    budget = 0
+
+
 TestLagStates = LagStates.TestCase
 TestLagStates.settings = settings(
     max_examples=100, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
+TestFromHistory = FromHistory.TestCase
+TestFromHistory.settings = TestLagStates.settings
 
 
 # What the merge and the catch-up are to give, and what they would do without
@@ -177,6 +188,7 @@ async def test_catching_up_ends_where_the_others_are_and_not_beyond(monkeypatch:
     broker = DistantBroker()
     world = World(broker=broker)
     await world.hub.start()
+    world.hub.backlogs.budget = 0  # from the history alone
     slow = await world.subscribed("slow", "open:x")
     slow.fill()
     await world.publish("open:x", 1, 2)

@@ -94,6 +94,7 @@ class Api:
         size_limit: bytes of JSON one publication may have.
         on_failure: told the method and the error when the broker fails.
         revoked_for: seconds a revocation is kept, see `core.revocations.kept_for`.
+        before_publishing: returns what to wait for before items are stored, None for nothing.
     """
 
     def __init__(
@@ -103,12 +104,14 @@ class Api:
         size_limit: int,
         on_failure: Callable[[str, BrokerError], None] = lambda method, error: None,
         revoked_for: float = UNLIMITED,
+        before_publishing: Callable[[Sequence[Item]], Awaitable[None] | None] = lambda items: None,
     ) -> None:
         self._broker = broker
         self._namespaces = namespaces
         self._publishing = Publishing(namespaces, size_limit)
         self._revoked = Retention(MOST, revoked_for)
         self._on_failure = on_failure
+        self._before_publishing = before_publishing
         self._calls: Counter[str] = Counter()
         self._refused: Counter[int] = Counter()
 
@@ -159,7 +162,7 @@ class Api:
         storing = _STORING.get(name)
         if storing is not None:
             item = storing.item(self._publishing, storing.decode(body))
-            return receipt(item.channel, (await self._broker.publish([item]))[0])
+            return receipt(item.channel, (await self._publish([item]))[0])
         method = _METHODS.get(name)
         if method is None:
             raise CallRefused(METHOD_NOT_FOUND, f"there is no method {name!r}")
@@ -188,10 +191,15 @@ class Api:
     async def _store(self, waiting: list[tuple[int, str, Item]], replies: list[bytes]) -> None:
         if not waiting:
             return
-        stored = await self._broker.publish([item for _, _, item in waiting])
+        stored = await self._publish([item for _, _, item in waiting])
         for (index, name, item), outcome in zip(waiting, stored, strict=True):
             replies[index] = b'{"%b":%b}' % (name.encode(), _encode(receipt(item.channel, outcome)))
         waiting.clear()
+
+    async def _publish(self, items: Sequence[Item]) -> list[Stored]:
+        if (wait := self._before_publishing(items)) is not None:
+            await wait
+        return await self._broker.publish(items)
 
     # Publishing to many
 
@@ -208,7 +216,7 @@ class Api:
                 if refusal.status != 200:
                     raise
                 responses.append({"error": calls.Failure(refusal.code, str(refusal))})
-        outcomes = iter(zip(items, await self._broker.publish(items), strict=True))
+        outcomes = iter(zip(items, await self._publish(items), strict=True))
         for index, response in enumerate(responses):
             if response is None:
                 item, stored = next(outcomes)

@@ -35,7 +35,14 @@ class WorkerApi:
 
     def __init__(self, hub: Hub, size_limit: int) -> None:
         self._hub = hub
-        self._api = Api(hub.broker, hub.namespaces, size_limit, self._log, kept_for(hub.verifier.lifetime_limit))
+        self._api = Api(
+            hub.broker,
+            hub.namespaces,
+            size_limit,
+            self._log,
+            kept_for(hub.verifier.lifetime_limit),
+            hub.congestion.wait,
+        )
         self._started = time.monotonic()
         hub.answers |= {b"channels": self._own_channels, b"info": self._own_info}
 

@@ -24,6 +24,7 @@ _COUNTED = {
     "gaps": "Times a publication came before one that was missed.",
     "healed": "Times what was missed was read from the history and delivered.",
     "unhealed": "Times it could not be, and the sessions of a channel were sent away.",
+    "publishes_delayed": "Publishes that waited for the readers of their channel, who were behind as a crowd.",
     "fell_behind": "Times a session began to lag.",
     "caught_up": "Times a lagging session was live again.",
     "shed": "Sessions ended because all buffers together were over their budget.",

@@ -127,14 +127,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Whole, Meta(description="connections one address may hold before they authenticate; 0 is no limit")
     ] = 200
     buffer_high_water: Annotated[
-        Size, Meta(ge=1024, description="bytes waiting for a slow reader before it reads from history instead")
+        Size, Meta(ge=1024, description="bytes waiting for a slow reader before it waits for room and catches up")
     ] = 128 * 1024
     buffer_memory: Annotated[
         Size,
         Meta(
             ge=1024**2,
-            description="bytes that may wait for all slow readers of a worker together; beyond it those with the most "
-            "are disconnected and resume later (3008)",
+            description="bytes that may wait for all slow readers of a worker together, what they share counted once; "
+            "beyond it those with the most are disconnected and resume later (3008)",
         ),
     ] = 256 * 1024**2
 

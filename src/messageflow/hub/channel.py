@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from messageflow.core.channels import NamespaceOptions
 from messageflow.core.protocol import Push
 from messageflow.core.stream import Position, Publication
+from messageflow.hub.backlog import Backlog, Backlogs
 from messageflow.hub.connection import Wire
 from messageflow.hub.kept import Kept
 
@@ -48,7 +49,7 @@ class Channel:
     Attributes:
         position: where every live session stands; None until the first one has read it from the broker.
         live: the sessions that get publications as they come, with their `write`.
-        lagging: the sessions that read from history because their socket is slow.
+        backlog: the sessions that fell behind because their socket is slow, and what they are to be written.
         entering: how many sessions are on their way in; while there are any, arrivals are also kept `aside`.
         doubted: whether the broker may have missed something before the position was known.
         watchers: the live sessions that asked for joins and leaves.
@@ -62,9 +63,9 @@ class Channel:
         "_presence",
         "_top",
         "aside",
+        "backlog",
         "doubted",
         "entering",
-        "lagging",
         "live",
         "marked",
         "name",
@@ -84,7 +85,7 @@ class Channel:
         self.marked = False  # whether it waits in the hub for a flush
         self.position: Position | None = None
         self.live: dict[Session, Write] = {}
-        self.lagging: set[Session] | None = None
+        self.backlog: Backlog | None = None
         self.watchers: set[Session] | None = None
         self.entering = 0
         self.aside: Kept | None = None
@@ -108,6 +109,11 @@ class Channel:
         return bool(self._held)
 
     @property
+    def lagging(self) -> Collection[Session]:
+        """The sessions that fell behind."""
+        return self.backlog.readers if self.backlog is not None else ()
+
+    @property
     def abandoned(self) -> bool:
         """Whether nobody is here or on the way in."""
         return not (self.live or self.lagging or self.entering)
@@ -116,7 +122,7 @@ class Channel:
     def sessions(self) -> Iterator[Session]:
         """All sessions that hold a subscription, live or lagging."""
         yield from self.live
-        yield from self.lagging or ()
+        yield from self.lagging
 
     @property
     def dirty(self) -> bool:
@@ -215,7 +221,7 @@ class Channel:
         if self._pending is None:
             self._pending = []
         self._pending.append(publication)
-        self._pending_bytes += len(publication.data)
+        self._pending_bytes += len(publication.data) + len(publication.info) + len(publication.tags)
 
     # Who listens
 
@@ -234,29 +240,33 @@ class Channel:
     def go_live(self, session: Session, *, watch: bool) -> None:
         """Deliver to `session` from `position` on."""
         self.live[session] = session.write
-        if self.lagging is not None:
-            self.lagging.discard(session)
+        self._not_behind(session)
         if watch:
             if self.watchers is None:
                 self.watchers = set()
             self.watchers.add(session)
 
-    def fall_behind(self, session: Session) -> Position | None:
-        """Deliver to `session` no longer; it will read from history. Returns where it stands."""
+    def fall_behind(self, session: Session, backlogs: Backlogs) -> Backlog:
+        """Deliver to `session` no longer; it stands at `position`, and will take what follows from the backlog."""
         if self.live.pop(session, None) is not None:
             self._serve(session)
-        if self.lagging is None:
-            self.lagging = set()
-        self.lagging.add(session)
-        return self.position
+        if self.backlog is None:
+            self.backlog = backlogs.begin()
+        self.backlog.readers[session] = self.backlog.next
+        return self.backlog
+
+    def _not_behind(self, session: Session) -> None:
+        backlog = self.backlog
+        if backlog is not None and backlog.readers.pop(session, None) is not None and not backlog.readers:
+            backlog.end()
+            self.backlog = None
 
     def leave(self, session: Session) -> None:
         """Forget `session`."""
         self.live.pop(session, None)
         if self.unserved is not None:
             self.unserved.pop(session, None)
-        if self.lagging is not None:
-            self.lagging.discard(session)
+        self._not_behind(session)
         if self.watchers is not None:
             self.watchers.discard(session)
 
@@ -289,10 +299,12 @@ class Channel:
         """Make one batch of all that is pending; from here on it counts as delivered."""
         pending = self._pending or []
         self._pending, self._pending_bytes = None, 0
-        self.position = self._top
+        before, self.position = self.position, self._top
         name = self.name
-        self._batches = {wire: b"".join([wire.publication(name, p) for p in pending]) for wire in wires}
-        return self._batches
+        batches = self._batches = {wire: b"".join([wire.publication(name, p) for p in pending]) for wire in wires}
+        if self.backlog is not None:
+            self.backlog.add(before.offset if before else 0, self.position, batches)
+        return batches
 
     def _slice(self, budget: int) -> int:
         unserved, batches = self.unserved, self._batches

@@ -21,6 +21,7 @@ class Counters:
         "healed",
         "logs_suppressed",
         "publications",
+        "publishes_delayed",
         "reads_shared",
         "recovered",
         "revocations_forgotten",
@@ -36,6 +37,7 @@ class Counters:
         self.commands_refused = 0  # over the rate of their connection
         self.disconnects: Counter[int] = Counter()  # by code
         self.publications = 0  # that reached this worker for somebody
+        self.publishes_delayed = 0  # since the readers of their channel were behind as a crowd
         self.deliveries = 0  # writes of a batch to a session
         self.stale_publications = 0  # came twice from the broker, dropped
         self.gaps = 0  # times a publication came before one that was missed

@@ -74,6 +74,8 @@ class Heartbeat:
         for session in self._hub.arrivals.stale(now):
             session.disconnect(STALE)
         self._expire(now)
+        self._hub.backlogs.tick()
+        self._hub.chunks.clear()
         self._hub.stalls.tick()
         length = len(self._slots)
         self._cursor = (self._cursor + 1) % length

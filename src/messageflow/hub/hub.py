@@ -25,8 +25,10 @@ from messageflow.core.protocol import Command, Joined, Left, Unsubscribed
 from messageflow.core.stream import Position, Publication
 from messageflow.core.tokens import Verifier
 from messageflow.hub.arrivals import Arrivals
+from messageflow.hub.backlog import Backlogs
 from messageflow.hub.channel import Channel, Received
 from messageflow.hub.commands import HANDLERS
+from messageflow.hub.congestion import Congestion
 from messageflow.hub.connection import Connection, Wire
 from messageflow.hub.control import apply_control, apply_to
 from messageflow.hub.counters import Counters
@@ -36,7 +38,7 @@ from messageflow.hub.limits import Limits
 from messageflow.hub.logs import RateLimitedLog
 from messageflow.hub.pacing import Pace
 from messageflow.hub.presence import PresenceChanges
-from messageflow.hub.reads import Reads
+from messageflow.hub.reads import Chunks, Reads
 from messageflow.hub.revoking import Revoking
 from messageflow.hub.session import NEVER, Session, State
 from messageflow.hub.stalls import Stalls
@@ -90,6 +92,9 @@ class Hub:
         self.heartbeat = Heartbeat(self, self.limits)
         self.pace = Pace(self.limits.recovery_rate, clock)
         self.reads = Reads(self)
+        self.chunks = Chunks()
+        self.congestion = Congestion(self)
+        self.backlogs = Backlogs(self.limits.buffer_memory, self.heartbeat.tick_length, clock)
         self.stalls = Stalls(self, self.limits.buffer_memory, self.heartbeat.tick_length)
         self.healing = Healing(self)
         self.revoking = Revoking(self)

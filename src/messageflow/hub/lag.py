@@ -1,10 +1,11 @@
-"""Slow readers: a session whose socket is full reads from history until it has caught up.
+"""Slow readers: a session whose socket is full goes on from memory, or from the history, until it has caught up.
 
 When the transport says stop, the session leaves the live set of all its channels, at a position known to the last
-publication, and costs nothing while it waits. When the transport says go, it reads on from there in bounded chunks,
-each only once the last was taken, and rejoins the live set where it meets it. Only where history cannot serve it, its
-position out of the window or the channel without history, the channel's lag policy acts: end the connection with a
-code that lets it come back (3008), or skip to the newest.
+publication, and costs nothing while it waits. When the transport says go, it takes what it missed from the channel's
+backlog, as it was written to the others, and rejoins the live set where it meets it. What has left the backlog it
+reads from the history, in bounded chunks and within the pace of all reads, each only once the last was taken. Only
+where neither can serve it, its position out of the window or the channel without history, the channel's lag policy
+acts: end the connection with a code that lets it come back (3008), or skip to the newest.
 
 A long recovery takes the same road.
 """
@@ -18,6 +19,10 @@ from typing import TYPE_CHECKING
 from messageflow.core.codes import INSUFFICIENT_STATE, SERVER_ERROR, SLOW
 from messageflow.core.stream import Position, Publication
 from messageflow.errors import BrokerError, Unrecoverable
+from messageflow.hub.backlog import FROM_HISTORY
+from messageflow.hub.channel import Channel
+from messageflow.hub.pacing import weight
+from messageflow.hub.reads import Chunk
 
 if TYPE_CHECKING:
     from messageflow.hub.session import Session, Subscription
@@ -28,9 +33,9 @@ log = logging.getLogger("messageflow.hub")
 def chunk(publications: list[Publication], count: int, size: int) -> list[Publication]:
     """Return the first publications, at most `count` and about `size` bytes of them, and at least one."""
     first = publications[:count]
-    total = sum([len(publication.data) for publication in first])
+    total = weight(first)
     while total > size and len(first) > 1:
-        total -= len(first.pop().data)
+        total -= weight((first.pop(),))
     return first
 
 
@@ -49,21 +54,23 @@ def pause(session: Session) -> None:
 
 
 def _fall_behind(session: Session, subscription: Subscription) -> None:
-    channel = subscription.channel
+    channel, hub = subscription.channel, session.hub
     if session not in channel.live:
         return
+    backlog = channel.fall_behind(session, hub.backlogs)
     if channel.options.keeps_history:
-        subscription.behind = channel.fall_behind(session)
+        subscription.behind = channel.position
     elif channel.options.lag_policy == "skip":
-        channel.fall_behind(session)  # `behind` stays None: it will rejoin wherever the others are
-        session.hub.counters.skipped += 1
-    else:
-        session.disconnect(SLOW, f"it reads too slowly, and {channel.name} keeps no history to catch up from")
+        backlog.readers[session] = FROM_HISTORY  # where there is none: it will rejoin wherever the others are
+        hub.counters.skipped += 1
 
 
 def lag_behind(session: Session, subscription: Subscription) -> None:
     """Let a session enter a channel behind the others, and catch up."""
-    subscription.channel.fall_behind(session)
+    channel = subscription.channel
+    backlog = channel.fall_behind(session, session.hub.backlogs)
+    if subscription.behind != channel.position:
+        backlog.readers[session] = FROM_HISTORY
     _start(session)
 
 
@@ -72,8 +79,41 @@ def resume(session: Session) -> None:
     if not session.paused or session.closed:
         return
     session.paused = False
-    session.connection.resume_reading()
-    _start(session)
+    if session.catching_up is None:
+        for subscription in tuple(session.subscriptions.values()):
+            _go_on_from_memory(session, subscription)
+        if not session.paused and not _lagging(session):
+            session.hub.counters.caught_up += 1
+        else:
+            _start(session)
+    session.go_on()
+
+
+def _go_on_from_memory(session: Session, subscription: Subscription) -> bool:
+    """Write from the backlog until the transport is full or the session is live. Returns whether it was any use."""
+    channel = subscription.channel
+    backlog = channel.backlog
+    if backlog is None or session not in backlog.readers:
+        return True
+    number = backlog.place(session, subscription.behind)
+    if number is None:
+        return False
+    while not session.paused and not session.closed:
+        batch = backlog.get(number)
+        data = batch.data.get(session.wire) if batch is not None else None
+        if batch is None or data is None:
+            break
+        number += 1
+        backlog.readers[session], subscription.behind = number, batch.end
+        session.write(data)
+    if number == backlog.next and not session.paused and not session.closed:
+        subscription.behind = None
+        channel.go_live(session, watch=subscription.watch)
+    return number == backlog.next or session.paused
+
+
+def _lagging(session: Session) -> list[Subscription]:
+    return [s for s in session.subscriptions.values() if session in s.channel.lagging]
 
 
 def _start(session: Session) -> None:
@@ -85,7 +125,7 @@ async def _catch_up(session: Session) -> None:
     """Serve the lagging subscriptions chunk by chunk until none is left or the transport is full again."""
     try:
         while not session.paused and not session.closed:
-            lagging = [s for s in session.subscriptions.values() if session in (s.channel.lagging or ())]
+            lagging = _lagging(session)
             if not lagging:
                 session.hub.counters.caught_up += 1
                 return
@@ -101,42 +141,61 @@ async def _catch_up(session: Session) -> None:
 
 
 async def _advance(session: Session, subscription: Subscription) -> None:
-    """Take one step: send a chunk, or rejoin the live set."""
+    """Take one step: go on from memory, send a chunk, or rejoin the live set."""
+    if _go_on_from_memory(session, subscription):
+        return
     channel, behind = subscription.channel, subscription.behind
-    if behind is None or behind == channel.position:
-        subscription.behind = None
-        channel.go_live(session, watch=subscription.watch)
-        return
-    if channel.position is not None and behind.offset > channel.position.offset:
+    if behind is None:
+        _without_position(session, subscription)
+    elif behind == channel.position:
+        _rejoin(session, subscription)
+    elif channel.position is not None and behind.offset > channel.position.offset:
         await _be_reached(session, subscription, behind)
-        return
-    async with session.hub.pace.turn():
-        await _read_on(session, subscription, behind)
+    else:
+        async with session.hub.pace.turn():
+            await _read_on(session, subscription, behind)
+
+
+def _rejoin(session: Session, subscription: Subscription) -> None:
+    subscription.behind = None
+    subscription.channel.go_live(session, watch=subscription.watch)
 
 
 async def _read_on(session: Session, subscription: Subscription, behind: Position) -> None:
     """Send what follows `behind`, at most a chunk and not beyond the others; rejoin them when nothing does."""
-    channel, limits = subscription.channel, session.hub.limits
-    try:
-        history = await session.hub.reads.patiently(channel, behind, limits.history_limit)
-    except Unrecoverable:
-        _out_of_window(session, subscription)
-        return
+    channel, hub = subscription.channel, session.hub
+    found = hub.chunks.get((channel, behind, session.wire))
+    if found is None:
+        try:
+            history = await hub.reads.patiently(channel, behind, hub.limits.history_limit)
+        except Unrecoverable:
+            _out_of_window(session, subscription)
+            return
+        until = channel.position.offset if channel.position else history.position.offset
+        # What lies above the live position is still to be flushed, and will be once the session is live.
+        found = _encoded(session, channel, [p for p in history.publications if p.offset <= until], behind)
+        hub.chunks.put((channel, behind, session.wire), found)
     if session.closed or session.paused or session.subscriptions.get(channel.name) is not subscription:
         return
-    until = channel.position.offset if channel.position else history.position.offset
-    # What lies above the live position is still to be flushed, and will be once the session is live.
-    sendable = [p for p in history.publications if p.offset <= until]
-    sent = chunk(sendable, limits.history_limit, limits.chunk_bytes)
-    if sent:
-        newest = sent[-1]
-        subscription.behind = Position(behind.epoch, newest.offset, newest.tag)
-        data = b"".join([session.wire.publication(channel.name, p) for p in sent])
-        session.hub.pace.spend(len(data))
-        session.write(data)
-    elif channel.position is None or behind.offset >= until:
-        subscription.behind = None
-        channel.go_live(session, watch=subscription.watch)
+    if found.data:
+        subscription.behind = found.end
+        hub.pace.spend(len(found.data))
+        session.write(found.data)
+    elif channel.position is None or behind.offset >= channel.position.offset:
+        _rejoin(session, subscription)
+
+
+def _encoded(session: Session, channel: Channel, publications: list[Publication], behind: Position) -> Chunk:
+    """Return the first of the publications as they are written; they end where the backlog goes on, if it does."""
+    limits, backlog = session.hub.limits, channel.backlog
+    sent = chunk(publications, limits.history_limit, limits.chunk_bytes)
+    if backlog is not None:
+        met = [number for number, publication in enumerate(sent, 1) if backlog.holds(publication.offset)]
+        sent = sent[: met[-1]] if met else sent
+    if not sent:
+        return Chunk(b"", behind)
+    data = b"".join([session.wire.publication(channel.name, p) for p in sent])
+    return Chunk(data, Position(behind.epoch, sent[-1].offset, sent[-1].tag))
 
 
 async def _be_reached(session: Session, subscription: Subscription, position: Position) -> None:
@@ -148,10 +207,18 @@ async def _be_reached(session: Session, subscription: Subscription, position: Po
         session.disconnect(INSUFFICIENT_STATE, f"{channel.name} has not come to where the session stands")
 
 
+def _without_position(session: Session, subscription: Subscription) -> None:
+    """The channel keeps no history, and the backlog does not reach so far."""
+    channel = subscription.channel
+    if channel.options.keeps_history or channel.options.lag_policy == "skip":
+        _rejoin(session, subscription)
+    else:
+        session.disconnect(SLOW, f"it reads too slowly, and {channel.name} keeps no history to catch up from")
+
+
 def _out_of_window(session: Session, subscription: Subscription) -> None:
     if subscription.channel.options.lag_policy == "skip":
         session.hub.counters.skipped += 1
-        subscription.behind = None
-        subscription.channel.go_live(session, watch=subscription.watch)
+        _rejoin(session, subscription)
         return
     session.disconnect(SLOW, f"it fell out of the history of {subscription.channel.name}")

@@ -18,12 +18,12 @@ from messageflow.core.stream import Publication
 TURNS = 32  # catch-ups between their turn and what they write; each may overdraw the bucket by one chunk
 BURST = 0.25  # seconds' worth of the rate that the bucket holds
 LEAST_WAIT = 0.001  # seconds; below it a clock may not move
-ENVELOPE = 100  # bytes that a publication takes on the wire beside its data, as pushes do
+ENVELOPE = 100  # bytes that a publication takes on the wire beside its data, info and tags, as pushes do
 
 
 def weight(publications: Iterable[Publication]) -> int:
     """Return about how many bytes publications take on the wire."""
-    return sum([ENVELOPE + len(p.data) for p in publications])
+    return sum([ENVELOPE + len(p.data) + len(p.info) + len(p.tags) for p in publications])
 
 
 class Pace:

@@ -4,19 +4,22 @@ After a restart thousands of sessions come back to a channel from one position; 
 shared within one life of a channel on this worker only: what was published before the worker subscribed again would
 be missing from an older one.
 
-Owns the reads under way; keeps nothing of what they gave.
+Those who catch up from one place one after the other share what the first was sent, encoded, for a moment (`Chunks`).
+
+Owns the reads under way, and those chunks; keeps nothing else of what reads gave.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from messageflow.brokers.base import History
 from messageflow.core.stream import Position
 from messageflow.errors import BrokerError, Unrecoverable
 from messageflow.hub.channel import Channel
+from messageflow.hub.connection import Wire
 
 if TYPE_CHECKING:
     from messageflow.hub.hub import Hub
@@ -24,7 +27,43 @@ if TYPE_CHECKING:
 ATTEMPTS = 40
 FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0  # seconds before the second attempt, and at most; all take more than a minute
 
+CHUNKS_BYTES = 8 << 20  # of chunks that are kept for a moment
+
 Wanted = tuple[Channel, Position | None, int]  # no position: only where the stream stands
+Place = tuple[Channel, Position, Wire]
+
+
+class Chunk(NamedTuple):
+    """What a session that catches up is sent at once, as it is written, and where it stands then."""
+
+    data: bytes
+    end: Position
+
+
+class Chunks:
+    """The chunks of this moment by where they begin, `CHUNKS_BYTES` of them at most. `clear` is called at every tick.
+
+    What follows a position in an epoch is always the same, so that a chunk holds for everybody who stands there.
+    """
+
+    def __init__(self) -> None:
+        self._chunks: dict[Place, Chunk] = {}
+        self._room = CHUNKS_BYTES
+
+    def get(self, place: Place) -> Chunk | None:
+        """Return what is sent to who stands at a place, if somebody stood there a moment ago."""
+        return self._chunks.get(place)
+
+    def put(self, place: Place, chunk: Chunk) -> None:
+        """Keep a chunk; an empty one says nothing about later."""
+        if chunk.data and len(chunk.data) <= self._room and place not in self._chunks:
+            self._room -= len(chunk.data)
+            self._chunks[place] = chunk
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._chunks.clear()
+        self._room = CHUNKS_BYTES
 
 
 class Reads:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("messageflow.hub")
 
 NEVER = float("inf")
+WORK_SECONDS = 0.002  # that one session's commands may hold the event loop
 
 
 class State(Enum):
@@ -177,18 +178,32 @@ class Session:
         self._inbox.extend(commands)
         if len(self._inbox) > self.hub.limits.inbox:
             self.connection.pause_reading()
-        if self._worker is None:
+        if self._worker is None and not self.paused:
             self._worker = self.hub.spawn(self._work())
 
+    def go_on(self) -> None:
+        """The client takes what it is sent again: carry out what waits, and read on once that is done."""
+        if self._worker is None and self._inbox:
+            self._worker = self.hub.spawn(self._work())
+        elif not self._inbox:
+            self.connection.resume_reading()
+
     async def _work(self) -> None:
-        inbox = self._inbox
+        """Carry out what waits, for as long as the client takes the answers, and let others have their turn between."""
+        inbox, clock = self._inbox, self.hub.clock
+        since = clock()
         try:
-            while inbox and not self.closed:
+            while inbox and not self.closed and not self.paused:
                 await self._handle(inbox.popleft())
+                if inbox and clock() - since > WORK_SECONDS:
+                    await asyncio.sleep(0)
+                    since = clock()
         finally:
-            self._worker = self._inbox = None
-            if not self.paused and not self.closed:
-                self.connection.resume_reading()
+            self._worker = None
+            if not self._inbox:
+                self._inbox = None
+                if not self.paused and not self.closed:
+                    self.connection.resume_reading()
 
     async def _handle(self, command: Command) -> None:
         try:
@@ -266,5 +281,5 @@ class Session:
 
     def rest(self) -> None:
         """Give back what an idle session does not need. The heartbeat calls this once per ping."""
-        if self._worker is None:
+        if self._worker is None and not self._inbox:
             self._meter = None

@@ -6,8 +6,9 @@ and until then it costs its buffer and nothing else. It is ended when
 
 - its peer is gone, which the transport finds out from what the peer's system acknowledges, since a peer that reads
   nothing answers no ping either; see `gateway.tcp` for how soon;
-- the buffers of all stalled sessions together are over their budget: then the largest go, until an eighth of the
-  budget is free again.
+- the buffers of all stalled sessions, with what channels keep for them (`hub.backlog`), are over their budget: then
+  the largest go, until an eighth of the budget is free again. What many buffers share is in memory once, and counts
+  once.
 
 Owns the set of stalled sessions. Transports own the bytes.
 """
@@ -80,18 +81,22 @@ class Stalls:
                 del self._stalled[session]
                 if ticks >= self._patient_after:
                     session.connection.be_patient(False)
-        if self.buffered > self._memory:
-            self._shed()
+        backlogs = self._hub.backlogs
+        if self.buffered + backlogs.size > self._memory:
+            self._shed(self.buffered + backlogs.size - backlogs.counted_twice())
 
-    def _shed(self) -> None:
+    def _shed(self, held: int) -> None:
+        if held <= self._memory:
+            return
         sizes = {session: session.connection.buffered for session in self._stalled}
-        before, count = self.buffered, 0
+        before, count = held, 0
         for session in sorted(sizes, key=sizes.__getitem__, reverse=True):
-            if self.buffered <= self._memory * 7 // 8:
+            if held <= self._memory * 7 // 8:
                 break
             session.disconnect(SLOW, "all buffers together are over their budget")
             session.connection.abort()  # a close frame would wait behind what is to be given up
             self.buffered -= sizes[session]
+            held -= sizes[session]
             count += 1
         self._hub.counters.shed += count
         self._hub.log_limited(logging.WARNING, "shed", sessions=count, buffered=before, budget=self._memory)

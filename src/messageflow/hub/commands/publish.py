@@ -46,8 +46,10 @@ async def publish(session: Session, command_id: int, request: PublishRequest) ->
     if not data or (options.publication_data_format == "json_object" and not data.startswith(b"{")):
         raise CommandRefused(BAD_REQUEST)
     retention = Retention(options.history_size, options.history_ttl)
-    info = msgspec.json.encode(session.info)
-    await session.hub.broker.publish([Item(name, data, retention, info=info)])
+    item = Item(name, data, retention, info=msgspec.json.encode(session.info))
+    if (wait := session.hub.congestion.wait([item])) is not None:
+        await wait
+    await session.hub.broker.publish([item])
     session.reply(command_id, "publish", EmptyResult())
 
 

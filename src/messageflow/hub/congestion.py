@@ -1,0 +1,82 @@
+"""Publishing into a channel whose readers as a crowd are behind: it is answered later, so that they can keep up.
+
+When a worker has time to publish more than its readers have time to read, the difference only waits in memory, and in
+the end everybody falls out of what is kept. So while most of a large crowd is behind, a publish into that channel
+waits, up to `LONGEST`, before it is stored, until nearly all have caught up; publishers that wait for their receipts
+come to the pace of the readers.
+A few slow readers, or a channel with few, hold up nobody: they go on from the backlog and the history (`hub.lag`).
+
+Owns nothing; backlogs know who stands where.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from typing import TYPE_CHECKING
+
+from messageflow.brokers.base import Item
+
+if TYPE_CHECKING:
+    from messageflow.hub.channel import Channel
+    from messageflow.hub.hub import Hub
+
+CROWD = 100  # readers that are behind, below which nobody is held up for them
+BEHIND = 0.1  # seconds that a crowd may be behind on average
+LONGEST = 1.0  # seconds that one publish may wait
+LOOK_EVERY = 0.01  # seconds
+
+
+class Congestion:
+    """Which channels of one hub are published in faster than they are read.
+
+    Args:
+        hub: whose channels these are.
+    """
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._congested: dict[Channel, bool] = {}  # as it was when last looked at
+        self._looked: set[Channel] = set()  # since `_looked_at`
+        self._looked_at = 0.0
+
+    def wait(self, items: Sequence[Item]) -> Awaitable[None] | None:
+        """Return what to wait for before these are stored, None when nobody needs it."""
+        if not self._hub.backlogs or not any(self._is_congested(item.channel) for item in items):
+            return None
+        return self._pass(items)
+
+    async def _pass(self, items: Sequence[Item]) -> None:
+        self._hub.counters.publishes_delayed += 1
+        clock = self._hub.clock
+        until = clock() + LONGEST
+        while clock() < until and any(self._is_congested(item.channel) for item in items):  # noqa: ASYNC110 - below
+            # Readers that catch up must not each look whether they were the last: they are many, publishers few.
+            await asyncio.sleep(LOOK_EVERY)
+
+    def _is_congested(self, name: str) -> bool:
+        channel = self._hub.channels.get(name)
+        if channel is None or channel.backlog is None:
+            return False
+        now = self._hub.clock()
+        if now - self._looked_at >= LOOK_EVERY:
+            self._looked_at = now
+            self._congested = {each: it for each, it in self._congested.items() if it and each in self._looked}
+            self._looked.clear()
+        if channel not in self._looked:
+            self._looked.add(channel)
+            self._congested[channel] = _is_behind(channel, self._congested.get(channel, False))
+        return self._congested[channel]
+
+
+def _is_behind(channel: Channel, before: bool) -> bool:
+    """Whether most of a crowd is behind, or, if it was `before`, whether a tenth still is."""
+    backlog = channel.backlog
+    if backlog is None or len(channel.lagging) < CROWD // 10:
+        return False
+    taking, total = backlog.taking(), len(channel.live) + len(channel.lagging)
+    if before:
+        return len(taking) >= max(CROWD // 10, total // 10)
+    if len(taking) < max(CROWD, total // 2):
+        return False
+    return backlog.waiting(sum(taking) // len(taking)) > BEHIND
