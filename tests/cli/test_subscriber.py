@@ -198,7 +198,7 @@ def test_websocket_address_of_a_gateway(url: str, expected: str) -> None:
 
 @pytest.mark.parametrize("url", ["", "example.com", "ftp://example.com", "http://"])
 def test_what_is_no_address_is_refused(url: str) -> None:
-    with pytest.raises(ConfigurationError, match="is not the address of a gateway"):
+    with pytest.raises(ConfigurationError, match="address of the gateway is none"):
         websocket_url(url)
 
 

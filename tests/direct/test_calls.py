@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Coroutine
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,7 +25,7 @@ from messageflow import (
 from tests.brokers.redis.servers import Server
 from tests.direct.conftest import Flows
 from tests.resuming import Client
-from tests.support import API_KEY, TOKEN_SECRET, Running
+from tests.support import API_KEY, TOKEN_SECRET, Running, running
 
 
 def over_http(gateway: Running) -> Flow:
@@ -208,3 +210,26 @@ def test_the_address_may_be_in_the_environment(
     flow = flows.make(None)
     assert flows.call(flow, "push", "environment", "t").channel == "#environment"
     assert flow.url == redis.url
+
+
+async def test_a_flow_to_one_database_is_nothing_to_the_gateways_of_another(tmp_path: Path, own_server: Server) -> None:
+    with ExitStack() as stack:
+        clients = []
+        for database in (0, 1):
+            flags = ["serve", "--broker", f"{own_server.url}/{database}"]
+            started = stack.enter_context(running(flags, tmp_path / f"gateway-{database}"))
+            clients.append(Client(started, "alice"))
+            await clients[-1].connect()
+        async with AsyncFlow(f"{own_server.url}/1") as flow:
+            assert len(await flow.info()) == 1
+            assert (await flow.push("alice", "n", 7)).offset == 1
+            await clients[1].listen(1)
+            await flow.disconnect("alice")
+            await asyncio.wait_for(clients[1].link.wait_closed(), 15)
+        async with AsyncFlow(f"{own_server.url}/0") as flow:
+            assert await flow.online("alice")
+            assert (await flow.push("alice", "n", 8)).offset == 1
+        await clients[0].listen(1)
+        assert clients[0].seen == [8]
+        assert clients[0].link.close_code is None
+        await clients[0].link.close()

@@ -197,3 +197,24 @@ async def test_whoever_comes_and_goes_in_whatever_hurry_is_not_present_once_gone
         await asyncio.to_thread(wait_until, lambda: not client.keys("*:present") and not client.keys("*:users"))
         with flow_for(gateways[0]) as flow:
             assert [flow.presence_stats(f"room:{number}").num_clients for number in range(3)] == [0, 0, 0]
+
+
+async def test_what_is_done_in_one_database_does_not_reach_users_in_another(redis: Server, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        clients, flows = [], []
+        for database in (0, 1):
+            flags = ("serve", "--broker", f"{redis.url}/{database}")
+            gateway = stack.enter_context(running(flags, tmp_path / str(database)))
+            clients.append([Client(gateway, user) for user in ("alice", "bob")])
+            flows.append(stack.enter_context(flow_for(gateway)))
+            for client in clients[-1]:
+                await client.connect()
+        flows[0].disconnect("alice")
+        flows[0].revoke("bob")
+        for client in clients[0]:
+            await asyncio.wait_for(client.link.wait_closed(), 15)
+        for client in clients[1]:
+            flows[1].push(client.channel.removeprefix("#"), "n", 1)
+            await client.listen(1)
+            assert client.link.close_code is None
+            await client.link.close()

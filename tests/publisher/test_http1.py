@@ -45,9 +45,25 @@ def test_url_that_is_none_is_refused(url: str) -> None:
         parse_url(url)
 
 
-def test_password_in_a_url_is_refused_and_not_repeated() -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://me:hunter2@gateway",
+        "http://me:hunter2#x@gateway",
+        "http://me:hunter2?x@gateway",
+        "http://me:hunter2/x@gateway",
+        "http://me:[hunter2]@gateway",
+        "http://me:1234/hunter2@gateway",
+        "http://me:hunter2",
+        "hunter2://gateway",
+        "hunter2@gateway",
+        "hunter2",
+        "http://gateway?key=hunter2",
+    ],
+)
+def test_no_part_of_a_url_that_is_refused_is_repeated(url: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        parse_url("http://me:hunter2@gateway")
+        parse_url(url)
     assert "hunter2" not in str(caught.value)
 
 

@@ -25,6 +25,9 @@ SILENCE = 10.0
 
 _FIRST_DELAY, _LONGEST_DELAY = 0.2, 20.0
 _OPEN_TIMEOUT = 10.0
+_NO_ADDRESS = (  # without any part of it: what stands there may be a password
+    "what is given as the address of the gateway is none: write it as http://127.0.0.1:8000"
+)
 
 
 def websocket_url(url: str) -> str:
@@ -33,11 +36,14 @@ def websocket_url(url: str) -> str:
     Raises:
         ConfigurationError: it is neither an HTTP nor a WebSocket address.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ConfigurationError(_NO_ADDRESS) from None
     if parts.scheme in ("ws", "wss"):
         return url
     if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise ConfigurationError(f"{url!r} is not the address of a gateway: write it as http://127.0.0.1:8000")
+        raise ConfigurationError(_NO_ADDRESS)
     scheme = "wss" if parts.scheme == "https" else "ws"
     return urlunsplit((scheme, parts.netloc, parts.path.rstrip("/") + PATH, "", ""))
 

@@ -13,8 +13,8 @@ from hiredis import ProtocolError, Reader
 from redis import asyncio as awaiting
 from redis.exceptions import RedisError
 
+from messageflow.brokers.redis.location import Address
 from messageflow.brokers.redis.replies import Refused
-from messageflow.brokers.redis.urls import Address
 from messageflow.direct.edge import left
 from messageflow.direct.login import Login, explain
 from messageflow.publisher.processes import Opened

@@ -15,8 +15,8 @@ import redis
 from hiredis import ProtocolError, Reader
 from redis.exceptions import RedisError
 
+from messageflow.brokers.redis.location import Address
 from messageflow.brokers.redis.replies import Refused
-from messageflow.brokers.redis.urls import Address
 from messageflow.direct.edge import left
 from messageflow.direct.login import Login, explain
 from messageflow.publisher.processes import Opened

@@ -14,8 +14,8 @@ from typing import Any, Protocol
 from redis.crc import key_slot
 
 from messageflow.brokers.redis.inspection import OLDEST_SHARDED, numbers
-from messageflow.brokers.redis.replies import Refused
-from messageflow.brokers.redis.urls import Address
+from messageflow.brokers.redis.location import Address
+from messageflow.brokers.redis.replies import Announcing, Refused
 from messageflow.direct.edge import Attempt, Broken, Edge, NotAccepted, Wire, left, talking
 from messageflow.direct.login import Login
 from messageflow.direct.pool import Part, Pool, exchange, packed
@@ -26,8 +26,8 @@ SLOTS = 16_384
 class Layout(Protocol):
     """One Redis, or a Cluster of them."""
 
-    announces: str
-    """The command that announces."""
+    announces: Announcing
+    """How something is announced there."""
 
     in_doubt: bool
     """Whether it has to be prepared again."""
@@ -61,10 +61,10 @@ class Layout(Protocol):
 class Primary:
     """One server that takes writes: the one a URL names, or whom Sentinel names when a connection is made."""
 
-    announces = "PUBLISH"
     in_doubt = False
 
     def __init__(self, edge: Edge, login: Login) -> None:
+        self.announces = Announcing("PUBLISH", f"@{login.database}" if login.database else "")
         self._edge = edge
         self._login = login
         self._pool = Pool(edge, self._dial, "the primary")
@@ -123,7 +123,7 @@ class Cluster:
     """
 
     def __init__(self, edge: Edge, login: Login) -> None:
-        self.announces = "PUBLISH"
+        self.announces = Announcing("PUBLISH")
         self._edge = edge
         self._login = login
         self._pools: dict[Address, Pool] = {}
@@ -138,7 +138,7 @@ class Cluster:
             commands = Part(self._at(address), [("CLUSTER", "SLOTS"), ("INFO", "server")])
             [[rows, info]] = await exchange([commands], Attempt(until))
             if isinstance(info, bytes) and numbers(_version(info)) >= OLDEST_SHARDED:
-                self.announces = "SPUBLISH"
+                self.announces = Announcing("SPUBLISH")
             return self._read(rows, address)
 
         known = dict.fromkeys([*self._pools, *self._login.addresses])

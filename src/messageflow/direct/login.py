@@ -9,7 +9,8 @@ from redis import asyncio as awaiting
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeout
 
-from messageflow.brokers.redis.urls import Address, Source
+from messageflow.brokers.redis.location import Address
+from messageflow.brokers.redis.urls import Source
 from messageflow.direct.edge import Broken, NotAccepted
 
 _BLOCKING: dict[type, Any] = {

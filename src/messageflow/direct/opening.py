@@ -7,8 +7,8 @@ from typing import Any
 
 from messageflow.brokers.base import Ack
 from messageflow.brokers.redis.inspection import facts, judge
+from messageflow.brokers.redis.location import CLUSTER, SENTINEL
 from messageflow.brokers.redis.replies import Refused, Value
-from messageflow.brokers.redis.urls import CLUSTER, SENTINEL
 from messageflow.direct.edge import Attempt, Broken, Edge
 from messageflow.direct.layouts import Cluster, Layout, Primary
 from messageflow.direct.login import Login

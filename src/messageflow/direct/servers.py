@@ -7,7 +7,7 @@ from typing import Any
 
 from messageflow.brokers.base import Ack
 from messageflow.brokers.redis.layouts.shards import shard_of
-from messageflow.brokers.redis.replies import NOT_NOW, Command, Parts, Refused
+from messageflow.brokers.redis.replies import NOT_NOW, Announcing, Command, Parts, Refused
 from messageflow.direct.edge import Attempt, Broken, NotAccepted, Wire
 from messageflow.direct.layouts import Layout
 from messageflow.direct.pool import Part, Pool, exchange
@@ -31,10 +31,10 @@ class Servers:
         self._acks = acks
         self._attempt = attempt
 
-    async def home(self, name: str) -> tuple[Wire, str]:
+    async def home(self, name: str) -> tuple[Wire, Parts]:
         """Return a new connection to where a name is announced, and the command to hear it there."""
         layout = self._of(name)
-        return await layout.pool(name).dial(self._attempt.limit), layout.announces.replace("PUBLISH", "SUBSCRIBE")
+        return await layout.pool(name).dial(self._attempt.limit), layout.announces.hearing(name)
 
     def _of(self, key: str) -> Layout:
         return self._layouts[shard_of(key, len(self._layouts)) if len(self._layouts) > 1 else 0]
@@ -114,8 +114,8 @@ class Servers:
         layout = self._of(key)
         return layout, layout.place(key)
 
-    def announce(self, key: str) -> str:
-        """Return the command that announces under a name there."""
+    def announce(self, key: str) -> Announcing:
+        """Return how something is announced under a name there."""
         return self._of(key).announces
 
     def ack(self, key: str) -> Ack:

@@ -40,7 +40,7 @@ async def survey(
     wire, subscribe = await servers.home(own)
     found: list[bytes] = []
     with closing(wire), talking():
-        await wire.send(packed([(subscribe, own)]), limit)
+        await wire.send(packed([subscribe]), limit)
         confirmed = await wire.receive(limit)
         if isinstance(confirmed, Refused):
             raise confirmed

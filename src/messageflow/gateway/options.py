@@ -207,7 +207,8 @@ ORIGINS = Kind(
 )
 BROKER = Kind(
     "broker",
-    'embedded, memory, or the URL of a Redis or Valkey such as "redis://localhost:6379"; of shards apart by spaces',
+    'embedded, memory, or the URL of a Redis or Valkey such as "redis://localhost:6379"; of shards apart by spaces; '
+    "what is special in a password is percent-encoded",
     _broker,
     metavar="embedded|memory|URL",
 )

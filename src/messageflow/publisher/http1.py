@@ -76,6 +76,12 @@ class Malformed(Exception):
     """The bytes are no HTTP response, or one that is too long."""
 
 
+_COMPLAINT = (  # without any part of it: what stands there may be a password
+    "what is given as the gateway's URL (argument url, or MESSAGEFLOW_URL) is none: write it like "
+    "http://127.0.0.1:8000, or redis://127.0.0.1 for a Redis that gateways share"
+)
+
+
 @lru_cache(maxsize=64)
 def parse_url(url: str) -> Endpoint:
     """Return the endpoint of a gateway's URL, such as `https://push.example.com` or `http://127.0.0.1:8000/flow`.
@@ -87,23 +93,14 @@ def parse_url(url: str) -> Endpoint:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise ConfigurationError(_complaint(url)) from None
-    if parts.scheme not in _PORTS or not parts.hostname or parts.query or parts.fragment:
-        raise ConfigurationError(_complaint(url))
+        raise ConfigurationError(_COMPLAINT) from None
+    if parts.scheme not in _PORTS or not parts.hostname or parts.query or parts.fragment or "@" in parts.path:
+        raise ConfigurationError(_COMPLAINT)
     if parts.username is not None or parts.password is not None:
         raise ConfigurationError("the gateway's URL carries a password: take it out, and use MESSAGEFLOW_API_KEY")
     if not url.isascii() or any(letter <= " " for letter in url):
-        raise ConfigurationError(_complaint(url))
+        raise ConfigurationError(_COMPLAINT)
     return Endpoint(parts.scheme == "https", parts.hostname, port or _PORTS[parts.scheme], parts.path.rstrip("/"))
-
-
-def _complaint(url: str) -> str:
-    start, login, rest = url.rpartition("@")
-    shown = f"{start.partition('://')[0]}://…@{rest}" if login else url  # what stands there may be a password
-    return (
-        f"{shown!r} is not the URL of a gateway: write it like http://127.0.0.1:8000, or redis://127.0.0.1 for a Redis "
-        "that gateways share (argument url, or MESSAGEFLOW_URL)"
-    )
 
 
 def build_request(endpoint: Endpoint, api_key: str, method: str, body: bytes) -> bytes:

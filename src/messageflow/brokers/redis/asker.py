@@ -13,7 +13,7 @@ from collections.abc import Hashable, Sequence
 from typing import Any, Protocol
 
 from messageflow.brokers.base import Ack
-from messageflow.brokers.redis.replies import Command, Refused, Value
+from messageflow.brokers.redis.replies import Announcing, Command, Refused, Value
 from messageflow.brokers.redis.scripts import Script
 from messageflow.errors import BrokerError
 
@@ -33,8 +33,8 @@ class Servers(Protocol):
     def place(self, key: str) -> Hashable:
         """Return what keys have in common that one script may use together."""
 
-    def announce(self, key: str) -> str:
-        """Return the command that announces under a name there."""
+    def announce(self, key: str) -> Announcing:
+        """Return how something is announced under a name there."""
 
     def ack(self, key: str) -> Ack:
         """Return what storing means there."""
@@ -57,7 +57,7 @@ class Asker:
 
     async def tell(self, name: str, message: bytes) -> None:
         """Announce a message under a name."""
-        await self.one(Command(name, (self.servers.announce(name), name, message)))
+        await self.one(self.servers.announce(name).of(name, message))
 
     def skip(self, error: Exception, channel: str) -> None:
         """Pass over what is not ours. It is counted, and logged once a second."""

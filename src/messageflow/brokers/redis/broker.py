@@ -22,7 +22,6 @@ from messageflow.brokers.redis.messages import PUBLISHED, Garbage, read_publishe
 from messageflow.brokers.redis.names import Names
 from messageflow.brokers.redis.people import People
 from messageflow.brokers.redis.registry import Registry
-from messageflow.brokers.redis.replies import Command
 from messageflow.brokers.redis.rounds import Rounds
 from messageflow.brokers.redis.store import Read, Store, history, stored
 from messageflow.brokers.redis.surveys import Surveys
@@ -253,7 +252,7 @@ class RedisBroker:
         self._say(self._names.live(channel), told(push))
 
     def _say(self, name: str, message: bytes) -> None:
-        self._layout.expect(Command(name, (self._layout.announce(name), name, message)))
+        self._layout.expect(self._layout.announce(name).of(name, message))
 
     async def presence(self, channel: str) -> dict[str, ClientInfo]:
         return await self._registry.presence(channel)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from messageflow.brokers.redis.link import Link
-from messageflow.brokers.redis.replies import Refused
+from messageflow.brokers.redis.replies import Announcing, Refused
 from messageflow.brokers.redis.urls import Make
 from messageflow.errors import Unanswered
 
@@ -48,7 +48,7 @@ class Hearing:
         make: returns a connection to it that is yet to be made.
         listener: who hears what is announced.
         deadline: seconds within which a subscription is confirmed.
-        sharded: whether announcements are those of a Cluster, which lie in slots.
+        announces: how something is announced there.
         on_connected: called when the connection is there, for the first time or again.
         on_lost: called when it is gone.
         on_moved: called when the slots of some names are no longer here.
@@ -65,7 +65,7 @@ class Hearing:
         listener: Listener,
         *,
         deadline: float,
-        sharded: bool,
+        announces: Announcing,
         on_connected: Callable[[], None],
         on_lost: Callable[[], None],
         on_moved: Callable[[], None],
@@ -79,9 +79,11 @@ class Hearing:
         self._unsent: list[tuple[bool, str]] = []
         self._unheard: set[str] = set()  # names whose slot is not here (any more), or was not a moment ago
         self.canary_at = self.connected_at = time.monotonic()
+        sharded = announces.command == "SPUBLISH"
         prefix = "S" if sharded else ""
         self._subscribe, self._unsubscribe = f"{prefix}SUBSCRIBE", f"{prefix}UNSUBSCRIBE"
         self._most = 1 if sharded else SUBSCRIBE_AT_ONCE  # names of one command lie in one slot
+        self._ending = announces.ending
         self._loop = asyncio.get_running_loop()
         self.link = Link(
             make, deadline=deadline, on_connected=self._hear_again, on_message=self._message, on_lost=on_lost
@@ -160,7 +162,7 @@ class Hearing:
             return  # they are sent when it is
         if subscribe:
             self._sent.append([name.encode() for name in names])
-        self.link.send(self._subscribe if subscribe else self._unsubscribe, *names)
+        self.link.send(self._subscribe if subscribe else self._unsubscribe, *[name + self._ending for name in names])
 
     def _hear_again(self) -> None:
         """The connection is there, for the first time or again."""
@@ -180,9 +182,12 @@ class Hearing:
     def _message(self, message: Any) -> None:
         if isinstance(message, Refused):
             self._refused(message)
-        elif not isinstance(message, list) or len(message) < 2:
             return
-        elif message[0] in (b"message", b"smessage"):
+        if not isinstance(message, list) or len(message) < 2:
+            return
+        if self._ending and isinstance(message[1], bytes):
+            message[1] = message[1].removesuffix(self._ending.encode())
+        if message[0] in (b"message", b"smessage"):
             if message[2] == CANARY:
                 self.canary_at = time.monotonic()
             else:

@@ -31,6 +31,26 @@ class Command(NamedTuple):
     parts: Parts
 
 
+class Announcing(NamedTuple):
+    """How something is announced at a server.
+
+    Args:
+        command: that announces.
+        ending: what names end with there. Pub/Sub knows no databases, so the database is part of the name.
+    """
+
+    command: str
+    ending: str = ""
+
+    def of(self, name: str, message: bytes) -> Command:
+        """Return the command that announces a message under a name."""
+        return Command(name, (self.command, name + self.ending, message))
+
+    def hearing(self, name: str) -> Parts:
+        """Return the command that hears a name from then on."""
+        return (self.command.replace("PUBLISH", "SUBSCRIBE"), name + self.ending)
+
+
 class Refused(BrokerError):
     """Redis answered with an error.
 

@@ -17,7 +17,7 @@ from messageflow.brokers.redis.hearing import CANARY, Hearing, Listener
 from messageflow.brokers.redis.inspection import Inspection, inspect
 from messageflow.brokers.redis.link import Link
 from messageflow.brokers.redis.rehearsal import rehearse
-from messageflow.brokers.redis.replies import NOT_NOW, Parts, Refused
+from messageflow.brokers.redis.replies import NOT_NOW, Announcing, Parts, Refused
 from messageflow.brokers.redis.upkeep import ended, kept_up, soon_or_after
 from messageflow.brokers.redis.urls import Make
 from messageflow.errors import BrokerError, Unavailable
@@ -35,11 +35,10 @@ class Server:
         listener: who hears what is announced.
         canary: returns the name under which the canary is announced here.
         deadline: seconds a command may take.
-        sharded: whether announcements are those of a Cluster, which lie in slots.
+        announces: how something is announced here.
         on_moved: called when it no longer has all that it had, or cannot be reached.
 
     Attributes:
-        announces: the command that announces.
         asking: the connection on which it is asked.
         hearing: the names that are heard here.
     """
@@ -51,7 +50,7 @@ class Server:
         canary: Callable[[Server], str],
         *,
         deadline: float,
-        sharded: bool = False,
+        announces: Announcing,
         on_moved: Callable[[], None] = lambda: None,
     ) -> None:
         self._listener = listener
@@ -60,13 +59,13 @@ class Server:
         self._refusal = ""  # what the last canary was answered, if not what it should
         self._is_back = asyncio.Event()  # a connection is there again, and it is time for a canary
         self._tasks: list[asyncio.Task[None]] = []
-        self.announces = "SPUBLISH" if sharded else "PUBLISH"
+        self.announces = announces
         self.asking = Link(make, deadline=deadline, on_connected=self._asked_again, on_lost=self._lost)
         self.hearing = Hearing(
             make,
             listener,
             deadline=deadline,
-            sharded=sharded,
+            announces=announces,
             on_connected=self._is_back.set,
             on_lost=self._lost,
             on_moved=on_moved,
@@ -161,7 +160,7 @@ class Server:
                 hearing.take(name)
                 hearing.flush()
             # A Redis that loads its file announces, and does nothing else: so something is read, too.
-            replies = await self.ask([(self.announces, name, CANARY), ("GET", name)])
+            replies = await self.ask([self.announces.of(name, CANARY).parts, ("GET", name)])
             self._refusal = next((str(reply) for reply in replies if isinstance(reply, BrokerError)), "")
             if self._refusal:
                 log.warning("canary_not_sent", extra={"error": self._refusal})

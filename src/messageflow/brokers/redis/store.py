@@ -71,7 +71,7 @@ class Store:
     def _call(self, items: Sequence[tuple[str, Item]]) -> Call:
         """Return keys and arguments with which the script stores items of one place."""
         keys: list[str] = []
-        arguments: list[Value] = [self._ask.servers.announce(items[0][0]), new_epoch(), STATE_LIFE]
+        arguments: list[Value] = [*self._ask.servers.announce(items[0][0]), new_epoch(), STATE_LIFE]
         for state, item in items:
             channel, size, ttl = state.removesuffix("state"), *item.retention
             keys += (state, f"{channel}log", f"{channel}key:{item.key}" if item.key else state)

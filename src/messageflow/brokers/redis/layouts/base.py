@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from messageflow.brokers.base import Ack
 from messageflow.brokers.redis.inspection import Inspection
-from messageflow.brokers.redis.replies import Command
+from messageflow.brokers.redis.replies import Announcing, Command
 
 
 class Layout(Protocol):
@@ -60,8 +60,8 @@ class Layout(Protocol):
     def place(self, key: str) -> Hashable:
         """Return what keys have in common that one script may use together."""
 
-    def announce(self, key: str) -> str:
-        """Return the command that announces under a name there."""
+    def announce(self, key: str) -> Announcing:
+        """Return how something is announced under a name there."""
 
     def ack(self, key: str) -> Ack:
         """Return what storing means there."""

@@ -18,11 +18,12 @@ from messageflow.brokers.base import Ack
 from messageflow.brokers.redis.hearing import REDIRECTIONS, Listener
 from messageflow.brokers.redis.inspection import Inspection
 from messageflow.brokers.redis.link import Link
+from messageflow.brokers.redis.location import Address
 from messageflow.brokers.redis.names import Names
-from messageflow.brokers.redis.replies import Command, Refused
+from messageflow.brokers.redis.replies import Announcing, Command, Refused
 from messageflow.brokers.redis.server import Server
 from messageflow.brokers.redis.upkeep import ended, kept_up, soon_or_after
-from messageflow.brokers.redis.urls import Address, Source
+from messageflow.brokers.redis.urls import Source
 from messageflow.errors import BrokerError, Unavailable
 
 log = logging.getLogger("messageflow.broker")
@@ -72,7 +73,7 @@ class Cluster:
         self._names = names
         self._node = node
         self._deadline = deadline
-        self._sharded = sharded
+        self._announces = Announcing("SPUBLISH" if sharded else "PUBLISH")
         self._servers: dict[Address, Server] = {}
         self._slots: list[Server | None] = [None] * SLOTS
         self._ranges: list[Range] = []
@@ -103,7 +104,7 @@ class Cluster:
             self._listener,
             self._canary,
             deadline=self._deadline,
-            sharded=self._sharded,
+            announces=self._announces,
             on_moved=self._in_doubt.set,
         )
 
@@ -196,8 +197,8 @@ class Cluster:
     def place(self, key: str) -> Hashable:
         return key_slot(key.encode())
 
-    def announce(self, key: str) -> str:
-        return "SPUBLISH" if self._sharded else "PUBLISH"
+    def announce(self, key: str) -> Announcing:
+        return self._announces
 
     def ack(self, key: str) -> Ack:
         server = self._home(key)

@@ -11,8 +11,9 @@ from messageflow.brokers.redis.layouts.cluster import Cluster
 from messageflow.brokers.redis.layouts.shards import Shards
 from messageflow.brokers.redis.layouts.single import Single
 from messageflow.brokers.redis.link import Link
+from messageflow.brokers.redis.location import CLUSTER
 from messageflow.brokers.redis.names import Names
-from messageflow.brokers.redis.urls import CLUSTER, Source
+from messageflow.brokers.redis.urls import Source
 from messageflow.errors import BrokerError
 
 

@@ -17,7 +17,7 @@ from messageflow.brokers.base import Ack
 from messageflow.brokers.redis.inspection import Inspection
 from messageflow.brokers.redis.layouts.base import Layout
 from messageflow.brokers.redis.names import Names, tag_of
-from messageflow.brokers.redis.replies import Command
+from messageflow.brokers.redis.replies import Announcing, Command
 
 log = logging.getLogger("messageflow.broker")
 
@@ -112,7 +112,7 @@ class Shards:
         shard = shard_of(key, len(self._layouts))
         return shard, self._layouts[shard].place(key)
 
-    def announce(self, key: str) -> str:
+    def announce(self, key: str) -> Announcing:
         return self._of(key).announce(key)
 
     def ack(self, key: str) -> Ack:

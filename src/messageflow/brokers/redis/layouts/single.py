@@ -9,7 +9,7 @@ from messageflow.brokers.base import Ack
 from messageflow.brokers.redis.hearing import Listener
 from messageflow.brokers.redis.inspection import Inspection
 from messageflow.brokers.redis.names import Names
-from messageflow.brokers.redis.replies import Command
+from messageflow.brokers.redis.replies import Announcing, Command
 from messageflow.brokers.redis.server import Server
 from messageflow.brokers.redis.urls import Source
 
@@ -28,7 +28,10 @@ class Single:
     def __init__(self, source: Source, listener: Listener, names: Names, node: str, deadline: float) -> None:
         self._where = source.where
         self._prefix = names.prefix
-        self._server = Server(source.connect, listener, lambda _: names.canary(node, 0), deadline=deadline)
+        announces = Announcing("PUBLISH", f"@{source.database}" if source.database else "")
+        self._server = Server(
+            source.connect, listener, lambda _: names.canary(node, 0), deadline=deadline, announces=announces
+        )
         self._ack: Ack = "memory"  # until it has said how it is run
 
     async def start(self) -> None:
@@ -68,7 +71,7 @@ class Single:
     def place(self, key: str) -> Hashable:
         return None
 
-    def announce(self, key: str) -> str:
+    def announce(self, key: str) -> Announcing:
         return self._server.announces
 
     def ack(self, key: str) -> Ack:

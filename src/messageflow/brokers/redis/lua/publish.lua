@@ -1,9 +1,9 @@
 -- Store publications and announce them: numbering, storing and announcing are one step for all nodes.
 -- KEYS: of each publication the state, the log and the idempotency key (the state again where there is none)
--- ARGV: command to announce with, epoch of streams that begin here, least life of a state (s),
+-- ARGV: command to announce with, what its names end with, epoch of streams that begin here, least life of a state (s),
 --       then of each publication: data, info, tags, size, ttl (s), window (ms; 0 without a key)
 -- Returns: of each publication epoch, offset, tag; or false, the error, '': one that fails leaves the others alone
-local call, announce, beginning, life = redis.call, ARGV[1], ARGV[2], tonumber(ARGV[3])
+local call, announce, ending, beginning, life = redis.call, ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local time = call('TIME')
 local now = tonumber(time[1])
 local at = time[1] .. '.' .. string.format('%06d', time[2])
@@ -45,8 +45,8 @@ end
 
 local function store(i)
   local state, log, key = KEYS[3 * i + 1], KEYS[3 * i + 2], KEYS[3 * i + 3]
-  local data, info, tags = ARGV[6 * i + 4], ARGV[6 * i + 5], ARGV[6 * i + 6]
-  local size, ttl, window = ARGV[6 * i + 7], tonumber(ARGV[6 * i + 8]), ARGV[6 * i + 9]
+  local data, info, tags = ARGV[6 * i + 5], ARGV[6 * i + 6], ARGV[6 * i + 7]
+  local size, ttl, window = ARGV[6 * i + 8], tonumber(ARGV[6 * i + 9]), ARGV[6 * i + 10]
   local before = window ~= '0' and call('GET', key)
   if before then return string.match(before, '^(%S*) (%d+) (%S*)$') end
   local epoch, offset, tag, message = '', '0', '', nil
@@ -62,7 +62,7 @@ local function store(i)
     end
   end
   if window ~= '0' then call('SET', key, epoch .. ' ' .. offset .. ' ' .. tag, 'PX', window) end
-  call(announce, string.sub(state, 1, -6) .. 'live', message)
+  call(announce, string.sub(state, 1, -6) .. 'live' .. ending, message)
   return epoch, offset, tag
 end
 
