@@ -1,10 +1,22 @@
 /**
- * Commands on their way: ids, replies, timeouts, and those that wait for a connection.
+ * Commands on their way: ids, replies, timeouts, repeats, and those that wait for a connection.
  *
- * Owns every unanswered command. It must never keep one past its timeout, and never run more than its bound of them.
+ * Owns every unanswered command. It must never keep one past its timeout, never run more than its bound of them, and
+ * never say that something failed which may have been done.
  */
 
-import { CLOSED, known, LINK_LOST, MessageflowError, NOT_JSON, QUEUE_FULL, replyError, TIMEOUT } from "./codes.js";
+import { backoff } from "./backoff.js";
+import {
+  CLOSED,
+  INTERNAL,
+  known,
+  LINK_LOST,
+  MessageflowError,
+  NOT_JSON,
+  QUEUE_FULL,
+  replyError,
+  TIMEOUT,
+} from "./codes.js";
 import { encodeCommand, type Method, type ServerMessage } from "./protocol.js";
 import { Alarm, type World } from "./world.js";
 
@@ -12,11 +24,23 @@ import { Alarm, type World } from "./world.js";
 export type Done = (error: MessageflowError | undefined, result: unknown) => void;
 
 interface Call {
-  method: Method;
-  line: string;
-  done: Done;
-  alarm: Alarm;
+  readonly id: number;
+  readonly method: Method;
+  readonly line: string;
+  readonly done: Done;
+  /** The end of its time. */
+  readonly alarm: Alarm;
+  /** When a publish that the server could not carry out is tried again. */
+  readonly again: Alarm;
+  /** How often it was written. */
+  tries: number;
 }
+
+/** Those that may be repeated: reads, and publications, since they carry an idempotency key. */
+const REPEATABLE: ReadonlySet<Method> = new Set(["publish", "history", "presence", "presence_stats"]);
+
+/** Those that do something, so that it matters whether they were carried out. */
+const ACTS: ReadonlySet<Method> = new Set(["publish", "rpc"]);
 
 const MOST = 1000;
 
@@ -41,15 +65,12 @@ export class Calls {
     if (this.#sent.size + this.#waiting.size >= MOST) {
       return done(new MessageflowError(QUEUE_FULL, `More than ${MOST} commands are unanswered.`, true), undefined);
     }
-    this.#make(method, params, done, (id, call) => {
-      if (this.#write) this.#send(id, call, this.#write);
-      else this.#waiting.set(id, call);
-    });
+    this.#make(method, params, done, (call) => this.#go(call));
   }
 
   /** Issue a command past the queue, over a link that is not yet a connection. */
   first(method: Method, params: object, done: Done, write: (line: string) => void): void {
-    this.#make(method, params, done, (id, call) => this.#send(id, call, write));
+    this.#make(method, params, done, (call) => this.#send(call, write));
   }
 
   /** Settle the command a reply belongs to. Replies to commands given up are let pass. */
@@ -58,22 +79,38 @@ export class Calls {
     const call = this.#sent.get(id);
     if (!call) return;
     this.#sent.delete(id);
+    const error = reply.error && replyError(reply.error);
+    if (error?.code === INTERNAL && call.method === "publish") {
+      // Its store gave no clear answer either. With the same key it is stored once.
+      this.#waiting.set(id, call);
+      return call.again.set(() => this.#waiting.delete(id) && this.#go(call), backoff(call.tries, this.#world.random()));
+    }
+    if (error) return this.#end(call, error, call.tries > 1);
     call.alarm.clear();
-    if (reply.error) call.done(replyError(reply.error), undefined);
-    else call.done(undefined, reply[call.method] ?? {});
+    call.done(undefined, reply[call.method] ?? {});
   }
 
   /** A connection is there: send what waits, in the order it came. */
   open(write: (line: string) => void): void {
     this.#closed = undefined;
     this.#write = write;
-    for (const [id, call] of this.#drain(this.#waiting)) this.#send(id, call, write);
+    for (const call of this.#drain(this.#waiting)) this.#send(call, write);
   }
 
-  /** The link is gone: nobody knows what became of the commands in flight. Those that wait go on waiting. */
-  lose(): void {
+  /**
+   * The link is gone: nobody knows what became of the commands in flight. What may be repeated waits for the next link,
+   * in front of what already waits.
+   *
+   * @param same whether that will be a link of the same user: nothing of one is done in the name of another.
+   */
+  lose(same = false): void {
     this.#write = undefined;
-    this.#fail(this.#sent, new MessageflowError(LINK_LOST, "The connection was lost before the reply came.", true));
+    const lost = new MessageflowError(LINK_LOST, "The connection was lost before the reply came.", true);
+    for (const call of [...this.#drain(this.#sent), ...this.#drain(this.#waiting)]) {
+      const { id, method, tries } = call;
+      if (!tries || (REPEATABLE.has(method) && (same || !ACTS.has(method)))) this.#waiting.set(id, call);
+      else this.#end(call, lost, true);
+    }
   }
 
   /** Accept commands again, to wait for a connection. */
@@ -85,11 +122,11 @@ export class Calls {
   close(reason: string): void {
     this.lose();
     this.#closed = new MessageflowError(CLOSED, `Not connected: ${reason}. Call connect() first.`);
-    this.#fail(this.#waiting, this.#closed);
+    for (const call of this.#drain(this.#waiting)) this.#end(call, this.#closed, call.tries > 0);
   }
 
   /** Encoded before anything else: what cannot be said fails alone, and now, not when the connection opens. */
-  #make(method: Method, params: object, done: Done, go: (id: number, call: Call) => void): void {
+  #make(method: Method, params: object, done: Done, go: (call: Call) => void): void {
     const id = ++this.#lastId;
     let line: string;
     try {
@@ -97,33 +134,41 @@ export class Calls {
     } catch (error) {
       return done(known(error, NOT_JSON, "This cannot be sent as JSON: "), undefined);
     }
-    const call = { method, line, done, alarm: new Alarm(this.#world) };
-    call.alarm.set(() => this.#expire(id), this.#timeout);
-    go(id, call);
+    const call = { id, method, line, done, alarm: new Alarm(this.#world), again: new Alarm(this.#world), tries: 0 };
+    call.alarm.set(() => this.#expire(call), this.#timeout);
+    go(call);
   }
 
-  #send(id: number, call: Call, write: (line: string) => void): void {
-    this.#sent.set(id, call);
+  #go(call: Call): void {
+    if (this.#write) this.#send(call, this.#write);
+    else this.#waiting.set(call.id, call);
+  }
+
+  #send(call: Call, write: (line: string) => void): void {
+    call.again.clear();
+    call.tries++;
+    this.#sent.set(call.id, call);
     write(call.line);
   }
 
-  #expire(id: number): void {
-    const call = this.#sent.get(id) ?? this.#waiting.get(id);
-    const reason = this.#sent.delete(id) ? "No reply" : "No connection";
-    this.#waiting.delete(id);
-    call?.done(new MessageflowError(TIMEOUT, `${reason} within ${this.#timeout} ms.`, true), undefined);
+  #expire(call: Call): void {
+    const reason = this.#sent.delete(call.id) ? "No reply" : "No connection";
+    this.#waiting.delete(call.id);
+    this.#end(call, new MessageflowError(TIMEOUT, `${reason} within ${this.#timeout} ms.`, true), call.tries > 0);
   }
 
-  #fail(calls: Map<number, Call>, error: MessageflowError): void {
-    for (const [, call] of this.#drain(calls)) {
-      call.alarm.clear();
-      call.done(error, undefined);
-    }
+  /** @param doubt whether it may have been carried out. */
+  #end({ method, done, alarm, again }: Call, error: MessageflowError, doubt: boolean): void {
+    alarm.clear();
+    again.clear();
+    if (!doubt || !ACTS.has(method)) return done(error, undefined);
+    const message = `${error.message} It is unknown whether this ${method} was carried out.`;
+    done(new MessageflowError(error.code, message, false, { unknown: true }), undefined);
   }
 
   /** Empty first, then act: what is called may issue commands. */
-  #drain(calls: Map<number, Call>): [number, Call][] {
-    const entries = [...calls];
+  #drain(calls: Map<number, Call>): Call[] {
+    const entries = [...calls.values()];
     calls.clear();
     return entries;
   }

@@ -7,6 +7,7 @@
 import type { ErrorReply } from "./protocol.js";
 
 /** Server error codes the client acts upon. */
+export const INTERNAL = 100;
 export const NOT_AVAILABLE = 108;
 export const TOKEN_EXPIRED = 109;
 export const ALREADY_SUBSCRIBED = 105;
@@ -30,6 +31,8 @@ const SUBSCRIPTION_INVALIDATED = 2502;
 export class MessageflowError extends Error {
   override readonly name = "MessageflowError";
   readonly #own = true;
+  /** Whether what was asked may have been done all the same: to ask again may do it twice. */
+  readonly unknown: boolean;
 
   /**
    * @param code below 100: of this client; otherwise the server's error or close code.
@@ -40,9 +43,10 @@ export class MessageflowError extends Error {
     readonly code: number,
     message: string,
     readonly temporary = false,
-    options?: ErrorOptions,
+    options: ErrorOptions & { unknown?: boolean } = {},
   ) {
     super(message, options);
+    this.unknown = !!options.unknown;
   }
 
   /** Whether this client made it. Looks at nothing that answers: what was thrown may be a proxy that throws itself. */

@@ -11,7 +11,7 @@ import type { Context, Recovery } from "./context.js";
 import { Channels } from "./channels.js";
 import { Emitter, type Off } from "./emitter.js";
 import type { ClientInfo } from "./protocol.js";
-import { type Count, type History, type HistoryOptions, name, refuseUnread, Requests } from "./requests.js";
+import { type Count, type History, type HistoryOptions, name, type PublishOptions, refuseUnread, Requests } from "./requests.js";
 import { Session } from "./session.js";
 import type { State, StateDetail } from "./state.js";
 import { type Home, type PublicationHandler, Subscription, type SubscriptionOptions } from "./subscription.js";
@@ -86,7 +86,7 @@ export class Flow {
       onError: this.#report,
       positions: () => this.#channels.positions(),
     });
-    this.#requests = new Requests(this.#session.calls);
+    this.#requests = new Requests(this.#session.calls, () => world.random());
     this.#channels = new Channels(world, this.#session, {
       onPublication: (publication, context) => this.#actions.route(publication, context),
       onRecovery: (recovery) => this.#recoveries.emit(recovery),
@@ -176,8 +176,9 @@ export class Flow {
     return subscription;
   }
 
-  publish(channel: string, data: unknown): Promise<void> {
-    return this.#requests.publish(channel, data);
+  /** Publish to a channel; repeated, if the link dies meanwhile, with one key, so that it is stored once. */
+  publish(channel: string, data: unknown, options?: PublishOptions): Promise<void> {
+    return this.#requests.publish(channel, data, options);
   }
 
   presence(channel: string): Promise<ClientInfo[]> {

@@ -7,7 +7,7 @@ export type { Context, Recovery } from "./context.js";
 export type { Off } from "./emitter.js";
 export type { Flow, Options } from "./flow.js";
 export type { ClientInfo } from "./protocol.js";
-export type { Count, History, HistoryOptions } from "./requests.js";
+export type { Count, History, HistoryOptions, PublishOptions } from "./requests.js";
 export type { Detail, State, StateDetail, SubscriptionState } from "./state.js";
 export { status, type StatusElements, type StatusState } from "./status.js";
 export type { InfoHandler, PublicationHandler, Subscription, SubscriptionOptions } from "./subscription.js";

@@ -30,15 +30,28 @@ export interface Count {
   users: number;
 }
 
+export interface PublishOptions {
+  /** Names this publication, so that your own code may repeat it: at most 128 characters. One of its own by default. */
+  idempotencyKey?: string;
+}
+
 export class Requests {
   readonly #calls: Calls;
+  /** No two pages' are alike; the server keeps those of different users apart. */
+  readonly #prefix: string;
+  #published = 0;
 
-  constructor(calls: Calls) {
+  constructor(calls: Calls, random: () => number) {
     this.#calls = calls;
+    this.#prefix = [random(), random()].map((number) => number.toString(36).slice(2)).join("");
   }
 
-  async publish(channel: string, data: unknown): Promise<void> {
-    await this.#request("publish", { channel: name(channel), data: some(data) });
+  async publish(channel: string, data: unknown, { idempotencyKey }: PublishOptions = {}): Promise<void> {
+    const idempotency_key = idempotencyKey ?? `${this.#prefix}-${++this.#published}`;
+    if (typeof idempotency_key !== "string" || !idempotency_key || idempotency_key.length > 128) {
+      throw new TypeError("idempotencyKey must be a string of 1 to 128 characters.");
+    }
+    await this.#request("publish", { channel: name(channel), data: some(data), idempotency_key });
   }
 
   async presence(channel: string): Promise<ClientInfo[]> {

@@ -217,19 +217,20 @@ export class Session {
     this.#enter("disconnected", { code, reason });
   }
 
+  /** Let go of all that is under way, for an end or for what may be somebody else. */
   #release(): void {
     this.#turn++; // what is still being waited for is of no interest any more
     this.#tokens.abandon();
     this.#retry.clear();
-    this.#lose();
+    this.#lose(false);
   }
 
-  #lose(): void {
+  #lose(same = true): void {
     this.#linked = false;
     this.#refresher.stop();
     this.#transport?.close();
     this.#transport = undefined;
-    this.calls.lose();
+    this.calls.lose(same);
     this.#events.onLost();
   }
 

@@ -10,7 +10,7 @@ import type { Context } from "./context.js";
 import { watchCount } from "./count.js";
 import { Emitter, type Off } from "./emitter.js";
 import type { ClientInfo } from "./protocol.js";
-import type { Count, History, HistoryOptions, Requests } from "./requests.js";
+import type { Count, History, HistoryOptions, PublishOptions, Requests } from "./requests.js";
 import type { Detail, SubscriptionState } from "./state.js";
 import type { Holder, Shared } from "./shared.js";
 import { type TokenOptions, TokenSource } from "./token.js";
@@ -145,8 +145,8 @@ export class Subscription {
     return watchCount(this, this.#home.world, this.#home.report, handler);
   }
 
-  publish(data: unknown): Promise<void> {
-    return this.#command((requests) => requests.publish(this.channel, data));
+  publish(data: unknown, options?: PublishOptions): Promise<void> {
+    return this.#command((requests) => requests.publish(this.channel, data, options));
   }
 
   presence(): Promise<ClientInfo[]> {

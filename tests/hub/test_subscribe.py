@@ -7,9 +7,11 @@ from typing import Any
 import jwt
 import pytest
 
+from messageflow.brokers.base import Item
 from messageflow.core import control
 from messageflow.core.claims import SubscribeOptions
 from messageflow.core.protocol import StreamPosition
+from messageflow.core.streams import Retention
 from messageflow.hub.limits import Limits
 from tests.hub.conftest import SECRET, World
 
@@ -160,6 +162,50 @@ async def test_what_a_client_publishes_carries_who_it_was(world: World) -> None:
     await world.settle()
     (publication,) = connection.publications("open:x")
     assert (publication["data"], publication["info"]["user"]) == ({"a": 1}, "alice")
+
+
+async def test_a_client_that_repeats_a_publish_with_its_key_stores_one_copy(world: World) -> None:
+    reader = await world.subscribed("reader", "open:x")
+    first = await world.connected("alice")
+    command = {"channel": "open:x", "data": 1, "idempotency_key": "k"}
+    first.send({"id": 2, "publish": command})
+    first.lose()
+    await world.settle()
+    again = await world.connected("alice")
+    again.send({"id": 2, "publish": command})
+    again.send({"id": 3, "publish": command | {"data": 2, "idempotency_key": "l"}})
+    await world.settle()
+    assert again.replies(2) == [{"id": 2, "publish": {}}]
+    assert [p["data"] for p in reader.publications("open:x")] == [1, 2]
+
+
+@pytest.mark.parametrize(("user", "key"), [("bob", "k"), ("alice:", "k"), ("alice", "K")])
+async def test_nobody_s_key_is_another_s(world: World, user: str, key: str) -> None:
+    reader = await world.subscribed("reader", "open:x")
+    for name, text, data in (("alice", "k", 1), (user, key, 2)):
+        connection = await world.connected(name)
+        connection.send({"id": 2, "publish": {"channel": "open:x", "data": data, "idempotency_key": text}})
+        await world.settle()
+    assert [p["data"] for p in reader.publications("open:x")] == [1, 2]
+
+
+async def test_no_client_takes_a_key_of_the_application(world: World) -> None:
+    reader = await world.subscribed("reader", "open:x")
+    connection = await world.connected("alice")
+    connection.send({"id": 2, "publish": {"channel": "open:x", "data": 1, "idempotency_key": "order-7"}})
+    await world.settle()
+    await world.broker.publish([Item("open:x", b"2", Retention(10, 60), "order-7")])
+    await world.settle()
+    assert [p["data"] for p in reader.publications("open:x")] == [1, 2]
+
+
+async def test_a_key_without_end_is_refused_by_itself(world: World) -> None:
+    connection = await world.connected("alice")
+    connection.send({"id": 2, "publish": {"channel": "open:x", "data": 1, "idempotency_key": "k" * 129}})
+    connection.send({"id": 3, "publish": {"channel": "open:x", "data": 1, "idempotency_key": "k" * 128}})
+    await world.settle()
+    assert connection.replies(2)[0]["error"]["code"] == 107
+    assert connection.replies(3) == [{"id": 3, "publish": {}}]
 
 
 # What the server decides

@@ -52,8 +52,11 @@ class UnsubscribeRequest(_Request, frozen=True):
 
 
 class PublishRequest(_Request, frozen=True):
+    """A client's publication. `idempotency_key` is ours: repeated with it after a lost reply, one copy is stored."""
+
     channel: str = ""
     data: Raw = EMPTY
+    idempotency_key: str = ""
 
 
 class PresenceRequest(_Request, frozen=True):

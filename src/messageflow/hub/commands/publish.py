@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from messageflow.hub.session import Session
 
 
+KEY_LENGTH = 128
+"""Characters of an idempotency key at most: each is kept for the whole window."""
+
+
 async def publish(session: Session, command_id: int, request: PublishRequest) -> None:
     """Publish what the client says, with its identity beside it."""
     name = request.channel
@@ -45,12 +49,20 @@ async def publish(session: Session, command_id: int, request: PublishRequest) ->
     data = compact(bytes(request.data))
     if not data or (options.publication_data_format == "json_object" and not data.startswith(b"{")):
         raise CommandRefused(BAD_REQUEST)
+    if len(request.idempotency_key) > KEY_LENGTH:
+        raise CommandRefused(BAD_REQUEST)
     retention = Retention(options.history_size, options.history_ttl)
-    item = Item(name, data, retention, info=msgspec.json.encode(session.info))
+    key = _own_key(session.user, request.idempotency_key)
+    item = Item(name, data, retention, key, msgspec.json.encode(session.info))
     if (wait := session.hub.congestion.wait([item])) is not None:
         await wait
     await session.hub.broker.publish([item])
     session.reply(command_id, "publish", EmptyResult())
+
+
+def _own_key(user: str, key: str) -> str:
+    """Return the key as this user's own: nobody's is another's, nor one of the application's, which are plain text."""
+    return "client:" + msgspec.json.encode((user, key)).decode() if key else ""
 
 
 async def rpc(session: Session, command_id: int, request: RPCRequest) -> None:
