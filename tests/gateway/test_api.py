@@ -9,6 +9,7 @@ import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from messageflow.gateway.app import CLIENT
+from tests.gateway.asking import asked
 from tests.gateway.test_bad_input import Client, token
 from tests.support import API_KEY, Running, running
 
@@ -145,6 +148,33 @@ def test_health_readiness_and_the_browser_client(gateway: Running) -> None:
     assert b"messageflow" in script
     assert fetch(f"{gateway.url}/connection/websocket")[0] == 426
     assert fetch(f"{gateway.url}/elsewhere")[0] == 404
+
+
+def without_date(headers: Message) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name.lower() != "date"}
+
+
+def test_the_browser_client_may_be_had_from_any_page_and_is_not_sent_again(gateway: Running) -> None:
+    with asked(gateway.port, "/messageflow.js") as response:
+        headers, script = response.headers, response.read()
+    assert script == CLIENT.read_bytes()
+    assert headers["Content-Type"] == "text/javascript; charset=utf-8"
+    assert headers["Content-Length"] == str(len(script))
+    assert headers["Cache-Control"] == "no-cache"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Access-Control-Allow-Origin"] == "*"
+    assert headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+    assert headers["Timing-Allow-Origin"] == "*"
+    with asked(gateway.port, "/messageflow.js", method="HEAD") as response:
+        assert (response.status, response.read(), without_date(response.headers)) == (200, b"", without_date(headers))
+    tag = headers["ETag"]
+    for known in (tag, "*", f"W/{tag}", f'"other", {tag}'):
+        with asked(gateway.port, "/messageflow.js", {"If-None-Match": known}) as response:
+            assert (response.status, response.read(), response.headers["ETag"]) == (304, b"", tag)
+            assert response.headers["Access-Control-Allow-Origin"] == "*"
+    for other in ('"other"', tag.strip('"')):
+        with asked(gateway.port, "/messageflow.js", {"If-None-Match": other}) as response:
+            assert (response.status, response.read()) == (200, script)
 
 
 def test_metrics_are_for_this_machine_and_for_the_key(gateway: Running) -> None:

@@ -5,6 +5,7 @@ Built of Starlette's requests and responses. Calls of the API are answered befor
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,15 @@ class GatewayApp:
         self._metrics_public = metrics_public
         self._application = application
         self._client = CLIENT.read_bytes()
+        self._client_headers = {
+            "etag": f'"{hashlib.sha256(self._client).hexdigest()[:32]}"',
+            "cache-control": "no-cache",  # it may be kept, and is asked for again after an upgrade of the gateway
+            "x-content-type-options": "nosniff",
+            # Pages of other origins may have it: with `crossorigin` and `integrity`, as a module, isolated, measured.
+            "access-control-allow-origin": "*",
+            "cross-origin-resource-policy": "cross-origin",
+            "timing-allow-origin": "*",
+        }
         self._own = Starlette(
             routes=[
                 Route("/api/{method}", self._not_a_call),
@@ -110,7 +120,10 @@ class GatewayApp:
         return is_local(peer.host, request.scope["http_version"], request.headers.raw, doorway.proxies)
 
     async def _serve_client(self, request: Request) -> Response:
-        headers = {"cache-control": "no-cache", "x-content-type-options": "nosniff"}
+        headers = self._client_headers
+        known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
+        if known & {headers["etag"], "*"}:
+            return Response(status_code=304, headers=headers)
         return Response(self._client, headers=headers, media_type="text/javascript")
 
     async def _not_a_call(self, request: Request) -> Response:
