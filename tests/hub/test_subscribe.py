@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import jwt
@@ -12,6 +13,7 @@ from messageflow.core import control
 from messageflow.core.claims import SubscribeOptions
 from messageflow.core.protocol import StreamPosition
 from messageflow.core.streams import Retention
+from messageflow.errors import BrokerError
 from messageflow.hub.limits import Limits
 from tests.hub.conftest import SECRET, World
 
@@ -255,3 +257,31 @@ async def test_a_control_message_that_is_garbage_is_passed_over(world: World) ->
     await world.broker.control(b"garbage")
     await world.settle()
     assert connection.closed is None
+
+
+async def test_a_channel_that_cannot_be_opened_is_asked_for_once_by_all_who_wait(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[asyncio.Future[None]] = []
+
+    async def subscribe(channel: str) -> None:
+        asked.append(asyncio.get_running_loop().create_future())
+        await asked[-1]
+
+    connections = [await world.connected(f"user-{number}") for number in range(4)]
+    monkeypatch.setattr(world.broker, "subscribe", subscribe)
+    for connection in connections:
+        connection.send({"id": 2, "subscribe": {"channel": "open:x"}})
+    await world.settle()
+    connections[0].lose()  # the first to come leaves: the next asks
+    await world.settle()
+    assert len(asked) == 2
+    asked[1].set_exception(BrokerError("it is told to fail"))
+    await world.settle()
+    assert len(asked) == 2
+    assert [connection.replies(2)[0]["error"]["code"] for connection in connections[1:]] == [100] * 3
+    connections[1].send({"id": 3, "subscribe": {"channel": "open:x"}})
+    await world.settle()
+    asked[2].set_result(None)
+    await world.settle()
+    assert "subscribe" in connections[1].replies(3)[0]

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from messageflow.core.channels import NamespaceOptions
 from messageflow.core.protocol import Push
 from messageflow.core.stream import Position, Publication
+from messageflow.errors import BrokerError
 from messageflow.hub.backlog import Backlog, Backlogs
 from messageflow.hub.connection import Wire
 from messageflow.hub.kept import Kept
@@ -81,7 +82,7 @@ class Channel:
         self.name = name
         self.options = options
         self.opened = False  # whether the broker delivers, see Hub.open
-        self.opening: asyncio.Future[None] | None = None  # while somebody asks it to
+        self.opening: asyncio.Future[BrokerError | None] | None = None  # while somebody asks it to
         self.marked = False  # whether it waits in the hub for a flush
         self.position: Position | None = None
         self.live: dict[Session, Write] = {}

@@ -24,6 +24,7 @@ from messageflow.core.control import Control
 from messageflow.core.protocol import Command, Joined, Left, Unsubscribed
 from messageflow.core.stream import Position, Publication
 from messageflow.core.tokens import Verifier
+from messageflow.errors import BrokerError
 from messageflow.hub.arrivals import Arrivals
 from messageflow.hub.backlog import Backlogs
 from messageflow.hub.channel import Channel, Received
@@ -238,18 +239,28 @@ class Hub:
         return channel
 
     async def open(self, channel: Channel) -> None:
-        """Return once the broker delivers the channel. The first to come asks it, the others wait for the first."""
+        """Return once the broker delivers the channel. The first to come asks it, and the next where the first left.
+
+        Raises:
+            BrokerError: it failed, and fails for all who waited: one after the other would wait as long again.
+        """
         while not channel.opened:
             if channel.opening is not None:
-                await asyncio.shield(channel.opening)
+                failed = await asyncio.shield(channel.opening)
+                if failed is not None:
+                    raise BrokerError(str(failed)) from failed
                 continue
             channel.opening = opening = asyncio.get_running_loop().create_future()
+            failure: BrokerError | None = None
             try:
                 await self.broker.subscribe(channel.name)
                 channel.opened = True
+            except BrokerError as error:
+                failure = error
+                raise
             finally:
                 channel.opening = None
-                opening.set_result(None)
+                opening.set_result(failure)
 
     def anchor(self, channel: Channel, position: Position) -> None:
         """Say where the stream of a channel stands, when that was not known yet."""

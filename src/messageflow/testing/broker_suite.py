@@ -115,6 +115,21 @@ class BrokerSuite:
         await broker.publish(items("x", 1))
         await until(lambda: len(sink.publications) == 1)
 
+    async def test_who_gives_up_subscribing_keeps_nobody_from_it(self, broker: Broker, sink: RecordingSink) -> None:
+        for turns in range(30):  # so that some give up before anything was sent, and some when it was just answered
+            visits = [asyncio.ensure_future(broker.subscribe("x")) for _ in range(2)]
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            for visit in visits:
+                visit.cancel()
+            await asyncio.gather(*visits, return_exceptions=True)
+            broker.unsubscribe("x")
+        async with asyncio.timeout(PATIENCE):
+            await broker.subscribe("x")
+        await broker.publish(items("x", 1))
+        await until(lambda: bool(sink.publications))
+        assert broker.trouble == ""
+
     async def test_a_channel_without_history_gives_no_offset(self, broker: Broker, sink: RecordingSink) -> None:
         await broker.subscribe("x")
         stored = await broker.publish(items("x", 1, retention=NOT_KEPT))

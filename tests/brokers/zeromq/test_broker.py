@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from messageflow.brokers.base import Broker
+from messageflow.brokers.base import Broker, Item
 from messageflow.brokers.embedded.broker import EmbeddedBroker
 from messageflow.brokers.memory import MemoryBroker
+from messageflow.brokers.zeromq import broker as zeromq_broker
 from messageflow.brokers.zeromq import link
+from messageflow.brokers.zeromq import messages as m
 from messageflow.brokers.zeromq.broker import ZeroMQBroker
+from messageflow.brokers.zeromq.directory import SocketDirectory
 from messageflow.brokers.zeromq.server import BrokerServer
+from messageflow.brokers.zeromq.sockets import LoopSocket
 from messageflow.core.protocol import ClientInfo
-from messageflow.errors import BrokerError, Unanswered
-from messageflow.testing.broker_suite import BrokerSuite, RecordingSink, items, until
+from messageflow.errors import BrokerError, Unanswered, Unavailable
+from messageflow.testing.broker_suite import KEPT, BrokerSuite, RecordingSink, items, until
 
 
 @pytest.fixture
 async def server() -> AsyncIterator[BrokerServer]:
-    with tempfile.TemporaryDirectory() as directory:
-        made = BrokerServer(MemoryBroker(), directory)
-        await made.start()
-        yield made
-        await made.close()
+    directory = SocketDirectory()
+    made = BrokerServer(MemoryBroker(), directory)
+    await made.start()
+    yield made
+    await made.close()
+    directory.remove()
 
 
 class TestZeroMQBroker(BrokerSuite):
@@ -36,14 +43,15 @@ class TestZeroMQBroker(BrokerSuite):
         self, sink: RecordingSink, tmp_path: Path, request: pytest.FixtureRequest
     ) -> AsyncIterator[Broker]:
         inner = MemoryBroker() if request.param == "memory" else EmbeddedBroker(tmp_path)
-        with tempfile.TemporaryDirectory() as directory:
-            server = BrokerServer(inner, directory)
-            await server.start()
-            made = ZeroMQBroker(server.address, "worker")
-            await made.start(sink)
-            yield made
-            await made.close()
-            await server.close()
+        directory = SocketDirectory()
+        server = BrokerServer(inner, directory)
+        await server.start()
+        made = ZeroMQBroker(server.address, "worker")
+        await made.start(sink)
+        yield made
+        await made.close()
+        await server.close()
+        directory.remove()
 
 
 @pytest.fixture
@@ -70,8 +78,15 @@ Sinks = tuple[RecordingSink, RecordingSink]
 @contextmanager
 def asleep(worker: ZeroMQBroker) -> Iterator[None]:
     """Let a worker hear nothing, as if its process were stopped."""
-    socket, loop = worker._publications, asyncio.get_running_loop()
-    assert socket is not None
+    assert worker._publications is not None
+    with unread(worker._publications):
+        yield
+
+
+@contextmanager
+def unread(socket: LoopSocket) -> Iterator[None]:
+    """Let nothing be taken from a socket."""
+    loop = asyncio.get_running_loop()
     loop.remove_reader(socket._descriptor)
     socket._scheduled = True
     yield
@@ -205,10 +220,11 @@ async def test_who_subscribes_while_its_worker_comes_back_is_subscribed(
     begin = second._begin
     subscribing: list[asyncio.Future[None]] = []
 
-    async def begin_while_a_client_comes() -> list[asyncio.Future[None]]:
+    async def begin_while_a_client_comes() -> None:
         subscribing.append(asyncio.ensure_future(second.subscribe("x")))
-        await asyncio.sleep(0)
-        return await begin()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        await begin()
 
     monkeypatch.setattr(second, "_begin", begin_while_a_client_comes)
     server.forget("second")
@@ -216,6 +232,164 @@ async def test_who_subscribes_while_its_worker_comes_back_is_subscribed(
     await subscribing[0]
     await first.publish(items("x", 1))
     await until(lambda: len(sinks[1].publications) == 1)
+
+
+async def test_a_storm_of_subscriptions_is_taken_whole(workers: Workers, sinks: Sinks) -> None:
+    first, second = workers
+    names = [f"#user-{number}" for number in range(12_000)]
+    await asyncio.gather(*map(second.subscribe, names))
+    for name in names[1::2]:
+        second.unsubscribe(name)
+    await second.subscribe("x")
+    for start in range(0, len(names), 500):
+        await first.publish([item for name in names[start : start + 500] for item in items(name, 1)])
+    await until(lambda: len(sinks[1].publications) == len(names) / 2)
+    assert {channel for channel, _ in sinks[1].publications} == set(names[::2])
+
+
+def send_without_end(worker: ZeroMQBroker) -> None:
+    while True:
+        worker._send(m.HowMany("x"))
+
+
+async def test_what_is_wanted_waits_for_room(server: BrokerServer, workers: Workers, sinks: Sinks) -> None:
+    """A parent that is busy, and a worker with more to ask than the link takes."""
+    first, second = workers
+    await second.subscribe("gone")
+    bob = ClientInfo("bob", "b")
+    await second.join("x", bob, keep=True, tell=False)
+    with unread(server._requests):
+        with pytest.raises(Unavailable, match="nothing was sent"):
+            send_without_end(second)
+        changes = [
+            asyncio.ensure_future(second.subscribe("x")),
+            asyncio.ensure_future(second.leave("x", bob, tell=True)),
+        ]
+        second.unsubscribe("gone")
+        await asyncio.sleep(0)
+    await asyncio.gather(*changes)
+    await first.publish([*items("gone", 1), *items("x", 2)])
+    await until(lambda: bool(sinks[1].publications))
+    assert [channel for channel, _ in sinks[1].publications] == ["x"]
+    assert await first.presence("x") == {}
+
+
+async def test_answers_wait_for_room(server: BrokerServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    reply, replied = server._reply, []
+
+    def counted(identity: bytes, number: bytes, answer: bytes) -> None:
+        replied.append(number)
+        reply(identity, number, answer)
+
+    worker = ZeroMQBroker(server.address, "patient", deadline=60)
+    await worker.start(RecordingSink())
+    monkeypatch.setattr(server, "_reply", counted)
+    asked: list[asyncio.Future[bytes]] = []
+    with unread(worker._requests):
+        for number in range(1, 17):
+            asked += [worker._send(m.HowMany("x")) for _ in range(1000)]
+            await until(partial(lambda total: len(replied) >= total, number * 1000))
+    answers = await asyncio.gather(*asked)
+    assert {m.read_answer(answer) for answer in answers} == {m.encode((0, 0))}
+    await worker.close()
+
+
+async def test_a_subscription_that_is_not_confirmed_makes_the_link_anew(
+    server: BrokerServer, sinks: Sinks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = ZeroMQBroker(server.address, "worker", deadline=0.3)
+    await worker.start(sinks[0])
+    await worker.subscribe("x")
+    subscribe = server._subscribe
+    monkeypatch.setattr(server, "_subscribe", lambda link, request: None)
+    answer = server._reply
+    monkeypatch.setattr(server, "_reply", lambda identity, number, answer: None)
+    with pytest.raises(Unanswered, match="did not confirm a subscription"):
+        await worker.subscribe("y")
+    assert "did not confirm a subscription" in worker.trouble
+    monkeypatch.setattr(server, "_subscribe", subscribe)
+    monkeypatch.setattr(server, "_reply", answer)
+    await until(lambda: sinks[0].doubts == 1)
+    await until(lambda: worker.trouble == "")
+    await worker.publish([*items("x", 1), *items("y", 2)])
+    await until(lambda: [p.data for _, p in sinks[0].publications] == [b"1", b"2"])
+    await worker.close()
+
+
+async def test_a_link_that_is_not_heard_is_made_anew(
+    server: BrokerServer, sinks: Sinks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zeromq_broker, "ALIVE_EVERY", 0.02)
+    worker = ZeroMQBroker(server.address, "worker")
+    await worker.start(sinks[0])
+    await worker.subscribe("x")
+    await asyncio.sleep(0.3)
+    assert sinks[0].doubts == 0  # the answered signs of life are heard
+    assert worker._publications is not None
+    worker._publications.close()
+    await until(lambda: "publications do not arrive" in worker.trouble)
+    await until(lambda: sinks[0].doubts == 1 and worker.trouble == "")
+    await worker.publish(items("x", 1))
+    await until(lambda: [p.data for _, p in sinks[0].publications] == [b"1"])
+    await worker.close()
+
+
+async def test_a_link_made_anew_costs_nobody_their_presence_and_loses_no_decision(
+    workers: Workers, sinks: Sinks
+) -> None:
+    first, second = workers
+    await first.subscribe("x")
+    await second.join("x", ClientInfo("bob", "b"), keep=True, tell=False)
+    with asleep(second):
+        await first.control(b"disconnect alice")
+        await until(lambda: bool(sinks[0].control))
+        assert second._publications is not None
+        second._publications.close()  # and what lies in it is lost
+        second._publications = None
+        second._lose("as the test wants it")
+        await until(lambda: sinks[1].doubts == 1)
+    await until(lambda: sinks[1].control == [b"disconnect alice"])
+    assert set(await first.presence("x")) == {"b"}
+    assert sinks[0].pushes == []
+
+
+async def test_a_worker_that_speaks_hears_however_much_it_was_sent(
+    server: BrokerServer, workers: Workers, sinks: Sinks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "UNHEARD_BYTES", 10_000)
+    first, second = workers
+    await second.subscribe("x")
+    for number in range(30):
+        await first.publish([Item("x", b'"%1000d"' % number, KEPT)])
+        await second.page("x")
+    await until(lambda: len(sinks[1].publications) == 30)
+    assert server._links[b"second"].dropped == 0
+    with asleep(second):
+        for _ in range(30):
+            await first.publish([Item("x", b'"%1000d"' % 0, KEPT)])
+    assert server._links[b"second"].dropped > 0
+    await second.page("x")
+    await until(lambda: sinks[1].doubts == 1)  # it is told, as soon as it speaks
+    await first.publish(items("x", 1))
+    await until(lambda: sinks[1].publications[-1][1].data == b"1")
+
+
+async def test_sockets_that_were_removed_are_made_anew(server: BrokerServer, workers: Workers, sinks: Sinks) -> None:
+    first, second = workers
+    shutil.rmtree(server._directory.path)
+    await second.subscribe("x")
+    server.keep_reachable()
+    third = ZeroMQBroker(server.address, "third")
+    await third.start(RecordingSink())
+    await third.publish(items("x", 1))
+    await first.publish(items("x", 2))
+    await until(lambda: [p.data for _, p in sinks[1].publications] == [b"1", b"2"])
+    shutil.rmtree(server._directory.path)
+    server.forget("second")  # it comes back by itself
+    await until(lambda: sinks[1].doubts == 1)
+    await third.publish(items("x", 3))
+    await until(lambda: sinks[1].publications[-1][1].data == b"3")
+    await third.close()
 
 
 async def test_a_parent_that_was_frozen_takes_nobody_for_dead(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.request
@@ -273,3 +275,28 @@ def test_a_worker_is_not_started_by_hand() -> None:
     done = messageflow("worker")
     assert done.returncode == 1
     assert "use `messageflow serve --workers N`" in done.stderr
+
+
+async def test_a_temporary_directory_with_a_long_path_is_no_hindrance(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (long := tmp_path / ("long" * 30)).mkdir()
+    monkeypatch.setenv("TMPDIR", str(long))
+    with running(("serve", "--workers", "2"), tmp_path) as started:
+        (client,) = await connected(started, 1)
+        await client.link.close()
+
+
+async def test_a_worker_that_dies_after_a_cleaner_came_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tempfile.mkdtemp(prefix="m-", dir="/tmp")  # a path that sockets can have
+    monkeypatch.setenv("TMPDIR", temporary)
+    with running(("serve", "--workers", "2"), tmp_path) as started:
+        victim = workers(started)[1]
+        assert os.listdir(temporary)
+        shutil.rmtree(temporary)
+        os.kill(victim, signal.SIGKILL)
+        until(lambda: workers(started)[1] != victim)
+        for client in await connected(started, 2):  # at either
+            await client.link.close()

@@ -1,14 +1,15 @@
-"""A worker's side of the broker that its parent process serves: requests over a DEALER, publications over an XSUB.
+"""A worker's side of the broker that its parent process serves: requests over a DEALER, publications over a PULL.
 
-A subscription counts once the other side has confirmed it. When the link says that something was missed, or had to be
-made anew, the hub is told to compare its positions; what is missing it reads from the history.
+A subscription is a request like any other (`interest`), so it counts once the other side has answered it. When the link
+says that something was missed, or had to be made anew, the hub is told to compare its positions; what is missing it
+reads from the history. A link is made anew when the other side does not know this worker, has not confirmed a
+subscription in time, or lets nothing be heard any more; until it stands the worker is in trouble, and says so.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -17,11 +18,12 @@ import zmq
 
 from messageflow.brokers.base import History, Item, Sink, Stored
 from messageflow.brokers.zeromq import messages as m
+from messageflow.brokers.zeromq.interest import RETRY, Interest
 from messageflow.brokers.zeromq.sockets import LoopSocket
 from messageflow.core.presence import PresenceStats
 from messageflow.core.protocol import ClientInfo
 from messageflow.core.stream import Position
-from messageflow.errors import BrokerError, NoRoom, Unanswered, Unavailable, Unrecoverable
+from messageflow.errors import BrokerError, Unanswered, Unavailable
 
 log = logging.getLogger("messageflow.broker")
 
@@ -29,9 +31,9 @@ T = TypeVar("T")
 
 DEADLINE = 5.0  # seconds the parent has to answer
 ALIVE_EVERY = 2.0  # seconds between signs of life
-AT_ONCE = 500  # subscriptions that wait for their confirmation together
-
-_ERRORS: dict[str, type[BrokerError]] = {"unrecoverable": Unrecoverable, "no_room": NoRoom, "not_known": m.NotKnown}
+PAUSE = 0.5  # seconds after one that failed
+QUIET = 3  # signs of life that were answered while nothing came over the link: it is not heard any more
+AT_ONCE = 1000  # channels in one request
 
 
 class ZeroMQBroker:
@@ -47,17 +49,21 @@ class ZeroMQBroker:
         self._address = address
         self._node = node
         self._deadline = deadline
-        self._asked: dict[bytes, asyncio.Future[bytes]] = {}
+        self._asked: dict[bytes, tuple[asyncio.Future[bytes], asyncio.TimerHandle]] = {}
         self._number = 0
-        self._unconfirmed: dict[bytes, deque[asyncio.Future[None]]] = {}
+        self._interest = Interest(self._send, deadline, self._lose)
         self._publications: LoopSocket | None = None
-        self._channels: set[str] = set()
+        self._welcomed: asyncio.Future[None] | None = None  # done once the newest link is heard
         self._present: dict[tuple[str, str], bytes] = {}  # who of this worker is in presence, as JSON
         self._sink: Sink | None = None
         self._trouble = ""
+        self._lost = ""  # why the link has to be made anew
+        self._losing = asyncio.Event()
+        self._quiet = 0
         self._severed = ""
         self._keeping_alive: asyncio.Task[None] | None = None
         self._missed = 0
+        self._begun_anew = 0
         self._unanswered = 0
         self._garbage = 0
 
@@ -82,42 +88,53 @@ class ZeroMQBroker:
         self._sink = sink
         self._keeping_alive = self._loop.create_task(self._keep_alive(), name="keep-alive")
 
-    async def _begin(self) -> list[asyncio.Future[None]]:
-        """Make the server's acquaintance, and hear what it tells everybody.
+    async def _begin(self) -> None:
+        """Make the server's acquaintance, and hear it on a link of this worker's own.
 
-        Returns:
-            Who waits for a subscription on the link before, which confirms nothing any more.
+        Raises:
+            BrokerError: it does not answer, or is not heard there.
         """
         address = await self._ask(m.Hello(self._node), m.decode_text)
         if self._publications is not None:
             self._publications.close()
-        waiting = [future for futures in self._unconfirmed.values() for future in futures]
-        self._unconfirmed.clear()
-        self._publications = LoopSocket(self._context, zmq.XSUB, self._heard)
+        self._welcomed = self._loop.create_future()
+        self._publications = LoopSocket(self._context, zmq.PULL, self._heard)
         self._publications.socket.connect(address)
-        await self._confirm(m.EVERYBODY)
-        return waiting
+        try:
+            async with asyncio.timeout(self._deadline):
+                await self._welcomed
+        except TimeoutError:
+            raise BrokerError(f"the parent process is not heard within {self._deadline:g} s") from None
 
     async def _begin_anew(self) -> None:
-        """The server took this worker for dead, as it was silent for long: come back with all it had."""
-        log.warning("begins_anew", extra={"channels": len(self._channels)})
-        waiting = await self._begin()
-        channels = tuple(self._channels)
+        """Come back with all this worker had."""
+        log.warning("begins_anew", extra={"channels": len(self._interest.channels), "reason": self._lost})
+        self._begun_anew += 1
+        await self._begin()
+        self._losing.clear()
+        channels = tuple(self._interest.channels)
         for start in range(0, len(channels), AT_ONCE):
-            await asyncio.gather(*(self._confirm(m.topic(channel)) for channel in channels[start : start + AT_ONCE]))
-        for future in waiting:
-            if not future.done():
-                future.set_result(None)  # its channel was among them
+            wanted = [name for name in channels[start : start + AT_ONCE] if name in self._interest.channels]
+            await self._ask(m.Subscribe(wanted, []), _nothing)
+        self._interest.resume()
         for key, info in tuple(self._present.items()):
             if key in self._present:
                 await self._ask(m.Join(key[0], info, keep=True, tell=False), _nothing)
-            if key not in self._present:  # he left meanwhile
+            if key not in self._present:  # they left meanwhile
                 await self._ask(m.Leave(key[0], info, tell=False), _nothing)
+        if not self._losing.is_set():  # and not lost again meanwhile
+            self._lost = ""
         if self._sink is not None:
             self._sink.on_doubt()
 
+    def _lose(self, why: str) -> None:
+        """The server may not know what this worker wants, or not be heard: begin anew, at once."""
+        self._lost = self._trouble = why
+        self._losing.set()
+
     async def close(self) -> None:
         self._sink = None
+        self._interest.close()
         if self._keeping_alive is not None:
             self._keeping_alive.cancel()
             await asyncio.wait([self._keeping_alive])
@@ -132,7 +149,7 @@ class ZeroMQBroker:
     def sever(self, why: str) -> None:
         """The server is gone for good: what was asked is not answered, and nothing more is asked."""
         self._severed = why
-        for answer in self._asked.values():
+        for answer, _ in self._asked.values():
             if not answer.done():
                 answer.set_exception(Unanswered(why))
 
@@ -141,20 +158,34 @@ class ZeroMQBroker:
         return self._trouble
 
     async def _keep_alive(self) -> None:
-        known = True
         while True:
             try:
-                if not known:
+                if self._lost:
                     await self._begin_anew()
-                    known = True
-                self._trouble = await self._ask(m.Alive(), m.decode_text)
-            except m.NotKnown:
-                known = False
+                trouble = await self._ask(m.Alive(), m.decode_text)
+                if not self._lost:
+                    self._trouble = trouble
+                self._listen()
+            except m.NotKnown as error:
+                self._lose(str(error))
                 continue
-            except BrokerError as error:
+            except (BrokerError, zmq.ZMQError) as error:
                 self._trouble = str(error)
                 log.error("broker_silent", extra={"error": str(error)})
-            await asyncio.sleep(ALIVE_EVERY)
+                await asyncio.sleep(PAUSE)
+                continue
+            try:
+                async with asyncio.timeout(ALIVE_EVERY):
+                    await self._losing.wait()
+            except TimeoutError:
+                pass
+
+    def _listen(self) -> None:
+        """A sign of life was answered, which the server also does on the link; find out when that is not heard."""
+        self._quiet += 1
+        if self._quiet > QUIET:
+            self._quiet = 0
+            self._lose("the parent process answers, but its publications do not arrive")
 
     # Requests
 
@@ -178,7 +209,16 @@ class ZeroMQBroker:
 
     async def leave(self, channel: str, info: ClientInfo, *, tell: bool) -> None:
         self._present.pop((channel, info.client), None)
-        await self._ask(m.Leave(channel, m.encode_json(info), tell), _nothing)
+        left = m.Leave(channel, m.encode_json(info), tell)
+        while True:  # who has left must not stay present because there was no room to say so
+            try:
+                return await self._ask(left, _nothing)
+            except m.NotKnown:
+                return None  # and so of nobody of this worker, who begins anew without them
+            except Unavailable:
+                if self._severed:
+                    raise
+            await asyncio.sleep(RETRY)
 
     async def presence(self, channel: str) -> dict[str, ClientInfo]:
         return await self._ask(m.Who(channel), m.decode_presence)
@@ -199,61 +239,47 @@ class ZeroMQBroker:
             Unanswered: there was none in time; whether it was carried out is not known.
             BrokerError: it could not be carried out, or not be sent.
         """
+        return read(m.read_answer(await self._send(request)))
+
+    def _send(self, request: m.Request) -> asyncio.Future[bytes]:
+        """Send a request and return its answer to come, which is `Unanswered` when it is overdue.
+
+        Raises:
+            Unavailable: it could not be sent.
+        """
         if self._severed:
             raise Unavailable(self._severed)
         self._number += 1
         number = self._number.to_bytes(8, "big")
         if not self._requests.send([number, m.encode(request)]):
             raise Unavailable("too many requests wait for the parent process: nothing was sent")
-        answer = self._asked[number] = self._loop.create_future()
-        overdue = self._loop.call_later(self._deadline, self._give_up, number)
-        try:
-            body = await answer
-        finally:
-            overdue.cancel()
-            self._asked.pop(number, None)
-        if body[:1] == m.OK:
-            return read(body[1:])
-        failed = m.decode_failure(body[1:])
-        raise _ERRORS.get(failed.kind, BrokerError)(failed.text)
+        answer: asyncio.Future[bytes] = self._loop.create_future()
+        self._asked[number] = answer, self._loop.call_later(self._deadline, self._give_up, number)
+        return answer
 
     def _give_up(self, number: bytes) -> None:
-        answer = self._asked.pop(number, None)
-        if answer is not None and not answer.done():
+        answer, _ = self._asked.pop(number)
+        if not answer.done():
             self._unanswered += 1
             answer.set_exception(Unanswered(f"the parent process did not answer within {self._deadline:g} s"))
 
     def _answered(self, frames: list[bytes]) -> None:
-        answer = self._asked.pop(frames[0], None)
+        answer, overdue = self._asked.pop(frames[0], (None, None))
+        if overdue is not None:
+            overdue.cancel()
         if answer is not None and not answer.done():
             answer.set_result(frames[1])
 
     # Publications
 
     async def subscribe(self, channel: str) -> None:
-        self._channels.add(channel)
-        await self._confirm(m.topic(channel))
+        await self._interest.add(channel)
 
     def unsubscribe(self, channel: str) -> None:
-        self._channels.discard(channel)
-        if self._publications is not None and not self._publications.send([b"\0" + m.topic(channel)]):
-            log.warning("unsubscribe_not_sent", extra={"channel": channel})  # what still comes is dropped by the hub
-
-    async def _confirm(self, topic: bytes) -> None:
-        """Subscribe to a topic, and return once the other side has said so."""
-        confirmed = self._loop.create_future()
-        self._unconfirmed.setdefault(topic, deque()).append(confirmed)
-        if self._publications is None or not self._publications.send([b"\1" + topic]):
-            raise Unavailable("too many subscriptions wait for the parent process")
-        try:
-            async with asyncio.timeout(self._deadline):
-                await confirmed
-        except TimeoutError:
-            raise BrokerError(
-                f"the parent process did not confirm a subscription within {self._deadline:g} s"
-            ) from None
+        self._interest.discard(channel)
 
     def _heard(self, frames: list[bytes]) -> None:
+        self._quiet = 0
         try:
             topic, body = frames
             self._take(topic, body)
@@ -263,8 +289,8 @@ class ZeroMQBroker:
 
     def _take(self, topic: bytes, body: bytes) -> None:
         kind = body[:1]
-        if kind == m.SUBSCRIBED:
-            self._confirmed(topic)
+        if kind == m.WELCOME:
+            self._stands()
         elif self._sink is None:
             return
         elif kind == m.PUBLISHED:
@@ -275,28 +301,24 @@ class ZeroMQBroker:
             survey, question = m.read_asked(body)
             report = m.Report(survey, self._sink.on_question(question))
             self._requests.send([b"report", m.encode(report)])
+        elif kind == m.BEAT:
+            return
         elif kind == m.MISSED:
             self._missed += 1
             self._sink.on_doubt()
         else:
             self._sink.on_presence(m.channel_of(topic), m.read_told(body))
 
-    def _confirmed(self, topic: bytes) -> None:
-        """A subscription stands. They are confirmed in the order in which they were made."""
-        waiting = self._unconfirmed.get(topic)
-        if not waiting:
-            return
-        first = waiting.popleft()
-        if not waiting:
-            del self._unconfirmed[topic]
-        if not first.done():
-            first.set_result(None)
+    def _stands(self) -> None:
+        if self._welcomed is not None and not self._welcomed.done():
+            self._welcomed.set_result(None)
 
     def statistics(self) -> dict[str, float]:
         return {
             "requests_waiting": len(self._asked),
             "requests_unanswered": self._unanswered,
             "times_missed": self._missed,
+            "times_begun_anew": self._begun_anew,
             "publications_not_understood": self._garbage,
         }
 

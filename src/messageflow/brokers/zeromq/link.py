@@ -1,18 +1,17 @@
 """One worker as the process with the broker sees it: the socket on which it hears, and whether it keeps up.
 
 A publication that the worker's link has no room for is dropped there, never silently: the link then owes the word
-*missed*, and the worker compares all its positions when it comes. What must not be lost (confirmations, control
-messages) waits.
+*missed*, and the worker compares all its positions when it comes. What must not be lost (control messages, answers)
+waits. The socket is a PUSH, the one kind that has no way to drop in silence; who wants what is decided before it.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 
 import zmq
 
-from messageflow.brokers.zeromq.messages import EVERYBODY, MISSED, SUBSCRIBED, channel_of
+from messageflow.brokers.zeromq.messages import BEAT, EVERYBODY, MISSED, WELCOME
 from messageflow.brokers.zeromq.sockets import LoopSocket
 
 UNHEARD_BYTES = 64 << 20  # sent to a worker that says nothing; from then on it misses
@@ -28,7 +27,8 @@ class Link:
         context: of ZeroMQ.
         node: the worker's name.
         address: where to bind; a worker of its own has an address of its own.
-        changed: called with this link, a channel, and whether the worker wants it.
+        identity: of its requests' socket.
+        requests: on which they are answered.
 
     Attributes:
         channels: what the worker subscribes to.
@@ -41,7 +41,8 @@ class Link:
         context: zmq.Context[zmq.Socket[bytes]],
         node: str,
         address: str,
-        changed: Callable[[Link, str, bool], None],
+        identity: bytes,
+        requests: LoopSocket,
     ) -> None:
         self.node = node
         self.address = address
@@ -49,16 +50,16 @@ class Link:
         self.dropped = 0
         self.lost = False
         self.heard = 0.0  # when it last spoke, on the owner's clock
-        self._changed = changed
+        self._identity = identity
+        self._requests = requests
         self._owed: deque[list[bytes]] = deque()
+        self._owed_answers: deque[list[bytes]] = deque()
         self._owes_missed = False
         self._unheard = 0  # bytes sent since the worker last said something
         self._decisions: deque[tuple[float, list[bytes]]] = deque(maxlen=DECISIONS)
-        self._hears = False  # until it has subscribed to what is told everybody, which it does first
-        self._publisher = LoopSocket(context, zmq.XPUB, self._subscription)
-        self._publisher.socket.set(zmq.XPUB_VERBOSER, 1)  # every subscription is confirmed, a repeated one too
-        self._publisher.socket.set(zmq.XPUB_NODROP, 1)  # when there is no room, say so
+        self._publisher = LoopSocket(context, zmq.PUSH)
         self._publisher.socket.bind(address)
+        self.tell([EVERYBODY, WELCOME])
 
     def hear(self, now: float) -> None:
         """The worker has said something."""
@@ -77,9 +78,20 @@ class Link:
 
     def tell(self, frames: list[bytes]) -> None:
         """Send what must not be lost."""
-        if self._owed or not self._hears or not self._publisher.send(frames):
-            self._owed.append(frames)
-            self.lost = self.lost or len(self._owed) > OWED_LIMIT
+        self._send(self._publisher, frames, self._owed)
+
+    def answer(self, number: bytes, answer: bytes) -> None:
+        """Answer a request."""
+        self._send(self._requests, [self._identity, number, answer], self._owed_answers)
+
+    def beat(self) -> None:
+        """Let the worker hear that its link is alive."""
+        self.tell([EVERYBODY, BEAT])
+
+    def _send(self, socket: LoopSocket, frames: list[bytes], owed: deque[list[bytes]]) -> None:
+        if owed or not socket.send(frames):
+            owed.append(frames)
+            self.lost = self.lost or len(owed) > OWED_LIMIT
 
     def decide(self, frames: list[bytes], now: float) -> None:
         """Tell a decision about users, and keep it until the worker has shown that it still takes what it is told."""
@@ -93,26 +105,14 @@ class Link:
 
     def settle(self) -> None:
         """Send what is owed, as far as there is room. Called often."""
-        while self._owed and self._hears:
-            if not self._publisher.send(self._owed[0]):
-                return
-            self._owed.popleft()
+        for socket, owed in ((self._publisher, self._owed), (self._requests, self._owed_answers)):
+            while owed and socket.send(owed[0]):
+                owed.popleft()
+        if self._owed:
+            return
         if self._owes_missed and self._unheard <= UNHEARD_BYTES and self._publisher.send([EVERYBODY, MISSED]):
             self._owes_missed = False
 
     def close(self) -> None:
         """Release the socket."""
         self._publisher.close()
-
-    def _subscription(self, frames: list[bytes]) -> None:
-        wanted, topic = frames[0][:1] == b"\1", frames[0][1:]
-        if topic != EVERYBODY:
-            channel = channel_of(topic)
-            if wanted:
-                self.channels.add(channel)
-            else:
-                self.channels.discard(channel)
-            self._changed(self, channel, wanted)
-        if wanted:
-            self._hears = self._hears or topic == EVERYBODY
-            self.tell([topic, SUBSCRIBED])

@@ -1,8 +1,7 @@
 """What travels between the workers and the process that has the broker: requests, answers, and what is published.
 
 Pure. Requests and answers are MessagePack; a request is one struct, whose tag names the method. What belongs to a
-channel travels under its *topic*, the name and a zero byte, which no name holds: so a subscription by prefix, which is
-all that ZeroMQ has, matches exactly one channel.
+channel travels under its *topic*, the name and a zero byte, so that no name is `EVERYBODY`.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from messageflow.brokers.base import History, Item, Stored
 from messageflow.core.presence import PresenceStats
 from messageflow.core.protocol import ClientInfo, Joined, Left
 from messageflow.core.stream import Position, Publication
-from messageflow.errors import Unavailable
+from messageflow.errors import BrokerError, NoRoom, Unavailable, Unrecoverable
 
 EVERYBODY = b"\0"  # the topic of control messages: that of no channel
 
@@ -27,6 +26,13 @@ class Hello(Struct, frozen=True, array_like=True, tag="hello"):
 
 class Alive(Struct, frozen=True, array_like=True, tag="alive"):
     """A worker is still there."""
+
+
+class Subscribe(Struct, frozen=True, array_like=True, tag="subscribe"):
+    """A worker wants these channels, and those no longer. The answer comes once the server delivers accordingly."""
+
+    wanted: list[str]
+    unwanted: list[str]
 
 
 class Publish(Struct, frozen=True, array_like=True, tag="publish"):
@@ -96,7 +102,8 @@ class Report(Struct, frozen=True, array_like=True, tag="report"):
     answer: bytes
 
 
-Request = Hello | Alive | Publish | Since | Page | Remove | Join | Leave | Who | HowMany | Tell | Survey | Report
+Call = Alive | Publish | Since | Page | Remove | Join | Leave | Who | HowMany | Tell | Survey | Report
+Request = Hello | Subscribe | Call
 
 
 class NotKnown(Unavailable):
@@ -124,10 +131,31 @@ decode_presence = msgspec.json.Decoder(dict[str, ClientInfo]).decode
 encode_json = msgspec.json.Encoder().encode
 decode_info = msgspec.json.Decoder(ClientInfo).decode
 
+_ERRORS: dict[str, type[BrokerError]] = {"unrecoverable": Unrecoverable, "no_room": NoRoom, "not_known": NotKnown}
+
+
+def failure(error: BrokerError) -> bytes:
+    """Return the answer that says why a request was not carried out."""
+    kind = next((kind for kind, each in _ERRORS.items() if isinstance(error, each)), "failed")
+    return NOT_OK + encode(Failed(kind, str(error)))
+
+
+def read_answer(answer: bytes) -> bytes:
+    """Return what an answer carries.
+
+    Raises:
+        BrokerError: the request could not be carried out.
+    """
+    if answer[:1] == OK:
+        return answer[1:]
+    failed = decode_failure(answer[1:])
+    raise _ERRORS.get(failed.kind, BrokerError)(failed.text)
+
 
 # What travels under a topic: one byte that says what it is, and the rest.
 
-PUBLISHED, JOINED, LEFT, SUBSCRIBED, CONTROL, MISSED, ASKED = b"P", b"J", b"L", b"S", b"C", b"M", b"Q"
+PUBLISHED, JOINED, LEFT, CONTROL, MISSED, ASKED = b"P", b"J", b"L", b"C", b"M", b"Q"
+WELCOME, BEAT = b"W", b"B"  # the first word on a link, and one for each sign of life: what is heard is alive
 
 _encode_publication = msgspec.msgpack.Encoder().encode
 _decode_publication = msgspec.msgpack.Decoder(tuple[str, Publication]).decode

@@ -1,6 +1,6 @@
 """The broker of several workers: it serves a local broker, in the parent process, to workers over ZeroMQ.
 
-Requests come to one ROUTER; each worker hears publications on an XPUB of its own, so that one that stalls is known,
+Requests come to one ROUTER; each worker hears publications on a PUSH of its own, so that one that stalls is known,
 costs only itself, and learns that it missed something. Everything lies in a directory that only this user may enter.
 """
 
@@ -18,11 +18,12 @@ import zmq
 
 from messageflow.brokers.local import LocalBroker
 from messageflow.brokers.zeromq import messages as m
+from messageflow.brokers.zeromq.directory import SocketDirectory
 from messageflow.brokers.zeromq.link import Link
 from messageflow.brokers.zeromq.sockets import LoopSocket
 from messageflow.core.protocol import Joined, Left
 from messageflow.core.stream import Publication
-from messageflow.errors import BrokerError, NoRoom, Unrecoverable
+from messageflow.errors import BrokerError, ConfigurationError
 
 log = logging.getLogger("messageflow.broker")
 
@@ -31,13 +32,6 @@ SURVEY_SECONDS = 1.0
 STALLED = 1.0  # seconds between two looks after which this process must have been frozen
 ABSENT_LIMIT = 10_000  # decisions kept for a worker that is silent and may come back
 SILENCE = 15.0  # seconds after which a worker that says nothing is gone
-
-_KINDS: dict[type[BrokerError], str] = {
-    Unrecoverable: "unrecoverable",
-    NoRoom: "no_room",
-    m.NotKnown: "not_known",
-    BrokerError: "failed",
-}
 
 
 class Answers:
@@ -54,7 +48,7 @@ class BrokerServer:
 
     Args:
         broker: keeps the streams; the server starts and closes it.
-        directory: for the sockets; private to this user, and short, for the system takes paths of 107 bytes.
+        directory: for the sockets.
         on_question: answers questions to all nodes on behalf of this process; empty where it has no answer.
         clock: monotonic seconds.
     """
@@ -62,7 +56,7 @@ class BrokerServer:
     def __init__(
         self,
         broker: LocalBroker,
-        directory: str,
+        directory: SocketDirectory,
         on_question: Callable[[bytes], bytes] = lambda question: b"",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -80,7 +74,21 @@ class BrokerServer:
     @property
     def address(self) -> str:
         """Where workers send their requests."""
-        return f"ipc://{self._directory}/requests"
+        return f"ipc://{self._directory.requests}"
+
+    def keep_reachable(self) -> None:
+        """See to it that a worker that comes finds what it needs, also when the sockets' directory was removed.
+
+        Raises:
+            ConfigurationError: there is no place for another.
+        """
+        if not self._directory.is_whole():
+            log.warning("sockets_removed", extra={"directory": self._directory.path})
+            self._open()
+
+    def _open(self) -> None:
+        self._directory.make()
+        self._requests.socket.bind(self.address)
 
     @property
     def trouble(self) -> str:
@@ -91,13 +99,18 @@ class BrokerServer:
         """Open the broker and take requests.
 
         Raises:
-            ConfigurationError: the broker cannot be opened.
+            ConfigurationError: the broker cannot be opened, or there is no place for the sockets.
         """
         await self._broker.start(self)
         self._context = zmq.Context()
         self._requests = LoopSocket(self._context, zmq.ROUTER, self._request)
         self._requests.socket.set(zmq.ROUTER_HANDOVER, 1)
-        self._requests.socket.bind(self.address)
+        self._requests.socket.set(zmq.ROUTER_MANDATORY, 1)  # when there is no room for an answer, say so
+        try:
+            self._open()
+        except BaseException:
+            await self.close()
+            raise
         self._spawn(self._tend(), name="tend")
 
     async def close(self) -> None:
@@ -151,26 +164,50 @@ class BrokerServer:
         link = self._links.get(identity)
         if link is not None:
             link.hear(self._clock())
-        self._spawn(self._answer(identity, number, body))
-
-    async def _answer(self, identity: bytes, number: bytes, body: bytes) -> None:
         try:
             request = m.decode_request(body)
-            status, answer = m.OK, await self._carry_out(identity, request)
-        except BrokerError as error:
-            kind = next(kind for each, kind in _KINDS.items() if isinstance(error, each))
-            status, answer = m.NOT_OK, m.encode(m.Failed(kind, str(error)))
         except msgspec.MsgspecError as error:
             log.error("request_not_understood", extra={"error": str(error)})
-            status, answer = m.NOT_OK, m.encode(m.Failed("failed", f"the request was not understood: {error}"))
-        self._requests.send([identity, number, status + answer])
+            failed = BrokerError(f"the request was not understood: {error}")
+            self._reply(identity, number, m.failure(failed))
+            return
+        if isinstance(request, m.Hello | m.Subscribe):
+            self._reply(identity, number, self._at_once(identity, request))
+        else:
+            self._spawn(self._answer(identity, number, request))
 
-    async def _carry_out(self, identity: bytes, request: m.Request) -> bytes:
-        if isinstance(request, m.Hello):
-            return m.encode(self._welcome(identity, request.node))
+    def _at_once(self, identity: bytes, request: m.Hello | m.Subscribe) -> bytes:
+        """Carry out what keeps its order, and return the answer."""
+        try:
+            if isinstance(request, m.Hello):
+                return m.OK + m.encode(self._welcome(identity, request.node))
+            self._subscribe(self._link(identity), request)
+        except BrokerError as error:
+            return m.failure(error)
+        return m.OK
+
+    async def _answer(self, identity: bytes, number: bytes, request: m.Call) -> None:
+        try:
+            answer = m.OK + await self._carry_out(identity, request)
+        except BrokerError as error:
+            answer = m.failure(error)
+        self._reply(identity, number, answer)
+
+    def _reply(self, identity: bytes, number: bytes, answer: bytes) -> None:
+        link = self._links.get(identity)
+        if link is not None:
+            link.answer(number, answer)
+        else:
+            self._requests.send([identity, number, answer])
+
+    def _link(self, identity: bytes) -> Link:
         link = self._links.get(identity)
         if link is None:
             raise m.NotKnown("the worker was taken for dead and has not begun anew yet")
+        return link
+
+    async def _carry_out(self, identity: bytes, request: m.Call) -> bytes:
+        link = self._link(identity)
         broker = self._broker
         match request:
             case m.Publish(items):
@@ -188,6 +225,7 @@ class BrokerServer:
             case m.Report(survey, answer):
                 self._report(survey, identity, answer)
             case m.Alive():
+                link.beat()
                 return m.encode(broker.trouble)
             case _:
                 return await self._about_presence(link.node, request)
@@ -233,20 +271,34 @@ class BrokerServer:
     def _welcome(self, identity: bytes, node: str) -> str:
         """Make a link for a worker, and return where it is."""
         self._made += 1
-        if identity in self._links:
-            self._forget(identity)
-        address = f"ipc://{self._directory}/publications-{self._made}"
-        link = self._links[identity] = Link(self._context, node, address, self._changed)
+        try:
+            self.keep_reachable()
+            address = f"ipc://{self._directory.path}/publications-{self._made}"
+            link = Link(self._context, node, address, identity, self._requests)
+        except (ConfigurationError, zmq.ZMQError) as error:
+            raise BrokerError(f"the parent process cannot open a socket for this worker: {error}") from error
         link.heard = self._clock()
-        for frames in self._absent.pop(node, ()):
+        before = self._links.get(identity)
+        self._links[identity] = link
+        decided = list(self._absent.pop(node, ()))
+        if before is not None:  # it takes its link for broken; it is still the one it was
+            decided = before.undecided
+            self._let_go(before)
+        for frames in decided:
             link.tell(frames)
         return address
 
-    def _changed(self, link: Link, channel: str, wanted: bool) -> None:
-        """A worker wants a channel, or wants it no longer."""
-        if any(channel in each.channels for each in self._links.values()):
+    def _subscribe(self, link: Link, request: m.Subscribe) -> None:
+        """A worker wants channels, or wants them no longer."""
+        for channel in request.wanted:
+            link.channels.add(channel)
             self._broker.begin(channel)
-        else:
+        for channel in request.unwanted:
+            link.channels.discard(channel)
+            self._end_unwanted(channel)
+
+    def _end_unwanted(self, channel: str) -> None:
+        if not any(channel in link.channels for link in self._links.values()):
             self._broker.unsubscribe(channel)
 
     def forget(self, node: str) -> None:
@@ -257,10 +309,13 @@ class BrokerServer:
 
     def _forget(self, identity: bytes) -> None:
         link = self._links.pop(identity)
+        self._let_go(link)
+        self._broker.forget_node(link.node)
+
+    def _let_go(self, link: Link) -> None:
         link.close()
         for channel in link.channels:
-            self._changed(link, channel, False)
-        self._broker.forget_node(link.node)
+            self._end_unwanted(channel)
         log.info("worker_forgotten", extra={"node": link.node, "publications_dropped": link.dropped})
 
     # Tasks

@@ -22,14 +22,17 @@ class LoopSocket:
     Args:
         context: of ZeroMQ.
         kind: the socket's type.
-        receive: called with the frames of each message.
+        receive: called with the frames of each message; None for a socket that only sends.
 
     Attributes:
         socket: for options, before it is connected or bound.
     """
 
     def __init__(
-        self, context: zmq.Context[zmq.Socket[bytes]], kind: int, receive: Callable[[list[bytes]], None]
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        kind: int,
+        receive: Callable[[list[bytes]], None] | None = None,
     ) -> None:
         self.socket = context.socket(kind)
         self.socket.set(zmq.SNDHWM, HIGH_WATER)
@@ -40,26 +43,40 @@ class LoopSocket:
         self._scheduled = False
         self._closed = False
         self._descriptor = int(self.socket.getsockopt(zmq.FD))
-        self._loop.add_reader(self._descriptor, self._drain)
+        if receive is not None:
+            self._loop.add_reader(self._descriptor, self._drain)
 
     def send(self, frames: Sequence[bytes]) -> bool:
-        """Send a message, or return False when too many wait already."""
+        """Send a message, or return False when too many wait already.
+
+        A ROUTER says so only if it is told to, and then also says when it knows nobody of that name: who is gone
+        waits for nothing.
+        """
+        if self._closed:
+            return False
         try:
             self.socket.send_multipart(frames, zmq.NOBLOCK, copy=len(frames[-1]) < 65_536)
         except zmq.Again:
             return False
-        self._look_again()
+        except zmq.ZMQError as error:
+            if error.errno != zmq.EHOSTUNREACH:
+                raise
+        finally:
+            self._look_again()
         return True
 
     def close(self) -> None:
         """Release it; what was sent is still delivered for a moment."""
         self._closed = True
-        self._loop.remove_reader(self._descriptor)
+        if self._receive is not None:
+            self._loop.remove_reader(self._descriptor)
         self.socket.close()
 
     def _look_again(self) -> None:
-        """Come back in the next turn: the descriptor tells of each event once, and not again after a send."""
-        if not self._scheduled and not self._closed:
+        """Come back in the next turn: the descriptor tells of each event once, and not again after a send, also one
+        that was refused.
+        """
+        if self._receive is not None and not self._scheduled and not self._closed:
             self._scheduled = True
             self._loop.call_soon(self._scheduled_drain)
 
@@ -68,9 +85,9 @@ class LoopSocket:
         self._drain()
 
     def _drain(self) -> None:
-        if self._closed:
-            return
         receive, recv = self._receive, self.socket.recv_multipart
+        if self._closed or receive is None:
+            return
         for _ in range(BATCH):
             try:
                 frames = recv(zmq.NOBLOCK)

@@ -11,11 +11,9 @@ import asyncio
 import logging
 import os
 import secrets
-import shutil
 import signal
 import socket
 import sys
-import tempfile
 import time
 from asyncio.subprocess import Process
 from collections.abc import Callable
@@ -23,6 +21,7 @@ from pathlib import Path
 
 import uvloop
 
+from messageflow.brokers.zeromq.directory import SocketDirectory
 from messageflow.brokers.zeromq.server import BrokerServer
 from messageflow.errors import ConfigurationError
 from messageflow.gateway import logs
@@ -82,9 +81,10 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         listener = listen(self._settings.host, self._settings.port)
         self.port = listener.getsockname()[1]
-        directory = tempfile.mkdtemp(prefix="messageflow-")  # of mode 0700, and a short name
+        directory: SocketDirectory | None = None
         if not is_shared(self._settings):
             broker = make_local_broker(self._settings)
+            directory = SocketDirectory([self._settings.data_dir] if self._settings.broker == "embedded" else [])
 
             def answer(question: bytes) -> bytes:
                 return parent_metrics(broker.statistics()) if question == b"metrics\n" else b""
@@ -104,7 +104,8 @@ class Supervisor:
                     await self._server.close()
         finally:
             listener.close()
-            shutil.rmtree(directory, ignore_errors=True)
+            if directory is not None:
+                directory.remove()
         if self._interrupted:
             raise KeyboardInterrupt
 
@@ -147,7 +148,7 @@ class Supervisor:
             name = f"{number}-{secrets.token_urlsafe(6)}"
             try:
                 why = _why(await self._live(number, name, listener, ready))
-            except OSError as error:
+            except (OSError, ConfigurationError) as error:
                 why = f"it could not be started: {error}"
             if self._server is not None:
                 self._server.forget(name)
@@ -165,6 +166,8 @@ class Supervisor:
 
     async def _live(self, number: int, name: str, listener: socket.socket, ready: asyncio.Future[None]) -> int:
         """Run one process, and return what it ended with."""
+        if self._server is not None:
+            self._server.keep_reachable()
         says_ready, ready_end = os.pipe()
         order = Order(
             self._settings,
