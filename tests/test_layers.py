@@ -28,7 +28,7 @@ MAY_IMPORT = {
         "publisher.processes",
         "publisher.sockets",
     },
-    "publisher": {"direct"},
+    "publisher": {"direct", "core"},
     "testing": {"core", "dialects", "hub", "brokers"},
     "cli": {"core", "dialects", "hub", "brokers", "api", "gateway", "publisher"},
     "__init__": {"publisher"},

@@ -19,7 +19,7 @@ HEAVY = ("uvicorn", "starlette", "cryptography", "asyncio", "rich", "websockets"
 
 @pytest.fixture
 def runner(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> CliRunner:
-    for name in ("URL", "API_KEY", "TOKEN_SECRET", "ALLOWED_ORIGINS", "CONFIG"):
+    for name in ("URL", "API_KEY", "TOKEN_SECRET", "TOKEN_LIFETIME_LIMIT", "ALLOWED_ORIGINS", "CONFIG"):
         monkeypatch.setenv(f"MESSAGEFLOW_{name}", "")  # so that what `run` sets is taken back at the end
         monkeypatch.delenv(f"MESSAGEFLOW_{name}")
     monkeypatch.setenv("MESSAGEFLOW_DATA_DIR", str(tmp_path / "data"))
@@ -69,6 +69,10 @@ def test_every_setting_is_a_flag(runner: CliRunner, name: str, option: Option) -
         (["push", "", "report/ready"], "this is empty"),
         (["push", "*", "report/ready"], "to reach everyone online: messageflow broadcast"),
         (["token", "*"], "everyone, not a user"),
+        (["token", "alice", "--ttl", "30d"], "token_lifetime_limit"),
+        (["token", "a\nb"], "no user"),
+        (["token", "alice", "-c", "#bob"], "cannot be granted"),
+        (["listen", "-u", "alice", "-c", "a b"], "no name of a channel"),
         (["listen", "--user", "*"], "everyone, not a user"),
         (["publish", "news"], "DATA"),
         (["token", "alice", "--ttl", "soon"], "must be a duration"),
@@ -76,7 +80,7 @@ def test_every_setting_is_a_flag(runner: CliRunner, name: str, option: Option) -
     ],
 )
 def test_bad_usage_is_explained_with_exit_code_2(runner: CliRunner, arguments: list[str], part: str) -> None:
-    result = runner.invoke(main, arguments)
+    result = runner.invoke(main, arguments, env={"MESSAGEFLOW_TOKEN_SECRET": "t" * 32})
     assert result.exit_code == 2
     assert part in result.stderr
 

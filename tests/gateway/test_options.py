@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from messageflow.core.durations import parse_duration
 from messageflow.gateway import options
-from messageflow.gateway.options import Kind, parse_duration, parse_origin, parse_size
+from messageflow.gateway.options import Kind, parse_origin, parse_size
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,11 @@ def test_mistake_in_the_environment_is_named(environ: dict[str, str], sentence: 
     [
         ("prot = 1", "unknown option in {path}: prot; did you mean port?"),
         ("port = true", "port: True from {path} will not do; it must be a whole number, 0 or more, at most 65535"),
+        (
+            "token_secret = ['a,b']",
+            "token_secret: the value given from {path} will not do; it must be text, or a list of texts without commas "
+            "in them",
+        ),
         ("api_key = 7", "api_key: the value given from {path} will not do; it must be text"),
         ("port = ", "the configuration file {path} is not TOML: Invalid value (at end of document)"),
         ("channel = 1", "channel in {path} must be a table such as [channel.without_namespace]"),

@@ -19,7 +19,7 @@ from tests.publisher.scripted import ScriptedServer
 @pytest.fixture(autouse=True)
 def strange_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Hide the environment and the development file; close what a test left open."""
-    for name in ("URL", "API_KEY", "TOKEN_SECRET", "TOKEN_ISSUER", "TOKEN_AUDIENCE"):
+    for name in ("URL", "API_KEY", "TOKEN_SECRET", "TOKEN_ISSUER", "TOKEN_AUDIENCE", "TOKEN_LIFETIME_LIMIT"):
         monkeypatch.delenv(f"MESSAGEFLOW_{name}", raising=False)
     monkeypatch.setenv("MESSAGEFLOW_DATA_DIR", str(tmp_path / "data"))
     yield

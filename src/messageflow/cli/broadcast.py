@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from messageflow.cli.parameters import URL, Json, Name
+from messageflow.cli.parameters import URL, Json, Name, arguments
 from messageflow.cli.receipt import AS_JSON, print_receipt
 
 
@@ -19,5 +19,6 @@ def command(type_: str, payload: Any, url: str | None, as_json: bool) -> None:
     """Push to everyone online: TYPE is a name such as news/added, PAYLOAD is JSON (- reads it from stdin)."""
     from messageflow import Flow
 
-    with Flow(url) as flow:
-        print_receipt(flow.broadcast(type_, payload), as_json)
+    with Flow(url) as flow, arguments():
+        receipt = flow.broadcast(type_, payload)
+    print_receipt(receipt, as_json)

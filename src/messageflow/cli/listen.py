@@ -8,7 +8,7 @@ from collections.abc import Callable
 import click
 import msgspec
 
-from messageflow.cli.parameters import CHANNELS, URL, Duration, User
+from messageflow.cli.parameters import CHANNELS, URL, Duration, User, arguments
 
 
 @click.command(name="listen")
@@ -26,6 +26,8 @@ def command(user: str, channels: tuple[str, ...], url: str | None, count: int | 
     from messageflow import Flow
 
     flow = Flow(url)
+    with arguments():
+        flow.token(user, channels=channels)
     asyncio.run(_listen(flow.url, lambda: flow.token(user, channels=channels), user, count, timeout))
 
 

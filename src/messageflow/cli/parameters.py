@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -12,6 +14,15 @@ URL = click.option("--url", help="The gateway. Otherwise MESSAGEFLOW_URL, or wha
 CHANNELS = click.option(
     "--channel", "-c", "channels", multiple=True, help="A channel the server subscribes the user to; repeatable."
 )
+
+
+@contextmanager
+def arguments() -> Iterator[None]:
+    """Tell that an argument will not do as bad usage: what a program is told by an exception of Python's own."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise click.UsageError(str(error)) from error
 
 
 class Json(click.ParamType[Any]):
@@ -56,7 +67,8 @@ class Duration(click.ParamType[float]):
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        from messageflow.gateway.options import DURATION, parse_duration
+        from messageflow.core.durations import parse_duration
+        from messageflow.gateway.options import DURATION
 
         try:
             seconds = parse_duration(value)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from messageflow.cli.parameters import URL, Json, Name
+from messageflow.cli.parameters import URL, Json, Name, arguments
 from messageflow.cli.receipt import AS_JSON, print_receipt
 
 
@@ -19,5 +19,6 @@ def command(channel: str, data: Any, url: str | None, as_json: bool) -> None:
     """Publish JSON into a channel (- reads it from stdin)."""
     from messageflow import Flow
 
-    with Flow(url) as flow:
-        print_receipt(flow.publish(channel, data), as_json)
+    with Flow(url) as flow, arguments():
+        receipt = flow.publish(channel, data)
+    print_receipt(receipt, as_json)

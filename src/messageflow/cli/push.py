@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from messageflow.cli.parameters import URL, Json, Name, User
+from messageflow.cli.parameters import URL, Json, Name, User, arguments
 from messageflow.cli.receipt import AS_JSON, print_receipt
 
 
@@ -20,5 +20,6 @@ def command(user: str, type_: str, payload: Any, url: str | None, as_json: bool)
     """Push to a user: TYPE is a name such as report/ready, PAYLOAD is JSON (- reads it from stdin)."""
     from messageflow import Flow
 
-    with Flow(url) as flow:
-        print_receipt(flow.push(user, type_, payload), as_json)
+    with Flow(url) as flow, arguments():
+        receipt = flow.push(user, type_, payload)
+    print_receipt(receipt, as_json)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from messageflow.cli.parameters import CHANNELS, Duration, User
+from messageflow.cli.parameters import CHANNELS, Duration, User, arguments
 
 
 @click.command(name="token")
@@ -16,4 +16,6 @@ def command(user: str, ttl: float | None, channels: tuple[str, ...]) -> None:
     from messageflow import Flow
 
     flow = Flow()
-    click.echo(flow.token(user, channels=channels) if ttl is None else flow.token(user, ttl=ttl, channels=channels))
+    with arguments():
+        token = flow.token(user, channels=channels) if ttl is None else flow.token(user, ttl=ttl, channels=channels)
+    click.echo(token)

@@ -148,6 +148,11 @@ def _compiled(options: NamespaceOptions) -> re.Pattern[str]:
         raise ConfigurationError(f"channel_regex {options.channel_regex!r} is not a pattern: {error}") from None
 
 
+def is_channel(name: str) -> bool:
+    """Whether a channel may have this name, wherever it belongs."""
+    return _NAME.fullmatch(name) is not None
+
+
 def split(channel: str) -> tuple[str | None, str]:
     """Return the namespace of a channel name, None without one, and what follows it."""
     bare = channel.removeprefix(PRIVATE_PREFIX)

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from jwt.algorithms import get_default_algorithms
 from jwt.exceptions import InvalidKeyError
 
+from messageflow.core.credentials import SECRET_BYTES
 from messageflow.errors import ConfigurationError
 
 AlgorithmName = Literal[
@@ -28,7 +29,6 @@ AlgorithmName = Literal[
 ]  # fmt: skip
 Material = bytes | RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
 
-SECRET_BYTES = 32  # as many as the hash of HS256 has; a shorter secret is weaker than the signature it makes
 RSA_BITS = 2048
 
 _ALGORITHMS = get_default_algorithms()

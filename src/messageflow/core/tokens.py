@@ -26,6 +26,7 @@ from messageflow.core.claims import (
     read_claims,
     subs_of,
 )
+from messageflow.core.credentials import LIFETIME_LIMIT
 from messageflow.core.keys import Key, load_keys
 from messageflow.core.signatures import signed_payload
 from messageflow.errors import ConfigurationError, TokenError, TokenExpired
@@ -64,7 +65,7 @@ class Verifier:
         audience: str | None = None,
         issuer: str | None = None,
         leeway: float = LONGEST_LEEWAY,
-        lifetime_limit: float = 86_400.0,
+        lifetime_limit: float = LIFETIME_LIMIT,
         allow_anonymous: bool = False,
     ) -> None:
         if not 0 <= leeway <= LONGEST_LEEWAY:
@@ -145,7 +146,7 @@ class Verifier:
             raise TokenError("the token is not good yet (nbf)")
         made = now + self.leeway if claims.iat is None else claims.iat
         if claims.exp - made > self.lifetime_limit:
-            raise TokenError(f"the token lives longer than {self.lifetime_limit:.0f} s")
+            raise TokenError(f"the token lives longer than {self.lifetime_limit:.0f} s, the token_lifetime_limit")
 
     def _check_parties(self, claims: Said) -> None:
         # A string is compared whole: `in` would find an audience inside a longer one.

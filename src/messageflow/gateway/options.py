@@ -8,7 +8,6 @@ Owns no option and reads no environment: `settings` declares the options, `sourc
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,13 +15,12 @@ from typing import Any
 
 import msgspec
 
+from messageflow.core.credentials import SEPARATOR, credential, credentials
+from messageflow.core.durations import SECONDS, parse_duration
 from messageflow.gateway.origins import ANY, parse_entry
 from messageflow.gateway.proxies import parse_proxy
 
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = {"": 1, "B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhd]))+")
-_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])")
 _SIZE = re.compile(r"(\d+) ?(|B|KiB|MiB|GiB)")
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
@@ -47,22 +45,6 @@ class Kind(msgspec.Struct, frozen=True):
     metavar: str = "TEXT"
     is_switch: bool = False
     is_list: bool = False
-
-
-def parse_duration(value: object) -> float:
-    """Return seconds from a number of seconds or from text such as `15`, `500ms`, `10m` or `1h30m`.
-
-    Raises:
-        ValueError: it is neither, or it is negative, infinite or not a number.
-    """
-    if isinstance(value, str):
-        text = value.strip()
-        if _DURATION.fullmatch(text):
-            return sum(float(number) * _SECONDS[unit] for number, unit in _DURATION_PART.findall(text))
-        value = float(text)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-        raise ValueError("not a duration")
-    return float(value)
 
 
 def parse_size(value: object) -> int:
@@ -96,6 +78,19 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("not text")
     return value.strip()
+
+
+def _secret(value: object) -> str:
+    return credential(_text(value))
+
+
+def _secrets(value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return credentials(value)
+    found = tuple(filter(None, map(_secret, value))) if isinstance(value, list | tuple) else None
+    if found is None or any(SEPARATOR in secret for secret in found):
+        raise ValueError("not a list of secrets")
+    return found
 
 
 def _whole(value: object) -> int:
@@ -138,8 +133,8 @@ def _list_of(read: Callable[[object], str]) -> Callable[[object], tuple[str, ...
 
 def _show_duration(seconds: float) -> str:
     for unit in ("d", "h", "m"):
-        if seconds and seconds % _SECONDS[unit] == 0:
-            return f"{seconds / _SECONDS[unit]:g}{unit}"
+        if seconds and seconds % SECONDS[unit] == 0:
+            return f"{seconds / SECONDS[unit]:g}{unit}"
     return f"{seconds:g}s"
 
 
@@ -177,6 +172,8 @@ def _broker(value: object) -> str:
 
 
 TEXT = Kind("text", "text", _text)
+SECRET = Kind("text", "text", _secret)
+SECRETS = Kind("list of texts", "text, or a list of texts without commas in them", _secrets, ",".join, is_list=True)
 WHOLE = Kind("whole number", "a whole number, 0 or more", _whole, metavar="N")
 SWITCH = Kind("yes or no", "true or false", _switch, lambda on: str(on).lower(), is_switch=True)
 DURATION = Kind(

@@ -5,7 +5,7 @@ Pure decisions over `Settings`; opens nothing. Each refusal names the setting an
 
 from __future__ import annotations
 
-from messageflow.core.keys import SECRET_BYTES
+from messageflow.core.credentials import SECRET_BYTES
 from messageflow.errors import ConfigurationError
 from messageflow.gateway.hosts import is_loopback
 from messageflow.gateway.settings import Settings

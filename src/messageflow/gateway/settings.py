@@ -17,12 +17,13 @@ import msgspec
 from msgspec import Meta
 
 from messageflow.core.channels import Namespaces
+from messageflow.core.credentials import LIFETIME_LIMIT
 from messageflow.gateway import options
 
 Text = Annotated[str, options.TEXT]
 Texts = Annotated[tuple[str, ...], options.TEXTS]
-Secret = Annotated[str, options.TEXT, "secret"]
-Secrets = Annotated[tuple[str, ...], options.TEXTS, "secret"]
+Secret = Annotated[str, options.SECRET, "secret"]
+Secrets = Annotated[tuple[str, ...], options.SECRETS, "secret"]
 Networks = Annotated[tuple[str, ...], options.PROXIES]
 Origins = Annotated[tuple[str, ...], options.ORIGINS]
 PublicKeys = Annotated[tuple[str, ...], options.PUBLIC_KEYS]
@@ -92,7 +93,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     token_issuer: Annotated[Text, Meta(description="what the `iss` claim must be, when given")] = ""
     token_lifetime_limit: Annotated[
         Duration, Meta(gt=0, description="tokens that expire later than this from now are refused")
-    ] = 86400.0
+    ] = LIFETIME_LIMIT
 
     # Life of a connection
     ping_interval: Annotated[Duration, Meta(ge=1, description="time between pings of the gateway")] = 15.0

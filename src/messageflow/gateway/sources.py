@@ -15,8 +15,9 @@ from typing import Any, get_args, get_type_hints
 import msgspec
 
 from messageflow.core.channels import NamespaceOptions, Namespaces
+from messageflow.core.durations import parse_duration
 from messageflow.errors import ConfigurationError
-from messageflow.gateway.options import Kind, parse_duration
+from messageflow.gateway.options import Kind
 from messageflow.gateway.settings import Settings, default_data_dir
 
 PREFIX = "MESSAGEFLOW_"

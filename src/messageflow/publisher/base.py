@@ -12,7 +12,9 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
-from messageflow.errors import GatewayUnreachable, Unauthorized
+from messageflow.core.credentials import LIFETIME_LIMIT, credential
+from messageflow.core.durations import parse_duration
+from messageflow.errors import ConfigurationError, GatewayUnreachable, Unauthorized
 from messageflow.publisher import discovery, inprocess, peers, tokens
 from messageflow.publisher.attempts import Attempts
 from messageflow.publisher.direct import Redis, is_redis, masked
@@ -37,6 +39,7 @@ class FlowBase:
         token_issuer: str | None = None,
         token_audience: str | None = None,
         prefix: str | None = None,
+        token_lifetime_limit: timedelta | float | None = None,
     ) -> None:
         if not timeout > 0:
             raise ValueError(f"timeout must be more than 0 seconds, not {timeout!r}")
@@ -44,11 +47,16 @@ class FlowBase:
             discovery.endpoint(url, prefix)
         self._url = url
         self._api_key = api_key
-        self._token_secret = token_secret
+        self._token_secret = credential(token_secret or "")
         self._timeout = timeout
         self._issuer = token_issuer
         self._audience = token_audience
         self._prefix = prefix
+        self._limit = (
+            None
+            if token_lifetime_limit is None
+            else tokens.seconds_of(token_lifetime_limit, name="token_lifetime_limit")
+        )
         self._found: Place | None = None
         self._used: Place | None = None  # found last, also when it was forgotten since
 
@@ -90,15 +98,33 @@ class FlowBase:
         return Attempts(peer, stores=call.stores, timeout=self._timeout, now=time.monotonic())
 
     def _sign(self, claims: dict[str, Any], extra: dict[str, Any] | None = None) -> str:
-        issuer = os.environ.get("MESSAGEFLOW_TOKEN_ISSUER", "") if self._issuer is None else self._issuer
-        audience = os.environ.get("MESSAGEFLOW_TOKEN_AUDIENCE", "") if self._audience is None else self._audience
+        issuer = _variable("TOKEN_ISSUER") if self._issuer is None else self._issuer
+        audience = _variable("TOKEN_AUDIENCE") if self._audience is None else self._audience
         secret = self._token_secret or self._place().token_secret
-        return tokens.sign(claims, secret, issuer=issuer, audience=audience, extra=extra)
+        limit = self._lifetime_limit()
+        return tokens.sign(claims, secret, limit, issuer=issuer, audience=audience, extra=extra)
+
+    def _lifetime_limit(self) -> float:
+        if self._limit is not None:
+            return self._limit
+        text = _variable("TOKEN_LIFETIME_LIMIT")
+        try:
+            return parse_duration(text) if text else LIFETIME_LIMIT
+        except ValueError:
+            raise ConfigurationError(
+                f"MESSAGEFLOW_TOKEN_LIFETIME_LIMIT is {text!r}: write a duration, such as 3600, 12h or 30d"
+            ) from None
 
     def _token(
         self, user: User, ttl: timedelta | float, channels: Iterable[str], info: Any, claims: dict[str, Any]
     ) -> str:
-        return self._sign(tokens.connection_claims(user, ttl, time.time(), channels=channels, info=info), claims)
+        seconds = tokens.seconds_of(ttl, self._lifetime_limit())
+        return self._sign(tokens.connection_claims(user, seconds, time.time(), channels=channels, info=info), claims)
 
     def _subscription_token(self, user: User, channel: str, ttl: timedelta | float, info: Any) -> str:
-        return self._sign(tokens.subscription_claims(user, channel, ttl, time.time(), info=info))
+        seconds = tokens.seconds_of(ttl, self._lifetime_limit())
+        return self._sign(tokens.subscription_claims(user, channel, seconds, time.time(), info=info))
+
+
+def _variable(name: str) -> str:
+    return os.environ.get(f"MESSAGEFLOW_{name}", "").strip()

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from messageflow.core.credentials import credential, signing_secret
 from messageflow.errors import ConfigurationError
 from messageflow.publisher.direct import Redis, is_redis, redis_at
 from messageflow.publisher.http1 import Endpoint, parse_url
@@ -116,13 +117,17 @@ def find(
         ConfigurationError: the URL, or a file that had to be read, is malformed.
     """
     environ = os.environ if environ is None else environ
-    url = url or environ.get("MESSAGEFLOW_URL")
-    api_key = api_key or environ.get("MESSAGEFLOW_API_KEY")
-    token_secret = token_secret or environ.get("MESSAGEFLOW_TOKEN_SECRET", "").split(",")[0].strip()
+    url = url or environ.get("MESSAGEFLOW_URL", "").strip()
+    api_key = api_key or environ.get("MESSAGEFLOW_API_KEY", "")
+    token_secret = credential(token_secret or "") or signing_secret(environ.get("MESSAGEFLOW_TOKEN_SECRET", ""))
     if not (url and api_key and token_secret):
         left = load_dev_file(data_dir(environ)) or DevFile()
-        url, api_key, token_secret = url or left.url, api_key or left.api_key, token_secret or left.token_secret
-    return Place(endpoint(url or DEFAULT_URL, prefix, environ), api_key, token_secret)
+        url, api_key, token_secret = (
+            url or left.url,
+            api_key or left.api_key,
+            token_secret or credential(left.token_secret),
+        )
+    return Place(endpoint(url or DEFAULT_URL, prefix, environ), credential(api_key), token_secret)
 
 
 def endpoint(url: str, prefix: str | None, environ: Mapping[str, str] | None = None) -> Endpoint | Redis:
@@ -134,4 +139,4 @@ def endpoint(url: str, prefix: str | None, environ: Mapping[str, str] | None = N
     if not is_redis(url):
         return parse_url(url)
     environ = os.environ if environ is None else environ
-    return redis_at(url, prefix or environ.get("MESSAGEFLOW_BROKER_PREFIX", ""))
+    return redis_at(url, prefix or environ.get("MESSAGEFLOW_BROKER_PREFIX", "").strip())

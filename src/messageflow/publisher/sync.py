@@ -62,6 +62,8 @@ class Flow(FlowBase):
         timeout: seconds one call may take, repeated attempts included.
         token_issuer: the `iss` claim of tokens; else MESSAGEFLOW_TOKEN_ISSUER, else none.
         token_audience: the `aud` claim of tokens; else MESSAGEFLOW_TOKEN_AUDIENCE, else none.
+        token_lifetime_limit: how long a token may live, as the gateway's setting has it, seconds or a timedelta;
+            else MESSAGEFLOW_TOKEN_LIFETIME_LIMIT, else a day.
         prefix: what the gateways' names in Redis begin with; else MESSAGEFLOW_BROKER_PREFIX, else `messageflow`.
 
     Raises:
@@ -229,13 +231,17 @@ class Flow(FlowBase):
 
         Args:
             user: who; what `push` calls him.
-            ttl: how long it is good, a timedelta or seconds; the browser client fetches a new one in time.
+            ttl: how long it is good, a timedelta or seconds, at most `token_lifetime_limit`; the browser
+                client fetches a new one in time.
             channels: what the gateway subscribes him to by itself.
             info: what others see of him in presence.
             claims: further claims, for your own use.
 
         Raises:
             ConfigurationError: there is no secret, or one under 32 bytes.
+            EncodingError: JSON cannot carry a claim; the message says which.
+            TypeError, ValueError: the gateway would refuse this token: it lives too long, is longer than 8 KiB, or
+                names a user or a channel that cannot be.
         """
         return self._token(user, ttl, channels, info, claims)
 

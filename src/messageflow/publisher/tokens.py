@@ -8,45 +8,69 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
+from functools import lru_cache
+from math import inf
 from secrets import token_hex
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from messageflow.errors import ConfigurationError, EncodingError
+from messageflow.core.channels import is_channel, owned_by_server
+from messageflow.core.credentials import SECRET_BYTES
+from messageflow.errors import ConfigurationError, EncodingError, TokenError
 from messageflow.publisher.encoding import encode
 from messageflow.publisher.names import channel_name, user_name
 from messageflow.publisher.requests import User
 
+if TYPE_CHECKING:
+    from messageflow.core.tokens import Verifier
+
 TTL = timedelta(minutes=15)
-SECRET_BYTES = 32  # as the gateway requires
 OURS = frozenset({"sub", "exp", "iat", "jti", "channel", "channels", "info", "aud", "iss"})
 
 
+def seconds_of(ttl: timedelta | float, limit: float = inf, name: str = "ttl") -> float:
+    """Return a time to live in seconds.
+
+    Raises:
+        ValueError: it is not more than nothing, never ends, or is longer than the gateway believes a token.
+    """
+    seconds = ttl.total_seconds() if isinstance(ttl, timedelta) else float(ttl)
+    if not seconds > 0:
+        raise ValueError(f"{name} must be more than 0 seconds, not {seconds:g}")
+    if seconds > limit:
+        raise ValueError(
+            f"ttl is {seconds:.0f} s, and the gateway refuses tokens that live longer than its token_lifetime_limit, "
+            f"{limit:.0f} s here: make it shorter, for the browser client fetches a new token in time, or raise the "
+            "gateway's limit and tell it here too (MESSAGEFLOW_TOKEN_LIFETIME_LIMIT, or Flow(token_lifetime_limit=…))"
+        )
+    return seconds
+
+
 def connection_claims(
-    user: User, ttl: timedelta | float, now: float, *, channels: Iterable[str] = (), info: Any = None
+    user: User, seconds: float, now: float, *, channels: Iterable[str] = (), info: Any = None
 ) -> dict[str, Any]:
     """Return the claims of a token a browser connects with."""
     if isinstance(channels, str):
         raise TypeError("channels must be a list of names, not one string")
-    claims = _claims(user, ttl, now, info)
+    claims = _claims(user, seconds, now, info)
     if named := [channel_name(channel) for channel in channels]:
         claims["channels"] = named
     return claims
 
 
-def subscription_claims(
-    user: User, channel: str, ttl: timedelta | float, now: float, *, info: Any = None
-) -> dict[str, Any]:
+def subscription_claims(user: User, channel: str, seconds: float, now: float, *, info: Any = None) -> dict[str, Any]:
     """Return the claims of a token a browser subscribes to one channel with."""
-    return {**_claims(user, ttl, now, info), "channel": channel_name(channel)}
+    return {**_claims(user, seconds, now, info), "channel": channel_name(channel)}
 
 
-def _claims(user: User, ttl: timedelta | float, now: float, info: Any) -> dict[str, Any]:
-    seconds = ttl.total_seconds() if isinstance(ttl, timedelta) else ttl
-    if not seconds > 0:
-        raise ValueError(f"ttl must be more than 0 seconds, not {seconds:g}")
+def _claims(user: User, seconds: float, now: float, info: Any) -> dict[str, Any]:
+    if seconds == inf:
+        raise ValueError("ttl must be a time that ends")
+    end = now + seconds
     claims: dict[str, Any] = {
         "sub": user_name(user),
-        "exp": int(now + seconds),
+        "exp": int(end)
+        if seconds >= 1
+        else end,  # whole seconds, as all libraries read them, where it lives to see one
         "iat": now,  # with fractions (RFC 7519 §2), so that a token made right after `revoke` is good
         "jti": token_hex(16),
     }
@@ -56,13 +80,22 @@ def _claims(user: User, ttl: timedelta | float, now: float, info: Any) -> dict[s
 
 
 def sign(
-    claims: dict[str, Any], secret: str, *, issuer: str = "", audience: str = "", extra: dict[str, Any] | None = None
+    claims: dict[str, Any],
+    secret: str,
+    limit: float,
+    *,
+    issuer: str = "",
+    audience: str = "",
+    extra: dict[str, Any] | None = None,
 ) -> str:
     """Return the token (HS256) that says `claims` and whatever the application adds.
 
+    It is read as the gateway will read it, since whoever makes a token can still do something about what is wrong.
+
     Raises:
-        ConfigurationError: there is no secret, or it is too short.
+        ConfigurationError: there is no secret, or it cannot be used.
         EncodingError: a claim that JSON cannot carry.
+        ValueError: the gateway would refuse the token.
     """
     import jwt  # here, for it brings the whole of cryptography with it, which a push does not need
 
@@ -71,15 +104,46 @@ def sign(
             "there is no secret to sign tokens with: set MESSAGEFLOW_TOKEN_SECRET (or Flow(token_secret=…)) to the "
             "gateway's own; `messageflow serve --dev` leaves its secret where programs of the same person find it"
         )
-    if len(secret.encode()) < SECRET_BYTES:
+    size = len(secret.encode(errors="replace"))
+    if size < SECRET_BYTES:
         raise ConfigurationError(
-            f"the token secret is {len(secret.encode())} bytes long, {SECRET_BYTES} are the least: "
-            "make one with `messageflow secret`"
+            f"the token secret is {size} bytes long, {SECRET_BYTES} are the least: make one with `messageflow secret`"
         )
     if taken := OURS.intersection(extra or ()):
         raise ValueError(f"the claim {min(taken)!r} has its own argument or setting")
+    verifier = _verifier(secret, limit)
     parties = {name: value for name, value in (("iss", issuer), ("aud", audience)) if value}
-    return jwt.encode(_plain({**claims, **parties, **(extra or {})}), secret, algorithm="HS256")
+    said = _plain({**claims, **parties, **(extra or {})})
+    token = jwt.encode(said, secret, algorithm="HS256")
+    _check(verifier, token, said)
+    return token
+
+
+@lru_cache(maxsize=8)
+def _verifier(secret: str, limit: float) -> Verifier:
+    from messageflow.core.tokens import Verifier, load_keys
+
+    return Verifier(load_keys([secret]), lifetime_limit=limit)
+
+
+def _check(verifier: Verifier, token: str, said: dict[str, Any]) -> None:
+    begin = said.get("nbf")
+    now = max(said["iat"], begin) if isinstance(begin, int | float) else said["iat"]
+    try:
+        if "channel" in said:
+            granted: Iterable[str] = (verifier.subscription(token, now).channel,)
+        else:
+            believed = verifier.connection(token, now)
+            granted = (*believed.channels, *believed.subs)
+    except TokenError as error:
+        raise ValueError(f"the gateway would refuse this token: {error}") from None
+    for name in granted:
+        if owned_by_server(name):
+            raise ValueError(
+                f"the channel {name!r} cannot be granted: what is pushed to a user or to all comes by itself"
+            )
+        if not is_channel(name):
+            raise ValueError(f"{name!r} is no name of a channel: 1 to 255 characters of printable ASCII, no spaces")
 
 
 def _plain(claims: dict[str, Any]) -> dict[str, Any]:
