@@ -9,13 +9,18 @@ import type { Context } from "./context.js";
 import { Emitter, type Off } from "./emitter.js";
 
 /** What `Flow.push` sends: a Flux Standard Action without `error` and `meta`. */
-export interface Action {
-  type: string;
-  payload?: unknown;
-}
+export type Action<Type extends string = string, Payload = unknown> = unknown extends Payload
+  ? { type: Type; payload?: Payload }
+  : { type: Type; payload: Payload };
 
-export type PayloadHandler = (payload: unknown, context: Context) => unknown;
-export type ActionHandler = (action: Action, context: Context) => unknown;
+/** Every action of the pushes in a map of types to payloads. */
+export type ActionOf<Pushes> = string extends keyof Pushes
+  ? Action
+  : { [Type in keyof Pushes & string]: Action<Type, Pushes[Type]> }[keyof Pushes & string];
+
+// Methods, not functions: what arrives is for the page to know, so that it may say more of it than `unknown`.
+export type PayloadHandler<Payload = unknown> = { handle(payload: Payload, context: Context): unknown }["handle"];
+export type ActionHandler<A = Action> = { handle(action: A, context: Context): unknown }["handle"];
 
 /** So many unknown types are named in the console before it is left alone. */
 const MOST_TOLD = 50;

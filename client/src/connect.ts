@@ -4,8 +4,7 @@
  * Owns the choice of the world and of the default address.
  */
 
-import type { Action } from "./actions.js";
-import type { Context } from "./context.js";
+import type { Action, ActionHandler } from "./actions.js";
 import { Flow, type Options } from "./flow.js";
 import { status } from "./status.js";
 import { browserWorld } from "./world.js";
@@ -17,24 +16,27 @@ export function setOrigin(url: string | undefined): void {
   if (url) origin = new URL(url).origin;
 }
 
-/** Open a connection that keeps itself alive. */
-export function connect(options: Options = {}): Flow {
+/**
+ * Open a connection that keeps itself alive.
+ *
+ * Two signatures, so that what may be pushed is what the page says and never only what `on` happens to handle.
+ *
+ * @typeParam Pushes what may be pushed: payloads by type.
+ */
+export function connect(options?: Options): Flow;
+export function connect<Pushes extends object>(options?: Options<Pushes>): Flow<Pushes>;
+export function connect<Pushes extends object>(options: Options<Pushes> = {}): Flow<Pushes> {
   if (!options || typeof options !== "object") {
     throw new TypeError('connect() takes an object, such as {tokenUrl: "/token", onMessage(action) {…}}.');
   }
   const page = typeof location === "undefined" ? undefined : location.href;
   const url = options.url ?? origin ?? (page && new URL(page).origin);
   if (!url) throw new TypeError('There is no page to connect back to; give url, such as "http://127.0.0.1:8000".');
-  return new Flow({ ...options, url }, browserWorld(options.WebSocket), page);
+  return new Flow<Pushes>({ ...options, url }, browserWorld(options.WebSocket), page);
 }
 
 /** An action under all the names it had: `id` and `data`, `action` and `payload`, `actionType`, `type`. */
-export interface LegacyAction extends Action {
-  id: string;
-  data: unknown;
-  action: string;
-  actionType: string;
-}
+export type LegacyAction = Action & { id: string; data: unknown; action: string; actionType: string };
 
 /**
  * The call of message_flow: `createSocket(url, messageHandler)`.
@@ -44,14 +46,15 @@ export interface LegacyAction extends Action {
  */
 export function createSocket(
   url: string,
-  messageHandler: (message: LegacyAction, context: Context) => unknown,
+  messageHandler: ActionHandler<LegacyAction>,
   options: Options = {},
 ): Flow {
   if (typeof messageHandler !== "function") {
     throw new TypeError("createSocket(url, messageHandler) needs a function to give the messages to.");
   }
   const anyToken = options.token ?? options.getToken;
-  const flow = connect({ ...(anyToken ? {} : { tokenUrl: "/socket_auth_token" }), ...options, url });
+  const tokenUrl = options.tokenUrl ?? (anyToken ? undefined : "/socket_auth_token");
+  const flow = connect({ ...options, tokenUrl, url });
   flow.onMessage((action, context) => {
     const { type, payload } = action;
     return messageHandler({ ...action, payload, id: type, data: payload, action: type, actionType: type }, context);

@@ -5,9 +5,9 @@
  * about reconnects, tokens or positions.
  */
 
-import { type ActionHandler, Actions, type PayloadHandler } from "./actions.js";
+import { type ActionHandler, type ActionOf, Actions, type PayloadHandler } from "./actions.js";
 import { CLOSED, complain, HANDLER_FAILED, known, MessageflowError } from "./codes.js";
-import type { Context, Recovery } from "./context.js";
+import type { Recovery } from "./context.js";
 import { Channels } from "./channels.js";
 import { Emitter, type Off } from "./emitter.js";
 import type { ClientInfo } from "./protocol.js";
@@ -18,32 +18,33 @@ import { type Home, type PublicationHandler, Subscription, type SubscriptionOpti
 import { type TokenOptions, TokenSource } from "./token.js";
 import { socketUrl } from "./url.js";
 import { until } from "./wait.js";
-import type { Socket, World } from "./world.js";
+import type { SocketClass, World } from "./world.js";
 
-export interface Options extends TokenOptions {
+export interface Options<Pushes extends object = Record<string, unknown>> extends TokenOptions {
   /** Where the gateway is. Default: where the script was loaded from, else where the page was. */
-  url?: string;
+  url?: string | undefined;
   /** Called with every push to this user, or to all. */
-  onMessage?: ActionHandler;
+  onMessage?: ActionHandler<ActionOf<Pushes>> | undefined;
   /** Handlers by type. */
-  on?: Record<string, PayloadHandler>;
+  on?: { [Type in keyof Pushes]?: PayloadHandler<Pushes[Type]> | undefined } | undefined;
   /** Channels to subscribe to, each with a handler or with options. */
-  channels?: Record<string, PublicationHandler | SubscriptionOptions>;
-  onState?: (state: State, detail: StateDetail) => unknown;
-  onUnknown?: (data: unknown, context: Context) => unknown;
-  onRecovery?: (recovery: Recovery) => unknown;
-  onError?: (error: MessageflowError) => unknown;
+  channels?: Record<string, PublicationHandler | SubscriptionOptions | undefined> | undefined;
+  onState?: ((state: State, detail: StateDetail) => unknown) | undefined;
+  onUnknown?: PublicationHandler | undefined;
+  onRecovery?: ((recovery: Recovery) => unknown) | undefined;
+  onError?: ((error: MessageflowError) => unknown) | undefined;
   /** Milliseconds an attempt to connect may be silent. Default 5000. */
-  connectTimeout?: number;
+  connectTimeout?: number | undefined;
   /** Milliseconds a command may wait for the connection and its reply. Default 10000. */
-  commandTimeout?: number;
+  commandTimeout?: number | undefined;
   /** A WebSocket class, where there is no global one. */
-  WebSocket?: new (url: string) => Socket;
+  WebSocket?: SocketClass | undefined;
 }
 
 const PERSONAL = "#";
 
-export class Flow {
+/** @typeParam Pushes what may be pushed: payloads by type, `interface Pushes { "report/ready": Report }`. */
+export class Flow<Pushes extends object = Record<string, unknown>> {
   readonly #session: Session;
   readonly #requests: Requests;
   readonly #actions: Actions;
@@ -57,7 +58,7 @@ export class Flow {
   #detail: StateDetail = { code: 0, reason: "" };
 
   /** @internal */
-  constructor(options: Options, world: World, base: string | undefined) {
+  constructor(options: Options<Pushes>, world: World, base: string | undefined) {
     refuseUnread(options);
     const url = socketUrl(options.url ?? base ?? "", base);
     this.#errors = new Emitter((error) => complain("onError failed:", error));
@@ -103,9 +104,11 @@ export class Flow {
     this.#errors.on(options.onError);
     this.#states.on(options.onState);
     this.#recoveries.on(options.onRecovery);
-    this.#actions.onMessage(options.onMessage);
+    this.#actions.onMessage(options.onMessage as ActionHandler | undefined);
     this.#actions.onUnknown(options.onUnknown);
-    for (const [type, handler] of Object.entries(options.on ?? {})) this.on(type, handler);
+    for (const [type, handler] of Object.entries<PayloadHandler | undefined>(options.on ?? {})) {
+      if (handler !== undefined) this.#actions.on(type, handler);
+    }
     for (const [channel, given] of Object.entries(options.channels ?? {})) this.subscribe(channel, given);
     this.connect();
   }
@@ -130,17 +133,19 @@ export class Flow {
   }
 
   /** Handle pushes of one type. */
+  on<Type extends keyof Pushes & string>(type: Type, handler: PayloadHandler<Pushes[Type]>): Off;
+  on<Payload>(type: string extends keyof Pushes ? string : never, handler: PayloadHandler<Payload>): Off;
   on(type: string, handler: PayloadHandler): Off {
     return this.#actions.on(type, handler);
   }
 
   /** Handle every push to this user, or to all. */
-  onMessage(handler: ActionHandler): Off {
-    return this.#actions.onMessage(handler);
+  onMessage(handler: ActionHandler<ActionOf<Pushes>>): Off {
+    return this.#actions.onMessage(handler as ActionHandler);
   }
 
   /** Handle what has no handler of its own by `on()`. */
-  onUnknown(handler: (data: unknown, context: Context) => unknown): Off {
+  onUnknown(handler: PublicationHandler): Off {
     return this.#actions.onUnknown(handler);
   }
 
@@ -162,7 +167,10 @@ export class Flow {
    * hold it, the server sees one subscription, which ends with the last. The token in use is that of whoever came last
    * with one.
    */
-  subscribe(channel: string, given: PublicationHandler | SubscriptionOptions = {}): Subscription {
+  subscribe<Data = unknown>(
+    channel: string,
+    given: PublicationHandler<Data> | SubscriptionOptions<Data> = {},
+  ): Subscription<Data> {
     if (name(channel).startsWith(PERSONAL) || channel === "*") {
       throw new TypeError(`What is pushed to "${channel}" comes by itself; handle it with flow.on(type, handler).`);
     }
@@ -171,7 +179,7 @@ export class Flow {
       throw new TypeError("subscribe(channel, …) takes a function, or an object such as {onPublication(data) {…}}.");
     }
     refuseUnread(options);
-    const subscription = new Subscription(this.#home, channel, options);
+    const subscription = new Subscription<Data>(this.#home, channel, options);
     subscription.subscribe();
     return subscription;
   }
@@ -189,13 +197,13 @@ export class Flow {
     return this.#requests.presenceStats(channel);
   }
 
-  history(channel: string, options?: HistoryOptions): Promise<History> {
-    return this.#requests.history(channel, options);
+  history<Data = unknown>(channel: string, options?: HistoryOptions): Promise<History<Data>> {
+    return this.#requests.history<Data>(channel, options);
   }
 
   /** Call a method of the application. Gateways of this version have no hook to take it, and answer with error 108. */
-  rpc(method: string, data?: unknown): Promise<unknown> {
-    return this.#requests.rpc(method, data);
+  rpc<Result = unknown>(method: string, data?: unknown): Promise<Result> {
+    return this.#requests.rpc(method, data) as Promise<Result>;
   }
 
   /** Rejects with error 108 and sends nothing: no gateway of this version has a hook to take it. */

@@ -1,6 +1,6 @@
 /** The public face of the package. */
 
-export type { Action, ActionHandler, PayloadHandler } from "./actions.js";
+export type { Action, ActionHandler, ActionOf, PayloadHandler } from "./actions.js";
 export { MessageflowError } from "./codes.js";
 export { connect, createSocket, type LegacyAction, setOrigin } from "./connect.js";
 export type { Context, Recovery } from "./context.js";
@@ -13,4 +13,4 @@ export { status, type StatusElements, type StatusState } from "./status.js";
 export type { InfoHandler, PublicationHandler, Subscription, SubscriptionOptions } from "./subscription.js";
 export type { TokenOptions } from "./token.js";
 export { VERSION as version } from "./version.js";
-export type { Socket } from "./world.js";
+export type { SocketClass } from "./world.js";

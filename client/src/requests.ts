@@ -10,15 +10,15 @@ import type { ClientInfo, Method, WirePublication } from "./protocol.js";
 
 export interface HistoryOptions {
   /** At most so many; −1 for all the server gives at once, 0 for the position alone. Default 100. */
-  limit?: number;
+  limit?: number | undefined;
   /** Begin after this position. */
-  since?: { epoch: string; offset: number };
+  since?: { epoch: string; offset: number } | undefined;
   /** Newest first. */
-  reverse?: boolean;
+  reverse?: boolean | undefined;
 }
 
-export interface History {
-  publications: { data: unknown; offset: number; info?: ClientInfo; tags?: Record<string, string> }[];
+export interface History<Data = unknown> {
+  publications: { data: Data; offset: number; info?: ClientInfo; tags?: Record<string, string> }[];
   epoch: string;
   offset: number;
 }
@@ -32,7 +32,7 @@ export interface Count {
 
 export interface PublishOptions {
   /** Names this publication, so that your own code may repeat it: at most 128 characters. One of its own by default. */
-  idempotencyKey?: string;
+  idempotencyKey?: string | undefined;
 }
 
 export class Requests {
@@ -67,12 +67,15 @@ export class Requests {
     return { clients: stats.num_clients ?? 0, users: stats.num_users ?? 0 };
   }
 
-  async history(channel: string, { limit = 100, since, reverse }: HistoryOptions = {}): Promise<History> {
+  async history<Data>(
+    channel: string,
+    { limit = 100, since, reverse }: HistoryOptions = {},
+  ): Promise<History<Data>> {
     const { publications, epoch, offset } = await this.#request<Partial<History> & { publications?: WirePublication[] }>(
       "history",
       { channel: name(channel), limit, since, reverse },
     );
-    return { publications: (publications ?? []) as History["publications"], epoch: epoch ?? "", offset: offset ?? 0 };
+    return { publications: (publications ?? []) as History<Data>["publications"], epoch: epoch ?? "", offset: offset ?? 0 };
   }
 
   async rpc(method: string, data?: unknown): Promise<unknown> {

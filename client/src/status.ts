@@ -9,13 +9,13 @@ import type { Off } from "./emitter.js";
 
 export interface StatusElements {
   /** Reads Online or Offline. */
-  connected?: Element | string | null;
+  connected?: Element | string | null | undefined;
   /** Reads Yes or No. */
-  authenticated?: Element | string | null;
+  authenticated?: Element | string | null | undefined;
   /** Red: no connection; orange: connected, but as nobody; green: both. `data-state` says the same to machines. */
-  dot?: Element | string | null;
+  dot?: Element | string | null | undefined;
   /** Other colours for the dot. */
-  colors?: Partial<Record<StatusState, string>>;
+  colors?: Partial<Record<StatusState, string>> | undefined;
 }
 
 /** No one of these words is part of another, so that a test cannot mistake them. */
@@ -29,8 +29,11 @@ const TITLES: Record<StatusState, string> = {
   authenticated: "WebSocket is connected & authenticated",
 };
 
+/** What is watched of a flow, whatever is pushed over it. */
+export type Watched = Pick<Flow, "state" | "detail" | "authenticated" | "onState">;
+
 /** Keep elements up to date with a flow. Returns the function that ends it. */
-export function status(flow: Flow, { connected, authenticated, dot, colors }: StatusElements): Off {
+export function status(flow: Watched, { connected, authenticated, dot, colors }: StatusElements): Off {
   const show = (): void => {
     const online = flow.state === "connected";
     const state: StatusState = !online ? "disconnected" : flow.authenticated ? "authenticated" : "anonymous";

@@ -17,19 +17,19 @@ import { type TokenOptions, TokenSource } from "./token.js";
 import { type Limit, until } from "./wait.js";
 import type { World } from "./world.js";
 
-export type PublicationHandler = (data: unknown, context: Context) => unknown;
+export type PublicationHandler<Data = unknown> = { handle(data: Data, context: Context): unknown }["handle"];
 export type InfoHandler = (info: ClientInfo) => unknown;
 export type SubscriptionStateHandler = (state: SubscriptionState, detail: Detail) => unknown;
 
-export interface SubscriptionOptions extends TokenOptions {
-  onPublication?: PublicationHandler;
-  onJoin?: InfoHandler;
-  onLeave?: InfoHandler;
-  onState?: SubscriptionStateHandler;
+export interface SubscriptionOptions<Data = unknown> extends TokenOptions {
+  onPublication?: PublicationHandler<Data> | undefined;
+  onJoin?: InfoHandler | undefined;
+  onLeave?: InfoHandler | undefined;
+  onState?: SubscriptionStateHandler | undefined;
   /** After an absence: false means that publications may be missing. */
-  onRecovery?: (recovered: boolean) => unknown;
-  onError?: (error: MessageflowError) => unknown;
-  onCount?: (count: Count) => unknown;
+  onRecovery?: ((recovered: boolean) => unknown) | undefined;
+  onError?: ((error: MessageflowError) => unknown) | undefined;
+  onCount?: ((count: Count) => unknown) | undefined;
 }
 
 /** What a subscription needs of its flow. */
@@ -46,7 +46,8 @@ export interface Home {
 
 const LEFT = { code: 0, reason: "unsubscribed by the page" };
 
-export class Subscription {
+/** @typeParam Data what is published in the channel. */
+export class Subscription<Data = unknown> {
   readonly channel: string;
   readonly #home: Home;
   readonly #holder: Holder;
@@ -62,7 +63,7 @@ export class Subscription {
   #leftAt: string | undefined;
 
   /** @internal */
-  constructor(home: Home, channel: string, options: SubscriptionOptions) {
+  constructor(home: Home, channel: string, options: SubscriptionOptions<Data>) {
     const { report } = home;
     this.channel = channel;
     this.#home = home;
@@ -73,7 +74,7 @@ export class Subscription {
     this.#recovery = new Emitter(report);
     this.#error = new Emitter(report);
     this.#holder = this.#hold(new TokenSource(home.world, options));
-    this.#publication.on(options.onPublication);
+    this.#publication.on(options.onPublication as PublicationHandler | undefined);
     this.#join.on(options.onJoin);
     this.#leave.on(options.onLeave);
     this.#state.on(options.onState);
@@ -116,8 +117,8 @@ export class Subscription {
     if (was !== "unsubscribed") this.#state.emit("unsubscribed", LEFT);
   }
 
-  onPublication(handler: PublicationHandler): Off {
-    return this.#publication.on(handler);
+  onPublication(handler: PublicationHandler<Data>): Off {
+    return this.#publication.on(handler as PublicationHandler);
   }
 
   onJoin(handler: InfoHandler): Off {
@@ -145,7 +146,7 @@ export class Subscription {
     return watchCount(this, this.#home.world, this.#home.report, handler);
   }
 
-  publish(data: unknown, options?: PublishOptions): Promise<void> {
+  publish(data: Data, options?: PublishOptions): Promise<void> {
     return this.#command((requests) => requests.publish(this.channel, data, options));
   }
 
@@ -157,8 +158,8 @@ export class Subscription {
     return this.#command((requests) => requests.presenceStats(this.channel));
   }
 
-  history(options?: HistoryOptions): Promise<History> {
-    return this.#command((requests) => requests.history(this.channel, options));
+  history(options?: HistoryOptions): Promise<History<Data>> {
+    return this.#command((requests) => requests.history<Data>(this.channel, options));
   }
 
   /** Wait until subscribed; rejects if that is refused or given up. */

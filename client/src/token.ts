@@ -10,11 +10,11 @@ import type { World } from "./world.js";
 
 export interface TokenOptions {
   /** A JWT. */
-  token?: string;
+  token?: string | undefined;
   /** Fetched with the page's cookies; answers `{"token": "…"}`, `{"data": {"token": "…"}}` or the bare token. */
-  tokenUrl?: string;
+  tokenUrl?: string | undefined;
   /** Returns a JWT, or null when nobody is logged in. */
-  getToken?: () => Promise<string | null> | string | null;
+  getToken?: (() => Promise<string | null | undefined> | string | null | undefined) | undefined;
 }
 
 /** Header, claims and signature in base64url. */
@@ -26,7 +26,7 @@ export class TokenSource {
   /** Whether a token was given, or a way to one. */
   readonly given: boolean;
   readonly #world: World;
-  readonly #fetch: (() => Promise<string | null>) | undefined;
+  readonly #fetch: (() => Promise<string | null | undefined>) | undefined;
   #token: string | undefined;
   #abandon: () => void = () => {};
 
@@ -91,7 +91,7 @@ export class TokenSource {
     this.#abandon();
   }
 
-  async #load(fetch: () => Promise<string | null>): Promise<string> {
+  async #load(fetch: () => Promise<string | null | undefined>): Promise<string> {
     this.abandon(); // a later fetch is about a later login
     const abandoned = new Promise<never>((_, reject) => {
       this.#abandon = () => reject(new Error("abandoned"));

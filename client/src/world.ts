@@ -14,6 +14,16 @@ export interface Socket {
   close(): void;
 }
 
+/**
+ * A WebSocket class as `connect({WebSocket})` takes it: the browser's, that of `ws`, or one like them. What its handlers
+ * are called with is asked of no class: their types differ, and what is used of them does not.
+ */
+export type SocketClass = new (url: string) => Pick<Socket, "readyState" | "send" | "close"> & {
+  onopen: unknown;
+  onmessage: unknown;
+  onclose: unknown;
+};
+
 export interface World {
   now(): number;
   random(): number;
@@ -26,13 +36,13 @@ export interface World {
 }
 
 /** The world of a browser page (or of any runtime with the same globals). */
-export function browserWorld(WebSocketClass?: new (url: string) => Socket): World {
+export function browserWorld(WebSocketClass?: SocketClass): World {
   return {
     now: () => Date.now(),
     random: () => Math.random(),
     setTimer: (action, ms) => setTimeout(action, ms),
     clearTimer: (timer) => clearTimeout(timer as number),
-    openSocket: (url) => new (WebSocketClass ?? (WebSocket as unknown as new (url: string) => Socket))(url),
+    openSocket: (url) => new (WebSocketClass ?? WebSocket)(url) as Socket,
     fetch: (url) => fetch(url, { credentials: "same-origin", cache: "no-store", headers: { Accept: "application/json" } }),
     onWake(action) {
       // `offline` is not listened to: it lies behind VPNs and on loopback; a dead link shows by its silence.
