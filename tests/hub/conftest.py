@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import jwt
+import msgspec
 import pytest
 
 from messageflow.brokers.base import Item, Stored
@@ -33,9 +34,11 @@ OPEN = NamespaceOptions(
     allow_history_for_client=True,
     allow_presence_for_client=True,
 )
+LIMITED = msgspec.structs.replace(OPEN, allow_user_limited_channels=True)
 NAMESPACES = Namespaces(
     named={
         "open": OPEN,
+        "limited": LIMITED,
         "closed": NamespaceOptions(),
         "bare": NamespaceOptions(history_size=0, allow_subscribe_for_client=True),
         "skip": NamespaceOptions(history_size=0, allow_subscribe_for_client=True, lag_policy="skip"),

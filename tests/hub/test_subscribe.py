@@ -98,6 +98,51 @@ async def test_a_connection_holds_so_many_channels() -> None:
     await world.hub.close()
 
 
+# Rights reach no further than the name admits
+
+
+SECRETS = ("$open:secret", "limited:pair#bob,carol", "$limited:pair#alice", "#bob", "*")
+VERBS: dict[str, dict[str, Any]] = {
+    "history": {"limit": 10},
+    "presence": {},
+    "presence_stats": {},
+    "publish": {"data": "hello"},
+}
+
+
+@pytest.mark.parametrize("channel", SECRETS)
+@pytest.mark.parametrize("verb", VERBS)
+async def test_who_may_not_subscribe_may_do_nothing_else_there(world: World, channel: str, verb: str) -> None:
+    await world.publish(channel, 1)
+    reply = await answer(world, {verb: {"channel": channel, **VERBS[verb]}}, user="mallory")
+    assert reply["error"]["code"] in (103, 108)
+    assert (await world.broker.page(channel)).position.offset == 1
+
+
+@pytest.mark.parametrize("channel", SECRETS)
+async def test_nobody_subscribes_where_the_name_keeps_them_out(world: World, channel: str) -> None:
+    reply = await answer(world, {"subscribe": {"channel": channel}}, user="mallory")
+    assert reply["error"]["code"] in (103, 105)  # 105: everybody holds `*`, by the server's decision
+
+
+@pytest.mark.parametrize("channel", SECRETS[:3])
+@pytest.mark.parametrize("verb", VERBS)
+async def test_who_was_given_a_token_may_do_there_what_subscribers_may(world: World, channel: str, verb: str) -> None:
+    token = subscription_token(world, channel, "mallory")
+    connection = await world.subscribed("mallory", channel, token=token)
+    connection.send({"id": 3, verb: {"channel": channel, **VERBS[verb]}})
+    connection.send({"id": 4, "unsubscribe": {"channel": channel}}, {"id": 5, verb: {"channel": channel, "data": 1}})
+    await world.settle()
+    assert verb in connection.replies(3)[0]
+    assert connection.replies(5)[0]["error"]["code"] == 103
+
+
+async def test_a_user_listed_in_a_name_may_do_there_what_every_client_may(world: World) -> None:
+    for verb, fields in VERBS.items():
+        reply = await answer(world, {verb: {"channel": "limited:pair#bob,carol", **fields}}, user="carol")
+        assert verb in reply
+
+
 # Subscription tokens
 
 

@@ -9,7 +9,8 @@ A channel is named by printable ASCII. Five kinds of name carry meaning:
     !revoked        internal: what gateways tell one another; nobody else can name it
 
 What stands before the first `:` is the namespace (`news`, `chat`); each namespace has its own options. Everything a
-client might do is denied until an option allows it.
+client might do is denied until an option allows it, and no option opens a channel to somebody whom its name keeps out:
+to read, see or publish in a private channel, or in one limited to others, takes a subscription.
 
 Pure: decides by values, knows nothing of sessions or brokers.
 """
@@ -57,15 +58,23 @@ class NamespaceOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     presence: Annotated[bool, Meta(description="who is subscribed can be asked")] = False
     join_leave: Annotated[bool, Meta(description="joins and leaves are published")] = False
     force_push_join_leave: Annotated[bool, Meta(description="subscribers get joins and leaves, asked or not")] = False
-    allow_subscribe_for_client: Annotated[bool, Meta(description="any authenticated client may subscribe")] = False
+    allow_subscribe_for_client: Annotated[
+        bool, Meta(description="any authenticated client whom the name admits may subscribe")
+    ] = False
     allow_subscribe_for_anonymous: Annotated[bool, Meta(description="clients without a user may subscribe too")] = False
-    allow_publish_for_client: Annotated[bool, Meta(description="any authenticated client may publish")] = False
+    allow_publish_for_client: Annotated[
+        bool, Meta(description="any authenticated client whom the name admits may publish")
+    ] = False
     allow_publish_for_subscriber: Annotated[bool, Meta(description="subscribers may publish")] = False
     allow_publish_for_anonymous: Annotated[bool, Meta(description="clients without a user may publish too")] = False
-    allow_presence_for_client: Annotated[bool, Meta(description="any client may ask for presence")] = False
+    allow_presence_for_client: Annotated[
+        bool, Meta(description="any client whom the name admits may ask for presence")
+    ] = False
     allow_presence_for_subscriber: Annotated[bool, Meta(description="subscribers may ask for presence")] = False
     allow_presence_for_anonymous: Annotated[bool, Meta(description="clients without a user may ask too")] = False
-    allow_history_for_client: Annotated[bool, Meta(description="any client may read history")] = False
+    allow_history_for_client: Annotated[bool, Meta(description="any client whom the name admits may read history")] = (
+        False
+    )
     allow_history_for_subscriber: Annotated[bool, Meta(description="subscribers may read history")] = False
     allow_history_for_anonymous: Annotated[bool, Meta(description="clients without a user may read it too")] = False
     allow_user_limited_channels: Annotated[bool, Meta(description="names with `#user,user` admit those users")] = False
@@ -172,18 +181,18 @@ def owned_by_server(channel: str) -> bool:
 
 def may_subscribe(channel: str, options: NamespaceOptions, rights: Rights) -> ErrorCode | None:
     """Decide a client's own subscription without a token. None means yes, otherwise the error to answer."""
-    if owned_by_server(channel) or channel.startswith(PRIVATE_PREFIX):
+    if not _admits(channel, options, rights.user):
         return PERMISSION_DENIED
-    if USERS_SEPARATOR in channel and options.allow_user_limited_channels:
-        listed = channel.rpartition(USERS_SEPARATOR)[2].split(",")
-        return None if rights.user and rights.user in listed else PERMISSION_DENIED
+    if _is_user_limited(channel, options):
+        return None
     allowed = options.allow_subscribe_for_client and (not rights.anonymous or options.allow_subscribe_for_anonymous)
     return None if allowed else PERMISSION_DENIED
 
 
-def may_publish(options: NamespaceOptions, rights: Rights) -> bool:
-    """Whether a client may publish into a channel with these options."""
-    return _allowed(
+def may_publish(channel: str, options: NamespaceOptions, rights: Rights) -> bool:
+    """Whether a client may publish into a channel."""
+    return not owned_by_server(channel) and _allowed(
+        _admits(channel, options, rights.user),
         rights,
         client=options.allow_publish_for_client,
         subscriber=options.allow_publish_for_subscriber,
@@ -191,9 +200,10 @@ def may_publish(options: NamespaceOptions, rights: Rights) -> bool:
     )
 
 
-def may_see_presence(options: NamespaceOptions, rights: Rights) -> bool:
-    """Whether a client may ask who is subscribed."""
+def may_see_presence(channel: str, options: NamespaceOptions, rights: Rights) -> bool:
+    """Whether a client may ask who, or how many, are subscribed."""
     return _allowed(
+        _admits(channel, options, rights.user),
         rights,
         client=options.allow_presence_for_client,
         subscriber=options.allow_presence_for_subscriber,
@@ -201,9 +211,10 @@ def may_see_presence(options: NamespaceOptions, rights: Rights) -> bool:
     )
 
 
-def may_read_history(options: NamespaceOptions, rights: Rights) -> bool:
+def may_read_history(channel: str, options: NamespaceOptions, rights: Rights) -> bool:
     """Whether a client may read the history."""
     return _allowed(
+        _admits(channel, options, rights.user),
         rights,
         client=options.allow_history_for_client,
         subscriber=options.allow_history_for_subscriber,
@@ -211,7 +222,21 @@ def may_read_history(options: NamespaceOptions, rights: Rights) -> bool:
     )
 
 
-def _allowed(rights: Rights, *, client: bool, subscriber: bool, anonymous: bool) -> bool:
+def _is_user_limited(channel: str, options: NamespaceOptions) -> bool:
+    return options.allow_user_limited_channels and USERS_SEPARATOR in channel
+
+
+def _admits(channel: str, options: NamespaceOptions, user: str) -> bool:
+    """Whether the name alone lets a user in, before any option is asked: not a private one, nor one of other users."""
+    if owned_by_server(channel) or channel.startswith(PRIVATE_PREFIX):
+        return False
+    if _is_user_limited(channel, options):
+        return bool(user) and user in channel.rpartition(USERS_SEPARATOR)[2].split(",")
+    return True
+
+
+def _allowed(admitted: bool, rights: Rights, *, client: bool, subscriber: bool, anonymous: bool) -> bool:
+    """Decide a right. What every client may do in a channel they may only where its name admits them, or a token did."""
     if rights.subscribed and subscriber:
         return True
-    return client and (anonymous or not rights.anonymous)
+    return client and (admitted or rights.subscribed) and (anonymous or not rights.anonymous)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from messageflow.brokers.base import Item
-from messageflow.core.channels import may_publish, owned_by_server
+from messageflow.core.channels import may_publish
 from messageflow.core.codes import (
     BAD_REQUEST,
     MALFORMED,
@@ -44,7 +44,7 @@ async def publish(session: Session, command_id: int, request: PublishRequest) ->
     options = session.hub.namespaces.options(name)
     if options is None:
         raise CommandRefused(UNKNOWN_CHANNEL)
-    if owned_by_server(name) or not may_publish(options, session.rights(name)):
+    if not may_publish(name, options, session.rights(name)):
         raise CommandRefused(PERMISSION_DENIED)
     data = compact(bytes(request.data))
     if not data or (options.publication_data_format == "json_object" and not data.startswith(b"{")):

@@ -35,7 +35,7 @@ def _allowed(
     session: Session,
     name: str,
     kept: Callable[[NamespaceOptions], bool],
-    right: Callable[[NamespaceOptions, Rights], bool],
+    right: Callable[[str, NamespaceOptions, Rights], bool],
 ) -> None:
     """Refuse a question about a channel that is unknown, keeps no answer, or is not this client's to ask."""
     if not name:
@@ -45,7 +45,7 @@ def _allowed(
         raise CommandRefused(UNKNOWN_CHANNEL)
     if not kept(options):
         raise CommandRefused(NOT_AVAILABLE)
-    if not right(options, session.rights(name)):
+    if not right(name, options, session.rights(name)):
         raise CommandRefused(PERMISSION_DENIED)
 
 
