@@ -25,20 +25,30 @@ def at_commit(commit: str, scratch: Path) -> MakeServer:
     Raises:
         Unavailable: git knows no such commit here, or there is no git.
     """
-    sources = Path(tempfile.mkdtemp(prefix="commit-", dir=scratch))
-    archive = sources / "src.tar"
-    _run("git", "-C", str(ROOT), "archive", "--output", str(archive), commit, "src")
-    _run("tar", "-xf", str(archive), "-C", str(sources))
+    sources = sources_at(commit, scratch)
 
     def make(home: Path) -> Server:
         today = gateway(home)
         return replace(
             today,
             name=f"messageflow at {commit}",
-            environment={**today.environment, "PYTHONPATH": str(sources / "src")},
+            environment={**today.environment, "PYTHONPATH": str(sources)},
         )
 
     return make
+
+
+def sources_at(commit: str, scratch: Path) -> Path:
+    """Lay out the package as it was at a commit; return what to put on PYTHONPATH.
+
+    Raises:
+        Unavailable: git knows no such commit here, or there is no git.
+    """
+    place = Path(tempfile.mkdtemp(prefix="commit-", dir=scratch))
+    archive = place / "src.tar"
+    _run("git", "-C", str(ROOT), "archive", "--output", str(archive), commit, "src")
+    _run("tar", "-xf", str(archive), "-C", str(place))
+    return place / "src"
 
 
 def _run(*command: str) -> None:

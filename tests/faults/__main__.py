@@ -4,6 +4,7 @@
     python -m tests.faults --long               the long form: the same for hours, with ever new seeds
     python -m tests.faults --judge FILE         only judge a history again
     python -m tests.faults --seed 7 --seconds 60 --workers 2 --kinds processes,cut
+    python -m tests.faults --seed 7 --seconds 20 --workers 2 --kinds visitors --code HEAD~20
     python -m tests.faults --seed 7 --seconds 60 --broker redis --nodes 2 --kinds redis,processes
     python -m tests.faults --seed 7 --seconds 60 --broker redis-cluster --nodes 2 --kinds cluster,processes
 
@@ -22,6 +23,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks.servers.commit import sources_at
 from tests.faults.campaign import Outcome, run
 from tests.faults.checker import check
 from tests.faults.history import FaultStart, read_history
@@ -36,6 +38,7 @@ from tests.faults.schedule import (
     REDIS_LINKS,
     REDIS_LOSES,
     STORAGE,
+    VISITORS,
     WORKERS,
 )
 from tests.faults.verdicts import EXAMPLES, Expectations
@@ -45,6 +48,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "processes": PROCESSES,
     "workers": WORKERS,
     "storage": STORAGE,
+    "visitors": VISITORS,
     "redis": REDIS,
     "cluster": CLUSTER,
     "all": tuple(KINDS),
@@ -65,8 +69,15 @@ SHORT = (
         seed=9, seconds=30, kinds=(*PROCESSES, *NETWORK, *REDIS_LINKS), broker="redis", nodes=3, ack="disk", direct=1
     ),
     Options(seed=10, seconds=40, kinds=(*CLUSTER, "cut"), broker=CLUSTERED, nodes=2, ack="disk", direct=1),
+    Options(seed=11, seconds=12, kinds=VISITORS),
+    Options(seed=12, seconds=20, kinds=(*VISITORS, "worker_kill", "cut"), workers=2),
+    Options(seed=13, seconds=8, kinds=VISITORS, broker="memory", workers=2),
+    Options(seed=14, seconds=16, kinds=(*VISITORS, "redis_client_kill"), broker="redis", nodes=2, ack="disk", direct=1),
+    Options(seed=15, seconds=12, kinds=("redis_rolled_back",), broker="redis", nodes=2, direct=1),
+    Options(seed=16, seconds=8, kinds=("directory_gone",)),
+    Options(seed=17, seconds=8, kinds=("directory_gone",), workers=2),
 )
-"""The runs of the short form: together every kind of fault, in less than eight minutes."""
+"""The runs of the short form: together every kind of fault, in about ten minutes."""
 
 LONG_SECONDS = 150.0
 LONG_ROUNDS = 20
@@ -81,6 +92,13 @@ def main(arguments: list[str]) -> int:
         verdict = check(events, Expectations(tails_lost=bool(done & (LOST_TAILS | UNSYNCED))))
         say(verdict.text())
         return 0 if verdict.good else 1
+    with tempfile.TemporaryDirectory(prefix="faults-code-") as place:
+        code = sources_at(asked.code, Path(place)) if asked.code is not None else None
+        return _campaign(asked, code)
+
+
+def _campaign(asked: argparse.Namespace, code: Path | None) -> int:
+    """Do the runs that are asked for; return the exit code."""
     keep = Path(asked.keep)
     bad: list[str] = []
     fired: Counter[str] = Counter()
@@ -90,7 +108,7 @@ def main(arguments: list[str]) -> int:
             say(f"\nNOT RUN seed {options.seed}, {options.broker} broker: {reason}")
             continue
         try:
-            outcome = _one(options, keep, asked.keep_good)
+            outcome = _one(options, keep, asked.keep_good, code)
         except Exception:
             say(f"  the run could not be done:\n{traceback.format_exc()}")
             bad.append(f"seed {options.seed}, which could not be done")
@@ -104,7 +122,7 @@ def main(arguments: list[str]) -> int:
     return 1 if bad else 0
 
 
-def _one(options: Options, keep: Path, keep_good: bool) -> Outcome:
+def _one(options: Options, keep: Path, keep_good: bool, code: Path | None) -> Outcome:
     options, missing = possible(options)
     say(
         f"\nseed {options.seed}: {options.seconds:.0f} s, {options.broker} broker, ack {options.ack}, "
@@ -113,7 +131,7 @@ def _one(options: Options, keep: Path, keep_good: bool) -> Outcome:
     )
     for kind, reason in missing.items():
         say(f"  NOT RUN {kind}: {reason}")
-    outcome = run(options, keep, keep_good=keep_good)
+    outcome = run(options, keep, keep_good=keep_good, code=code)
     kinds = Counter(fault.kind for fault in outcome.plan)
     say("  " + ", ".join(f"{kind} {number}" for kind, number in sorted(kinds.items())))
     if unplanned := sorted(set(options.kinds) - set(kinds)):
@@ -165,6 +183,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--producers", type=int, help="producers")
     parser.add_argument("--direct", type=int, help="of these so many push straight to Redis; one where there is any")
     parser.add_argument("--rate", type=float, help="publications a second of each producer")
+    parser.add_argument("--code", metavar="COMMIT", help="run the gateway of this commit of the repository")
     parser.add_argument("--judge", type=Path, help="only judge this history again", metavar="FILE")
     place = Path(tempfile.gettempdir()) / "messageflow-faults"
     parser.add_argument("--keep-good", action="store_true", help="keep good histories too")

@@ -46,8 +46,10 @@ from tests.faults.options import ASKED, Options, expectations
 from tests.faults.producers import Producers, Way
 from tests.faults.proxy import Proxy
 from tests.faults.redis_faults import RedisFaults
+from tests.faults.rollback import Rollback
 from tests.faults.schedule import Planned, plan
 from tests.faults.verdicts import Verdict
+from tests.faults.visitors import LOBBY, NAMESPACES, Visitors
 from tests.support import API_KEY
 
 WINDOW = 16 * 1024
@@ -89,15 +91,16 @@ class Outcome:
 
 
 class Run:
-    """One run in one directory."""
+    """One run in one directory, of the gateway of this checkout or of another `code`."""
 
-    def __init__(self, options: Options, directory: Path) -> None:
+    def __init__(self, options: Options, directory: Path, code: Path | None = None) -> None:
         self._options = options
+        self._code = code
         self._directory = directory
         self._chance = random.Random(options.seed)
         self._histories = directory / "histories"
         self._histories.mkdir()
-        (directory / "gateway.toml").write_text(CONFIG)
+        (directory / "gateway.toml").write_text(CONFIG + NAMESPACES)
         self.plan = plan(options.seed, options.kinds, options.seconds)
         self._recorder = Recorder(self._histories / "campaign.jsonl")
         self._disk: SmallDisk | None = None
@@ -105,6 +108,10 @@ class Run:
         self._engine = self._make_engine() if options.with_redis else None
         self.gateways: list[Gateway] = []
         self._clients: list[Client] = []
+
+    @property
+    def _rolled_back(self) -> bool:
+        return any(fault.kind == "redis_rolled_back" for fault in self.plan)
 
     def _make_engine(self) -> Engine | ClusterEngine:
         if self._options.with_cluster:
@@ -128,6 +135,8 @@ class Run:
             self._clock = Clock(self._directory)
             self._clock.build()
             environment = self._clock.environment
+        if self._code is not None:
+            environment = environment | {"PYTHONPATH": str(self._code)}
         arguments = ["--config", str(self._directory / "gateway.toml"), *self._options.flags()]
         own_ones = [["--broker", url] for url in self._engine.urls] if self._engine is not None else [[]]
         gateways = []
@@ -161,7 +170,7 @@ class Run:
             stack.push_async_callback(_cancel, readers)
             producers = self._make_producers(ways)
             stack.callback(producers.kill)
-            nemesis = self._make_nemesis(producers)
+            nemesis = self._make_nemesis(producers, await self._link(stack, 0))
             watch = asyncio.create_task(self._watch())
             stack.push_async_callback(_cancel, [watch])
             await self._act(nemesis, producers)
@@ -174,7 +183,7 @@ class Run:
 
     async def _start_again(self) -> None:
         """Everything is started anew, and says where its streams end."""
-        if self._engine is not None:
+        if self._engine is not None and not self._rolled_back:  # which would be told as a loss, rightly
             await self._engine.restart(0)
         for gateway in self.gateways:
             await gateway.start()
@@ -250,7 +259,8 @@ class Run:
         """Return in which channels others are present than those who hold them."""
         flow = Flow(self._chance.choice(self.gateways).url, api_key=API_KEY)
         wrong = []
-        for channel in sorted({channel for client in self._clients for channel in client.channels} - {EVERYONE}):
+        read = {channel for client in self._clients for channel in client.channels}
+        for channel in sorted({*read, LOBBY} - {EVERYONE}):
             there = {client.session.client for client in self._clients if channel in client.channels}
             present = set(flow.presence(channel))
             if there != present:
@@ -289,7 +299,7 @@ class Run:
     def _make_producers(self, ways: Sequence[Way]) -> Producers:
         return Producers(ways, self._histories, USERS, CHANNELS, self._options.rate, PUBLISH_TIMEOUT, self._chance)
 
-    def _make_nemesis(self, producers: Producers) -> Nemesis:
+    def _make_nemesis(self, producers: Producers, untouched: Proxy) -> Nemesis:
         points = list(POINTS)
         if self._options.keeps_file:
             points += STORE_POINTS
@@ -305,13 +315,20 @@ class Run:
             disk=self._disk,
             clock=self._clock,
             engine=self._engine,
-            further=self._engine_faults(),
+            further={**self._engine_faults(), **self._make_visitors(untouched).faults},
         )
 
     def _engine_faults(self) -> dict[str, Fault]:
         if isinstance(self._engine, ClusterEngine):
             return ClusterFaults(self._engine).faults
-        return RedisFaults(self._engine).faults if self._engine is not None else {}
+        if self._engine is None:
+            return {}
+        rollback = Rollback(self._engine, self.gateways, self._clients, self._directory, self._misbehaved)
+        return {**RedisFaults(self._engine).faults, "redis_rolled_back": rollback.do}
+
+    def _make_visitors(self, untouched: Proxy) -> Visitors:
+        alone = all(fault.lane in ("visitors", "producers", "links") for fault in self.plan)
+        return Visitors(self.gateways, USERS, untouched, self._recorder, alone=alone)
 
     async def _watch(self) -> None:
         """Look at the gateways' memory, and whether they are there when nobody took them away."""
@@ -344,17 +361,18 @@ async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def run(options: Options, keep: Path | None = None, *, keep_good: bool = False) -> Outcome:
+def run(options: Options, keep: Path | None = None, *, keep_good: bool = False, code: Path | None = None) -> Outcome:
     """Do a run and judge it.
 
     Args:
         options: what to do; see `possible` for what can be done.
         keep: where the history and the gateway's log go when the verdict is bad; None keeps nothing.
         keep_good: keeps them when it is good, too.
+        code: where the package lies whose gateway is run; None runs that of this checkout.
     """
     with tempfile.TemporaryDirectory(prefix="faults-") as place:
         directory = Path(place)
-        performing = Run(options, directory)
+        performing = Run(options, directory, code)
         events = asyncio.run(performing.perform())
         verdict = check(events, expectations(options, performing.plan))
         kept = None

@@ -52,6 +52,7 @@ class Client:
 
     Attributes:
         reading: cleared, it stops reading and lets its buffers fill.
+        coming: cleared, it does not come back once its connection has ended.
     """
 
     def __init__(
@@ -72,6 +73,9 @@ class Client:
         self.session = Session(name, self.channels[:2], self.channels[2:], recorder.write, tags=tags)
         self.reading = asyncio.Event()
         self.reading.set()
+        self.coming = asyncio.Event()
+        self.coming.set()
+        self.tags = tags
         self._recorder = recorder
         self._chance = chance
         self._failures = 0
@@ -85,6 +89,7 @@ class Client:
         """Read until cancelled."""
         self._recorder.write(ClientStart(at=now(), process=self.name, user=self.user, channels=self.channels))
         while True:
+            await self.coming.wait()
             code, reason = await self._connection()
             if self.session.entered:
                 self._recorder.write(Close(at=now(), process=self.name, code=code, reason=reason))

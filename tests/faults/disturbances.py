@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from tests.faults.gateway import Gateway
 from tests.faults.schedule import Planned
 
 if TYPE_CHECKING:
@@ -48,3 +50,20 @@ class Disturbances:
     def quiet_since(self, mark: int) -> bool:
         """Whether nothing was done from a mark until now."""
         return not self._acting and mark == self._disturbances
+
+
+async def start_again(gateway: Gateway, engine: Disturbances | None, misbehaved: Callable[[str], None]) -> None:
+    """Start a gateway that was taken away. While something is done to Redis it may take several tries, as its
+    supervisor would make; where nothing is, a try that fails is told to `misbehaved`.
+    """
+    while True:
+        mark = engine.mark if engine is not None else 0
+        try:
+            await gateway.start()
+        except AssertionError as error:
+            if engine is None or engine.quiet_since(mark):
+                misbehaved(f"did not start again: {error}")
+            await asyncio.sleep(1)
+        else:
+            gateway.taken = False
+            return

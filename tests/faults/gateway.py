@@ -17,7 +17,10 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from urllib.request import urlopen
 
+from messageflow import Flow
+from messageflow.errors import PublishError
 from tests.support import API_KEY, TOKEN_SECRET, Running
 
 PAGE = resource.getpagesize()
@@ -163,6 +166,26 @@ class Gateway:
             with contextlib.suppress(OSError, IndexError):
                 sizes[pid] = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
         return sizes
+
+    def is_soon_unready(self, seconds: float) -> bool:
+        """Wait for this long until it says that it is not ready, or does not answer; return whether it did."""
+        over = time.monotonic() + seconds
+        while time.monotonic() < over:
+            try:
+                with urlopen(f"{self.url}/ready", timeout=2):
+                    time.sleep(0.1)
+            except OSError:
+                return True
+        return False
+
+    def claims_stored(self) -> str | None:
+        """Push to somebody who reads nothing; return what the receipt claims beyond memory, None if nothing."""
+        with Flow(self.url, api_key=API_KEY, timeout=2) as flow:
+            try:
+                receipt = flow.push("nobody-reads-this", "faults/probe", {})
+            except PublishError:
+                return None
+        return None if receipt.ack == "memory" else receipt.ack
 
     def complaints(self) -> Counter[str]:
         """Return the errors in its log by event, and the lines that are no log lines, with how often each was there."""

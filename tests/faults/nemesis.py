@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import shutil
 import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -15,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from tests.faults.clients import Client, until
-from tests.faults.disturbances import Disturbances
+from tests.faults.disturbances import Disturbances, start_again
 from tests.faults.gateway import Gateway, send, state
 from tests.faults.history import FaultStart, FaultStop, Misbehaved, Recorder, now
 from tests.faults.machine import Clock, SmallDisk, Strace
@@ -32,6 +33,9 @@ WORKER_SECONDS = 10.0
 
 GO_SECONDS = 0.5
 """Seconds a slow reader reads before it stops again: one that was closed meanwhile has to come back to be slow."""
+
+TOLD_SECONDS = 6.0
+"""Seconds within which a gateway says that it is not ready, once its data directory is gone."""
 
 CROWD = 60
 """Visitors that come at once in a storm."""
@@ -111,6 +115,7 @@ class Nemesis:
             "parent_kill": self._parent_kill,
             "disk_full": self._disk_full,
             "fsync_error": self._fsync_error,
+            "directory_gone": self._directory_gone,
             "clock_step": self._clock_step,
             "publisher_kill": self._publisher_kill,
             "publisher_cut": self._publisher_cut,
@@ -227,18 +232,7 @@ class Nemesis:
         return gateway
 
     async def _start(self, gateway: Gateway) -> None:
-        """Start it again. While something is done to Redis it may take several tries, as its supervisor would make."""
-        while True:
-            mark = self._engine.mark if self._engine is not None else 0
-            try:
-                await gateway.start()
-            except AssertionError as error:
-                if self._engine is None or self._engine.quiet_since(mark):
-                    self._misbehaved(f"did not start again: {error}")
-                await asyncio.sleep(1)
-            else:
-                gateway.taken = False
-                return
+        await start_again(gateway, self._engine, self._misbehaved)
 
     async def _gateway_kill(self, planned: Planned, chance: random.Random) -> int:
         gateway = self._taken(chance)
@@ -335,6 +329,24 @@ class Nemesis:
         await gateway.kill()
         await self._start(gateway)
         return syncs.fired()
+
+    async def _directory_gone(self, planned: Planned, chance: random.Random) -> int:
+        """Somebody removes the data directory. Nothing may be called stored then, and the operator is told."""
+        gateway = self._gateways[0]
+        files = [path for path in gateway.data_dir.iterdir() if not path.is_socket()]
+        for path in files:
+            path.unlink() if path.is_file() else await asyncio.to_thread(shutil.rmtree, path)
+        gateway.data_dir.rmdir()
+        if not await asyncio.to_thread(gateway.is_soon_unready, TOLD_SECONDS):
+            self._misbehaved(f"says it is ready {TOLD_SECONDS:.0f} s after its data directory was removed")
+        elif (claimed := await asyncio.to_thread(gateway.claims_stored)) is not None:
+            self._misbehaved(f"said {claimed!r} of a push though its data directory was gone")
+        await asyncio.sleep(planned.seconds)
+        gateway.taken = True
+        await gateway.kill()
+        gateway.data_dir.mkdir()
+        await self._start(gateway)
+        return len(files)
 
     async def _clock_step(self, planned: Planned, chance: random.Random) -> int:
         assert self._clock is not None

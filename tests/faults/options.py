@@ -11,7 +11,17 @@ from dataclasses import dataclass, replace
 from tests.faults.machine import Clock, SmallDisk, Strace
 from tests.faults.nemesis import CROWD
 from tests.faults.redis_server import RedisServer
-from tests.faults.schedule import CLUSTER, CLUSTER_LOSES, KINDS, PROCESSES, REDIS, REDIS_LINKS, WORKERS, Planned
+from tests.faults.schedule import (
+    CLUSTER,
+    CLUSTER_LOSES,
+    KINDS,
+    PROCESSES,
+    REDIS,
+    REDIS_LINKS,
+    VISITORS,
+    WORKERS,
+    Planned,
+)
 from tests.faults.verdicts import Expectations
 
 MEMORY_BUDGET = 160 * 1024 * 1024
@@ -27,7 +37,7 @@ CLUSTERED = "redis-cluster"
 REDIS_DEADLINE = "1500ms"
 """What a reply of Redis may take: less than a producer waits, so that it is the gateway that says what happened."""
 
-LOSSES = {"redis_flush": 1, "redis_garbage": 2, "cluster_flush": 1}
+LOSSES = {"redis_flush": 1, "redis_garbage": 2, "cluster_flush": 1, "redis_rolled_back": 1, "directory_gone": 1}
 """What takes away from streams what was acknowledged, and how many new epochs that calls for: readers are told so.
 After garbage one when it is found and one when it is cleared away with all of its channel."""
 
@@ -42,8 +52,8 @@ KILLS = frozenset({*PROCESSES, *WORKERS}) - {"gateway_freeze", "worker_freeze"}
 DEAFENING = frozenset({*KILLS, "gateway_freeze", "worker_freeze", *REDIS_LINKS})
 """What may keep gateways from hearing what Redis acknowledges to a producer: where that is lost, nobody else saw it."""
 
-BEHIND = frozenset({*REDIS, *CLUSTER})
-"""What happens behind the gateways. Where it takes nothing away, readers keep their connections over it."""
+BEHIND = frozenset({*REDIS, *CLUSTER, *VISITORS})
+"""What happens behind the gateways, or others do. Where it takes nothing away, readers keep their connections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +143,8 @@ def possible(options: Options) -> tuple[Options, dict[str, str]]:
         "redis": "" if options.broker == "redis" else "it takes --broker redis",
         "cluster": "" if options.with_cluster else "it takes --broker redis-cluster",
         "synced": "it takes --ack disk, for else there is little to sync" if options.ack != "disk" else "",
+        "redis to itself": _rollback_hindrance(options),
+        "no tmpfs": "it is not done to the small disk that disk_full fills" if "disk_full" in options.kinds else "",
         "tmpfs": "",
         "strace": "" if Strace.possible() else "it takes strace, and to be root",
         "clock": "" if Clock.possible() else "it takes gcc, to build the clock that can be moved",
@@ -144,6 +156,14 @@ def possible(options: Options) -> tuple[Options, dict[str, str]]:
     }
     kinds = tuple(kind for kind in options.kinds if kind not in missing)
     return replace(options, kinds=kinds), missing
+
+
+def _rollback_hindrance(options: Options) -> str:
+    if options.broker != "redis":
+        return "it takes --broker redis"
+    if options.ack == "disk":
+        return "it takes --ack os: what Redis has synced does not go back by itself"
+    return "nothing else is done to a Redis that goes back in time" if set(options.kinds) & set(REDIS) else ""
 
 
 def _reasons(needs: Collection[str], reasons: dict[str, str]) -> list[str]:

@@ -21,6 +21,7 @@ from tests.faults.gateway import send, state
 
 START_SECONDS = 20.0
 ANSWER_SECONDS = 10.0
+AOF = "appendonlydir"
 
 
 class RedisServer:
@@ -94,7 +95,16 @@ class RedisServer:
     async def empty(self) -> None:
         """Kill it and throw away what it kept."""
         await self.kill()
-        shutil.rmtree(self._directory / "appendonlydir", ignore_errors=True)
+        shutil.rmtree(self._directory / AOF, ignore_errors=True)
+
+    def copy_to(self, place: Path) -> None:
+        """Copy what it has written so far, as a backup of its disk would."""
+        shutil.copytree(self._directory / AOF, place)
+
+    def put_back(self, place: Path) -> None:
+        """Give it, while it does not run, what was copied before."""
+        shutil.rmtree(self._directory / AOF, ignore_errors=True)
+        shutil.copytree(place, self._directory / AOF)
 
     async def ask(self, *command: str | bytes | int) -> Any:
         """Send a command on a connection of its own, past every link, and return the reply.

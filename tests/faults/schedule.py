@@ -1,8 +1,8 @@
 """Which faults a run has, and when: decided by the seed alone, before it begins.
 
 Pure. Faults are planned in lanes: what happens to links, to the gateways, to the producers, to Redis and to the links
-to it each goes its own way, one fault after the other, so that a gateway may be killed while a link is a black hole,
-but not while it is frozen.
+to it, and what visitors do, each goes its own way, one fault after the other, so that a gateway may be killed while a
+link is a black hole, but not while it is frozen.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-Lane = Literal["links", "gateway", "producers", "redis", "redis links"]
-LANES: tuple[Lane, ...] = ("links", "gateway", "producers", "redis", "redis links")
+Lane = Literal["links", "gateway", "producers", "redis", "redis links", "visitors"]
+LANES: tuple[Lane, ...] = ("links", "gateway", "producers", "redis", "redis links", "visitors")
 
 SPACING = (0.3, 1.5)
 """Seconds between the faults of a lane, by chance."""
@@ -61,6 +61,7 @@ KINDS: dict[str, Kind] = {
     "parent_kill": Kind("gateway", (0.2, 1.5), recovery=3, needs=frozenset({"workers"})),
     "disk_full": Kind("gateway", (2, 4), recovery=2, needs=frozenset({"tmpfs", "file"})),
     "fsync_error": Kind("gateway", (2, 4), recovery=3, needs=frozenset({"strace", "file", "synced"})),
+    "directory_gone": Kind("gateway", (1, 3), recovery=2, needs=frozenset({"file", "no tmpfs"})),
     "clock_step": Kind("gateway", (1, 3), recovery=1, needs=frozenset({"clock"})),
     "publisher_kill": Kind("producers", (0, 0), recovery=1),
     "publisher_cut": Kind("producers", (0, 0)),
@@ -87,15 +88,21 @@ KINDS: dict[str, Kind] = {
     "cluster_restart": Kind("redis", (0, 0.3), recovery=2, needs=frozenset({"cluster"})),
     "cluster_client_kill": Kind("redis", (0, 0), recovery=1, needs=frozenset({"cluster"})),
     "cluster_flush": Kind("redis", (0, 0), recovery=2, needs=frozenset({"cluster"})),
+    "redis_rolled_back": Kind("gateway", (1, 4), recovery=3, needs=frozenset({"redis to itself"})),
     "redis_link_cut": Kind("redis links", (0, 0), recovery=1, needs=frozenset({"redis"})),
     "redis_link_blackhole": Kind("redis links", (1, 6), recovery=1, needs=frozenset({"redis"})),
     "redis_link_latency": Kind("redis links", (1, 4), recovery=1, needs=frozenset({"redis"})),
+    "visitors_leave": Kind("visitors", (1, 3)),
+    "visitors_reload": Kind("visitors", (1, 3)),
+    "visitors_ask": Kind("visitors", (2, 4), recovery=0.5),
+    "visitors_waver": Kind("visitors", (0.5, 2)),
 }
 
 NETWORK = tuple(name for name, kind in KINDS.items() if kind.lane in ("links", "producers"))
 PROCESSES = ("gateway_kill", "gateway_kill_at", "gateway_drain", "gateway_drain_cut_short", "gateway_freeze")
 WORKERS = ("worker_kill", "worker_freeze", "parent_kill")
 STORAGE = ("disk_full", "fsync_error")
+VISITORS = tuple(name for name, kind in KINDS.items() if kind.lane == "visitors")
 REDIS = tuple(name for name, kind in KINDS.items() if "redis" in kind.needs)
 REDIS_LOSES = ("redis_flush", "redis_garbage", "redis_failover_lost_tail")
 REDIS_KEEPS = tuple(name for name in REDIS if name not in REDIS_LOSES)

@@ -32,6 +32,14 @@ def test_nothing_is_lost_when_the_redis_of_two_gateways_is_killed(tmp_path: Path
     assert {fault.kind for fault in outcome.plan} == set(kinds)
 
 
+@pytest.mark.slow
+def test_visitors_who_come_and_go_trouble_nobody(tmp_path: Path) -> None:
+    kinds = ("visitors_leave", "visitors_reload", "visitors_waver")
+    outcome = run(Options(seed=2, seconds=8, kinds=kinds, clients=4, producers=2, workers=2), tmp_path)
+    assert outcome.verdict.good, outcome.verdict.text()
+    assert {fault.kind for fault in outcome.plan} == set(kinds)
+
+
 def test_what_cannot_be_done_is_named_and_left_out() -> None:
     options, missing = possible(
         Options(seed=1, seconds=1, kinds=("cut", "worker_kill", "fsync_error"), broker="memory")

@@ -15,8 +15,12 @@ from tests.faults.schedule import (
     REDIS,
     REDIS_KEEPS,
     REDIS_LOSES,
+    VISITORS,
     Planned,
 )
+
+GONE = ("redis_rolled_back", "directory_gone")
+"""What takes away all of a store, or what it got last."""
 
 CLUSTERED = Options(seed=1, seconds=10, kinds=CLUSTER, broker="redis-cluster", ack="disk")
 SHARED = Options(seed=1, seconds=10, kinds=REDIS, broker="redis", ack="disk")
@@ -111,7 +115,33 @@ def test_what_a_producer_alone_was_told_cannot_be_told_where_gateways_may_have_b
     assert not expectations(past, planned("redis_failover_lost_tail", "redis_client_kill", "cut")).witnesses_lost
 
 
+def test_a_redis_goes_back_in_time_alone_and_where_its_receipts_did_not_claim_the_disk() -> None:
+    back = Options(seed=1, seconds=10, kinds=("redis_rolled_back", "cut"), broker="redis")
+    assert possible(back) == (back, {})
+    assert "--ack os" in possible(replace(back, ack="disk"))[1]["redis_rolled_back"]
+    assert "--broker redis" in possible(replace(back, broker="embedded"))[1]["redis_rolled_back"]
+    together = possible(replace(back, kinds=("redis_rolled_back", "redis_kill")))
+    assert together[0].kinds == ("redis_kill",)
+
+
+def test_a_directory_is_taken_away_from_no_broker_without_one() -> None:
+    gone = Options(seed=1, seconds=10, kinds=("directory_gone",))
+    assert possible(gone) == (gone, {})
+    assert possible(replace(gone, broker="memory"))[0].kinds == ()
+    assert possible(replace(gone, kinds=("directory_gone", "disk_full")))[0].kinds == ("disk_full",)
+
+
+@pytest.mark.parametrize("kind", GONE)
+def test_what_is_gone_is_told_once_and_with_its_epoch(kind: str) -> None:
+    expected = expectations(Options(seed=1, seconds=10, kinds=(kind,)), planned(kind))
+    assert (expected.epochs_kept, expected.epochs_most, expected.tails_lost) == (False, 2, False)
+
+
+def test_visitors_are_no_excuse_for_a_reader_who_loses_a_connection() -> None:
+    assert expectations(Options(seed=1, seconds=10, kinds=VISITORS), planned(*VISITORS)).connections_kept
+
+
 def test_no_other_broker_is_excused_by_what_redis_is() -> None:
-    kinds = [kind for kind in KINDS if kind not in (*REDIS, *CLUSTER, "fsync_error")]
+    kinds = [kind for kind in KINDS if kind not in (*REDIS, *CLUSTER, "fsync_error", *GONE)]
     expected = expectations(Options(seed=1, seconds=10, kinds=tuple(kinds)), planned(*kinds))
     assert (expected.epochs_kept, expected.epochs_most, expected.tails_lost) == (True, 1, False)
