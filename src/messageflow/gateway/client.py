@@ -82,6 +82,10 @@ class ClientConnection(WebSocketProtocol):
         self._hub.log_limited(logging.WARNING, "protocol_error", client=client, code=code, reason=reason)
         self._end()
 
+    def on_goodbye(self) -> None:
+        self._leaving.add(self)
+        self._end()
+
     def on_lost(self) -> None:
         self._leaving.discard(self)
         self._end()

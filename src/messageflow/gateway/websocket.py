@@ -67,6 +67,9 @@ class WebSocketProtocol(asyncio.Protocol):
         """A binary message came."""
         raise NotImplementedError
 
+    def on_goodbye(self) -> None:
+        """The peer ends the connection. It is lost once what was written to it is out, or given up."""
+
     def on_lost(self) -> None:
         """The connection is gone. Called once."""
 
@@ -164,7 +167,9 @@ class WebSocketProtocol(asyncio.Protocol):
             code = close.code if close.code != CloseCode.NO_STATUS_RCVD else CloseCode.NORMAL_CLOSURE
             payload = Close(code, "").serialize() if frame.data else b""
             self.transport.write(Frame(Opcode.CLOSE, payload).serialize(mask=False))
-        self.transport.close()
+            self._closing = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self.transport.abort)
+            self.on_goodbye()
+        self.transport.close()  # which waits for what is still to be written; a peer that left may take none of it
 
     # The end
 
