@@ -47,9 +47,11 @@ export class Refresher {
     if (expires && this.#tokens().renewable) this.#wait(refreshDelay(ttl ?? 0, this.#world.random()));
   }
 
+  /** Plan nothing, and wait for no token any more. */
   stop(): void {
     this.#turn++;
     this.#alarm.clear();
+    this.#tokens().abandon();
   }
 
   #wait(ms: number): void {

@@ -52,7 +52,9 @@ export class Session {
   #pong = false;
   #attempt = 0;
   #turn = 0;
-  #unwake: (() => void) | undefined;
+  /** The page is put away; nothing is opened until it is back. */
+  #away = false;
+  #unattend: (() => void) | undefined;
 
   constructor(world: World, options: SessionOptions, tokens: TokenSource, events: SessionEvents) {
     this.#world = world;
@@ -80,8 +82,9 @@ export class Session {
   connect(): void {
     if (this.#state !== "disconnected") return;
     this.#attempt = 0;
+    this.#away = false;
     this.calls.reopen();
-    this.#unwake = this.#world.onWake(() => this.wake());
+    this.#unattend = this.#world.attend({ wake: () => this.wake(), depart: () => this.depart() });
     this.#enter("connecting", { code: 0, reason: "connect" });
     void this.#open();
   }
@@ -102,8 +105,18 @@ export class Session {
 
   /** The page or the network is back: end a wait, and do not trust a link that has been silent. */
   wake(): void {
-    if (this.#retry.isSet) void this.#open();
-    else this.#transport?.check();
+    if (this.#away || this.#retry.isSet) {
+      this.#away = false;
+      void this.#open();
+    } else this.#transport?.check();
+  }
+
+  /** The page is put away: say goodbye, so that the server knows at once, and let `wake()` go on from here. */
+  depart(): void {
+    if (this.#away) return; // first hidden, then frozen
+    this.#away = true;
+    this.#release();
+    this.#enter("connecting", { code: 0, reason: "the page is put away" });
   }
 
   /** Issue a command on the open link, even ahead of the reply to `connect`. */
@@ -119,6 +132,7 @@ export class Session {
   async #open(): Promise<void> {
     this.#retry.clear();
     const turn = ++this.#turn;
+    if (this.#away) return;
     try {
       const token = this.#tokens.ready ? this.#tokens.current : await this.#tokens.get();
       if (turn !== this.#turn) return;
@@ -212,7 +226,7 @@ export class Session {
 
   #stop(code: number, reason: string): void {
     this.#release();
-    this.#unwake?.();
+    this.#unattend?.();
     this.calls.close(reason);
     this.#enter("disconnected", { code, reason });
   }
@@ -220,7 +234,6 @@ export class Session {
   /** Let go of all that is under way, for an end or for what may be somebody else. */
   #release(): void {
     this.#turn++; // what is still being waited for is of no interest any more
-    this.#tokens.abandon();
     this.#retry.clear();
     this.#lose(false);
   }

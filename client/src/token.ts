@@ -5,20 +5,21 @@
  */
 
 import { known, MessageflowError, TOKEN_FAILED, UNAUTHORIZED } from "./codes.js";
-import { inTime } from "./wait.js";
-import type { World } from "./world.js";
+import { Alarm, type World } from "./world.js";
 
 export interface TokenOptions {
   /** A JWT. */
   token?: string | undefined;
   /** Fetched with the page's cookies; answers `{"token": "…"}`, `{"data": {"token": "…"}}` or the bare token. */
   tokenUrl?: string | undefined;
-  /** Returns a JWT, or null when nobody is logged in. */
-  getToken?: (() => Promise<string | null | undefined> | string | null | undefined) | undefined;
+  /** Returns a JWT, or null when nobody is logged in. `signal` says when its answer is waited for no more; hand it to `fetch`. */
+  getToken?: ((request: { signal: AbortSignal }) => Promise<string | null | undefined> | string | null | undefined) | undefined;
 }
 
 /** Header, claims and signature in base64url. */
 const JWT = /^[\w-]+\.[\w-]+\.[\w-]*$/;
+
+type Fetch = (signal: AbortSignal) => Promise<string | null | undefined>;
 
 const FETCH_TIMEOUT_MS = 10_000;
 
@@ -26,7 +27,7 @@ export class TokenSource {
   /** Whether a token was given, or a way to one. */
   readonly given: boolean;
   readonly #world: World;
-  readonly #fetch: (() => Promise<string | null | undefined>) | undefined;
+  readonly #fetch: Fetch | undefined;
   #token: string | undefined;
   #abandon: () => void = () => {};
 
@@ -41,7 +42,11 @@ export class TokenSource {
     this.given = !!(token || tokenUrl || getToken);
     this.#world = world;
     this.#token = token;
-    this.#fetch = getToken ? async () => getToken() : tokenUrl ? () => fetchToken(world, tokenUrl) : undefined;
+    this.#fetch = getToken
+      ? async (signal) => getToken({ signal })
+      : tokenUrl
+        ? (signal) => fetchToken(world, tokenUrl, signal)
+        : undefined;
   }
 
   /** The token at hand, if there is one. */
@@ -86,29 +91,34 @@ export class TokenSource {
     return this.get();
   }
 
-  /** Let go of a fetch under way: its outcome counts no more, and its timer is gone. */
+  /** Abort a fetch under way: its outcome counts no more, and its connection and its timer are gone. */
   abandon(): void {
     this.#abandon();
   }
 
-  async #load(fetch: () => Promise<string | null | undefined>): Promise<string> {
+  async #load(fetch: Fetch): Promise<string> {
     this.abandon(); // a later fetch is about a later login
-    const abandoned = new Promise<never>((_, reject) => {
-      this.#abandon = () => reject(new Error("abandoned"));
-    });
-    const late = (): Error => new Error(`no answer within ${FETCH_TIMEOUT_MS} ms`);
+    const alarm = new Alarm(this.#world);
+    const aborter = new AbortController();
+    const { signal } = aborter;
+    const abandoned = new Promise<never>((_, reject) => (signal.onabort = () => reject(signal.reason as Error)));
+    this.#abandon = () => aborter.abort(new Error("abandoned"));
+    alarm.set(() => aborter.abort(new Error(`no answer within ${FETCH_TIMEOUT_MS} ms`)), FETCH_TIMEOUT_MS);
     try {
-      const token = await inTime(this.#world, Promise.race([fetch(), abandoned]), FETCH_TIMEOUT_MS, late);
+      const token = await Promise.race([fetch(signal), abandoned]);
       if (!token) throw new MessageflowError(UNAUTHORIZED, "getToken gave no token: nobody is logged in.");
       return token;
     } catch (error) {
       throw known(error, TOKEN_FAILED, "Could not get a token: ", true);
+    } finally {
+      alarm.clear();
+      aborter.abort(); // an answer that is not read to its end holds a connection too
     }
   }
 }
 
-async function fetchToken(world: World, url: string): Promise<string> {
-  const response = await world.fetch(url);
+async function fetchToken(world: World, url: string, signal: AbortSignal): Promise<string> {
+  const response = await world.fetch(url, signal);
   if (response.status === 401 || response.status === 403) {
     throw new MessageflowError(UNAUTHORIZED, `${url} answered ${response.status}: nobody is logged in.`);
   }

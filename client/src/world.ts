@@ -1,5 +1,5 @@
 /**
- * Everything the client takes from its surroundings: clock, chance, timers, sockets, HTTP.
+ * Everything the client takes from its surroundings: clock, chance, timers, sockets, HTTP, and whether the page is there.
  *
  * Owns the only references to globals, so that a test hands in a world of its own.
  */
@@ -24,37 +24,51 @@ export type SocketClass = new (url: string) => Pick<Socket, "readyState" | "send
   onclose: unknown;
 };
 
+/** What befalls a page. */
+export interface Life {
+  /** The network or the page may have come back. */
+  wake(): void;
+  /** The page is put away: left, kept for the back button, or frozen. It may never come back, and nobody will be told. */
+  depart(): void;
+}
+
 export interface World {
+  /** Milliseconds on a clock that nobody sets. It may stand still while the machine sleeps. */
   now(): number;
   random(): number;
   setTimer(action: () => void, ms: number): unknown;
   clearTimer(timer: unknown): void;
   openSocket(url: string): Socket;
-  fetch(url: string): Promise<{ ok: boolean; status: number; text(): Promise<string> }>;
-  /** Call back when the network or the page may have come back; returns how to stop. */
-  onWake(action: () => void): () => void;
+  fetch(url: string, signal: AbortSignal): Promise<{ ok: boolean; status: number; text(): Promise<string> }>;
+  /** Tell of the life of the page; returns how to stop. */
+  attend(life: Life): () => void;
 }
 
 /** The world of a browser page (or of any runtime with the same globals). */
 export function browserWorld(WebSocketClass?: SocketClass): World {
   return {
-    now: () => Date.now(),
+    now: () => performance.now(),
     random: () => Math.random(),
     setTimer: (action, ms) => setTimeout(action, ms),
     clearTimer: (timer) => clearTimeout(timer as number),
     openSocket: (url) => new (WebSocketClass ?? WebSocket)(url) as Socket,
-    fetch: (url) => fetch(url, { credentials: "same-origin", cache: "no-store", headers: { Accept: "application/json" } }),
-    onWake(action) {
+    fetch: (url, signal) =>
+      fetch(url, { signal, credentials: "same-origin", cache: "no-store", headers: { Accept: "application/json" } }),
+    attend({ wake, depart }) {
+      const page = globalThis.document as Document | undefined; // workers have none
+      const shown = (): unknown => page?.visibilityState === "visible" && wake();
       // `offline` is not listened to: it lies behind VPNs and on loopback; a dead link shows by its silence.
-      const visible = (): void => {
-        if (document.visibilityState === "visible") action();
-      };
-      const page = typeof document === "undefined" ? undefined : document;
-      globalThis.addEventListener?.("online", action);
-      page?.addEventListener("visibilitychange", visible);
+      const events: [Partial<EventTarget> | undefined, string, () => unknown][] = [
+        [globalThis, "online", wake],
+        [globalThis, "pageshow", wake],
+        [globalThis, "pagehide", depart],
+        [page, "visibilitychange", shown],
+        [page, "resume", wake],
+        [page, "freeze", depart],
+      ];
+      for (const [target, type, action] of events) target?.addEventListener?.(type, action);
       return () => {
-        globalThis.removeEventListener?.("online", action);
-        page?.removeEventListener("visibilitychange", visible);
+        for (const [target, type, action] of events) target?.removeEventListener?.(type, action);
       };
     },
   };

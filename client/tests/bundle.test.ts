@@ -16,6 +16,7 @@ const SCRIPT = readFileSync(join(CLIENT_ROOT, "../src/messageflow/gateway/static
 interface Page {
   messageflow: typeof messageflow;
   document: FakeDocument;
+  window: EventTarget;
   peers: Peer[];
   fetched: [url: string, init: RequestInit][];
 }
@@ -23,6 +24,7 @@ interface Page {
 /** Load the script into a page of its own. */
 function page(src: string, href = "https://shop.example/orders"): Page {
   const document = new FakeDocument();
+  const window = new EventTarget();
   const peers: Peer[] = [];
   const fetched: Page["fetched"] = [];
   class WebSocket extends Peer {
@@ -36,7 +38,22 @@ function page(src: string, href = "https://shop.example/orders"): Page {
     return { ok: true, status: 200, text: async () => JSON.stringify({ token: JWT }) };
   };
   document.currentScript = { src };
-  const globals = { document, WebSocket, fetch, URL, console, setTimeout, clearTimeout, queueMicrotask, location: { href } };
+  const globals = {
+    document,
+    window,
+    WebSocket,
+    fetch,
+    URL,
+    AbortController,
+    performance,
+    console,
+    setTimeout,
+    clearTimeout,
+    queueMicrotask,
+    location: { href },
+    addEventListener: window.addEventListener.bind(window),
+    removeEventListener: window.removeEventListener.bind(window),
+  };
   const context = createContext(globals) as Page & typeof globals;
   runInContext(SCRIPT, context);
   document.currentScript = null;
@@ -106,6 +123,35 @@ describe("the script", () => {
     assert.equal(peers.length, 1);
     document.visibilityState = "visible";
     document.dispatchEvent(new Event("visibilitychange"));
+    assert.equal(peers.length, 2);
+    flow.close();
+  });
+
+  for (const [leave, come] of [["pagehide", "pageshow"], ["freeze", "resume"]] as const) {
+    test(`says goodbye on ${leave} and is back on ${come}`, async () => {
+      const { messageflow, peers, document, window } = page("https://shop.example/messageflow.js");
+      const target = leave === "freeze" ? document : window;
+      const flow = messageflow.connect();
+      await settle();
+      await only(peers).accept();
+      target.dispatchEvent(new Event(leave));
+      assert.equal(peers[0]?.closed, true);
+      target.dispatchEvent(new Event(come));
+      await settle();
+      assert.equal(peers.length, 2);
+      flow.close();
+      target.dispatchEvent(new Event(come));
+      assert.equal(peers.length, 2);
+    });
+  }
+
+  test("wakes when the network is back", async () => {
+    const { messageflow, peers, window } = page("https://shop.example/messageflow.js");
+    const flow = messageflow.connect();
+    await settle();
+    await only(peers).accept();
+    await only(peers).drop();
+    window.dispatchEvent(new Event("online"));
     assert.equal(peers.length, 2);
     flow.close();
   });

@@ -43,7 +43,7 @@ describe("reconnects", () => {
     assert.deepEqual(flow.detail, { code: 3500, reason: "invalid token" });
     assert.equal(flow.authenticated, false);
     assert.equal(world.timers, 0);
-    assert.equal(world.wakers.size, 0);
+    assert.equal(world.lives.size, 0);
     await world.pass(60_000);
     assert.equal(world.peers.length, 1);
   });
@@ -189,7 +189,7 @@ describe("waking", () => {
   test("does not disturb a flow that is closed", async () => {
     const { flow, world } = await connected();
     flow.close();
-    assert.equal(world.wakers.size, 0);
+    assert.equal(world.lives.size, 0);
   });
 });
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { MessageflowError } from "../src/codes.js";
-import { JWT, settle, start, TestWorld } from "./world.js";
+import { connected, JWT, settle, start, TestWorld } from "./world.js";
 
 const OTHER = "aaa.bbb.ccc";
 
@@ -86,6 +86,51 @@ describe("getting a token", () => {
     await world.pass(10_000);
     assert.match(flow.detail.reason, /no answer within 10000 ms/);
     assert.equal(flow.detail.retryIn, 250);
+  });
+
+  test("a request whose answer is not waited for any more is aborted", async () => {
+    const signals: AbortSignal[] = [];
+    const getToken = (request: { signal: AbortSignal }): Promise<string> => (signals.push(request.signal), new Promise(() => {}));
+    const aborted = (): boolean[] => signals.map((signal) => signal.aborted);
+    const { flow, world } = start({ getToken, onError() {} });
+    await settle();
+    assert.deepEqual(aborted(), [false]);
+    await world.pass(10_000); // given up
+    assert.deepEqual(aborted(), [true]);
+    await world.pass(250);
+    flow.reconnect(); // overtaken
+    await settle();
+    assert.deepEqual(aborted(), [true, true, false]);
+    flow.close();
+    assert.deepEqual(aborted(), [true, true, true]);
+    await settle();
+    assert.equal(world.timers, 0);
+  });
+
+  test("an answer that is not read to its end is aborted", async () => {
+    const { world } = start({ tokenUrl: "/token", onError() {} }, answering([503, "an endless page"]));
+    await settle();
+    assert.equal(world.signals[0]?.aborted, true);
+  });
+
+  test("a refresh under way is aborted with its connection, and a subscription's token with its subscription", async () => {
+    const signals: AbortSignal[] = [];
+    const hang = (request: { signal: AbortSignal }): Promise<string> => (signals.push(request.signal), new Promise(() => {}));
+    let asked = 0;
+    const { flow, world, peer } = await connected(
+      { getToken: (request) => (asked++ ? hang(request) : JWT) },
+      { expires: true, ttl: 1 },
+    );
+    const news = flow.subscribe("news", { getToken: hang });
+    await settle();
+    assert.equal(signals.length, 1);
+    news.unsubscribe();
+    await world.pass(1000);
+    assert.deepEqual(signals.map(({ aborted }) => aborted), [true, false]);
+    await peer.drop();
+    assert.equal(signals[1]?.aborted, true);
+    flow.close();
+    assert.equal(world.timers, 0);
   });
 
   test("no error and no reason contains the token", async () => {

@@ -6,7 +6,7 @@
 
 import assert from "node:assert/strict";
 import { Flow, type Options } from "../src/flow.js";
-import type { Socket, World } from "../src/world.js";
+import type { Life, Socket, World } from "../src/world.js";
 
 export type Sent = Record<string, unknown> & { id?: number };
 
@@ -83,9 +83,10 @@ export class TestWorld implements World {
   chance = 0.5;
   readonly peers: Peer[] = [];
   readonly fetched: string[] = [];
+  readonly signals: AbortSignal[] = [];
   /** Answers of the token endpoint, the last one repeated. */
   answers: (() => { status: number; body: string })[] = [];
-  wakers = new Set<() => void>();
+  readonly lives = new Set<Life>();
   #timers = new Map<number, { at: number; action: () => void }>();
   #lastTimer = 0;
 
@@ -112,17 +113,18 @@ export class TestWorld implements World {
     return peer;
   }
 
-  async fetch(url: string): Promise<{ ok: boolean; status: number; text(): Promise<string> }> {
+  async fetch(url: string, signal: AbortSignal): Promise<{ ok: boolean; status: number; text(): Promise<string> }> {
     this.fetched.push(url);
+    this.signals.push(signal);
     const answer = this.answers.length > 1 ? this.answers.shift() : this.answers[0];
     if (!answer) throw new TypeError("network down");
     const { status, body } = answer();
     return { ok: status < 300, status, text: async () => body };
   }
 
-  onWake(action: () => void): () => void {
-    this.wakers.add(action);
-    return () => this.wakers.delete(action);
+  attend(life: Life): () => void {
+    this.lives.add(life);
+    return () => this.lives.delete(life);
   }
 
   /** How many timers are set. */
@@ -150,7 +152,12 @@ export class TestWorld implements World {
   }
 
   wake(): Promise<void> {
-    this.wakers.forEach((waker) => waker());
+    this.lives.forEach((life) => life.wake());
+    return settle();
+  }
+
+  depart(): Promise<void> {
+    this.lives.forEach((life) => life.depart());
     return settle();
   }
 
