@@ -20,15 +20,17 @@ from pathlib import Path
 from typing import Literal
 
 from messageflow.brokers.base import History, Item, Sink, Stored
+from messageflow.brokers.embedded.files import Displaced
 from messageflow.brokers.embedded.loading import Timeline, load
 from messageflow.brokers.embedded.log import DamagedFile
 from messageflow.brokers.embedded.rounds import Round
+from messageflow.brokers.embedded.rows import follows
 from messageflow.brokers.embedded.shelf import Shelf
 from messageflow.brokers.embedded.store import LOG, Store, open_store, set_aside
 from messageflow.brokers.embedded.tidying import Tidying
 from messageflow.brokers.embedded.writer import Writer
 from messageflow.brokers.local import LocalBroker, new_epoch
-from messageflow.core.stream import Position, Publication, chain
+from messageflow.core.stream import Position, Publication
 from messageflow.core.streams import Streams
 from messageflow.errors import BrokerError, ConfigurationError, NoRoom, Unanswered, Unrecoverable
 
@@ -88,6 +90,7 @@ class EmbeddedBroker(LocalBroker):
         self._due = False
         self._patient_until = 0.0
         self._trouble = ""
+        self._displaced = ""  # why what is stored now would not be found at the next start; all is kept until then
         self._refused = 0
         self._next_id = 1
         self._loop: asyncio.AbstractEventLoop
@@ -161,12 +164,14 @@ class EmbeddedBroker(LocalBroker):
 
     @property
     def trouble(self) -> str:
-        return self._trouble
+        return self._trouble or self._displaced
 
     # Publishing
 
     async def publish(self, items: Sequence[Item]) -> list[Stored]:
         self._running()
+        if self._displaced:
+            raise NoRoom(self._displaced)
         now, rounds = self._clock(), set[Round]()
         if self._round.size > STAGED_BYTES and not all(self._is_stored(item, now) for item in items):
             raise NoRoom("storage_slow: the disk does not keep up, and as much waits for it as may")
@@ -192,6 +197,7 @@ class EmbeddedBroker(LocalBroker):
         if key:
             before = self._stored.get(channel, key, now)
             if before is not None:
+                self._look()
                 under_way = (self._storing, self._round)
                 rounds.update(each for each in under_way if each is not None and (channel, key) in each.keys)
                 return before
@@ -240,7 +246,7 @@ class EmbeddedBroker(LocalBroker):
         done, self._storing = self._storing, None
         if done is None:
             return
-        if error is not None:
+        if error is not None and not isinstance(error, Displaced):
             self._fail(done, error)
             return
         size = 0
@@ -249,7 +255,7 @@ class EmbeddedBroker(LocalBroker):
             self._shelf.put(channel, epoch, publication, row, retention)
             size += len(publication.data)
             self._deliver(channel, epoch, publication)
-        done.end(None)
+        done.end(None if error is None else self._displace(error))
         self._commit()
         self._tidying.appended(len(done.entries), size)
 
@@ -265,6 +271,32 @@ class EmbeddedBroker(LocalBroker):
             for channel, key in each.keys:
                 self._stored.discard(channel, key)
             each.end(verdict)
+
+    def _look(self) -> None:
+        """See that what was stored is where the next start will find it.
+
+        Raises:
+            NoRoom: it is not.
+        """
+        try:
+            self._store.files.check()
+        except Displaced as error:
+            self._displace(error)
+            raise NoRoom(self._displaced) from None
+
+    def _displace(self, error: BaseException) -> BrokerError:
+        """The files are not where they were. Return what that means for what was just stored."""
+        if not self._displaced:
+            log.critical("storage_displaced", extra={"error": str(error), "directory": str(self._directory)})
+        self._displaced = str(error)
+        return Unanswered(self._displaced)
+
+    def _looked(self, error: BaseException | None) -> None:
+        if error is not None:
+            self._displace(error)
+        elif self._displaced:
+            self._displaced = ""
+            log.warning("storage_back", extra={"directory": str(self._directory)})
 
     def _judge(self, error: BaseException) -> BrokerError:
         """Say what a failure of the storage means; one after which nothing it says can be trusted ends all storing."""
@@ -295,7 +327,7 @@ class EmbeddedBroker(LocalBroker):
                 raise _unrecoverable(position)
             end = top.offset if limit is None else min(position.offset + limit, top.offset)
             missed = await self._read(channel, position.offset + 1, end)
-            if not _follows(missed, position, end):
+            if not follows(missed, position, end):
                 raise _unrecoverable(position)
         return History(missed, top)
 
@@ -348,6 +380,8 @@ class EmbeddedBroker(LocalBroker):
         super()._tidy(now)
         if not self._trouble:
             self._tidying.tidy()
+        if not self._writer.busy:
+            self._writer.submit(self._store.files.look, self._looked)
 
     def _forget(self, channel: str) -> None:
         """A stream's position was given up for want of memory: nothing of it stays."""
@@ -360,19 +394,6 @@ class EmbeddedBroker(LocalBroker):
             "log_publications_shed": self._tidying.shed,
             "publications_not_stored": self._refused,
         }
-
-
-def _follows(missed: Sequence[Publication], position: Position, end: int) -> bool:
-    """Whether publications read from the log are all that follow a position, up to `end`."""
-    if len(missed) != end - position.offset:
-        return False
-    before = position.offset, position.tag
-    for publication in missed:
-        offset, tag = before
-        if publication.offset != offset + 1 or (tag and publication.tag != chain(tag, publication.data)):
-            return False
-        before = publication.offset, publication.tag
-    return True
 
 
 def _unrecoverable(position: Position) -> Unrecoverable:

@@ -242,6 +242,7 @@ class LogReader:
         self._database = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS, check_same_thread=False
         )
+        self.read([])  # opens it, now, for later there may be another file of that name
 
     def read(self, ids: Sequence[int]) -> list[Row]:
         """Return the rows with these ids, in their order; those that were dropped are missing."""

@@ -5,11 +5,12 @@ Pure.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from struct import Struct
 from typing import NamedTuple
 from zlib import crc32
 
-from messageflow.core.stream import Position, Publication
+from messageflow.core.stream import Position, Publication, chain
 from messageflow.core.streams import Retention
 
 
@@ -75,3 +76,16 @@ def checksum(channel: str, key: str, publication: Publication, retention: Retent
     offset, _, time, data, info, tags = publication
     numbers = _NUMBERS.pack(offset, time, retention.ttl, retention.size)
     return crc32(b"\n".join((channel.encode(), key.encode(), data, info, tags, numbers)))
+
+
+def follows(missed: Sequence[Publication], position: Position, end: int) -> bool:
+    """Whether publications read from the log are all that follow a position, up to `end`."""
+    if len(missed) != end - position.offset:
+        return False
+    before = position.offset, position.tag
+    for publication in missed:
+        offset, tag = before
+        if publication.offset != offset + 1 or (tag and publication.tag != chain(tag, publication.data)):
+            return False
+        before = publication.offset, publication.tag
+    return True

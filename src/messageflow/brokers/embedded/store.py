@@ -13,6 +13,7 @@ import sqlite3
 import time
 from pathlib import Path
 
+from messageflow.brokers.embedded.files import OpenFiles
 from messageflow.brokers.embedded.log import ForeignFile, LogReader, StreamLog
 from messageflow.brokers.embedded.rows import RowValue
 from messageflow.brokers.embedded.tail import Mark, TailMark, boot_id
@@ -37,6 +38,7 @@ class Store:
     Attributes:
         log: the log, for the writer's thread once that runs.
         reader: reads from the log beside it.
+        files: knows whether all of this is still where it was.
         epoch: of streams that are yet to begin.
 
     Raises:
@@ -59,6 +61,7 @@ class Store:
         self._boot = boot_id()
         self.epoch = self._resume()
         self.reader = LogReader(directory / LOG)
+        self.files = OpenFiles(directory, (*(f"{LOG}{end}" for end in BESIDE), TAIL, LOCK), growing=(LOG, TAIL))
 
     def _resume(self) -> str:
         """Find out whether all is there, begin a new epoch if not, and say that the log is open."""
@@ -88,10 +91,15 @@ class Store:
         return ""
 
     def append(self, values: list[RowValue], end: Publication, last: int) -> None:
-        """Store rows, all or none, and mark the end: the newest publication and its row."""
+        """Store rows, all or none, and mark the end: the newest publication and its row.
+
+        Raises:
+            Displaced: they are stored, but not where the next start will look.
+        """
         self.log.append(values)
         self._mark = Mark(self._boot, last, end.tag, self._synced)
         self.tail.write(self._mark)
+        self.files.check()
 
     def is_full(self) -> bool:
         """Whether the file system has as good as no room left."""
