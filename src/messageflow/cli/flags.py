@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from messageflow.cli.output import unguarded
 from messageflow.errors import ConfigurationError
 from messageflow.gateway.reference import sections
 from messageflow.gateway.sources import OPTIONS, Option
@@ -19,6 +20,10 @@ _BY_NAME = {option.name: option for option in OPTIONS}
 
 class GatewayCommand(click.Command):
     """A command that takes every setting as a flag; its help groups them as the reference page does."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with unguarded():
+            return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         records = {p.name: p.get_help_record(ctx) for p in self.get_params(ctx)}

@@ -11,6 +11,7 @@ from typing import IO, Any
 
 import click
 
+from messageflow.cli.output import OutputFailed, give_up, guarded
 from messageflow.cli.version import print_version
 from messageflow.errors import MessageflowError
 
@@ -53,6 +54,13 @@ class Commands(click.Group):
         module = importlib.import_module(f"messageflow.cli.{cmd_name}")
         command: click.Command = module.command
         return command
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            with guarded():
+                return super().main(*args, **kwargs)
+        except OutputFailed as failed:
+            give_up(failed)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

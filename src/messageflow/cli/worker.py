@@ -7,10 +7,12 @@ import os
 import click
 import msgspec
 
+from messageflow.cli.output import unguarded
 from messageflow.errors import ConfigurationError
 
 
 @click.command(name="worker", hidden=True)
+@unguarded()
 def command() -> None:
     """Serve as the parent process says on standard input."""
     from messageflow.gateway.workers.worker import read_order, work
