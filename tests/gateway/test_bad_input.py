@@ -11,7 +11,7 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jwt
@@ -29,6 +29,7 @@ allowed_origins = ["https://app.example.com"]
 [[channel.namespaces]]
 name = "open"
 allow_subscribe_for_client = true
+allow_history_for_client = true
 """
 
 
@@ -285,21 +286,64 @@ def test_a_client_that_floods_is_ended_and_logged_once(gateway: Running) -> None
     assert len(ended) <= 1  # a code that invites back is not worth a line at the default level
 
 
+def grown(gateway: Running, work: Callable[[], None]) -> int:
+    """Return by how many bytes the gateway's memory grows."""
+    process = psutil.Process(gateway.process.pid)
+    before = int(process.memory_info().rss)
+    work()
+    return int(process.memory_info().rss) - before
+
+
 @pytest.mark.usefixtures("bystander")
 def test_a_client_that_never_reads_costs_bounded_memory(gateway: Running) -> None:
-    process = psutil.Process(gateway.process.pid)
+    """As much is pushed to somebody who is not there: that is kept once in the history, and so is this."""
     with Flow(gateway.url, api_key=API_KEY) as flow, Client(gateway) as client:
         client.connect(token=token("sleeper"))
-        payload = "x" * 60_000
-        for _ in range(20):
-            flow.push("sleeper", "large", payload)
-        before = process.memory_info().rss
-        for _ in range(400):  # 24 MB, kept once in the history and not at all in the connection
-            flow.push("sleeper", "large", payload)
-        assert process.memory_info().rss - before < 40 << 20
+
+        def push(user: str, count: int) -> None:
+            for _ in range(count):
+                flow.push(user, "large", "x" * 60_000)
+
+        push("sleeper", 20)
+        push("nobody", 20)
+        absent = grown(gateway, lambda: push("nobody", 400))  # 24 MB
+        there = grown(gateway, lambda: push("sleeper", 400))
+        assert there < absent + (12 << 20)
         received = 0
         while received < 420:
             opcode, data = client.receive()
             assert opcode == 1
             received += data.count(b'"offset"')
     assert received == 420
+
+
+@pytest.mark.usefixtures("bystander")
+def test_a_client_that_asks_and_does_not_read_costs_bounded_memory(gateway: Running) -> None:
+    with Flow(gateway.url, api_key=API_KEY) as flow, Client(gateway) as client:
+        with flow.batch() as batch:
+            for _ in range(300):
+                batch.publish("open:asked", "x" * 60_000)
+        client.connect(token=token("asker"))
+        ask = [{"id": number, "history": {"channel": "open:asked", "limit": 300}} for number in range(2, 101)]
+
+        def wait_until_others_are_served() -> None:
+            client.say(*ask)
+            for _ in range(20):
+                flow.push("somebody", "t", 1)
+                time.sleep(0.01)  # for the gateway to do as much of it as it is going to
+
+        assert grown(gateway, wait_until_others_are_served) < 40 << 20  # 99 times 18 MB are asked for
+        seen: list[int] = []
+        while len(seen) < 99:
+            opcode, data = client.receive()
+            assert (opcode, len(data) < 400_000) == (1, True)
+            seen += [json.loads(line)["id"] for line in data.splitlines() if b'"history"' in line[:40]]
+        assert seen == list(range(2, 101))
+
+
+@pytest.mark.usefixtures("bystander")
+def test_a_message_of_very_many_commands_is_not_even_read(gateway: Running) -> None:
+    with Client(gateway) as client:
+        client.connect(token=token("many"))
+        client.frame(b"{}\n" * 20_000)
+        assert client.close_code() == 3013

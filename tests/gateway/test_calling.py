@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from uvicorn.protocols.http.flow_control import FlowControl
 
+from messageflow.gateway import calling
 from messageflow.gateway.calling import BODY_BYTES, Call, Calls
 from tests.support import API_KEY, Running, running
 
@@ -182,13 +183,16 @@ class _Transport(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.written = b""
-        self.closed = False
+        self.closed = self.aborted = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written += bytes(data)
 
     def close(self) -> None:
         self.closed = True
+
+    def abort(self) -> None:
+        self.aborted = True
 
 
 class _Crash:
@@ -215,3 +219,59 @@ async def test_a_call_that_crashes_is_answered_and_logged(caplog: pytest.LogCapt
     assert transport.closed
     assert ended
     assert "call_crashed" in caplog.text
+
+
+class _Large:
+    """Answers with so many bytes."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.asked = 0
+
+    async def call(self, method: str, body: bytes) -> tuple[int, bytes]:
+        self.asked += 1
+        return 200, b"x" * self.size
+
+
+def _call(calls: Calls, method: bytes, transport: _Transport, *, paused: bool) -> tuple[Call, FlowControl]:
+    flow = FlowControl(transport)
+    if paused:
+        flow.pause_writing()
+    headers = [(b"x-api-key", b"key")]
+    made = Call(
+        calls,
+        method,
+        headers,
+        transport,
+        flow,
+        [],
+        keep_alive=True,
+        expects_continue=False,
+        on_response=lambda: None,
+    )
+    made.more_body = False
+    return made, flow
+
+
+async def test_answers_that_nobody_takes_hold_back_others_that_only_read() -> None:
+    api = _Large(calling.UNSENT_BYTES + 1)
+    calls = Calls(api, "key")
+    stuck, flow = _call(calls, b"history", _Transport(), paused=True)
+    first = asyncio.ensure_future(stuck.run_asgi(None))
+    await asyncio.sleep(0)
+    reading, _ = _call(calls, b"history", _Transport(), paused=False)
+    writing, _ = _call(calls, b"publish", _Transport(), paused=False)
+    second = asyncio.ensure_future(reading.run_asgi(None))
+    await writing.run_asgi(None)
+    assert (api.asked, first.done(), second.done()) == (2, False, False)
+    flow.resume_writing()
+    await asyncio.wait_for(asyncio.gather(first, second), 10)
+    assert api.asked == 3
+
+
+async def test_a_caller_that_does_not_take_its_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calling, "ANSWER_TIMEOUT", 0.01)
+    transport = _Transport()
+    call, _ = _call(Calls(_Large(10), "key"), b"history", transport, paused=True)
+    await call.run_asgi(None)
+    assert transport.aborted

@@ -86,3 +86,11 @@ def test_other_addresses(host: str) -> None:
 def test_a_ping_has_to_be_answered_before_the_next() -> None:
     with pytest.raises(ConfigurationError, match=r"pong_timeout .* must be shorter than ping_interval"):
         check_settings(changed(ping_interval=5.0, pong_timeout=5.0))
+
+
+@pytest.mark.parametrize(("channels", "size"), [(128, 65_535), (1000, 65_536), (1000, 511_999)])
+def test_a_message_too_small_for_all_the_channels_is_refused(channels: int, size: int) -> None:
+    with pytest.raises(ConfigurationError, match=f"message_size_limit.*channels_per_connection.*{512 * channels}"):
+        check_settings(changed(channels_per_connection=channels, message_size_limit=size))
+    check_settings(changed(channels_per_connection=channels, message_size_limit=512 * channels))
+    check_settings(changed(channels_per_connection=channels))

@@ -266,7 +266,7 @@ async def decide(world: World, message: control.Control) -> None:
 async def test_a_disconnect_spares_those_it_names(world: World) -> None:
     first, second = await world.connected("alice"), await world.connected("alice")
     assert second.session is not None
-    await decide(world, control.DisconnectUser("alice", spare=(second.session.client,)))
+    await decide(world, control.DisconnectUser("alice", spare=frozenset({second.session.client})))
     assert first.closed is not None
     assert first.closed.code == 3503
     assert second.closed is None

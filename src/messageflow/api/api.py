@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 from msgspec import Raw
 
-from messageflow.api import calls
+from messageflow.api import bounds, calls
 from messageflow.api.publishing import CallRefused, Publishing, receipt
 from messageflow.brokers.base import History, Item, Stored
 from messageflow.core import control
@@ -32,15 +32,15 @@ from messageflow.core.codes import (
     UNKNOWN_CHANNEL,
     UNRECOVERABLE,
 )
-from messageflow.core.json import UnsafeJSON, check_utf8, compact
+from messageflow.core.json import UnsafeJSON, check_utf8
 from messageflow.core.presence import PresenceStats
 from messageflow.core.protocol import ClientInfo, view
 from messageflow.core.revocations import MARGIN, MOST, UNLIMITED, Revocation, encode_revocation
 from messageflow.core.streams import Retention
 from messageflow.core.tokens import is_user
+from messageflow.core.weights import chunk
 from messageflow.errors import BrokerError, NoRoom, Unanswered, Unavailable
 
-MOST_HISTORY = 10_000  # publications in one answer
 _BROKER_STATUS = {
     NoRoom: 507,
     Unanswered: 504,
@@ -95,6 +95,7 @@ class Api:
         on_failure: told the method and the error when the broker fails.
         revoked_for: seconds a revocation is kept, see `core.revocations.kept_for`.
         before_publishing: returns what to wait for before items are stored, None for nothing.
+        between: lets others have their turn between two slices of a large call; None where there are no others.
     """
 
     def __init__(
@@ -105,9 +106,12 @@ class Api:
         on_failure: Callable[[str, BrokerError], None] = lambda method, error: None,
         revoked_for: float = UNLIMITED,
         before_publishing: Callable[[Sequence[Item]], Awaitable[None] | None] = lambda items: None,
+        between: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._broker = broker
         self._namespaces = namespaces
+        self._between = between
+        self._size_limit = size_limit
         self._publishing = Publishing(namespaces, size_limit)
         self._revoked = Retention(MOST, revoked_for)
         self._on_failure = on_failure
@@ -127,6 +131,7 @@ class Api:
         """
         self._calls[method if _is_known(method) else "unknown"] += 1
         try:
+            bounds.check_body(method, body, self._size_limit)
             check_utf8(body)
             if method == "batch":
                 return 200, await self._batch(_decode_batch(body or b"{}"))
@@ -170,9 +175,14 @@ class Api:
 
     async def _batch(self, batch: calls.Batch) -> bytes:
         """Carry out calls in order; neighbours that only publish are stored together."""
+        bounds.check_count(len(batch.commands), bounds.MOST_CALLS, "calls")
         replies: list[bytes] = [b""] * len(batch.commands)
         waiting: list[tuple[int, str, Item]] = []
+        answered = 0  # bytes
         for index, command in enumerate(batch.commands):
+            if index % bounds.SLICE == bounds.SLICE - 1:
+                await self._store(waiting, replies)
+                await self._pause()
             name, body = next(iter(command.items()), ("", Raw(b"{}")))
             try:
                 storing = _STORING.get(name)
@@ -180,7 +190,9 @@ class Api:
                     waiting.append((index, name, storing.item(self._publishing, storing.decode(body))))
                     continue
                 await self._store(waiting, replies)
+                bounds.check_answers(answered)
                 replies[index] = b'{"%b":%b}' % (name.encode(), _encode(await self._run(name, body)))
+                answered += len(replies[index])
             except CallRefused as refusal:
                 replies[index] = self._failure(refusal)
             except (msgspec.MsgspecError, UnsafeJSON) as error:
@@ -201,14 +213,27 @@ class Api:
             await wait
         return await self._broker.publish(items)
 
+    async def _pause(self) -> None:
+        if self._between is not None:
+            await self._between()
+
     # Publishing to many
 
     async def _broadcast(self, call: calls.Broadcast) -> Any:
         if not call.channels:
             raise CallRefused(BAD_REQUEST, "there are no channels to publish into")
+        bounds.check_count(len(call.channels), bounds.MOST_CHANNELS, "channels")
+        responses: list[Any] = []
+        for start in range(0, len(call.channels), bounds.SLICE):
+            if start:
+                await self._pause()
+            responses += await self._broadcast_slice(call, call.channels[start : start + bounds.SLICE])
+        return {"responses": responses}
+
+    async def _broadcast_slice(self, call: calls.Broadcast, channels: Sequence[str]) -> list[Any]:
         responses: list[Any] = []
         items: list[Item] = []
-        for channel in call.channels:
+        for channel in channels:
             try:
                 items.append(self._publishing.publish(call, channel))
                 responses.append(None)
@@ -221,7 +246,7 @@ class Api:
             if response is None:
                 item, stored = next(outcomes)
                 responses[index] = {"result": receipt(item.channel, stored)}
-        return {"responses": responses}
+        return responses
 
     # About users
 
@@ -232,7 +257,9 @@ class Api:
             for name in calls.Overrides.__struct_fields__
             if (override := getattr(call.override, name)) is not None
         }
-        options = SubscribeOptions(info=_optional(call.info), data=_optional(call.data), **overrides)
+        options = SubscribeOptions(
+            info=self._publishing.carried(call.info), data=self._publishing.carried(call.data), **overrides
+        )
         return await self._tell(
             control.SubscribeUser(
                 call.user, call.channel, call.client, options, call.recover_since, call.expire_at or None
@@ -247,7 +274,7 @@ class Api:
         if not 3000 <= code.code <= 4999:
             raise CallRefused(BAD_REQUEST, "a disconnect code is between 3000 and 4999")
         return await self._tell(
-            control.DisconnectUser(call.user, call.client, call.whitelist, code.code, code.reason[:100])
+            control.DisconnectUser(call.user, call.client, frozenset(call.whitelist), code.code, code.reason[:100])
         )
 
     async def _refresh(self, call: calls.Refresh) -> calls.Nothing:
@@ -267,6 +294,7 @@ class Api:
     async def _tell(self, message: control.Control) -> calls.Nothing:
         if not message.user:
             raise CallRefused(BAD_REQUEST, "the call names no user")
+        bounds.check_names(message.user, message.client, getattr(message, "channel", ""))
         await self._broker.control(control.encode_control(message))
         return calls.Nothing()
 
@@ -283,13 +311,14 @@ class Api:
 
     async def _history(self, call: calls.History) -> calls.Page:
         self._with_history(call.channel)
-        limit = MOST_HISTORY if call.limit < 0 else min(call.limit, MOST_HISTORY)
+        limit = bounds.MOST_HISTORY if call.limit < 0 else min(call.limit, bounds.MOST_HISTORY)
         since = call.since
         page = await self._broker.page(call.channel, since.offset if since else None, limit, reverse=call.reverse)
         epoch, offset, tag = page.position
         if since is not None and since.epoch and since.epoch != epoch:
             raise CallRefused(UNRECOVERABLE)
-        return calls.Page([view(publication) for publication in page.publications], epoch, offset, tag)
+        publications = chunk(page.publications, limit, bounds.ANSWER_BYTES)
+        return calls.Page([view(publication) for publication in publications], epoch, offset, tag)
 
     async def _history_remove(self, call: calls.OfChannel) -> calls.Nothing:
         self._with_history(call.channel)
@@ -297,9 +326,11 @@ class Api:
         return calls.Nothing()
 
     async def _channels(self, call: calls.Channels) -> calls.ChannelList:
+        bounds.check_names(call.pattern)
         clients: Counter[str] = Counter()
         for answer in await self._broker.survey(b"channels\n" + call.pattern.encode()):
             clients.update(_decode_counts(answer))
+            await self._pause()
         return calls.ChannelList({name: calls.ChannelFigures(count) for name, count in clients.items()})
 
     async def _info(self, call: calls.Nothing) -> calls.Info:
@@ -327,10 +358,6 @@ def _decoder(call: type[msgspec.Struct]) -> Callable[[bytes | Raw], Any]:
 
 def _is_known(method: str) -> bool:
     return method in _STORING or method in _METHODS or method == "batch"
-
-
-def _optional(data: Raw) -> bytes | None:
-    return compact(bytes(data)) if data else None
 
 
 _STORING = {

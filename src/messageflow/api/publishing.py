@@ -20,6 +20,9 @@ from messageflow.core.streams import Retention
 from messageflow.core.tokens import is_user
 from messageflow.errors import Picklable
 
+KEY_BYTES = 255  # of an idempotency key, which is remembered as long as the window is
+TYPE_BYTES = 1024  # of the type of a push
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -37,7 +40,7 @@ class Publishing:
 
     Args:
         namespaces: the options of every channel.
-        size_limit: bytes of JSON one publication may have.
+        size_limit: bytes of JSON one publication may have, data and tags together.
     """
 
     def __init__(self, namespaces: Namespaces, size_limit: int) -> None:
@@ -50,18 +53,19 @@ class Publishing:
         """Return what a publish into `channel` stores.
 
         Raises:
-            CallRefused: the channel is unknown, or the data missing, malformed or too large.
+            CallRefused: the channel is unknown, or the data or tags missing, malformed or too large, or the key is.
             UnsafeJSON: it nests too deep.
         """
         options = self._options(channel)
-        data = self._data(call.data, call.b64data)
-        if options.publication_data_format == "json_object" and not data.startswith(b"{"):
-            raise CallRefused(BAD_REQUEST, f"the channel {channel!r} takes JSON objects only")
-        retention = Retention(0, 0) if call.skip_history else _retention(options)
         tags = compact(bytes(call.tags)) if call.tags else b""
         if tags and not tags.startswith(b"{"):
             raise CallRefused(BAD_REQUEST, "tags are an object of strings")
-        return Item(channel, data, retention, call.idempotency_key, b"", tags)
+        data = self._data(call.data, call.b64data, beside=len(tags))
+        check_depth(tags)
+        if options.publication_data_format == "json_object" and not data.startswith(b"{"):
+            raise CallRefused(BAD_REQUEST, f"the channel {channel!r} takes JSON objects only")
+        retention = Retention(0, 0) if call.skip_history else _retention(options)
+        return Item(channel, data, retention, _key(call.idempotency_key), b"", tags)
 
     def push(self, call: calls.Push) -> Item:
         """Return what a push stores: an action in the user's personal channel.
@@ -73,7 +77,7 @@ class Publishing:
         if not is_user(user):
             raise CallRefused(BAD_REQUEST, f"{user!r} is no user; to reach everyone, call broadcast_push")
         data = self._action(call.type, call.payload)
-        return Item(personal(user), data, self._personal, call.idempotency_key)
+        return Item(personal(user), data, self._personal, _key(call.idempotency_key))
 
     def broadcast_push(self, call: calls.BroadcastPush) -> Item:
         """Return what a push to everyone stores.
@@ -82,25 +86,46 @@ class Publishing:
             CallRefused: it has no type, or the payload is too large.
         """
         data = self._action(call.type, call.payload)
-        return Item(BROADCAST, data, self._broadcast, call.idempotency_key)
+        return Item(BROADCAST, data, self._broadcast, _key(call.idempotency_key))
+
+    def carried(self, raw: Raw) -> bytes | None:
+        """Return JSON that is sent beside publications, such as what others see of a client; None for none.
+
+        Raises:
+            CallRefused: it is too large.
+            UnsafeJSON: it nests too deep.
+        """
+        if not raw:
+            return None
+        data = compact(bytes(raw))
+        self._check_size(len(data))
+        check_depth(data)
+        return data
 
     def _action(self, type_: str, payload: Raw) -> bytes:
         if not type_:
             raise CallRefused(BAD_REQUEST, "a push needs a type")
+        spelled = _encode(type_)
+        if len(spelled) > TYPE_BYTES:
+            raise CallRefused(BAD_REQUEST, f"the type of a push has at most {TYPE_BYTES} bytes", status=413)
         body = self._data(payload, "") if payload else b"null"
-        return b'{"type":%b,"payload":%b}' % (_encode(type_), body)
+        return b'{"type":%b,"payload":%b}' % (spelled, body)
 
-    def _data(self, raw: Raw, encoded: str) -> bytes:
-        data = compact(bytes(raw)) if raw else _decoded(encoded)
-        if not data:
-            raise CallRefused(BAD_REQUEST, "there is no data to publish")
-        if len(data) > self._size_limit:
+    def _check_size(self, size: int) -> None:
+        if size > self._size_limit:
             raise CallRefused(
                 BAD_REQUEST,
-                f"the payload has {len(data)} bytes of JSON, over the limit of {self._size_limit}: push an identifier "
+                f"the payload has {size} bytes of JSON, over the limit of {self._size_limit}: push an identifier "
                 "and let the browser fetch the rest, or raise payload_size_limit",
                 status=413,
             )
+
+    def _data(self, raw: Raw, encoded: str, beside: int = 0) -> bytes:
+        self._check_size(len(encoded) * 3 // 4 - 2)  # before anything is done with it
+        data = compact(bytes(raw)) if raw else _decoded(encoded)
+        if not data:
+            raise CallRefused(BAD_REQUEST, "there is no data to publish")
+        self._check_size(len(data) + beside)
         check_depth(data)
         return data
 
@@ -115,6 +140,12 @@ def receipt(channel: str, stored: Stored) -> calls.Receipt:
     """Return what a publish answers."""
     epoch, offset, tag = stored.position
     return calls.Receipt(channel, stored.ack, offset, epoch, tag)
+
+
+def _key(key: str) -> str:
+    if len(key) > KEY_BYTES or (not key.isascii() and len(key.encode(errors="replace")) > KEY_BYTES):
+        raise CallRefused(BAD_REQUEST, f"an idempotency key has at most {KEY_BYTES} bytes")
+    return key
 
 
 def _retention(options: NamespaceOptions) -> Retention:

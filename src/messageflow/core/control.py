@@ -19,7 +19,7 @@ class DisconnectUser(Struct, frozen=True, tag="disconnect"):
 
     user: str
     client: str = ""
-    spare: tuple[str, ...] = ()
+    spare: frozenset[str] = frozenset()
     code: int = FORCE_DISCONNECT.code
     reason: str = FORCE_DISCONNECT.reason
 

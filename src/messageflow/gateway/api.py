@@ -6,10 +6,13 @@ worker about channels and nodes.
 
 from __future__ import annotations
 
+import asyncio
 import fnmatch
 import logging
+import re
 import time
 from collections.abc import Mapping
+from functools import partial
 
 import msgspec
 
@@ -42,6 +45,7 @@ class WorkerApi:
             self._log,
             kept_for(hub.verifier.lifetime_limit),
             hub.congestion.wait,
+            partial(asyncio.sleep, 0),
         )
         self._started = time.monotonic()
         hub.answers |= {b"channels": self._own_channels, b"info": self._own_info}
@@ -73,14 +77,11 @@ class WorkerApi:
 
     def _own_channels(self, pattern: bytes) -> bytes:
         """How many clients each channel has on this worker."""
-        wanted = pattern.decode()
-        return _encode(
-            {
-                name: sum(1 for _ in channel.sessions)
-                for name, channel in self._hub.channels.items()
-                if not wanted or fnmatch.fnmatchcase(name, wanted)
-            }
-        )
+        channels = self._hub.channels.items()
+        if not pattern:
+            return _encode({name: len(channel.live) + len(channel.lagging) for name, channel in channels})
+        wanted = re.compile(fnmatch.translate(pattern.decode())).match
+        return _encode({name: len(channel.live) + len(channel.lagging) for name, channel in channels if wanted(name)})
 
     def _own_info(self, _: bytes) -> bytes:
         hub = self._hub

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Protocol
 
@@ -20,6 +21,9 @@ log = logging.getLogger("messageflow.gateway")
 
 PATH = b"/api/"
 BODY_BYTES = 16 << 20  # of one call; a batch larger than this is better sent as several
+ANSWER_TIMEOUT = 30.0  # seconds an answer may take to be taken
+UNSENT_BYTES = 64 << 20  # of answers that callers do not take; beyond it what is only read has to wait
+STORING = frozenset((b"publish", b"push", b"broadcast_push", b"broadcast"))  # methods whose answers are small
 BODY_TIMEOUT = 10.0  # seconds the body of a call may take to arrive
 JSON = "application/json"
 
@@ -44,6 +48,27 @@ class Calls:
     def __init__(self, api: Answering, key: str) -> None:
         self._key = key.encode()
         self.api = api
+        self._unsent = 0  # bytes
+        self._room = asyncio.Event()
+        self._room.set()
+
+    async def room(self, method: bytes) -> None:
+        """Return when an answer may be made: what callers ask for and do not take stays within a bound."""
+        if method not in STORING:
+            await self._room.wait()
+
+    @contextmanager
+    def unsent(self, size: int) -> Iterator[None]:
+        """So many bytes of an answer wait for the caller."""
+        self._unsent += size
+        if self._unsent > UNSENT_BYTES:
+            self._room.clear()
+        try:
+            yield
+        finally:
+            self._unsent -= size
+            if self._unsent <= UNSENT_BYTES:
+                self._room.set()
 
     def are_allowed(self, headers: Headers) -> bool:
         """Whether a request presents the key. It is compared in constant time."""
@@ -107,7 +132,7 @@ class Call:
             return
         self._transport.write(self._head(status, len(answer)) + answer)
         if self._flow.write_paused:
-            await self._flow.drain()
+            await self._be_taken(len(answer))
         self.response_complete = True
         if not self.keep_alive:
             self._transport.close()
@@ -127,9 +152,20 @@ class Call:
         if len(self.body) > BODY_BYTES:
             self.keep_alive = False
             return 413, error(107, f"the body is over {BODY_BYTES} bytes: send several smaller calls")
+        await self._calls.room(self._method)
         if self.disconnected:
             return 400, b""
         return await self._calls.api.call(self._method.decode("latin-1"), bytes(self.body))
+
+    async def _be_taken(self, size: int) -> None:
+        """Return when the caller has taken nearly all of the answer, or is given up."""
+        try:
+            with self._calls.unsent(size):
+                async with asyncio.timeout(ANSWER_TIMEOUT):
+                    await self._flow.drain()
+        except TimeoutError:
+            log.debug("answer_not_taken", extra={"method": self._method.decode("latin-1"), "bytes": size})
+            self._transport.abort()
 
     async def _arrival(self) -> None:
         """Return when the body is whole or too large, or when nobody is there any more."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from websockets.frames import CloseCode
 
-from messageflow.core.codes import CONNECTION_LIMIT, MALFORMED, Disconnect
+from messageflow.core.codes import CONNECTION_LIMIT, MALFORMED, TOO_MANY_COMMANDS, Disconnect
 from messageflow.dialects import native
 from messageflow.gateway import tcp
 from messageflow.gateway.websocket import FrameLimits, WebSocketProtocol
@@ -66,6 +66,9 @@ class ClientConnection(WebSocketProtocol):
             message.decode()
         except UnicodeDecodeError:
             self.fail(CloseCode.INVALID_DATA, "not UTF-8")
+            return
+        if message.count(b"\n") >= self._hub.limits.commands_in_frame:
+            session.disconnect(TOO_MANY_COMMANDS, "more commands in one message than a burst may have")
             return
         try:
             commands = native.decode(message)

@@ -9,6 +9,7 @@ from messageflow.core.credentials import SECRET_BYTES
 from messageflow.errors import ConfigurationError
 from messageflow.gateway.hosts import is_loopback
 from messageflow.gateway.settings import Settings
+from messageflow.hub.limits import FRAME_BYTES_A_CHANNEL
 
 
 def check_settings(settings: Settings) -> None:
@@ -24,6 +25,13 @@ def check_settings(settings: Settings) -> None:
         raise ConfigurationError(
             f"pong_timeout ({settings.pong_timeout:g} s) must be shorter than ping_interval "
             f"({settings.ping_interval:g} s): a ping is answered before the next is sent"
+        )
+    least = FRAME_BYTES_A_CHANNEL * settings.channels_per_connection
+    if 0 < settings.message_size_limit < least:
+        raise ConfigurationError(
+            f"message_size_limit ({settings.message_size_limit}) is less than {FRAME_BYTES_A_CHANNEL} bytes for each "
+            f"of channels_per_connection ({settings.channels_per_connection}): a page that comes back subscribes to "
+            f"all of them in one message; set it to at least {least}, or leave it out"
         )
     _check_address(settings)
     _check_presence(settings)

@@ -32,7 +32,7 @@ from messageflow.gateway.settings import Settings
 from messageflow.gateway.tcp import prepare_listener
 from messageflow.gateway.websocket import FrameLimits
 from messageflow.hub.hub import Hub
-from messageflow.hub.limits import Limits
+from messageflow.hub.limits import Limits, message_size
 
 log = logging.getLogger("messageflow.gateway")
 
@@ -77,7 +77,11 @@ class Gateway:
             self.hub,
             calls,
             Origins(settings.allowed_origins, require_origin=settings.require_origin, dev=settings.dev),
-            FrameLimits(settings.message_size_limit, settings.fragments_limit, settings.buffer_high_water),
+            FrameLimits(
+                settings.message_size_limit or message_size(settings.channels_per_connection),
+                settings.fragments_limit,
+                settings.buffer_high_water,
+            ),
             head_timeout=settings.handshake_timeout,
             proxies=Proxies(settings.trusted_proxies),
             tls_terminated=settings.tls_terminated,
@@ -253,4 +257,5 @@ def _limits(settings: Settings) -> Limits:
         history_limit=settings.history_limit,
         recovery_rate=settings.recovery_rate,
         buffer_memory=settings.buffer_memory,
+        publication_bytes=settings.payload_size_limit,
     )

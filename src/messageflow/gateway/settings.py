@@ -104,13 +104,28 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     handshake_timeout: Annotated[Duration, Meta(ge=0.1, description="time a request head has to arrive")] = 5.0
 
     # Limits
-    message_size_limit: Annotated[Size, Meta(ge=1024, description="largest message a client may send (1009)")] = 65536
+    message_size_limit: Annotated[
+        Size,
+        Meta(
+            description="largest message a client may send (1009); 0 is 512 bytes for each of "
+            "`channels_per_connection`, at least 64KiB, so that a page that comes back subscribes to all in one"
+        ),
+    ] = 0
     payload_size_limit: Annotated[
-        Size, Meta(ge=1024, description="largest payload of one publication over the HTTP API (413)")
+        Size,
+        Meta(
+            ge=1024,
+            description="largest publication: data and tags over the HTTP API (413), data and the client's info over "
+            "a WebSocket (106)",
+        ),
     ] = 65536
     fragments_limit: Annotated[Whole, Meta(ge=1, description="most frames one message may be split into")] = 64
     commands_per_second: Annotated[
-        Whole, Meta(description="commands one connection may send a second, twice that in a burst; 0 is no limit")
+        Whole,
+        Meta(
+            description="commands one connection may send a second on average; at once five times that, at least 300, "
+            "and always twice `channels_per_connection` and 100 more; 0 is no limit"
+        ),
     ] = 50
     channels_per_connection: Annotated[Whole, Meta(ge=1, description="channels one connection may hold")] = 128
     connections_per_user: Annotated[

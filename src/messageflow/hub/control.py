@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections import deque
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("messageflow.hub")
 
+SLICE = 100  # sessions, about 5 ms of the event loop
+
 
 def apply_control(hub: Hub, message: bytes) -> None:
     """Carry out a control message on the sessions of this worker. What is not understood is logged and passed over.
@@ -39,9 +43,27 @@ def apply_control(hub: Hub, message: bytes) -> None:
     except msgspec.MsgspecError as error:
         log.error("control_not_understood", extra={"error": str(error)})
         return
-    for session in tuple(hub.matching(control.user, control.client)):
+    waiting = hub.controls
+    before = len(waiting)
+    waiting.extend((session, control) for session in hub.matching(control.user, control.client))
+    if not before:
+        _apply_slice(waiting)
+        if waiting:
+            hub.spawn(_apply_rest(waiting))
+
+
+async def _apply_rest(waiting: deque[tuple[Session, Control]]) -> None:
+    while waiting:
+        await asyncio.sleep(0)
+        _apply_slice(waiting)
+
+
+def _apply_slice(waiting: deque[tuple[Session, Control]]) -> None:
+    """Carry out what waits on a number of sessions: a user may have thousands, and others want their turn."""
+    for _ in range(min(SLICE, len(waiting))):
+        session, control = waiting.popleft()
         if session.state is State.CONNECTING and not isinstance(control, DisconnectUser):
-            hub.deferred.setdefault(session, []).append(control)
+            session.hub.deferred.setdefault(session, []).append(control)
         else:
             apply_to(session, control)
 

@@ -22,9 +22,9 @@ from messageflow.core.claims import SubscribeOptions
 from messageflow.core.protocol import SubscribeRequest, SubscribeResult, raw, view
 from messageflow.core.recovery import merge
 from messageflow.core.stream import Position, Publication
+from messageflow.core.weights import chunk, weight
 from messageflow.errors import Unrecoverable
-from messageflow.hub.lag import chunk, lag_behind
-from messageflow.hub.pacing import weight
+from messageflow.hub.lag import lag_behind
 from messageflow.hub.session import NEVER, Subscription
 
 if TYPE_CHECKING:

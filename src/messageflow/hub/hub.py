@@ -37,7 +37,7 @@ from messageflow.hub.healing import Healing
 from messageflow.hub.heartbeat import Heartbeat
 from messageflow.hub.limits import Limits
 from messageflow.hub.logs import RateLimitedLog
-from messageflow.hub.pacing import Pace
+from messageflow.hub.pacing import REPLY_TURNS, Pace
 from messageflow.hub.presence import PresenceChanges
 from messageflow.hub.reads import Chunks, Reads
 from messageflow.hub.revoking import Revoking
@@ -92,6 +92,7 @@ class Hub:
         self.arrivals = Arrivals(self.limits.connect_timeout, self.limits.unauthenticated_per_address)
         self.heartbeat = Heartbeat(self, self.limits)
         self.pace = Pace(self.limits.recovery_rate, clock)
+        self.reply_pace = Pace(self.limits.recovery_rate, clock, turns=REPLY_TURNS)
         self.reads = Reads(self)
         self.chunks = Chunks()
         self.congestion = Congestion(self)
@@ -101,6 +102,7 @@ class Hub:
         self.revoking = Revoking(self)
         self.presence = PresenceChanges(self)
         self.connecting = 0  # sessions whose connect command is being carried out
+        self.controls: deque[tuple[Session, Control]] = deque()  # decisions about many sessions, to be carried out
         self.deferred: dict[Session, list[Control]] = {}  # decisions about those, for when they have their answer
         self.draining = False
         self._wires: dict[Wire, None] = {}
@@ -197,8 +199,9 @@ class Hub:
         self.heartbeat.discard(session)
         self.stalls.discard(session)
         if self.sessions.pop(session.client, None) is not None and session.user:
-            others = tuple(s for s in self.users.get(session.user, ()) if s is not session)
-            if others:
+            all_ = self.users.get(session.user, ())
+            index = all_.index(session)
+            if others := all_[:index] + all_[index + 1 :]:
                 self.users[session.user] = others
             else:
                 self.users.pop(session.user, None)

@@ -18,25 +18,16 @@ from typing import TYPE_CHECKING
 
 from messageflow.core.codes import INSUFFICIENT_STATE, SERVER_ERROR, SLOW
 from messageflow.core.stream import Position, Publication
+from messageflow.core.weights import chunk
 from messageflow.errors import BrokerError, Unrecoverable
 from messageflow.hub.backlog import FROM_HISTORY
 from messageflow.hub.channel import Channel
-from messageflow.hub.pacing import weight
 from messageflow.hub.reads import Chunk
 
 if TYPE_CHECKING:
     from messageflow.hub.session import Session, Subscription
 
 log = logging.getLogger("messageflow.hub")
-
-
-def chunk(publications: list[Publication], count: int, size: int) -> list[Publication]:
-    """Return the first publications, at most `count` and about `size` bytes of them, and at least one."""
-    first = publications[:count]
-    total = weight(first)
-    while total > size and len(first) > 1:
-        total -= weight((first.pop(),))
-    return first
 
 
 def pause(session: Session) -> None:

@@ -25,6 +25,26 @@ class Limits(Struct, frozen=True, kw_only=True):
     chunk_bytes: int = 262_144  # bytes of publications in one reply or one chunk
     buffer_memory: int = 256 << 20  # bytes that may wait in the buffers of all connections together
     recovery_rate: int = 64 << 20  # bytes of history given out a second, to all together; 0: no cap
+    publication_bytes: int = 65_536  # of what a client publishes: data and info
+
+    @property
+    def burst(self) -> int:
+        """Commands that a connection may send at once: enough to subscribe, twice, to all that it may hold."""
+        return max(round(5 * self.commands_per_second), 300, 2 * self.channels_per_connection + 100)
+
+    @property
+    def commands_in_frame(self) -> int:
+        """Commands in one message beyond which it is not even read: who sends them does not listen to refusals."""
+        return 2 * self.burst
+
+
+FRAME_BYTES_A_CHANNEL = 512  # of a message that subscribes, with a position, to all that a connection may hold
+LEAST_MESSAGE = 65_536
+
+
+def message_size(channels: int) -> int:
+    """Return the bytes a message may have, in which a client that comes back subscribes to so many channels."""
+    return max(LEAST_MESSAGE, FRAME_BYTES_A_CHANNEL * channels)
 
 
 class Verdict(Enum):
@@ -36,17 +56,22 @@ class Verdict(Enum):
 
 
 class CommandMeter:
-    """A token bucket: an average rate with room for a burst of five seconds' worth, at least 300 commands.
+    """A token bucket: an average rate with room for a burst.
 
-    The room is that large because a page that comes back subscribes to all its channels at once.
+    The room is large because a page that comes back subscribes to all its channels at once, see `Limits.burst`.
+
+    Args:
+        rate: commands a second.
+        burst: commands at once.
+        now: monotonic seconds.
     """
 
     __slots__ = ("_at", "_burst", "_rate", "_tokens")
 
-    def __init__(self, rate: float, now: float) -> None:
+    def __init__(self, rate: float, burst: int, now: float) -> None:
         self._rate = rate
-        self._burst = max(5 * rate, 300.0)
-        self._tokens = self._burst
+        self._burst = burst
+        self._tokens = float(burst)
         self._at = now
 
     def take(self, now: float) -> Verdict:

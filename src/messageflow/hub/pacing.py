@@ -4,26 +4,21 @@ When many come back at once, what they missed could fill every buffer and every 
 carries what was missed while the pace allows it; otherwise it is given at once and empty, and the session catches up
 as one that lags, in turn. Nobody waits holding data: a turn comes before the read.
 
+What clients ask for themselves, history and presence, has a pace of its own, so that no question delays a recovery.
+
 Owns the bucket and the line before it. What is published now never waits here.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from messageflow.core.stream import Publication
-
+REPLY_TURNS = 4  # replies to questions between their turn and what they write
 TURNS = 32  # catch-ups between their turn and what they write; each may overdraw the bucket by one chunk
 BURST = 0.25  # seconds' worth of the rate that the bucket holds
 LEAST_WAIT = 0.001  # seconds; below it a clock may not move
-ENVELOPE = 100  # bytes that a publication takes on the wire beside its data, info and tags, as pushes do
-
-
-def weight(publications: Iterable[Publication]) -> int:
-    """Return about how many bytes publications take on the wire."""
-    return sum([ENVELOPE + len(p.data) + len(p.info) + len(p.tags) for p in publications])
 
 
 class Pace:
@@ -33,6 +28,7 @@ class Pace:
         rate: bytes a second; 0 is no cap.
         clock: monotonic seconds.
         sleep: waits so many seconds.
+        turns: how many may read and write at once.
 
     Attributes:
         spent: bytes of history given out so far.
@@ -40,14 +36,19 @@ class Pace:
     """
 
     def __init__(
-        self, rate: int, clock: Callable[[], float], sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+        self,
+        rate: int,
+        clock: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        *,
+        turns: int = TURNS,
     ) -> None:
         self._rate = rate
         self._clock = clock
         self._sleep = sleep
         self._tokens = rate * BURST
         self._at = clock()
-        self._turns = asyncio.Semaphore(TURNS)
+        self._turns = asyncio.Semaphore(turns)
         self._line = asyncio.Lock()
         self.spent = 0
         self.waits = 0

@@ -226,7 +226,7 @@ class Session:
         if not rate:
             return
         if self._meter is None:
-            self._meter = CommandMeter(rate, now)
+            self._meter = CommandMeter(rate, self.hub.limits.burst, now)
         verdict = self._meter.take(now)
         if verdict is Verdict.REFUSE:
             self.hub.counters.commands_refused += 1
@@ -236,9 +236,11 @@ class Session:
 
     # What the client is sent
 
-    def reply(self, command_id: int, method: str, result: Result) -> None:
-        """Answer a command that was carried out."""
-        self.write(self.wire.result(command_id, method, result))
+    def reply(self, command_id: int, method: str, result: Result) -> int:
+        """Answer a command that was carried out. Returns the bytes that took."""
+        data = self.wire.result(command_id, method, result)
+        self.write(data)
+        return len(data)
 
     def push(self, channel: str, push: Push) -> None:
         """Tell the client something it did not ask for."""

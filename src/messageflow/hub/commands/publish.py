@@ -16,6 +16,7 @@ from messageflow.brokers.base import Item
 from messageflow.core.channels import may_publish
 from messageflow.core.codes import (
     BAD_REQUEST,
+    LIMIT_EXCEEDED,
     MALFORMED,
     NOT_AVAILABLE,
     PERMISSION_DENIED,
@@ -54,6 +55,8 @@ async def publish(session: Session, command_id: int, request: PublishRequest) ->
     retention = Retention(options.history_size, options.history_ttl)
     key = _own_key(session.user, request.idempotency_key)
     item = Item(name, data, retention, key, msgspec.json.encode(session.info))
+    if len(item.data) + len(item.info) > session.hub.limits.publication_bytes:
+        raise CommandRefused(LIMIT_EXCEEDED)
     if (wait := session.hub.congestion.wait([item])) is not None:
         await wait
     await session.hub.broker.publish([item])

@@ -26,6 +26,7 @@ from messageflow.core.protocol import (
     PresenceStatsResult,
     view,
 )
+from messageflow.core.weights import ENVELOPE, chunk
 
 if TYPE_CHECKING:
     from messageflow.hub.session import Session
@@ -52,26 +53,35 @@ def _allowed(
 async def presence(session: Session, command_id: int, request: PresenceRequest) -> None:
     """Answer who is in a channel."""
     _allowed(session, request.channel, lambda options: options.presence, may_see_presence)
-    clients = await session.hub.broker.presence(request.channel)
-    session.reply(command_id, "presence", PresenceResult(clients))
+    pace = session.hub.reply_pace
+    async with pace.turn():
+        clients = await session.hub.broker.presence(request.channel)
+        pace.spend(session.reply(command_id, "presence", PresenceResult(clients)))
 
 
 async def presence_stats(session: Session, command_id: int, request: PresenceRequest) -> None:
-    """Answer how many are in a channel."""
+    """Answer how many are in a channel. It is paced like telling who they are, since all are looked at."""
     _allowed(session, request.channel, lambda options: options.presence, may_see_presence)
-    stats = await session.hub.broker.presence_stats(request.channel)
+    pace = session.hub.reply_pace
+    async with pace.turn():
+        stats = await session.hub.broker.presence_stats(request.channel)
+        pace.spend(stats.clients * ENVELOPE)
     session.reply(command_id, "presence_stats", PresenceStatsResult(stats.clients, stats.users))
 
 
 async def history(session: Session, command_id: int, request: HistoryRequest) -> None:
-    """Answer with a page of a channel's history: `limit` 0 only the position, -1 as many as one reply carries."""
-    name, since = request.channel, request.since
+    """Answer with a page of a channel's history: `limit` 0 only the position, -1 as many as one reply carries.
+
+    A reply carries no more than a chunk of a recovery, in number and in bytes, and at least one publication.
+    """
+    name, since, limits = request.channel, request.since, session.hub.limits
     _allowed(session, name, lambda options: options.keeps_history, may_read_history)
-    most = session.hub.limits.history_limit
-    limit = most if request.limit < 0 else min(request.limit, most)
-    page = await session.hub.broker.page(name, since.offset if since else None, limit, reverse=request.reverse)
-    if since is not None and since.epoch and since.epoch != page.position.epoch:
-        raise CommandRefused(UNRECOVERABLE)
-    publications = [view(publication) for publication in page.publications]
-    result = HistoryResult(publications, page.position.epoch, page.position.offset, page.position.tag)
-    session.reply(command_id, "history", result)
+    limit = limits.history_limit if request.limit < 0 else min(request.limit, limits.history_limit)
+    pace = session.hub.reply_pace
+    async with pace.turn():
+        page = await session.hub.broker.page(name, since.offset if since else None, limit, reverse=request.reverse)
+        if since is not None and since.epoch and since.epoch != page.position.epoch:
+            raise CommandRefused(UNRECOVERABLE)
+        publications = [view(publication) for publication in chunk(page.publications, limit, limits.chunk_bytes)]
+        result = HistoryResult(publications, page.position.epoch, page.position.offset, page.position.tag)
+        pace.spend(session.reply(command_id, "history", result))
