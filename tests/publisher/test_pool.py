@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from messageflow import Flow, OutcomeUnknown
+from messageflow import Flow
 from messageflow.publisher.http1 import Answer, Endpoint, Failure, build_request, parse_url
 from messageflow.publisher.pool import Pool, pool_for
 from tests.publisher.scripted import RECEIPT, ScriptedServer, Silence, free_port, raw, result, say
@@ -146,10 +146,20 @@ def test_nobody_listening_is_told_apart_from_silence() -> None:
     assert (failure.absent, failure.sent) == (True, False)
 
 
+CUT = raw(b'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"result"')
+
+
 def test_answer_cut_in_the_middle_is_no_answer(server: ScriptedServer) -> None:
-    server.script.extend([raw(b'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"result"')] * 20)
-    with pytest.raises(OutcomeUnknown, match="closed"):
-        Flow(server.url, timeout=1.0).push("alice", "t")
+    server.script.append(CUT)
+    endpoint = parse_url(server.url)
+    assert ask(Pool(endpoint), endpoint, 30.0) == Failure("the connection was closed", sent=True)
+
+
+def test_answer_cut_in_the_middle_is_asked_for_again_with_the_same_key(server: ScriptedServer) -> None:
+    server.script.append(CUT)
+    assert Flow(server.url, timeout=60.0).push("alice", "t").offset == 7
+    assert [request.connection for request in server.requests] == [1, 2]
+    assert len(set(server.keys)) == 1
 
 
 def test_answer_that_ends_with_the_connection_is_one(server: ScriptedServer) -> None:

@@ -66,11 +66,10 @@ def _claims(user: User, seconds: float, now: float, info: Any) -> dict[str, Any]
     if seconds == inf:
         raise ValueError("ttl must be a time that ends")
     end = now + seconds
+    expiry = int(end) if seconds >= 1 else end  # whole, as all libraries read it, where it lives to see a second
     claims: dict[str, Any] = {
         "sub": user_name(user),
-        "exp": int(end)
-        if seconds >= 1
-        else end,  # whole seconds, as all libraries read them, where it lives to see one
+        "exp": expiry,
         "iat": now,  # with fractions (RFC 7519 §2), so that a token made right after `revoke` is good
         "jti": token_hex(16),
     }
