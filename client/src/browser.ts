@@ -3,7 +3,7 @@
 import "./global.js";
 import { connect, createSocket, MessageflowError, setOrigin, status, version } from "./index.js";
 
-// Only while the script itself runs does the page say which one it is.
-setOrigin((document.currentScript as HTMLScriptElement | null)?.src);
+// Only while the script itself runs does the page say which one it is; workers and modules do not.
+setOrigin((globalThis.document?.currentScript as HTMLScriptElement | null | undefined)?.src);
 
 globalThis.messageflow = { connect, createSocket, MessageflowError, status, version };

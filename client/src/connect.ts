@@ -29,7 +29,7 @@ export function connect<Pushes extends object>(options: Options<Pushes> = {}): F
   if (!options || typeof options !== "object") {
     throw new TypeError('connect() takes an object, such as {tokenUrl: "/token", onMessage(action) {…}}.');
   }
-  const page = typeof location === "undefined" ? undefined : location.href;
+  const page = globalThis.location?.href.replace(/^blob:/, ""); // of a worker that was made of a text
   const url = options.url ?? origin ?? (page && new URL(page).origin);
   if (!url) throw new TypeError('There is no page to connect back to; give url, such as "http://127.0.0.1:8000".');
   return new Flow<Pushes>({ ...options, url }, browserWorld(options.WebSocket), page);

@@ -53,7 +53,7 @@ export function status(flow: Watched, { connected, authenticated, dot, colors }:
 
 /** Looked up each time: a page may draw its elements later than its script runs. */
 function find(element: Element | string | null | undefined): Element | null | undefined {
-  return typeof element === "string" ? document.querySelector(element) : element;
+  return typeof element === "string" ? globalThis.document?.querySelector(element) : element;
 }
 
 function write(target: Element | string | null | undefined, text: string): void {

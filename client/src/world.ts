@@ -44,6 +44,11 @@ export interface World {
   attend(life: Life): () => void;
 }
 
+/** Whether this is a worker that was made of a text: nothing is relative to its address. */
+function isBlob(): boolean {
+  return globalThis.location?.protocol === "blob:";
+}
+
 /** The world of a browser page (or of any runtime with the same globals). */
 export function browserWorld(WebSocketClass?: SocketClass): World {
   return {
@@ -53,7 +58,7 @@ export function browserWorld(WebSocketClass?: SocketClass): World {
     clearTimer: (timer) => clearTimeout(timer as number),
     openSocket: (url) => new (WebSocketClass ?? WebSocket)(url) as Socket,
     fetch: (url, signal) =>
-      fetch(url, { signal, credentials: "same-origin", cache: "no-store", headers: { Accept: "application/json" } }),
+      fetch(isBlob() ? new URL(url, location.origin) : url, { signal, credentials: "same-origin", cache: "no-store", headers: { Accept: "application/json" } }),
     attend({ wake, depart }) {
       const page = globalThis.document as Document | undefined; // workers have none
       const shown = (): unknown => page?.visibilityState === "visible" && wake();

@@ -156,6 +156,25 @@ describe("the script", () => {
     flow.close();
   });
 
+  test("runs where there is neither document nor window nor location", async () => {
+    const peers: Peer[] = [];
+    const WebSocket = class extends Peer {
+      constructor(url: string) {
+        super(url);
+        peers.push(this);
+      }
+    };
+    const context = createContext({ WebSocket, URL, console, performance, setTimeout, clearTimeout, queueMicrotask });
+    runInContext(SCRIPT, context);
+    const { messageflow } = context as Page;
+    assert.throws(() => messageflow.connect(), /no page to connect back to; give url/);
+    const flow = messageflow.createSocket("ws://push.example", () => {}, { token: JWT });
+    await settle();
+    await only(peers).accept();
+    assert.equal(flow.state, "connected");
+    flow.close();
+  });
+
   test("tells misuse in sentences", () => {
     const { messageflow } = page("https://shop.example/messageflow.js");
     assert.throws(() => messageflow.connect("ws://x" as never), /connect\(\) takes an object/);
