@@ -18,7 +18,7 @@ const common = { absWorkingDir: root, bundle: true, target: "es2022", charset: "
  * public face, of the wire or of the DOM; `tests/bundle.test.ts` runs the minified script to prove it.
  */
 const internal = [
-  "abandon accept alarm allow attend begin calls check clearTimer current depart done drop first given give handBack hold inherit isHeld",
+  "abandon accept alarm allow attend begin calls check clearTimer current depart done doubt drop first given give handBack hold inherit isHeld",
   "invalidate isSet issue joined left link linked lose machine onAccepted onEmpty onEnd onFrame onInvalidate onLink onLost onOpen",
   "onPush onRefused onSubs openSocket params plan positions renew renewable reopen report request requests reset",
   "isOpen place release restart tokens use watched watches",

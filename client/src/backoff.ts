@@ -6,6 +6,8 @@
 
 const BASE_MS = 500;
 const CAP_MS = 20_000;
+const SLOW_BASE_MS = 10_000;
+const SLOW_CAP_MS = 50_000;
 
 /**
  * Exponential backoff with full jitter: anywhere between now and the whole delay, so that clients thrown off together
@@ -16,6 +18,11 @@ const CAP_MS = 20_000;
 export function backoff(attempt: number, random: number, base = BASE_MS, cap = CAP_MS): number {
   // 2 ** 1024 is Infinity, and Math.min holds that too.
   return Math.floor(random * Math.min(cap, base * 2 ** attempt));
+}
+
+/** What is waited where coming back soon is of no use: from 10 to 20 s at first, from 10 to 60 in the end. */
+export function slowBackoff(attempt: number, random: number): number {
+  return SLOW_BASE_MS + backoff(attempt, random, SLOW_BASE_MS, SLOW_CAP_MS);
 }
 
 /**

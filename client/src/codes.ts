@@ -91,6 +91,11 @@ export function isTerminalClose(code: number): boolean {
   return (code >= 3500 && code < 4000) || (code >= 4500 && code < 5000) || code === 1009;
 }
 
+/** Whether a close says that this user has as many connections as they may: some will go. 3504 is what older gateways say. */
+export function isCrowded(code: number): boolean {
+  return code === 3404 || code === 3504;
+}
+
 /** Whether an unsubscribe push is final; from 2500 on the client subscribes again. */
 export function isTerminalUnsubscribe(code: number): boolean {
   return code < 2500;

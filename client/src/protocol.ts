@@ -17,6 +17,7 @@ export type Method =
   | "presence_stats"
   | "history"
   | "rpc"
+  | "ping"
   | "refresh"
   | "sub_refresh";
 

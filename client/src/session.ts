@@ -5,12 +5,13 @@
  * or a message is about; it hands those to its events.
  */
 
-import { backoff } from "./backoff.js";
+import { backoff, slowBackoff } from "./backoff.js";
 import { Calls, type Done } from "./calls.js";
 import {
   BAD_FRAME,
   CLOSED,
   invalidatesState,
+  isCrowded,
   isTerminalClose,
   known,
   LINK_LOST,
@@ -37,6 +38,8 @@ import { Alarm, type World } from "./world.js";
 const PING_GRACE_MS = 10_000;
 
 const EXPIRED = 3005;
+/** `connect` did not arrive in time: terminal by the protocol, but it is the network that kept it. */
+const STALE = 3502;
 
 export class Session {
   readonly calls: Calls;
@@ -50,6 +53,9 @@ export class Session {
   #transport: Transport | undefined;
   #linked = false;
   #pong = false;
+  /** The token of the last attempt was made for it. */
+  #isNew = false;
+  #crowded = false;
   #attempt = 0;
   #turn = 0;
   /** The page is put away; nothing is opened until it is back. */
@@ -108,6 +114,8 @@ export class Session {
     if (this.#away || this.#retry.isSet) {
       this.#away = false;
       void this.#open();
+    } else if (this.#state === "connected") {
+      if (this.#transport?.doubt(this.#options.connectTimeout)) this.issue("ping", {}, () => {});
     } else this.#transport?.check();
   }
 
@@ -115,7 +123,7 @@ export class Session {
   depart(): void {
     if (this.#away) return; // first hidden, then frozen
     this.#away = true;
-    this.#release();
+    this.#release(true);
     this.#enter("connecting", { code: 0, reason: "the page is put away" });
   }
 
@@ -134,7 +142,8 @@ export class Session {
     const turn = ++this.#turn;
     if (this.#away) return;
     try {
-      const token = this.#tokens.ready ? this.#tokens.current : await this.#tokens.get();
+      this.#isNew = !this.#tokens.ready;
+      const token = this.#isNew ? await this.#tokens.get() : this.#tokens.current;
       if (turn !== this.#turn) return;
       this.#transport = new Transport(this.#world, this.#options.url, this.#options.connectTimeout, {
         onOpen: () => this.#hello(token),
@@ -163,6 +172,7 @@ export class Session {
 
   #accepted(result: ConnectResult, withToken: boolean): void {
     const transport = this.#transport;
+    this.#crowded = false;
     this.#attempt = 0; // not before: a socket that opens and is refused must not make us eager
     this.#pong = !!result.pong;
     transport?.allow(result.ping ? result.ping * 1000 + PING_GRACE_MS : 0);
@@ -207,19 +217,32 @@ export class Session {
     this.#lose();
     if (code === EXPIRED || invalidatesState(code)) this.#tokens.drop();
     if (invalidatesState(code)) this.#events.onInvalidate();
-    if (isTerminalClose(code)) this.#stop(code, reason);
+    if (isCrowded(code)) this.#wait(code, reason);
+    else if (isTerminalClose(code) && code !== STALE) this.#stop(code, reason);
     else this.#plan(code, reason);
+  }
+
+  /** The user has too many connections: say so once, and try again slowly until some are gone. */
+  #wait(code: number, reason: string): void {
+    this.#plan(code, reason, slowBackoff(this.#attempt, this.#world.random()));
+    if (this.#crowded) return;
+    this.#crowded = true;
+    const message = `Too many connections of this user (${reason}): close some; until then it is tried again, slowly.`;
+    this.#events.onError(new MessageflowError(code, message, true));
   }
 
   /** Try again after a refusal, if that may help. */
   #again({ code, message, temporary }: MessageflowError): void {
-    if (temporary || (code === TOKEN_EXPIRED && this.#tokens.renewable)) this.#plan(code, message);
+    const renewable = code === TOKEN_EXPIRED && this.#tokens.renewable;
+    // A token that expired during an absence has been waited for already; one that is new and has, has not.
+    if (renewable && !this.#isNew) this.#plan(code, message, 0);
+    else if (temporary || renewable) this.#plan(code, message);
     else if (code === TOKEN_EXPIRED) this.#stop(code, `${message}; give tokenUrl or getToken to have it renewed`);
     else this.#stop(code, message);
   }
 
-  #plan(code: number, reason: string): void {
-    const retryIn = backoff(this.#attempt++, this.#world.random());
+  #plan(code: number, reason: string, retryIn = backoff(this.#attempt, this.#world.random())): void {
+    this.#attempt++;
     this.#retry.set(() => void this.#open(), retryIn);
     this.#enter("connecting", { code, reason, retryIn });
   }
@@ -232,10 +255,10 @@ export class Session {
   }
 
   /** Let go of all that is under way, for an end or for what may be somebody else. */
-  #release(): void {
+  #release(same = false): void {
     this.#turn++; // what is still being waited for is of no interest any more
     this.#retry.clear();
-    this.#lose(false);
+    this.#lose(same);
   }
 
   #lose(same = true): void {

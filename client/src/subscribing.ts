@@ -57,6 +57,8 @@ export class Subscribing {
   #renewed = false;
   #given = false;
   #asked = false;
+  /** The token of the last request was made for it. */
+  #isNew = false;
   #attempt = 0;
   #turn = 0;
 
@@ -127,18 +129,19 @@ export class Subscribing {
   }
 
   /** Ask the server, if there is someone to ask and all that is needed is at hand. */
-  request(): void {
+  request(isNew = false): void {
     if (this.#state !== "subscribing" || this.#asked || this.#given || !this.#link.linked) return;
     this.#retry.clear();
     const turn = ++this.#turn;
     if (!this.#tokens.ready) {
       this.#tokens.get().then(
-        () => turn === this.#turn && this.request(),
+        () => turn === this.#turn && this.request(true),
         (error: MessageflowError) => turn === this.#turn && this.#failed(error),
       );
       return;
     }
     this.#asked = true;
+    this.#isNew = isNew;
     this.#renewed = false;
     this.#watched = this.#events.watched();
     const params = {
@@ -227,7 +230,8 @@ export class Subscribing {
     if (code === LINK_LOST || (code === ALREADY_SUBSCRIBED && this.#given)) return;
     if (code === TIMEOUT) return this.#link.reset(`no reply to subscribe to ${this.channel}`);
     if (code === TOKEN_EXPIRED) this.#tokens.drop();
-    if (this.#renewed) {
+    // A token that expired during an absence is replaced at once; one that was new and has, is not.
+    if (this.#renewed || (code === TOKEN_EXPIRED && this.#tokens.renewable && !this.#isNew)) {
       this.#again({ code, reason: message });
       return this.request();
     }

@@ -25,6 +25,7 @@ export class Transport {
   readonly #events: TransportEvents;
   readonly #socket: Socket;
   readonly #watchdog: Alarm;
+  readonly #doubt: Alarm;
   #lines: string[] = [];
   #characters = 0;
   #allowed: number;
@@ -38,6 +39,7 @@ export class Transport {
     this.#allowed = allowed;
     this.#heard = world.now();
     this.#watchdog = new Alarm(world);
+    this.#doubt = new Alarm(world);
     const socket = (this.#socket = world.openSocket(url));
     socket.onopen = () => {
       this.#heard = world.now();
@@ -45,6 +47,7 @@ export class Transport {
     };
     socket.onmessage = ({ data }) => {
       this.#heard = world.now();
+      this.#doubt.clear();
       if (typeof data === "string") events.onFrame(data);
     };
     socket.onclose = ({ code, reason }) => this.#end(code, reason);
@@ -68,6 +71,18 @@ export class Transport {
     else this.#watch();
   }
 
+  /**
+   * Expect a sign of life within `ms`: the machine may have slept, and the clock with it, or changed its network.
+   *
+   * @returns whether the other end is to be asked for one.
+   */
+  doubt(ms: number): boolean {
+    this.check();
+    if (this.#ended || this.#doubt.isSet) return false;
+    this.#doubt.set(() => this.#end(SILENT, "no answer from the server"), ms);
+    return true;
+  }
+
   /** Send a line, in one frame with the other lines of this tick. */
   write(line: string): void {
     if (!this.#lines.length) queueMicrotask(() => this.#flush());
@@ -80,6 +95,7 @@ export class Transport {
   close(): void {
     this.#ended = true;
     this.#watchdog.clear();
+    this.#doubt.clear();
     const socket = this.#socket;
     socket.onopen = socket.onmessage = socket.onclose = null;
     socket.close();

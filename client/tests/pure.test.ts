@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { backoff, refreshDelay } from "../src/backoff.js";
+import { backoff, refreshDelay, slowBackoff } from "../src/backoff.js";
 import { invalidatesState, isTerminalClose, isTerminalUnsubscribe, replyError } from "../src/codes.js";
 import { Track, type Verdict } from "../src/position.js";
 import { decodeFrame, encodeCommand, isPing, type SubscribeResult, type WirePublication } from "../src/protocol.js";
@@ -102,6 +102,11 @@ describe("backoff", () => {
   test("the jitter is full", () => {
     assert.equal(backoff(3, 0), 0);
     assert.equal(backoff(3, 0.25), 1000);
+  });
+
+  test("a slow one begins at ten seconds and ends at a minute", () => {
+    assert.deepEqual([0, 1, 2, 3, 9].map((attempt) => slowBackoff(attempt, 0)), [10_000, 10_000, 10_000, 10_000, 10_000]);
+    assert.deepEqual([0, 1, 2, 3, 9].map((attempt) => slowBackoff(attempt, 1)), [20_000, 30_000, 50_000, 60_000, 60_000]);
   });
 
   test("a refresh comes before the end, spread over a tenth of the life", () => {

@@ -48,6 +48,42 @@ describe("reconnects", () => {
     assert.equal(world.peers.length, 1);
   });
 
+  for (const code of [3404, 3504]) {
+    test(`${code}, too many connections, is said once, and tried again slowly until there is room`, async () => {
+      const errors: MessageflowError[] = [];
+      const { flow, world, peer } = await connected({ onError: (error) => errors.push(error) });
+      await peer.drop(code, "connection limit");
+      const waits = [flow.detail.retryIn];
+      for (let attempt = 0; attempt < 4; attempt++) {
+        await world.pass(flow.detail.retryIn ?? 0);
+        await world.peer.open();
+        await world.peer.drop(code, "connection limit");
+        waits.push(flow.detail.retryIn);
+      }
+      assert.equal(flow.state, "connecting");
+      assert.deepEqual(waits, [15_000, 20_000, 30_000, 35_000, 35_000]);
+      assert.deepEqual(errors.map(({ code, temporary }) => [code, temporary]), [[code, true]]);
+      assert.match(errors[0]?.message ?? "", /Too many connections of this user \(connection limit\): close some/);
+      await world.pass(35_000);
+      await world.peer.accept();
+      assert.equal(flow.state, "connected");
+      await world.peer.drop();
+      assert.equal(flow.detail.retryIn, 250);
+      await world.pass(250);
+      await world.peer.open();
+      await world.peer.drop(code, "connection limit");
+      assert.equal(errors.length, 2, "a new time is said anew");
+      flow.close();
+      assert.equal(world.timers, 0);
+    });
+  }
+
+  test("3502, a connect that did not arrive in time, is the network's fault and tried again", async () => {
+    const { flow, peer } = await connected();
+    await peer.drop(3502, "stale");
+    assert.deepEqual(flow.detail, { code: 3502, reason: "stale", retryIn: 250 });
+  });
+
   test("a disconnect push is obeyed like a close", async () => {
     const { flow, peer } = await connected();
     await peer.say({ push: { disconnect: { code: 3503, reason: "force disconnect" } } });
@@ -175,6 +211,44 @@ describe("waking", () => {
     world.sleep(25_000);
     await world.wake();
     assert.equal(peer.closed, true);
+  });
+
+  test("a link is asked for a sign of life, since clocks may sleep with the machine", async () => {
+    const { flow, world, peer } = await connected();
+    peer.commands();
+    await world.wake();
+    await world.wake();
+    const asked = peer.commands();
+    assert.deepEqual(asked.map(({ id, ...rest }) => rest), [{ ping: {} }]);
+    await world.pass(4999);
+    assert.equal(peer.closed, false);
+    await world.pass(1);
+    assert.equal(peer.closed, true);
+    assert.equal(flow.detail.reason, "no answer from the server");
+    flow.close();
+    assert.equal(world.timers, 0);
+  });
+
+  test("a link that gives one is kept, be it a refusal", async () => {
+    const { flow, world, peer } = await connected({ onError: (error) => assert.fail(error) });
+    peer.commands();
+    await world.wake();
+    const [ping] = peer.commands();
+    await peer.say({ id: ping?.id, error: { code: 108, message: "not available" } });
+    await world.pass(10_000);
+    assert.equal(peer.closed, false);
+    await world.wake();
+    assert.equal(peer.commands().length, 1, "the next time it is asked again");
+    flow.close();
+    assert.equal(world.timers, 0);
+  });
+
+  test("an attempt under way is not asked", async () => {
+    const { world } = start();
+    await settle();
+    await world.peer.open();
+    await world.wake();
+    assert.equal(world.peer.frames.length, 1);
   });
 
   test("a link that has lately spoken is kept, and a late timer does not kill it", async () => {

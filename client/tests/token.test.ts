@@ -155,6 +155,96 @@ describe("renewing a token", () => {
     assert.equal(flow.authenticated, true);
   });
 
+  test("one that expired during an absence adds no wait to it", async () => {
+    const { flow, world } = start({ tokenUrl: "/token" }, answering([200, JWT], [200, OTHER]));
+    await settle();
+    await world.peer.accept();
+    for (let attempt = 0; attempt < 7; attempt++) {
+      await world.peer.drop();
+      await world.pass(flow.detail.retryIn ?? 0);
+    }
+    const [connect] = await world.peer.open(); // the network is back
+    await world.peer.say({ id: connect?.id, error: { code: 109, message: "token expired" } });
+    await world.pass(0);
+    assert.equal(tokenOf((await world.peer.accept())[0]), OTHER);
+  });
+
+  test("but an endpoint that gives expired ones is asked ever more slowly", async () => {
+    const { flow, world } = start({ tokenUrl: "/token" }, answering([200, JWT]));
+    const waits: (number | undefined)[] = [];
+    await settle();
+    for (let attempt = 0; attempt < 4; attempt++) {
+      const [connect] = await world.peer.open();
+      await world.peer.say({ id: connect?.id, error: { code: 109, message: "token expired" } });
+      waits.push(flow.detail.retryIn);
+      await world.pass(flow.detail.retryIn ?? 0);
+    }
+    assert.deepEqual(waits, [250, 500, 1000, 2000]);
+  });
+
+  test("a subscription's adds none either, and a subscription's endpoint is asked ever more slowly too", async () => {
+    let made = 0;
+    const { flow, world } = await connected({ channels: { news: { getToken: () => `h.${++made}.s` } }, onError() {} });
+    const asked = (): string[] =>
+      world.peer.frames
+        .flatMap((frame) => frame.split("\n"))
+        .flatMap((line) => (JSON.parse(line) as { subscribe?: { token: string } }).subscribe?.token ?? []);
+    const refuse = (): Promise<void> => {
+      const line = world.peer.frames.at(-1)?.split("\n").at(-1) ?? "{}";
+      const { id } = JSON.parse(line) as { id?: number };
+      return world.peer.say({ id, error: { code: 109, message: "token expired" } });
+    };
+    await settle();
+    await world.peer.drop();
+    await world.pass(250);
+    await world.peer.accept();
+    assert.deepEqual(asked(), ["h.1.s"]);
+    await refuse();
+    assert.deepEqual(asked(), ["h.1.s", "h.2.s"]); // at once
+    await refuse();
+    assert.deepEqual(asked(), ["h.1.s", "h.2.s"]);
+    await world.pass(250);
+    assert.deepEqual(asked(), ["h.1.s", "h.2.s", "h.3.s"]);
+    flow.close();
+  });
+
+  test("its end is told by the server, whatever the page's clock says", async () => {
+    const past = `${btoa('{"alg":"HS256"}')}.${btoa('{"sub":"alice","exp":1000}')}.c2ln`.replaceAll("=", "");
+    const { world } = start({ getToken: () => past });
+    await settle();
+    await world.peer.accept({ expires: true, ttl: 100, ping: 0 });
+    await world.pass(79_000);
+    assert.deepEqual(world.peer.commands(), []);
+    await world.pass(1000);
+    assert.equal(tokenOf(world.peer.commands()[0], "refresh"), past);
+  });
+
+  test("a token that is given stays over reconnect(): there is no other", async () => {
+    const { flow, world } = start({ token: JWT });
+    await settle();
+    await world.peer.accept();
+    flow.reconnect();
+    await settle();
+    assert.equal(tokenOf((await world.peer.accept())[0]), JWT);
+    await world.peer.drop(3005, "connection expired");
+    await world.pass(250);
+    assert.equal(tokenOf((await world.peer.accept())[0]), JWT);
+  });
+
+  test("a token that comes in the tick of close() opens nothing", async () => {
+    for (const how of ["close", "depart"] as const) {
+      let answer: (token: string) => void = () => {};
+      const { flow, world } = start({ getToken: () => new Promise<string>((resolve) => (answer = resolve)) });
+      await settle();
+      answer(JWT);
+      if (how === "close") flow.close();
+      else void world.depart();
+      await settle();
+      assert.equal(world.peers.length, 0);
+      assert.equal(world.timers, 0);
+    }
+  });
+
   test("a token is kept over a reconnect, but not over 3005", async () => {
     const { world } = start({ tokenUrl: "/token" }, answering([200, JWT], [200, OTHER]));
     await settle();

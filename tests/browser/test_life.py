@@ -60,7 +60,9 @@ def go_back(page: Page) -> None:
     page.wait_for_function("document.title === 'page'")
 
 
-def test_a_page_that_is_left_is_gone_at_once_and_resumes_by_the_back_button(shop: Site, context: BrowserContext) -> None:
+def test_a_page_that_is_left_is_gone_at_once_and_resumes_by_the_back_button(
+    shop: Site, context: BrowserContext
+) -> None:
     page = context.new_page()
     enter(page, shop)
     assert shop.here() == 1
@@ -84,7 +86,9 @@ def test_a_page_that_crashes_is_gone_at_once(shop: Site, context: BrowserContext
     until(lambda: shop.here() == 0, "a ghost")
 
 
-def test_eight_tabs_that_change_pages_leave_no_ghosts_and_meet_no_limit(tmp_path: Path, context: BrowserContext) -> None:
+def test_eight_tabs_that_change_pages_leave_no_ghosts_and_meet_no_limit(
+    tmp_path: Path, context: BrowserContext
+) -> None:
     with site(tmp_path, "connections_per_user = 16") as shop:
         tabs = [context.new_page() for _ in range(8)]
         for tab in tabs:
