@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -218,3 +219,51 @@ async def test_what_is_done_in_one_database_does_not_reach_users_in_another(redi
             await client.listen(1)
             assert client.link.close_code is None
             await client.link.close()
+
+
+@pytest.mark.parametrize("again", ["one", "another"])
+async def test_a_client_is_told_that_redis_went_back_in_time_while_no_gateway_was_there(
+    redis: Server, tmp_path: Path, again: str
+) -> None:
+    flags = ("serve", "--broker", redis.url)
+    with running(flags, tmp_path / "one") as gateway, flow_for(gateway) as flow:
+        client = Client(gateway, "alice")
+        await client.connect()
+        for number in range(8):
+            flow.push("alice", "n", number)
+        redis.wait_until_written()
+        shutil.copytree(tmp_path / "appendonlydir", tmp_path / "older")
+        flow.push("alice", "n", 8)
+        flow.push("alice", "n", 9)
+        await client.listen(10)
+        await client.link.close()
+    redis.stop()
+    shutil.rmtree(tmp_path / "appendonlydir")
+    (tmp_path / "older").rename(tmp_path / "appendonlydir")
+    redis.start()
+    with running(flags, tmp_path / again) as gateway, flow_for(gateway) as flow:
+        for number in (18, 19, 20):
+            flow.push("alice", "n", number)
+        client.url = gateway.websocket
+        client.position["tag"] = ""  # as a client has it that knows of none
+        assert not (await client.connect()).get("recovered")
+        await client.link.close()
+
+
+async def test_a_client_resumes_after_all_was_restarted_in_order(redis: Server, tmp_path: Path) -> None:
+    flags = ("serve", "--broker", redis.url)
+    with running(flags, tmp_path / "one") as gateway, flow_for(gateway) as flow:
+        client = Client(gateway, "alice")
+        await client.connect()
+        flow.push("alice", "n", 0)
+        await client.listen(1)
+        await client.link.close()
+    redis.wait_until_written()
+    redis.stop()
+    redis.start()
+    with running(flags, tmp_path / "one") as gateway, flow_for(gateway) as flow:
+        flow.push("alice", "n", 1)
+        client.url = gateway.websocket
+        assert (await client.connect())["recovered"]
+        assert client.seen == [0, 1]
+        await client.link.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 
 from messageflow.brokers.base import Broker
@@ -50,8 +51,10 @@ def make_broker(settings: Settings, node: str = "") -> Broker:
         from messageflow.brokers.redis.urls import Source, split
     except ImportError:
         raise ConfigurationError("a Redis broker needs its library: pip install 'messageflow[redis]'") from None
+    sources = [Source(url, settings.broker_deadline) for url in split(settings.broker)]
+    place = " ".join([*(f"{each.kind}{each.where}/{each.database}" for each in sources), settings.broker_prefix])
     return RedisBroker(
-        [Source(url, settings.broker_deadline) for url in split(settings.broker)],
+        sources,
         node or secrets.token_urlsafe(8),
         prefix=settings.broker_prefix,
         rules=Rules.of(
@@ -62,4 +65,5 @@ def make_broker(settings: Settings, node: str = "") -> Broker:
         ).to_json(),
         idempotency_window=settings.idempotency_window,
         deadline=settings.broker_deadline,
+        memory=settings.data_dir / "redis" / hashlib.sha256(place.encode()).hexdigest()[:16],
     )

@@ -143,6 +143,10 @@ class Server:
         with self.client() as client:
             return dict(client.info(section))
 
+    def wait_until_written(self) -> None:
+        """Return once its append-only file has all; while a sync is slow, it answers before that."""
+        wait_until(lambda: self.info("persistence")["aof_buffer_length"] == 0)
+
     def allow(self, user: str, *rules: str) -> None:
         """Make a user with exactly these rules."""
         with self.client() as client:

@@ -309,7 +309,10 @@ async def test_a_lost_tail_is_found_by_who_acknowledged_it_though_nobody_heard(o
         broker.on_lost()
         broker.on_missed()
         await until(lambda: broker.statistics()["lost_tails"] == 1)
-        assert (await broker.page("x")).position.epoch != stored[0].epoch
+        found = await broker.page("x", limit=9)
+        assert found.position.epoch != stored[0].epoch
+        assert [publication.data for publication in found.publications] == [b"1"]  # as it may be of a revocation
+        assert [each.position.offset for each in await broker.publish(items("x", 4))] == [2]
 
 
 async def test_a_lost_tail_is_found_by_who_had_left_and_comes_back(opened: Opened, server: Server) -> None:

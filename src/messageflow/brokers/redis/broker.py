@@ -11,8 +11,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 from messageflow.brokers.base import History, Item, Sink, Stored
+from messageflow.brokers.redis.ages import Ages
 from messageflow.brokers.redis.asker import Asker
 from messageflow.brokers.redis.inspection import Inspection
 from messageflow.brokers.redis.layouts.base import Layout
@@ -28,14 +30,13 @@ from messageflow.brokers.redis.surveys import Surveys
 from messageflow.brokers.redis.upkeep import ended, kept_up
 from messageflow.brokers.redis.urls import Source
 from messageflow.brokers.redis.watch import Watch
+from messageflow.brokers.redis.witness import Witness
 from messageflow.core.presence import PresenceStats
 from messageflow.core.protocol import ClientInfo, Joined, Left
 from messageflow.core.stream import Position
 from messageflow.errors import BrokerError
 
 log = logging.getLogger("messageflow.broker")
-
-INSPECT_AGAIN = 2.0  # seconds
 
 
 class RedisBroker:
@@ -48,6 +49,7 @@ class RedisBroker:
         rules: what is left in Redis for those who publish without a gateway.
         idempotency_window: seconds for which a repeated key is recognised.
         deadline: seconds a call may take.
+        memory: a directory for what this machine remembers beside Redis, see `witness`; None remembers nothing.
 
     Raises:
         ConfigurationError: the prefix cannot be one.
@@ -62,6 +64,7 @@ class RedisBroker:
         rules: bytes = b"",
         idempotency_window: float = 600.0,
         deadline: float = 5.0,
+        memory: Path | None = None,
     ) -> None:
         self._sources = list(sources)
         self._names = Names(prefix)
@@ -69,6 +72,7 @@ class RedisBroker:
         self._rules = rules
         self._window = idempotency_window
         self._deadline = deadline
+        self._witness = Witness(memory, node)
         self._sink: Sink | None = None
         self._layout: Layout
         self._tasks: list[asyncio.Task[None]] = []
@@ -93,24 +97,27 @@ class RedisBroker:
         self._people = People(self._registry, self._node, self._left)
         self._lease = Lease(self._registry, self._node, self._rules, self._people.in_disorder)
         self._surveys = Surveys(self._names, self._node, self._ask.tell, self._say, self._lease.count)
-        self._watch = Watch(self._store, self._doubt)
+        self._watch = Watch(self._store, self._doubt, self._witness.stir)
+        self._ages = Ages(self._ask, self._names, self._node, self._store, self._witness)
         self._sink = sink
         try:
             await layout.start()
-            await self._inspect()
+            await self._ages.begin(await self._inspect())
             await self._lease.renew()
             await layout.subscribe(self._surveys.own)
             await layout.subscribe(self._names.control)
         except BaseException:
             self._sink = None
             await self._rounds.close()
+            await self._ages.close()
             await layout.close()
             raise
         self._tasks = [
             kept_up(self._lease.run, "redis-lease"),
             kept_up(lambda: self._people.run(self._lease), "redis-people"),
             kept_up(self._watch.run, "redis-positions"),
-            kept_up(self._inspect_again, "redis-inspection"),
+            kept_up(lambda: self._ages.keep(self._is_back, self._inspect_again), "redis-inspection"),
+            kept_up(self._ages.run_beats, "redis-beats"),
         ]
 
     async def close(self) -> None:
@@ -126,33 +133,34 @@ class RedisBroker:
             await self._registry.remove_node(self._node, lease_over=self._people.are_any)
         except BrokerError as error:
             log.warning("leave_failed", extra={"error": str(error)})
+        await self._ages.close()
         await self._layout.close()
 
     @property
     def trouble(self) -> str:
         return self._layout.trouble
 
-    async def _inspect(self) -> None:
-        """Find out what an acknowledgement means here, and refuse a Redis that cannot do what is needed."""
+    async def _inspect(self) -> list[str]:
+        """Find out what an acknowledgement means here, and refuse a Redis that cannot do what is needed.
+
+        Returns:
+            The lives of all servers.
+        """
         found = await self._layout.inspect()
         for where, inspection in found.items():
             for advice in inspection.advice:
                 log.warning("redis_advice", extra={"redis": where, "server": inspection.server, "advice": advice})
         if problem := _hindrances(found):
             raise BrokerError(f"this Redis cannot be used: {problem}")
+        return [inspection.life for inspection in found.values()]
 
-    async def _inspect_again(self) -> None:
-        """Look anew whenever Redis is back after it was away: it may be another, and run otherwise."""
-        while True:
-            await self._is_back.wait()
-            self._is_back.clear()
-            try:
-                if problem := _hindrances(await self._layout.inspect()):
-                    log.error("redis_unfit", extra={"problem": problem})
-            except BrokerError as error:
-                log.warning("redis_not_inspected", extra={"error": str(error)})
-                await asyncio.sleep(INSPECT_AGAIN)
-                self._is_back.set()
+    async def _inspect_again(self) -> list[str]:
+        """Look anew, for Redis was away: it may be another, and run otherwise. Returns the lives of all servers."""
+        found = await self._layout.inspect()
+        if problem := _hindrances(found):
+            log.error("redis_unfit", extra={"problem": problem})
+        await self._watch.reviewed()
+        return [inspection.life for inspection in found.values()]
 
     # Publishing and reading
 

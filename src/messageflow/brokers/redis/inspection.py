@@ -27,12 +27,14 @@ class Inspection(NamedTuple):
         ack: what a stored publication is there.
         hindrances: why it cannot be used at all.
         advice: what could be lost, and what to change.
+        life: another one after each start, and whenever it took another's place.
     """
 
     server: str
     ack: Ack
     hindrances: tuple[str, ...]
     advice: tuple[str, ...]
+    life: str = ""
 
 
 async def facts(ask: Ask, *sections: str) -> dict[str, str]:
@@ -100,7 +102,8 @@ def judge(info: Mapping[str, str], settings: Mapping[str, str]) -> Inspection:
             "replication is asynchronous: a failover may lose what was acknowledged last; min-replicas-to-write 1 "
             "makes that less likely"
         )
-    return Inspection(f"{name} {version}", ack, tuple(hindrances), tuple(advice))
+    life = ".".join(info[name] for name in ("run_id", "master_replid") if name in info)
+    return Inspection(f"{name} {version}", ack, tuple(hindrances), tuple(advice), life)
 
 
 def _acknowledgement(info: Mapping[str, str], settings: Mapping[str, str]) -> Ack:

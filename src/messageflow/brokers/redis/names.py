@@ -33,6 +33,7 @@ class Names:
         self.prefix = prefix
         self.control = f"{prefix}:{{.control}}"
         self.nodes = f"{prefix}:{{.nodes}}"
+        self.age = f"{prefix}:{{.age}}"
         self.rules = f"{prefix}:rules"
         self.shard = f"{prefix}:shard"
         self._start = f"{prefix}:{{".encode()
@@ -68,6 +69,10 @@ class Names:
     def of_node(self, node: str) -> str:
         """The set of channels in which a node has somebody present."""
         return f"{self.prefix}:{{.node.{node}}}"
+
+    def beat(self, node: str) -> str:
+        """How far a node has seen it."""
+        return f"{self.prefix}:{{.beat.{node}}}"
 
     def to_node(self, node: str) -> str:
         """Under which one node hears what is for it alone."""

@@ -20,5 +20,5 @@ def _load(name: str) -> Script:
 
 
 PUBLISH, READ, FORGET = _load("publish"), _load("read"), _load("forget")
-ENTER, EXIT, RENEW = _load("enter"), _load("exit"), _load("renew")
-ALL = (PUBLISH, READ, FORGET, ENTER, EXIT, RENEW)
+ENTER, EXIT, RENEW, AGE = _load("enter"), _load("exit"), _load("renew"), _load("age")
+ALL = (PUBLISH, READ, FORGET, ENTER, EXIT, RENEW, AGE)

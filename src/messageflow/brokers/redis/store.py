@@ -38,12 +38,16 @@ class Store:
         ask: asks the servers.
         names: of everything.
         window: seconds for which an idempotency key is recognised.
+
+    Attributes:
+        age: of streams, as far as it is known, see `ages`; 0 judges none.
     """
 
     def __init__(self, ask: Asker, names: Names, window: float) -> None:
         self._ask = ask
         self._names = names
         self._window = int(window * 1000)
+        self.age = 0
 
     async def publish(self, items: Sequence[Item]) -> list[Outcome]:
         """Store and announce. Returns what came of each item; items of one channel stay in order.
@@ -71,7 +75,7 @@ class Store:
     def _call(self, items: Sequence[tuple[str, Item]]) -> Call:
         """Return keys and arguments with which the script stores items of one place."""
         keys: list[str] = []
-        arguments: list[Value] = [*self._ask.servers.announce(items[0][0]), new_epoch(), STATE_LIFE]
+        arguments: list[Value] = [*self._ask.servers.announce(items[0][0]), new_epoch(), STATE_LIFE, self.age]
         for state, item in items:
             channel, size, ttl = state.removesuffix("state"), *item.retention
             keys += (state, f"{channel}log", f"{channel}key:{item.key}" if item.key else state)
@@ -111,7 +115,7 @@ class Store:
 
     async def _read(self, channel: str, how: str, *arguments: Value) -> Read:
         keys = [self._names.state(channel), self._names.log(channel)]
-        reply = await self._ask.run_one(scripts.READ, keys, [new_epoch(), STATE_LIFE, how, *arguments])
+        reply = await self._ask.run_one(scripts.READ, keys, [new_epoch(), STATE_LIFE, self.age, how, *arguments])
         epoch, offset, tag, found, entries = reply
         publications = []
         for entry in entries:

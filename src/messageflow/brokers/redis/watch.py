@@ -29,14 +29,16 @@ class Watch:
     Args:
         store: where to ask.
         doubt: called when something was missed, or lost by Redis: every position is to be checked.
+        stir: called when anything was acknowledged, announced or read.
 
     Attributes:
         lost_tails: how often a stream had lost what this node had seen of it.
     """
 
-    def __init__(self, store: Store, doubt: Callable[[], None]) -> None:
+    def __init__(self, store: Store, doubt: Callable[[], None], stir: Callable[[], None]) -> None:
         self._store = store
         self._doubt = doubt
+        self._stir = stir
         self._seen: dict[str, Position | None] = {}
         self._past: OrderedDict[str, Position] = OrderedDict()  # where channels stood, subscribed or not
         self._aside: dict[str, Position] = {}  # where they stood when Redis was lost; to be judged when it is back
@@ -61,6 +63,7 @@ class Watch:
         """Redis said that a channel stands here. This is kept, for Redis may forget it."""
         if not position.offset:
             return
+        self._stir()
         before = self._past.pop(channel, None)
         if before is not None and before.epoch == position.epoch and before.offset >= position.offset:
             if before.offset == position.offset and before.tag != position.tag:
@@ -78,6 +81,7 @@ class Watch:
         """
         if channel not in self._seen or not publication.offset:
             return True
+        self._stir()
         seen = self._seen[channel]
         if seen is not None and seen.epoch == epoch and not _follows(seen, publication):
             self._judge_soon(channel, seen, dropped=True)
@@ -107,6 +111,7 @@ class Watch:
         Raises:
             Unrecoverable: it did; it goes on in a new epoch.
         """
+        self._stir()
         seen = self._seen.get(channel)
         for known in (seen, self._past.get(channel)):
             if known is not None and _is_below(top, known) and await self._forget(channel, known):
@@ -169,6 +174,11 @@ class Watch:
         """Redis is back: judge what was set aside, and only then doubt."""
         if self._reviewing is None:
             self._reviewing = asyncio.get_running_loop().create_task(self._review())
+
+    async def reviewed(self) -> None:
+        """Return once what is being judged is judged."""
+        if self._reviewing is not None:
+            await asyncio.wait([self._reviewing])
 
     async def _review(self) -> None:
         try:

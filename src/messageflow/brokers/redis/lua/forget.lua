@@ -24,7 +24,5 @@ if top > seen then
   end
 end
 if not lost then return 0 end
-redis.call('DEL', KEYS[2])
-redis.call('HSET', KEYS[1], 'epoch', ARGV[4], 'offset', '0', 'tag', '')
-redis.call('HDEL', KEYS[1], 'renew')
+redis.call('HSET', KEYS[1], 'epoch', ARGV[4]) -- what is there stays: it may be all that is known of who was revoked
 return 1

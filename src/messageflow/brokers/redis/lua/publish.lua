@@ -1,9 +1,11 @@
 -- Store publications and announce them: numbering, storing and announcing are one step for all nodes.
 -- KEYS: of each publication the state, the log and the idempotency key (the state again where there is none)
 -- ARGV: command to announce with, what its names end with, epoch of streams that begin here, least life of a state (s),
+--       age (0: not known),
 --       then of each publication: data, info, tags, size, ttl (s), window (ms; 0 without a key)
 -- Returns: of each publication epoch, offset, tag; or false, the error, '': one that fails leaves the others alone
 local call, announce, ending, beginning, life = redis.call, ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local age = tonumber(ARGV[5])
 local time = call('TIME')
 local now = tonumber(time[1])
 local at = time[1] .. '.' .. string.format('%06d', time[2])
@@ -27,12 +29,15 @@ local function is_garbage(text)
 end
 
 local function add(state, log, data, info, tags, size, ttl)
-  local known = call('HMGET', state, 'epoch', 'offset', 'tag', 'ttl', 'renew')
+  local known = call('HMGET', state, 'epoch', 'offset', 'tag', 'ttl', 'renew', 'age')
   local epoch = known[1]
   if not epoch then
     epoch = beginning
-    call('HSET', state, 'epoch', epoch) -- first, since it is refused when memory is full; after a DEL nothing would be
+    call('HSET', state, 'epoch', epoch, 'age', ARGV[5]) -- first, for it is refused when memory is full; after a DEL it is not
     call('DEL', log) -- a log without its state is of a life that is gone
+  elseif tonumber(known[6] or 0) < age then -- it may lack its end: it goes on, and whoever stood somewhere is told
+    epoch = beginning
+    call('HSET', state, 'epoch', epoch, 'age', ARGV[5])
   end
   local offset = string.format('%d', (known[2] or 0) + 1)
   local tag = string.sub(redis.sha1hex((known[3] or '') .. data), 1, 12)
@@ -45,8 +50,8 @@ end
 
 local function store(i)
   local state, log, key = KEYS[3 * i + 1], KEYS[3 * i + 2], KEYS[3 * i + 3]
-  local data, info, tags = ARGV[6 * i + 5], ARGV[6 * i + 6], ARGV[6 * i + 7]
-  local size, ttl, window = ARGV[6 * i + 8], tonumber(ARGV[6 * i + 9]), ARGV[6 * i + 10]
+  local data, info, tags = ARGV[6 * i + 6], ARGV[6 * i + 7], ARGV[6 * i + 8]
+  local size, ttl, window = ARGV[6 * i + 9], tonumber(ARGV[6 * i + 10]), ARGV[6 * i + 11]
   local before = window ~= '0' and call('GET', key)
   if before then return string.match(before, '^(%S*) (%d+) (%S*)$') end
   local epoch, offset, tag, message = '', '0', '', nil

@@ -1,0 +1,186 @@
+"""The age of streams, by which a Redis that went back in time is found out though nobody was watching.
+
+Each start of a server, and each time it takes another's place, begins another *life* of it. While a gateway is there,
+it compares what it knows with what Redis has when a new life begins (`watch`). A gateway that starts and finds a life
+of which nobody has left word cannot know what is missing: unless this machine remembers enough to prove that nothing is
+(`witness`), it begins a new *age*, and every stream of an earlier one goes on in a new epoch when it is touched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from enum import StrEnum
+
+from messageflow.brokers.redis import scripts
+from messageflow.brokers.redis.asker import Asker
+from messageflow.brokers.redis.names import Names
+from messageflow.brokers.redis.replies import Command
+from messageflow.brokers.redis.store import STATE_LIFE, Store
+from messageflow.brokers.redis.witness import Seen, Witness
+from messageflow.errors import BrokerError
+
+log = logging.getLogger("messageflow.broker")
+
+INSPECT_AGAIN = 2.0  # seconds
+LOOK_EVERY = 5.0  # seconds until a gateway has learned of an age that another began
+BEAT_EVERY = 1.0  # seconds, while anything is seen
+
+
+class Known(StrEnum):
+    """What a gateway knows of the lives it finds, in the words of `age.lua`."""
+
+    WATCHED = "watched"
+    PROVED = "proved"
+    LOST = "lost"
+    NEW = "new"
+
+
+class Ages:
+    """The age, as one node knows it.
+
+    Args:
+        ask: asks the servers.
+        names: of everything.
+        node: this node's name.
+        store: is told the age.
+        witness: remembers beside Redis.
+    """
+
+    def __init__(self, ask: Asker, names: Names, node: str, store: Store, witness: Witness) -> None:
+        self._ask = ask
+        self._names = names
+        self._node = node
+        self._store = store
+        self._witness = witness
+        self._lives: list[str] = []
+
+    async def begin(self, lives: Sequence[str]) -> None:
+        """Come to where others may have been; whatever they left is judged, and a beat of this node takes its place.
+
+        Raises:
+            BrokerError: Redis does not answer; nothing has changed.
+        """
+        left = self._witness.open()
+        try:
+            await self._take_over(left, lives)
+        except BaseException:
+            self._witness.abandon()
+            raise
+        self._witness.judged()
+
+    async def _take_over(self, left: Sequence[Seen | None], lives: Sequence[str]) -> None:
+        found = [await self._judged(seen) for seen in left]
+        known = Known.NEW
+        if Known.LOST in found:
+            known = Known.LOST
+            log.error("redis_went_back_in_time", extra={"advice": "streams go on in new epochs, and clients are told"})
+        elif found and Known.NEW not in found and len(lives) == 1:  # a beat proves nothing of other servers
+            known = Known.PROVED
+        await self._agree(lives, known)
+        if self._witness.remembers:
+            await self.beat()
+        for name in [self._names.beat(seen.node) for seen in left if seen is not None]:
+            await self._ask.one(Command(name, ("DEL", name)))
+
+    async def _judged(self, seen: Seen | None) -> Known:
+        """Return what a process that ended has left to know."""
+        if seen is None:
+            return Known.NEW
+        if seen.beat:
+            name = self._names.beat(seen.node)
+            written: bytes | None = await self._ask.one(Command(name, ("GET", name)))
+            if written is None or not written.isdigit() or int(written) < seen.beat:
+                return Known.LOST
+        return Known.PROVED if seen.all or (seen.durable and seen.beat) else Known.NEW
+
+    async def go_on(self, lives: Iterable[str]) -> None:
+        """Be there when Redis is back, in whatever life.
+
+        Raises:
+            BrokerError: Redis does not answer.
+        """
+        await self._agree(lives, Known.WATCHED)
+
+    async def _agree(self, lives: Iterable[str], known: Known) -> None:
+        self._lives = sorted(set(lives))
+        self._take(await self._ask.run_one(scripts.AGE, [self._names.age], [" ".join(self._lives), known]))
+
+    async def _look(self) -> None:
+        """Learn of an age that another has begun."""
+        age = await self._ask.one(Command(self._names.age, ("HGET", self._names.age, "age")))
+        if age is None:  # it was deleted
+            await self.go_on(self._lives)
+        else:
+            self._take(age)
+
+    def _take(self, age: bytes) -> None:
+        if age.isdigit():
+            self._store.age = max(self._store.age, int(age))
+
+    async def beat(self) -> None:
+        """Make it known to Redis, and then here, how far it is.
+
+        Raises:
+            BrokerError: Redis does not answer.
+        """
+        witness, name = self._witness, self._names.beat(self._node)
+        witness.stirred = False
+        try:
+            await self._ask.one(Command(name, ("SET", name, witness.beat + 1, "EX", STATE_LIFE)))
+        except BrokerError:
+            witness.stirred = True
+            raise
+        witness.beat += 1
+        self._remember()
+
+    def _remember(self, *, synced: bool = False) -> None:
+        durable = self._ask.servers.ack(self._names.age) == "disk"
+        seen = Seen(self._node, self._witness.beat, not self._witness.stirred, durable)
+        self._witness.write(seen if synced else Seen(seen.node, seen.beat, durable=durable), synced=synced)
+
+    async def run_beats(self) -> None:
+        """Beat until cancelled."""
+        while True:
+            await asyncio.sleep(BEAT_EVERY)
+            if self._witness.stirred and self._witness.remembers:
+                try:
+                    await self.beat()
+                except BrokerError as error:
+                    log.debug("no_beat", extra={"error": str(error)})
+
+    async def keep(self, is_back: asyncio.Event, inspect: Callable[[], Awaitable[Iterable[str]]]) -> None:
+        """Follow the lives of Redis, and what others find, until cancelled.
+
+        Args:
+            is_back: is set when Redis can be asked again.
+            inspect: returns the lives of all servers.
+        """
+        while True:
+            try:
+                async with asyncio.timeout(LOOK_EVERY):
+                    await is_back.wait()
+            except TimeoutError:
+                pass
+            was_back = is_back.is_set()
+            is_back.clear()
+            try:
+                if was_back:
+                    await self.go_on(await inspect())
+                else:
+                    await self._look()
+            except BrokerError as error:
+                log.warning("redis_not_inspected", extra={"error": str(error)})
+                await asyncio.sleep(INSPECT_AGAIN)
+                is_back.set()
+
+    async def close(self) -> None:
+        """Leave word for whoever comes next."""
+        if self._witness.remembers:
+            try:
+                await self.beat()
+            except BrokerError as error:
+                log.warning("no_beat", extra={"error": str(error)})
+            self._remember(synced=True)
+        self._witness.close()

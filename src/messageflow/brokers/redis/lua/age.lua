@@ -1,0 +1,21 @@
+-- Agree on the age of all streams: those that were begun, or judged, in an earlier one go on in a new epoch when touched.
+-- KEYS: age
+-- ARGV: the lives of all servers, sorted; how they are known:
+--       watched (whoever asks was here before these lives began), proved (nothing is missing), lost (something is),
+--       new (whoever asks knows nothing of what was before)
+-- Returns: the age
+local known = redis.call('HMGET', KEYS[1], 'age', 'lives')
+local age = tonumber(known[1] or '0')
+local function is_new()
+  for life in string.gmatch(ARGV[1], '%S+') do
+    if not string.find(' ' .. known[2] .. ' ', ' ' .. life .. ' ', 1, true) then return true end
+  end
+  return false
+end
+if ARGV[2] == 'lost' or (ARGV[2] == 'new' and known[2] and is_new()) then
+  local time = redis.call('TIME')
+  age = math.max(age + 1, tonumber(time[1]) * 1000 + math.floor(time[2] / 1000)) -- one that was lost never comes again
+end
+local text = string.format('%d', age)
+if known[1] ~= text or known[2] ~= ARGV[1] then redis.call('HSET', KEYS[1], 'age', text, 'lives', ARGV[1]) end
+return text
