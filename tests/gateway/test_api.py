@@ -185,6 +185,21 @@ def test_metrics_are_for_this_machine_and_for_the_key(gateway: Running) -> None:
     assert fetch(f"{gateway.url}/metrics", X_Forwarded_For="203.0.113.1", X_API_Key=API_KEY)[0] == 200
 
 
+def test_where_a_proxy_ends_tls_nobody_on_this_machine_is_shown_metrics_without_the_key(tmp_path: Path) -> None:
+    with running(["serve", "--broker", "memory", "--tls-terminated"], tmp_path) as gateway:
+        status, text = fetch(f"{gateway.url}/metrics")
+        assert status == 401
+        assert b"API key" in text
+        assert fetch(f"{gateway.url}/metrics", X_API_Key=API_KEY)[0] == 200
+
+
+def test_a_reason_that_is_longer_in_bytes_than_in_characters_ends_the_connection_all_the_same(gateway: Running) -> None:
+    with Client(gateway) as client:
+        client.connect(token=token("reasoned"))
+        call(gateway, "disconnect", {"user": "reasoned", "disconnect": {"code": 4000, "reason": "é" * 100}})
+        assert client.close_code() == 4000
+
+
 def test_sigterm_sends_clients_away_with_a_code_that_invites_back(tmp_path: Path) -> None:
     with running(["serve"], tmp_path) as gateway, Client(gateway) as client:
         assert "connect" in client.connect(token=token())

@@ -200,6 +200,23 @@ class _Crash:
         raise ZeroDivisionError
 
 
+@pytest.mark.parametrize(
+    ("headers", "allowed"),
+    [
+        ([(b"x-api-key", b"key")], True),
+        ([(b"authorization", b"apikey key")], True),
+        ([(b"authorization", b"Bearer key")], False),
+        ([(b"x-api-key", b"ke")], False),
+        ([(b"x-api-key", b"key ")], False),
+        ([(b"x-api-key", b"")], False),
+        ([], False),
+    ],
+)
+def test_who_has_the_key_may_call(headers: list[tuple[bytes, bytes]], allowed: bool) -> None:
+    assert Calls(_Crash(), "key").are_allowed(headers) is allowed
+    assert not Calls(_Crash(), "").are_allowed(headers)
+
+
 async def test_a_call_that_crashes_is_answered_and_logged(caplog: pytest.LogCaptureFixture) -> None:
     transport, ended = _Transport(), []
     call = Call(

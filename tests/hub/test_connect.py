@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
+from messageflow.brokers.memory import MemoryBroker
+from messageflow.errors import BrokerError
 from messageflow.hub.limits import Limits
 from tests.hub.conftest import World
 
@@ -63,6 +66,66 @@ async def test_a_token_cannot_grant_what_is_not_to_be_granted(world: World, chan
     connection.send({"id": 1, "connect": {"token": world.token("alice", channels=[channel])}})
     await world.settle()
     assert connection.replies(1)[0]["error"]["code"] == code
+
+
+class _Unwell(MemoryBroker):
+    """A broker that fails at whatever is subscribed to while `unwell`."""
+
+    unwell = False
+
+    async def subscribe(self, channel: str) -> None:
+        if self.unwell:
+            raise BrokerError("away")
+        await super().subscribe(channel)
+
+
+async def test_who_fails_to_connect_is_no_longer_coming_in() -> None:
+    broker = _Unwell()
+    world = World(broker=broker)
+    await world.hub.start()
+    broker.unwell = True
+    for _ in range(3):
+        connection = world.connection()
+        connection.send({"id": 1, "connect": {"token": world.token("alice")}})
+        await world.settle()
+        assert connection.closed is not None
+        assert connection.closed.code == 3004
+    assert (world.hub.connecting, len(world.hub.arrivals), world.hub.sessions) == (0, 0, {})
+    broker.unwell = False
+    assert await world.connected("alice")
+    assert world.hub.connecting == 0
+    await world.close()
+
+
+async def test_who_leaves_while_connecting_is_no_longer_coming_in() -> None:
+    broker = _Slow()
+    world = World(broker=broker)
+    await world.hub.start()
+    broker.slow = True
+    connection = world.connection()
+    connection.send({"id": 1, "connect": {"token": world.token("alice")}})
+    await broker.asked.wait()
+    assert world.hub.connecting == 1
+    connection.lose()
+    await world.settle()
+    assert (world.hub.connecting, len(world.hub.arrivals), world.hub.sessions) == (0, 0, {})
+    await world.close()
+
+
+class _Slow(MemoryBroker):
+    """A broker that never answers who subscribes while `slow`."""
+
+    slow = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+
+    async def subscribe(self, channel: str) -> None:
+        if self.slow:
+            self.asked.set()
+            await asyncio.Event().wait()
+        await super().subscribe(channel)
 
 
 async def test_silence_after_the_handshake_is_stale(world: World) -> None:

@@ -20,6 +20,7 @@ from websockets.streams import StreamReader
 from messageflow.errors import Picklable
 
 CLOSE_TIMEOUT = 5.0  # seconds a peer has to answer a close frame
+REASON_BYTES = 123  # of a close frame, RFC 6455 §5.5
 
 
 class FrameLimits(Struct, frozen=True):
@@ -177,7 +178,8 @@ class WebSocketProtocol(asyncio.Protocol):
         """Begin the closing handshake; a peer that does not answer is cut off after a while."""
         if self._closing is not None or self.transport.is_closing():
             return
-        self.transport.write(Frame(Opcode.CLOSE, Close(code, reason[:123]).serialize()).serialize(mask=False))
+        reason = reason.encode(errors="replace")[:REASON_BYTES].decode(errors="ignore")
+        self.transport.write(Frame(Opcode.CLOSE, Close(code, reason).serialize()).serialize(mask=False))
         self._closing = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self.transport.abort)
 
     def fail(self, code: CloseCode, reason: str) -> None:

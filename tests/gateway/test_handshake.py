@@ -1,0 +1,108 @@
+"""The opening handshake: the answer to every request, ordinary or not."""
+
+from __future__ import annotations
+
+import pytest
+
+from messageflow.gateway.handshake import answer
+from messageflow.gateway.origins import Origins
+from messageflow.gateway.proxies import Forwarded
+
+PATH = "/connection/websocket"
+BROWSER: dict[str, str | None] = {
+    "host": "push.example.com",
+    "upgrade": "websocket",
+    "connection": "Upgrade",
+    "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+    "sec-websocket-version": "13",
+}
+ACCEPT = b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"  # for that key, RFC 6455 §1.3
+CAME = Forwarded("203.0.113.7", "push.example.com", secure=True)
+
+
+def ask(changes: dict[str, str | None] | None = None, path: str = PATH, *more: tuple[str, str]) -> tuple[int, bytes]:
+    """Ask as a browser does, but for some headers; None leaves one out."""
+    headers = [(name, value) for name, value in (BROWSER | (changes or {})).items() if value is not None]
+    raw = [(name.encode(), value.encode("latin-1")) for name, value in [*headers, *more]]
+    return answer(path, raw, Origins(["https://app.example.com"]), CAME)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"upgrade": "WebSocket"},
+        {"connection": "keep-alive, Upgrade"},
+        {"origin": "https://app.example.com"},
+        {"sec-websocket-extensions": "permessage-deflate; client_max_window_bits"},
+    ],
+)
+def test_what_browsers_ask_for_is_opened(changes: dict[str, str | None]) -> None:
+    status, data = ask(changes)
+    assert status == 101
+    head, _, rest = data.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 101 Switching Protocols\r\n")
+    assert ACCEPT in head + b"\r\n"
+    assert b"Sec-WebSocket-Extensions" not in head
+    assert b"Sec-WebSocket-Protocol" not in head
+    assert rest == b""
+
+
+@pytest.mark.parametrize(
+    "offered", ["centrifuge-json", "other, centrifuge-json", "centrifuge-json, centrifuge-protobuf"]
+)
+def test_the_protocol_that_is_spoken_here_is_taken_where_it_is_offered(offered: str) -> None:
+    status, data = ask({"sec-websocket-protocol": offered})
+    assert status == 101
+    assert b"\r\nSec-WebSocket-Protocol: centrifuge-json\r\n" in data
+    assert ACCEPT in data
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({"sec-websocket-protocol": "centrifuge-protobuf"}, 400),
+        ({"sec-websocket-key": None}, 400),
+        ({"sec-websocket-key": "c2hvcnQ="}, 400),
+        ({"sec-websocket-key": "dGhlIHNhbXBsZSBub25jZ!=="}, 400),
+        ({"sec-websocket-key": "\xff" * 24}, 400),
+        ({"sec-websocket-version": "12"}, 400),
+        ({"sec-websocket-version": None}, 400),
+        ({"connection": "close"}, 426),
+        ({"upgrade": "h2c"}, 426),
+    ],
+)
+def test_what_is_not_a_handshake_is_refused(changes: dict[str, str | None], status: int) -> None:
+    found, data = ask(changes)
+    assert found == status
+    assert b"Sec-WebSocket-Accept" not in data
+
+
+def test_a_key_that_comes_twice_is_refused() -> None:
+    assert ask({}, PATH, ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="))[0] == 400
+
+
+@pytest.mark.parametrize("second", ["https://evil.example", "https://app.example.com"])
+def test_two_origins_are_none(second: str) -> None:
+    status, data = ask({"origin": "https://app.example.com"}, PATH, ("origin", second))
+    assert status == 403
+    assert b"allowed_origins" in data
+
+
+def test_an_origin_that_is_not_listed_is_told_what_to_set() -> None:
+    status, data = ask({"origin": "https://evil.example"})
+    assert status == 403
+    assert b"MESSAGEFLOW_ALLOWED_ORIGINS" in data
+    assert b"evil.example" not in data
+
+
+@pytest.mark.parametrize("path", [f"{PATH}?token=secret", f"{PATH}?a=1&access_token=secret"])
+def test_a_token_in_the_url_is_refused_and_not_repeated(path: str) -> None:
+    status, data = ask({}, path)
+    assert status == 400
+    assert b"never goes into a URL" in data
+    assert b"secret" not in data
+
+
+def test_other_parameters_are_left_alone() -> None:
+    assert ask({}, f"{PATH}?v=1")[0] == 101
