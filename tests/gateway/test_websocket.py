@@ -15,6 +15,13 @@ LIMITS = FrameLimits(message_size=100, fragments=3, high_water=777)
 KEY = b"\x01\x02\x03\x04"
 
 
+def frame(payload: bytes, opcode: Opcode = Opcode.TEXT, *, fin: bool = True) -> bytes:
+    masked = bytes(byte ^ KEY[i % 4] for i, byte in enumerate(payload))
+    size = len(payload)
+    length = bytes([0x80 | size]) if size < 126 else bytes([0x80 | 126]) + struct.pack("!H", size)
+    return bytes([(0x80 if fin else 0) | opcode]) + length + KEY + masked
+
+
 class Wire(asyncio.Transport):
     """A transport that notes what is done to it."""
 
@@ -70,13 +77,6 @@ class Link(WebSocketProtocol):
         self.data_received(frame(payload, opcode, fin=fin))
 
 
-def frame(payload: bytes, opcode: Opcode = Opcode.TEXT, *, fin: bool = True) -> bytes:
-    masked = bytes(byte ^ KEY[i % 4] for i, byte in enumerate(payload))
-    size = len(payload)
-    length = bytes([0x80 | size]) if size < 126 else bytes([0x80 | 126]) + struct.pack("!H", size)
-    return bytes([(0x80 if fin else 0) | opcode]) + length + KEY + masked
-
-
 def closing(code: int, reason: str = "") -> bytes:
     return Frame(Opcode.CLOSE, Close(code, reason).serialize()).serialize(mask=False)
 
@@ -91,6 +91,19 @@ async def test_a_peer_that_does_not_answer_the_close_frame_is_cut_off(monkeypatc
     link.send_close(3001, "shutdown")
     assert link.wire.written == closing(3001, "shutdown")
     assert not link.wire.closed
+    async with asyncio.timeout(20):
+        await link.wire.aborted.wait()
+
+
+@pytest.mark.parametrize("last", [frame(struct.pack("!H", 1000), Opcode.CLOSE), frame(b"x", Opcode.CONT)])
+async def test_a_peer_that_leaves_or_errs_and_takes_nothing_more_is_cut_off(
+    monkeypatch: pytest.MonkeyPatch, last: bytes
+) -> None:
+    """The transport that is closed waits for what is still to be written."""
+    monkeypatch.setattr(websocket, "CLOSE_TIMEOUT", 0.01)
+    link = Link()
+    link.data_received(last)
+    assert link.wire.closed
     async with asyncio.timeout(20):
         await link.wire.aborted.wait()
 

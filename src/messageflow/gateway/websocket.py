@@ -187,6 +187,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self._reader = self._frame = self._fragments = None
         if self._closing is None and not self.transport.is_closing():
             self.transport.write(Frame(Opcode.CLOSE, Close(code, "").serialize()).serialize(mask=False))
+            self._closing = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self.transport.abort)
         self.on_failure(int(code), reason)
         self.transport.close()
 
