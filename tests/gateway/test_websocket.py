@@ -157,6 +157,14 @@ async def test_a_peer_that_closes_is_answered_with_its_code() -> None:
     assert link.wire.closed
 
 
+async def test_what_comes_after_a_close_frame_is_not_looked_at() -> None:
+    link = Link()
+    link.data_received(frame(struct.pack("!H", 1000), Opcode.CLOSE) + frame(b"late") + b"\x83\x00")
+    assert (link.came, link.failures) == ([], [])
+    assert link.wire.written == closing(1000)
+    link.connection_lost(None)
+
+
 async def test_a_peer_that_closes_without_a_code_is_answered_without() -> None:
     link = Link()
     link.says(b"", Opcode.CLOSE)
