@@ -122,7 +122,7 @@ export class Calls {
   close(reason: string): void {
     this.lose();
     this.#closed = new MessageflowError(CLOSED, `Not connected: ${reason}. Call connect() first.`);
-    for (const call of this.#drain(this.#waiting)) this.#end(call, this.#closed, call.tries > 0);
+    for (const call of this.#drain(this.#waiting)) this.#end(call, this.#closed, false);
   }
 
   /** Encoded before anything else: what cannot be said fails alone, and now, not when the connection opens. */

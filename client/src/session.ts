@@ -254,7 +254,7 @@ export class Session {
     this.#enter("disconnected", { code, reason });
   }
 
-  /** Let go of all that is under way, for an end or for what may be somebody else. */
+  /** Let go of all that is under way; `same` says that the next link will be of the same user. */
   #release(same = false): void {
     this.#turn++; // what is still being waited for is of no interest any more
     this.#retry.clear();

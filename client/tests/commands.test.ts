@@ -88,6 +88,8 @@ describe("commands", () => {
     await settle();
     await world.pass(1000);
     await call;
+    await world.peer.accept();
+    assert.deepEqual(world.peer.commands(), [], "what was given up is not sent any more");
     const { flow: live, world: there } = await connected({ commandTimeout: 1000 });
     const unanswered = assert.rejects(live.rpc("two"), { code: 1, message: /^No reply within 1000 ms\./ });
     await settle();
@@ -108,6 +110,19 @@ describe("commands", () => {
     const { flow } = await connected();
     flow.close();
     await assert.rejects(flow.rpc("one"), { code: 4, message: "Not connected: closed by the page. Call connect() first." });
+  });
+
+  test("one that was closed and connects again lets them wait", async () => {
+    const { flow, world } = await connected();
+    flow.close();
+    flow.connect();
+    const history = flow.history("news");
+    await settle();
+    await world.peer.accept();
+    const [sent] = world.peer.commands();
+    assert.deepEqual(sent?.["history"], { channel: "news", limit: 100 });
+    await world.peer.say({ id: sent?.id, history: { epoch: "e", offset: 7 } });
+    assert.deepEqual(await history, { publications: [], epoch: "e", offset: 7 });
   });
 
   test("many at once are spread over frames the server takes", async () => {

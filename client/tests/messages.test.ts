@@ -243,3 +243,17 @@ test("an emitter calls those who listened when it began", () => {
   emitter.emit();
   assert.deepEqual(seen, ["old"]);
 });
+
+test("an emitter under way does not call those who were taken back meanwhile, and calls all others", () => {
+  const seen: string[] = [];
+  const emitter = new Emitter<[]>((error) => assert.fail(String(error)));
+  emitter.on(() => {
+    seen.push("first");
+    off();
+  });
+  const off = emitter.on(() => seen.push("second"));
+  emitter.on(() => seen.push("third"));
+  emitter.emit();
+  assert.deepEqual(seen, ["first", "third"]);
+  assert.equal(emitter.size, 2);
+});

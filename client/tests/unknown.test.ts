@@ -47,6 +47,18 @@ describe("a command in flight when the link dies", () => {
     await call;
   });
 
+  test("was not in flight any more if it was answered", async () => {
+    const { flow, world, peer } = await connected();
+    const call = flow.publish("news", 1);
+    await settle();
+    await peer.say({ id: peer.commands()[0]?.id, publish: {} });
+    await call;
+    await peer.drop();
+    await world.pass(250);
+    await world.peer.accept();
+    assert.deepEqual(world.peer.commands(), []);
+  });
+
   test("is repeated if it only reads", async () => {
     const { flow, world, peer } = await connected();
     const calls = [flow.history("news"), flow.presence("news"), flow.presenceStats("news")];
@@ -63,6 +75,20 @@ describe("a command in flight when the link dies", () => {
       { id: again[2]?.id, presence_stats: { num_clients: 1, num_users: 1 } },
     );
     assert.deepEqual(await Promise.all(calls), [{ publications: [], epoch: "e", offset: 1 }, [], { clients: 1, users: 1 }]);
+  });
+
+  test("is repeated when a page that was put away comes back", async () => {
+    const { flow, world, peer } = await connected();
+    const call = flow.publish("news", 1);
+    await settle();
+    const first = peer.commands();
+    await world.depart();
+    await world.wake();
+    await world.peer.accept();
+    const again = world.peer.commands();
+    assert.deepEqual(again, first);
+    await world.peer.say({ id: again[0]?.id, publish: {} });
+    await call;
   });
 
   test("is unknown if it can neither be repeated nor only reads", async () => {
@@ -167,10 +193,11 @@ describe("a publish that the server could not carry out", () => {
     await world.peer.accept();
     const [again] = world.peer.commands();
     assert.ok(again?.["publish"]);
-    await world.pass(5000);
-    assert.deepEqual(world.peer.commands(), []);
     await world.peer.say({ id: again.id, publish: {} });
     await call;
+    flow.close();
+    assert.equal(world.timers, 0);
+    assert.deepEqual(world.peer.commands(), []);
   });
 
   test("is unknown when its time is over, and when it is refused at a later try", async () => {
