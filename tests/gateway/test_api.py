@@ -20,7 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from messageflow.gateway.app import CLIENT
-from tests.gateway.asking import asked
+from tests.brokers.redis.processes import Server, wait_until
+from tests.gateway.asking import asked, get
 from tests.gateway.test_bad_input import Client, token
 from tests.support import API_KEY, Running, running
 
@@ -191,6 +192,18 @@ def test_where_a_proxy_ends_tls_nobody_on_this_machine_is_shown_metrics_without_
         assert status == 401
         assert b"API key" in text
         assert fetch(f"{gateway.url}/metrics", X_API_Key=API_KEY)[0] == 200
+
+
+def test_what_troubles_a_gateway_is_told_to_those_who_run_it(own_server: Server, tmp_path: Path) -> None:
+    with running(["serve", "--broker", f"redis://127.0.0.1:{own_server.port}"], tmp_path) as gateway:
+        assert get(gateway.port, "/ready", Host="push.example.com") == (200, "ready\n")
+        own_server.stop()
+        wait_until(lambda: get(gateway.port, "/ready")[0] == 503)
+        assert get(gateway.port, "/ready", Host="push.example.com") == (503, "not ready\n")
+        _, told = get(gateway.port, "/ready")
+        assert "not ready" not in told
+        assert len(told) > 5
+        assert get(gateway.port, "/ready", Host="push.example.com", X_API_Key=API_KEY) == (503, told)
 
 
 def test_a_reason_that_is_longer_in_bytes_than_in_characters_ends_the_connection_all_the_same(gateway: Running) -> None:

@@ -97,11 +97,13 @@ class GatewayApp:
     async def _ready(self, request: Request) -> Response:
         hub = self._doorway.hub
         trouble = "draining" if hub.draining else hub.broker.trouble
-        return PlainTextResponse(f"{trouble}\n", 503) if trouble else PlainTextResponse("ready\n")
+        if not trouble:
+            return PlainTextResponse("ready\n")
+        # What it is names directories and servers; whoever balances load has to know no more than that there is some.
+        return PlainTextResponse(f"{trouble if hub.draining or self._may_look(request) else 'not ready'}\n", 503)
 
     async def _show_metrics(self, request: Request) -> Response:
-        allowed = self._metrics_public or self._is_local(request)
-        if not allowed and not self._doorway.calls.are_allowed(request.headers.raw):
+        if not (self._metrics_public or self._may_look(request)):
             refusal = error(
                 101,
                 "metrics are shown with the API key, sent as X-API-Key, or to all with metrics_public; without them to "
@@ -113,8 +115,11 @@ class GatewayApp:
         except BrokerError as problem:
             return Response(error(100, f"the other workers cannot be asked: {problem}"), 503, media_type=JSON)
 
-    def _is_local(self, request: Request) -> bool:
+    def _may_look(self, request: Request) -> bool:
+        """Whether a request comes with the API key, or from this machine."""
         doorway, peer = self._doorway, request.client
+        if doorway.calls.are_allowed(request.headers.raw):
+            return True
         if doorway.tls_terminated or peer is None:  # what comes from this machine then is the proxy
             return False
         return is_local(peer.host, request.scope["http_version"], request.headers.raw, doorway.proxies)
