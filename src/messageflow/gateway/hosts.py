@@ -34,6 +34,13 @@ def canonical_host(host: str) -> str | None:
     Args:
         host: in lower case, as `AUTHORITY` matches it.
     """
+    if host[-1] not in "0123456789.]":
+        return host
+    return _canonical(host) if len(host) <= LONGEST_ADDRESS else _canonical.__wrapped__(host)
+
+
+@lru_cache(maxsize=1024)  # an address takes 10 µs, and there are few that pages come from
+def _canonical(host: str) -> str | None:
     try:
         if host.startswith("["):
             return f"[{IPv6Address(host[1:-1])}]"
