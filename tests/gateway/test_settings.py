@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from messageflow.errors import ConfigurationError
@@ -59,6 +60,56 @@ def test_lists_come_from_arrays_and_from_commas(tmp_path: Path) -> None:
 def test_variables_of_the_publisher_and_of_others_are_left_alone() -> None:
     environ = dict.fromkeys(NOT_OURS, "x") | {"PATH": "/bin", "MESSAGEFLOWER": "1"}
     assert load_settings({}, environ).port == 8000
+
+
+SERVICE = "tcp://10.96.7.1:8000"
+KUBERNETES = {
+    "SERVICE_HOST": "10.96.7.1",
+    "SERVICE_PORT": "8000",
+    "SERVICE_PORT_HTTP": "8000",
+    "PORT": SERVICE,
+    "PORT_8000_TCP": SERVICE,
+    "PORT_8000_TCP_PROTO": "tcp",
+    "PORT_8000_TCP_PORT": "8000",
+    "PORT_8000_TCP_ADDR": "10.96.7.1",
+    "PORT_53_UDP": "udp://[fd00::7]:53",
+    "PORT_53_UDP_ADDR": "fd00::7",
+}
+DOCKER = {
+    "NAME": "/web/messageflow",
+    "PORT": "tcp://172.17.0.5:8000",
+    "PORT_8000_TCP": "tcp://172.17.0.5:8000",
+    "PORT_8000_TCP_ADDR": "172.17.0.5",
+    "ENV_PYTHON_VERSION": "3.11.7",
+    "ENV_MESSAGEFLOW_API_KEY": "of-the-other-container",
+}
+
+
+@pytest.mark.parametrize("links", [KUBERNETES, DOCKER], ids=["Kubernetes", "Docker"])
+@pytest.mark.parametrize("service", ["MESSAGEFLOW_", "MESSAGEFLOW_REDIS_", "MESSAGEFLOW_1_"])
+def test_what_a_platform_says_of_services_called_like_us_is_passed_over(links: dict[str, str], service: str) -> None:
+    told = {service + name: value for name, value in links.items()}
+    plain = load_settings({}, {"HOME": "/"})
+    assert msgspec.structs.replace(load_settings({}, {"HOME": "/", **told}), namespaces=plain.namespaces) == plain
+    settings = load_settings({"port": "9"}, {**told, "MESSAGEFLOW_PING_INTERVAL": "20s"})
+    assert (settings.port, settings.ping_interval) == (9, 20.0)
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"MESSAGEFLOW_PORT": "tcp:8000"},
+        {"MESSAGEFLOW_PORT": "http://10.0.0.1:8000"},
+        {"MESSAGEFLOW_HOST_PORT": "8000"},
+        {"MESSAGEFLOW_NAME": "gateway"},
+        {"MESSAGEFLOW_SERVICE": "x"},
+        {"MESSAGEFLOW_ENV": "production"},
+        {"MESSAGEFLOW_PORT_8000": "x"},
+    ],
+)
+def test_what_only_looks_like_a_platform_is_still_found_out(environ: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationError, match="MESSAGEFLOW_"):
+        load_settings({}, environ)
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,9 @@ over the default.
 
 A duration is a number of seconds or text such as `500ms`, `15s`, `10m`, `1h30m`; a size is a number of bytes or text
 such as `64KiB`. A list is a TOML array, a flag given several times, or text with commas in the environment. An empty
-variable counts as not set. A name that does not exist is an error, everywhere.
+variable counts as not set. A name that does not exist is an error, everywhere; only what Kubernetes and Docker tell of
+services and containers called `messageflow` is passed over, such as `MESSAGEFLOW_SERVICE_HOST` and
+`MESSAGEFLOW_PORT=tcp://…`.
 
 Keep `api_key` and `token_secret` out of flags where others use the machine: `ps` shows flags to everyone.
 """

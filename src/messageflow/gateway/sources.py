@@ -17,6 +17,7 @@ import msgspec
 from messageflow.core.channels import NamespaceOptions, Namespaces
 from messageflow.core.durations import parse_duration
 from messageflow.errors import ConfigurationError
+from messageflow.gateway.links import is_link
 from messageflow.gateway.options import Kind
 from messageflow.gateway.settings import Settings, default_data_dir
 
@@ -111,13 +112,14 @@ def load_settings(
 
     Args:
         flags: values by option name; None, and an empty tuple for a list, mean "not given".
-        environ: the environment; an empty variable counts as not set.
+        environ: the environment; an empty variable counts as not set, and so does what a platform puts there.
         toml_path: the configuration file, None for none.
 
     Raises:
         ConfigurationError: a name is unknown, a value malformed, or the file cannot be read.
     """
-    flags, environ = flags or {}, environ or {}
+    flags = flags or {}
+    environ = {name: value for name, value in (environ or {}).items() if not is_link(name, value)}
     table = _read_toml(toml_path) if toml_path is not None else {}
     channel = table.pop("channel", {})
     names = [option.name for option in OPTIONS]
