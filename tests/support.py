@@ -81,19 +81,21 @@ class Running:
 
 @contextmanager
 def running(
-    arguments: Sequence[str], data_dir: Path, *, cwd: Path | None = None, port: int = 0, keys: bool = True
+    arguments: Sequence[str], data_dir: Path | None, *, cwd: Path | None = None, port: int = 0, keys: bool = True
 ) -> Iterator[Running]:
     """Run `messageflow` with these arguments until the block ends.
 
     Args:
         arguments: the command and its flags, without the port.
-        data_dir: for its files.
+        data_dir: for its files; None tells it of none.
         cwd: the directory to run in.
         port: to listen on; 0 takes a free one.
         keys: whether to give it the keys of this module; else it makes its own, as with --dev.
     """
     environment = {k: v for k, v in os.environ.items() if not k.startswith("MESSAGEFLOW_")}
-    environment |= {"MESSAGEFLOW_DATA_DIR": str(data_dir), "MESSAGEFLOW_LOG_FORMAT": "json"}
+    environment["MESSAGEFLOW_LOG_FORMAT"] = "json"
+    if data_dir is not None:
+        environment["MESSAGEFLOW_DATA_DIR"] = str(data_dir)
     if keys:
         environment |= {"MESSAGEFLOW_API_KEY": API_KEY, "MESSAGEFLOW_TOKEN_SECRET": TOKEN_SECRET}
     command = [sys.executable, "-m", "messageflow.cli", *arguments, "--port", str(port)]

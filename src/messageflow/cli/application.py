@@ -38,7 +38,7 @@ def load_application(target: str, directory: Path | None = None) -> object:
     Raises:
         ConfigurationError: there is no such module or attribute; the message suggests the nearest one.
     """
-    directory = directory or Path.cwd()
+    directory = directory or current_directory()
     if str(directory) not in sys.path:
         sys.path.insert(0, str(directory))
     name, _, path = target.partition(":")
@@ -53,6 +53,20 @@ def load_application(target: str, directory: Path | None = None) -> object:
     for part in path.removesuffix("()").split("."):
         found = _attribute(found, part, name)
     return found() if path.endswith("()") else found
+
+
+def current_directory() -> Path:
+    """Return the current directory.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise ConfigurationError(
+            f"the current directory cannot be used ({error.strerror}): change to the one where the application is"
+        ) from None
 
 
 def as_asgi(application: Any, target: str) -> ASGIApp:

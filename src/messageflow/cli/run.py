@@ -74,11 +74,13 @@ def watch(arguments: list[str]) -> None:
     """
     import shlex
 
+    from messageflow.cli.application import current_directory
+
     try:
         from watchfiles import PythonFilter, run_process
     except ImportError:
         raise ConfigurationError("--reload needs the library watchfiles: pip install 'messageflow[reload]'") from None
-    directory = Path.cwd()
+    directory = current_directory()
 
     def changed(changes: Iterable[tuple[object, str]]) -> None:
         names = sorted(os.path.relpath(path, directory) for _, path in changes)

@@ -20,21 +20,25 @@ from messageflow.version import VERSION
 
 
 class Start(NamedTuple):
-    """Settings that were checked, and the development keys that were made for them, if any."""
+    """Settings that were checked, and the development keys that were made for them, if any.
+
+    Whoever pushes from within the gateway's process can do without leaving them: `in_process`.
+    """
 
     settings: Settings
     made: DevFile | None = None
+    in_process: bool = False
 
     def leave_keys(self, url: str) -> Path | None:
         """Leave the address and the keys that were made for other programs of this person.
 
         Returns:
-            The path of the file, or None when no keys were made.
+            The path of the file, or None when no keys were made, or nobody else needs them and there is no place.
 
         Raises:
             ConfigurationError: it cannot be written.
         """
-        if self.made is None:
+        if self.made is None or (self.in_process and self.settings.data_dir is None):
             return None
         return write_dev_file(url, self.made.api_key, self.made.token_secret, self.settings.data_dir)
 
@@ -81,7 +85,7 @@ def prepare(flags: Mapping[str, object], config: Path | None, *, dev: bool, dev_
     if not dev:
         check_settings(settings)
         return Start(settings)
-    start = _with_keys(settings)
+    start = _with_keys(settings)._replace(in_process=dev_by_default)
     check_settings(start.settings)
     start.leave_keys(local_url(settings, settings.port))  # now, while there is still a prompt to refuse to
     return start
@@ -92,7 +96,7 @@ def _with_keys(settings: Settings) -> Start:
 
     Only what was made is left in the file. A key that was configured is not copied to disk.
     """
-    kept = load_dev_file(settings.data_dir) or DevFile()
+    kept = (load_dev_file(settings.data_dir) if settings.data_dir else None) or DevFile()
     made = DevFile(
         api_key="" if settings.api_key else kept.api_key or fresh_secret(),
         token_secret="" if settings.token_secret else kept.token_secret or fresh_secret(),

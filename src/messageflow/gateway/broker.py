@@ -25,7 +25,7 @@ def make_local_broker(settings: Settings) -> LocalBroker:
     if settings.broker == "memory":
         return MemoryBroker(memory=settings.stream_memory, idempotency_window=settings.idempotency_window)
     return EmbeddedBroker(
-        settings.data_dir,
+        settings.own_directory,
         ack="disk" if settings.ack == "disk" else "os",
         memory=settings.stream_memory,
         disk=settings.stream_disk,
@@ -52,6 +52,7 @@ def make_broker(settings: Settings, node: str = "") -> Broker:
     except ImportError:
         raise ConfigurationError("a Redis broker needs its library: pip install 'messageflow[redis]'") from None
     sources = [Source(url, settings.broker_deadline) for url in split(settings.broker)]
+    directory = settings.data_dir  # without one nothing is remembered beside Redis, which a gateway can do without
     place = " ".join([*(f"{each.kind}{each.where}/{each.database}" for each in sources), settings.broker_prefix])
     return RedisBroker(
         sources,
@@ -65,5 +66,5 @@ def make_broker(settings: Settings, node: str = "") -> Broker:
         ).to_json(),
         idempotency_window=settings.idempotency_window,
         deadline=settings.broker_deadline,
-        memory=settings.data_dir / "redis" / hashlib.sha256(place.encode()).hexdigest()[:16],
+        memory=directory and directory / "redis" / hashlib.sha256(place.encode()).hexdigest()[:16],
     )

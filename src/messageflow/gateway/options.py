@@ -119,6 +119,13 @@ def _pem(value: object) -> str:
         raise ValueError(f"{text} cannot be read: {error}") from error
 
 
+def _path(value: object) -> Path:
+    try:
+        return Path(_text(value)).expanduser()
+    except RuntimeError as error:
+        raise ValueError("nobody's home") from error
+
+
 def _list_of(read: Callable[[object], str]) -> Callable[[object], tuple[str, ...]]:
     def read_all(value: object) -> tuple[str, ...]:
         items: Sequence[object] = value.split(",") if isinstance(value, str) else ()
@@ -184,7 +191,7 @@ DURATION = Kind(
     metavar="DURATION",
 )
 SIZE = Kind("size", 'a size: bytes such as 65536, or "64KiB", "1MiB", "1GiB"', parse_size, _show_size, metavar="SIZE")
-PATH = Kind("path", "a path", lambda value: Path(_text(value)).expanduser(), metavar="PATH")
+PATH = Kind("path", "a path, after `~` only what is somebody's home", _path, metavar="PATH")
 TEXTS = Kind("list of texts", "text, or a list of texts", _list_of(_text), _show_list, is_list=True)
 PROXIES = Kind(
     "list of addresses and networks",

@@ -18,6 +18,7 @@ from msgspec import Meta
 
 from messageflow.core.channels import Namespaces
 from messageflow.core.credentials import LIFETIME_LIMIT
+from messageflow.errors import ConfigurationError
 from messageflow.gateway import options
 
 Text = Annotated[str, options.TEXT]
@@ -32,18 +33,24 @@ Switch = Annotated[bool, options.SWITCH]
 Duration = Annotated[float, options.DURATION]
 Size = Annotated[int, options.SIZE]
 FilePath = Annotated[Path | None, options.PATH]
-Directory = Annotated[Path, options.PATH]
 Engine = Annotated[str, options.BROKER, "secret"]
 Ack = Annotated[str, options.choice("os", "disk")]
 LogFormat = Annotated[str, options.choice("auto", "json", "console")]
 LogLevel = Annotated[str, options.choice("debug", "info", "warning", "error")]
 
 
-def default_data_dir(environ: Mapping[str, str] | None = None) -> Path:
-    """Return where the gateway keeps its files unless told otherwise, as the XDG directories have it."""
+def default_data_dir(environ: Mapping[str, str] | None = None) -> Path | None:
+    """Return where the gateway keeps its files unless told otherwise, as the XDG directories have it.
+
+    None where that is not known: in a container often nobody has said who the user is, and many need no directory.
+    """
     environ = os.environ if environ is None else environ
-    base = environ.get("XDG_DATA_HOME") or Path(environ.get("HOME") or Path.home()) / ".local" / "share"
-    return Path(base) / "messageflow"
+    if base := environ.get("XDG_DATA_HOME"):
+        return Path(base) / "messageflow"
+    try:
+        return Path(environ.get("HOME") or Path.home()) / ".local" / "share" / "messageflow"
+    except RuntimeError:
+        return None
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -199,7 +206,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Whole,
         Meta(ge=1, description="processes that share the port and the streams; 1 needs no parent process"),
     ] = 1
-    data_dir: Annotated[Directory, Meta(description="directory of the gateway's own files")] = msgspec.field(
+    data_dir: Annotated[FilePath, Meta(description="directory of the gateway's own files")] = msgspec.field(
         default_factory=default_data_dir
     )
     drain_time: Annotated[
@@ -222,6 +229,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     namespaces: Namespaces = msgspec.field(default_factory=Namespaces)
 
     dev: bool = False  # how it was started, which is no option: for one machine, with keys that were made for it
+
+    @property
+    def own_directory(self) -> Path:
+        """The data directory, for whoever cannot do without.
+
+        Raises:
+            ConfigurationError: none was given, and this user has no home.
+        """
+        if self.data_dir is None:
+            raise ConfigurationError(
+                f"there is no data directory: this user (uid {os.getuid()}) has no home, neither HOME nor an entry "
+                "among the users. --data-dir or MESSAGEFLOW_DATA_DIR names one, --broker memory needs none"
+            )
+        return self.data_dir
 
     def __repr__(self) -> str:
         """Show where it listens and nothing else: settings hold secrets, and what has a repr ends in a log."""

@@ -46,13 +46,20 @@ class Place(NamedTuple):
         return f"Place({self.endpoint.url})"
 
 
-def data_dir(environ: Mapping[str, str] | None = None) -> Path:
-    """Return the directory of messageflow's own files, as MESSAGEFLOW_DATA_DIR or the XDG directories have it."""
+def data_dir(environ: Mapping[str, str] | None = None) -> Path | None:
+    """Return the directory of messageflow's own files, as MESSAGEFLOW_DATA_DIR or the XDG directories have it.
+
+    None where that is not known, since this user has no home: then there is no development gateway of theirs.
+    """
     environ = os.environ if environ is None else environ
-    if own := environ.get("MESSAGEFLOW_DATA_DIR"):
-        return Path(own).expanduser()
-    base = environ.get("XDG_DATA_HOME") or Path(environ.get("HOME") or Path.home()) / ".local" / "share"
-    return Path(base) / "messageflow"
+    try:
+        if own := environ.get("MESSAGEFLOW_DATA_DIR"):
+            return Path(own).expanduser()
+        if base := environ.get("XDG_DATA_HOME"):
+            return Path(base) / "messageflow"
+        return Path(environ.get("HOME") or Path.home()) / ".local" / "share" / "messageflow"
+    except RuntimeError:
+        return None
 
 
 def load_dev_file(directory: Path | None = None) -> DevFile | None:
@@ -61,7 +68,10 @@ def load_dev_file(directory: Path | None = None) -> DevFile | None:
     Raises:
         ConfigurationError: the file is there and cannot be understood.
     """
-    path = (directory or data_dir()) / DEV_FILE
+    directory = directory or data_dir()
+    if directory is None:
+        return None
+    path = directory / DEV_FILE
     try:
         content = path.read_bytes()
     except OSError:  # not there, or not ours to read: there is no development gateway for us
@@ -86,6 +96,10 @@ def write_dev_file(url: str, api_key: str, token_secret: str, directory: Path | 
         ConfigurationError: it cannot be written there.
     """
     directory = directory or data_dir()
+    if directory is None:
+        raise ConfigurationError(
+            f"{DEV_FILE} has no place, for this user has no home: set MESSAGEFLOW_DATA_DIR to a directory of your own"
+        )
     path = directory / DEV_FILE
     draft = directory / f".{DEV_FILE}.{os.getpid()}"
     try:
@@ -121,7 +135,8 @@ def find(
     api_key = api_key or environ.get("MESSAGEFLOW_API_KEY", "")
     token_secret = credential(token_secret or "") or signing_secret(environ.get("MESSAGEFLOW_TOKEN_SECRET", ""))
     if not (url and api_key and token_secret):
-        left = load_dev_file(data_dir(environ)) or DevFile()
+        directory = data_dir(environ)
+        left = (load_dev_file(directory) if directory else None) or DevFile()
         url, api_key, token_secret = (
             url or left.url,
             api_key or left.api_key,

@@ -84,7 +84,7 @@ class Supervisor:
         directory: SocketDirectory | None = None
         if not is_shared(self._settings):
             broker = make_local_broker(self._settings)
-            directory = SocketDirectory([self._settings.data_dir] if self._settings.broker == "embedded" else [])
+            directory = SocketDirectory([self._settings.own_directory] if self._settings.broker == "embedded" else [])
 
             def answer(question: bytes) -> bytes:
                 return parent_metrics(broker.statistics()) if question == b"metrics\n" else b""
