@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from messageflow.core.json import MAX_DEPTH, UnsafeJSON, check_depth, check_untrusted, compact, depth
+from messageflow.core.json import (
+    MAX_DEPTH,
+    UnsafeJSON,
+    check_depth,
+    check_readable,
+    check_untrusted,
+    compact,
+    depth,
+)
 
 
 @pytest.mark.parametrize(
@@ -41,6 +49,8 @@ def test_a_line_break_between_tokens_goes(ending: bytes) -> None:
     ("data", "reason"),
     [
         (b'{"a":1,"a":2}', "same key"),
+        (b'{"m":{"a":1,"a":2}}', "same key"),
+        (b'[{"a":1},{"b":{"a":1}},' + b"9" * 5000 + b"]", "4300 digits"),
         (b'{"a":NaN}', "NaN"),
         (b"[-Infinity]", "Infinity"),
         (b"{", "not JSON"),
@@ -50,3 +60,43 @@ def test_a_line_break_between_tokens_goes(ending: bytes) -> None:
 def test_what_a_receiver_could_not_read_is_refused(data: bytes, reason: str) -> None:
     with pytest.raises(UnsafeJSON, match=reason):
         check_untrusted(data)
+
+
+@pytest.mark.parametrize(
+    "data", [b'{"m":{"data":{"a":1,"a":2}}}', b'{"m":[{"a":1,"a":2}]}', b'{"a":{"a":1},"b":{"a":1}}']
+)
+def test_a_key_twice_in_data_is_the_receivers_to_read(data: bytes) -> None:
+    check_untrusted(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (rb'"well done \ud83d"', "middle of a character"),
+        (rb'{"\udc00":1}', "middle of a character"),
+        (rb'["\ud83d\u0041"]', "middle of a character"),
+        (b"[1e999]", "larger than any"),
+        (b"[-1e400]", "larger than any"),
+        (b"9" * 5000, "larger than any"),
+        (b"[" * 33 + b"]" * 33, "deeper than 32"),
+    ],
+)
+def test_data_that_some_receiver_could_not_read_is_refused_with_a_sentence(data: bytes, reason: str) -> None:
+    with pytest.raises(UnsafeJSON, match=reason):
+        check_readable(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        rb'"\ud83d\ude00"',
+        rb'"\u0000\\ud83d"',
+        b'"\xf0\x9f\x98\x80"',
+        b"1e-999",
+        b"9" * 300,
+        b'{"a":1,"a":2}',
+        b"[" * 32 + b"]" * 32,
+    ],
+)
+def test_data_that_everybody_can_read_passes(data: bytes) -> None:
+    check_readable(data)

@@ -9,10 +9,13 @@ import msgspec
 import pytest
 
 from messageflow.core.codes import PERMISSION_DENIED, TOO_MANY_REQUESTS
+from messageflow.core.json import check_readable
 from messageflow.core.protocol import (
     ClientInfo,
+    Command,
     ConnectResult,
     EmptyResult,
+    FaultyCommand,
     HistoryResult,
     Joined,
     PresenceResult,
@@ -27,9 +30,14 @@ from messageflow.dialects import native
 VECTORS = Path(__file__).parents[1] / "vectors"
 
 
+def decoded(text: bytes) -> list[Command]:
+    """Return commands of which none is faulty."""
+    return [command for command in native.decode(text) if isinstance(command, Command)]
+
+
 def test_a_frame_holds_commands_line_by_line() -> None:
     text = b'{"id":1,"connect":{"token":"t"}}\n{"id":2,"subscribe":{"channel":"a","recover":true,"offset":7}}\n'
-    connect, subscribe = native.decode(text)
+    connect, subscribe = decoded(text)
     assert (connect.id, connect.methods) == (1, ["connect"])
     assert connect.connect is not None
     assert connect.connect.token == "t"
@@ -38,7 +46,7 @@ def test_a_frame_holds_commands_line_by_line() -> None:
 
 
 def test_data_passes_undecoded() -> None:
-    (command,) = native.decode(b'{"id":1,"publish":{"channel":"a","data":{"x": [1, 2.50]}}}')
+    (command,) = decoded(b'{"id":1,"publish":{"channel":"a","data":{"x": [1, 2.50]}}}')
     assert command.publish is not None
     assert bytes(command.publish.data) == b'{"x": [1, 2.50]}'
 
@@ -57,18 +65,66 @@ def test_an_unknown_method_is_a_command_without_any() -> None:
         b'{"id":"1"}',
         b'{"id":-1}',
         b'{"id":4294967296}',
-        b'{"id":1,"subscribe":{"channel":5}}',
-        b'{"id":1,"subscribe":{"offset":-1}}',
         b'{"id":1}\xff',
         b'{"id":1,"id":1}',
-        b'{"id":1,"rpc":{"data":NaN}}',
-        b'{"id":1,"rpc":{"data":' + b"[" * 33 + b"]" * 33 + b"}}",
+        b'{"id":1,"id":2,"publish":{"channel":5}}',
+        b'{"id":1,"publish":{"channel":5},"rpc":{}}',
+        b'{"id":1,"bogus":{"data":NaN}}',
+        b'{"id":4294967296,"publish":{"data":NaN}}',
+        b'{"id":true,"publish":{"data":NaN}}',
+        b'{"id":1,"publish":{"data":NaN}',
+        b'{"id":1,"publish":{"data":\'a\'}}',
+        b'{"id":1,"publish":{"channel":"a","data":',
+        b'[["id",1],["publish",NaN]]',
+        b"[" * 40 + b"]" * 40,
+        b'{"id":9999999999,"rpc":{"data":' + b"[" * 33 + b"]" * 33 + b"}}",
+        b'{"bogus":{"data":' + b"[" * 33 + b"]" * 33 + b'},"id":1}',
         b'{"id":1}\n{"id":',
     ],
 )
 def test_what_is_no_sequence_of_commands_is_refused(text: bytes) -> None:
     with pytest.raises(native.MalformedCommand):
         native.decode(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "method", "reason"),
+    [
+        (b'{"id":7,"subscribe":{"channel":5}}', "subscribe", "Expected `str`, got `int`"),
+        (b'{"id":7,"subscribe":{"offset":-1}}', "subscribe", "offset"),
+        (b'{"id":7,"publish":5}', "publish", "Expected `object | null`"),
+        (b'{"id":7,"publish":{"channel":"a","channel":"b"}}', "publish", "same key twice"),
+        (b'{"id":7,"publish":{"data":NaN}}', "publish", "NaN"),
+        (b'{"publish":{"data":-Infinity},"id":7}', "publish", "-Infinity"),
+        (rb'{"id":7,"publish":{"data":"well done \ud83d"}}', "publish", "middle of a character"),
+        (rb'{"id":7,"publish":{"data":"\ude00\ud83d"}}', "publish", "middle of a character"),
+        (rb'{"id":7,"publish":{"data":"\ud83d\u0041"}}', "publish", "middle of a character"),
+        (rb'{"id":7,"publish":{"channel":"\udcff"}}', "publish", "middle of a character"),
+        (b'{"id":7,"publish":{"data":"\x00"}}', "publish", "control character"),
+        (b'{"id":7,"publish":{"data":' + b"9" * 5000 + b"}}", "publish", "number is larger"),
+        (b'{"id":7,"rpc":{"data":' + b"[" * 33 + b"]" * 33 + b"}}", "rpc", "deeper than 32"),
+        (b'{ "rpc" : {"data":' + b"[" * 9000 + b"]" * 9000 + b'} , "id" : 7 }', "rpc", "deeper than 32"),
+    ],
+)
+def test_what_is_wrong_with_one_command_is_said_of_that_command(text: bytes, method: str, reason: str) -> None:
+    first, faulty, last = native.decode(b'{"id":1,"ping":{}}\n%b\n{"id":2,"ping":{}}' % text)
+    assert isinstance(first, Command)
+    assert isinstance(last, Command)
+    assert isinstance(faulty, FaultyCommand)
+    assert (faulty.id, faulty.method) == (7, method)
+    assert reason.lower() in faulty.reason.lower()
+
+
+def test_data_may_nest_as_deep_as_over_the_api() -> None:
+    (command,) = decoded(b'{"id":1,"publish":{"channel":"a","data":' + b"[" * 32 + b"]" * 32 + b"}}")
+    assert command.publish is not None
+    check_readable(bytes(command.publish.data))
+
+
+def test_data_may_name_a_key_twice() -> None:
+    (command,) = decoded(b'{"id":1,"publish":{"channel":"a","data":{"a":1,"a":2}}}')
+    assert command.publish is not None
+    assert bytes(command.publish.data) == b'{"a":1,"a":2}'
 
 
 def test_empty_fields_are_left_out_but_for_those_always_written() -> None:

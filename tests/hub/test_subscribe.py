@@ -13,6 +13,7 @@ from messageflow.core import control
 from messageflow.core.claims import SubscribeOptions
 from messageflow.core.protocol import StreamPosition
 from messageflow.core.streams import Retention
+from messageflow.dialects import native
 from messageflow.errors import BrokerError
 from messageflow.hub.limits import Limits
 from tests.hub.conftest import SECRET, World
@@ -141,6 +142,52 @@ async def test_a_user_listed_in_a_name_may_do_there_what_every_client_may(world:
     for verb, fields in VERBS.items():
         reply = await answer(world, {verb: {"channel": "limited:pair#bob,carol", **fields}}, user="carol")
         assert verb in reply
+
+
+# What is wrong with one command is answered to that command
+
+
+async def test_a_command_with_wrong_data_costs_its_neighbours_nothing(world: World) -> None:
+    connection = await world.subscribed("alice", "open:x")
+    assert connection.session is not None
+    lines = [
+        rb'{"id":3,"publish":{"channel":"open:x","data":"before"}}',
+        rb'{"id":4,"publish":{"channel":"open:x","data":"well done \ud83d"}}',
+        rb'{"id":5,"publish":{"channel":["open:x"],"data":1}}',
+        rb'{"send":{"data":NaN}}',
+        rb'{"id":6,"publish":{"channel":"open:x","data":1e999}}',
+        rb'{"id":7,"publish":{"channel":"open:x","data":"after"}}',
+    ]
+    connection.session.receive(native.decode(b"\n".join(lines)))
+    await world.settle()
+    assert connection.closed is None
+    assert [p["data"] for p in connection.publications("open:x")] == ["before", "after"]
+    refused = [connection.replies(number)[0]["error"] for number in (4, 5, 6)]
+    assert [error["code"] for error in refused] == [107] * 3
+    assert "middle of a character" in refused[0]["message"]
+    assert "Expected `str`, got `array`" in refused[1]["message"]
+    assert "number is larger" in refused[2]["message"]
+    assert not connection.replies(0), "a message without an id has no answer"
+
+
+async def test_a_connection_that_is_not_in_yet_is_forgiven_nothing(world: World) -> None:
+    for line in (b'{"id":1,"connect":{"token":5}}', b'{"id":1,"publish":{"channel":5}}'):
+        connection = world.connection()
+        assert connection.session is not None
+        connection.session.receive(native.decode(line))
+        await world.settle()
+        assert connection.closed is not None
+        assert connection.closed.code == 3501
+
+
+async def test_a_message_for_no_application_is_dropped_and_costs_nobody_the_connection(world: World) -> None:
+    connection = await world.subscribed("alice", "open:x")
+    connection.send({"send": {"data": {"a": 1}}}, {"id": 4, "send": {"data": 1}})
+    await world.publish("open:x", 1)
+    assert connection.closed is None
+    assert connection.replies(4)[0]["error"]["code"] == 108
+    assert len(connection.publications("open:x")) == 1
+    assert world.hub.counters.messages_dropped == 2
 
 
 # Subscription tokens

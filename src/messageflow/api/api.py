@@ -32,7 +32,7 @@ from messageflow.core.codes import (
     UNKNOWN_CHANNEL,
     UNRECOVERABLE,
 )
-from messageflow.core.json import UnsafeJSON, check_utf8
+from messageflow.core.json import UnsafeJSON, check_utf8, explain
 from messageflow.core.presence import PresenceStats
 from messageflow.core.protocol import ClientInfo, view
 from messageflow.core.revocations import MARGIN, MOST, UNLIMITED, Revocation, encode_revocation
@@ -139,7 +139,9 @@ class Api:
         except CallRefused as refusal:
             return self.refuse(refusal)
         except (msgspec.MsgspecError, UnsafeJSON, RecursionError) as error:
-            return self.refuse(CallRefused(BAD_REQUEST, f"the body is not what {method} takes: {error}", status=400))
+            return self.refuse(
+                CallRefused(BAD_REQUEST, f"the body is not what {method} takes: {explain(body, error)}", status=400)
+            )
         except BrokerError as error:
             self._on_failure(method, error)
             status = next((status for kind, status in _BROKER_STATUS.items() if isinstance(error, kind)), 200)
@@ -196,7 +198,9 @@ class Api:
             except CallRefused as refusal:
                 replies[index] = self._failure(refusal)
             except (msgspec.MsgspecError, UnsafeJSON) as error:
-                replies[index] = self._failure(CallRefused(BAD_REQUEST, f"not what {name} takes: {error}"))
+                replies[index] = self._failure(
+                    CallRefused(BAD_REQUEST, f"not what {name} takes: {explain(bytes(body), error)}")
+                )
         await self._store(waiting, replies)
         return b'{"replies":[%b]}' % b",".join(replies)
 

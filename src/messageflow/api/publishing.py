@@ -15,7 +15,7 @@ from messageflow.api import calls
 from messageflow.brokers.base import Item, Stored
 from messageflow.core.channels import BROADCAST, NamespaceOptions, Namespaces, personal
 from messageflow.core.codes import BAD_REQUEST, UNKNOWN_CHANNEL, ErrorCode
-from messageflow.core.json import UnsafeJSON, check_depth, check_utf8, compact
+from messageflow.core.json import UnsafeJSON, check_readable, check_utf8, compact
 from messageflow.core.streams import Retention
 from messageflow.core.tokens import is_user
 from messageflow.errors import Picklable
@@ -54,14 +54,15 @@ class Publishing:
 
         Raises:
             CallRefused: the channel is unknown, or the data or tags missing, malformed or too large, or the key is.
-            UnsafeJSON: it nests too deep.
+            UnsafeJSON: some receiver could not read it.
         """
         options = self._options(channel)
         tags = compact(bytes(call.tags)) if call.tags else b""
         if tags and not tags.startswith(b"{"):
             raise CallRefused(BAD_REQUEST, "tags are an object of strings")
         data = self._data(call.data, call.b64data, beside=len(tags))
-        check_depth(tags)
+        if tags:
+            check_readable(tags)
         if options.publication_data_format == "json_object" and not data.startswith(b"{"):
             raise CallRefused(BAD_REQUEST, f"the channel {channel!r} takes JSON objects only")
         retention = Retention(0, 0) if call.skip_history else _retention(options)
@@ -93,13 +94,13 @@ class Publishing:
 
         Raises:
             CallRefused: it is too large.
-            UnsafeJSON: it nests too deep.
+            UnsafeJSON: some receiver could not read it.
         """
         if not raw:
             return None
         data = compact(bytes(raw))
         self._check_size(len(data))
-        check_depth(data)
+        check_readable(data)
         return data
 
     def _action(self, type_: str, payload: Raw) -> bytes:
@@ -126,7 +127,7 @@ class Publishing:
         if not data:
             raise CallRefused(BAD_REQUEST, "there is no data to publish")
         self._check_size(len(data) + beside)
-        check_depth(data)
+        check_readable(data)
         return data
 
     def _options(self, channel: str) -> NamespaceOptions:

@@ -236,7 +236,7 @@ def _admits(channel: str, options: NamespaceOptions, user: str) -> bool:
 
 
 def _allowed(admitted: bool, rights: Rights, *, client: bool, subscriber: bool, anonymous: bool) -> bool:
-    """Decide a right. What every client may do in a channel they may only where its name admits them, or a token did."""
+    """Decide a right. What every client may do, they may where the name admits them or they are subscribed."""
     if rights.subscribed and subscriber:
         return True
     return client and (admitted or rights.subscribed) and (anonymous or not rights.anonymous)

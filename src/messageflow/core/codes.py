@@ -83,9 +83,11 @@ UNSUBSCRIBED_EXPIRED = Unsubscribe(2501, "subscription expired")
 
 
 class CommandRefused(Picklable, Exception):
-    """Ends the handling of a command with an error reply."""
+    """Ends the handling of a command with an error reply; `why` follows the message of its code."""
 
-    def __init__(self, error: ErrorCode) -> None:
+    def __init__(self, error: ErrorCode, why: str = "") -> None:
+        if why:
+            error = error._replace(message=f"{error.message}: {why}")
         super().__init__(error.message)
         self.error = error
 

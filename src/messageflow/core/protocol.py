@@ -141,6 +141,19 @@ class Command(Struct, frozen=True, gc=False):
 METHODS = Command.__struct_fields__[1:]
 
 
+class FaultyCommand(Struct, frozen=True):
+    """A command whose id and method are known and whose content cannot be taken; `reason` says why."""
+
+    id: int
+    method: str
+    reason: str
+
+    @property
+    def methods(self) -> list[str]:
+        """The names of the methods that are set, as of a `Command`."""
+        return [self.method]
+
+
 class ClientInfo(Struct, frozen=True):
     """Who a client is, for presence, joins and publications."""
 

@@ -7,15 +7,19 @@ Source: reference/native-protocol.md §2.1, §2.2.
 
 from __future__ import annotations
 
+import json
+import re
 from functools import lru_cache
 from typing import Final
 
 import msgspec
 
 from messageflow.core.codes import ErrorCode
-from messageflow.core.json import UnsafeJSON, check_untrusted
+from messageflow.core.json import ENVELOPE_DEPTH, MAX_DEPTH, UnsafeJSON, check_depth, check_untrusted, explain
 from messageflow.core.protocol import (
+    METHODS,
     Command,
+    FaultyCommand,
     Joined,
     Left,
     Push,
@@ -29,6 +33,19 @@ from messageflow.core.stream import Publication
 PING: Final = b"{}"
 PONG: Final = b"{}"
 
+HIGHEST_ID: Final = 2**32 - 1
+
+_METHOD_LAST = re.compile(rb'\s*\{\s*"id"\s*:\s*([0-9]{1,10})\s*,\s*"([a-z_]{1,20})"\s*:\s*\{')
+_METHOD_FIRST = re.compile(rb'\s*\{\s*"([a-z_]{1,20})"\s*:\s*\{')
+_ID_LAST = re.compile(rb',\s*"id"\s*:\s*([0-9]{1,10})\s*\}\s*\Z')
+
+
+def _small(digits: str) -> int:
+    return int(digits) if len(digits) < 20 else -1
+
+
+# Takes what `check_untrusted` refuses, to find out which command it is; objects become tuples of pairs.
+_lenient = json.JSONDecoder(object_pairs_hook=tuple, parse_int=_small, strict=False).decode
 _decode = msgspec.json.Decoder(Command).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -45,24 +62,62 @@ class MalformedCommand(ValueError):
     """The text is not a sequence of commands; the message says why, for the log."""
 
 
-def decode(text: bytes) -> list[Command]:
+def decode(text: bytes) -> list[Command | FaultyCommand]:
     """Return the commands in `text`, in order.
 
+    One that can be answered although its content is wrong (a field of the wrong type, data that some receiver could not
+    read, nested too deep) comes as a `FaultyCommand`: what is wrong with it is no fault of its neighbours.
+
     Raises:
-        MalformedCommand: one of them is not UTF-8, not JSON, too deep, ambiguous, or of the wrong shape.
+        MalformedCommand: one of them is not UTF-8, not JSON, or has no id and method to answer.
     """
     lines = [line for line in text.split(b"\n") if line]
     if not lines:
         raise MalformedCommand("an empty frame")
+    return [_command(line) for line in lines]
+
+
+def _command(line: bytes) -> Command | FaultyCommand:
     try:
-        return [_command(line) for line in lines]
+        check_untrusted(line)
+        return _decode(line)
     except (UnsafeJSON, msgspec.MsgspecError, RecursionError) as error:
-        raise MalformedCommand(str(error)) from None
+        reason = explain(line, error)
+        envelope = _envelope(line)
+        if envelope is None:
+            raise MalformedCommand(reason) from None
+        return FaultyCommand(*envelope, reason)
 
 
-def _command(line: bytes) -> Command:
-    check_untrusted(line)
-    return _decode(line)
+def _envelope(line: bytes) -> tuple[int, str] | None:
+    """Return the id and the one method of a command whose content is wrong, None where they cannot be told."""
+    try:
+        check_depth(line, MAX_DEPTH + ENVELOPE_DEPTH)
+        pairs = _lenient(line.decode())
+    except UnsafeJSON:
+        return _envelope_by_its_ends(line)
+    except ValueError:
+        return None
+    if type(pairs) is not tuple or len({key for key, _ in pairs}) != len(pairs):
+        return None
+    fields = dict(pairs)
+    number, methods = fields.get("id", 0), [name for name in METHODS if name in fields]
+    known = type(number) is int and 0 <= number <= HIGHEST_ID and len(methods) == 1
+    return (number, methods[0]) if known else None
+
+
+def _envelope_by_its_ends(line: bytes) -> tuple[int, str] | None:
+    """The same for a line nested too deep to be parsed: the id stands at either end of it, as every SDK writes it."""
+    found = _METHOD_LAST.match(line)
+    if found is not None:
+        number, method = found.groups()
+    else:
+        first, last = _METHOD_FIRST.match(line), _ID_LAST.search(line, max(0, len(line) - 40))
+        if first is None or last is None:
+            return None
+        method, number = first[1], last[1]
+    name = method.decode()
+    return (int(number), name) if int(number) <= HIGHEST_ID and name in METHODS else None
 
 
 def encode_result(command_id: int, method: str, result: Result) -> bytes:

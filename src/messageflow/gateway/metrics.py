@@ -33,6 +33,7 @@ _COUNTED = {
     "recovered": "Subscriptions that recovered what they missed.",
     "unrecovered": "Subscriptions that could not.",
     "revocations_forgotten": "Revocations given up before their time, since there were too many.",
+    "messages_dropped": "Messages that clients sent although no application takes any.",
     "logs_suppressed": "Log lines dropped for their rate.",
 }
 _BROKER_TOTALS = {"publications_evicted", "streams_forgotten", "idempotency_keys_evicted"}

@@ -20,6 +20,7 @@ class Counters:
         "gaps",
         "healed",
         "logs_suppressed",
+        "messages_dropped",
         "publications",
         "publishes_delayed",
         "reads_shared",
@@ -51,6 +52,7 @@ class Counters:
         self.recovered = 0
         self.unrecovered = 0
         self.revocations_forgotten = 0  # before their time, since there were too many
+        self.messages_dropped = 0  # that clients sent although no application takes any
         self.logs_suppressed = 0
 
     def disconnected(self, disconnect: Disconnect) -> None:

@@ -19,16 +19,16 @@ from typing import Any, TypeVar
 
 from messageflow.brokers.base import Broker
 from messageflow.core.channels import REVOKED, NamespaceOptions, Namespaces
-from messageflow.core.codes import MALFORMED, SHUTDOWN, Disconnect, Disconnected, Unsubscribe
+from messageflow.core.codes import SHUTDOWN, Disconnect, Unsubscribe
 from messageflow.core.control import Control
-from messageflow.core.protocol import Command, Joined, Left, Unsubscribed
+from messageflow.core.protocol import Command, FaultyCommand, Joined, Left, Unsubscribed
 from messageflow.core.stream import Position, Publication
 from messageflow.core.tokens import Verifier
 from messageflow.errors import BrokerError
 from messageflow.hub.arrivals import Arrivals
 from messageflow.hub.backlog import Backlogs
 from messageflow.hub.channel import Channel, Received
-from messageflow.hub.commands import HANDLERS
+from messageflow.hub.commands import carry_out
 from messageflow.hub.congestion import Congestion
 from messageflow.hub.connection import Connection, Wire
 from messageflow.hub.control import apply_control, apply_to
@@ -41,7 +41,7 @@ from messageflow.hub.pacing import REPLY_TURNS, Pace
 from messageflow.hub.presence import PresenceChanges
 from messageflow.hub.reads import Chunks, Reads
 from messageflow.hub.revoking import Revoking
-from messageflow.hub.session import NEVER, Session, State
+from messageflow.hub.session import NEVER, Session
 from messageflow.hub.stalls import Stalls
 
 log = logging.getLogger("messageflow.hub")
@@ -214,22 +214,14 @@ class Hub:
             if not client or session.client == client:
                 yield session
 
-    async def handle(self, session: Session, command: Command) -> None:
+    async def handle(self, session: Session, command: Command | FaultyCommand) -> None:
         """Carry out one command.
 
         Raises:
             CommandRefused: it is answered with an error.
             Disconnected: it ends the connection.
         """
-        methods = command.methods
-        if len(methods) != 1 or (not command.id and methods[0] != "send"):
-            raise Disconnected(MALFORMED, "a command needs an id and one known method")
-        method = methods[0]
-        expected = State.NEW if method == "connect" else State.CONNECTED
-        if session.state is not expected:
-            raise Disconnected(MALFORMED, f"{method} while {session.state.name.lower()}")
-        self.counters.commands[method] += 1
-        await HANDLERS[method](session, command.id, getattr(command, method))
+        await carry_out(session, command)
 
     # Channels
 

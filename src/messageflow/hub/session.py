@@ -28,7 +28,7 @@ from messageflow.core.codes import (
     Disconnect,
     Disconnected,
 )
-from messageflow.core.protocol import ClientInfo, Command, Push, Result
+from messageflow.core.protocol import ClientInfo, Command, FaultyCommand, Push, Result
 from messageflow.core.stream import Position
 from messageflow.errors import BrokerError
 from messageflow.hub.channel import Channel, Write
@@ -128,7 +128,7 @@ class Session:
         self.pings = 0  # sent and not answered; on a slow link there may be several
         self.heard = True  # anything came since the last ping
         self.slot = -1
-        self._inbox: deque[Command] | None = None
+        self._inbox: deque[Command | FaultyCommand] | None = None
         self._worker: asyncio.Task[None] | None = None
         self._meter: CommandMeter | None = None
 
@@ -169,7 +169,7 @@ class Session:
             return
         self.pings -= 1
 
-    def receive(self, commands: Sequence[Command]) -> None:
+    def receive(self, commands: Sequence[Command | FaultyCommand]) -> None:
         """Take commands in the order they came; those that wait are bounded by a pause in reading."""
         if self.closed:
             return
@@ -205,12 +205,13 @@ class Session:
                 if not self.paused and not self.closed:
                     self.connection.resume_reading()
 
-    async def _handle(self, command: Command) -> None:
+    async def _handle(self, command: Command | FaultyCommand) -> None:
         try:
             self._meter_command()
             await self.hub.handle(self, command)
         except CommandRefused as refusal:
-            self.write(self.wire.error(command.id, refusal.error))
+            if command.id:  # without one, as `send` has none, there is nothing to answer
+                self.write(self.wire.error(command.id, refusal.error))
         except Disconnected as decision:
             self.disconnect(decision.disconnect, decision.detail)
         except BrokerError as error:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from messageflow.core.codes import BAD_REQUEST, MALFORMED, CommandRefused, Disconnected
+from messageflow.core.protocol import Command, FaultyCommand
 from messageflow.hub.commands.connect import connect, refresh
 from messageflow.hub.commands.publish import ping, publish, rpc, send
 from messageflow.hub.commands.read import history, presence, presence_stats
 from messageflow.hub.commands.subscribe import sub_refresh, subscribe, unsubscribe
+from messageflow.hub.session import State
 
 if TYPE_CHECKING:
     from messageflow.hub.session import Session
@@ -29,3 +33,26 @@ HANDLERS: dict[str, Handler] = {
     "refresh": refresh,
     "sub_refresh": sub_refresh,
 }
+
+
+async def carry_out(session: Session, command: Command | FaultyCommand) -> None:
+    """Carry out one command.
+
+    Raises:
+        CommandRefused: it is answered with an error.
+        Disconnected: it ends the connection.
+    """
+    methods = command.methods
+    if len(methods) != 1 or (not command.id and methods[0] != "send"):
+        raise Disconnected(MALFORMED, "a command needs an id and one known method")
+    method = methods[0]
+    expected = State.NEW if method == "connect" else State.CONNECTED
+    if session.state is not expected:
+        raise Disconnected(MALFORMED, f"{method} while {session.state.name.lower()}")
+    if isinstance(command, FaultyCommand):
+        if method == "connect":
+            raise Disconnected(MALFORMED, command.reason)  # a connection that is not in yet is forgiven nothing
+        session.hub.log_limited(logging.WARNING, "command_not_taken", client=session.client, reason=command.reason)
+        raise CommandRefused(BAD_REQUEST, command.reason)
+    session.hub.counters.commands[method] += 1
+    await HANDLERS[method](session, command.id, getattr(command, method))

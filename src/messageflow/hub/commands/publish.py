@@ -8,6 +8,7 @@ Source: reference/native-protocol.md §2.3, §2.4.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,12 +21,11 @@ from messageflow.core.codes import (
     MALFORMED,
     NOT_AVAILABLE,
     PERMISSION_DENIED,
-    UNAVAILABLE,
     UNKNOWN_CHANNEL,
     CommandRefused,
     Disconnected,
 )
-from messageflow.core.json import compact
+from messageflow.core.json import UnsafeJSON, check_readable, compact
 from messageflow.core.protocol import EmptyResult, PingRequest, PublishRequest, RPCRequest, SendRequest
 from messageflow.core.streams import Retention
 
@@ -48,15 +48,23 @@ async def publish(session: Session, command_id: int, request: PublishRequest) ->
     if not may_publish(name, options, session.rights(name)):
         raise CommandRefused(PERMISSION_DENIED)
     data = compact(bytes(request.data))
-    if not data or (options.publication_data_format == "json_object" and not data.startswith(b"{")):
-        raise CommandRefused(BAD_REQUEST)
+    if not data:
+        raise CommandRefused(BAD_REQUEST, "there is no data to publish")
+    try:
+        check_readable(data)
+    except UnsafeJSON as error:
+        raise CommandRefused(BAD_REQUEST, str(error)) from None
+    if options.publication_data_format == "json_object" and not data.startswith(b"{"):
+        raise CommandRefused(BAD_REQUEST, "this channel takes JSON objects only")
     if len(request.idempotency_key) > KEY_LENGTH:
-        raise CommandRefused(BAD_REQUEST)
+        raise CommandRefused(BAD_REQUEST, f"an idempotency key has at most {KEY_LENGTH} characters")
     retention = Retention(options.history_size, options.history_ttl)
     key = _own_key(session.user, request.idempotency_key)
     item = Item(name, data, retention, key, msgspec.json.encode(session.info))
-    if len(item.data) + len(item.info) > session.hub.limits.publication_bytes:
-        raise CommandRefused(LIMIT_EXCEEDED)
+    size, most = len(item.data) + len(item.info), session.hub.limits.publication_bytes
+    if size > most:
+        why = f"data and info have {size} bytes of JSON, over the limit of {most}: send what is large over HTTP"
+        raise CommandRefused(LIMIT_EXCEEDED, why)
     if (wait := session.hub.congestion.wait([item])) is not None:
         await wait
     await session.hub.broker.publish([item])
@@ -74,8 +82,15 @@ async def rpc(session: Session, command_id: int, request: RPCRequest) -> None:
 
 
 async def send(session: Session, command_id: int, request: SendRequest) -> None:
-    """Refuse. A message without an id cannot be answered, so the connection says it."""
-    raise Disconnected(UNAVAILABLE, "a message for an application that takes none")
+    """Refuse. A message without an id cannot be answered; it is dropped, counted, and the log says it.
+
+    Ending the connection for good, as Centrifugo does with 3508, would cost a page its pushes for a message that
+    promises nothing.
+    """
+    hub = session.hub
+    hub.counters.messages_dropped += 1
+    hub.log_limited(logging.WARNING, "message_dropped", client=session.client, reason="no application takes messages")
+    raise CommandRefused(NOT_AVAILABLE)
 
 
 async def ping(session: Session, command_id: int, request: PingRequest) -> None:
