@@ -31,6 +31,11 @@ class Item(NamedTuple):
     info: bytes = b""
     tags: bytes = b""
 
+    @property
+    def size(self) -> int:
+        """The bytes that this takes while it waits to be stored, all of it."""
+        return len(self.data) + len(self.key) + len(self.info) + len(self.tags)
+
 
 class Stored(NamedTuple):
     """The outcome of a publish: where the publication stands. `offset` is 0 in a channel without history."""

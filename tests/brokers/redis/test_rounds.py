@@ -12,6 +12,7 @@ from messageflow.brokers.redis import rounds
 from messageflow.brokers.redis.rounds import Rounds
 from messageflow.brokers.redis.store import Outcome
 from messageflow.core.stream import Position
+from messageflow.core.streams import Retention
 from messageflow.errors import Unanswered, Unavailable
 from messageflow.testing.broker_suite import items
 
@@ -113,4 +114,18 @@ async def test_more_than_the_bytes_that_may_wait_is_refused_and_counted(
     with pytest.raises(Unavailable, match="behind"):
         await under_test.publish(items("x", 7))
     assert under_test.refused == 1
+    await asyncio.gather(*calls, return_exceptions=True)
+
+
+@pytest.mark.parametrize("large", range(4))
+async def test_all_of_what_waits_counts(under_test: Rounds, monkeypatch: pytest.MonkeyPatch, large: int) -> None:
+    monkeypatch.setattr(rounds, "MOST_WAITING", 100)
+    data, key, info, tags = ("1" * (200 if number == large else 1) for number in range(4))
+    item = Item("x", data.encode(), Retention(9, 9), key, info.encode(), tags.encode())
+    calls = []
+    for _ in range(3):  # one after another is under way, and one waits
+        calls.append(asyncio.create_task(under_test.publish([item])))
+        await asyncio.sleep(0.01)
+    with pytest.raises(Unavailable, match="behind"):
+        await under_test.publish([item])
     await asyncio.gather(*calls, return_exceptions=True)

@@ -253,7 +253,7 @@ class EmbeddedBroker(LocalBroker):
         for row, channel, epoch, publication, retention in done.entries:
             self._streams.commit(channel, epoch, publication)
             self._shelf.put(channel, epoch, publication, row, retention)
-            size += len(publication.data)
+            size += len(publication.data) + len(publication.info) + len(publication.tags)
             self._deliver(channel, epoch, publication)
         done.end(None if error is None else self._displace(error))
         self._commit()

@@ -19,7 +19,7 @@ log = logging.getLogger("messageflow.broker")
 
 MIB = 1 << 20
 CHECKPOINT_BYTES = 16 * MIB  # of the write-ahead log; tens of milliseconds of the writer, mostly two syncs
-COMMIT_BYTES, ROW_BYTES = 4096, 150  # what an append and a row beside its data cost there, about
+COMMIT_BYTES, ROW_BYTES = 4096, 150  # what an append and a row beside its JSON cost there, about
 SLICE = 2000  # rows dropped in one job
 
 
@@ -61,9 +61,9 @@ class Tidying:
         self.size = self._log.size()
         self.shed = 0
 
-    def appended(self, rows: int, data: int) -> None:
-        """So many rows with so many bytes of data were appended at once."""
-        self._written += COMMIT_BYTES + rows * ROW_BYTES + data
+    def appended(self, rows: int, size: int) -> None:
+        """So many rows with so many bytes of data, info and tags were appended at once."""
+        self._written += COMMIT_BYTES + rows * ROW_BYTES + size
         if self._written > CHECKPOINT_BYTES:
             self._written = 0
             self._writer.submit(self._checkpoint, self._report)

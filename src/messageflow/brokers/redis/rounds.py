@@ -18,7 +18,7 @@ from messageflow.errors import BrokerError, Unanswered, Unavailable
 
 UNDER_WAY = 2  # rounds of a server at the same time: while it carries out one, the next is already there
 LARGEST = 1_000  # publications in a round that are not of one caller
-MOST_WAITING = 64 << 20  # bytes of data; beyond it publications are refused
+MOST_WAITING = 64 << 20  # bytes; beyond it publications are refused
 
 Publish = Callable[[Sequence[Item]], Awaitable[list[Outcome]]]
 
@@ -32,7 +32,7 @@ class _Caller:
         self.items = items
         self.outcome = outcome
         self.since = since
-        self.size = sum(len(item.data) for item in items)
+        self.size = sum([item.size for item in items])
 
     def settle(self, outcomes: list[Outcome]) -> None:
         if not self.outcome.done():
