@@ -123,6 +123,22 @@ describe("a channel held by several", () => {
     assert.deepEqual([first.state, second.state], ["subscribed", "subscribed"]);
   });
 
+  test("a refusal is the end: leaving after it is not told again", async () => {
+    const states: string[] = [];
+    const { flow, peer } = await connected({ onError() {} });
+    const subscription = flow.subscribe("news", { onState: (state) => states.push(state) });
+    await settle();
+    await refuse(peer, 103);
+    subscription.unsubscribe();
+    assert.deepEqual(states, ["subscribing", "unsubscribed"]);
+  });
+
+  test("commands do not wait for a subscription where there is no connection", async () => {
+    const { flow, first } = await live();
+    flow.close();
+    await assert.rejects(first.publish(1), { code: 4, message: /^Not connected: closed by the page/ });
+  });
+
   test("an error goes to each who wants to know, and to the flow where nobody does", async () => {
     const errors: string[] = [];
     const { flow, peer } = await connected({ onError: ({ code }) => errors.push(`flow ${code}`) });
@@ -194,7 +210,34 @@ describe("doing and undoing in one tick", () => {
   });
 });
 
+describe("going and coming in the turns of one tick", () => {
+  test("ends nobody who came in between", async () => {
+    const { flow, peer, first } = await live();
+    first.unsubscribe();
+    const between = Promise.resolve().then(() => flow.subscribe("news"));
+    first.subscribe();
+    first.unsubscribe();
+    const second = await between;
+    await settle();
+    peer.commands();
+    second.unsubscribe();
+    second.subscribe();
+    assert.notEqual(second.state, "unsubscribed");
+    await peer.drop();
+    assert.equal(second.state, "subscribing");
+  });
+});
+
 describe("one who comes back", () => {
+  test("is another than one who comes new, who begins at the top", async () => {
+    const { flow, peer, first } = await live();
+    first.unsubscribe();
+    await settle();
+    flow.subscribe("news");
+    await settle();
+    assert.deepEqual(asked(peer.commands()), { channel: "news", recoverable: true });
+  });
+
   test("resumes where the channel was left", async () => {
     const seen: unknown[] = [];
     const { peer, first } = await live({ onPublication: (data) => seen.push(data), onRecovery: (recovered) => seen.push(recovered) });
@@ -348,6 +391,14 @@ describe("joins and leaves", () => {
     assert.equal(first.state, "subscribing");
   });
 
+  test("are asked for once, however many want them", async () => {
+    const { flow, peer, first } = await live({ onJoin() {} });
+    first.onLeave(() => {});
+    flow.subscribe("news", { onJoin() {}, onLeave() {} });
+    await settle();
+    assert.deepEqual(peer.commands(), []);
+  });
+
   test("of one whose handlers were taken back are not asked for", async () => {
     const { flow, peer } = await connected();
     const subscription = flow.subscribe("news");
@@ -413,7 +464,7 @@ describe("the token of a channel held by several", () => {
     flow.subscribe("news", { token: "old.old.old" });
     await settle();
     await refuse(peer, 103);
-    flow.subscribe("news", { token: JWT });
+    flow.subscribe("news", { getToken: () => JWT });
     await settle();
     assert.equal((await answer(peer))["token"], JWT);
   });

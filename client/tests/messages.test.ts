@@ -195,6 +195,17 @@ describe("what nobody handles", () => {
   });
 });
 
+test("no more than fifty types are named in the console", async () => {
+  const { peer } = await connected({}, GIVEN);
+  const debug = mock.method(console, "debug", () => {});
+  try {
+    await peer.say(...Array.from({ length: 60 }, (_, n) => push({ type: `type ${n}` })));
+    assert.equal(debug.mock.callCount(), 50);
+  } finally {
+    debug.mock.restore();
+  }
+});
+
 describe("hostile names", () => {
   for (const name of ["__proto__", "constructor", "toString", "hasOwnProperty"]) {
     test(`${name} is a type, a channel and a key like any other`, async () => {

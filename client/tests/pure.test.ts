@@ -67,6 +67,7 @@ describe("protocol", () => {
   test("only an empty object is a ping", () => {
     assert.equal(isPing({}), true);
     assert.equal(isPing({ id: 1 }), false);
+    assert.equal(isPing({ push: {} }), false);
   });
 });
 

@@ -145,6 +145,35 @@ describe("subscriptions", () => {
     assert.equal(flow.subscribe("news").state, "subscribed");
   });
 
+  test("temporary errors are tried again later and later, until one try succeeds", async () => {
+    const { world, peer, commands } = await connected({ channels: { news() {} } });
+    let asked = commands;
+    for (const delay of [250, 500, 1000]) {
+      await peer.say(fail(asked, 100, "internal", true));
+      await world.pass(delay - 1);
+      assert.equal(peer.commands().length, 0, String(delay));
+      await world.pass(1);
+      asked = peer.commands();
+    }
+    await peer.say(reply(asked, {}));
+    await peer.say({ push: { channel: "news", unsubscribe: { code: 2500, reason: "" } } });
+    await peer.say(fail(peer.commands(), 100, "internal", true));
+    await world.pass(250);
+    assert.ok(request(peer.commands()));
+  });
+
+  test("a gap among what is recovered belongs to the recovery", async () => {
+    const recovered: boolean[] = [];
+    const { world, peer, commands } = await connected({ channels: { news() {} }, onRecovery: (told) => recovered.push(told.recovered) });
+    await peer.say(reply(commands, { epoch: "e", offset: 4 }));
+    await peer.drop();
+    await world.pass(250);
+    const again = await world.peer.accept();
+    const publications = [{ data: "a", offset: 5 }, { data: "c", offset: 8 }];
+    await world.peer.say(reply(again, { epoch: "e", offset: 4, recovered: true, publications }));
+    assert.deepEqual(recovered, [true]);
+  });
+
   test("unsubscribe pushes: from 2500 on it asks again, below it is over", async () => {
     const { flow, peer, commands } = await connected({ channels: { news() {} } });
     const subscription = flow.subscribe("news");
@@ -180,6 +209,14 @@ describe("subscription tokens", () => {
     await world.pass(250);
     const second = peer.commands();
     assert.equal(request(second)?.["token"], "t2");
+  });
+
+  test("are got anew when the server says that they expired", async () => {
+    let count = 0;
+    const { peer, commands } = await connected({ channels: { vip: { getToken: () => `t${++count}` } } });
+    await peer.say(reply(commands, {}));
+    await peer.say({ push: { channel: "vip", unsubscribe: { code: 2501, reason: "expired" } } });
+    assert.equal(request(peer.commands())?.["token"], "t2");
   });
 
   test("are refreshed before they expire", async () => {
