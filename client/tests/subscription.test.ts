@@ -327,6 +327,31 @@ describe("joins, leaves and the head count", () => {
   });
 });
 
+describe("the head count of a channel that is held already", () => {
+  test("is asked for at once; its refusal is told, its loss is not, and taken back it leaves no timer", async () => {
+    const errors: number[] = [];
+    const { flow, world, peer, commands } = await connected({
+      channels: { lobby: { onJoin() {} } },
+      onError: ({ code }) => errors.push(code),
+    });
+    await peer.say(reply(commands, {}));
+    const off = flow.subscribe("lobby").onCount(() => {});
+    await settle();
+    const [asked] = peer.commands();
+    assert.deepEqual(asked?.["presence_stats"], { channel: "lobby" });
+    await peer.say({ id: asked?.id, error: { code: 103, message: "permission denied" } });
+    assert.deepEqual(errors, [103]);
+    const before = world.timers;
+    await peer.say({ push: { channel: "lobby", join: { info: { user: "bob", client: "c2" } } } });
+    off();
+    assert.equal(world.timers, before);
+    flow.subscribe("lobby").onCount(() => {});
+    flow.close();
+    await settle();
+    assert.deepEqual(errors, [103]);
+  });
+});
+
 describe("misuse", () => {
   test("personal and broadcast channels are not subscribed to by name", () => {
     const { flow } = start();
