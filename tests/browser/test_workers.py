@@ -20,7 +20,8 @@ const said = [];
 const tell = (port) => (message) => (said.push(message), port.postMessage(said));
 function start(port) {
   const told = tell(port);
-  messageflow.createSocket(options.url, ({ payload }) => told(payload), { ...options, onError: ({ message }) => told(message) });
+  const onError = ({ message }) => told(message);
+  messageflow.createSocket(options.url, ({ payload }) => told(payload), { ...options, onError });
 }
 """
 START = {

@@ -131,9 +131,9 @@ DAY = 86_400
 
 @pytest.mark.parametrize("ttl", [timedelta(days=30), DAY + 1, Decimal(DAY * 2), float("inf")])
 def test_a_token_that_would_live_too_long_is_refused_when_it_is_made(flow: Flow, ttl: Any) -> None:
-    with pytest.raises(ValueError, match="its token_lifetime_limit, 86400 s here.*MESSAGEFLOW_TOKEN_LIFETIME_LIMIT"):
+    with pytest.raises(ValueError, match=r"its token_lifetime_limit, 86400 s here.*MESSAGEFLOW_TOKEN_LIFETIME_LIMIT"):
         flow.token("alice", ttl)
-    with pytest.raises(ValueError, match="its token_lifetime_limit, 86400 s here.*MESSAGEFLOW_TOKEN_LIFETIME_LIMIT"):
+    with pytest.raises(ValueError, match=r"its token_lifetime_limit, 86400 s here.*MESSAGEFLOW_TOKEN_LIFETIME_LIMIT"):
         flow.subscription_token("alice", "news", ttl)
 
 
