@@ -8,7 +8,7 @@ braces, which base64url does not know.
 from __future__ import annotations
 
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 
 from messageflow.errors import ConfigurationError
 
@@ -104,4 +104,4 @@ def _encoded(channel: str) -> str:
 
 
 def _decoded(text: bytes) -> str:
-    return urlsafe_b64decode(text + b"=" * (-len(text) % 4)).decode()
+    return b64decode(text + b"=" * (-len(text) % 4), b"-_", validate=True).decode()
