@@ -305,3 +305,20 @@ def test_a_redis_that_may_drop_streams_is_warned_of(own_server: Server, tmp_path
     with running(("serve", "--broker", own_server.url), tmp_path) as gateway:
         said = [str(event["advice"]) for event in gateway.events("redis_advice")]
         assert any("set noeviction" in advice for advice in said)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:hunter2hunter2#x@db:6379/0",
+        "redis://:hunter2hunter2/x@db:6379/0",
+        "redis://me:hunter2hunter2",
+        "redis://:x redis://hunter2hunter2:y@db",
+        "redis://one redis://:hunter2hunter2@two/x",
+        "redis://:hunter2hunter2@127.0.0.1:1/0",
+    ],
+)
+def test_nobody_reads_any_part_of_a_url_that_cannot_be_used(url: str, tmp_path: Path) -> None:
+    for said in (doctor(url), start(url, tmp_path)):
+        assert "hunter2" not in said
+        assert "percent-encode" in said or "cannot be reached" in said
