@@ -60,6 +60,8 @@ WRONG = [
     (f"redis://:x{SECRET}", "names no host"),
     (f"redis://me:{SECRET}", "the port in it is no number"),
     (f"redis+sentinel://me:1234/{SECRET}@db/streams", "percent-encode"),
+    (f"redis+sentinel://me:1234/{SECRET}@db", "an @ after the host"),
+    (f"redis://me:1234?client_name={SECRET}@db", "an @ after the host"),
     (f"redis+cluster://me:1,{SECRET}:x", "the port in it is no number"),
     (f"{SECRET}:x@db:6379/0", "does not begin with the scheme"),
     (f"http://:{SECRET}@db", "does not begin with the scheme"),
