@@ -73,7 +73,7 @@ SHORT = (
     Options(seed=12, seconds=20, kinds=(*VISITORS, "worker_kill", "cut"), workers=2),
     Options(seed=13, seconds=8, kinds=VISITORS, broker="memory", workers=2),
     Options(seed=14, seconds=16, kinds=(*VISITORS, "redis_client_kill"), broker="redis", nodes=2, ack="disk", direct=1),
-    Options(seed=15, seconds=12, kinds=("redis_rolled_back",), broker="redis", nodes=2, direct=1),
+    Options(seed=15, seconds=12, kinds=("redis_rolled_back",), broker="redis", nodes=2),
     Options(seed=16, seconds=8, kinds=("directory_gone",)),
     Options(seed=17, seconds=8, kinds=("directory_gone",), workers=2),
 )

@@ -193,7 +193,7 @@ def expectations(options: Options, planned: Sequence[Planned]) -> Expectations:
         memory_budget=MEMORY_BUDGET,
         epochs_kept=options.durable and not losses,
         epochs_most=1 + losses if options.durable and not failed_syncs else 0,
-        tails_lost=lost_tails > 0,
+        tails_lost=lost_tails > 0 or (options.direct > 0 and "redis_rolled_back" in kinds),
         witnesses_lost=lost_tails > 0 and bool(kinds & (DEAFENING if options.direct else KILLS)),
         connections_kept=kinds <= BEHIND and not losses,
         bad_resets_allowed=failed_syncs * readers * (2 + ASKED),

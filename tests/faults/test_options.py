@@ -137,6 +137,11 @@ def test_what_is_gone_is_told_once_and_with_its_epoch(kind: str) -> None:
     assert (expected.epochs_kept, expected.epochs_most, expected.tails_lost) == (False, 2, False)
 
 
+def test_who_pushes_past_the_gateways_may_be_there_before_one_that_finds_out() -> None:
+    back = Options(seed=1, seconds=10, kinds=("redis_rolled_back",), broker="redis", direct=1)
+    assert expectations(back, planned("redis_rolled_back")).tails_lost
+
+
 def test_visitors_are_no_excuse_for_a_reader_who_loses_a_connection() -> None:
     assert expectations(Options(seed=1, seconds=10, kinds=VISITORS), planned(*VISITORS)).connections_kept
 
