@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from messageflow.brokers.memory import MemoryBroker
 from messageflow.errors import BrokerError
 from messageflow.hub.limits import Limits
+from messageflow.testing.memory_connection import MemoryConnection
 from tests.hub.conftest import World
 
 
@@ -154,8 +156,103 @@ async def test_a_user_may_have_so_many_connections() -> None:
     third.send({"id": 1, "connect": {"token": world.token("alice")}})
     await world.settle()
     assert third.closed is not None
-    assert third.closed.code == 3504
+    assert (third.closed.code, third.closed.reconnect) == (3404, True)
     await world.hub.close()
+
+
+async def test_a_user_without_a_name_has_no_cap() -> None:
+    world = World(Limits(connections_per_user=1))
+    assert not world.hub.user_cap.is_reached("")
+
+
+@pytest.fixture
+async def capped() -> AsyncIterator[World]:
+    """A hub that takes three connections of a user."""
+    world = World(Limits(connections_per_user=3))
+    await world.hub.start()
+    yield world
+    await world.hub.close()
+
+
+async def coming(world: World) -> MemoryConnection:
+    """Return a connection that has sent its token and may wait for a place."""
+    connection = world.connection()
+    connection.send({"id": 1, "connect": {"token": world.token("alice")}})
+    await world.settle()
+    return connection
+
+
+async def test_the_oldest_that_does_not_answer_gives_way(capped: World) -> None:
+    tabs = [await capped.connected("alice") for _ in range(3)]
+    tabs[1].answers_pings = tabs[2].answers_pings = False
+    newcomer = await coming(capped)
+    await capped.pass_time(1.5)
+    assert (newcomer.closed, newcomer.replies(1)) == (None, []), "they have a moment to answer"
+    await capped.pass_time(1)
+    assert "connect" in newcomer.replies(1)[0]
+    assert [tab.closed and tab.closed.code for tab in tabs] == [None, 3012, None]
+    assert tabs[1].aborted
+    assert len(capped.hub.users["alice"]) == 3
+
+
+async def test_one_that_takes_nothing_gives_way_unless_it_takes_again(capped: World) -> None:
+    stalled, slow, _ = [await capped.connected("alice") for _ in range(3)]
+    stalled.fill()
+    slow.fill()
+    stalled.answers_pings = slow.answers_pings = False
+    newcomer = await coming(capped)
+    slow.empty()
+    await capped.pass_time(2.5)
+    assert "connect" in newcomer.replies(1)[0]
+    assert stalled.closed is not None
+    assert slow.closed is None
+
+
+async def test_who_answers_in_time_stays_and_the_newcomer_may_come_again(capped: World) -> None:
+    tabs = [await capped.connected("alice") for _ in range(3)]
+    for tab in tabs:
+        tab.answers_pings = False
+    newcomer = await coming(capped)
+    await capped.pass_time(1)
+    for tab in tabs:
+        assert tab.session is not None
+        tab.session.pong()
+    await capped.settle()
+    assert newcomer.closed is not None
+    assert newcomer.closed.code == 3404
+    assert not any(tab.closed for tab in tabs)
+
+
+async def test_each_newcomer_takes_one_place_and_no_more(capped: World) -> None:
+    tabs = [await capped.connected("alice") for _ in range(3)]
+    for tab in tabs[:2]:
+        tab.answers_pings = False
+    newcomers = [await coming(capped) for _ in range(3)]
+    await capped.pass_time(2.5)
+    assert sorted("connect" in newcomer.replies(1)[0] for newcomer in newcomers if newcomer.replies(1)) == [True] * 2
+    assert [newcomer.closed.code for newcomer in newcomers if newcomer.closed] == [3404]
+    assert len(capped.hub.users["alice"]) == 3
+
+
+async def test_a_place_that_becomes_free_is_given_at_once(capped: World) -> None:
+    tabs = [await capped.connected("alice") for _ in range(3)]
+    for tab in tabs:
+        tab.answers_pings = False
+    newcomer = await coming(capped)
+    tabs[2].lose()
+    await capped.settle()
+    assert "connect" in newcomer.replies(1)[0]
+    assert not any(tab.closed for tab in tabs)
+
+
+async def test_a_newcomer_who_leaves_while_they_wait_costs_nobody_a_place(capped: World) -> None:
+    tabs = [await capped.connected("alice") for _ in range(3)]
+    tabs[0].answers_pings = False
+    newcomer = await coming(capped)
+    newcomer.lose()
+    await capped.pass_time(2.5)
+    assert not any(tab.closed for tab in tabs)
+    assert len(capped.hub.users["alice"]) == 3
 
 
 async def test_a_token_in_use_expires_on_time_whatever_the_wall_clock_does(world: World) -> None:

@@ -136,7 +136,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 50
     channels_per_connection: Annotated[Whole, Meta(ge=1, description="channels one connection may hold")] = 128
     connections_per_user: Annotated[
-        Whole, Meta(description="connections one user may hold on a worker; 0 is no limit")
+        Whole, Meta(description="connections one user may hold on a worker (3404, come back later); 0 is no limit")
     ] = 50
     connections_limit: Annotated[Whole, Meta(description="connections a worker takes; 0 is no limit")] = 0
     arrivals_limit: Annotated[

@@ -74,6 +74,7 @@ class Heartbeat:
         for session in self._hub.arrivals.stale(now):
             session.disconnect(STALE)
         self._expire(now)
+        self._hub.user_cap.tick(now)
         self._hub.backlogs.tick()
         self._hub.chunks.clear()
         self._hub.stalls.tick()

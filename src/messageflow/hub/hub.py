@@ -43,6 +43,7 @@ from messageflow.hub.reads import Chunks, Reads
 from messageflow.hub.revoking import Revoking
 from messageflow.hub.session import NEVER, Session
 from messageflow.hub.stalls import Stalls
+from messageflow.hub.user_cap import UserCap
 
 log = logging.getLogger("messageflow.hub")
 
@@ -101,6 +102,7 @@ class Hub:
         self.healing = Healing(self)
         self.revoking = Revoking(self)
         self.presence = PresenceChanges(self)
+        self.user_cap = UserCap(self, self.limits.connections_per_user)
         self.connecting = 0  # sessions whose connect command is being carried out
         self.controls: deque[tuple[Session, Control]] = deque()  # decisions about many sessions, to be carried out
         self.deferred: dict[Session, list[Control]] = {}  # decisions about those, for when they have their answer
@@ -205,6 +207,7 @@ class Hub:
                 self.users[session.user] = others
             else:
                 self.users.pop(session.user, None)
+            self.user_cap.heard(session)
         for name in tuple(session.subscriptions):
             self.leave(session, name)
 

@@ -70,6 +70,7 @@ def resume(session: Session) -> None:
     if not session.paused or session.closed:
         return
     session.paused = False
+    session.hub.user_cap.heard(session)
     if session.catching_up is None:
         for subscription in tuple(session.subscriptions.values()):
             _go_on_from_memory(session, subscription)

@@ -133,6 +133,11 @@ class Session:
         self._meter: CommandMeter | None = None
 
     @property
+    def is_connected(self) -> bool:
+        """Whether its connect command was answered, and it has not ended."""
+        return self.state is State.CONNECTED
+
+    @property
     def closed(self) -> bool:
         return self.state is State.CLOSED
 
@@ -168,6 +173,7 @@ class Session:
             self.disconnect(MALFORMED, "a pong nobody asked for")
             return
         self.pings -= 1
+        self.hub.user_cap.heard(self)
 
     def receive(self, commands: Sequence[Command | FaultyCommand]) -> None:
         """Take commands in the order they came; those that wait are bounded by a pause in reading."""

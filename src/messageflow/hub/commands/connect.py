@@ -59,6 +59,8 @@ async def connect(session: Session, command_id: int, request: ConnectRequest) ->
     try:
         claims = _believe(session, request.token)
         channels = list(_server_side(hub, claims))
+        if hub.user_cap.is_reached(claims.user):
+            await hub.user_cap.make_room(claims.user)
         _admit(session, claims)
     except CommandRefused:
         session.state = State.REFUSED
@@ -108,9 +110,9 @@ def _admit(session: Session, claims: ConnectionClaims) -> None:
     hub, user = session.hub, claims.user
     if hub.revoking.refuses(user, claims.issued_at):
         raise CommandRefused(TOKEN_EXPIRED)
-    cap = hub.limits.connections_per_user
-    if cap and user and len(hub.users.get(user, ())) >= cap:
-        raise Disconnected(CONNECTION_LIMIT, f"the user has {cap} connections already")
+    if hub.user_cap.is_reached(user):
+        most = hub.limits.connections_per_user
+        raise Disconnected(CONNECTION_LIMIT, f"the user has {most} connections that answer")
     session.user = user
     session.issued_at = claims.issued_at or UNDATED
     session.info = ClientInfo(user, session.client, raw(claims.info or b""))
