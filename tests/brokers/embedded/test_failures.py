@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 
 from messageflow.brokers.embedded.broker import EmbeddedBroker
+from messageflow.brokers.embedded.log import STATEMENT_VALUES, StreamLog
+from messageflow.brokers.embedded.rows import WIDTH, row_values
+from messageflow.core.stream import Publication
 from messageflow.errors import NoRoom, Unanswered
 from messageflow.testing.broker_suite import KEPT, RecordingSink, items
 from tests.brokers.embedded.conftest import Opened
@@ -136,3 +139,55 @@ async def test_what_waits_for_a_hanging_disk_is_bounded(opened: Opened, monkeypa
         go_on.set()
         stored = await asyncio.gather(*waiting)
         assert [each[0].position.offset for each in stored] == list(range(1, 102))
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_retry_is_answered_when_the_first_is_stored_and_never_before(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch, *, fails: bool
+) -> None:
+    async with opened(ack="disk") as broker:
+        begun, go_on = threading.Event(), threading.Event()
+        append = broker._store.log.append
+
+        def hang(values: Any) -> None:
+            begun.set()
+            go_on.wait(20)
+            if fails:
+                error = sqlite3.OperationalError("as a test wants it")
+                error.sqlite_errorname = "SQLITE_FULL"
+                raise error
+            append(values)
+
+        monkeypatch.setattr(broker._store.log, "append", hang)
+        keyed = items("x", 1)[0]._replace(key="k")
+        tries = [asyncio.ensure_future(broker.publish([keyed]))]
+        await asyncio.to_thread(begun.wait, 20)
+        tries.append(asyncio.ensure_future(broker.publish([keyed])))  # while the first is being stored
+        others = items("x", 2)[0]._replace(key="other")
+        tries += [asyncio.ensure_future(broker.publish([others])) for _ in range(2)]  # in the round after it
+        _, waiting = await asyncio.wait(tries, timeout=0.1)
+        assert waiting == set(tries)
+        go_on.set()
+        outcomes = await asyncio.gather(*tries, return_exceptions=True)
+        if fails:
+            assert all(isinstance(outcome, NoRoom) for outcome in outcomes)
+        else:
+            offsets = [outcome[0].position.offset for outcome in outcomes if not isinstance(outcome, BaseException)]
+            assert offsets == [1, 1, 2, 2]
+
+
+def test_rows_are_stored_all_or_none(tmp_path: Path) -> None:
+    log = StreamLog(tmp_path / "log", synced=False)
+    many = STATEMENT_VALUES // WIDTH + 10
+    kept = Publication(1, "tag", 1.0, b"0")
+    twice = [row_values(number, "x", "e", kept, KEPT, "") for number in (*range(1, many), 1)]  # the last is there
+    with pytest.raises(sqlite3.IntegrityError):
+        log.append([value for row in twice for value in row])
+    assert list(log.rows()) == []
+    log.append([value for row in twice[:-1] for value in row])
+    assert [row.id for row in log.rows()] == list(range(1, many))
+    with pytest.raises(sqlite3.IntegrityError):
+        log.append(row_values(1, "x", "e", kept, KEPT, ""))
+    log.drop([1, 2], [2], 5.0)
+    assert [floor.position.offset for floor in log.floors()] == [1]
+    log.close()

@@ -426,3 +426,14 @@ async def test_garbage_ends_nothing(server: BrokerServer, workers: Workers, sink
     await first.publish(items("x", 1))
     await until(lambda: len(sinks[1].publications) == 1)
     assert second.statistics()["publications_not_understood"] == 3
+
+
+async def test_a_channel_that_one_worker_leaves_stays_with_the_other(workers: Workers, sinks: Sinks) -> None:
+    first, second = workers
+    await first.subscribe("x")
+    await second.subscribe("x")
+    first.unsubscribe("x")
+    await first.subscribe("y")
+    await first.publish(items("x", 1))
+    await until(lambda: len(sinks[1].publications) == 1)
+    assert sinks[0].publications == []
