@@ -35,17 +35,23 @@ def data(connection: MemoryConnection, channel: str) -> list[int]:
     return [publication["data"] for publication in connection.publications(channel)]
 
 
-async def test_a_crowd_goes_on_from_memory_without_read_pace_or_encoding(
-    unpaced: World, broker: DistantBroker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    encoded: list[int] = []
+@pytest.fixture
+def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The offsets of what was encoded as a push."""
+    offsets: list[int] = []
     original = LineWire.publication
 
     def publication(self: LineWire, channel: str, publication: Publication) -> bytes:
-        encoded.append(publication.offset)
+        offsets.append(publication.offset)
         return original(self, channel, publication)
 
     monkeypatch.setattr(LineWire, "publication", publication)
+    return offsets
+
+
+async def test_a_crowd_goes_on_from_memory_without_read_pace_or_encoding(
+    unpaced: World, broker: DistantBroker, encoded: list[int]
+) -> None:
     crowd = [await unpaced.subscribed(f"user{number}", "open:x") for number in range(20)]
     for connection in crowd:
         connection.fill()
@@ -106,6 +112,23 @@ async def test_what_leaves_the_backlog_comes_from_the_history_and_the_rest_does_
     assert len(broker.reads) == 1
 
 
+async def test_who_is_given_up_half_way_goes_on_from_the_history_where_it_stands(
+    world: World, broker: DistantBroker
+) -> None:
+    slow = await world.subscribed("slow", "open:x")
+    slow.fill()
+    for number in range(10):
+        await world.publish("open:x", number)
+    slow.fill(after=4)
+    slow.empty()
+    await world.pass_time(backlog.IDLE_AFTER + 1)
+    slow.empty()
+    await world.settle()
+    assert data(slow, "open:x") == list(range(10))
+    assert [position.offset for _, position in broker.reads] == [4]
+    assert world.hub.pace.spent > 6 * 50  # what is read keeps to the pace of all reads
+
+
 async def test_the_largest_backlog_gives_way() -> None:
     world = World()
     await world.hub.start()
@@ -155,7 +178,9 @@ async def test_nothing_is_kept_for_long_for_a_reader_that_takes_nothing(world: W
     assert data(sleeping, "open:x") == data(taking, "open:x") == list(range(10))
 
 
-async def test_who_comes_back_far_behind_meets_the_backlog(world: World, broker: DistantBroker) -> None:
+async def test_who_comes_back_far_behind_meets_the_backlog(
+    world: World, broker: DistantBroker, encoded: list[int]
+) -> None:
     """Reads end where the backlog goes on, so that a busy channel is caught up with from memory."""
     first = (await world.publish("open:x", *range(1000)))[0].position
     slow = await world.subscribed("slow", "open:x")
@@ -167,6 +192,7 @@ async def test_who_comes_back_far_behind_meets_the_backlog(world: World, broker:
     await world.settle()
     assert data(coming, "open:x") == list(range(1, 1010))
     assert max(position.offset for _, position in broker.reads) < 1000
+    assert [offset for offset in encoded if offset > 1000] == list(range(1001, 1011))  # for both
     slow.empty()
     assert data(slow, "open:x") == list(range(1000, 1010))
 

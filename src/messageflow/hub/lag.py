@@ -182,8 +182,8 @@ def _encoded(session: Session, channel: Channel, publications: list[Publication]
     limits, backlog = session.hub.limits, channel.backlog
     sent = chunk(publications, limits.history_limit, limits.chunk_bytes)
     if backlog is not None:
-        met = [number for number, publication in enumerate(sent, 1) if backlog.holds(publication.offset)]
-        sent = sent[: met[-1]] if met else sent
+        met = (number for number, publication in enumerate(sent, 1) if backlog.holds(publication.offset))
+        sent = sent[: next(met, len(sent))]
     if not sent:
         return Chunk(b"", behind)
     data = b"".join([session.wire.publication(channel.name, p) for p in sent])
