@@ -84,6 +84,16 @@ describe("reconnects", () => {
     assert.deepEqual(flow.detail, { code: 3502, reason: "stale", retryIn: 250 });
   });
 
+  test("what is subscribed to while away is asked for by the next link", async () => {
+    const { flow, world, peer } = await connected();
+    await peer.drop();
+    flow.subscribe("late");
+    await settle();
+    await world.pass(250);
+    const commands = await world.peer.accept();
+    assert.deepEqual(commands.map(({ id, connect, ...rest }) => rest), [{}, { subscribe: { channel: "late", recoverable: true } }]);
+  });
+
   test("a disconnect push is obeyed like a close", async () => {
     const { flow, peer } = await connected();
     await peer.say({ push: { disconnect: { code: 3503, reason: "force disconnect" } } });
@@ -150,6 +160,15 @@ describe("half-open links", () => {
     await world.pass(1);
     assert.equal(world.peer.closed, true);
     assert.equal(flow.detail.reason, "no data from the server");
+  });
+
+  test("an open socket is a sign of life: its reply has the whole time anew", async () => {
+    const { world } = start();
+    await settle();
+    await world.pass(4000);
+    await world.peer.open();
+    await world.pass(4999);
+    assert.equal(world.peer.closed, false);
   });
 
   test("a socket that opens but never answers connect is given up too", async () => {
@@ -335,6 +354,15 @@ describe("closing", () => {
     await settle();
     await world.peer.accept({ subs: { "#alice": {} } });
     assert.equal(flow.state, "disconnected");
+    assert.equal(world.timers, 0);
+  });
+
+  test("nor is anything subscribed or sent when a handler has closed it meanwhile", async () => {
+    const { flow, world } = start({ channels: { news() {} }, onState: (state) => void (state === "connected" && flow.close()) });
+    await settle();
+    await world.peer.accept({ subs: { news: {} } });
+    assert.notEqual(flow.subscribe("news").state, "subscribed");
+    await assert.rejects(flow.rpc("x"), { code: 4, message: /Call connect\(\) first/ });
     assert.equal(world.timers, 0);
   });
 

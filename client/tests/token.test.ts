@@ -107,6 +107,13 @@ describe("getting a token", () => {
     assert.equal(world.timers, 0);
   });
 
+  test("a token in an answer that is no success is none", async () => {
+    const { flow } = start({ tokenUrl: "/token", onError() {} }, answering([404, JWT]));
+    await settle();
+    assert.deepEqual([flow.state, flow.detail.retryIn], ["connecting", 250]);
+    flow.close();
+  });
+
   test("an answer that is not read to its end is aborted", async () => {
     const { world } = start({ tokenUrl: "/token", onError() {} }, answering([503, "an endless page"]));
     await settle();
@@ -219,6 +226,15 @@ describe("renewing a token", () => {
     assert.equal(tokenOf(world.peer.commands()[0], "refresh"), past);
   });
 
+  test("a token is not kept over 3014: the server says that it is void", async () => {
+    const { world } = start({ tokenUrl: "/token" }, answering([200, JWT], [200, OTHER]));
+    await settle();
+    await world.peer.accept();
+    await world.peer.drop(3014, "state invalidated");
+    await world.pass(250);
+    assert.equal(tokenOf((await world.peer.accept())[0]), OTHER);
+  });
+
   test("a token that is given stays over reconnect(): there is no other", async () => {
     const { flow, world } = start({ token: JWT });
     await settle();
@@ -232,12 +248,15 @@ describe("renewing a token", () => {
   });
 
   test("a token that comes in the tick of close() opens nothing", async () => {
-    for (const how of ["close", "depart"] as const) {
+    for (let half = 0; half < 40; half++) { // from the answer to the socket there are fewer than 20 steps
+      const steps = Math.floor(half / 2);
       let answer: (token: string) => void = () => {};
       const { flow, world } = start({ getToken: () => new Promise<string>((resolve) => (answer = resolve)) });
       await settle();
       answer(JWT);
-      if (how === "close") flow.close();
+      for (let step = 0; step < steps && !world.peers.length; step++) await Promise.resolve();
+      if (world.peers.length) return flow.close();
+      if (half % 2) flow.close();
       else void world.depart();
       await settle();
       assert.equal(world.peers.length, 0);
