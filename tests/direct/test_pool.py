@@ -6,8 +6,11 @@ import time
 
 import pytest
 
+from messageflow.brokers.redis.replies import Refused
 from messageflow.direct.blocking import Blocking
 from messageflow.direct.edge import Attempt, Broken, Wire, run_now
+from messageflow.direct.layouts import SLOTS, Cluster
+from messageflow.direct.login import Login
 from messageflow.direct.pool import CONNECTIONS, Part, Pool, exchange
 
 
@@ -27,3 +30,48 @@ def test_attempts_that_fail_use_no_connections_up() -> None:
         with pytest.raises(Broken, match="nobody is there"):
             run_now(exchange([Part(pool, [("PING",)])], attempt))
         assert not attempt.sent
+
+
+class Late:
+    """A connection on which no reply comes in time, though nothing shows."""
+
+    closed = False
+
+    def is_quiet(self) -> bool:
+        return True
+
+    async def send(self, data: bytes, limit: float) -> None:
+        pass
+
+    async def receive(self, limit: float) -> object:
+        raise TimeoutError
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_a_connection_whose_reply_is_late_is_closed_and_nobody_elses() -> None:
+    dialled: list[Late] = []
+
+    async def dial(limit: float) -> Wire:
+        dialled.append(Late())
+        return dialled[-1]
+
+    pool = Pool(Blocking(), dial, "slow")
+    for _ in range(2):
+        with pytest.raises(TimeoutError):
+            run_now(exchange([Part(pool, [("PING",)])], Attempt(time.monotonic() + 5)))
+    assert [wire.closed for wire in dialled] == [True, True]
+
+
+def test_a_slot_that_moved_has_the_whole_map_read_again() -> None:
+    cluster = Cluster(Blocking(), Login("redis+cluster://one:1"))
+    before = failing("one:1")
+    cluster._slots, cluster.in_doubt = [before] * SLOTS, False
+    asked = cluster.moved("key", Refused("ASK 12539 two:2"), before)
+    assert asked is not None
+    assert (asked.name, cluster.pool("key"), cluster.in_doubt) == ("two:2", before, False)
+    moved = cluster.moved("key", Refused("MOVED 12539 :3"), before)  # without a host: the one that was asked
+    assert moved is not None
+    assert (moved.name, cluster.pool("key"), cluster.in_doubt) == ("one:3", moved, True)
+    assert cluster.moved("key", Refused("NOPERM no"), before) is None

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from messageflow.brokers.redis import ages
 from messageflow.brokers.redis.broker import RedisBroker
 from messageflow.brokers.redis.lease import Lease
 from messageflow.brokers.redis.upkeep import ended
@@ -258,6 +259,19 @@ async def test_an_age_that_was_deleted_is_written_again(server: Server) -> None:
         client.flushall()
         await broker._ages._look()
         assert client.hgetall(broker._names.age) == before
+    await broker.close()
+
+
+async def test_a_life_that_began_without_a_lost_connection_is_noted(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ages, "LOOK_EVERY", 0.01)
+    broker = broker_at(server.url)
+    await broker.start(RecordingSink())
+    with server.client() as client:
+        life = client.hget(broker._names.age, "lives")
+        client.hset(broker._names.age, "lives", "another")
+        await until(lambda: client.hget(broker._names.age, "lives") == life)
     await broker.close()
 
 

@@ -25,6 +25,7 @@ log = logging.getLogger("messageflow.broker")
 
 INSPECT_AGAIN = 2.0  # seconds
 LOOK_EVERY = 5.0  # seconds until a gateway has learned of an age that another began
+LOOKS_A_LIFE = 12  # looks between two at the lives
 BEAT_EVERY = 1.0  # seconds, while anything is seen
 
 
@@ -157,16 +158,17 @@ class Ages:
             is_back: is set when Redis can be asked again.
             inspect: returns the lives of all servers.
         """
+        looks = 0
         while True:
             try:
                 async with asyncio.timeout(LOOK_EVERY):
                     await is_back.wait()
             except TimeoutError:
-                pass
-            was_back = is_back.is_set()
+                looks += 1
+            due = is_back.is_set() or looks % LOOKS_A_LIFE == 0
             is_back.clear()
             try:
-                if was_back:
+                if due:  # a first replica, too, begins another life, and no connection is lost for it
                     await self.go_on(await inspect())
                 else:
                     await self._look()
