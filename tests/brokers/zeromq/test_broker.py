@@ -149,13 +149,16 @@ async def test_a_worker_that_stalls_delays_nobody_and_learns_that_it_missed_some
 
 
 async def test_what_must_not_be_lost_waits_for_room(server: BrokerServer, workers: Workers, sinks: Sinks) -> None:
-    total = 20_000
+    total, more = 20_000, 3_000
     with asleep(workers[1]):
         for number in range(total):
             server.on_control(b"%d" % number)
         await until(lambda: len(sinks[0].control) == total)
-    await until(lambda: len(sinks[1].control) == total)
-    assert sinks[1].control == [b"%d" % number for number in range(total)]
+    for number in range(total, total + more):  # while there is room again now and then
+        server.on_control(b"%d" % number)
+        await asyncio.sleep(0)
+    await until(lambda: len(sinks[1].control) == total + more)
+    assert sinks[1].control == [b"%d" % number for number in range(total + more)]
 
 
 async def test_a_worker_far_behind_is_given_up(
