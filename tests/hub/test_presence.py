@@ -185,6 +185,22 @@ async def test_what_the_server_decides_beats_what_a_client_began(world: World) -
     assert CHANNEL not in world.hub.channels
 
 
+async def test_who_comes_again_after_a_decision_cut_them_off_is_present(world: World) -> None:
+    watcher = await watching(world)
+    alice = await world.connected("alice")
+    slow(world).held = gate = asyncio.Event()
+    alice.send(*frame(["subscribe", "subscribe"]))
+    await world.settle()
+    await world.broker.control(control.encode_control(server_unsubscribes()))
+    slow(world).held = None
+    gate.set()
+    await quiet(world)
+    assert alice.replies(10)[0]["error"]["code"] == 103
+    assert "subscribe" in alice.replies(11)[0]
+    assert list((await present(world)).values()) == ["alice"]
+    assert told(watcher, "alice") == ["join", "leave", "join"]
+
+
 async def test_who_is_lost_while_the_broker_enters_them_is_absent(world: World) -> None:
     watcher = await watching(world)
     alice = await world.connected("alice")

@@ -16,6 +16,7 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+from msgspec import Raw
 
 from messageflow.brokers.base import Broker, Item
 from messageflow.core.protocol import ClientInfo, Joined, Left
@@ -215,6 +216,18 @@ class BrokerSuite:
         assert set(await broker.presence("x")) == {"b"}
         await until(lambda: len(sink.pushes) == 3)
         assert [type(push) for _, push in sink.pushes] == [Joined, Joined, Left]
+
+    async def test_who_is_entered_again_is_there_once_as_they_are_now(self, broker: Broker) -> None:
+        await broker.join("x", ClientInfo("alice", "a", Raw(b'{"n":1}')), keep=True, tell=False)
+        await broker.join("x", ClientInfo("alice", "a", Raw(b'{"n":2}')), keep=True, tell=False)
+        found = await broker.presence("x")
+        assert {client: (info.user, info.conn_info) for client, info in found.items()} == {
+            "a": ("alice", Raw(b'{"n":2}'))
+        }
+        assert tuple(await broker.presence_stats("x")) == (1, 1)
+        await broker.leave("x", ClientInfo("alice", "a"), tell=False)
+        assert await broker.presence("x") == {}
+        assert tuple(await broker.presence_stats("x")) == (0, 0)
 
     async def test_control_messages_come_back(self, broker: Broker, sink: RecordingSink) -> None:
         await broker.control(b"message")

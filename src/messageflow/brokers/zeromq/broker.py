@@ -117,9 +117,10 @@ class ZeroMQBroker:
             wanted = [name for name in channels[start : start + AT_ONCE] if name in self._interest.channels]
             await self._ask(m.Subscribe(wanted, []), _nothing)
         self._interest.resume()
-        for key, info in tuple(self._present.items()):
-            if key in self._present:
-                await self._ask(m.Join(key[0], info, keep=True, tell=False), _nothing)
+        for key in tuple(self._present):
+            if (info := self._present.get(key)) is None:  # as it is now: it may have been replaced meanwhile
+                continue
+            await self._ask(m.Join(key[0], info, keep=True, tell=False), _nothing)
             if key not in self._present:  # they left meanwhile
                 await self._ask(m.Leave(key[0], info, tell=False), _nothing)
         if not self._losing.is_set():  # and not lost again meanwhile
