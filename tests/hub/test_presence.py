@@ -6,7 +6,7 @@ The broker takes its time with each change, one more than the other, as one at t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from typing import Any, Literal
 
 import jwt
@@ -40,6 +40,13 @@ class SlowBroker(MemoryBroker):
         self.failing: set[Change] = set()
         self.held: asyncio.Event | None = None
         self.waiting = 0
+        self.gates: list[asyncio.Event] = []
+
+    def hold(self) -> asyncio.Event:
+        """Let changes wait from now on; those that came meanwhile go on when the event is set."""
+        self.held = asyncio.Event()
+        self.gates.append(self.held)
+        return self.held
 
     async def join(self, channel: str, info: ClientInfo, *, keep: bool, tell: bool) -> None:
         await self._take_time("join", channel)
@@ -69,6 +76,17 @@ class SlowBroker(MemoryBroker):
 def broker(request: pytest.FixtureRequest) -> MemoryBroker:
     join, leave = request.param
     return SlowBroker(lambda: 0.0, {"join": join, "leave": leave})
+
+
+@pytest.fixture
+async def world(broker: MemoryBroker) -> AsyncIterator[World]:
+    made = World(broker=broker)
+    await made.hub.start()
+    yield made
+    slow(made).held = None
+    for gate in slow(made).gates:
+        gate.set()
+    await made.close()
 
 
 def slow(world: World) -> SlowBroker:
@@ -132,7 +150,7 @@ async def test_fast_churn_ends_as_the_last_command_says(world: World, stays: boo
 
 async def test_changes_of_one_client_wait_for_nobody_else(world: World) -> None:
     alice = await world.subscribed("alice", CHANNEL)
-    slow(world).held = gate = asyncio.Event()
+    gate = slow(world).hold()
     alice.send(*frame(["unsubscribe", "subscribe"]))
     await world.settle()
     slow(world).held = None
@@ -188,7 +206,7 @@ async def test_what_the_server_decides_beats_what_a_client_began(world: World) -
 async def test_who_comes_again_after_a_decision_cut_them_off_is_present(world: World) -> None:
     watcher = await watching(world)
     alice = await world.connected("alice")
-    slow(world).held = gate = asyncio.Event()
+    gate = slow(world).hold()
     alice.send(*frame(["subscribe", "subscribe"]))
     await world.settle()
     await world.broker.control(control.encode_control(server_unsubscribes()))
@@ -204,7 +222,7 @@ async def test_who_comes_again_after_a_decision_cut_them_off_is_present(world: W
 async def test_who_is_lost_while_the_broker_enters_them_is_absent(world: World) -> None:
     watcher = await watching(world)
     alice = await world.connected("alice")
-    slow(world).held = gate = asyncio.Event()
+    gate = slow(world).hold()
     alice.send(*frame(["subscribe"]))
     await world.settle()
     assert slow(world).waiting == 1
@@ -221,7 +239,7 @@ async def test_who_is_lost_while_the_broker_enters_them_is_absent(world: World) 
 async def test_who_is_lost_while_they_wait_to_come_back_is_absent(world: World) -> None:
     watcher = await watching(world)
     alice = await world.subscribed("alice", CHANNEL)
-    slow(world).held = gate = asyncio.Event()
+    gate = slow(world).hold()
     alice.send(*frame(["unsubscribe", "subscribe"]))
     await world.settle()
     alice.lose()
@@ -249,7 +267,7 @@ async def test_an_entry_that_fails_leaves_nothing_and_keeps_nobody_out(world: Wo
 
 async def test_a_failure_after_the_client_has_gone_is_nobodys_to_hear(world: World) -> None:
     alice = await world.connected("alice")
-    slow(world).held = gate = asyncio.Event()
+    gate = slow(world).hold()
     slow(world).failing = {"join"}
     alice.send(*frame(["subscribe"]))
     await world.settle()
@@ -276,7 +294,7 @@ async def test_a_hub_that_ends_takes_everybody_out(broker: MemoryBroker) -> None
 
 async def test_decisions_about_a_client_that_is_connecting_follow_its_answer(world: World) -> None:
     connection = world.connection()
-    slow(world).held = gate = asyncio.Event()
+    gate = slow(world).hold()
     connection.send({"id": 1, "connect": {"token": world.token("alice", channels=[CHANNEL])}})
     await world.settle()
     for message in (server_unsubscribes(), server_subscribes(), control.UnsubscribeUser("alice", "#alice")):
@@ -296,7 +314,7 @@ async def test_decisions_about_a_client_that_is_connecting_follow_its_answer(wor
 
 async def test_a_client_that_is_connecting_can_be_sent_away_at_once(world: World) -> None:
     connection = world.connection()
-    slow(world).held = gate = asyncio.Event()
+    gate = slow(world).hold()
     connection.send({"id": 1, "connect": {"token": world.token("alice", channels=[CHANNEL])}})
     await world.settle()
     await world.broker.control(control.encode_control(server_subscribes()))
