@@ -284,6 +284,8 @@ async def test_answers_that_nobody_takes_hold_back_others_that_only_read() -> No
     reading, _ = _call(calls, b"history", _Transport(), paused=False)
     writing, _ = _call(calls, b"publish", _Transport(), paused=False)
     second = asyncio.ensure_future(reading.run_asgi(None))
+    for _ in range(5):
+        await asyncio.sleep(0)
     await writing.run_asgi(None)
     assert (api.asked, first.done(), second.done()) == (2, False, False)
     flow.resume_writing()

@@ -75,3 +75,11 @@ async def test_it_ends_when_all_are_gone_or_when_it_is_over(world: World, monkey
     assert codes(here) == []
     await Drain(world.hub, 10).run(lambda: False)
     assert codes(here) == [3001] * 5
+
+
+async def test_those_who_came_first_are_told_first(world: World) -> None:
+    connections = [await world.connected(f"user{number}") for number in range(30)]
+    drain = Drain(world.hub, 1.0)
+    drain.step()
+    told = [connection.closed is not None for connection in connections]
+    assert told == [True] * drain.batch + [False] * (30 - drain.batch)

@@ -168,3 +168,45 @@ async def test_one_answer_carries_so_much_however_many_channels_it_speaks_of(bro
     for name in names:
         assert [p["data"] for p in connection.publications(name)] == list(range(10))
     await world.hub.close()
+
+
+# The bucket, by the moment
+
+
+def test_a_long_rest_earns_a_burst_and_no_more() -> None:
+    clock = ManualClock()
+    pace = Pace(100, clock)
+    clock.advance(1000)
+    assert pace.take(25)
+    assert pace.debt == 0
+    assert pace.take(1)
+    assert pace.debt == pytest.approx(0.01)
+    assert (pace.take(1), pace.waits, pace.spent) == (False, 1, 26)
+
+
+async def test_a_turn_begins_when_the_debt_is_over_and_not_before() -> None:
+    clock = ManualClock()
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        clock.advance(seconds / 2)  # sleeps end early now and then
+
+    began = clock()
+    pace = Pace(100, clock, sleep)
+    pace.spend(225)
+    async with pace.turn():
+        assert pace.debt == 0
+    assert len(slept) > 3
+    assert clock() - began == pytest.approx(2.0, abs=0.01)
+    assert pace.waits == 1
+
+
+async def test_only_so_many_have_their_turn_at_once() -> None:
+    pace = Pace(0, ManualClock(), turns=2)
+    async with pace.turn(), pace.turn():
+        third = asyncio.ensure_future(pace.turn().__aenter__())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not third.done()
+    await asyncio.wait_for(third, 10)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from messageflow.hub import stalls
 from messageflow.hub.limits import Limits
 from messageflow.testing.memory_connection import MemoryConnection
 from tests.hub.conftest import World
@@ -111,3 +112,13 @@ async def test_a_session_that_ends_is_stalled_no_more(world: World) -> None:
     assert len(world.hub.stalls) == 1
     slow.lose()
     assert len(world.hub.stalls) == 0
+
+
+async def test_patience_begins_and_ends_on_time(world: World) -> None:
+    slow = await stalled(world, "slow", KIB)
+    ticks = round(stalls.PATIENT_AFTER / world.hub.heartbeat.tick_length)
+    for _ in range(ticks - 1):
+        world.hub.heartbeat.tick()
+    assert not slow.patient
+    world.hub.heartbeat.tick()
+    assert slow.patient

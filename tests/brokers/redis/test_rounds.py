@@ -128,4 +128,5 @@ async def test_all_of_what_waits_counts(under_test: Rounds, monkeypatch: pytest.
         await asyncio.sleep(0.01)
     with pytest.raises(Unavailable, match="behind"):
         await under_test.publish([item])
+    assert under_test.refused == 1  # at once, not when its time was over
     await asyncio.gather(*calls, return_exceptions=True)
