@@ -196,7 +196,7 @@ async def test_the_oldest_that_does_not_answer_gives_way(capped: World) -> None:
 
 
 async def test_one_that_takes_nothing_gives_way_unless_it_takes_again(capped: World) -> None:
-    stalled, slow, _ = [await capped.connected("alice") for _ in range(3)]
+    slow, stalled, _ = [await capped.connected("alice") for _ in range(3)]
     stalled.fill()
     slow.fill()
     stalled.answers_pings = slow.answers_pings = False
