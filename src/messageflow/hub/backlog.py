@@ -127,6 +127,8 @@ class Backlog:
 
     def tick(self, patience: int) -> None:
         """Give up what only readers need that took nothing for so many ticks, or nobody."""
+        if not self._batches:  # as behind most of very many that sleep
+            return
         idle = self._idle
         self._idle = {}
         needed = self.next
