@@ -108,7 +108,8 @@ describe("the script", () => {
     await settle();
     assert.equal(only(peers).url, "wss://shop.example/connection/websocket");
     assert.equal(fetched[0]?.[0], "/token");
-    assert.equal(fetched[0]?.[1].credentials, "same-origin");
+    const { credentials, cache, signal } = fetched[0]?.[1] ?? {};
+    assert.deepEqual([credentials, cache, signal?.aborted], ["same-origin", "no-store", true]);
     flow.close();
   });
 
@@ -140,8 +141,9 @@ describe("the script", () => {
       await settle();
       assert.equal(peers.length, 2);
       flow.close();
+      target.dispatchEvent(new Event(leave));
       target.dispatchEvent(new Event(come));
-      assert.equal(peers.length, 2);
+      assert.deepEqual([flow.state, peers.length], ["disconnected", 2]);
     });
   }
 

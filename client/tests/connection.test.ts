@@ -39,6 +39,19 @@ test("pushes reach onMessage and the handlers of their type, with their context"
   ]);
 });
 
+test("who has a personal channel is somebody, be it without a token", async () => {
+  const { flow } = await connected({}, { subs: { "#alice": {} } });
+  assert.deepEqual([flow.authenticated, flow.user], [true, "alice"]);
+});
+
+test("a command waits ten seconds unless it is told otherwise", async () => {
+  const { flow, world, peer } = await connected({}, { ping: 0 });
+  const late = assert.rejects(flow.rpc("x"), { code: 1, message: /within 10000 ms/ });
+  await world.pass(10_000);
+  await late;
+  assert.equal(peer.closed, false);
+});
+
 test("a lost link is opened again and resumed by position", async () => {
   const seen: unknown[] = [];
   const { peer, world, flow } = await connected(

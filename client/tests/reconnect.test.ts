@@ -165,10 +165,11 @@ describe("half-open links", () => {
   test("an open socket is a sign of life: its reply has the whole time anew", async () => {
     const { world } = start();
     await settle();
+    const { peer } = world;
     await world.pass(4000);
-    await world.peer.open();
+    await peer.open();
     await world.pass(4999);
-    assert.equal(world.peer.closed, false);
+    assert.equal(peer.closed, false);
   });
 
   test("a socket that opens but never answers connect is given up too", async () => {
