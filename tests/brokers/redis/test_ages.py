@@ -143,7 +143,7 @@ async def test_an_older_file_is_found_out_by_who_reads_before_anybody_pushes(sit
         assert await is_told(broker, last)  # though there is nothing after it
 
 
-async def test_an_older_file_is_found_out_though_another_gateway_was_there_first(site: Site) -> None:
+async def test_an_older_file_is_told_once_however_many_gateways_find_it_out(site: Site) -> None:
     own = site.memory
     async with site.gateway() as broker:
         await filled(broker, 1)
@@ -154,6 +154,26 @@ async def test_an_older_file_is_found_out_though_another_gateway_was_there_first
     async with site.gateway() as other:
         position = await filled(other, 4, 5, 6)
         site.memory = own
+        async with site.gateway() as broker:
+            await other._ages._look()
+            assert not await is_told(other, position)
+            assert await is_told(broker, seen)
+
+
+async def test_an_older_file_is_found_out_by_whoever_lacks_something_though_another_lacks_nothing(site: Site) -> None:
+    first, second = site.memory, site.memory and site.memory.with_name("second")
+    async with site.gateway() as other:
+        await filled(other, 1)
+    site.memory = second
+    async with site.gateway() as broker:
+        site.keep_file()
+        seen = await filled(broker, 2, 3)
+    site.restart_on_kept_file()
+    site.memory = first
+    async with site.gateway() as other:
+        position = await filled(other, 4, 5, 6)
+        assert not await is_told(other, seen)
+        site.memory = second
         async with site.gateway() as broker:
             await other._ages._look()
             assert await is_told(other, position)

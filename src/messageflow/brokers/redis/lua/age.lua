@@ -4,7 +4,7 @@
 --       watched (whoever asks was here before these lives began), proved (nothing is missing), lost (something is),
 --       new (whoever asks knows nothing of what was before)
 -- Returns: the age
-local known = redis.call('HMGET', KEYS[1], 'age', 'lives')
+local known = redis.call('HMGET', KEYS[1], 'age', 'lives', 'begun')
 local age = tonumber(known[1] or '0')
 local function is_new()
   for life in string.gmatch(ARGV[1], '%S+') do
@@ -12,9 +12,11 @@ local function is_new()
   end
   return false
 end
-if ARGV[2] == 'lost' or (ARGV[2] == 'new' and known[2] and is_new()) then
+-- What one gateway lacks it lacks since before these lives: if another has begun an age in them, everybody is told already.
+if (ARGV[2] == 'lost' and known[3] ~= ARGV[1]) or (ARGV[2] == 'new' and known[2] and is_new()) then
   local time = redis.call('TIME')
   age = math.max(age + 1, tonumber(time[1]) * 1000 + math.floor(time[2] / 1000)) -- one that was lost never comes again
+  redis.call('HSET', KEYS[1], 'begun', ARGV[1])
 end
 local text = string.format('%d', age)
 if known[1] ~= text or known[2] ~= ARGV[1] then redis.call('HSET', KEYS[1], 'age', text, 'lives', ARGV[1]) end
