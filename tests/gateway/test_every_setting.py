@@ -175,7 +175,8 @@ def metrics_public(gateway: Running) -> None:
 
 def allowed_origins(gateway: Running) -> None:
     assert upgrade(gateway.port, Origin="https://app.example.com") == 101
-    assert upgrade(gateway.port, Origin=gateway.url) == 403
+    assert upgrade(gateway.port, Origin=gateway.url) == 101
+    assert upgrade(gateway.port, Origin="https://other.example.com") == 403
 
 
 def allow_anonymous(gateway: Running) -> None:

@@ -135,8 +135,10 @@ def test_a_listed_origin_passes_however_it_is_spelled(origin: str) -> None:
         "blob:https://app.example.com/2f1a",
         "javascript:alert(1)",
         "chrome-extension://abcdefghijklmnop",
-        # the gateway's own host, which is not on the list
-        "https://push.example.com",
+        # the gateway's own host by another scheme or port
+        "http://push.example.com",
+        "https://push.example.com:8443",
+        "https://push.example.com.evil.example",
     ],
 )
 def test_anything_else_is_refused_where_there_is_a_list(origin: str) -> None:
@@ -158,8 +160,10 @@ def test_anything_else_is_refused_where_there_is_a_list(origin: str) -> None:
         ("http://example.com.", "example.com.", False),
     ],
 )
-def test_without_a_list_the_gateways_own_pages_pass(origin: str, host: str, secure: bool) -> None:
+def test_the_gateways_own_pages_pass_with_a_list_and_without(origin: str, host: str, secure: bool) -> None:
     assert Origins().allows(origin, host, secure)
+    assert LISTED.allows(origin, host, secure)
+    assert Origins(["https://*.example.org"]).allows(origin, host, secure)
 
 
 @pytest.mark.parametrize(
@@ -186,6 +190,129 @@ def test_without_a_list_the_gateways_own_pages_pass(origin: str, host: str, secu
 )
 def test_without_a_list_other_pages_are_refused(origin: str, host: str | None, secure: bool) -> None:
     assert not Origins().allows(origin, host, secure)
+
+
+BELOW = Origins(["https://*.Example.com", "http://*.shop.example:8080", "http://*.test"])
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://app.example.com",
+        "HTTPS://App.Example.COM:443",
+        "https://a.b.example.com",
+        "https://xn--mnchen-3ya.example.com",
+        "http://de.shop.example:8080",
+        "http://mine.test",
+    ],
+)
+def test_a_pattern_lets_in_every_name_below(origin: str) -> None:
+    assert BELOW.allows(origin, HOST, secure=False)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://example.com",
+        "http://app.example.com",
+        "https://app.example.com:8443",
+        "https://evilexample.com",
+        "https://evil-example.com",
+        "https://app.example.com.evil.example",
+        "https://evil.example/.example.com",
+        "https://evil.example#.example.com",
+        "https://user@evil.example:443.example.com",
+        "https://.example.com",
+        "https://a..example.com",
+        "https://*.example.com",
+        "https://app.example.com.",
+        "https://app.example.community",
+        "http://shop.example:8080",
+        "http://de.shop.example",
+        "http://de.shop.example:80809",
+        "http://test",
+        "http://10.0.0.7",
+        "null",
+    ],
+)
+def test_a_pattern_lets_in_nothing_else(origin: str) -> None:
+    assert not BELOW.allows(origin, HOST, secure=False)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "http://localhost",
+        "http://localhost:3000",
+        "https://LOCALHOST:3000",
+        "http://127.0.0.1:5173",
+        "https://127.0.0.1",
+        "http://[::1]:5173",
+        "http://project.localhost:5173",
+    ],
+)
+@pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost:8000", "[::1]:8000"])
+def test_in_development_pages_of_this_machine_pass_whatever_their_port(origin: str, host: str) -> None:
+    assert Origins(dev=True).allows(origin, host, secure=False)
+    assert Origins(["https://app.example.com"], dev=True).allows(origin, host, secure=False)
+    assert not Origins(["https://app.example.com"]).allows(origin, HOST, secure=False)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "http://evil.example",
+        "http://localhost.evil.example:3000",
+        "http://evil-localhost:3000",
+        "http://127.0.0.1.evil.example",
+        "http://127.0.0.1@evil.example",
+        "http://0.0.0.0:3000",
+        "http://192.168.0.7:3000",
+        "http://[::]:3000",
+        "http://[fe80::1]:3000",
+        "http://127.1:3000",
+        "chrome-extension://localhost",
+        "ws://localhost:3000",
+        "http://localhost:3000/",
+        "null",
+        "",
+    ],
+)
+def test_in_development_no_other_page_passes(origin: str) -> None:
+    assert not Origins(dev=True).allows(origin, "127.0.0.1:8000", secure=False)
+
+
+@pytest.mark.parametrize(
+    ("origins", "origin", "host"),
+    [
+        (LISTED, "https://Evil.example:443", HOST),
+        (BELOW, "http://localhost:3000", HOST),
+        (Origins(), "chrome-extension://abcdefgh", HOST),
+        (Origins(dev=True), "http://mine.test:5000", "127.0.0.1:8000"),
+        (Origins(dev=True), "http://localhost:5000", "mine.test:8000"),
+        (Origins(dev=True), "http://mine.test:8000", "mine.test:8000"),
+        (Origins(dev=True), "http://mine.test:5000", "mine.test:8000"),
+        (Origins(dev=True), "http://mine.test:5000", "other.test:8000"),
+        (Origins(dev=True), None, "mine.test:8000"),
+    ],
+)
+def test_the_option_named_lets_in_what_was_refused(origins: Origins, origin: str | None, host: str) -> None:
+    def passes(tried: Origins) -> bool:
+        return tried.allows(origin, host, secure=False) and tried.answer_to(host)
+
+    assert not passes(origins)
+    flag, _, value = origins.remedy(origin, host, secure=False).partition(" ")
+    assert flag == "--allowed-origins"
+    assert passes(Origins(value.split(","), dev=origins.dev))
+
+
+@pytest.mark.parametrize("origin", ["null", "https://evil.example/x", "https://app.example.com.", "x\r\ny: z"])
+def test_where_no_option_helps_none_is_named(origin: str) -> None:
+    assert LISTED.remedy(origin, HOST, secure=True).startswith("none: ")
+
+
+def test_a_program_is_told_how_to_go_without_an_origin() -> None:
+    assert Origins(require_origin=True).remedy(None, HOST, secure=True) == "--no-require-origin"
 
 
 @pytest.mark.parametrize("origin", ["https://anything.example", "http://10.0.0.7:81", "chrome-extension://abcdefgh"])
@@ -218,9 +345,22 @@ def test_an_extension_passes_where_it_is_listed() -> None:
         "https://app.example.com/",
         "https://app.example.com/path",
         "https://user@app.example.com",
-        "https://*.example.com",
         "https://app.example.*",
         "https://*",
+        "https://*.",
+        "https://*.com",
+        "https://*.*.example.com",
+        "https://a.*.example.com",
+        "https://a*.example.com",
+        "https://*example.com",
+        "*.example.com",
+        "*://app.example.com",
+        "https://*.example.com:*",
+        "https://*.example.com/",
+        "https://*.example.com.",
+        "https://*.0.0.1",
+        "http://*.[::1]:8000",
+        "wss://*.example.com",
         "https://app.example.com.",
         "https://10.0.0.256",
         "https://10.7",
@@ -253,6 +393,7 @@ def test_no_text_passes_that_is_not_listed(origin: str) -> None:
 @pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1:8000", "[::1]:8000", "a.localhost", "App.example.com:1"])
 def test_in_development_a_gateway_answers_to_its_machine_and_to_what_is_listed(host: str) -> None:
     assert Origins(["https://app.example.com"], dev=True).answer_to(host)
+    assert Origins(["https://*.example.com"], dev=True).answer_to(host)
 
 
 @pytest.mark.parametrize("host", [None, "", "evil.example:8000", "localhost.evil.example", "0.0.0.0:8000", "[::]:8000"])

@@ -38,6 +38,7 @@ def test_names_of_this_machine_and_names_that_are_listed_are_answered_to(gateway
     assert get(gateway.port, "/", Host=own) == (200, "a token")
     assert get(gateway.port, "/ready", Host=own) == (200, "ready\n")
     assert upgrade(gateway.port, Host=own, Origin="http://mine.test:5000") == 101
+    assert upgrade(gateway.port, Host=own, Origin="http://localhost:5173") == 101
     assert upgrade(gateway.port, "/chat", Host=own) == 101
 
 
@@ -50,6 +51,9 @@ def test_any_other_name_gets_nothing_of_gateway_and_application(gateway: Running
         assert "allowed_origins" in text
     assert upgrade(gateway.port, **rebound) == 403
     assert upgrade(gateway.port, "/chat", **rebound) == 403
+    local = rebound | {"Origin": "http://localhost:5173"}
+    assert upgrade(gateway.port, **local) == 403
+    assert upgrade(gateway.port, Host=f"localhost:{gateway.port}", Origin=rebound["Origin"]) == 403
 
 
 @pytest.mark.parametrize("flags", [["serve", "--dev"], ["serve", "--dev", "--workers", "2"], ["demo"]])

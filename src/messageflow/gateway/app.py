@@ -16,7 +16,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from messageflow.errors import BrokerError
+from messageflow.gateway import refusals
 from messageflow.gateway.calling import JSON, error
+from messageflow.gateway.handshake import origin_of
 from messageflow.gateway.http import WEBSOCKET_PATH, Doorway
 from messageflow.gateway.metrics import CONTENT_TYPE, Metrics
 from messageflow.gateway.proxies import forwarded, is_local
@@ -75,21 +77,24 @@ class GatewayApp:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "lifespan" and not self._doorway.origins.answer_to(self._host_wanted(scope)):
+        if scope["type"] != "lifespan" and not self._answers_to(scope):
             await _refuse_host(scope, receive, send)
         elif self._application is None or (scope["type"] == "http" and _is_own(scope["path"])):
             await self._own(scope, receive, send)
         else:
             await self._application(scope, receive, send)
 
-    def _host_wanted(self, scope: Scope) -> str | None:
-        """Return the host a request is for, once the scope says what trusted proxies say."""
+    def _answers_to(self, scope: Scope) -> bool:
+        """Whether a request is for a host of ours; the scope says from now on what trusted proxies say."""
         peer = scope["client"][0] if scope.get("client") else ""
         came = forwarded(peer, scope["scheme"] in ("https", "wss"), scope["headers"], self._doorway.proxies)
         if self._doorway.proxies.trust(peer):
             scope["client"] = (came.address, 0)
             scope["scheme"] = ("ws" if scope["type"] == "websocket" else "http") + "s" * came.secure
-        return came.host
+        if self._doorway.origins.answer_to(came.host):
+            return True
+        refusals.origin_refused(self._doorway.hub, self._doorway.origins, origin_of(scope["headers"]), came)
+        return False
 
     async def _health(self, request: Request) -> Response:
         return PlainTextResponse("ok\n")
@@ -135,6 +140,8 @@ class GatewayApp:
         return Response(error(107, "calls of the API are made with POST"), 405, {"allow": "POST"}, media_type=JSON)
 
     async def _not_a_websocket(self, request: Request) -> Response:
+        address = request.client.host if request.client is not None else ""
+        refusals.not_upgraded(self._doorway.hub, address, request.headers.get("host"))
         return PlainTextResponse(
             "This address takes WebSocket connections, for example from /messageflow.js.\n",
             426,

@@ -43,11 +43,12 @@ def answer(path: str, headers: RawHeaders, origins: Origins, forwarded: Forwarde
         origins: the pages that may connect.
         forwarded: how the request reached the outermost proxy we believe.
     """
-    found = [value.decode("latin-1") for name, value in headers if name == b"origin"]
-    if not origins.allows(", ".join(found) if found else None, forwarded.host, forwarded.secure):
+    origin = origin_of(headers)
+    if not origins.allows(origin, forwarded.host, forwarded.secure):
         return _refuse(
             http.HTTPStatus.FORBIDDEN,
-            "This page's origin may not connect. Add it to allowed_origins (MESSAGEFLOW_ALLOWED_ORIGINS).\n",
+            "This page's origin may not connect. Add it to allowed_origins (MESSAGEFLOW_ALLOWED_ORIGINS); the log of "
+            "the gateway says how it is written.\n",
         )
     if "token" in path.partition("?")[2]:
         return _refuse(
@@ -56,6 +57,12 @@ def answer(path: str, headers: RawHeaders, origins: Origins, forwarded: Forwarde
         )
     key = _ordinary_key(headers)
     return _accept(key) if key is not None else _negotiate(path, headers)
+
+
+def origin_of(headers: RawHeaders) -> str | None:
+    """Return the Origin of a request, None where it has none; several, which no browser sends, are no origin."""
+    found = [value.decode("latin-1") for name, value in headers if name == b"origin"]
+    return ", ".join(found) if found else None
 
 
 def _ordinary_key(headers: RawHeaders) -> str | None:

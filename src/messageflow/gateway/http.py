@@ -7,7 +7,7 @@ gateway's path becomes a connection of ours on the same transport; any other goe
 from __future__ import annotations
 
 import asyncio
-import logging
+import http
 import random
 from collections.abc import Callable
 from typing import Any
@@ -16,11 +16,12 @@ import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from messageflow.gateway import refusals
 from messageflow.gateway.calling import PATH, Call, Calls
 from messageflow.gateway.client import ClientConnection
-from messageflow.gateway.handshake import answer
+from messageflow.gateway.handshake import answer, origin_of
 from messageflow.gateway.origins import Origins
-from messageflow.gateway.proxies import UNIX, Proxies, forwarded
+from messageflow.gateway.proxies import UNIX, Forwarded, Proxies, forwarded
 from messageflow.gateway.websocket import FrameLimits
 from messageflow.hub.hub import Hub
 
@@ -232,26 +233,30 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             return
         self.connections.discard(self)
         doorway = self._doorway
+        peer = self.client[0] if self.client else ""
         if doorway.full:
             doorway.refused_full += 1
+            refusals.full(doorway.hub, peer, doorway.connections_limit)
             self._refuse(b"503 Service Unavailable", b"Retry-After: 1\r\n")
             return
-        peer = self.client[0] if self.client else ""
         if doorway.busy:
             doorway.refused_busy += 1
-            doorway.hub.log_limited(logging.WARNING, "refused_busy", address=peer)
+            refusals.busy(doorway.hub, peer, doorway.arrivals_limit)
             self._refuse(b"503 Service Unavailable", b"Retry-After: %d\r\n" % random.randint(1, LONGEST_RETRY))
             return
         secure = self.scheme == "https" or doorway.tls_terminated
         came = forwarded(peer, secure, self.headers, doorway.proxies)
         if not doorway.origins.answer_to(came.host):
-            doorway.refused_origins += 1
+            self._count_refused(came)
             self._refuse(b"403 Forbidden", b"")
             return
         response = answer(self.url.decode("latin-1"), self.headers, doorway.origins, came)
         self.transport.write(response.data)
         if response.status != 101:
-            doorway.refused_origins += response.status == 403
+            if response.status == http.HTTPStatus.FORBIDDEN:
+                self._count_refused(came)
+            else:
+                refusals.bad_upgrade(doorway.hub, response.data, came)
             self.transport.close()
             return
         self._let_go()
@@ -261,6 +266,10 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         connection.open()
         if rest:
             connection.data_received(rest)
+
+    def _count_refused(self, came: Forwarded) -> None:
+        self._doorway.refused_origins += 1
+        refusals.origin_refused(self._doorway.hub, self._doorway.origins, origin_of(self.headers), came)
 
     def _let_go(self) -> None:
         """Break the cycle with the parser, so that what an upgraded connection no longer needs is freed at once."""

@@ -203,7 +203,8 @@ PROXIES = Kind(
 )
 ORIGINS = Kind(
     "list of origins",
-    'a list of origins such as "https://app.example.com" or "http://localhost:3000", without a path; or "*" for all',
+    'a list of origins such as "https://app.example.com" or "http://localhost:3000", without a path; '
+    '"https://*.example.com" for every name below; or "*" for all',
     _list_of(parse_origin),
     _show_list,
     metavar="ORIGIN",

@@ -76,7 +76,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # Who may connect
     allowed_origins: Annotated[
         Origins,
-        Meta(description="origins of pages that may connect; without any, only pages of the gateway's own origin"),
+        Meta(
+            description="origins of pages that may connect, beside those of the gateway's own origin and, with "
+            "`--dev`, of any port of this machine; `https://*.example.com` is every name below"
+        ),
     ] = ()
     require_origin: Annotated[
         Switch, Meta(description="refuse clients that send no `Origin`, which are programs rather than browsers")
