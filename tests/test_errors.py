@@ -25,6 +25,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "messageflow.core.codes.Disconnected": (codes.Disconnect(3500, "invalid token"), "a detail"),
     "messageflow.api.publishing.CallRefused": (codes.BAD_REQUEST, "no type"),
     "messageflow.gateway.websocket.TooManyFragments": (64,),
+    "messageflow.cli.output.OutputFailed": (OSError(28, "No space left on device"),),
 }
 """What those are made of that take something other than one text."""
 

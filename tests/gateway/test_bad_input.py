@@ -29,6 +29,9 @@ allowed_origins = ["https://app.example.com"]
 [[channel.namespaces]]
 name = "open"
 allow_subscribe_for_client = true
+
+[[channel.namespaces]]
+name = "told"
 allow_history_for_client = true
 """
 
@@ -330,12 +333,12 @@ def test_a_client_that_never_reads_costs_bounded_memory(gateway: Running) -> Non
 
 @pytest.mark.usefixtures("bystander")
 def test_a_client_that_asks_and_does_not_read_costs_bounded_memory(gateway: Running) -> None:
+    with Flow(gateway.url, api_key=API_KEY) as flow, flow.batch() as batch:
+        for _ in range(300):
+            batch.publish("told:asked", "x" * 60_000)
     with Flow(gateway.url, api_key=API_KEY) as flow, Client(gateway) as client:
-        with flow.batch() as batch:
-            for _ in range(300):
-                batch.publish("open:asked", "x" * 60_000)
         client.connect(token=token("asker"))
-        ask = [{"id": number, "history": {"channel": "open:asked", "limit": 300}} for number in range(2, 101)]
+        ask = [{"id": number, "history": {"channel": "told:asked", "limit": 300}} for number in range(2, 101)]
 
         def wait_until_others_are_served() -> None:
             client.say(*ask)

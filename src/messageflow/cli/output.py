@@ -13,20 +13,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn, TextIO
 
+from messageflow.errors import Picklable
+
 GONE = 128 + 13
 """What a shell expects of a program that wrote into a pipe nobody reads: 128 + SIGPIPE."""
 
 
-class OutputFailed(Exception):
-    """What a command prints cannot be written; `reason` is why."""
+class OutputFailed(Picklable, Exception):
+    """What a command prints cannot be written.
+
+    Attributes:
+        nobody_reads: whether that is because the reader of a pipe has gone.
+    """
 
     def __init__(self, reason: OSError) -> None:
         super().__init__(f"the output cannot be written: {reason.strerror or reason}")
-        self.reason = reason
-
-    @property
-    def nobody_reads(self) -> bool:
-        return self.reason.errno == errno.EPIPE
+        self.nobody_reads = reason.errno == errno.EPIPE
 
 
 class _Guarded:
