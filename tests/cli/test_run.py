@@ -81,7 +81,9 @@ def test_flask_application_pushes_and_makes_tokens_without_being_told_anything(
 
 def test_paths_of_the_gateway_stay_its_own(project: Path, tmp_path: Path) -> None:
     with running(("run", "flask_shop:app"), tmp_path, cwd=project, keys=False) as started:
-        answers = [urllib3.request("GET", started.url + path) for path in ("/ready", "/messageflow.js", "/elsewhere")]
+        answers = [
+            urllib3.request("GET", started.url + path) for path in ("/messageflow/ready", "/messageflow.js", "/ready")
+        ]
     assert [answer.status for answer in answers] == [200, 200, 404]
     assert answers[1].headers["content-type"].startswith("text/javascript")
     assert b"<h1>Not Found</h1>" in answers[2].data  # as Flask says it

@@ -37,6 +37,7 @@ def test_dev_start_leaves_address_and_keys_for_their_owner_only(tmp_path: Path) 
         "url": "http://127.0.0.1:9000",
         "api_key": start.settings.api_key,
         "token_secret": start.settings.token_secret[0],
+        "base_path": "",
     }
 
 
@@ -58,6 +59,7 @@ def test_configured_keys_are_used_by_a_dev_start_and_not_copied_to_disk(tmp_path
         "url": "http://127.0.0.1:8000",
         "api_key": "",
         "token_secret": "",
+        "base_path": "",
     }
 
 

@@ -72,6 +72,7 @@ GATEWAYS: dict[str, Sequence[str]] = {
     "two": (*MEMORY, "--workers", "2"),
     "ending": (*MEMORY, "--drain-time", "0", "--log-level", "debug"),
     "elsewhere": (*MEMORY, "--host", "127.0.0.2"),
+    "own": (*MEMORY, "--base-path", "/own"),
 }
 
 Started = Callable[[str], Running]
@@ -148,6 +149,11 @@ def host(gateway: Running) -> None:
         pass
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", gateway.port), timeout=10)
+
+
+def base_path(gateway: Running) -> None:
+    assert get(gateway.port, "/own/health") == (200, "ok\n")
+    assert get(gateway.port, "/messageflow/health")[0] == 404
 
 
 def tls_terminated(gateway: Running) -> None:
@@ -413,6 +419,7 @@ ROWS: dict[str, tuple[str, Callable[[Running], None]]] = {
     check.__name__: (name, check)
     for name, checks in {
         "elsewhere": (host,),
+        "own": (base_path,),
         "pages": (tls_terminated, trusted_proxies, require_origin, metrics_public, broker),
         "keys": (
             *(allowed_origins, allow_anonymous, api_key, token_secret, token_public_keys),

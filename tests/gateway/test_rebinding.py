@@ -36,7 +36,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 def test_names_of_this_machine_and_names_that_are_listed_are_answered_to(gateway: Running, host: str) -> None:
     own = f"{host}:{gateway.port}"
     assert get(gateway.port, "/", Host=own) == (200, "a token")
-    assert get(gateway.port, "/ready", Host=own) == (200, "ready\n")
+    assert get(gateway.port, "/messageflow/ready", Host=own) == (200, "ready\n")
     assert upgrade(gateway.port, Host=own, Origin="http://mine.test:5000") == 101
     assert upgrade(gateway.port, Host=own, Origin="http://localhost:5173") == 101
     assert upgrade(gateway.port, "/chat", Host=own) == 101
@@ -45,7 +45,7 @@ def test_names_of_this_machine_and_names_that_are_listed_are_answered_to(gateway
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "0.0.0.0"])
 def test_any_other_name_gets_nothing_of_gateway_and_application(gateway: Running, host: str) -> None:
     rebound = {"Host": f"{host}:{gateway.port}", "Origin": f"http://{host}:{gateway.port}"}
-    for path in ("/", "/metrics", "/ready", "/messageflow.js"):
+    for path in ("/", "/messageflow/metrics", "/messageflow/ready", "/messageflow.js"):
         status, text = get(gateway.port, path, **rebound)
         assert status == 403
         assert "allowed_origins" in text

@@ -65,7 +65,7 @@ def test_push_returns_a_receipt(face: Face, server: ScriptedServer) -> None:
     with flow_to(face, server) as flow:
         assert face.call(flow, "push", "alice", "report/ready", {"id": 7}, idempotency_key="k") == STORED
     (request,) = server.requests
-    assert request.target == "/api/push"
+    assert request.target == "/messageflow/api/push"
     assert request.headers["x-api-key"] == "key"
     assert request.body == {"user": "alice", "type": "report/ready", "payload": {"id": 7}, "idempotency_key": "k"}
 
@@ -79,7 +79,7 @@ def test_push_to_everyone_is_refused_and_a_broadcast_is_not(face: Face, server: 
             with pytest.raises(ValueError, match=r"everyone, not a user.*broadcast\(\)"):
                 flow.batch().push(user, "t")
         face.call(flow, "broadcast", "t")
-    assert [request.target for request in server.requests] == ["/api/broadcast_push"]
+    assert [request.target for request in server.requests] == ["/messageflow/api/broadcast_push"]
 
 
 CALLS: list[tuple[str, tuple[Any, ...], Any, Any]] = [
@@ -310,7 +310,7 @@ def test_batch_is_one_request(face: Face, server: ScriptedServer) -> None:
     with flow_to(face, server, replies(1, 2)) as flow:
         batch = fill(face, flow, "alice", "bob")
     assert [receipt.offset for receipt in batch.receipts] == [1, 2]
-    assert [request.target for request in server.requests] == ["/api/batch"]
+    assert [request.target for request in server.requests] == ["/messageflow/api/batch"]
     assert [command["push"]["user"] for command in server.requests[0].body["commands"]] == ["alice", "bob"]
 
 

@@ -70,7 +70,7 @@ def test_no_part_of_a_url_that_is_refused_is_repeated(url: str) -> None:
 def test_request_is_complete() -> None:
     endpoint = Endpoint(False, "127.0.0.1", 8000, "/flow")
     assert build_request(endpoint, "key", "push", b"{}") == (
-        b"POST /flow/api/push HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nUser-Agent: messageflow-python\r\n"
+        b"POST /flow/messageflow/api/push HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nUser-Agent: messageflow-python\r\n"
         b"Content-Type: application/json\r\nX-API-Key: key\r\nContent-Length: 2\r\n\r\n{}"
     )
 

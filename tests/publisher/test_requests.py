@@ -211,5 +211,5 @@ def test_what_is_no_gateway_is_told_apart(got: Answer) -> None:
 
 
 def test_wrong_address_is_told_apart() -> None:
-    with pytest.raises(PublishError, match="no messageflow API at http://gateway/api/push"):
+    with pytest.raises(PublishError, match="no messageflow API at http://gateway: check"):
         read(PUSH, Answer(404, b"Not Found"), GATEWAY)

@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from messageflow.cli.secret import fresh_secret
+from messageflow.core.base_path import BASE_PATH
 from messageflow.gateway.hosts import is_loopback
 from messageflow.gateway.safety import check_settings
 from messageflow.gateway.settings import Settings
@@ -40,7 +41,10 @@ class Start(NamedTuple):
         """
         if self.made is None or (self.in_process and self.settings.data_dir is None):
             return None
-        return write_dev_file(url, self.made.api_key, self.made.token_secret, self.settings.data_dir)
+        base_path = "" if self.settings.base_path == BASE_PATH else self.settings.base_path
+        return write_dev_file(
+            url, self.made.api_key, self.made.token_secret, self.settings.data_dir, base_path=base_path
+        )
 
     def url(self, port: int) -> str:
         """Return the address of the gateway that listens on this port."""

@@ -19,8 +19,9 @@ from messageflow.errors import BrokerError
 from messageflow.gateway import refusals
 from messageflow.gateway.calling import JSON, error
 from messageflow.gateway.handshake import origin_of
-from messageflow.gateway.http import WEBSOCKET_PATH, Doorway
+from messageflow.gateway.http import Doorway
 from messageflow.gateway.metrics import CONTENT_TYPE, Metrics
+from messageflow.gateway.paths import CLIENT_PATH, WEBSOCKET_PATH, Paths
 from messageflow.gateway.proxies import forwarded, is_local
 
 Scope = MutableMapping[str, Any]
@@ -29,7 +30,6 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 CLIENT = Path(__file__).parent / "static" / "messageflow.js"
-OWN_PATHS = ("/health", "/ready", "/metrics", "/messageflow.js")
 
 
 class GatewayApp:
@@ -39,6 +39,7 @@ class GatewayApp:
         doorway: knows the hub, who has the key, and what is believed of proxies; calls of the API and WebSockets are
             answered before they come here.
         metrics: what `/metrics` shows.
+        paths: which are the gateway's.
         metrics_public: show metrics to everybody.
         application: gets every request that is not the gateway's.
     """
@@ -47,12 +48,14 @@ class GatewayApp:
         self,
         doorway: Doorway,
         metrics: Metrics,
+        paths: Paths,
         *,
         metrics_public: bool = False,
         application: ASGIApp | None = None,
     ) -> None:
         self._doorway = doorway
         self._metrics = metrics
+        self._paths = paths
         self._metrics_public = metrics_public
         self._application = application
         self._client = CLIENT.read_bytes()
@@ -67,19 +70,24 @@ class GatewayApp:
         }
         self._own = Starlette(
             routes=[
-                Route("/api/{method}", self._not_a_call),
-                Route("/health", self._health),
-                Route("/ready", self._ready),
-                Route("/metrics", self._show_metrics),
-                Route("/messageflow.js", self._serve_client),
+                *(route for root in paths.roots for route in self._routes(root)),
+                Route(CLIENT_PATH.decode(), self._serve_client),
                 Route(WEBSOCKET_PATH.decode(), self._not_a_websocket),
             ]
         )
 
+    def _routes(self, root: str) -> list[Route]:
+        return [
+            Route(f"{root}api/{{method}}", self._not_a_call),
+            Route(f"{root}health", self._health),
+            Route(f"{root}ready", self._ready),
+            Route(f"{root}metrics", self._show_metrics),
+        ]
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan" and not self._answers_to(scope):
             await _refuse_host(scope, receive, send)
-        elif self._application is None or (scope["type"] == "http" and _is_own(scope["path"])):
+        elif self._application is None or (scope["type"] != "lifespan" and self._paths.are_own(_path(scope))):
             await self._own(scope, receive, send)
         else:
             await self._application(scope, receive, send)
@@ -149,8 +157,10 @@ class GatewayApp:
         )
 
 
-def _is_own(path: str) -> bool:
-    return path in OWN_PATHS or path.startswith(("/api/", "/connection/"))
+def _path(scope: Scope) -> bytes:
+    """Return the path as it was sent, which is how it was compared before it came here."""
+    path: bytes = scope["raw_path"]
+    return path
 
 
 async def _refuse_host(scope: Scope, receive: Receive, send: Send) -> None:

@@ -19,7 +19,6 @@ from uvicorn.protocols.http.flow_control import FlowControl
 
 log = logging.getLogger("messageflow.gateway")
 
-PATH = b"/api/"
 BODY_BYTES = 16 << 20  # of one call; a batch larger than this is better sent as several
 ANSWER_TIMEOUT = 30.0  # seconds an answer may take to be taken
 UNSENT_BYTES = 64 << 20  # of answers that callers do not take; beyond it what is only read has to wait

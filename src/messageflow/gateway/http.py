@@ -17,15 +17,15 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from messageflow.gateway import refusals
-from messageflow.gateway.calling import PATH, Call, Calls
+from messageflow.gateway.calling import Call, Calls
 from messageflow.gateway.client import ClientConnection
 from messageflow.gateway.handshake import answer, origin_of
 from messageflow.gateway.origins import Origins
+from messageflow.gateway.paths import WEBSOCKET_PATH, Paths
 from messageflow.gateway.proxies import UNIX, Forwarded, Proxies, forwarded
 from messageflow.gateway.websocket import FrameLimits
 from messageflow.hub.hub import Hub
 
-WEBSOCKET_PATH = b"/connection/websocket"
 HEAD_BYTES = 65_536
 LONGEST_RETRY = 5  # seconds: those who were refused together come back at different times
 
@@ -93,12 +93,14 @@ class Doorway:
 class GatewayHttpProtocol(HttpToolsProtocol):
     """One HTTP connection."""
 
-    def __init__(self, doorway: Doorway, **arguments: Any) -> None:
+    def __init__(self, doorway: Doorway, paths: Paths, **arguments: Any) -> None:
         super().__init__(**arguments)
         self._doorway = doorway
+        self._paths = paths
         self._deadline: asyncio.TimerHandle | None = None
         self._in_head = False
-        self._is_call = False
+        self._called: bytes | None = None  # the method of the API
+        self._offers_upgrade = False
         self._head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -123,14 +125,18 @@ class GatewayHttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._disarm()
         self._in_head = False
-        self._is_call = self.parser.get_method() == b"POST" and self._path().startswith(PATH)
-        if not self._is_call:
+        method = self.parser.get_method()
+        self._called = self._paths.method_called(self._path()) if method == b"POST" else None
+        self._offers_upgrade = self.parser.should_upgrade() and method != b"CONNECT"
+        if self._offers_upgrade:  # what becomes of it is decided when the parser stops, after this
+            self.scope["method"] = method.decode("ascii")
+        elif self._called is None:
             super().on_headers_complete()
-        elif not self.parser.should_upgrade():
-            self._begin_call()
+        else:
+            self._begin_call(self._called)
 
     def on_message_complete(self) -> None:
-        if not (self._is_call and self.parser.should_upgrade()):
+        if not self._offers_upgrade:
             super().on_message_complete()
 
     def _head_without_upgrade(self) -> bytes:
@@ -147,12 +153,12 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             return self.url.partition(b"?")[0]
         return httptools.parse_url(self.url).path or b""  # the absolute form
 
-    def _begin_call(self) -> None:
+    def _begin_call(self, method: bytes) -> None:
         """Do what uvicorn's `on_headers_complete` does, with a call of ours in the place of its cycle."""
         before = self.cycle
         call = Call(
             self._doorway.calls,
-            self._path().removeprefix(PATH),
+            method,
             self.headers,
             self.transport,
             self.flow,
@@ -189,12 +195,13 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             rest = data[upgrade.args[0] :]
-            if self._is_call:  # it is answered as if it had offered no upgrade; its body is still to come
+            if self._called is None and (self._is_ours or self._should_upgrade()):
+                self._upgrade(rest)
+            elif self._offers_upgrade:
+                # It is answered as if it had offered none, RFC 9110 §7.8; its body is still to come.
                 head = self._head_without_upgrade()
                 self.parser = httptools.HttpRequestParser(self)
                 self._parse(head + rest)
-            else:
-                self._upgrade(rest)
         except httptools.HttpParserError:
             self.send_400_response("Invalid HTTP request received.")
 
@@ -224,12 +231,9 @@ class GatewayHttpProtocol(HttpToolsProtocol):
     def _is_ours(self) -> bool:
         return self.url.partition(b"?")[0] == WEBSOCKET_PATH
 
-    def _should_upgrade_to_ws(self) -> bool:
-        return self._is_ours or super()._should_upgrade_to_ws()
-
     def _upgrade(self, rest: bytes) -> None:
         if not self._is_ours:
-            self._upgrade_elsewhere()
+            self.handle_websocket_upgrade()
             return
         self.connections.discard(self)
         doorway = self._doorway
@@ -275,10 +279,6 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         """Break the cycle with the parser, so that what an upgraded connection no longer needs is freed at once."""
         del self.parser, self.flow, self.scope, self.headers
 
-    def _upgrade_elsewhere(self) -> None:
-        if self._should_upgrade():
-            self.handle_websocket_upgrade()  # any other is answered as if no upgrade had been offered, RFC 9110 §7.8
-
     def _refuse(self, status: bytes, headers: bytes) -> None:
         self.transport.write(b"HTTP/1.1 %b\r\n%bContent-Length: 0\r\nConnection: close\r\n\r\n" % (status, headers))
         self.transport.close()
@@ -293,10 +293,10 @@ def _address(transport: asyncio.Transport, which: str) -> tuple[str, int]:
     return str(host), int(port)
 
 
-def http_protocol(doorway: Doorway) -> Callable[..., GatewayHttpProtocol]:
+def http_protocol(doorway: Doorway, paths: Paths) -> Callable[..., GatewayHttpProtocol]:
     """Return the factory uvicorn takes as its HTTP protocol class."""
 
     def make(**arguments: Any) -> GatewayHttpProtocol:
-        return GatewayHttpProtocol(doorway, **arguments)
+        return GatewayHttpProtocol(doorway, paths, **arguments)
 
     return make

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from messageflow.core.base_path import parse_base_path
 from messageflow.core.credentials import SEPARATOR, credential, credentials
 from messageflow.core.durations import SECONDS, parse_duration
 from messageflow.gateway.origins import ANY, parse_entry
@@ -209,6 +210,12 @@ ORIGINS = Kind(
     _show_list,
     metavar="ORIGIN",
     is_list=True,
+)
+BASE_PATH = Kind(
+    "path of a URL",
+    'a path of letters, digits and -._~ such as "/messageflow/", of one segment at least',
+    lambda value: parse_base_path(_text(value)),
+    metavar="PATH",
 )
 BROKER = Kind(
     "broker",

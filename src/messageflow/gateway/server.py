@@ -27,6 +27,7 @@ from messageflow.gateway.garbage import settle, undisturbed
 from messageflow.gateway.http import Doorway, http_protocol
 from messageflow.gateway.metrics import Metrics
 from messageflow.gateway.origins import Origins
+from messageflow.gateway.paths import Paths
 from messageflow.gateway.proxies import Proxies
 from messageflow.gateway.settings import Settings
 from messageflow.gateway.tcp import prepare_listener
@@ -88,10 +89,12 @@ class Gateway:
             connections_limit=settings.connections_limit,
             arrivals_limit=settings.arrivals_limit,
         )
+        self.paths = Paths(settings.base_path, guest=application is not None)
         metrics = Metrics(self.hub, self.api, self.doorway)
         self.app = GatewayApp(
             self.doorway,
             metrics,
+            self.paths,
             metrics_public=settings.metrics_public,
             application=application,
         )
@@ -130,7 +133,7 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 gateway.app,
-                http=http_protocol(gateway.doorway),  # type: ignore[arg-type]  # uvicorn only calls it
+                http=http_protocol(gateway.doorway, gateway.paths),  # type: ignore[arg-type]  # uvicorn only calls it
                 ws="websockets-sansio" if gateway.has_application else "none",
                 lifespan="auto" if gateway.has_application else "off",
                 log_config=None,

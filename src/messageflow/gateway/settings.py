@@ -16,6 +16,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from messageflow.core.base_path import BASE_PATH
 from messageflow.core.channels import Namespaces
 from messageflow.core.credentials import LIFETIME_LIMIT
 from messageflow.errors import ConfigurationError
@@ -27,6 +28,7 @@ Secret = Annotated[str, options.SECRET, "secret"]
 Secrets = Annotated[tuple[str, ...], options.SECRETS, "secret"]
 Networks = Annotated[tuple[str, ...], options.PROXIES]
 Origins = Annotated[tuple[str, ...], options.ORIGINS]
+BasePath = Annotated[str, options.BASE_PATH]
 PublicKeys = Annotated[tuple[str, ...], options.PUBLIC_KEYS]
 Whole = Annotated[int, options.WHOLE]
 Switch = Annotated[bool, options.SWITCH]
@@ -65,6 +67,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Switch,
         Meta(description="a proxy in front ends TLS: allows an address other than loopback without a certificate here"),
     ] = False
+    base_path: Annotated[
+        BasePath,
+        Meta(
+            description="what the paths of API, health, ready and metrics begin with: `/messageflow/api/<method>`; "
+            "beside an application the gateway has these, `/messageflow.js` and `/connection/websocket` and no other, "
+            "alone it answers to `/api/<method>`, `/health`, `/ready` and `/metrics` as well"
+        ),
+    ] = BASE_PATH
     trusted_proxies: Annotated[
         Networks,
         Meta(

@@ -131,7 +131,10 @@ def _problem(call: Call[Any], answer: Answer, peer: Peer) -> PublishError:
     if said is not None:
         return Refused(said.code, said.message)
     if answer.status == 404:
-        return PublishError(f"there is no messageflow API at {peer.url}/api/{call.method}: check MESSAGEFLOW_URL")
+        return PublishError(
+            f"there is no messageflow API at {peer.url}: check MESSAGEFLOW_URL, and MESSAGEFLOW_BASE_PATH "
+            "where the gateway's setting base_path is not the default"
+        )
     return PublishError(_no_gateway(answer, peer.url))
 
 

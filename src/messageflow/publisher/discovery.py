@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from messageflow.core.base_path import BASE_PATH, parse_base_path
 from messageflow.core.credentials import credential, signing_secret
 from messageflow.errors import ConfigurationError
 from messageflow.publisher.direct import Redis, is_redis, redis_at
@@ -30,6 +31,7 @@ class DevFile(msgspec.Struct, frozen=True):
     url: str = ""
     api_key: str = ""
     token_secret: str = ""
+    base_path: str = ""
 
     def __repr__(self) -> str:
         return f"DevFile(url={self.url!r})"
@@ -84,7 +86,9 @@ def load_dev_file(directory: Path | None = None) -> DevFile | None:
         ) from error
 
 
-def write_dev_file(url: str, api_key: str, token_secret: str, directory: Path | None = None) -> Path:
+def write_dev_file(
+    url: str, api_key: str, token_secret: str, directory: Path | None = None, *, base_path: str = ""
+) -> Path:
     """Leave the address and keys of a development gateway for other programs of the same person.
 
     The file is readable by its owner alone and is there whole or not at all.
@@ -106,7 +110,7 @@ def write_dev_file(url: str, api_key: str, token_secret: str, directory: Path | 
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft.unlink(missing_ok=True)
         with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(msgspec.json.encode(DevFile(url, api_key, token_secret)))
+            file.write(msgspec.json.encode(DevFile(url, api_key, token_secret, base_path)))
         draft.replace(path)
     except OSError as error:
         raise ConfigurationError(
@@ -134,14 +138,17 @@ def find(
     url = url or environ.get("MESSAGEFLOW_URL", "").strip()
     api_key = api_key or environ.get("MESSAGEFLOW_API_KEY", "")
     token_secret = credential(token_secret or "") or signing_secret(environ.get("MESSAGEFLOW_TOKEN_SECRET", ""))
+    base_path = environ.get("MESSAGEFLOW_BASE_PATH", "")
     if not (url and api_key and token_secret):
         directory = data_dir(environ)
         left = (load_dev_file(directory) if directory else None) or DevFile()
+        base_path = base_path or ("" if url else left.base_path)
         url, api_key, token_secret = (
             url or left.url,
             api_key or left.api_key,
             token_secret or credential(left.token_secret),
         )
+    environ = {**environ, "MESSAGEFLOW_BASE_PATH": base_path}
     return Place(endpoint(url or DEFAULT_URL, prefix, environ), credential(api_key), token_secret)
 
 
@@ -151,7 +158,17 @@ def endpoint(url: str, prefix: str | None, environ: Mapping[str, str] | None = N
     Raises:
         ConfigurationError: it cannot be used.
     """
-    if not is_redis(url):
-        return parse_url(url)
     environ = os.environ if environ is None else environ
+    if not is_redis(url):
+        return parse_url(url, _base_path(environ))
     return redis_at(url, prefix or environ.get("MESSAGEFLOW_BROKER_PREFIX", "").strip())
+
+
+def _base_path(environ: Mapping[str, str]) -> str:
+    text = environ.get("MESSAGEFLOW_BASE_PATH", "").strip()
+    try:
+        return parse_base_path(text) if text else BASE_PATH
+    except ValueError:
+        raise ConfigurationError(
+            f"MESSAGEFLOW_BASE_PATH is {text!r}: write the gateway's base_path, such as /messageflow/"
+        ) from None

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import httptools
 
+from messageflow.core.base_path import BASE_PATH
 from messageflow.errors import ConfigurationError
 
 BODY_LIMIT = 64 * 1024 * 1024  # bytes of one response; a history of 10,000 small publications fits many times
@@ -50,12 +51,21 @@ NO_ANSWER = Failure("no answer in time", sent=True)
 
 
 class Endpoint(NamedTuple):
-    """Where a gateway listens."""
+    """Where a gateway listens.
+
+    Args:
+        secure: over TLS.
+        host: a name or an address.
+        port: its port.
+        prefix: the path a proxy in front gives it, without a slash at its end.
+        base_path: the gateway's own below that, as its setting of this name has it.
+    """
 
     secure: bool
     host: str
     port: int
     prefix: str
+    base_path: str = BASE_PATH
 
     @property
     def authority(self) -> str:
@@ -83,7 +93,7 @@ _COMPLAINT = (  # without any part of it: what stands there may be a password
 
 
 @lru_cache(maxsize=64)
-def parse_url(url: str) -> Endpoint:
+def parse_url(url: str, base_path: str = BASE_PATH) -> Endpoint:
     """Return the endpoint of a gateway's URL, such as `https://push.example.com` or `http://127.0.0.1:8000/flow`.
 
     Raises:
@@ -100,7 +110,8 @@ def parse_url(url: str) -> Endpoint:
         raise ConfigurationError("the gateway's URL carries a password: take it out, and use MESSAGEFLOW_API_KEY")
     if not url.isascii() or any(letter <= " " for letter in url):
         raise ConfigurationError(_COMPLAINT)
-    return Endpoint(parts.scheme == "https", parts.hostname, port or _PORTS[parts.scheme], parts.path.rstrip("/"))
+    port, prefix = port or _PORTS[parts.scheme], parts.path.rstrip("/")
+    return Endpoint(parts.scheme == "https", parts.hostname, port, prefix, base_path)
 
 
 def build_request(endpoint: Endpoint, api_key: str, method: str, body: bytes) -> bytes:
@@ -117,7 +128,7 @@ def _head(endpoint: Endpoint, api_key: str, method: str) -> bytes:
     if not (api_key.isascii() and api_key.isprintable()):
         raise ConfigurationError("the API key holds characters no header can carry: check MESSAGEFLOW_API_KEY")
     lines = [
-        f"POST {endpoint.prefix}/api/{method} HTTP/1.1",
+        f"POST {endpoint.prefix}{endpoint.base_path}api/{method} HTTP/1.1",
         f"Host: {endpoint.authority}",
         "User-Agent: messageflow-python",
         "Content-Type: application/json",

@@ -1,0 +1,24 @@
+"""The one prefix below which a gateway answers for itself, beside an application that has all other paths.
+
+The gateway keeps it free (`gateway.paths`), the publisher calls there (`publisher.http1`): both read it here.
+"""
+
+from __future__ import annotations
+
+import re
+
+BASE_PATH = "/messageflow/"
+# What needs no percent-encoding (RFC 3986 §2.3), so that it is written in one way; no segment of dots alone.
+_SEGMENTS = re.compile(r"/(?:(?!\.{1,2}/)[A-Za-z0-9._~-]+/)+")
+
+
+def parse_base_path(text: str) -> str:
+    """Return a base path as it is compared: with a slash at both ends, which may be left out.
+
+    Raises:
+        ValueError: it is none.
+    """
+    path = f"/{text.strip().strip('/')}/"
+    if _SEGMENTS.fullmatch(path) is None:
+        raise ValueError("not a base path")
+    return path
