@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
+import subprocess
+import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -13,6 +17,7 @@ from messageflow.errors import ConfigurationError
 from messageflow.gateway.settings import Settings
 from messageflow.gateway.sources import load_settings
 from messageflow.publisher.discovery import data_dir
+from tests.support import Running
 
 KEYS: dict[str, object] = {"api_key": "a" * 32, "token_secret": ("t" * 32,)}
 
@@ -141,3 +146,64 @@ def test_startup_line_and_file_name_the_port_that_was_bound(
 def test_startup_line_speaks_of_no_file_where_keys_are_configured(capsys: pytest.CaptureFixture[str]) -> None:
     prepare(KEYS, None, dev=False).announce(8000)
     assert capsys.readouterr().err.endswith(" on http://127.0.0.1:8000\n")
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Certificates `a.pem` and `b.pem`, their keys, and `locked.key`, which is `a.key` with a password."""
+    directory = tmp_path_factory.mktemp("certificates")
+
+    def openssl(*arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], cwd=directory, check=True, capture_output=True)
+
+    for name in ("a", "b"):
+        new = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1", "-subj", "/CN=x")
+        openssl("req", "-x509", *new, "-keyout", f"{name}.key", "-out", f"{name}.pem")
+    openssl("pkey", "-in", "a.key", "-aes256", "-passout", "pass:s3cret", "-out", "locked.key")
+    (directory / "garbage.pem").write_text("s3cret")
+    return directory
+
+
+@pytest.mark.parametrize(
+    ("certificate", "key", "complaint"),
+    [
+        ("a.pem", "b.key", r"tls_key: .*b\.key is not the key of the first certificate in .*a\.pem"),
+        ("garbage.pem", "a.key", r"tls_cert .*garbage\.pem and tls_key .* cannot be used .*PEM files"),
+        ("a.pem", "garbage.pem", r"tls_cert .* and tls_key .*garbage\.pem cannot be used .*PEM files"),
+        ("a.pem", "locked.key", r"tls_key: .*locked\.key is encrypted"),
+    ],
+)
+@pytest.mark.parametrize("dev", [False, True])
+def test_a_certificate_that_no_server_can_use_is_refused_in_a_sentence(
+    certificates: Path, certificate: str, key: str, complaint: str, dev: bool
+) -> None:
+    flags = {"tls_cert": str(certificates / certificate), "tls_key": str(certificates / key)}
+    with pytest.raises(ConfigurationError, match=complaint) as refused:
+        prepare({**KEYS, **flags}, None, dev=dev)
+    assert "s3cret" not in str(refused.value)
+
+
+def test_a_certificate_with_its_key_will_do(certificates: Path) -> None:
+    flags = {"tls_cert": str(certificates / "a.pem"), "tls_key": str(certificates / "a.key")}
+    prepare({**KEYS, **flags}, None, dev=False)
+
+
+@pytest.mark.parametrize("flags", [(), ("--workers", "2")], ids=["one worker", "two workers"])
+def test_a_gateway_whose_standard_streams_are_closed_runs_and_ends(tmp_path: Path, flags: tuple[str, ...]) -> None:
+    # As by a supervisor that hands on nothing. Sockets get their numbers, and the loop aborts the process over it.
+    program = "import os, sys; os.closerange(0, 2)\nfrom messageflow.cli.main import main; main()\n"
+    command = [sys.executable, "-c", program, "serve", "--broker", "memory", "--port", "0", *flags]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MESSAGEFLOW_")}
+    environment |= {"MESSAGEFLOW_API_KEY": "a" * 32, "MESSAGEFLOW_TOKEN_SECRET": "t" * 32}
+    environment |= {"MESSAGEFLOW_LOG_FORMAT": "json", "MESSAGEFLOW_DATA_DIR": str(tmp_path)}
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    started = Running(process)
+    try:
+        started.wait_until_started()
+        assert started.port, "".join(started.lines)
+        with urllib.request.urlopen(f"{started.url}/health", timeout=10) as answer:
+            assert answer.status == 200
+    finally:
+        code = started.terminate() if process.poll() is None else process.returncode
+        started.release()
+    assert code == 0, "".join(started.lines)

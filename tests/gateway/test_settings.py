@@ -208,6 +208,18 @@ def test_a_secret_is_never_repeated_in_a_message(tmp_path: Path) -> None:
     assert "hunter2" not in str(caught.value)
 
 
+def test_a_secret_given_as_a_public_key_is_not_repeated() -> None:
+    with pytest.raises(ConfigurationError, match="token_public_keys: the value given") as refused:
+        load_settings({}, {"MESSAGEFLOW_TOKEN_PUBLIC_KEYS": "hunter2" * 5})
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_file_may_begin_with_the_mark_that_some_editors_leave(tmp_path: Path) -> None:
+    path = tmp_path / "messageflow.toml"
+    path.write_bytes(b'\xef\xbb\xbfping_interval = "20s"\n')
+    assert load_settings({}, {}, path).ping_interval == 20
+
+
 def test_a_secret_is_not_in_the_repr() -> None:
     assert "hunter2" not in repr(Settings(api_key="hunter2", token_secret=("hunter2",)))
 

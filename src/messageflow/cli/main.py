@@ -11,7 +11,7 @@ from typing import IO, Any
 
 import click
 
-from messageflow.cli.output import OutputFailed, give_up, guarded
+from messageflow.cli.output import OutputFailed, give_up, guarded, take_standard_streams
 from messageflow.cli.version import print_version
 from messageflow.errors import MessageflowError
 
@@ -56,6 +56,7 @@ class Commands(click.Group):
         return command
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
+        take_standard_streams()
         try:
             with guarded():
                 return super().main(*args, **kwargs)

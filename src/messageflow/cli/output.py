@@ -53,6 +53,18 @@ class _Guarded:
             raise OutputFailed(error) from error
 
 
+def take_standard_streams() -> None:
+    """Open what of 0, 1 and 2 was closed before we came, so that no socket gets such a number.
+
+    The event loop takes a socket there for a mistake of its own and aborts the process.
+    """
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest that is free, which is this one
+
+
 @contextmanager
 def guarded() -> Iterator[None]:
     """While it lasts, errors of stdout and stderr are `OutputFailed`."""

@@ -16,6 +16,7 @@ from messageflow.gateway.hosts import is_loopback
 from messageflow.gateway.safety import check_settings
 from messageflow.gateway.settings import Settings
 from messageflow.gateway.sources import load_settings
+from messageflow.gateway.tls import check_certificate
 from messageflow.publisher.discovery import DevFile, load_dev_file, write_dev_file
 from messageflow.version import VERSION
 
@@ -87,12 +88,18 @@ def prepare(flags: Mapping[str, object], config: Path | None, *, dev: bool, dev_
     keyless = not (settings.api_key or settings.token_secret or settings.token_public_keys)
     dev = dev or (dev_by_default and keyless and is_loopback(settings.host))
     if not dev:
-        check_settings(settings)
+        _check(settings)
         return Start(settings)
     start = _with_keys(settings)._replace(in_process=dev_by_default)
-    check_settings(start.settings)
+    _check(start.settings)
     start.leave_keys(local_url(settings, settings.port))  # now, while there is still a prompt to refuse to
     return start
+
+
+def _check(settings: Settings) -> None:
+    check_settings(settings)
+    if settings.tls_cert is not None and settings.tls_key is not None:
+        check_certificate(settings.tls_cert, settings.tls_key)
 
 
 def _with_keys(settings: Settings) -> Start:

@@ -11,6 +11,8 @@ from messageflow.gateway.hosts import is_loopback
 from messageflow.gateway.settings import Settings
 from messageflow.hub.limits import FRAME_BYTES_A_CHANNEL
 
+_CHARACTERS = {"api_key": "printable ASCII", "token_secret": "UTF-8"}
+
 
 def check_settings(settings: Settings) -> None:
     """Refuse settings that are unsafe or cannot work.
@@ -72,12 +74,24 @@ def _check_presence(settings: Settings) -> None:
         )
 
 
+def _can_be_shown(name: str, secret: str) -> bool:
+    """Whether whoever has it can use it: a key travels in a header, a secret is bytes to the library that signs."""
+    if name == "api_key":
+        return secret.isascii() and secret.isprintable()
+    return not any("\ud800" <= character <= "\udfff" for character in secret)
+
+
 def _check_strength(settings: Settings) -> None:
     for name, secret in (("api_key", settings.api_key), *(("token_secret", each) for each in settings.token_secret)):
-        if len(secret.encode()) < SECRET_BYTES:
+        size = len(secret.encode(errors="replace"))
+        if size < SECRET_BYTES:
             raise ConfigurationError(
-                f"{name} is {len(secret.encode())} bytes long, {SECRET_BYTES} are the least: "
-                "make one with `messageflow secret`"
+                f"{name} is {size} bytes long, {SECRET_BYTES} are the least: make one with `messageflow secret`"
+            )
+        if not _can_be_shown(name, secret):
+            raise ConfigurationError(
+                f"{name} holds characters that nobody could send or sign with, only {_CHARACTERS[name]} will do: make "
+                "one with `messageflow secret`"
             )
     if settings.api_key in settings.token_secret:
         raise ConfigurationError(

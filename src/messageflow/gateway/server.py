@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import signal
@@ -223,19 +224,28 @@ def listen(host: str, port: int) -> socket.socket:
         ConfigurationError: the address is taken, not this machine's, or not allowed.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    prepare_listener(listener)
+    listener: socket.socket | None = None
     try:
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        prepare_listener(listener)
         listener.bind((host, port))
         listener.listen(BACKLOG)
-    except OSError as error:
-        listener.close()
-        raise ConfigurationError(
-            f"cannot listen on {host} port {port}: {os.strerror(error.errno or 0)}. "
-            "Is another gateway running? --port takes another port, --port 0 a free one"
-        ) from None
+    except (OSError, UnicodeError) as error:
+        if listener is not None:
+            listener.close()
+        reason = getattr(error, "strerror", None) or "that is no address"
+        raise ConfigurationError(f"cannot listen on {host} port {port}: {reason}. {_way_out(error)}") from None
     return listener
+
+
+def _way_out(error: Exception) -> str:
+    number = getattr(error, "errno", None)
+    if isinstance(error, socket.gaierror | UnicodeError) or number == errno.EADDRNOTAVAIL:
+        return "--host takes an address of this machine: 127.0.0.1, or 0.0.0.0 for all"
+    if number in (errno.EADDRINUSE, errno.EACCES):
+        return "Is another gateway running? --port takes another port, --port 0 a free one"
+    return "`ulimit -n` says how many files and sockets a process may have open"
 
 
 def _verifier(settings: Settings) -> Verifier:
