@@ -148,3 +148,23 @@ def test_forked_child_has_no_gateway(gateway: Gateway) -> None:
         os._exit(0 if inprocess.installed() is None else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert inprocess.installed() is not None
+
+
+def test_before_the_gateway_serves_a_flow_without_an_address_fails_at_once(gateway: Gateway) -> None:
+    inprocess.expect()
+    with pytest.raises(GatewayUnreachable, match="not before the gateway serves"):
+        Flow().push("alice", "report/ready")
+    with pytest.raises(GatewayUnreachable, match="not before the gateway serves"):
+        asyncio.run(AsyncFlow().push("alice", "report/ready"))
+    with pytest.raises(GatewayUnreachable, match="not before the gateway serves"), Flow().batch() as batch:
+        batch.push("alice", "report/ready")
+    assert gateway.calls == []
+    inprocess.install(gateway.call, gateway.loop)
+    assert Flow().push("alice", "report/ready").offset == RECEIPT["offset"]
+
+
+def test_before_the_gateway_serves_a_flow_with_an_address_goes_there(gateway: Gateway) -> None:
+    inprocess.expect()
+    with ScriptedServer() as server:
+        assert Flow(server.url).push("alice", "report/ready").offset == RECEIPT["offset"]
+    assert gateway.calls == []

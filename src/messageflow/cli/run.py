@@ -53,17 +53,25 @@ def run_application(
 
         supervise(start.settings, worker_command(), application=target, directory=directory, on_started=start.announce)
         return
-    application = as_asgi(load_application(target, directory), target)
-
-    from messageflow.gateway.server import serve  # the heavy part, after all that can be refused
     from messageflow.publisher import inprocess
 
-    def started(gateway: Gateway) -> None:
+    inprocess.expect()
+    try:
+        application = as_asgi(load_application(target, directory), target)
+    except BaseException:
+        inprocess.uninstall()
+        raise
+
+    from messageflow.gateway.server import serve  # the heavy part, after all that can be refused
+
+    def opened(gateway: Gateway) -> None:
         inprocess.install(gateway.api.call_from_inside, gateway.loop)
         os.environ.setdefault("MESSAGEFLOW_URL", start.url(gateway.port))
+
+    def started(gateway: Gateway) -> None:
         start.announce(gateway.port)
 
-    serve(start.settings, application=application, on_started=started)
+    serve(start.settings, application=application, on_started=started, on_opened=opened)
 
 
 def watch(arguments: list[str]) -> None:

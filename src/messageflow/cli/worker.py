@@ -31,10 +31,11 @@ def command() -> None:
     from messageflow.gateway.server import Gateway
     from messageflow.publisher import inprocess
 
+    inprocess.expect()
     application = as_asgi(load_application(order.application, order.directory), order.application)
 
-    def started(gateway: Gateway) -> None:
+    def opened(gateway: Gateway) -> None:
         inprocess.install(gateway.api.call_from_inside, gateway.loop)
         os.environ.setdefault("MESSAGEFLOW_URL", local_url(order.settings, gateway.port))
 
-    work(order, application, started)
+    work(order, application, opened)

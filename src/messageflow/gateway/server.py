@@ -103,8 +103,16 @@ class Gateway:
         self.loop: asyncio.AbstractEventLoop
         self.port = settings.port
 
-    async def run(self, on_started: Callable[[Gateway], None] | None = None) -> None:
+    async def run(
+        self,
+        on_started: Callable[[Gateway], None] | None = None,
+        on_opened: Callable[[Gateway], None] | None = None,
+    ) -> None:
         """Serve until a signal ends it.
+
+        Args:
+            on_started: called once connections are accepted.
+            on_opened: called once the API may be called, before the application starts.
 
         Raises:
             ConfigurationError: the address cannot be listened on.
@@ -116,6 +124,8 @@ class Gateway:
         with undisturbed():
             await self.hub.start()
         settle()
+        if on_opened is not None:
+            on_opened(self)
         # uvicorn raises the signal again once it has closed; by then there is nothing left for SIGTERM to end. Until
         # here it ends a start that takes long, which is merely a crash.
         signal.signal(signal.SIGTERM, _already_closed)
@@ -180,6 +190,7 @@ def serve(
     *,
     application: ASGIApp | None = None,
     on_started: Callable[[Gateway], None] | None = None,
+    on_opened: Callable[[Gateway], None] | None = None,
 ) -> None:
     """Run one gateway worker until SIGTERM or SIGINT.
 
@@ -187,6 +198,7 @@ def serve(
         settings: checked by `gateway.safety`.
         application: gets every request that is not the gateway's.
         on_started: called on the event loop once connections are accepted.
+        on_opened: called on the event loop once the API may be called, before the application starts.
 
     Raises:
         ConfigurationError: the address cannot be listened on.
@@ -195,7 +207,7 @@ def serve(
     logs.configure(settings.log_format, settings.log_level, access=application is not None)
     previous = signal.getsignal(signal.SIGTERM)
     try:
-        uvloop.run(Gateway(settings, application).run(on_started))
+        uvloop.run(Gateway(settings, application).run(on_started, on_opened))
     finally:
         signal.signal(signal.SIGTERM, previous)
         log.info("stopped")

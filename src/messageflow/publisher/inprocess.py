@@ -3,6 +3,9 @@
 The gateway installs a function that answers API calls on its event loop; flows without an address of their own use
 it instead of a connection. There is none in a forked child, which has the loop but nobody who runs it.
 
+While the application is loaded the gateway is not there yet, and cannot be before the application is: whoever waited
+for it would wait for themselves, and any other gateway is not the one that is meant. So until then flows fail at once.
+
 asyncio is imported when it is needed: a process without a gateway never pays for it here.
 """
 
@@ -12,7 +15,7 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from messageflow.errors import PublishError
+from messageflow.errors import GatewayUnreachable, PublishError
 from messageflow.publisher.http1 import NO_ANSWER, Answer, Failure
 from messageflow.publisher.processes import PerProcess
 
@@ -22,6 +25,10 @@ if TYPE_CHECKING:
 Handler = Callable[[str, bytes], Coroutine[Any, Any, tuple[int, bytes]]]
 
 _STOPPED = Failure("it has stopped")
+_NOT_YET = (
+    "not before the gateway serves: it starts in this process once the application is loaded, and nothing was stored. "
+    "Push from a request, from a task or thread that starts later, or from the lifespan of an ASGI application"
+)
 
 
 class InProcess(NamedTuple):
@@ -96,7 +103,12 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-_installed: PerProcess[None, InProcess] = PerProcess()
+_installed: PerProcess[None, InProcess | None] = PerProcess()  # None: it is expected
+
+
+def expect() -> None:
+    """Let flows without an address of their own fail at once until a gateway of this process is installed."""
+    _installed.table()[None] = None
 
 
 def install(call: Handler, loop: asyncio.AbstractEventLoop) -> None:
@@ -110,5 +122,13 @@ def uninstall() -> None:
 
 
 def installed() -> InProcess | None:
-    """Return the gateway of this process, if it has one."""
-    return _installed.table().get(None)
+    """Return the gateway of this process, if it has one.
+
+    Raises:
+        GatewayUnreachable: it is to have one, and does not yet.
+    """
+    table = _installed.table()
+    gateway = table.get(None)
+    if gateway is None and None in table:
+        raise GatewayUnreachable(_NOT_YET)
+    return gateway

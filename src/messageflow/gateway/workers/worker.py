@@ -40,14 +40,20 @@ def read_order() -> Order:
     return decode_order(line)
 
 
-def work(order: Order, application: ASGIApp | None, on_started: Callable[[Gateway], None] | None = None) -> None:
-    """Serve until the parent says otherwise, or is gone."""
+def work(order: Order, application: ASGIApp | None, on_opened: Callable[[Gateway], None] | None = None) -> None:
+    """Serve until the parent says otherwise, or is gone.
+
+    Args:
+        order: of the parent.
+        application: gets every request that is not the gateway's.
+        on_opened: called once the API may be called, before the application starts.
+    """
     settings = order.settings
     logs.configure(settings.log_format, settings.log_level, access=application is not None, worker=order.number)
-    uvloop.run(_serve(order, application, on_started))
+    uvloop.run(_serve(order, application, on_opened))
 
 
-async def _serve(order: Order, application: ASGIApp | None, on_started: Callable[[Gateway], None] | None) -> None:
+async def _serve(order: Order, application: ASGIApp | None, on_opened: Callable[[Gateway], None] | None) -> None:
     for descriptor in (order.listener, order.ready, STDIN):
         os.set_inheritable(descriptor, False)  # what the application starts has no part in them
     loop = asyncio.get_running_loop()
@@ -60,9 +66,7 @@ async def _serve(order: Order, application: ASGIApp | None, on_started: Callable
         worker=order.name,
     )
 
-    def started(started_gateway: Gateway) -> None:
-        if on_started is not None:
-            on_started(started_gateway)
+    def started(_: Gateway) -> None:
         os.write(order.ready, b"1")
         os.close(order.ready)
 
@@ -80,4 +84,4 @@ async def _serve(order: Order, application: ASGIApp | None, on_started: Callable
             parent_gone()
 
     loop.add_reader(STDIN, heard)
-    await gateway.run(started)
+    await gateway.run(started, on_opened)
