@@ -5,6 +5,8 @@ Pure decisions over `Settings`; opens nothing. Each refusal names the setting an
 
 from __future__ import annotations
 
+import os
+
 from messageflow.core.credentials import SECRET_BYTES
 from messageflow.errors import ConfigurationError
 from messageflow.gateway.hosts import is_loopback
@@ -34,6 +36,10 @@ def check_settings(settings: Settings) -> None:
             f"message_size_limit ({settings.message_size_limit}) is less than {FRAME_BYTES_A_CHANNEL} bytes for each "
             f"of channels_per_connection ({settings.channels_per_connection}): a page that comes back subscribes to "
             f"all of them in one message; set it to at least {least}, or leave it out"
+        )
+    if settings.workers > 1 and not hasattr(os, "fork"):
+        raise ConfigurationError(
+            f"workers is {settings.workers}: on this system processes cannot share a listening socket; use --workers 1"
         )
     _check_address(settings)
     _check_presence(settings)

@@ -8,12 +8,12 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
 
 import uvicorn
-import uvloop
 
 from messageflow.brokers.base import Broker
 from messageflow.core.tokens import Verifier, load_keys
@@ -26,6 +26,7 @@ from messageflow.gateway.calling import Calls
 from messageflow.gateway.ending import Ending
 from messageflow.gateway.garbage import settle, undisturbed
 from messageflow.gateway.http import Doorway, http_protocol
+from messageflow.gateway.loop import run_loop
 from messageflow.gateway.metrics import Metrics
 from messageflow.gateway.origins import Origins
 from messageflow.gateway.paths import Paths
@@ -207,7 +208,7 @@ def serve(
     logs.configure(settings.log_format, settings.log_level, access=application is not None)
     previous = signal.getsignal(signal.SIGTERM)
     try:
-        uvloop.run(Gateway(settings, application).run(on_started, on_opened))
+        run_loop(Gateway(settings, application).run(on_started, on_opened))
     finally:
         signal.signal(signal.SIGTERM, previous)
         log.info("stopped")
@@ -239,7 +240,8 @@ def listen(host: str, port: int) -> socket.socket:
     listener: socket.socket | None = None
     try:
         listener = socket.socket(family, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sys.platform != "win32":  # where it would let two gateways have one port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         prepare_listener(listener)
         listener.bind((host, port))
         listener.listen(BACKLOG)

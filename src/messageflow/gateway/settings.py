@@ -251,8 +251,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             ConfigurationError: none was given, and this user has no home.
         """
         if self.data_dir is None:
+            uid = f" (uid {os.getuid()})" if hasattr(os, "getuid") else ""
             raise ConfigurationError(
-                f"there is no data directory: this user (uid {os.getuid()}) has no home, neither HOME nor an entry "
+                f"there is no data directory: this user{uid} has no home, neither HOME nor an entry "
                 "among the users. --data-dir or MESSAGEFLOW_DATA_DIR names one, --broker memory needs none"
             )
         return self.data_dir

@@ -30,7 +30,8 @@ class PerProcess(Generic[K, V]):
     def __init__(self, abandon: Callable[[V], None] = _leave) -> None:
         self._abandon = abandon
         self._tables: dict[int, dict[K, V]] = {os.getpid(): {}}
-        os.register_at_fork(after_in_child=self.table)  # where it is obeyed, a child lets go before it asks
+        if hasattr(os, "register_at_fork"):  # where it is obeyed, a child lets go before it asks
+            os.register_at_fork(after_in_child=self.table)
 
     def table(self) -> dict[K, V]:
         """Return the table of this process."""

@@ -6,14 +6,15 @@ whether a stream could have lost something since the log was last written to; if
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
+import shutil
 import sqlite3
 import time
 from pathlib import Path
 
 from messageflow.brokers.embedded.files import OpenFiles
+from messageflow.brokers.embedded.locking import LOCK, lock, sync_names
 from messageflow.brokers.embedded.log import ForeignFile, LogReader, StreamLog
 from messageflow.brokers.embedded.rows import RowValue
 from messageflow.brokers.embedded.tail import Mark, TailMark, boot_id
@@ -23,7 +24,7 @@ from messageflow.errors import ConfigurationError
 
 log = logging.getLogger("messageflow.broker")
 
-LOG, LOCK, TAIL, SEAL = "streams.db", "streams.lock", "streams.tail", "streams.failed"
+LOG, TAIL, SEAL = "streams.db", "streams.tail", "streams.failed"
 FULL = 1 << 20  # bytes of room below which an error of a write is believed to be for want of it
 BESIDE = ("", "-wal", "-shm")  # what SQLite keeps of one database
 
@@ -51,12 +52,12 @@ class Store:
         self._synced = synced
         self._lock = lock(directory)
         try:
-            os.close(os.open(directory / LOG, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # nobody else's to read
+            os.close(os.open(directory / LOG, os.O_RDWR | os.O_CREAT, 0o600))  # nobody else's to read
             self.log = StreamLog(directory / LOG, synced=synced)
             self.tail = TailMark(directory / TAIL)
-            _sync_names(directory)
+            sync_names(directory)
         except BaseException:
-            os.close(self._lock)
+            self._lock.close()
             raise
         self._boot = boot_id()
         self.epoch = self._resume()
@@ -104,10 +105,9 @@ class Store:
     def is_full(self) -> bool:
         """Whether the file system has as good as no room left."""
         try:
-            found = os.statvfs(self._directory)
+            return shutil.disk_usage(self._directory).free < FULL
         except OSError:
             return False
-        return found.f_bavail * found.f_frsize < FULL
 
     def seal(self) -> None:
         """Leave word that what was written last may not be there at the next start, as far as that can be done."""
@@ -127,44 +127,7 @@ class Store:
         self.reader.close()
         self.log.close()
         self.tail.close()
-        os.close(self._lock)
-
-
-def _sync_names(directory: Path) -> None:
-    """Bring to disk that the files of a directory exist."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def lock(directory: Path) -> int:
-    """Take a data directory for this process, until the descriptor that is returned is closed.
-
-    Raises:
-        ConfigurationError: another process has it, or it cannot be written.
-    """
-    try:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise ConfigurationError(
-            f"the data directory {directory} cannot be used: {error.strerror}. "
-            "--data-dir takes another, --broker memory needs none"
-        ) from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        holder = os.read(descriptor, 32).decode("ascii", "replace").strip()
-        os.close(descriptor)
-        raise ConfigurationError(
-            f"the data directory {directory} is in use by another gateway (process {holder or 'unknown'}): "
-            "--data-dir takes another, --broker memory needs none"
-        ) from None
-    os.truncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-    return descriptor
+        self._lock.close()
 
 
 def open_store(directory: Path, *, synced: bool) -> Store:

@@ -55,10 +55,10 @@ class TailMark:
     """
 
     def __init__(self, path: Path) -> None:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             if os.fstat(descriptor).st_size < PAGE:
-                os.posix_fallocate(descriptor, 0, PAGE)  # now, for a full disk found later is a bus error
+                _allocate(descriptor)
             self._page = mmap.mmap(descriptor, PAGE)
             self._writes = 0
         finally:
@@ -95,6 +95,14 @@ class TailMark:
     def close(self) -> None:
         """Release the file."""
         self._page.close()
+
+
+def _allocate(descriptor: int) -> None:
+    """Make a file as long as a page, with room for it, since a full disk that is found later is a bus error."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, PAGE)
+    else:
+        os.ftruncate(descriptor, PAGE)
 
 
 def boot_id() -> str:

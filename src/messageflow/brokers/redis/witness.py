@@ -8,7 +8,7 @@ of its own, locked while it lives; what processes left behind is judged by the n
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import logging
 import os
 from collections.abc import Iterator
@@ -74,8 +74,8 @@ class Witness:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             found = [_read(file) for file in self._take_left(self._directory)]
             path = self._directory / f"{self._node}{SUFFIX}"
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            _lock(self._file)
         except OSError as error:
             self._forget(error)
             return []
@@ -85,9 +85,9 @@ class Witness:
 
     def _take_left(self, directory: Path) -> Iterator[int]:
         for path in sorted(directory.glob(f"*{SUFFIX}")):
-            file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            file = os.open(path, os.O_RDWR)
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _lock(file)
             except OSError:  # its process lives
                 os.close(file)
                 continue
@@ -131,6 +131,19 @@ class Witness:
                 os.close(file)
         self._file = -1
         self._left.clear()
+
+
+def _lock(file: int) -> None:
+    """Lock a file for as long as it is open.
+
+    Raises:
+        OSError: another process has it, or this system knows no such locks.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        raise OSError(errno.ENOTSUP, "this system has no locks that end with a process") from None
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _read(file: int) -> Seen | None:

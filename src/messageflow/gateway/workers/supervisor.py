@@ -19,14 +19,13 @@ from asyncio.subprocess import Process
 from collections.abc import Callable
 from pathlib import Path
 
-import uvloop
-
 from messageflow.brokers.zeromq.directory import SocketDirectory
 from messageflow.brokers.zeromq.server import BrokerServer
 from messageflow.errors import ConfigurationError
 from messageflow.gateway import logs
 from messageflow.gateway.broker import is_shared, make_local_broker
 from messageflow.gateway.garbage import settle, undisturbed
+from messageflow.gateway.loop import run_loop
 from messageflow.gateway.metrics import parent_metrics
 from messageflow.gateway.server import HURRIED, listen, never_outlive
 from messageflow.gateway.settings import Settings
@@ -260,7 +259,7 @@ def supervise(
         await Supervisor(settings, command, application, directory).run(on_started)
 
     try:
-        uvloop.run(main())
+        run_loop(main())
     finally:
         log.info("stopped")
 

@@ -10,12 +10,11 @@ import signal
 import socket
 from collections.abc import Callable
 
-import uvloop
-
 from messageflow.brokers.zeromq.broker import ZeroMQBroker
 from messageflow.gateway import logs
 from messageflow.gateway.app import ASGIApp
 from messageflow.gateway.broker import make_broker
+from messageflow.gateway.loop import run_loop
 from messageflow.gateway.server import Gateway
 from messageflow.gateway.workers.order import Order, decode_order
 
@@ -50,7 +49,7 @@ def work(order: Order, application: ASGIApp | None, on_opened: Callable[[Gateway
     """
     settings = order.settings
     logs.configure(settings.log_format, settings.log_level, access=application is not None, worker=order.number)
-    uvloop.run(_serve(order, application, on_opened))
+    run_loop(_serve(order, application, on_opened))
 
 
 async def _serve(order: Order, application: ASGIApp | None, on_opened: Callable[[Gateway], None] | None) -> None:
