@@ -206,7 +206,10 @@ try:
 except ConfigurationError as error:
     print(error)
 """
-    assert run(program) == "pushing through Redis needs its library: pip install 'messageflow[redis]'"
+    assert run(program) == (
+        f"pushing through Redis needs the library {missing}, which is not installed: "
+        "pip install 'messageflow-push[redis]'"
+    )
 
 
 def test_a_token_needs_no_redis(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,5 @@
 """`python -m messageflow.cli`, the same as `messageflow`."""
 
-from messageflow.cli.main import main
+from messageflow.cli.entry import main
 
 main()

@@ -113,8 +113,14 @@ class Conversation:
             if text == PONG:
                 events.append(Pinged())
             elif text:
-                self._line(self._decode(text), events)
+                self._line(self._read(text), events)
         return events
+
+    def _read(self, text: str) -> _Line:
+        try:
+            return self._decode(text)
+        except msgspec.MsgspecError as error:  # older versions of which are no ValueError
+            raise ValueError(str(error)) from error
 
     def _line(self, line: _Line, events: list[Event]) -> None:
         if line.error is not None:

@@ -20,10 +20,8 @@ def command(config: Path | None, dev: bool, **flags: object) -> None:
     from messageflow.cli.run import run_application
 
     directory = example_directory()
-    try:
-        import flask  # noqa: F401 - asked for here, so that the answer is a sentence and not a traceback
-    except ImportError:
-        raise ConfigurationError("the demo is a Flask application: pip install 'messageflow[demo]'") from None
+    import flask  # noqa: F401 - asked for here, so that the answer is a sentence and not a traceback
+
     run_application(TARGET, flags, config or directory / "messageflow.toml", dev=dev, directory=directory)
 
 

@@ -7,7 +7,6 @@ import asyncio
 import click
 
 from messageflow.cli.receipt import WHERE
-from messageflow.errors import ConfigurationError
 
 
 @click.command(name="doctor")
@@ -18,10 +17,8 @@ def command(url: str, prefix: str) -> None:
 
     Leaves nothing behind. Ends with 1 when it cannot be used.
     """
-    try:
-        from messageflow.brokers.redis.examination import examine
-    except ImportError:
-        raise ConfigurationError("a Redis broker needs its library: pip install 'messageflow[redis]'") from None
+    from messageflow.brokers.redis.examination import examine
+
     found = asyncio.run(examine(url, prefix))
     for where, inspection in found.items():
         click.secho(f"{where}: {inspection.server}", bold=True)

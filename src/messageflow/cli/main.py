@@ -14,6 +14,7 @@ import click
 from messageflow.cli.output import OutputFailed, give_up, guarded, take_standard_streams
 from messageflow.cli.version import print_version
 from messageflow.errors import MessageflowError
+from messageflow.extras import missing
 
 COMMANDS = (
     "serve",
@@ -42,6 +43,12 @@ class Sorry(click.ClickException):
         click.secho(f"messageflow: {self.format_message()}", fg="red", file=file, err=file is None)
 
 
+def _sorry(error: ImportError, command: str) -> Exception:
+    """What to raise for a library that is missing: a sentence where an extra brings it, else the error itself."""
+    sentence = missing(error, f"`messageflow {command}`")
+    return Sorry(sentence) if sentence else error
+
+
 class Commands(click.Group):
     """A group whose commands are imported one at a time."""
 
@@ -51,7 +58,10 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS + HIDDEN:
             return None
-        module = importlib.import_module(f"messageflow.cli.{cmd_name}")
+        try:
+            module = importlib.import_module(f"messageflow.cli.{cmd_name}")
+        except ImportError as error:
+            raise _sorry(error, cmd_name) from error
         command: click.Command = module.command
         return command
 
@@ -68,6 +78,8 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except MessageflowError as error:
             raise Sorry(str(error)) from error
+        except ImportError as error:
+            raise _sorry(error, ctx.invoked_subcommand or "") from error
         except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)
 

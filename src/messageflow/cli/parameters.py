@@ -6,9 +6,16 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    Parsed = click.ParamType[Any]
+    Text = click.ParamType[str]
+    Number = click.ParamType[float]
+else:  # generic from click 8.4 on
+    Parsed = Text = Number = click.ParamType
 
 URL = click.option("--url", help="The gateway. Otherwise MESSAGEFLOW_URL, or what `--dev` left behind.")
 CHANNELS = click.option(
@@ -25,7 +32,7 @@ def arguments() -> Iterator[None]:
         raise click.UsageError(str(error)) from error
 
 
-class Json(click.ParamType[Any]):
+class Json(Parsed):
     """JSON, or `-` to read it from stdin."""
 
     name = "json"
@@ -41,7 +48,7 @@ class Json(click.ParamType[Any]):
             return self.fail(f"this is not JSON: {error}{hint}", param, ctx)
 
 
-class Name(click.ParamType[str]):
+class Name(Text):
     """Text that is not empty, as an unset shell variable would make it."""
 
     name = "text"
@@ -50,7 +57,7 @@ class Name(click.ParamType[str]):
         return str(value) if value else self.fail("this is empty", param, ctx)
 
 
-class User(click.ParamType[str]):
+class User(Text):
     """The name of one user, which is neither empty nor everyone."""
 
     name = "user"
@@ -61,7 +68,7 @@ class User(click.ParamType[str]):
         return str(value) if value else self.fail("this is empty", param, ctx)
 
 
-class Duration(click.ParamType[float]):
+class Duration(Number):
     """Seconds, or text such as `15s`, `10m` or `1h`; more than none."""
 
     name = "duration"

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import click
 
 from messageflow.cli.flags import GatewayCommand, setting_flags
-from messageflow.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from messageflow.gateway.server import Gateway
@@ -78,16 +77,14 @@ def watch(arguments: list[str]) -> None:
     """Run `messageflow` with these arguments, again and again, whenever a source file changes.
 
     Raises:
-        ConfigurationError: the library that watches files is not installed.
+        ConfigurationError: there is no current directory.
     """
     import shlex
 
+    from watchfiles import PythonFilter, run_process
+
     from messageflow.cli.application import current_directory
 
-    try:
-        from watchfiles import PythonFilter, run_process
-    except ImportError:
-        raise ConfigurationError("--reload needs the library watchfiles: pip install 'messageflow[reload]'") from None
     directory = current_directory()
 
     def changed(changes: Iterable[tuple[object, str]]) -> None:

@@ -4,6 +4,9 @@ A token's header says which algorithm signed it. Whoever lets that word choose h
 taking a public RSA key for an HMAC secret. Here a key knows its algorithm, and a header that names another one finds
 no key at all.
 
+Shared secrets need nothing but PyJWT, so that the publisher can read the tokens it makes; public keys need the library
+cryptography, which is loaded with the first of them.
+
 Pure: keys come as text; this module reads no file, fetches no URL and never signs.
 """
 
@@ -11,23 +14,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from jwt.algorithms import get_default_algorithms
 from jwt.exceptions import InvalidKeyError
 
 from messageflow.core.credentials import SECRET_BYTES
 from messageflow.errors import ConfigurationError
+from messageflow.extras import missing
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 AlgorithmName = Literal[
     "HS256", "HS384", "HS512", "EdDSA", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512"
 ]  # fmt: skip
-Material = bytes | RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
+Material: TypeAlias = "bytes | RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey"
 
 RSA_BITS = 2048
 
@@ -88,23 +92,32 @@ def _secret(text: str, name: str) -> Key:
 def _public(pem: str, name: str) -> Key:
     if "PRIVATE KEY" in pem:
         raise ConfigurationError(f"{name} is a private key: keep it where tokens are made, and give the public one")
+    loaded = _loaded(pem, name)
+    if loaded is None:
+        raise ConfigurationError(f"{name} is of a kind not used here: use Ed25519, RSA, P-256, P-384 or P-521")
+    return Key(*loaded)
+
+
+def _loaded(pem: str, name: str) -> tuple[AlgorithmName, Material] | None:
+    """The algorithm of a public key, and the key; None for a kind that is not used here."""
     try:
-        loaded = load_pem_public_key(pem.encode())
+        from cryptography.exceptions import UnsupportedAlgorithm
+        from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+        from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+        from cryptography.hazmat.primitives.serialization import load_pem_public_key
+    except ImportError as error:
+        raise ConfigurationError(missing(error, name) or f"{name} cannot be used: {error}") from error
+    try:
+        key = load_pem_public_key(pem.encode())
     except (ValueError, UnsupportedAlgorithm):
         raise ConfigurationError(f"{name} is not a public key in PEM form (-----BEGIN PUBLIC KEY-----)") from None
-    if isinstance(loaded, RSAPublicKey) and loaded.key_size < RSA_BITS:
-        raise ConfigurationError(f"{name} is an RSA key of {loaded.key_size} bits: use at least {RSA_BITS}")
-    algorithm = _algorithm(loaded)
-    if algorithm is None:
-        raise ConfigurationError(f"{name} is of a kind not used here: use Ed25519, RSA, P-256, P-384 or P-521")
-    return Key(algorithm, cast(Material, loaded))
-
-
-def _algorithm(key: object) -> AlgorithmName | None:
+    if isinstance(key, RSAPublicKey) and key.key_size < RSA_BITS:
+        raise ConfigurationError(f"{name} is an RSA key of {key.key_size} bits: use at least {RSA_BITS}")
     if isinstance(key, Ed25519PublicKey):
-        return "EdDSA"
+        return "EdDSA", key
     if isinstance(key, RSAPublicKey):
-        return "RS256"
-    if isinstance(key, EllipticCurvePublicKey):
-        return _CURVES.get(key.curve.name)
+        return "RS256", key
+    if isinstance(key, EllipticCurvePublicKey) and key.curve.name in _CURVES:
+        return _CURVES[key.curve.name], key
     return None

@@ -96,6 +96,6 @@ def read_json(decoder: msgspec.json.Decoder[T], data: bytes, name: str) -> T:
     """
     try:
         return decoder.decode(data.decode())
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, msgspec.MsgspecError) as error:  # older versions of which are no ValueError
         reason = str(error) if isinstance(error, msgspec.ValidationError) else "it is not proper JSON"
         raise TokenError(f"the {name} of the token cannot be read: {reason}") from None

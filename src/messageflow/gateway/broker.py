@@ -12,6 +12,7 @@ from messageflow.brokers.memory import MemoryBroker
 from messageflow.core.revocations import kept_for
 from messageflow.core.rules import Rules
 from messageflow.errors import ConfigurationError
+from messageflow.extras import missing
 from messageflow.gateway.settings import Settings
 
 
@@ -49,8 +50,10 @@ def make_broker(settings: Settings, node: str = "") -> Broker:
     try:
         from messageflow.brokers.redis.broker import RedisBroker
         from messageflow.brokers.redis.urls import Source, split
-    except ImportError:
-        raise ConfigurationError("a Redis broker needs its library: pip install 'messageflow[redis]'") from None
+    except ImportError as error:
+        if sentence := missing(error, "a Redis broker"):
+            raise ConfigurationError(sentence) from None
+        raise
     sources = [Source(url, settings.broker_deadline) for url in split(settings.broker)]
     directory = settings.data_dir  # without one nothing is remembered beside Redis, which a gateway can do without
     place = " ".join([*(f"{each.kind}{each.where}/{each.database}" for each in sources), settings.broker_prefix])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from messageflow.errors import ConfigurationError
+from messageflow.extras import missing
 from messageflow.publisher.http1 import Answer, Failure
 
 if TYPE_CHECKING:
@@ -86,9 +87,9 @@ def redis_at(urls: str, prefix: str) -> Redis:
     try:
         from messageflow.direct.ways import check
     except ImportError as error:
-        if (error.name or "").partition(".")[0] not in ("redis", "hiredis"):
-            raise
-        raise ConfigurationError("pushing through Redis needs its library: pip install 'messageflow[redis]'") from None
+        if sentence := missing(error, "pushing through Redis"):
+            raise ConfigurationError(sentence) from None
+        raise
     check(urls, prefix or PREFIX)
     return Redis(urls, prefix or PREFIX, masked(urls))
 
