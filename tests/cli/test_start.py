@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from messageflow.cli.start import local_url, prepare
 from messageflow.errors import ConfigurationError
 from messageflow.gateway.settings import Settings
 from messageflow.gateway.sources import load_settings
-from messageflow.publisher.discovery import data_dir
+from messageflow.publisher.discovery import data_dir, load_dev_file
 from tests.support import Running
 
 KEYS: dict[str, object] = {"api_key": "a" * 32, "token_secret": ("t" * 32,)}
@@ -38,12 +39,51 @@ def test_dev_start_leaves_address_and_keys_for_their_owner_only(tmp_path: Path) 
     file = tmp_path / "data" / "dev.json"
     assert start.made is not None
     assert (mode(file), mode(file.parent)) == (0o600, 0o700)
-    assert json.loads(file.read_text()) == {
-        "url": "http://127.0.0.1:9000",
-        "api_key": start.settings.api_key,
-        "token_secret": start.settings.token_secret[0],
-        "base_path": "",
-    }
+    left = {"url": "", "api_key": start.settings.api_key, "token_secret": start.settings.token_secret[0]}
+    assert json.loads(file.read_text()).items() >= left.items()
+    start.announce(9000)
+    assert json.loads(file.read_text()).items() >= (left | {"url": "http://127.0.0.1:9000"}).items()
+    start.withdraw()
+    assert json.loads(file.read_text()).items() >= left.items()
+
+
+def left_url() -> str:
+    left = load_dev_file()
+    assert left is not None
+    return left.url
+
+
+def test_an_address_that_another_gateway_left_is_neither_overwritten_before_the_start_nor_taken_back() -> None:
+    first, second = prepare({}, None, dev=True), prepare({}, None, dev=True)
+    first.announce(9000)
+    third = prepare({}, None, dev=True)
+    assert left_url() == "http://127.0.0.1:9000"
+    third.withdraw()
+    second.announce(9001)
+    first.withdraw()
+    assert left_url() == "http://127.0.0.1:9001"
+
+
+def test_a_directory_that_is_gone_at_the_end_is_let_be(tmp_path: Path) -> None:
+    start = prepare({}, None, dev=True)
+    start.announce(9000)
+    shutil.rmtree(tmp_path / "data")
+    start.withdraw()
+
+
+@pytest.mark.parametrize("given", ["flag", "variable", "file"])
+def test_another_port_is_tried_only_where_none_was_asked_for(
+    given: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert prepare({}, None, dev=True).settings.spare_ports > 0
+    assert prepare({}, None, dev=True).settings.port == 8000
+    assert prepare(KEYS, None, dev=False).settings.spare_ports == 0
+    config = tmp_path / "messageflow.toml"
+    config.write_text("port = 8000" if given == "file" else "")
+    if given == "variable":
+        monkeypatch.setenv("MESSAGEFLOW_PORT", "8000")
+    settings = prepare({"port": "8000"} if given == "flag" else {}, config, dev=True).settings
+    assert (settings.port, settings.spare_ports) == (8000, 0)
 
 
 def test_dev_keys_outlive_a_restart() -> None:
@@ -60,12 +100,9 @@ def test_dev_keys_differ_from_each_other() -> None:
 def test_configured_keys_are_used_by_a_dev_start_and_not_copied_to_disk(tmp_path: Path) -> None:
     start = prepare(KEYS, None, dev=True)
     assert (start.settings.api_key, start.settings.token_secret) == (KEYS["api_key"], KEYS["token_secret"])
-    assert json.loads((tmp_path / "data" / "dev.json").read_text()) == {
-        "url": "http://127.0.0.1:8000",
-        "api_key": "",
-        "token_secret": "",
-        "base_path": "",
-    }
+    start.announce(8000)
+    left = {"url": "http://127.0.0.1:8000", "api_key": "", "token_secret": ""}
+    assert json.loads((tmp_path / "data" / "dev.json").read_text()).items() >= left.items()
 
 
 def test_damaged_file_is_named(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from messageflow.errors import ConfigurationError
 from messageflow.publisher.discovery import DevFile, data_dir, find, load_dev_file, write_dev_file
+from messageflow.publisher.projects import own_project
 
 
 @pytest.fixture
@@ -76,13 +77,13 @@ def test_file_is_its_owners_alone(tmp_path: Path) -> None:
     path = write_dev_file("http://dev", "key", "secret", tmp_path / "data")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-    assert load_dev_file(path.parent) == DevFile("http://dev", "key", "secret")
+    assert load_dev_file(path.parent) == DevFile("http://dev", "key", "secret", project=own_project())
 
 
 def test_file_is_replaced_whole(tmp_path: Path) -> None:
     write_dev_file("http://one", "key", "secret", tmp_path)
     write_dev_file("http://two", "key", "secret", tmp_path)
-    assert load_dev_file(tmp_path) == DevFile("http://two", "key", "secret")
+    assert load_dev_file(tmp_path) == DevFile("http://two", "key", "secret", project=own_project())
     assert [path.name for path in tmp_path.iterdir()] == ["dev.json"]
 
 

@@ -25,6 +25,7 @@ from messageflow import (
     Unauthorized,
 )
 from messageflow.publisher import batch as batch_module
+from messageflow.publisher import testruns
 from messageflow.publisher.discovery import write_dev_file
 from tests.publisher.conftest import Face
 from tests.publisher.scripted import (
@@ -244,9 +245,60 @@ def test_flow_made_before_its_gateway_finds_it_later(
     with pytest.raises(GatewayUnreachable):
         face.call(flow, "push", "alice", "t")
     monkeypatch.delenv("MESSAGEFLOW_URL")
+    with pytest.raises(GatewayUnreachable, match=r"there is no development gateway of .*; nothing was stored"):
+        face.call(flow, "push", "alice", "t")
     write_dev_file(server.url, "dev-key", "")
+    with pytest.raises(GatewayUnreachable, match="this is a test run"):
+        face.call(flow, "push", "alice", "t")
+    monkeypatch.setattr(testruns, "under_test", lambda: False)
+    flow = face.make(None, timeout=1.0)
     assert face.call(flow, "push", "alice", "t") == STORED
     assert server.requests[0].headers["x-api-key"] == "dev-key"
+    face.close(flow)
+
+
+@pytest.mark.parametrize("told", ["argument", "variable"])
+def test_a_test_run_pushes_into_the_development_gateway_where_it_is_told_to(
+    face: Face, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, told: str
+) -> None:
+    write_dev_file(server.url, "dev-key", "")
+    if told == "variable":
+        monkeypatch.setenv("MESSAGEFLOW_URL", server.url)
+    flow = face.make(server.url if told == "argument" else None)
+    assert face.call(flow, "push", "alice", "t") == STORED
+    assert server.requests[0].headers["x-api-key"] == "dev-key"
+    face.close(flow)
+
+
+def test_a_development_gateway_that_came_back_at_another_address_is_found_by_the_same_push(
+    face: Face, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(testruns, "under_test", lambda: False)
+    write_dev_file(server.url, "dev-key", "")
+    flow = face.make(None)
+    face.call(flow, "push", "alice", "t")
+    with ScriptedServer() as another:
+        server.script.append(error(101, "unauthorized", 401))  # of another project by now
+        write_dev_file(another.url, "dev-key", "")
+        assert face.call(flow, "push", "alice", "t") == STORED
+        assert [request.headers["x-api-key"] for request in another.requests] == ["dev-key"]
+        face.close(flow)
+
+
+def test_the_gateway_of_another_project_at_the_address_of_our_own_is_told_apart(
+    face: Face, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(testruns, "under_test", lambda: False)
+    write_dev_file(server.url, "dev-key", "")
+    server.script.append(error(101, "unauthorized", 401))
+    flow = face.make(None)
+    with pytest.raises(GatewayUnreachable, match="is not the development gateway of this project"):
+        face.call(flow, "push", "alice", "t")
+    server.script.append(error(101, "unauthorized", 401))
+    write_dev_file("", "dev-key", "")
+    with pytest.raises(GatewayUnreachable, match="has ended, or not begun yet"):
+        face.call(flow, "push", "alice", "t")
+    assert len(server.requests) == 1
     face.close(flow)
 
 

@@ -13,6 +13,7 @@ import click
 from messageflow.cli.flags import GatewayCommand, setting_flags
 
 if TYPE_CHECKING:
+    from messageflow.cli.start import Start
     from messageflow.gateway.server import Gateway
     from messageflow.gateway.settings import Settings
 
@@ -42,10 +43,18 @@ def run_application(
     Raises:
         ConfigurationError: the settings are unsafe, or there is no such application.
     """
-    from messageflow.cli.application import as_asgi, load_application
     from messageflow.cli.start import prepare
 
     start = prepare(flags, config, dev=dev, dev_by_default=True)
+    try:
+        _run(start, target, directory)
+    finally:
+        start.withdraw()
+
+
+def _run(start: Start, target: str, directory: Path | None) -> None:
+    from messageflow.cli.application import as_asgi, load_application
+
     _equip(start.settings)
     if start.settings.workers > 1:
         from messageflow.gateway.workers.supervisor import supervise, worker_command

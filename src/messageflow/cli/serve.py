@@ -10,6 +10,7 @@ import click
 from messageflow.cli.flags import GatewayCommand, setting_flags
 
 if TYPE_CHECKING:
+    from messageflow.cli.start import Start
     from messageflow.gateway.server import Gateway
 
 
@@ -24,7 +25,13 @@ def command(config: Path | None, dev: bool, **flags: object) -> None:
     from messageflow.cli.start import prepare
 
     start = prepare(flags, config, dev=dev)
+    try:
+        _serve(start)
+    finally:
+        start.withdraw()
 
+
+def _serve(start: Start) -> None:
     if start.settings.workers > 1:
         from messageflow.gateway.workers.supervisor import supervise, worker_command
 

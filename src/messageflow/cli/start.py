@@ -5,34 +5,44 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 import click
 import msgspec
 
 from messageflow.cli.secret import fresh_secret
 from messageflow.core.base_path import BASE_PATH
+from messageflow.errors import MessageflowError
 from messageflow.gateway.hosts import is_loopback
 from messageflow.gateway.safety import check_settings
 from messageflow.gateway.settings import Settings
 from messageflow.gateway.sources import load_settings
 from messageflow.gateway.tls import check_certificate
 from messageflow.publisher.discovery import DevFile, load_dev_file, write_dev_file
+from messageflow.publisher.projects import state_dir
 from messageflow.version import VERSION
 
+PORT = Settings().port
+SPARE_PORTS = 100  # tried in development where nobody has asked for one
+_UNASKED = -1  # stands for the port as long as nobody has
 
-class Start(NamedTuple):
+
+class Start:
     """Settings that were checked, and the development keys that were made for them, if any.
 
-    Whoever pushes from within the gateway's process can do without leaving them: `in_process`.
+    Args:
+        settings: checked.
+        made: the keys.
+        in_process: whoever pushes from within the gateway's process can do without their being left.
     """
 
-    settings: Settings
-    made: DevFile | None = None
-    in_process: bool = False
+    def __init__(self, settings: Settings, made: DevFile | None = None, *, in_process: bool = False) -> None:
+        self.settings = settings
+        self.made = made
+        self._in_process = in_process
+        self._left = ""  # the address that stands in the file
 
     def leave_keys(self, url: str) -> Path | None:
-        """Leave the address and the keys that were made for other programs of this person.
+        """Leave the address and the keys that were made for other programs of this project.
 
         Returns:
             The path of the file, or None when no keys were made, or nobody else needs them and there is no place.
@@ -40,19 +50,30 @@ class Start(NamedTuple):
         Raises:
             ConfigurationError: it cannot be written.
         """
-        if self.made is None or (self.in_process and self.settings.data_dir is None):
+        if self.made is None or (self._in_process and self.settings.data_dir is None):
             return None
         base_path = "" if self.settings.base_path == BASE_PATH else self.settings.base_path
+        self._left = url
         return write_dev_file(
             url, self.made.api_key, self.made.token_secret, self.settings.data_dir, base_path=base_path
         )
+
+    def reserve(self) -> None:
+        """Leave the keys before there is an address; that of another gateway of this project may still be right.
+
+        Raises:
+            ConfigurationError: they cannot be left.
+        """
+        kept = _kept(self.settings)
+        self.leave_keys(kept.url)
+        self._left = ""
 
     def url(self, port: int) -> str:
         """Return the address of the gateway that listens on this port."""
         return local_url(self.settings, port)
 
     def announce(self, port: int) -> None:
-        """Tell the person at the terminal where the gateway is.
+        """Tell the person at the terminal where the gateway is, and other programs of the project.
 
         Args:
             port: the one that was bound, which settings with port 0 do not know.
@@ -60,9 +81,20 @@ class Start(NamedTuple):
         url = self.url(port)
         file = self.leave_keys(url)
         keys = f" (dev keys in {_homely(file)})" if file else ""
+        if self.settings.port not in (0, port):
+            said = f"port {self.settings.port} is taken, so this gateway has {port}; --port asks for one"
+            click.secho(said, fg="yellow", err=True)
         click.echo(
             f"{click.style(f'messageflow {VERSION}', bold=True)} on {click.style(url, fg='green')}{keys}", err=True
         )
+
+    def withdraw(self) -> None:
+        """Take back the address, for what listens there next may be of another project; the keys stay."""
+        try:
+            if self._left and _kept(self.settings).url == self._left:
+                self.leave_keys("")
+        except MessageflowError:
+            pass  # the directory is gone, and the address with it
 
 
 def local_url(settings: Settings, port: int) -> str:
@@ -90,9 +122,13 @@ def prepare(flags: Mapping[str, object], config: Path | None, *, dev: bool, dev_
     if not dev:
         _check(settings)
         return Start(settings)
-    start = _with_keys(settings)._replace(in_process=dev_by_default)
+    unasked = {"data_dir": state_dir(), "port": _UNASKED}
+    settings = load_settings(flags, os.environ, config, unasked)
+    if settings.port == _UNASKED:
+        settings = msgspec.structs.replace(settings, port=PORT, spare_ports=SPARE_PORTS)
+    start = _with_keys(settings, in_process=dev_by_default)
     _check(start.settings)
-    start.leave_keys(local_url(settings, settings.port))  # now, while there is still a prompt to refuse to
+    start.reserve()  # now, while there is still a prompt to refuse to
     return start
 
 
@@ -102,12 +138,12 @@ def _check(settings: Settings) -> None:
         check_certificate(settings.tls_cert, settings.tls_key)
 
 
-def _with_keys(settings: Settings) -> Start:
+def _with_keys(settings: Settings, *, in_process: bool) -> Start:
     """Fill in the keys that were not configured: those of the last start, so that pages reconnect, or fresh ones.
 
     Only what was made is left in the file. A key that was configured is not copied to disk.
     """
-    kept = (load_dev_file(settings.data_dir) if settings.data_dir else None) or DevFile()
+    kept = _kept(settings)
     made = DevFile(
         api_key="" if settings.api_key else kept.api_key or fresh_secret(),
         token_secret="" if settings.token_secret else kept.token_secret or fresh_secret(),
@@ -118,7 +154,11 @@ def _with_keys(settings: Settings) -> Start:
         token_secret=settings.token_secret or (made.token_secret,),
         dev=True,
     )
-    return Start(settings, made)
+    return Start(settings, made, in_process=in_process)
+
+
+def _kept(settings: Settings) -> DevFile:
+    return (load_dev_file(settings.data_dir) if settings.data_dir else None) or DevFile()
 
 
 def _homely(path: Path) -> str:

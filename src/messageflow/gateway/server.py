@@ -41,6 +41,7 @@ log = logging.getLogger("messageflow.gateway")
 
 BACKLOG = 4096  # connections the kernel holds while the loop is busy, as after a restart
 HURRIED = 3.0  # seconds after a second signal in which all must have ended
+LAST_PORT = 65_535
 KEEP_ALIVE = 75  # seconds an idle HTTP connection of a publisher stays open
 
 
@@ -119,7 +120,7 @@ class Gateway:
             ConfigurationError: the address cannot be listened on.
         """
         self.loop = asyncio.get_running_loop()
-        listener = self._listener or listen(self.settings.host, self.settings.port)
+        listener = self._listener or listen(self.settings.host, self.settings.port, self.settings.spare_ports)
         self.port = listener.getsockname()[1]
         server = _Server(self, on_started)
         with undisturbed():
@@ -230,12 +231,30 @@ def _already_closed(number: int, frame: FrameType | None) -> None:
     pass
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, spare: int = 0) -> socket.socket:
     """Return a socket that listens.
+
+    Args:
+        host: the address.
+        port: 0 for a free one.
+        spare: how many ports after it are tried, one after another, while they are taken.
 
     Raises:
         ConfigurationError: the address is taken, not this machine's, or not allowed.
     """
+    for tried in range(port, min(port + spare, LAST_PORT) + 1):
+        try:
+            return _listen(host, tried)
+        except (OSError, UnicodeError) as error:
+            problem = error
+            if getattr(error, "errno", None) != errno.EADDRINUSE:
+                break
+    upto = f" to {tried}" if tried > port else ""
+    reason = getattr(problem, "strerror", None) or "that is no address"
+    raise ConfigurationError(f"cannot listen on {host} port {port}{upto}: {reason}. {_way_out(problem)}") from None
+
+
+def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener: socket.socket | None = None
     try:
@@ -245,11 +264,10 @@ def listen(host: str, port: int) -> socket.socket:
         prepare_listener(listener)
         listener.bind((host, port))
         listener.listen(BACKLOG)
-    except (OSError, UnicodeError) as error:
+    except (OSError, UnicodeError):
         if listener is not None:
             listener.close()
-        reason = getattr(error, "strerror", None) or "that is no address"
-        raise ConfigurationError(f"cannot listen on {host} port {port}: {reason}. {_way_out(error)}") from None
+        raise
     return listener
 
 

@@ -241,7 +241,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # Channels: tables of the TOML file, see docs/settings.md
     namespaces: Namespaces = msgspec.field(default_factory=Namespaces)
 
-    dev: bool = False  # how it was started, which is no option: for one machine, with keys that were made for it
+    # How it was started, which is no option.
+    dev: bool = False  # for one machine, with keys that were made for it
+    spare_ports: int = 0  # how many ports from `port` on may be tried when it is taken
 
     @property
     def own_directory(self) -> Path:

@@ -107,6 +107,7 @@ def load_settings(
     flags: Mapping[str, object] | None = None,
     environ: Mapping[str, str] | None = None,
     toml_path: Path | None = None,
+    defaults: Mapping[str, object] | None = None,
 ) -> Settings:
     """Return the settings of a gateway; flags win over the environment, that over the file, that over the defaults.
 
@@ -114,6 +115,7 @@ def load_settings(
         flags: values by option name; None, and an empty tuple for a list, mean "not given".
         environ: the environment; an empty variable counts as not set, and so does what a platform puts there.
         toml_path: the configuration file, None for none.
+        defaults: values in the place of the settings' own defaults.
 
     Raises:
         ConfigurationError: a name is unknown, a value malformed, or the file cannot be read.
@@ -127,7 +129,7 @@ def load_settings(
     _refuse_unknown(f"option in {toml_path}", table, [*names, "channel"])
     ours = {n.removeprefix(PREFIX).lower() for n in environ if n.startswith(PREFIX) and n not in NOT_OURS}
     _refuse_unknown("environment variable", sorted(ours), names, written=lambda name: PREFIX + name.upper())
-    values: dict[str, Any] = {"data_dir": default_data_dir(environ)}
+    values: dict[str, Any] = {"data_dir": default_data_dir(environ), **(defaults or {})}
     for option in OPTIONS:
         for given, source in (
             (flags.get(option.name), option.flag),

@@ -159,17 +159,21 @@ class AsyncFlow(FlowBase):
 
     async def _perform(self, call: Call[T]) -> T:
         gateway = self._gateway()
-        attempts = self._attempts(call, gateway)
         try:
-            while True:
-                outcome = await _exchange(gateway, call, attempts.limit(time.monotonic()))
-                pause = attempts.pause(outcome, time.monotonic())
-                if isinstance(outcome, Answer) and pause is None:
-                    return attempts.read(call, outcome)
-                await asyncio.sleep(pause or 0)
+            return await self._attempt(call, gateway)
         except MessageflowError as error:
-            self._forget(error)
-            raise
+            if not self._forget(error, gateway):
+                raise
+        return await self._attempt(call, self._gateway())
+
+    async def _attempt(self, call: Call[T], gateway: InProcess | Place) -> T:
+        attempts = self._attempts(call, gateway)
+        while True:
+            outcome = await _exchange(gateway, call, attempts.limit(time.monotonic()))
+            pause = attempts.pause(outcome, time.monotonic())
+            if isinstance(outcome, Answer) and pause is None:
+                return attempts.read(call, outcome)
+            await asyncio.sleep(pause or 0)
 
 
 async def _exchange(gateway: InProcess | Place, call: Call[Any], limit: float) -> Answer | Failure:

@@ -15,7 +15,7 @@ from typing import Any
 from messageflow.core.credentials import LIFETIME_LIMIT, credential
 from messageflow.core.durations import parse_duration
 from messageflow.errors import ConfigurationError, GatewayUnreachable, Unauthorized
-from messageflow.publisher import discovery, inprocess, peers, tokens
+from messageflow.publisher import discovery, inprocess, peers, testruns, tokens
 from messageflow.publisher.attempts import Attempts
 from messageflow.publisher.direct import Redis, is_redis, masked
 from messageflow.publisher.discovery import Place
@@ -24,6 +24,14 @@ from messageflow.publisher.requests import Call, User
 
 TIMEOUT = 5.0
 IN_PROCESS = "this process"
+TEST_RUN = (
+    "this is a test run, which does not push into the development gateway that happens to run at {}: set "
+    "MESSAGEFLOW_URL, or give Flow its url, where it should; nothing was stored"
+)
+FOREIGN = (
+    "what answers at {} is not the development gateway of this project, which was there once and has ended: start "
+    "`messageflow serve --dev` again; nothing was stored"
+)
 
 
 class FlowBase:
@@ -70,23 +78,49 @@ class FlowBase:
 
         Of a Redis without user, password and options.
         """
-        return self._place().endpoint.url
+        return self._reachable().endpoint.url
 
     def _gateway(self) -> InProcess | Place:
         if self._url is None and (gateway := inprocess.installed()) is not None:
             return gateway
-        return self._place()
+        return self._reachable()
+
+    def _reachable(self) -> Place:
+        place = self._place()
+        if place.absent:
+            self._found = None  # it may begin at any time
+            raise GatewayUnreachable(place.absent)
+        return place
 
     def _place(self) -> Place:
         if self._found is None:
-            self._found = discovery.find(self._url, self._api_key, self._token_secret, prefix=self._prefix)
-            self._used = self._found
+            found = discovery.find(self._url, self._api_key, self._token_secret, prefix=self._prefix)
+            if found.found and testruns.under_test():
+                found = found._replace(absent=TEST_RUN.format(found.endpoint.url))
+            self._found = self._used = found
         return self._found
 
-    def _forget(self, error: BaseException) -> None:
-        """Look for the gateway anew after an error that a change of address or key would explain."""
-        if isinstance(error, Unauthorized | GatewayUnreachable):
-            self._found = None
+    def _forget(self, error: BaseException, gateway: InProcess | Place) -> bool:
+        """Look for the gateway anew after an error that a change of address or key would explain.
+
+        Returns:
+            Whether nobody had named that gateway, and it is at another address by now: the call is worth repeating.
+
+        Raises:
+            GatewayUnreachable: what answers there now is the gateway of another project.
+        """
+        if not isinstance(error, Unauthorized | GatewayUnreachable):
+            return False
+        self._found = None
+        if isinstance(gateway, InProcess) or not gateway.found:
+            return False
+        place = self._place()
+        if (place.endpoint, place.api_key) != (gateway.endpoint, gateway.api_key) or place.absent:
+            return True  # to be told there if it has ended
+        self._found = None
+        if isinstance(error, Unauthorized) and gateway.own_key:
+            raise GatewayUnreachable(FOREIGN.format(gateway.endpoint.url)) from error
+        return False
 
     def _attempts(self, call: Call[Any], gateway: InProcess | Place) -> Attempts:
         if isinstance(gateway, InProcess):

@@ -3,13 +3,14 @@
 Instead of a gateway it may be the Redis that gateways share.
 
 Owns the development file `dev.json`: what `messageflow serve --dev` and `run` leave for other programs of the same
-person. Owns no connection.
+project, as `projects` tells them. Owns no connection.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,57 +21,61 @@ from messageflow.core.credentials import credential, signing_secret
 from messageflow.errors import ConfigurationError
 from messageflow.publisher.direct import Redis, is_redis, redis_at
 from messageflow.publisher.http1 import Endpoint, parse_url
+from messageflow.publisher.projects import STATE, data_dir, find_state_dir, own_project, state_dir
+
+__all__ = ["DevFile", "Place", "data_dir", "endpoint", "find", "load_dev_file", "write_dev_file"]
 
 DEFAULT_URL = "http://127.0.0.1:8000"
-DEV_FILE = "dev.json"
+DEV_FILE = STATE
+MOST_PROJECTS = 200  # that are looked at to tell where a gateway runs
 
 
 class DevFile(msgspec.Struct, frozen=True):
-    """What a development gateway leaves behind; empty where it was told a value instead of making one."""
+    """What a development gateway leaves behind; empty where it was told a value instead of making one.
+
+    Its address is there for as long as it runs; its keys stay, so that pages reconnect to the next.
+    """
 
     url: str = ""
     api_key: str = ""
     token_secret: str = ""
     base_path: str = ""
+    project: str = ""  # for people, who may be looking for it in another directory
 
     def __repr__(self) -> str:
         return f"DevFile(url={self.url!r})"
 
 
 class Place(NamedTuple):
-    """A gateway and what it takes to be let in, or a Redis. Its `repr` tells no secret."""
+    """A gateway and what it takes to be let in, or a Redis. Its `repr` tells no secret.
+
+    Args:
+        endpoint: where it is.
+        api_key: for its API.
+        token_secret: signs tokens.
+        found: whether it is the development gateway that happens to run, and nobody has named it.
+        own_key: whether the API key is the one that was made for that gateway.
+        absent: why there is none, where nobody has named one and none runs; the endpoint then is the usual one.
+    """
 
     endpoint: Endpoint | Redis
     api_key: str
     token_secret: str
+    found: bool = False
+    own_key: bool = False
+    absent: str = ""
 
     def __repr__(self) -> str:
         return f"Place({self.endpoint.url})"
 
 
-def data_dir(environ: Mapping[str, str] | None = None) -> Path | None:
-    """Return the directory of messageflow's own files, as MESSAGEFLOW_DATA_DIR or the XDG directories have it.
-
-    None where that is not known, since this user has no home: then there is no development gateway of theirs.
-    """
-    environ = os.environ if environ is None else environ
-    try:
-        if own := environ.get("MESSAGEFLOW_DATA_DIR"):
-            return Path(own).expanduser()
-        if base := environ.get("XDG_DATA_HOME"):
-            return Path(base) / "messageflow"
-        return Path(environ.get("HOME") or Path.home()) / ".local" / "share" / "messageflow"
-    except RuntimeError:
-        return None
-
-
 def load_dev_file(directory: Path | None = None) -> DevFile | None:
-    """Return what a development gateway of this person left in `directory`, or None.
+    """Return what a development gateway left in `directory`, else for the project of this program, or None.
 
     Raises:
         ConfigurationError: the file is there and cannot be understood.
     """
-    directory = directory or data_dir()
+    directory = directory or find_state_dir()
     if directory is None:
         return None
     path = directory / DEV_FILE
@@ -89,7 +94,7 @@ def load_dev_file(directory: Path | None = None) -> DevFile | None:
 def write_dev_file(
     url: str, api_key: str, token_secret: str, directory: Path | None = None, *, base_path: str = ""
 ) -> Path:
-    """Leave the address and keys of a development gateway for other programs of the same person.
+    """Leave the address and keys of a development gateway for other programs of the same project.
 
     The file is readable by its owner alone and is there whole or not at all.
 
@@ -99,7 +104,7 @@ def write_dev_file(
     Raises:
         ConfigurationError: it cannot be written there.
     """
-    directory = directory or data_dir()
+    directory = directory or state_dir()
     if directory is None:
         raise ConfigurationError(
             f"{DEV_FILE} has no place, for this user has no home: set MESSAGEFLOW_DATA_DIR to a directory of your own"
@@ -110,7 +115,7 @@ def write_dev_file(
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft.unlink(missing_ok=True)
         with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(msgspec.json.encode(DevFile(url, api_key, token_secret, base_path)))
+            file.write(msgspec.json.encode(DevFile(url, api_key, token_secret, base_path, own_project())))
         draft.replace(path)
     except OSError as error:
         raise ConfigurationError(
@@ -140,16 +145,50 @@ def find(
     token_secret = credential(token_secret or "") or signing_secret(environ.get("MESSAGEFLOW_TOKEN_SECRET", ""))
     base_path = environ.get("MESSAGEFLOW_BASE_PATH", "")
     if not (url and api_key and token_secret):
-        directory = data_dir(environ)
-        left = (load_dev_file(directory) if directory else None) or DevFile()
-        base_path = base_path or ("" if url else left.base_path)
-        url, api_key, token_secret = (
-            url or left.url,
-            api_key or left.api_key,
+        directory = find_state_dir(environ)
+        kept = load_dev_file(directory) if directory else None
+        left = kept or DevFile()
+        environ = {**environ, "MESSAGEFLOW_BASE_PATH": base_path or ("" if url else left.base_path)}
+        place = Place(
+            endpoint(url or left.url or DEFAULT_URL, prefix, environ),
+            credential(api_key or left.api_key),
             token_secret or credential(left.token_secret),
+            found=not url and bool(left.url),
+            own_key=not api_key and bool(left.api_key),
         )
-    environ = {**environ, "MESSAGEFLOW_BASE_PATH": base_path}
-    return Place(endpoint(url or DEFAULT_URL, prefix, environ), credential(api_key), token_secret)
+        if url or left.url or api_key not in ("", left.api_key):
+            return place
+        return place._replace(absent=_absent(kept is not None, environ))
+    return Place(endpoint(url, prefix, environ), credential(api_key), token_secret)
+
+
+def _absent(begun_once: bool, environ: Mapping[str, str]) -> str:
+    project = own_project() or "this directory, which is gone"
+    advice = (
+        "start `messageflow serve --dev` there, or set MESSAGEFLOW_URL and MESSAGEFLOW_API_KEY to those of another "
+        "gateway; nothing was stored"
+    )
+    if begun_once:
+        return f"the development gateway of {project} has ended, or not begun yet: {advice}"
+    others = ", ".join(f"{each.project} ({each.url})" for each in running_elsewhere(environ))
+    elsewhere = f". There is one of {others}, for programs in there" if others else ""
+    return f"there is no development gateway of {project}: {advice}{elsewhere}"
+
+
+def running_elsewhere(environ: Mapping[str, str] | None = None) -> list[DevFile]:
+    """Return what the development gateways of other projects have left that are running, or were when they died."""
+    base = data_dir(environ)
+    if base is None:
+        return []
+    found = []
+    for path in islice(base.glob(f"projects/*/{DEV_FILE}"), MOST_PROJECTS):
+        try:
+            left = load_dev_file(path.parent)
+        except ConfigurationError:
+            continue
+        if left is not None and left.url and left.project:
+            found.append(left)
+    return found
 
 
 def endpoint(url: str, prefix: str | None, environ: Mapping[str, str] | None = None) -> Endpoint | Redis:

@@ -78,7 +78,7 @@ class Supervisor:
             KeyboardInterrupt: SIGINT ended it, after a clean close.
         """
         loop = asyncio.get_running_loop()
-        listener = listen(self._settings.host, self._settings.port)
+        listener = listen(self._settings.host, self._settings.port, self._settings.spare_ports)
         self.port = listener.getsockname()[1]
         directory: SocketDirectory | None = None
         if not is_shared(self._settings):
