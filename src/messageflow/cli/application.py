@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
+from messageflow.cli.frameworks import with_static_files
 from messageflow.errors import ConfigurationError
 
 Scope = MutableMapping[str, Any]
@@ -79,13 +80,13 @@ def as_asgi(application: Any, target: str) -> ASGIApp:
         raise ConfigurationError(f"{target} is a {type(application).__name__}, not a WSGI or ASGI application")
     required = _required(application)
     if required == 3 or _is_coroutine_function(application):
-        return cast(ASGIApp, application)
+        return cast(ASGIApp, with_static_files(application, asgi=True))
     if required == 1 and inspect.isclass(application):
         return _single_callable(application)
     if required in (2, None):  # None: a wrapper that takes anything; those are as good as always around WSGI
         from a2wsgi import WSGIMiddleware
 
-        return cast(ASGIApp, WSGIMiddleware(application, workers=WSGI_THREADS))
+        return cast(ASGIApp, WSGIMiddleware(with_static_files(application, asgi=False), workers=WSGI_THREADS))
     hint = f"; if it is a factory, write {target}()" if required == 0 and not target.endswith("()") else ""
     raise ConfigurationError(
         f"{target} takes neither what WSGI gives (environ, start_response) "

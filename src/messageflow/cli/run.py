@@ -54,18 +54,25 @@ def run_application(
 
 def _run(start: Start, target: str, directory: Path | None) -> None:
     from messageflow.cli.application import as_asgi, load_application
+    from messageflow.cli.guest import say_what_is_kept, warn_of_routes
 
     _equip(start.settings)
     if start.settings.workers > 1:
+        from messageflow.gateway.paths import Paths
         from messageflow.gateway.workers.supervisor import supervise, worker_command
 
-        supervise(start.settings, worker_command(), application=target, directory=directory, on_started=start.announce)
+        def all_started(port: int) -> None:
+            start.announce(port)
+            say_what_is_kept(Paths(start.settings.base_path, guest=True), target)
+
+        supervise(start.settings, worker_command(), application=target, directory=directory, on_started=all_started)
         return
     from messageflow.publisher import inprocess
 
     inprocess.expect()
     try:
-        application = as_asgi(load_application(target, directory), target)
+        loaded = load_application(target, directory)
+        application = as_asgi(loaded, target)
     except BaseException:
         inprocess.uninstall()
         raise
@@ -78,6 +85,8 @@ def _run(start: Start, target: str, directory: Path | None) -> None:
 
     def started(gateway: Gateway) -> None:
         start.announce(gateway.port)
+        say_what_is_kept(gateway.paths, target)
+        warn_of_routes(loaded, gateway.paths)
 
     serve(start.settings, application=application, on_started=started, on_opened=opened)
 

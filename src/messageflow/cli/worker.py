@@ -27,15 +27,19 @@ def command() -> None:
         work(order, None)
         return
     from messageflow.cli.application import as_asgi, load_application
+    from messageflow.cli.guest import warn_of_routes
     from messageflow.cli.start import local_url
     from messageflow.gateway.server import Gateway
     from messageflow.publisher import inprocess
 
     inprocess.expect()
-    application = as_asgi(load_application(order.application, order.directory), order.application)
+    loaded = load_application(order.application, order.directory)
+    application = as_asgi(loaded, order.application)
 
     def opened(gateway: Gateway) -> None:
         inprocess.install(gateway.api.call_from_inside, gateway.loop)
         os.environ.setdefault("MESSAGEFLOW_URL", local_url(order.settings, gateway.port))
+        if order.number == 1:  # once for all of them
+            warn_of_routes(loaded, gateway.paths)
 
     work(order, application, opened)
