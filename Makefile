@@ -57,4 +57,4 @@ docs: .venv/ready-dev
 	@scripts/python-environment $*
 
 clean:
-	rm -rf .venv client/node_modules client/dist benchmarks/bin
+	rm -rf .venv client/node_modules benchmarks/bin

@@ -1,10 +1,13 @@
 /** How the bundles are made, for the build and for the check that they are up to date. */
 
-import { readFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { cpSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
 export const root = fileURLToPath(new URL("..", import.meta.url));
+export const dist = fileURLToPath(new URL("../dist", import.meta.url));
 export const committed = fileURLToPath(
   new URL("../../src/messageflow/gateway/static/messageflow.js", import.meta.url),
 );
@@ -26,7 +29,7 @@ const internal = [
 ].flatMap((line) => line.split(" "));
 
 /** The script for plain pages: one global, minified. */
-export function bundleScript(outfile) {
+function bundleScript(outfile) {
   return build({
     ...common,
     entryPoints: ["src/browser.ts"],
@@ -38,7 +41,16 @@ export function bundleScript(outfile) {
   });
 }
 
-/** The module for bundlers: readable. */
-export function bundleModule(outfile) {
-  return build({ ...common, entryPoints: ["src/index.ts"], format: "esm", outfile });
+/** Everything the package has, under `folder`: the script, a module and its types for `import`, the same for `require`. */
+export async function buildPackage(folder) {
+  const module = { ...common, entryPoints: ["src/index.ts"] };
+  await bundleScript(join(folder, "messageflow.js"));
+  await build({ ...module, format: "esm", outfile: join(folder, "index.js") });
+  await build({ ...module, format: "cjs", platform: "neutral", outfile: join(folder, "cjs/index.js") });
+  const types = join(folder, "types");
+  const compiler = join(root, "node_modules/typescript/bin/tsc");
+  const ran = spawnSync(process.execPath, [compiler, "-p", join(root, "tsconfig.build.json"), "--outDir", types], { stdio: "inherit" });
+  if (ran.status !== 0) throw new Error("The types cannot be made.");
+  cpSync(types, join(folder, "cjs/types"), { recursive: true });
+  writeFileSync(join(folder, "cjs/package.json"), '{ "type": "commonjs" }\n');
 }

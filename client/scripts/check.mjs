@@ -1,20 +1,29 @@
-/** Check that the committed bundle is what the source builds, and that it is small enough. */
+/**
+ * Check that what is committed is what the source builds, and that it is small enough. The package is committed so that
+ * its folder can be installed from a fresh clone, which has nothing to build it with.
+ */
 
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { bundleScript, committed } from "./bundle.mjs";
+import { buildPackage, committed, dist } from "./bundle.mjs";
 import { report } from "./size.mjs";
+
+const files = (folder) =>
+  existsSync(folder) ? readdirSync(folder, { recursive: true }).filter((name) => statSync(join(folder, name)).isFile()) : [];
 
 const folder = mkdtempSync(join(tmpdir(), "messageflow-"));
 try {
-  const fresh = join(folder, "messageflow.js");
-  await bundleScript(fresh);
-  if (!readFileSync(fresh).equals(readFileSync(committed))) {
-    console.error("The committed messageflow.js is not what the source builds: run `npm run build` and commit it.");
+  await buildPackage(folder);
+  const script = join(folder, "messageflow.js");
+  const places = [[script, committed], ...[...new Set([...files(folder), ...files(dist)])].map((name) => [join(folder, name), join(dist, name)])];
+  const stale = places.filter((pair) => !pair.every(existsSync) || !readFileSync(pair[0]).equals(readFileSync(pair[1])));
+  if (stale.length > 0) {
+    const names = stale.map(([, file]) => file).join("\n");
+    console.error(`This is not what the source builds: run \`npm run build\` in client/ and commit what it changes.\n${names}`);
     process.exitCode = 1;
   }
-  if (!report(fresh)) {
+  if (!report(script)) {
     console.error("messageflow.js is over its size limit.");
     process.exitCode = 1;
   }

@@ -22,11 +22,13 @@ const strict = {
   noEmit: true,
 };
 
+const toolkit = ["@reduxjs", "@standard-schema", "immer", "redux-thunk", "reselect"];
+
 /** What is compiled, and how. */
 const programs = [
-  { files: ["right.ts", "wrong.ts"], options: { types: ["node"], skipLibCheck: true } },
-  { files: ["right.ts"], options: { types: ["node"], module: "NodeNext", moduleResolution: "NodeNext", skipLibCheck: true } },
-  { files: ["right.ts"], options: { types: ["node"], strict: false, exactOptionalPropertyTypes: false, skipLibCheck: true } },
+  { files: ["right.ts", "toolkit.ts", "wrong.ts"], options: { types: ["node"], skipLibCheck: true } },
+  { files: ["right.ts", "toolkit.ts"], options: { types: ["node"], module: "NodeNext", moduleResolution: "NodeNext", skipLibCheck: true } },
+  { files: ["right.ts", "toolkit.ts"], options: { types: ["node"], strict: false, exactOptionalPropertyTypes: false, skipLibCheck: true } },
   { files: ["page.ts"], options: { types: ["messageflow/global"] } },
 ];
 
@@ -42,7 +44,7 @@ try {
   mkdirSync(installed, { recursive: true });
   copyFileSync(join(root, "package.json"), join(installed, "package.json"));
   writeFileSync(join(folder, "package.json"), JSON.stringify({ type: "module" }));
-  for (const name of ["@types", "ws", "redux", "undici-types"]) symlinkSync(join(root, "node_modules", name), join(modules, name));
+  for (const name of ["@types", "ws", "redux", "undici-types", ...toolkit]) symlinkSync(join(root, "node_modules", name), join(modules, name));
   let right = compile("-p", "tsconfig.build.json", "--outDir", join(installed, "dist/types"));
   programs.forEach(({ files, options }, number) => {
     for (const file of files) copyFileSync(join(root, "tests/types", file), join(folder, file));

@@ -1,0 +1,1854 @@
+/*! messageflow 0.1.0 | BSD-3-Clause | (c) the messageflow developers */
+"use strict";
+var __defProp = Object.defineProperty;
+var __getOwnPropDesc = Object.getOwnPropertyDescriptor;
+var __getOwnPropNames = Object.getOwnPropertyNames;
+var __hasOwnProp = Object.prototype.hasOwnProperty;
+var __export = (target, all) => {
+  for (var name2 in all)
+    __defProp(target, name2, { get: all[name2], enumerable: true });
+};
+var __copyProps = (to, from, except, desc) => {
+  if (from && typeof from === "object" || typeof from === "function") {
+    for (let key of __getOwnPropNames(from))
+      if (!__hasOwnProp.call(to, key) && key !== except)
+        __defProp(to, key, { get: () => from[key], enumerable: !(desc = __getOwnPropDesc(from, key)) || desc.enumerable });
+  }
+  return to;
+};
+var __toCommonJS = (mod) => __copyProps(__defProp({}, "__esModule", { value: true }), mod);
+
+// src/index.ts
+var index_exports = {};
+__export(index_exports, {
+  MessageflowError: () => MessageflowError,
+  connect: () => connect,
+  createSocket: () => createSocket,
+  setOrigin: () => setOrigin,
+  status: () => status,
+  version: () => VERSION
+});
+module.exports = __toCommonJS(index_exports);
+
+// src/codes.ts
+var INTERNAL = 100;
+var NOT_AVAILABLE = 108;
+var TOKEN_EXPIRED = 109;
+var ALREADY_SUBSCRIBED = 105;
+var TIMEOUT = 1;
+var LINK_LOST = 2;
+var QUEUE_FULL = 3;
+var CLOSED = 4;
+var UNAUTHORIZED = 5;
+var TOKEN_FAILED = 6;
+var UNSUBSCRIBED = 7;
+var BAD_FRAME = 8;
+var HANDLER_FAILED = 9;
+var NOT_JSON = 10;
+var STATE_INVALIDATED = 3014;
+var SUBSCRIPTION_INVALIDATED = 2502;
+var MessageflowError = class extends Error {
+  /**
+   * @param code below 100: of this client; otherwise the server's error or close code.
+   * @param message a sentence for people.
+   * @param temporary whether trying again may help.
+   */
+  constructor(code, message, temporary = false, options = {}) {
+    super(message, options);
+    this.code = code;
+    this.temporary = temporary;
+    this.unknown = !!options.unknown;
+  }
+  code;
+  temporary;
+  name = "MessageflowError";
+  #own = true;
+  /** Whether what was asked may have been done all the same: to ask again may do it twice. */
+  unknown;
+  /** Whether this client made it. Looks at nothing that answers: what was thrown may be a proxy that throws itself. */
+  static made(error) {
+    return typeof error === "object" && !!error && #own in error;
+  }
+};
+function told(error) {
+  try {
+    return String(error);
+  } catch {
+    return "something that cannot be shown was thrown";
+  }
+}
+function known(error, code, text, temporary = false) {
+  if (MessageflowError.made(error)) return error;
+  return new MessageflowError(code, text + told(error), temporary, { cause: error });
+}
+function complain(...words) {
+  try {
+    console.error("messageflow:", ...words);
+  } catch {
+  }
+}
+function replyError(reply) {
+  return new MessageflowError(reply.code, reply.message || `error ${reply.code}`, !!reply.temporary || reply.code < 100);
+}
+function isTerminalClose(code) {
+  return code >= 3500 && code < 4e3 || code >= 4500 && code < 5e3 || code === 1009;
+}
+function isCrowded(code) {
+  return code === 3404 || code === 3504;
+}
+function isTerminalUnsubscribe(code) {
+  return code < 2500;
+}
+function invalidatesState(code) {
+  return code === STATE_INVALIDATED || code === SUBSCRIPTION_INVALIDATED;
+}
+
+// src/emitter.ts
+var Emitter = class {
+  #entries = [];
+  #report;
+  /** @param report is told of what a handler threw, or of what its promise rejected with. It must not throw. */
+  constructor(report) {
+    this.#report = report;
+  }
+  get size() {
+    return this.#entries.length;
+  }
+  /** Add a handler; undefined is let pass, so that optional handlers need no test. */
+  on(handler) {
+    if (handler === void 0) return () => {
+    };
+    if (typeof handler !== "function") throw new TypeError(`A handler must be a function, not ${typeof handler}.`);
+    const entry = { handler };
+    this.#entries = [...this.#entries, entry];
+    return () => {
+      entry.handler = void 0;
+      this.#entries = this.#entries.filter((other) => other !== entry);
+    };
+  }
+  /** Call those who listen now; handlers added meanwhile count from the next time, those taken back are not called. */
+  emit(...args) {
+    for (const { handler } of this.#entries) {
+      try {
+        const result = handler?.(...args);
+        if (result && typeof result === "object") Promise.resolve(result).catch(this.#report);
+      } catch (error) {
+        this.#report(error);
+      }
+    }
+  }
+};
+
+// src/actions.ts
+var MOST_TOLD = 50;
+var Actions = class {
+  #report;
+  #byType = /* @__PURE__ */ new Map();
+  #all;
+  #unknown;
+  #told = /* @__PURE__ */ new Set();
+  constructor(report) {
+    this.#report = report;
+    this.#all = new Emitter(report);
+    this.#unknown = new Emitter(report);
+  }
+  on(type, handler) {
+    const emitter = this.#byType.get(type) ?? new Emitter(this.#report);
+    const off = emitter.on(handler);
+    this.#byType.set(type, emitter);
+    return () => {
+      off();
+      if (!emitter.size && this.#byType.get(type) === emitter) this.#byType.delete(type);
+    };
+  }
+  onMessage(handler) {
+    return this.#all.on(handler);
+  }
+  onUnknown(handler) {
+    return this.#unknown.on(handler);
+  }
+  /** Hand a push to those who asked for its type, and to those who asked for all. */
+  route(data, context) {
+    const action = isAction(data) ? data : void 0;
+    const emitter = action && this.#byType.get(action.type);
+    const known2 = emitter && emitter.size > 0;
+    if (action) {
+      emitter?.emit(action.payload, context);
+      this.#all.emit(action, context);
+    }
+    if (known2) return;
+    this.#unknown.emit(data, context);
+    if (!this.#unknown.size && !(action && this.#all.size)) this.#tell(action ? action.type : "(no type)", context);
+  }
+  #tell(type, { channel }) {
+    if (this.#told.has(type) || this.#told.size >= MOST_TOLD) return;
+    this.#told.add(type);
+    console.debug(`messageflow: nobody handles "${type}" from ${channel}; add flow.on(…) or flow.onUnknown(…).`);
+  }
+};
+function isAction(data) {
+  return !!data && typeof data.type === "string";
+}
+
+// src/backoff.ts
+var BASE_MS = 500;
+var CAP_MS = 2e4;
+var SLOW_BASE_MS = 1e4;
+var SLOW_CAP_MS = 5e4;
+function backoff(attempt, random, base = BASE_MS, cap = CAP_MS) {
+  return Math.floor(random * Math.min(cap, base * 2 ** attempt));
+}
+function slowBackoff(attempt, random) {
+  return SLOW_BASE_MS + backoff(attempt, random, SLOW_BASE_MS, SLOW_CAP_MS);
+}
+function refreshDelay(ttl, random) {
+  return Math.max(0, ttl) * (750 + 100 * random);
+}
+
+// src/world.ts
+function isBlob() {
+  return globalThis.location?.protocol === "blob:";
+}
+function browserWorld(WebSocketClass) {
+  return {
+    now: () => performance.now(),
+    random: () => Math.random(),
+    setTimer: (action, ms) => setTimeout(action, ms),
+    clearTimer: (timer) => clearTimeout(timer),
+    openSocket: (url) => new (WebSocketClass ?? WebSocket)(url),
+    fetch: (url, signal) => fetch(isBlob() ? new URL(url, location.origin) : url, { signal, credentials: "same-origin", cache: "no-store", headers: { Accept: "application/json" } }),
+    attend({ wake, depart }) {
+      const page = globalThis.document;
+      const shown = () => page?.visibilityState === "visible" && wake();
+      const events = [
+        [globalThis, "online", wake],
+        [globalThis, "pageshow", wake],
+        [globalThis, "pagehide", depart],
+        [page, "visibilitychange", shown],
+        [page, "resume", wake],
+        [page, "freeze", depart]
+      ];
+      for (const [target, type, action] of events) target?.addEventListener?.(type, action);
+      return () => {
+        for (const [target, type, action] of events) target?.removeEventListener?.(type, action);
+      };
+    }
+  };
+}
+var LONGEST_MS = 2 ** 31 - 1;
+var Alarm = class {
+  #timer;
+  #set = false;
+  #world;
+  constructor(world) {
+    this.#world = world;
+  }
+  get isSet() {
+    return this.#set;
+  }
+  set(action, ms) {
+    this.clear();
+    this.#set = true;
+    this.#timer = this.#world.setTimer(() => {
+      this.#set = false;
+      action();
+    }, Math.min(ms, LONGEST_MS));
+  }
+  clear() {
+    if (this.#set) this.#world.clearTimer(this.#timer);
+    this.#set = false;
+  }
+};
+
+// src/refresher.ts
+var RETRY_BASE_MS = 2e3;
+var Refresher = class {
+  #world;
+  #tokens;
+  #events;
+  #alarm;
+  #attempt = 0;
+  #turn = 0;
+  /** @param tokens gives the source in use: it may change while a right goes on. */
+  constructor(world, tokens, events) {
+    this.#world = world;
+    this.#tokens = tokens;
+    this.#events = events;
+    this.#alarm = new Alarm(world);
+  }
+  /** Plan by what the server says of the life of the right; without an end, or a way to a token, there is no plan. */
+  plan({ expires, ttl }) {
+    this.stop();
+    this.#attempt = 0;
+    if (expires && this.#tokens().renewable) this.#wait(refreshDelay(ttl ?? 0, this.#world.random()));
+  }
+  /** Plan nothing, and wait for no token any more. */
+  stop() {
+    this.#turn++;
+    this.#alarm.clear();
+    this.#tokens().abandon();
+  }
+  #wait(ms) {
+    this.#alarm.set(() => void this.#refresh(), ms);
+  }
+  async #refresh() {
+    const turn = ++this.#turn;
+    try {
+      const token = await this.#tokens().renew();
+      if (turn !== this.#turn) return;
+      this.#events.send(token ?? "", (error, result) => {
+        if (turn !== this.#turn) return;
+        if (error) this.#failed(error);
+        else this.plan(result);
+      });
+    } catch (error) {
+      if (turn === this.#turn) this.#failed(error);
+    }
+  }
+  #failed(error) {
+    if (!error.temporary && error.code !== TOKEN_EXPIRED) return this.#events.onRefused(error);
+    this.#events.onError(error);
+    this.#wait(RETRY_BASE_MS / 2 + backoff(this.#attempt++, this.#world.random(), RETRY_BASE_MS));
+  }
+};
+
+// src/context.ts
+function contextOf(channel, { offset, info, tags }, position, recovered) {
+  return {
+    channel,
+    recovered,
+    ...offset && { offset },
+    ...offset && position && { epoch: position.epoch },
+    ...info && { info },
+    ...tags && { tags }
+  };
+}
+
+// src/position.ts
+var Track = class {
+  #position;
+  #seen = false;
+  get position() {
+    return this.#position;
+  }
+  /** What a subscribe request carries to resume here, or nothing to resume from. */
+  resume() {
+    return this.#position ? { recover: true, ...this.#position } : {};
+  }
+  /**
+   * Take over the result of a subscription.
+   *
+   * @returns whether everything since the last one was recovered; undefined for the first, which has missed nothing.
+   */
+  begin(result) {
+    const again = this.#seen;
+    const recovered = !!result.recovered;
+    this.#seen = true;
+    if (!recovered || !this.#position) {
+      this.#position = result.epoch ? place(result.epoch, recovered ? 0 : result.offset ?? 0, result.tag) : void 0;
+    }
+    return again ? recovered : void 0;
+  }
+  /** Judge a publication and step to it. Publications without an offset belong to channels without history. */
+  accept({ offset, tag }) {
+    const last = this.#position;
+    if (!offset || !last) return "new";
+    if (offset <= last.offset) return "duplicate";
+    this.#position = place(last.epoch, offset, tag);
+    return offset === last.offset + 1 ? "new" : "gap";
+  }
+  /** Forget the position; the next subscription starts at the top, and is told that it could not recover. */
+  drop() {
+    this.#position = void 0;
+  }
+};
+function place(epoch, offset, tag) {
+  return tag === void 0 ? { epoch, offset } : { epoch, offset, tag };
+}
+
+// src/stream.ts
+var Stream = class {
+  #channel;
+  #track = new Track();
+  /** Whoever has the stream now; it may change hands. */
+  events;
+  constructor(channel) {
+    this.#channel = channel;
+  }
+  /** What a request carries to resume here. */
+  resume() {
+    return this.#track.resume();
+  }
+  drop() {
+    this.#track.drop();
+  }
+  /** Go live by the result of a subscription, handing out what was published meanwhile. */
+  begin(result) {
+    const recovered = this.#track.begin(result);
+    if (recovered !== void 0) this.events.onRecovery(recovered);
+    for (const publication of result.publications ?? []) this.#deliver(publication, true);
+  }
+  push(publication) {
+    this.#deliver(publication, false);
+  }
+  #deliver(publication, recovered) {
+    const verdict = this.#track.accept(publication);
+    if (verdict === "duplicate") return;
+    if (verdict === "gap" && !recovered) this.events.onRecovery(false);
+    this.events.onPublication(publication.data, contextOf(this.#channel, publication, this.#track.position, recovered));
+  }
+};
+
+// src/subscribing.ts
+var OK = { code: 0, reason: "" };
+var Subscribing = class {
+  channel;
+  #world;
+  #link;
+  #events;
+  #refresher;
+  #retry;
+  #tokens;
+  #stream;
+  #state = "unsubscribed";
+  #detail = OK;
+  /** Whether joins and leaves were asked for. */
+  #watched = false;
+  /** Whether there is a token that the request under way did not carry. */
+  #renewed = false;
+  #given = false;
+  #asked = false;
+  /** The token of the last request was made for it. */
+  #isNew = false;
+  #attempt = 0;
+  #turn = 0;
+  constructor(world, link, channel, tokens, events) {
+    this.channel = channel;
+    this.#world = world;
+    this.#link = link;
+    this.#tokens = tokens;
+    this.#events = events;
+    this.#stream = this.#fresh();
+    this.#retry = new Alarm(world);
+    this.#refresher = new Refresher(world, () => this.#tokens, {
+      send: (token, done) => link.issue("sub_refresh", { channel, token }, done),
+      onRefused: (error) => this.#stop(error.code, error.message),
+      onError: (error) => events.onError(error)
+    });
+  }
+  get state() {
+    return this.#state;
+  }
+  get detail() {
+    return this.#detail;
+  }
+  /** Whether the server subscribed us by itself: then the position travels with `connect`. */
+  get given() {
+    return this.#given;
+  }
+  /** What a request carries to resume here. */
+  resume() {
+    return this.#stream.resume();
+  }
+  /** Want the channel; whoever starts calls `request()` too, once all that it carries is known. */
+  start() {
+    if (this.#state !== "unsubscribed") return;
+    this.#attempt = 0;
+    this.#enter("subscribing", OK);
+  }
+  /** Have the next token from here. One that has proved good goes on. */
+  use(tokens) {
+    if (tokens === this.#tokens) return;
+    const before = this.#tokens;
+    this.#tokens = tokens;
+    if (this.#state === "subscribed") tokens.inherit(before.current);
+    if (this.#state !== "subscribing") return;
+    this.#renewed = tokens.given;
+    if (this.#asked) return;
+    this.#quiet(before);
+    this.request();
+  }
+  stop() {
+    if (this.#state !== "unsubscribed") this.#stop(0, "unsubscribed by the page");
+  }
+  /** Joins and leaves are wanted: ask anew if they were not asked for. */
+  watch() {
+    if (!this.#asked || this.#given || this.#watched) return;
+    this.#leave();
+    this.#again(OK);
+    this.request();
+  }
+  /** Ask the server, if there is someone to ask and all that is needed is at hand. */
+  request(isNew = false) {
+    if (this.#state !== "subscribing" || this.#asked || this.#given || !this.#link.linked) return;
+    this.#retry.clear();
+    const turn = ++this.#turn;
+    if (!this.#tokens.ready) {
+      this.#tokens.get().then(
+        () => turn === this.#turn && this.request(true),
+        (error) => turn === this.#turn && this.#failed(error)
+      );
+      return;
+    }
+    this.#asked = true;
+    this.#isNew = isNew;
+    this.#renewed = false;
+    this.#watched = this.#events.watched();
+    const params = {
+      channel: this.channel,
+      token: this.#tokens.current,
+      recoverable: true,
+      join_leave: this.#watched || void 0,
+      ...this.resume()
+    };
+    this.#link.issue("subscribe", params, (error, result) => {
+      if (turn !== this.#turn) return;
+      if (error) this.#failed(error);
+      else this.#begin(result);
+    });
+  }
+  /** The server subscribed us by itself, now. */
+  give(result) {
+    if (this.#state === "unsubscribed") return;
+    this.#given = true;
+    this.#begin(result);
+  }
+  /** The server had subscribed us by itself before the page asked: go on from its stream. */
+  inherit(stream, live) {
+    this.#given = true;
+    this.#stream = stream;
+    stream.events = this.#events;
+    this.#enter(live ? "subscribed" : "subscribing", OK);
+  }
+  /** Nobody in the page wants it any more: give back what the server had subscribed us to by itself. */
+  handBack() {
+    if (!this.#given) return void 0;
+    const stream = this.#stream;
+    this.#given = this.#asked = false;
+    this.#stream = this.#fresh();
+    this.stop();
+    return stream;
+  }
+  push(publication) {
+    if (this.#state === "subscribed") this.#stream.push(publication);
+  }
+  /** The server unsubscribed us. */
+  end(code, reason) {
+    if (this.#state === "unsubscribed") return;
+    this.#given = this.#asked = false;
+    if (invalidatesState(code)) this.invalidate();
+    if (isTerminalUnsubscribe(code)) return this.#stop(code, reason);
+    this.#tokens.drop();
+    this.#again({ code, reason });
+    this.request();
+  }
+  /** The link is gone; the next one will find us asking. */
+  lose() {
+    this.#quiet();
+    this.#asked = false;
+    if (this.#state === "subscribed") this.#enter("subscribing", { code: LINK_LOST, reason: "connection lost" });
+  }
+  /** The server did not subscribe us by itself this time: ask. */
+  ungive() {
+    this.#given = false;
+    this.request();
+  }
+  invalidate() {
+    this.#tokens.drop();
+    this.#stream.drop();
+  }
+  #begin(result) {
+    this.#turn++;
+    this.#attempt = 0;
+    this.#refresher.plan(result);
+    this.#enter("subscribed", OK);
+    if (this.#state === "subscribed") this.#stream.begin(result);
+  }
+  #failed(error) {
+    this.#asked = false;
+    const { code, message } = error;
+    if (code === LINK_LOST || code === ALREADY_SUBSCRIBED && this.#given) return;
+    if (code === TIMEOUT) return this.#link.reset(`no reply to subscribe to ${this.channel}`);
+    if (code === TOKEN_EXPIRED) this.#tokens.drop();
+    if (this.#renewed || code === TOKEN_EXPIRED && this.#tokens.renewable && !this.#isNew) {
+      this.#again({ code, reason: message });
+      return this.request();
+    }
+    if (!error.temporary && !(code === TOKEN_EXPIRED && this.#tokens.renewable)) {
+      this.#stop(code, message);
+      return this.#events.onError(new MessageflowError(code, `Not subscribed to ${this.channel}: ${message}`));
+    }
+    this.#again({ code, reason: message });
+    this.#retry.set(() => this.request(), backoff(this.#attempt++, this.#world.random()));
+  }
+  #again(detail) {
+    this.#quiet();
+    this.#asked = false;
+    this.#enter("subscribing", detail);
+  }
+  /** Nothing that is under way counts any more. */
+  #quiet(tokens = this.#tokens) {
+    this.#turn++;
+    this.#retry.clear();
+    this.#refresher.stop();
+    tokens.abandon();
+  }
+  #fresh() {
+    const stream = new Stream(this.channel);
+    stream.events = this.#events;
+    return stream;
+  }
+  #stop(code, reason) {
+    this.#quiet();
+    this.#leave();
+    this.#enter("unsubscribed", { code, reason });
+  }
+  #leave() {
+    if (this.#link.linked && (this.#asked || this.#given)) {
+      this.#link.issue("unsubscribe", { channel: this.channel }, () => {
+      });
+    }
+    this.#asked = this.#given = false;
+  }
+  #enter(state, detail) {
+    this.#state = state;
+    this.#detail = detail;
+    this.#events.onState(state, detail);
+  }
+};
+
+// src/shared.ts
+var Shared = class {
+  machine;
+  #events;
+  #holders = [];
+  constructor(world, link, channel, tokens, events) {
+    this.#events = events;
+    this.machine = new Subscribing(world, link, channel, tokens, {
+      watched: () => this.#holders.some(({ watches }) => watches),
+      onPublication: (data, context) => this.#each((holder) => holder.onPublication(data, context)),
+      onState: (state, detail) => this.#each((holder) => holder.onState(state, detail)),
+      onRecovery: (recovered) => {
+        this.#each((holder) => holder.onRecovery(recovered));
+        events.onRecovery(recovered);
+      },
+      onError: (error) => {
+        let told2 = false;
+        this.#each((holder) => told2 = holder.onError(error) || told2);
+        if (!told2) events.onError(error);
+      }
+    });
+  }
+  get isHeld() {
+    return this.#holders.length > 0;
+  }
+  /** Where its stream stands, to be compared; undefined where it cannot be known. */
+  get place() {
+    const { epoch, offset } = this.machine.resume();
+    return epoch && `${offset} ${epoch}`;
+  }
+  /** Count somebody in, and subscribe if that is not so already. */
+  hold(holder) {
+    const { machine } = this;
+    const running = machine.state !== "unsubscribed";
+    this.#holders = [...this.#holders, holder];
+    this.#choose();
+    if (running) holder.onState(machine.state, machine.detail);
+    else this.restart();
+    if (holder.watches) machine.watch();
+  }
+  /** Subscribe again after the server has ended it. */
+  restart() {
+    this.machine.start();
+    queueMicrotask(() => this.isHeld && this.machine.request());
+  }
+  /** Count somebody out. Who comes in the same tick, as when a page draws itself anew, finds all as it was. */
+  release(holder) {
+    this.#holders = this.#holders.filter((other) => other !== holder);
+    if (this.isHeld) this.#choose();
+    else queueMicrotask(() => this.isHeld || this.#events.onEmpty());
+  }
+  joined(info) {
+    this.#each((holder) => holder.onJoin(info));
+  }
+  left(info) {
+    this.#each((holder) => holder.onLeave(info));
+  }
+  /** Use the token, or the way to one, of whoever came last with one. */
+  #choose() {
+    const holder = this.#holders.filter(({ tokens }) => tokens.given).at(-1) ?? this.#holders[0];
+    if (holder) this.machine.use(holder.tokens);
+  }
+  #each(action) {
+    this.#holders.forEach(action);
+  }
+};
+
+// src/channels.ts
+var Channels = class {
+  #world;
+  #link;
+  #events;
+  #streams = /* @__PURE__ */ new Map();
+  #shared = /* @__PURE__ */ new Map();
+  /** Those that were left, by whoever may come back; void when positions are. */
+  #left = /* @__PURE__ */ new WeakSet();
+  constructor(world, link, events) {
+    this.#world = world;
+    this.#link = link;
+    this.#events = events;
+  }
+  /**
+   * Count somebody in.
+   *
+   * @param last what they held before: where nobody else holds the channel, it goes on from there.
+   * @param live whether the connection stands.
+   */
+  hold(holder, last, live) {
+    const { channel } = holder;
+    let shared = this.#shared.get(channel);
+    if (!shared) {
+      shared = last && this.#left.has(last) ? last : this.#share(holder);
+      this.#shared.set(channel, shared);
+    }
+    const stream = this.#streams.get(channel);
+    if (stream) shared.machine.inherit(stream, live);
+    this.#streams.delete(channel);
+    return shared;
+  }
+  /** The link is open: every subscription that is wanted may ask. */
+  request() {
+    this.#each(({ machine }) => machine.request());
+  }
+  /** The link is gone. */
+  lose() {
+    this.#each(({ machine }) => machine.lose());
+  }
+  /** Tokens and positions are void. */
+  invalidate() {
+    this.#left = /* @__PURE__ */ new WeakSet();
+    this.#streams.forEach((stream) => stream.drop());
+    this.#each(({ machine }) => machine.invalidate());
+  }
+  /** Where to resume what the server subscribes us to, for `connect.subs`. */
+  positions() {
+    const positions = [...this.#streams].map(([channel, stream]) => [channel, stream.resume()]);
+    this.#each(({ machine }) => machine.given && positions.push([machine.channel, machine.resume()]));
+    return positions.length ? Object.fromEntries(positions) : void 0;
+  }
+  /** Go live on what the server subscribed us to by itself when it accepted the connection. */
+  begin(subs) {
+    const given = new Map(Object.entries(subs));
+    for (const channel of this.#streams.keys()) if (!given.has(channel)) this.#streams.delete(channel);
+    this.#each(({ machine }) => machine.given && !given.has(machine.channel) && machine.ungive());
+    given.forEach((result, channel) => this.#give(channel, result));
+  }
+  take(push) {
+    const channel = push.channel ?? "";
+    const shared = this.#shared.get(channel);
+    const stream = this.#streams.get(channel);
+    if (push.pub) (stream ?? shared?.machine)?.push(push.pub);
+    else if (push.join) shared?.joined(push.join.info);
+    else if (push.leave) shared?.left(push.leave.info);
+    else if (push.subscribe) this.#give(channel, push.subscribe);
+    else if (push.unsubscribe && !this.#streams.delete(channel)) {
+      shared?.machine.end(push.unsubscribe.code ?? 0, push.unsubscribe.reason ?? "");
+    }
+  }
+  #share({ channel, tokens }) {
+    const shared = new Shared(this.#world, this.#link, channel, tokens, {
+      onRecovery: (recovered) => this.#events.onRecovery({ channel, recovered }),
+      onError: (error) => this.#events.onError(error),
+      onEmpty: () => this.#leave(channel, shared)
+    });
+    return shared;
+  }
+  /** Nobody in the page wants it any more; what the server gave by itself goes back to where it was. */
+  #leave(channel, shared) {
+    if (this.#shared.get(channel) !== shared) return;
+    this.#shared.delete(channel);
+    this.#left.add(shared);
+    const stream = shared.machine.handBack();
+    if (stream) this.#adopt(channel, stream);
+    else shared.machine.stop();
+  }
+  #give(channel, result) {
+    const shared = this.#shared.get(channel);
+    if (shared && shared.machine.state !== "unsubscribed") return shared.machine.give(result);
+    (this.#streams.get(channel) ?? this.#adopt(channel, new Stream(channel))).begin(result);
+  }
+  #adopt(channel, stream) {
+    const { onPublication, onRecovery } = this.#events;
+    stream.events = { onPublication, onRecovery: (recovered) => onRecovery({ channel, recovered }) };
+    this.#streams.set(channel, stream);
+    return stream;
+  }
+  #each(action) {
+    [...this.#shared.values()].forEach(action);
+  }
+};
+
+// src/requests.ts
+var Requests = class {
+  #calls;
+  /** No two pages' are alike; the server keeps those of different users apart. */
+  #prefix;
+  #published = 0;
+  constructor(calls, random) {
+    this.#calls = calls;
+    this.#prefix = [random(), random()].map((number) => number.toString(36).slice(2)).join("");
+  }
+  async publish(channel, data, { idempotencyKey } = {}) {
+    const idempotency_key = idempotencyKey ?? `${this.#prefix}-${++this.#published}`;
+    if (typeof idempotency_key !== "string" || !idempotency_key || idempotency_key.length > 128) {
+      throw new TypeError("idempotencyKey must be a string of 1 to 128 characters.");
+    }
+    await this.#request("publish", { channel: name(channel), data: some(data), idempotency_key });
+  }
+  async presence(channel) {
+    const { presence } = await this.#request("presence", {
+      channel: name(channel)
+    });
+    return Object.values(presence ?? {});
+  }
+  async presenceStats(channel) {
+    const stats = await this.#request("presence_stats", { channel: name(channel) });
+    return { clients: stats.num_clients ?? 0, users: stats.num_users ?? 0 };
+  }
+  async history(channel, { limit = 100, since, reverse } = {}) {
+    const { publications, epoch, offset } = await this.#request(
+      "history",
+      { channel: name(channel), limit, since, reverse }
+    );
+    return { publications: publications ?? [], epoch: epoch ?? "", offset: offset ?? 0 };
+  }
+  async rpc(method, data) {
+    return (await this.#request("rpc", { method, data })).data;
+  }
+  /** Not sent: a message without an id cannot be refused by itself, so the server would end the connection over it. */
+  async send() {
+    throw new MessageflowError(
+      NOT_AVAILABLE,
+      "send() was not sent: this gateway has no hook to take it. Call your application over HTTP, or publish() to a channel."
+    );
+  }
+  #request(method, params) {
+    return new Promise((resolve, reject) => {
+      this.#calls.call(method, params, (error, result) => error ? reject(error) : resolve(result));
+    });
+  }
+};
+function name(channel) {
+  if (typeof channel !== "string" || !channel) throw new TypeError("A channel's name must be a non-empty string.");
+  return channel;
+}
+function refuseUnread(options) {
+  for (const option of ["data", "meta"]) {
+    if (!(option in options)) continue;
+    throw new TypeError(`Nothing would read "${option}": put it into the token (info) or send it to your application over HTTP.`);
+  }
+}
+function some(data) {
+  if (data === void 0 || typeof data === "function" || typeof data === "symbol") {
+    throw new TypeError(`There is no data to send; null is data, ${typeof data} is not.`);
+  }
+  return data;
+}
+
+// src/protocol.ts
+function encodeCommand(id, method, params) {
+  return JSON.stringify({ id, [method]: params });
+}
+var PONG = "{}";
+function decodeFrame(frame) {
+  return frame.split("\n").filter((line) => line.trim()).map((line) => {
+    const message = JSON.parse(line);
+    if (!message || typeof message !== "object") throw new TypeError(`not a message: ${line.slice(0, 80)}`);
+    return message;
+  });
+}
+function isPing(message) {
+  return !Object.keys(message).length;
+}
+
+// src/calls.ts
+var REPEATABLE = /* @__PURE__ */ new Set(["publish", "history", "presence", "presence_stats"]);
+var ACTS = /* @__PURE__ */ new Set(["publish", "rpc"]);
+var MOST = 1e3;
+var Calls = class {
+  #world;
+  #timeout;
+  /** In flight by id, and those that wait for a connection under the ids they will have. */
+  #sent = /* @__PURE__ */ new Map();
+  #waiting = /* @__PURE__ */ new Map();
+  #write;
+  #lastId = 0;
+  #closed;
+  constructor(world, timeout) {
+    this.#world = world;
+    this.#timeout = timeout;
+  }
+  /** Issue a command: now if there is a connection, otherwise as soon as there is one. */
+  call(method, params, done) {
+    if (this.#closed) return done(this.#closed, void 0);
+    if (this.#sent.size + this.#waiting.size >= MOST) {
+      return done(new MessageflowError(QUEUE_FULL, `More than ${MOST} commands are unanswered.`, true), void 0);
+    }
+    this.#make(method, params, done, (call) => this.#go(call));
+  }
+  /** Issue a command past the queue, over a link that is not yet a connection. */
+  first(method, params, done, write2) {
+    this.#make(method, params, done, (call) => this.#send(call, write2));
+  }
+  /** Settle the command a reply belongs to. Replies to commands given up are let pass. */
+  settle(reply) {
+    const id = reply.id ?? 0;
+    const call = this.#sent.get(id);
+    if (!call) return;
+    this.#sent.delete(id);
+    const error = reply.error && replyError(reply.error);
+    if (error?.code === INTERNAL && call.method === "publish") {
+      this.#waiting.set(id, call);
+      return call.again.set(() => this.#waiting.delete(id) && this.#go(call), backoff(call.tries, this.#world.random()));
+    }
+    if (error) return this.#end(call, error, call.tries > 1);
+    call.alarm.clear();
+    call.done(void 0, reply[call.method] ?? {});
+  }
+  /** A connection is there: send what waits, in the order it came. */
+  open(write2) {
+    this.#closed = void 0;
+    this.#write = write2;
+    for (const call of this.#drain(this.#waiting)) this.#send(call, write2);
+  }
+  /**
+   * The link is gone: nobody knows what became of the commands in flight. What may be repeated waits for the next link,
+   * in front of what already waits.
+   *
+   * @param same whether that will be a link of the same user: nothing of one is done in the name of another.
+   */
+  lose(same = false) {
+    this.#write = void 0;
+    const lost = new MessageflowError(LINK_LOST, "The connection was lost before the reply came.", true);
+    for (const call of [...this.#drain(this.#sent), ...this.#drain(this.#waiting)]) {
+      const { id, method, tries } = call;
+      if (!tries || REPEATABLE.has(method) && (same || !ACTS.has(method))) this.#waiting.set(id, call);
+      else this.#end(call, lost, true);
+    }
+  }
+  /** Accept commands again, to wait for a connection. */
+  reopen() {
+    this.#closed = void 0;
+  }
+  /** There will be no connection until someone asks for one. */
+  close(reason) {
+    this.lose();
+    this.#closed = new MessageflowError(CLOSED, `Not connected: ${reason}. Call connect() first.`);
+    for (const call of this.#drain(this.#waiting)) this.#end(call, this.#closed, false);
+  }
+  /** Encoded before anything else: what cannot be said fails alone, and now, not when the connection opens. */
+  #make(method, params, done, go) {
+    const id = ++this.#lastId;
+    let line;
+    try {
+      line = encodeCommand(id, method, params);
+    } catch (error) {
+      return done(known(error, NOT_JSON, "This cannot be sent as JSON: "), void 0);
+    }
+    const call = { id, method, line, done, alarm: new Alarm(this.#world), again: new Alarm(this.#world), tries: 0 };
+    call.alarm.set(() => this.#expire(call), this.#timeout);
+    go(call);
+  }
+  #go(call) {
+    if (this.#write) this.#send(call, this.#write);
+    else this.#waiting.set(call.id, call);
+  }
+  #send(call, write2) {
+    call.again.clear();
+    call.tries++;
+    this.#sent.set(call.id, call);
+    write2(call.line);
+  }
+  #expire(call) {
+    const reason = this.#sent.delete(call.id) ? "No reply" : "No connection";
+    this.#waiting.delete(call.id);
+    this.#end(call, new MessageflowError(TIMEOUT, `${reason} within ${this.#timeout} ms.`, true), call.tries > 0);
+  }
+  /** @param doubt whether it may have been carried out. */
+  #end({ method, done, alarm, again }, error, doubt) {
+    alarm.clear();
+    again.clear();
+    if (!doubt || !ACTS.has(method)) return done(error, void 0);
+    const message = `${error.message} It is unknown whether this ${method} was carried out.`;
+    done(new MessageflowError(error.code, message, false, { unknown: true }), void 0);
+  }
+  /** Empty first, then act: what is called may issue commands. */
+  #drain(calls) {
+    const entries = [...calls.values()];
+    calls.clear();
+    return entries;
+  }
+};
+
+// src/transport.ts
+var FRAME_CHARACTERS = 32768;
+var SILENT = 1006;
+var Transport = class {
+  #world;
+  #events;
+  #socket;
+  #watchdog;
+  #doubt;
+  #lines = [];
+  #characters = 0;
+  #allowed;
+  #heard;
+  #ended = false;
+  /** @param allowed how long, in ms, the link may be silent from now on; each sign of life starts it anew. */
+  constructor(world, url, allowed, events) {
+    this.#world = world;
+    this.#events = events;
+    this.#allowed = allowed;
+    this.#heard = world.now();
+    this.#watchdog = new Alarm(world);
+    this.#doubt = new Alarm(world);
+    const socket = this.#socket = world.openSocket(url);
+    socket.onopen = () => {
+      this.#heard = world.now();
+      events.onOpen();
+    };
+    socket.onmessage = ({ data }) => {
+      this.#heard = world.now();
+      this.#doubt.clear();
+      if (typeof data === "string") events.onFrame(data);
+    };
+    socket.onclose = ({ code, reason }) => this.#end(code, reason);
+    this.#watch();
+  }
+  get ended() {
+    return this.#ended;
+  }
+  /** Allow another silence from now on, in ms; 0 for any. */
+  allow(ms) {
+    this.#allowed = ms;
+    this.#watch();
+  }
+  /** End now if the link has been silent too long. Called by the timer, and when a page wakes whose timers slept. */
+  check() {
+    if (this.#ended || !this.#allowed) return;
+    if (this.#world.now() - this.#heard >= this.#allowed) this.#end(SILENT, "no data from the server");
+    else this.#watch();
+  }
+  /**
+   * Expect a sign of life within `ms`: the machine may have slept, and the clock with it, or changed its network.
+   *
+   * @returns whether the other end is to be asked for one.
+   */
+  doubt(ms) {
+    this.check();
+    if (this.#ended || this.#doubt.isSet) return false;
+    this.#doubt.set(() => this.#end(SILENT, "no answer from the server"), ms);
+    return true;
+  }
+  /** Send a line, in one frame with the other lines of this tick. */
+  write(line) {
+    if (!this.#lines.length) queueMicrotask(() => this.#flush());
+    else if (this.#characters + line.length > FRAME_CHARACTERS) this.#flush();
+    this.#lines.push(line);
+    this.#characters += line.length + 1;
+  }
+  /** Let go without a word to `onEnd`. */
+  close() {
+    this.#ended = true;
+    this.#watchdog.clear();
+    this.#doubt.clear();
+    const socket = this.#socket;
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.close();
+  }
+  #flush() {
+    const { length } = this.#lines;
+    if (length && !this.#ended && this.#socket.readyState === 1) this.#socket.send(this.#lines.join("\n"));
+    this.#lines = [];
+    this.#characters = 0;
+  }
+  #watch() {
+    if (!this.#allowed) this.#watchdog.clear();
+    else this.#watchdog.set(() => this.check(), this.#heard + this.#allowed - this.#world.now());
+  }
+  #end(code, reason) {
+    if (this.#ended) return;
+    this.close();
+    this.#events.onEnd(code, reason);
+  }
+};
+
+// src/version.ts
+var VERSION = "0.1.0";
+
+// src/session.ts
+var PING_GRACE_MS = 1e4;
+var EXPIRED = 3005;
+var STALE = 3502;
+var Session = class {
+  calls;
+  #world;
+  #options;
+  #tokens;
+  #events;
+  #refresher;
+  #retry;
+  #state = "disconnected";
+  #transport;
+  #linked = false;
+  #pong = false;
+  /** The token of the last attempt was made for it. */
+  #isNew = false;
+  #crowded = false;
+  #attempt = 0;
+  #turn = 0;
+  /** The page is put away; nothing is opened until it is back. */
+  #away = false;
+  #unattend;
+  constructor(world, options, tokens, events) {
+    this.#world = world;
+    this.#options = options;
+    this.#tokens = tokens;
+    this.#events = events;
+    this.#retry = new Alarm(world);
+    this.calls = new Calls(world, options.commandTimeout);
+    this.#refresher = new Refresher(world, () => tokens, {
+      send: (token, done) => this.calls.call("refresh", { token }, done),
+      onRefused: ({ code, message }) => this.#stop(code, message),
+      onError: (error) => events.onError(error)
+    });
+  }
+  get state() {
+    return this.#state;
+  }
+  /** Whether commands can be written, be it ahead of the reply to `connect`. */
+  get linked() {
+    return this.#linked;
+  }
+  connect() {
+    if (this.#state !== "disconnected") return;
+    this.#attempt = 0;
+    this.#away = false;
+    this.calls.reopen();
+    this.#unattend = this.#world.attend({ wake: () => this.wake(), depart: () => this.depart() });
+    this.#enter("connecting", { code: 0, reason: "connect" });
+    void this.#open();
+  }
+  /** Start over at once, with a new token: after a login or a logout. */
+  reconnect() {
+    this.#tokens.drop();
+    this.#release();
+    if (this.#state === "disconnected") return this.connect();
+    this.#attempt = 0;
+    this.#enter("connecting", { code: 0, reason: "reconnect" });
+    void this.#open();
+  }
+  close() {
+    if (this.#state !== "disconnected") this.#stop(0, "closed by the page");
+  }
+  /** The page or the network is back: end a wait, and do not trust a link that has been silent. */
+  wake() {
+    if (this.#away || this.#retry.isSet) {
+      this.#away = false;
+      void this.#open();
+    } else if (this.#state === "connected") {
+      if (this.#transport?.doubt(this.#options.connectTimeout)) this.issue("ping", {}, () => {
+      });
+    } else this.#transport?.check();
+  }
+  /** The page is put away: say goodbye, so that the server knows at once, and let `wake()` go on from here. */
+  depart() {
+    if (this.#away) return;
+    this.#away = true;
+    this.#release(true);
+    this.#enter("connecting", { code: 0, reason: "the page is put away" });
+  }
+  /** Issue a command on the open link, even ahead of the reply to `connect`. */
+  issue(method, params, done) {
+    this.calls.first(method, params, done, (line) => this.#transport?.write(line));
+  }
+  /** Give the link up and try again. */
+  reset(reason) {
+    this.#ended(LINK_LOST, reason);
+  }
+  async #open() {
+    this.#retry.clear();
+    const turn = ++this.#turn;
+    if (this.#away) return;
+    try {
+      this.#isNew = !this.#tokens.ready;
+      const token = this.#isNew ? await this.#tokens.get() : this.#tokens.current;
+      if (turn !== this.#turn) return;
+      this.#transport = new Transport(this.#world, this.#options.url, this.#options.connectTimeout, {
+        onOpen: () => this.#hello(token),
+        onFrame: (frame) => this.#read(frame),
+        onEnd: (code, reason) => this.#ended(code, reason)
+      });
+    } catch (error) {
+      if (turn !== this.#turn) return;
+      const failure = known(error, CLOSED, "");
+      if (failure.temporary) this.#events.onError(failure);
+      this.#again(failure);
+    }
+  }
+  #hello(token) {
+    this.#linked = true;
+    const subs = this.#events.positions();
+    const params = { token, subs, name: "messageflow-js", version: VERSION };
+    this.issue("connect", params, (error, result) => {
+      if (!error) this.#accepted(result, !!token);
+      else if (error.code !== LINK_LOST) this.#refused(error);
+    });
+    this.#events.onLink();
+  }
+  #accepted(result, withToken) {
+    const transport = this.#transport;
+    this.#crowded = false;
+    this.#attempt = 0;
+    this.#pong = !!result.pong;
+    transport?.allow(result.ping ? result.ping * 1e3 + PING_GRACE_MS : 0);
+    this.#refresher.plan(result);
+    this.#events.onAccepted(result, withToken);
+    this.#enter("connected", { code: 0, reason: "connected" });
+    if (transport === this.#transport) this.#events.onSubs(result.subs ?? {});
+    if (transport === this.#transport) this.calls.open((line) => transport?.write(line));
+  }
+  #refused(error) {
+    if (error.code === TOKEN_EXPIRED) this.#tokens.drop();
+    this.#lose();
+    this.#again(error);
+  }
+  #read(frame) {
+    const transport = this.#transport;
+    try {
+      for (const message of decodeFrame(frame)) {
+        if (transport !== this.#transport) return;
+        this.#take(message);
+      }
+    } catch (error) {
+      if (transport !== this.#transport) return;
+      this.#events.onError(new MessageflowError(BAD_FRAME, `The server sent a bad frame: ${told(error)}`));
+      this.#ended(BAD_FRAME, "bad frame");
+    }
+  }
+  #take(message) {
+    const { push } = message;
+    if (message.id) this.calls.settle(message);
+    else if (push?.disconnect) this.#ended(push.disconnect.code ?? 0, push.disconnect.reason ?? "");
+    else if (push?.refresh) this.#refresher.plan(push.refresh);
+    else if (push) this.#events.onPush(push);
+    else if (this.#pong && isPing(message)) this.#transport?.write(PONG);
+  }
+  #ended(code, reason) {
+    this.#lose();
+    if (code === EXPIRED || invalidatesState(code)) this.#tokens.drop();
+    if (invalidatesState(code)) this.#events.onInvalidate();
+    if (isCrowded(code)) this.#wait(code, reason);
+    else if (isTerminalClose(code) && code !== STALE) this.#stop(code, reason);
+    else this.#plan(code, reason);
+  }
+  /** The user has too many connections: say so once, and try again slowly until some are gone. */
+  #wait(code, reason) {
+    this.#plan(code, reason, slowBackoff(this.#attempt, this.#world.random()));
+    if (this.#crowded) return;
+    this.#crowded = true;
+    const message = `Too many connections of this user (${reason}): close some; until then it is tried again, slowly.`;
+    this.#events.onError(new MessageflowError(code, message, true));
+  }
+  /** Try again after a refusal, if that may help. */
+  #again({ code, message, temporary }) {
+    const renewable = code === TOKEN_EXPIRED && this.#tokens.renewable;
+    if (renewable && !this.#isNew) this.#plan(code, message, 0);
+    else if (temporary || renewable) this.#plan(code, message);
+    else if (code === TOKEN_EXPIRED) this.#stop(code, `${message}; give tokenUrl or getToken to have it renewed`);
+    else this.#stop(code, message);
+  }
+  #plan(code, reason, retryIn = backoff(this.#attempt, this.#world.random())) {
+    this.#attempt++;
+    this.#retry.set(() => void this.#open(), retryIn);
+    this.#enter("connecting", { code, reason, retryIn });
+  }
+  #stop(code, reason) {
+    this.#release();
+    this.#unattend?.();
+    this.calls.close(reason);
+    this.#enter("disconnected", { code, reason });
+  }
+  /** Let go of all that is under way; `same` says that the next link will be of the same user. */
+  #release(same = false) {
+    this.#turn++;
+    this.#retry.clear();
+    this.#lose(same);
+  }
+  #lose(same = true) {
+    this.#linked = false;
+    this.#refresher.stop();
+    this.#transport?.close();
+    this.#transport = void 0;
+    this.calls.lose(same);
+    this.#events.onLost();
+  }
+  #enter(state, detail) {
+    this.#state = state;
+    this.#events.onState(state, detail);
+  }
+};
+
+// src/count.ts
+var DEBOUNCE_MS = 250;
+function watchCount(subscription, world, report, handler) {
+  const alarm = new Alarm(world);
+  const counts = new Emitter(report);
+  const ask = () => {
+    subscription.presenceStats().then(
+      (count) => subscription.state === "subscribed" && counts.emit(count),
+      // Where the link has gone, or the subscription, the next one asks again. What the server says is told.
+      (error) => error.code > UNSUBSCRIBED && counts.size > 0 && report(error)
+    );
+  };
+  const soon = () => {
+    if (!alarm.isSet) alarm.set(ask, DEBOUNCE_MS);
+  };
+  const offs = [
+    counts.on(handler),
+    subscription.onJoin(soon),
+    subscription.onLeave(soon),
+    subscription.onState((state) => {
+      alarm.clear();
+      if (state === "subscribed") ask();
+    }),
+    () => alarm.clear()
+  ];
+  if (subscription.state === "subscribed") ask();
+  return () => offs.forEach((off) => off());
+}
+
+// src/token.ts
+var JWT = /^[\w-]+\.[\w-]+\.[\w-]*$/;
+var FETCH_TIMEOUT_MS = 1e4;
+var TokenSource = class {
+  /** Whether a token was given, or a way to one. */
+  given;
+  #world;
+  #fetch;
+  #token;
+  #abandon = () => {
+  };
+  constructor(world, options) {
+    const { token, tokenUrl, getToken } = options;
+    if (getToken !== void 0 && typeof getToken !== "function") {
+      throw new TypeError("getToken must be a function that returns a token or a promise of one.");
+    }
+    if (token !== void 0 && (typeof token !== "string" || !token)) {
+      throw new TypeError("token must be a JWT, a non-empty string; leave it out to connect without one.");
+    }
+    this.given = !!(token || tokenUrl || getToken);
+    this.#world = world;
+    this.#token = token;
+    this.#fetch = getToken ? async (signal) => getToken({ signal }) : tokenUrl ? (signal) => fetchToken(world, tokenUrl, signal) : void 0;
+  }
+  /** The token at hand, if there is one. */
+  get current() {
+    return this.#token;
+  }
+  /** Go on with a token that is in use, unless there is one of its own. */
+  inherit(token) {
+    this.#token ??= token;
+  }
+  /** Whether a new token can be had. */
+  get renewable() {
+    return !!this.#fetch;
+  }
+  /** Whether there is nothing to wait for: a token is at hand, or there is none to have. */
+  get ready() {
+    return !!this.#token || !this.#fetch;
+  }
+  /** Forget the token. One that was given and cannot be fetched stays: there is no other. */
+  drop() {
+    if (this.#fetch) this.#token = void 0;
+  }
+  /**
+   * Make sure of a token.
+   *
+   * @returns the token, or undefined for a client that has no way to one: it is anonymous.
+   * @throws MessageflowError with `temporary` false when asking again is of no use.
+   */
+  async get() {
+    if (!this.#token && this.#fetch) this.#token = await this.#load(this.#fetch);
+    return this.#token;
+  }
+  /** Get a new token in place of the present one. */
+  renew() {
+    this.drop();
+    return this.get();
+  }
+  /** Abort a fetch under way: its outcome counts no more, and its connection and its timer are gone. */
+  abandon() {
+    this.#abandon();
+  }
+  async #load(fetch2) {
+    this.abandon();
+    const alarm = new Alarm(this.#world);
+    const aborter = new AbortController();
+    const { signal } = aborter;
+    const abandoned = new Promise((_, reject) => signal.onabort = () => reject(signal.reason));
+    this.#abandon = () => aborter.abort(new Error("abandoned"));
+    alarm.set(() => aborter.abort(new Error(`no answer within ${FETCH_TIMEOUT_MS} ms`)), FETCH_TIMEOUT_MS);
+    try {
+      const token = await Promise.race([fetch2(signal), abandoned]);
+      if (!token) throw new MessageflowError(UNAUTHORIZED, "getToken gave no token: nobody is logged in.");
+      return token;
+    } catch (error) {
+      throw known(error, TOKEN_FAILED, "Could not get a token: ", true);
+    } finally {
+      alarm.clear();
+      aborter.abort();
+    }
+  }
+};
+async function fetchToken(world, url, signal) {
+  const response = await world.fetch(url, signal);
+  if (response.status === 401 || response.status === 403) {
+    throw new MessageflowError(UNAUTHORIZED, `${url} answered ${response.status}: nobody is logged in.`);
+  }
+  if (!response.ok) throw new Error(`${url} answered ${response.status}`);
+  const token = readToken(await response.text());
+  if (!token) throw new Error(`${url} answered something that holds no token`);
+  return token;
+}
+function readToken(text) {
+  let found = text.trim();
+  try {
+    const body = JSON.parse(text);
+    found = typeof body === "object" ? body?.token ?? body?.data?.token : body;
+  } catch {
+  }
+  return typeof found === "string" && JWT.test(found) ? found : void 0;
+}
+
+// src/wait.ts
+function until(emitter, verdict, limit) {
+  return new Promise((resolve, reject) => {
+    const look = () => {
+      const found = verdict();
+      if (found === true) resolve();
+      else if (found) reject(found);
+      return !!found;
+    };
+    if (look()) return;
+    const alarm = limit && new Alarm(limit.world);
+    const off = emitter.on(() => look() && end());
+    const end = () => {
+      off();
+      alarm?.clear();
+    };
+    alarm?.set(() => {
+      off();
+      reject(limit?.late());
+    }, limit?.ms ?? 0);
+  });
+}
+
+// src/subscription.ts
+var LEFT = { code: 0, reason: "unsubscribed by the page" };
+var Subscription = class {
+  channel;
+  #home;
+  #holder;
+  #publication;
+  #join;
+  #leave;
+  #state;
+  #recovery;
+  #error;
+  /** What is held, or was held last. */
+  #shared;
+  #held = false;
+  #leftAt;
+  /** @internal */
+  constructor(home, channel, options) {
+    const { report } = home;
+    this.channel = channel;
+    this.#home = home;
+    this.#publication = new Emitter(report);
+    this.#join = new Emitter(report);
+    this.#leave = new Emitter(report);
+    this.#state = new Emitter(report);
+    this.#recovery = new Emitter(report);
+    this.#error = new Emitter(report);
+    this.#holder = this.#hold(new TokenSource(home.world, options));
+    this.#publication.on(options.onPublication);
+    this.#join.on(options.onJoin);
+    this.#leave.on(options.onLeave);
+    this.#state.on(options.onState);
+    this.#recovery.on(options.onRecovery);
+    this.#error.on(options.onError);
+    if (options.onCount) this.onCount(options.onCount);
+  }
+  get state() {
+    return this.#held && this.#shared?.machine.state || "unsubscribed";
+  }
+  /** Why the state is what it is. */
+  get detail() {
+    return this.#held && this.#shared?.machine.detail || LEFT;
+  }
+  /** Subscribe again after `unsubscribe()`, or after the server ended the subscription. */
+  subscribe() {
+    if (this.#held) return this.#shared?.restart();
+    const before = this.#shared;
+    const shared = this.#shared = this.#home.hold(this.#holder, before);
+    const place2 = shared.isHeld && shared.place;
+    this.#held = true;
+    if (before && place2 !== false && (!place2 || place2 !== this.#leftAt)) this.#recovery.emit(false);
+    shared.hold(this.#holder);
+  }
+  /**
+   * Let the channel go: no handler given here is called any more, and when nobody else in the page holds the channel, it
+   * is left. Handlers stay with this subscription; `subscribe()` comes back, and resumes where it left if the channel can.
+   */
+  unsubscribe() {
+    if (!this.#held) return;
+    const was = this.state;
+    this.#held = false;
+    this.#leftAt = this.#shared?.place;
+    this.#shared?.release(this.#holder);
+    if (was !== "unsubscribed") this.#state.emit("unsubscribed", LEFT);
+  }
+  onPublication(handler) {
+    return this.#publication.on(handler);
+  }
+  onJoin(handler) {
+    return this.#watch(this.#join.on(handler));
+  }
+  onLeave(handler) {
+    return this.#watch(this.#leave.on(handler));
+  }
+  onState(handler) {
+    return this.#state.on(handler);
+  }
+  onRecovery(handler) {
+    return this.#recovery.on(handler);
+  }
+  onError(handler) {
+    return this.#error.on(handler);
+  }
+  /** Tell the number of connections and of people here, now and whenever it changes. */
+  onCount(handler) {
+    return watchCount(this, this.#home.world, this.#home.report, handler);
+  }
+  publish(data, options) {
+    return this.#command((requests) => requests.publish(this.channel, data, options));
+  }
+  presence() {
+    return this.#command((requests) => requests.presence(this.channel));
+  }
+  presenceStats() {
+    return this.#command((requests) => requests.presenceStats(this.channel));
+  }
+  history(options) {
+    return this.#command((requests) => requests.history(this.channel, options));
+  }
+  /** Wait until subscribed; rejects if that is refused or given up. */
+  ready() {
+    return this.#ready();
+  }
+  #ready(limit) {
+    const verdict = () => {
+      const { state, detail } = this;
+      if (state !== "unsubscribed") return state === "subscribed";
+      return new MessageflowError(detail.code || UNSUBSCRIBED, `Not subscribed to ${this.channel}: ${detail.reason}.`);
+    };
+    return until(this.#state, verdict, limit);
+  }
+  /** Commands about a channel wait for its subscription: often it is what gives the right to them. */
+  async #command(issue) {
+    const { world, requests, commandTimeout: ms } = this.#home;
+    if (this.#home.isOpen()) {
+      const late = () => new MessageflowError(TIMEOUT, `Not subscribed to ${this.channel} within ${ms} ms.`, true);
+      await this.#ready({ world, ms, late });
+    }
+    return issue(requests);
+  }
+  #watch(off) {
+    if (this.#held) this.#shared?.machine.watch();
+    return off;
+  }
+  /** What the channel's shared subscription sees of this one: only as long as it is held. */
+  #hold(tokens) {
+    const join = this.#join;
+    const leave = this.#leave;
+    const when = (emitter) => (...args) => {
+      if (this.#held) emitter.emit(...args);
+    };
+    return {
+      channel: this.channel,
+      tokens,
+      get watches() {
+        return join.size + leave.size > 0;
+      },
+      onPublication: when(this.#publication),
+      onJoin: when(join),
+      onLeave: when(leave),
+      onState: when(this.#state),
+      onRecovery: when(this.#recovery),
+      onError: (error) => {
+        when(this.#error)(error);
+        return this.#held && this.#error.size > 0;
+      }
+    };
+  }
+};
+
+// src/url.ts
+var PATH = "/connection/websocket";
+function socketUrl(url, page) {
+  let parsed;
+  try {
+    parsed = new URL(url, page);
+  } catch {
+    throw new TypeError(`"${url}" is no address; give the gateway's, such as "https://push.example.com".`);
+  }
+  if (parsed.searchParams.has("token") || parsed.searchParams.has("access_token")) {
+    throw new TypeError("A token must not stand in a URL, where logs keep it; give it as token, tokenUrl or getToken.");
+  }
+  const protocol = parsed.protocol.replace(/^http/, "ws");
+  if (!/^wss?:$/.test(protocol)) throw new TypeError(`"${url}" must begin with ws:, wss:, http: or https:.`);
+  const path = parsed.pathname === "/" ? PATH : parsed.pathname;
+  return `${protocol}//${parsed.host}${path}${parsed.search}`;
+}
+
+// src/flow.ts
+var PERSONAL = "#";
+var Flow = class {
+  #session;
+  #requests;
+  #actions;
+  #channels;
+  #home;
+  #states;
+  #recoveries;
+  #errors;
+  #user;
+  #authenticated = false;
+  #detail = { code: 0, reason: "" };
+  /** @internal */
+  constructor(options, world, base) {
+    refuseUnread(options);
+    const url = socketUrl(options.url ?? base ?? "", base);
+    this.#errors = new Emitter((error) => complain("onError failed:", error));
+    this.#states = new Emitter(this.#report);
+    this.#recoveries = new Emitter(this.#report);
+    this.#actions = new Actions(this.#report);
+    const { connectTimeout = 5e3, commandTimeout = 1e4 } = options;
+    this.#session = new Session(world, { url, connectTimeout, commandTimeout }, new TokenSource(world, options), {
+      onAccepted: ({ subs }, withToken) => {
+        const personal = Object.keys(subs ?? {}).find((channel) => channel.startsWith(PERSONAL));
+        this.#user = personal?.slice(PERSONAL.length);
+        this.#authenticated = withToken || !!personal;
+      },
+      onState: (state, detail) => {
+        this.#detail = detail;
+        this.#states.emit(state, detail);
+      },
+      onLink: () => this.#channels.request(),
+      onLost: () => this.#channels.lose(),
+      onSubs: (subs) => this.#channels.begin(subs),
+      onPush: (push) => {
+        if (push.message) this.#actions.route(push.message.data, { channel: "", recovered: false });
+        else this.#channels.take(push);
+      },
+      onInvalidate: () => this.#channels.invalidate(),
+      onError: this.#report,
+      positions: () => this.#channels.positions()
+    });
+    this.#requests = new Requests(this.#session.calls, () => world.random());
+    this.#channels = new Channels(world, this.#session, {
+      onPublication: (publication, context) => this.#actions.route(publication, context),
+      onRecovery: (recovery) => this.#recoveries.emit(recovery),
+      onError: this.#report
+    });
+    this.#home = {
+      world,
+      requests: this.#requests,
+      commandTimeout,
+      isOpen: () => this.state !== "disconnected",
+      report: this.#report,
+      hold: (holder, last) => this.#channels.hold(holder, last, this.state === "connected")
+    };
+    this.#errors.on(options.onError);
+    this.#states.on(options.onState);
+    this.#recoveries.on(options.onRecovery);
+    this.#actions.onMessage(options.onMessage);
+    this.#actions.onUnknown(options.onUnknown);
+    for (const [type, handler] of Object.entries(options.on ?? {})) {
+      if (handler !== void 0) this.#actions.on(type, handler);
+    }
+    for (const [channel, given] of Object.entries(options.channels ?? {})) this.subscribe(channel, given);
+    this.connect();
+  }
+  get state() {
+    return this.#session.state;
+  }
+  /** Why the state is what it is. */
+  get detail() {
+    return this.#detail;
+  }
+  /** Whether the server has accepted who we are. */
+  get authenticated() {
+    return this.state === "connected" && this.#authenticated;
+  }
+  /** Who the server takes us for, when it gives us a personal channel. */
+  get user() {
+    return this.#user;
+  }
+  on(type, handler) {
+    return this.#actions.on(type, handler);
+  }
+  /** Handle every push to this user, or to all. */
+  onMessage(handler) {
+    return this.#actions.onMessage(handler);
+  }
+  /** Handle what has no handler of its own by `on()`. */
+  onUnknown(handler) {
+    return this.#actions.onUnknown(handler);
+  }
+  onState(handler) {
+    return this.#states.on(handler);
+  }
+  /** Learn after an absence, channel by channel, whether it was made up for; if not, fetch the state anew. */
+  onRecovery(handler) {
+    return this.#recoveries.on(handler);
+  }
+  onError(handler) {
+    return this.#errors.on(handler);
+  }
+  /**
+   * Subscribe to a channel. Each call holds it with handlers of its own, which its `unsubscribe()` takes back; however many
+   * hold it, the server sees one subscription, which ends with the last. The token in use is that of whoever came last
+   * with one.
+   */
+  subscribe(channel, given = {}) {
+    if (name(channel).startsWith(PERSONAL) || channel === "*") {
+      throw new TypeError(`What is pushed to "${channel}" comes by itself; handle it with flow.on(type, handler).`);
+    }
+    const options = typeof given === "function" ? { onPublication: given } : given;
+    if (!options || typeof options !== "object") {
+      throw new TypeError("subscribe(channel, …) takes a function, or an object such as {onPublication(data) {…}}.");
+    }
+    refuseUnread(options);
+    const subscription = new Subscription(this.#home, channel, options);
+    subscription.subscribe();
+    return subscription;
+  }
+  /** Publish to a channel; repeated, if the link dies meanwhile, with one key, so that it is stored once. */
+  publish(channel, data, options) {
+    return this.#requests.publish(channel, data, options);
+  }
+  presence(channel) {
+    return this.#requests.presence(channel);
+  }
+  presenceStats(channel) {
+    return this.#requests.presenceStats(channel);
+  }
+  history(channel, options) {
+    return this.#requests.history(channel, options);
+  }
+  /** Call a method of the application. Gateways of this version have no hook to take it, and answer with error 108. */
+  rpc(method, data) {
+    return this.#requests.rpc(method, data);
+  }
+  /** Rejects with error 108 and sends nothing: no gateway of this version has a hook to take it. */
+  send(_data) {
+    return this.#requests.send();
+  }
+  /** Connect after `close()`, or after the server has ended the connection. */
+  connect() {
+    this.#session.connect();
+  }
+  /** Start over at once with a new token: after a login or a logout. */
+  reconnect() {
+    this.#session.reconnect();
+  }
+  close() {
+    this.#session.close();
+  }
+  /** Wait until connected; rejects when there will be no connection without a call of `connect()`. */
+  ready() {
+    return until(this.#states, () => {
+      const { code, reason } = this.#detail;
+      if (this.state === "disconnected") return new MessageflowError(code || CLOSED, `Not connected: ${reason}.`);
+      return this.state === "connected";
+    });
+  }
+  #report = (error) => {
+    const failure = known(error, HANDLER_FAILED, "A handler failed: ");
+    if (this.#errors.size) this.#errors.emit(failure);
+    else complain(failure);
+  };
+};
+
+// src/status.ts
+var COLORS = { disconnected: "red", anonymous: "orange", authenticated: "green" };
+var TITLES = {
+  disconnected: "No connection: live updates are off",
+  anonymous: "WebSocket is connected, but not authenticated",
+  authenticated: "WebSocket is connected & authenticated"
+};
+function status(flow, { connected, authenticated, dot, colors }) {
+  const show = () => {
+    const online = flow.state === "connected";
+    const state = !online ? "disconnected" : flow.authenticated ? "authenticated" : "anonymous";
+    write(connected, online ? "Online" : "Offline");
+    write(authenticated, flow.authenticated ? "Yes" : "No");
+    const element = find(dot);
+    if (!element) return;
+    const title = online || !flow.detail.code ? `${TITLES[state]}.` : `${TITLES[state]} (${flow.detail.reason}).`;
+    element.setAttribute("data-state", state);
+    element.setAttribute("role", "status");
+    element.setAttribute("title", title);
+    element.style.backgroundColor = { ...COLORS, ...colors }[state];
+  };
+  show();
+  return flow.onState(show);
+}
+function find(element) {
+  return typeof element === "string" ? globalThis.document?.querySelector(element) : element;
+}
+function write(target, text) {
+  const element = find(target);
+  if (element) element.textContent = text;
+}
+
+// src/connect.ts
+var origin;
+function setOrigin(url) {
+  if (url) origin = new URL(url).origin;
+}
+function connect(options = {}) {
+  if (!options || typeof options !== "object") {
+    throw new TypeError('connect() takes an object, such as {tokenUrl: "/token", onMessage(action) {…}}.');
+  }
+  const page = globalThis.location?.href.replace(/^blob:/, "");
+  const url = options.url ?? origin ?? (page && new URL(page).origin);
+  if (!url) throw new TypeError('There is no page to connect back to; give url, such as "http://127.0.0.1:8000".');
+  return new Flow({ ...options, url }, browserWorld(options.WebSocket), page);
+}
+function createSocket(url, messageHandler, options = {}) {
+  if (typeof messageHandler !== "function") {
+    throw new TypeError("createSocket(url, messageHandler) needs a function to give the messages to.");
+  }
+  const anyToken = options.token ?? options.getToken;
+  const tokenUrl = options.tokenUrl ?? (anyToken ? void 0 : "/socket_auth_token");
+  const flow = connect({ ...options, tokenUrl, url });
+  flow.onMessage((action, context) => {
+    const { type, payload } = action;
+    return messageHandler({ ...action, payload, id: type, data: payload, action: type, actionType: type }, context);
+  });
+  status(flow, { connected: "#connected", authenticated: "#authenticated", dot: "#websocketStatus" });
+  return flow;
+}

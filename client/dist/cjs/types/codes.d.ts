@@ -1,0 +1,59 @@
+/**
+ * What the numbers mean: disconnect codes, unsubscribe codes, error codes, and the one error class.
+ *
+ * Pure decisions only; it must never hold state.
+ */
+import type { ErrorReply } from "./protocol.js";
+/** Server error codes the client acts upon. */
+export declare const INTERNAL = 100;
+export declare const NOT_AVAILABLE = 108;
+export declare const TOKEN_EXPIRED = 109;
+export declare const ALREADY_SUBSCRIBED = 105;
+/** Codes below 100 are the client's own; they never travel. */
+export declare const TIMEOUT = 1;
+export declare const LINK_LOST = 2;
+export declare const QUEUE_FULL = 3;
+export declare const CLOSED = 4;
+export declare const UNAUTHORIZED = 5;
+export declare const TOKEN_FAILED = 6;
+export declare const UNSUBSCRIBED = 7;
+export declare const BAD_FRAME = 8;
+export declare const HANDLER_FAILED = 9;
+export declare const NOT_JSON = 10;
+/** What every promise of this client rejects with, and what `onError` is given. */
+export declare class MessageflowError extends Error {
+    #private;
+    readonly code: number;
+    readonly temporary: boolean;
+    readonly name = "MessageflowError";
+    /** Whether what was asked may have been done all the same: to ask again may do it twice. */
+    readonly unknown: boolean;
+    /**
+     * @param code below 100: of this client; otherwise the server's error or close code.
+     * @param message a sentence for people.
+     * @param temporary whether trying again may help.
+     */
+    constructor(code: number, message: string, temporary?: boolean, options?: ErrorOptions & {
+        unknown?: boolean;
+    });
+    /** Whether this client made it. Looks at nothing that answers: what was thrown may be a proxy that throws itself. */
+    static made(error: unknown): error is MessageflowError;
+}
+/**
+ * Make a sentence of whatever was thrown. Anything can be: what has no `toString`, what throws when it is looked at.
+ */
+export declare function told(error: unknown): string;
+/** What was thrown as an error of this client; one of its own stays as it is. */
+export declare function known(error: unknown, code: number, text: string, temporary?: boolean): MessageflowError;
+/** The last resort: nobody is told if even the console fails. */
+export declare function complain(...words: unknown[]): void;
+/** The error of an error reply; codes below 100 are temporary by the protocol. */
+export declare function replyError(reply: ErrorReply): MessageflowError;
+/** Whether a WebSocket close code forbids a reconnect: 3500–3999, 4500–4999, and 1009, a frame too large for the server. */
+export declare function isTerminalClose(code: number): boolean;
+/** Whether a close says that this user has as many connections as they may: some will go. 3504 is what older gateways say. */
+export declare function isCrowded(code: number): boolean;
+/** Whether an unsubscribe push is final; from 2500 on the client subscribes again. */
+export declare function isTerminalUnsubscribe(code: number): boolean;
+/** Whether tokens and positions are void: 3014 for the connection, 2502 for one subscription. */
+export declare function invalidatesState(code: number): boolean;

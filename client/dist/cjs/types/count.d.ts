@@ -1,0 +1,11 @@
+/**
+ * A live head count of a channel.
+ *
+ * Owns when to ask: on subscribing, and after joins and leaves, many of them together. It must never count by itself:
+ * joins and leaves may be missed, the server's number is not.
+ */
+import { type Off } from "./emitter.js";
+import type { Count } from "./requests.js";
+import type { Subscription } from "./subscription.js";
+import { type World } from "./world.js";
+export declare function watchCount(subscription: Subscription, world: World, report: (error: unknown) => void, handler: (count: Count) => unknown): Off;

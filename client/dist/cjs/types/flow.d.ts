@@ -1,0 +1,82 @@
+/**
+ * The client as a page sees it: one connection, handlers by type, subscriptions, commands.
+ *
+ * Owns the wiring: what comes from the session goes to the streams, from them to the handlers. It must never decide
+ * about reconnects, tokens or positions.
+ */
+import { type ActionHandler, type ActionOf, type PayloadHandler } from "./actions.js";
+import { MessageflowError } from "./codes.js";
+import type { Recovery } from "./context.js";
+import { type Off } from "./emitter.js";
+import type { ClientInfo } from "./protocol.js";
+import { type Count, type History, type HistoryOptions, type PublishOptions } from "./requests.js";
+import type { State, StateDetail } from "./state.js";
+import { type PublicationHandler, Subscription, type SubscriptionOptions } from "./subscription.js";
+import { type TokenOptions } from "./token.js";
+import type { SocketClass } from "./world.js";
+export interface Options<Pushes extends object = Record<string, unknown>> extends TokenOptions {
+    /** Where the gateway is. Default: where the script was loaded from, else where the page was. */
+    url?: string | undefined;
+    /** Called with every push to this user, or to all. */
+    onMessage?: ActionHandler<ActionOf<Pushes>> | undefined;
+    /** Handlers by type. */
+    on?: {
+        [Type in keyof Pushes]?: PayloadHandler<Pushes[Type]> | undefined;
+    } | undefined;
+    /** Channels to subscribe to, each with a handler or with options. */
+    channels?: Record<string, PublicationHandler | SubscriptionOptions | undefined> | undefined;
+    onState?: ((state: State, detail: StateDetail) => unknown) | undefined;
+    onUnknown?: PublicationHandler | undefined;
+    onRecovery?: ((recovery: Recovery) => unknown) | undefined;
+    onError?: ((error: MessageflowError) => unknown) | undefined;
+    /** Milliseconds an attempt to connect may be silent. Default 5000. */
+    connectTimeout?: number | undefined;
+    /** Milliseconds a command may wait for the connection and its reply. Default 10000. */
+    commandTimeout?: number | undefined;
+    /** A WebSocket class, where there is no global one. */
+    WebSocket?: SocketClass | undefined;
+}
+/** @typeParam Pushes what may be pushed: payloads by type, `interface Pushes { "report/ready": Report }`. */
+export declare class Flow<Pushes extends object = Record<string, unknown>> {
+    #private;
+    get state(): State;
+    /** Why the state is what it is. */
+    get detail(): StateDetail;
+    /** Whether the server has accepted who we are. */
+    get authenticated(): boolean;
+    /** Who the server takes us for, when it gives us a personal channel. */
+    get user(): string | undefined;
+    /** Handle pushes of one type. */
+    on<Type extends keyof Pushes & string>(type: Type, handler: PayloadHandler<Pushes[Type]>): Off;
+    on<Payload>(type: string extends keyof Pushes ? string : never, handler: PayloadHandler<Payload>): Off;
+    /** Handle every push to this user, or to all. */
+    onMessage(handler: ActionHandler<ActionOf<Pushes>>): Off;
+    /** Handle what has no handler of its own by `on()`. */
+    onUnknown(handler: PublicationHandler): Off;
+    onState(handler: (state: State, detail: StateDetail) => unknown): Off;
+    /** Learn after an absence, channel by channel, whether it was made up for; if not, fetch the state anew. */
+    onRecovery(handler: (recovery: Recovery) => unknown): Off;
+    onError(handler: (error: MessageflowError) => unknown): Off;
+    /**
+     * Subscribe to a channel. Each call holds it with handlers of its own, which its `unsubscribe()` takes back; however many
+     * hold it, the server sees one subscription, which ends with the last. The token in use is that of whoever came last
+     * with one.
+     */
+    subscribe<Data = unknown>(channel: string, given?: PublicationHandler<Data> | SubscriptionOptions<Data>): Subscription<Data>;
+    /** Publish to a channel; repeated, if the link dies meanwhile, with one key, so that it is stored once. */
+    publish(channel: string, data: unknown, options?: PublishOptions): Promise<void>;
+    presence(channel: string): Promise<ClientInfo[]>;
+    presenceStats(channel: string): Promise<Count>;
+    history<Data = unknown>(channel: string, options?: HistoryOptions): Promise<History<Data>>;
+    /** Call a method of the application. Gateways of this version have no hook to take it, and answer with error 108. */
+    rpc<Result = unknown>(method: string, data?: unknown): Promise<Result>;
+    /** Rejects with error 108 and sends nothing: no gateway of this version has a hook to take it. */
+    send(_data: unknown): Promise<void>;
+    /** Connect after `close()`, or after the server has ended the connection. */
+    connect(): void;
+    /** Start over at once with a new token: after a login or a logout. */
+    reconnect(): void;
+    close(): void;
+    /** Wait until connected; rejects when there will be no connection without a call of `connect()`. */
+    ready(): Promise<void>;
+}

@@ -1,0 +1,15 @@
+/** The public face of the package. */
+export type { Action, ActionHandler, ActionOf, PayloadHandler } from "./actions.js";
+export { MessageflowError } from "./codes.js";
+export { connect, createSocket, type LegacyAction, setOrigin } from "./connect.js";
+export type { Context, Recovery } from "./context.js";
+export type { Off } from "./emitter.js";
+export type { Flow, Options } from "./flow.js";
+export type { ClientInfo } from "./protocol.js";
+export type { Count, History, HistoryOptions, PublishOptions } from "./requests.js";
+export type { Detail, State, StateDetail, SubscriptionState } from "./state.js";
+export { status, type StatusElements, type StatusState } from "./status.js";
+export type { InfoHandler, PublicationHandler, Subscription, SubscriptionOptions } from "./subscription.js";
+export type { TokenOptions } from "./token.js";
+export { VERSION as version } from "./version.js";
+export type { SocketClass } from "./world.js";

@@ -1,0 +1,32 @@
+/**
+ * The ways in: `connect`, and `createSocket` as the ancestors called it.
+ *
+ * Owns the choice of the world and of the default address.
+ */
+import type { Action, ActionHandler } from "./actions.js";
+import { Flow, type Options } from "./flow.js";
+/** Tell where the script came from; for the entry that is a script tag. */
+export declare function setOrigin(url: string | undefined): void;
+/**
+ * Open a connection that keeps itself alive.
+ *
+ * Two signatures, so that what may be pushed is what the page says and never only what `on` happens to handle.
+ *
+ * @typeParam Pushes what may be pushed: payloads by type.
+ */
+export declare function connect(options?: Options): Flow;
+export declare function connect<Pushes extends object>(options?: Options<Pushes>): Flow<Pushes>;
+/** An action under all the names it had: `id` and `data`, `action` and `payload`, `actionType`, `type`. */
+export type LegacyAction = Action & {
+    id: string;
+    data: unknown;
+    action: string;
+    actionType: string;
+};
+/**
+ * The call of message_flow: `createSocket(url, messageHandler)`.
+ *
+ * The token comes from `/socket_auth_token` unless options say otherwise; `#connected`, `#authenticated` and
+ * `#websocketStatus` are kept up to date when the page has them.
+ */
+export declare function createSocket(url: string, messageHandler: ActionHandler<LegacyAction>, options?: Options): Flow;

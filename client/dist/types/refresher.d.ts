@@ -1,0 +1,28 @@
+/**
+ * Keeps a right alive: fetches a new token before the old one ends and hands it to the server.
+ *
+ * Owns the timer of one right, of the connection or of one subscription. It must never decide what an ended right
+ * means; that is told to `onRefused`.
+ */
+import type { Done } from "./calls.js";
+import { MessageflowError } from "./codes.js";
+import type { RefreshResult } from "./protocol.js";
+import type { TokenSource } from "./token.js";
+import { type World } from "./world.js";
+export interface RefresherEvents {
+    /** Hand a token to the server. */
+    send(token: string, done: Done): void;
+    /** The right cannot be kept. */
+    onRefused(error: MessageflowError): void;
+    /** An attempt failed; the next is planned. */
+    onError(error: MessageflowError): void;
+}
+export declare class Refresher {
+    #private;
+    /** @param tokens gives the source in use: it may change while a right goes on. */
+    constructor(world: World, tokens: () => TokenSource, events: RefresherEvents);
+    /** Plan by what the server says of the life of the right; without an end, or a way to a token, there is no plan. */
+    plan({ expires, ttl }: RefreshResult): void;
+    /** Plan nothing, and wait for no token any more. */
+    stop(): void;
+}

@@ -1,0 +1,53 @@
+/**
+ * The commands of a page as promises, and their results in the page's words.
+ *
+ * Owns the translation only; when and how a command travels is `Calls`' to decide.
+ */
+import type { Calls } from "./calls.js";
+import type { ClientInfo } from "./protocol.js";
+export interface HistoryOptions {
+    /** At most so many; −1 for all the server gives at once, 0 for the position alone. Default 100. */
+    limit?: number | undefined;
+    /** Begin after this position. */
+    since?: {
+        epoch: string;
+        offset: number;
+    } | undefined;
+    /** Newest first. */
+    reverse?: boolean | undefined;
+}
+export interface History<Data = unknown> {
+    publications: {
+        data: Data;
+        offset: number;
+        info?: ClientInfo;
+        tags?: Record<string, string>;
+    }[];
+    epoch: string;
+    offset: number;
+}
+export interface Count {
+    /** Connections. */
+    clients: number;
+    /** People: connections of one user count once. */
+    users: number;
+}
+export interface PublishOptions {
+    /** Names this publication, so that your own code may repeat it: at most 128 characters. One of its own by default. */
+    idempotencyKey?: string | undefined;
+}
+export declare class Requests {
+    #private;
+    constructor(calls: Calls, random: () => number);
+    publish(channel: string, data: unknown, { idempotencyKey }?: PublishOptions): Promise<void>;
+    presence(channel: string): Promise<ClientInfo[]>;
+    presenceStats(channel: string): Promise<Count>;
+    history<Data>(channel: string, { limit, since, reverse }?: HistoryOptions): Promise<History<Data>>;
+    rpc(method: string, data?: unknown): Promise<unknown>;
+    /** Not sent: a message without an id cannot be refused by itself, so the server would end the connection over it. */
+    send(): Promise<void>;
+}
+/** Check a channel's name as far as a client can. */
+export declare function name(channel: unknown): string;
+/** What no gateway of this version reads is refused: taken in silence it would be a promise. */
+export declare function refuseUnread(options: object): void;

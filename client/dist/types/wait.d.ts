@@ -1,0 +1,19 @@
+/**
+ * Two ways to wait: for a state, and not too long.
+ */
+import type { Emitter } from "./emitter.js";
+import { type World } from "./world.js";
+export interface Limit {
+    world: World;
+    ms: number;
+    late(): Error;
+}
+/**
+ * Wait for a verdict that changes only when an emitter tells; nothing is left behind.
+ *
+ * @param verdict true to resolve, an error to reject, false to go on waiting.
+ * @param limit after which to reject.
+ */
+export declare function until<Args extends unknown[]>(emitter: Emitter<Args>, verdict: () => boolean | Error, limit?: Limit): Promise<void>;
+/** Wait for a promise, but reject after some milliseconds; no timer is left behind. */
+export declare function inTime<T>(world: World, promise: Promise<T>, ms: number, late: () => Error): Promise<T>;

@@ -1,0 +1,60 @@
+/**
+ * Everything the client takes from its surroundings: clock, chance, timers, sockets, HTTP, and whether the page is there.
+ *
+ * Owns the only references to globals, so that a test hands in a world of its own.
+ */
+/** The part of a WebSocket this client uses. */
+export interface Socket {
+    readonly readyState: number;
+    onopen: ((event: never) => void) | null;
+    onmessage: ((event: {
+        data: unknown;
+    }) => void) | null;
+    onclose: ((event: {
+        code: number;
+        reason: string;
+    }) => void) | null;
+    send(text: string): void;
+    close(): void;
+}
+/**
+ * A WebSocket class as `connect({WebSocket})` takes it: the browser's, that of `ws`, or one like them. What its handlers
+ * are called with is asked of no class: their types differ, and what is used of them does not.
+ */
+export type SocketClass = new (url: string) => Pick<Socket, "readyState" | "send" | "close"> & {
+    onopen: unknown;
+    onmessage: unknown;
+    onclose: unknown;
+};
+/** What befalls a page. */
+export interface Life {
+    /** The network or the page may have come back. */
+    wake(): void;
+    /** The page is put away: left, kept for the back button, or frozen. It may never come back, and nobody will be told. */
+    depart(): void;
+}
+export interface World {
+    /** Milliseconds on a clock that nobody sets. It may stand still while the machine sleeps. */
+    now(): number;
+    random(): number;
+    setTimer(action: () => void, ms: number): unknown;
+    clearTimer(timer: unknown): void;
+    openSocket(url: string): Socket;
+    fetch(url: string, signal: AbortSignal): Promise<{
+        ok: boolean;
+        status: number;
+        text(): Promise<string>;
+    }>;
+    /** Tell of the life of the page; returns how to stop. */
+    attend(life: Life): () => void;
+}
+/** The world of a browser page (or of any runtime with the same globals). */
+export declare function browserWorld(WebSocketClass?: SocketClass): World;
+/** One timer that replaces itself. */
+export declare class Alarm {
+    #private;
+    constructor(world: World);
+    get isSet(): boolean;
+    set(action: () => void, ms: number): void;
+    clear(): void;
+}
