@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -229,4 +230,39 @@ async def test_who_goes_before_anything_was_answered_is_gone(gateways: list[Runn
     await until_present(gateways, watcher)
     for kinds in watcher.told.values():
         assert kinds == (["join", "leave"] * len(kinds))[: len(kinds)]
+    await leave(gateways, watcher)
+
+
+async def lagging(gateway: Running, user: str) -> Visitor:
+    """Return a visitor who is in the room, takes nothing, and whose buffers are full."""
+    narrow = socket.socket()
+    narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    narrow.connect(("127.0.0.1", gateway.port))
+    visitor = Visitor(await connect(gateway.websocket, sock=narrow, close_timeout=None))
+    first, *_ = await visitor.ask(connecting(user), subscribe(), {"subscribe": {"channel": "room:loud"}})
+    visitor.client = first["connect"]["client"]
+    visitor.link.transport.pause_reading()
+    deadline = time.monotonic() + SECONDS
+    while not any(event["client"] == visitor.client for event in gateway.events("lagging")):
+        assert time.monotonic() < deadline
+        await asyncio.to_thread(call, gateway, "publish", channel="room:loud", data="x" * 60_000)
+    return visitor
+
+
+@pytest.mark.parametrize("goodbye", ["close frame", "end of the stream"])
+async def test_who_lags_is_gone_once_they_say_goodbye(gateways: list[Running], goodbye: str) -> None:
+    """Their sockets stay open, and full: only what they say tells that they leave."""
+    watcher = await watch(gateways[-1])
+    slow = await lagging(gateways[0], "slow")
+    await slow.send(UNSUBSCRIBE, subscribe(), {"presence": {"channel": ROOM}})  # which waits
+    await until_present(gateways, watcher, slow)
+    if goodbye == "close frame":
+        leaving = asyncio.create_task(slow.link.close())
+    else:
+        slow.link.transport.write_eof()
+        leaving = asyncio.create_task(asyncio.sleep(0))
+    await until_told(watcher, (slow, ["join", "leave"]))
+    await until_present(gateways, watcher)
+    slow.link.transport.abort()
+    await asyncio.wait([leaving, slow._reading])
     await leave(gateways, watcher)

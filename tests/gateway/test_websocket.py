@@ -31,6 +31,10 @@ class Wire(asyncio.Transport):
         self.high = 0
         self.closed = False
         self.aborted = asyncio.Event()
+        self.waiting = 0
+
+    def get_write_buffer_size(self) -> int:
+        return self.waiting
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         self.high = high or 0
@@ -57,7 +61,7 @@ class Link(WebSocketProtocol):
         super().__init__(LIMITS)
         self.came: list[bytes | str] = []
         self.failures: list[tuple[int, str]] = []
-        self.lost = 0
+        self.lost = self.goodbyes = 0
         self.wire = Wire()
         self.connection_made(self.wire)
 
@@ -66,6 +70,9 @@ class Link(WebSocketProtocol):
 
     def on_binary(self, message: bytes) -> None:
         self.came.append(message)
+
+    def on_goodbye(self) -> None:
+        self.goodbyes += 1
 
     def on_lost(self) -> None:
         self.lost += 1
@@ -179,6 +186,28 @@ async def test_a_ping_is_answered_with_what_it_carries_also_within_a_message() -
     link.says(b"message", Opcode.CONT)
     assert link.wire.written == b"\x8a\x04mark"
     assert link.came == ["one message"]
+
+
+async def test_pings_of_a_peer_that_takes_no_answers_do_not_pile_up() -> None:
+    link = Link()
+    link.wire.waiting = 2 * LIMITS.high_water
+    link.says(b"a", Opcode.PING)
+    link.wire.waiting += 1
+    link.says(b"b", Opcode.PING)
+    assert link.wire.written == b"\x8a\x01a"
+
+
+async def test_the_end_of_what_the_peer_says_is_a_goodbye(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(websocket, "CLOSE_TIMEOUT", 0.01)
+    link = Link()
+    link.eof_received()  # the transport closes by itself
+    assert (link.goodbyes, link.wire.written, link.lost) == (1, b"", 0)
+    async with asyncio.timeout(30):
+        await link.wire.aborted.wait()
+    left = Link()
+    left.says(b"", Opcode.CLOSE)
+    left.eof_received()
+    assert left.goodbyes == 1
 
 
 async def test_a_pong_is_no_message() -> None:

@@ -57,16 +57,65 @@ async def test_commands_of_a_session_that_does_not_read_wait(world: World) -> No
     assert connection.reading
 
 
-async def test_a_session_that_waits_is_not_read_from_until_all_is_done(world: World) -> None:
+async def test_a_session_that_waits_is_read_from_until_too_much_waits(world: World) -> None:
     connection = await world.connected("alice")
     connection.fill(after=1)
     connection.send(*({"id": number, "presence_stats": {"channel": "open:x"}} for number in range(2, 5)))
     await world.settle()
-    assert (ids(connection), connection.reading) == ([2], False)
+    assert (ids(connection), connection.reading) == ([2], True)
+    for number in range(5, 257):
+        connection.send({"id": number, "presence_stats": {"channel": "open:x"}})
+    assert connection.reading
+    connection.send(*({"id": number, "presence_stats": {"channel": "open:x"}} for number in (257, 258, 259)))
+    assert not connection.reading
     connection.empty()
     assert not connection.reading
     await world.settle()
-    assert (ids(connection), connection.reading) == ([2, 3, 4], True)
+    assert (ids(connection), connection.reading) == (list(range(2, 260)), True)
+
+
+async def test_few_but_large_commands_that_wait_are_bounded_in_bytes(world: World) -> None:
+    large = {"publish": {"channel": "open:x", "data": "x" * 22_000}}
+    connection, quick = await world.connected("alice"), await world.connected("bob")
+    connection.fill()
+    for _ in range(2):
+        for number in range(2, 4):
+            connection.send({"id": number, **large})
+            assert connection.reading
+        connection.send({"id": 4, **large})
+        assert not connection.reading
+        connection.empty()
+        await world.settle()
+        assert connection.reading
+        connection.fill()  # what waited before does not count again
+    for number in range(2, 12):
+        quick.send({"id": number, **large})
+    assert quick.reading  # and only for who does not take the answers
+    await world.settle()
+
+
+async def test_who_lags_is_gone_with_all_it_asked_for_when_it_leaves(world: World) -> None:
+    connection = await world.subscribed("alice", "open:x")
+    connection.fill()
+    connection.send({"id": 9, "publish": {"channel": "open:x", "data": 1}})
+    await world.settle()
+    connection.lose()
+    await world.settle()
+    assert connection.session is not None
+    assert connection.session.closed
+    assert not connection.publications("open:x")
+    assert not (await world.broker.page("open:x")).publications
+
+
+async def test_who_lags_and_answers_a_ping_has_answered(world: World) -> None:
+    connection = await world.connected("alice")
+    session_ = connection.session
+    assert session_ is not None
+    connection.answers_pings = False
+    session_.pings += 1
+    connection.fill()
+    session_.pong()
+    assert (session_.pings, connection.closed, connection.reading) == (0, None, True)
 
 
 async def test_waiting_commands_keep_their_share_of_the_rate() -> None:

@@ -158,7 +158,8 @@ async def test_a_command_with_wrong_data_costs_its_neighbours_nothing(world: Wor
         rb'{"id":6,"publish":{"channel":"open:x","data":1e999}}',
         rb'{"id":7,"publish":{"channel":"open:x","data":"after"}}',
     ]
-    connection.session.receive(native.decode(b"\n".join(lines)))
+    message = b"\n".join(lines)
+    connection.session.receive(native.decode(message), len(message))
     await world.settle()
     assert connection.closed is None
     assert [p["data"] for p in connection.publications("open:x")] == ["before", "after"]
@@ -174,7 +175,7 @@ async def test_a_connection_that_is_not_in_yet_is_forgiven_nothing(world: World)
     for line in (b'{"id":1,"connect":{"token":5}}', b'{"id":1,"publish":{"channel":5}}'):
         connection = world.connection()
         assert connection.session is not None
-        connection.session.receive(native.decode(line))
+        connection.session.receive(native.decode(line), len(line))
         await world.settle()
         assert connection.closed is not None
         assert connection.closed.code == 3501

@@ -75,7 +75,7 @@ class ClientConnection(WebSocketProtocol):
         except native.MalformedCommand as error:
             session.disconnect(MALFORMED, str(error))
             return
-        session.receive(commands)
+        session.receive(commands, len(message))
 
     def on_binary(self, message: bytes) -> None:
         self.fail(CloseCode.UNSUPPORTED_DATA, "a binary message; the JSON protocol is text")

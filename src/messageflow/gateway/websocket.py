@@ -112,6 +112,11 @@ class WebSocketProtocol(asyncio.Protocol):
                 self._reader, self._frame = reader, frame
                 return
 
+    def eof_received(self) -> None:
+        """The peer's system says that nothing more comes. The transport closes once what waits is out."""
+        if self._closing is None:
+            self._part()
+
     def connection_lost(self, exc: Exception | None) -> None:
         if self._closing is not None:
             self._closing.cancel()
@@ -128,9 +133,14 @@ class WebSocketProtocol(asyncio.Protocol):
         elif self._closing is not None:
             return  # RFC 6455 §5.5.1: after a close frame nothing counts but the answer
         elif opcode is Opcode.PING:
-            self.transport.write(Frame(Opcode.PONG, frame.data).serialize(mask=False))
+            self._answer_ping(frame)
         elif opcode is not Opcode.PONG:
             self._data_frame(frame)
+
+    def _answer_ping(self, frame: Frame) -> None:
+        """Answer, unless the peer takes so little that answers would only pile up."""
+        if self.transport.get_write_buffer_size() <= 2 * self._limits.high_water:
+            self.transport.write(Frame(Opcode.PONG, frame.data).serialize(mask=False))
 
     def _data_frame(self, frame: Frame) -> None:
         data = bytes(frame.data)
@@ -168,11 +178,14 @@ class WebSocketProtocol(asyncio.Protocol):
             code = close.code if close.code != CloseCode.NO_STATUS_RCVD else CloseCode.NORMAL_CLOSURE
             payload = Close(code, "").serialize() if frame.data else b""
             self.transport.write(Frame(Opcode.CLOSE, payload).serialize(mask=False))
-            self._closing = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self.transport.abort)
-            self.on_goodbye()
+            self._part()
         self.transport.close()  # which waits for what is still to be written; a peer that left may take none of it
 
     # The end
+
+    def _part(self) -> None:
+        self._closing = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self.transport.abort)
+        self.on_goodbye()
 
     def send_close(self, code: int, reason: str) -> None:
         """Begin the closing handshake; a peer that does not answer is cut off after a while."""

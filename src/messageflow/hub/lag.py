@@ -31,12 +31,11 @@ log = logging.getLogger("messageflow.hub")
 
 
 def pause(session: Session) -> None:
-    """The transport's buffer is full: read nothing more from the client, and deliver nothing more."""
+    """The transport's buffer is full: deliver nothing more. What the client asks for waits, see `Session.receive`."""
     if session.paused or session.closed:
         return
     session.paused = True
     session.hub.stalls.add(session)
-    session.connection.pause_reading()
     session.hub.counters.fell_behind += 1
     session.hub.log_limited(logging.INFO, "lagging", client=session.client, user=session.user)
     for subscription in tuple(session.subscriptions.values()):
@@ -66,7 +65,7 @@ def lag_behind(session: Session, subscription: Subscription) -> None:
 
 
 def resume(session: Session) -> None:
-    """The transport has room again: catch up, then read on from the client."""
+    """The transport has room again: catch up, then carry out what the client has asked for."""
     if not session.paused or session.closed:
         return
     session.paused = False

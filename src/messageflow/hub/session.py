@@ -3,6 +3,9 @@
 A session handles its commands one after the other. It writes through its connection at once; bytes wait in the
 transport, whose high-water mark makes the session *lagging* (see `hub.lag`). When it ends, for whatever reason, it is
 out of every channel before anything else can run.
+
+A lagging session goes on being read, for its client may answer a ping or say goodbye. What it asks for waits until it
+takes the answers, and only so much of it.
 """
 
 from __future__ import annotations
@@ -42,6 +45,7 @@ log = logging.getLogger("messageflow.hub")
 
 NEVER = float("inf")
 WORK_SECONDS = 0.002  # that one session's commands may hold the event loop
+LAGGING_INBOX = 65_536  # bytes of commands that wait for a lagging session before reading from it pauses
 
 
 class State(Enum):
@@ -50,6 +54,18 @@ class State(Enum):
     CONNECTED = auto()
     REFUSED = auto()  # connect was answered with an error; nothing more is accepted
     CLOSED = auto()
+
+
+class Inbox(deque[Command | FaultyCommand]):
+    """The commands that wait in one session.
+
+    Attributes:
+        size: bytes of the messages in which they came, since there was none.
+    """
+
+    __slots__ = ("size",)
+
+    size: int
 
 
 class Subscription:
@@ -128,7 +144,7 @@ class Session:
         self.pings = 0  # sent and not answered; on a slow link there may be several
         self.heard = True  # anything came since the last ping
         self.slot = -1
-        self._inbox: deque[Command | FaultyCommand] | None = None
+        self._inbox: Inbox | None = None
         self._worker: asyncio.Task[None] | None = None
         self._meter: CommandMeter | None = None
 
@@ -175,14 +191,22 @@ class Session:
         self.pings -= 1
         self.hub.user_cap.heard(self)
 
-    def receive(self, commands: Sequence[Command | FaultyCommand]) -> None:
-        """Take commands in the order they came; those that wait are bounded by a pause in reading."""
+    def receive(self, commands: Sequence[Command | FaultyCommand], size: int) -> None:
+        """Take commands in the order they came; those that wait are bounded by a pause in reading.
+
+        Args:
+            commands: the commands.
+            size: bytes of the message that held them.
+        """
         if self.closed:
             return
-        if self._inbox is None:
-            self._inbox = deque()
-        self._inbox.extend(commands)
-        if len(self._inbox) > self.hub.limits.inbox:
+        inbox = self._inbox
+        if inbox is None:
+            inbox = self._inbox = Inbox()
+            inbox.size = 0
+        inbox.extend(commands)
+        inbox.size += size
+        if len(inbox) > self.hub.limits.inbox or (self.paused and inbox.size > LAGGING_INBOX):
             self.connection.pause_reading()
         if self._worker is None and not self.paused:
             self._worker = self.hub.spawn(self._work())

@@ -106,7 +106,8 @@ class MemoryConnection:
     def send(self, *commands: dict[str, Any]) -> None:
         """Send commands, in one frame."""
         assert self.session is not None
-        self.session.receive(native.decode(b"\n".join(msgspec.json.encode(command) for command in commands)))
+        message = b"\n".join(msgspec.json.encode(command) for command in commands)
+        self.session.receive(native.decode(message), len(message))
 
     def fill(self, *, after: int = 0) -> None:
         """Let the transport's buffer be full, now or after so many writes."""
