@@ -25,7 +25,7 @@ const internal = [
   "invalidate isSet issue joined left link linked lose machine onAccepted onEmpty onEnd onFrame onInvalidate onLink onLost onOpen",
   "onPush onRefused onSubs openSocket params plan positions renew renewable reopen report request requests reset",
   "isOpen place release restart tokens use watched watches",
-  "resume route setTimer settle take ungive wake watch world",
+  "quiet resume route setTimer settle take ungive wake watch world",
 ].flatMap((line) => line.split(" "));
 
 /** The script for plain pages: one global, minified. */

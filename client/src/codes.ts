@@ -72,6 +72,12 @@ export function known(error: unknown, code: number, text: string, temporary = fa
   return new MessageflowError(code, text + told(error), temporary, { cause: error });
 }
 
+/** What to make of a token that was just made and is over already. */
+export function skewed(): MessageflowError {
+  const message = "A fresh token was refused as expired: compare the clocks of who makes it and of the gateway.";
+  return new MessageflowError(TOKEN_EXPIRED, message, true);
+}
+
 /** The last resort: nobody is told if even the console fails. */
 export function complain(...words: unknown[]): void {
   try {

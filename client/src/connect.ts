@@ -9,11 +9,11 @@ import { Flow, type Options } from "./flow.js";
 import { status } from "./status.js";
 import { browserWorld } from "./world.js";
 
-let origin: string | undefined;
+let base: string | undefined;
 
-/** Tell where the script came from; for the entry that is a script tag. */
-export function setOrigin(url: string | undefined): void {
-  if (url) origin = new URL(url).origin;
+/** Tell where the script came from; for the entry that is a script tag. Its path is kept: a proxy may have put one before. */
+export function setBase(url: string | undefined): void {
+  base = url?.match(/https?:[^?#]*\//)?.[0];
 }
 
 /**
@@ -30,7 +30,7 @@ export function connect<Pushes extends object>(options: Options<Pushes> = {}): F
     throw new TypeError('connect() takes an object, such as {tokenUrl: "/token", onMessage(action) {…}}.');
   }
   const page = globalThis.location?.href.replace(/^blob:/, ""); // of a worker that was made of a text
-  const url = options.url ?? origin ?? (page && new URL(page).origin);
+  const url = options.url ?? base ?? (page && new URL(page).origin);
   if (!url) throw new TypeError('There is no page to connect back to; give url, such as "http://127.0.0.1:8000".');
   return new Flow<Pushes>({ ...options, url }, browserWorld(options.WebSocket), page);
 }

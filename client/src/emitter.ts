@@ -9,7 +9,12 @@ export type Off = () => void;
 
 /** Of its own for each `on`: the same function added twice is two handlers. */
 interface Entry<Args extends unknown[]> {
-  handler: ((...args: Args) => unknown) | undefined;
+  handler: (((...args: Args) => unknown) & Quiet) | undefined;
+}
+
+/** A handler that shows what it hears to nobody who could act: beside it, people are told as if there were none. */
+export interface Quiet {
+  quiet?: true;
 }
 
 export class Emitter<Args extends unknown[]> {
@@ -21,8 +26,9 @@ export class Emitter<Args extends unknown[]> {
     this.#report = report;
   }
 
+  /** How many listen who may act. */
   get size(): number {
-    return this.#entries.length;
+    return this.#entries.filter(({ handler }) => !handler?.quiet).length;
   }
 
   /** Add a handler; undefined is let pass, so that optional handlers need no test. */

@@ -43,6 +43,9 @@ export interface Options<Pushes extends object = Record<string, unknown>> extend
 
 const PERSONAL = "#";
 
+/** The application has disconnected the user. */
+const EXPELLED = 3503;
+
 /** @typeParam Pushes what may be pushed: payloads by type, `interface Pushes { "report/ready": Report }`. */
 export class Flow<Pushes extends object = Record<string, unknown>> {
   readonly #session: Session;
@@ -56,6 +59,7 @@ export class Flow<Pushes extends object = Record<string, unknown>> {
   #user: string | undefined;
   #authenticated = false;
   #detail: StateDetail = { code: 0, reason: "" };
+  #said = "";
 
   /** @internal */
   constructor(options: Options<Pushes>, world: World, base: string | undefined) {
@@ -66,14 +70,21 @@ export class Flow<Pushes extends object = Record<string, unknown>> {
     this.#recoveries = new Emitter(this.#report);
     this.#actions = new Actions(this.#report);
     const { connectTimeout = 5000, commandTimeout = 10_000 } = options;
-    this.#session = new Session(world, { url, connectTimeout, commandTimeout }, new TokenSource(world, options), {
+    const tokens = new TokenSource(world, options);
+    this.#session = new Session(world, { url, connectTimeout, commandTimeout }, tokens, {
       onAccepted: ({ subs }, withToken) => {
         const personal = Object.keys(subs ?? {}).find((channel) => channel.startsWith(PERSONAL));
         this.#user = personal?.slice(PERSONAL.length);
         this.#authenticated = withToken || !!personal;
+        this.#said = "";
       },
       onState: (state, detail) => {
         this.#detail = detail;
+        const { code, reason } = detail;
+        if (state === "disconnected" && code && !this.#states.size && !this.#errors.size) {
+          const hint = code < 100 ? "" : tokens.given || code === EXPELLED ? "; the log of the gateway says why" : "; give tokenUrl, getToken or token";
+          complain(`not connected (${code}), and not trying again: ${reason}${hint}`);
+        }
         this.#states.emit(state, detail);
       },
       onLink: () => this.#channels.request(),
@@ -84,7 +95,11 @@ export class Flow<Pushes extends object = Record<string, unknown>> {
         else this.#channels.take(push);
       },
       onInvalidate: () => this.#channels.invalidate(),
-      onError: this.#report,
+      onError: (error) => {
+        // What is tried again and again is told to the console once.
+        if (this.#errors.size || this.#said !== error.message) this.#report(error);
+        this.#said = error.message;
+      },
       positions: () => this.#channels.positions(),
     });
     this.#requests = new Requests(this.#session.calls, () => world.random());

@@ -7,7 +7,7 @@
 
 import { backoff, refreshDelay } from "./backoff.js";
 import type { Done } from "./calls.js";
-import { MessageflowError, TOKEN_EXPIRED } from "./codes.js";
+import { MessageflowError, skewed, TOKEN_EXPIRED } from "./codes.js";
 import type { RefreshResult } from "./protocol.js";
 import type { TokenSource } from "./token.js";
 import { Alarm, type World } from "./world.js";
@@ -75,7 +75,7 @@ export class Refresher {
 
   #failed(error: MessageflowError): void {
     if (!error.temporary && error.code !== TOKEN_EXPIRED) return this.#events.onRefused(error);
-    this.#events.onError(error);
+    this.#events.onError(error.code === TOKEN_EXPIRED ? skewed() : error);
     this.#wait(RETRY_BASE_MS / 2 + backoff(this.#attempt++, this.#world.random(), RETRY_BASE_MS));
   }
 }

@@ -16,6 +16,7 @@ import {
   known,
   LINK_LOST,
   MessageflowError,
+  skewed,
   TOKEN_EXPIRED,
   told,
 } from "./codes.js";
@@ -235,6 +236,7 @@ export class Session {
   #again({ code, message, temporary }: MessageflowError): void {
     const renewable = code === TOKEN_EXPIRED && this.#tokens.renewable;
     // A token that expired during an absence has been waited for already; one that is new and has, has not.
+    if (renewable && this.#isNew) this.#events.onError(skewed());
     if (renewable && !this.#isNew) this.#plan(code, message, 0);
     else if (temporary || renewable) this.#plan(code, message);
     else if (code === TOKEN_EXPIRED) this.#stop(code, `${message}; give tokenUrl or getToken to have it renewed`);

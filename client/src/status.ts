@@ -47,6 +47,7 @@ export function status(flow: Watched, { connected, authenticated, dot, colors }:
     element.setAttribute("title", title);
     (element as HTMLElement).style.backgroundColor = { ...COLORS, ...colors }[state];
   };
+  show.quiet = true as const;
   show();
   return flow.onState(show);
 }

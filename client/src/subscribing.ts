@@ -13,8 +13,10 @@ import {
   isTerminalUnsubscribe,
   LINK_LOST,
   MessageflowError,
+  skewed,
   TIMEOUT,
   TOKEN_EXPIRED,
+  TOKEN_FAILED,
 } from "./codes.js";
 import type { Resume } from "./position.js";
 import type { Method, SubscribeResult, WirePublication } from "./protocol.js";
@@ -239,6 +241,8 @@ export class Subscribing {
       this.#stop(code, message);
       return this.#events.onError(new MessageflowError(code, `Not subscribed to ${this.channel}: ${message}`));
     }
+    if (code === TOKEN_EXPIRED) this.#events.onError(skewed());
+    else if (code === TOKEN_FAILED) this.#events.onError(error);
     this.#again({ code, reason: message });
     this.#retry.set(() => this.request(), backoff(this.#attempt++, this.#world.random()));
   }

@@ -123,9 +123,13 @@ async function fetchToken(world: World, url: string, signal: AbortSignal): Promi
     throw new MessageflowError(UNAUTHORIZED, `${url} answered ${response.status}: nobody is logged in.`);
   }
   if (!response.ok) throw new Error(`${url} answered ${response.status}`);
-  const token = readToken(await response.text());
-  if (!token) throw new Error(`${url} answered something that holds no token`);
-  return token;
+  const text = await response.text();
+  const token = readToken(text);
+  if (token) return token;
+  const isPage = response.redirected || /^\s*</.test(text);
+  throw new Error(
+    `${url} answered ${isPage ? "a page, not a token: is somebody logged in? If nobody is, answer 401" : "something that holds no token"}`,
+  );
 }
 
 /** Find the token in what a token endpoint answers, in any of the forms our ancestors used. */

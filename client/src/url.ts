@@ -7,7 +7,8 @@ const PATH = "/connection/websocket";
 /**
  * Make a WebSocket address of what a page author writes.
  *
- * @param url absolute (`ws`, `wss`, `http`, `https`) or relative to the page; without a path, the gateway's own is meant.
+ * @param url absolute (`ws`, `wss`, `http`, `https`) or relative to the page. It is the gateway's base, as `Flow` and the
+ *   command line take it: a path is what a proxy puts before the gateway's own. A `ws:` address with a path is taken as it is.
  * @param page the address that relative ones are relative to.
  */
 export function socketUrl(url: string, page: string | undefined): string {
@@ -22,6 +23,8 @@ export function socketUrl(url: string, page: string | undefined): string {
   }
   const protocol = parsed.protocol.replace(/^http/, "ws");
   if (!/^wss?:$/.test(protocol)) throw new TypeError(`"${url}" must begin with ws:, wss:, http: or https:.`);
-  const path = parsed.pathname === "/" ? PATH : parsed.pathname;
+  const { pathname } = parsed;
+  const whole = parsed.protocol[0] === "w" ? pathname !== "/" : pathname.endsWith(PATH);
+  const path = whole ? pathname : pathname.replace(/\/*$/, PATH);
   return `${protocol}//${parsed.host}${path}${parsed.search}`;
 }

@@ -32,6 +32,14 @@ export interface Life {
   depart(): void;
 }
 
+/** The part of an HTTP response this client uses. */
+export interface Answer {
+  readonly ok: boolean;
+  readonly status: number;
+  readonly redirected?: boolean;
+  text(): Promise<string>;
+}
+
 export interface World {
   /** Milliseconds on a clock that nobody sets. It may stand still while the machine sleeps. */
   now(): number;
@@ -39,7 +47,7 @@ export interface World {
   setTimer(action: () => void, ms: number): unknown;
   clearTimer(timer: unknown): void;
   openSocket(url: string): Socket;
-  fetch(url: string, signal: AbortSignal): Promise<{ ok: boolean; status: number; text(): Promise<string> }>;
+  fetch(url: string, signal: AbortSignal): Promise<Answer>;
   /** Tell of the life of the page; returns how to stop. */
   attend(life: Life): () => void;
 }

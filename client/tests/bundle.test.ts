@@ -102,6 +102,22 @@ describe("the script", () => {
     flow.close();
   });
 
+  test("keeps the path it came from, so that it finds a gateway behind a prefix", async () => {
+    for (const [src, socket] of [
+      ["https://shop.example/push/messageflow.js", "wss://shop.example/push/connection/websocket"],
+      ["https://shop.example/a/b/messageflow.js?v=1/2#x/y", "wss://shop.example/a/b/connection/websocket"],
+      ["http://push.example:8000/messageflow.js", "ws://push.example:8000/connection/websocket"],
+      ["blob:https://shop.example/0-1-2", "wss://shop.example/connection/websocket"],
+      ["data:text/javascript,0", "wss://shop.example/connection/websocket"],
+    ] as const) {
+      const { messageflow, peers } = page(src);
+      const flow = messageflow.connect({ token: JWT });
+      await settle();
+      assert.equal(only(peers).url, socket);
+      flow.close();
+    }
+  });
+
   test("fetches its token with the cookies of the page", async () => {
     const { messageflow, peers, fetched } = page("https://shop.example/messageflow.js");
     const flow = messageflow.connect({ tokenUrl: "/token" });

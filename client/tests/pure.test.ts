@@ -138,11 +138,21 @@ describe("addresses", () => {
     ["http://a.example", undefined, "ws://a.example/connection/websocket"],
     ["https://a.example:8443/", undefined, "wss://a.example:8443/connection/websocket"],
     ["wss://a.example/push/ws?node=2#part", undefined, "wss://a.example/push/ws?node=2"],
-    ["/websocket", page, "wss://shop.example/websocket"],
-    ["live", page, "wss://shop.example/orders/live"],
+    ["wss://a.example", undefined, "wss://a.example/connection/websocket"],
+    ["https://a.example/push", undefined, "wss://a.example/push/connection/websocket"],
+    ["https://a.example/push/", undefined, "wss://a.example/push/connection/websocket"],
+    ["http://a.example/a/b//?node=2", undefined, "ws://a.example/a/b/connection/websocket?node=2"],
+    ["https://a.example/push/connection/websocket", undefined, "wss://a.example/push/connection/websocket"],
+    ["/connection/websocket", page, "wss://shop.example/connection/websocket"],
+    ["/push", page, "wss://shop.example/push/connection/websocket"],
+    ["live", page, "wss://shop.example/orders/live/connection/websocket"],
     ["//b.example", page, "wss://b.example/connection/websocket"],
   ];
   for (const [url, base, socket] of good) test(`${url} is ${socket}`, () => assert.equal(socketUrl(url, base), socket));
+
+  for (const { url, websocket } of vectors<{ url: string; websocket: string }[]>("addresses")) {
+    test(`${url} is what it is to the publisher and the command line`, () => assert.equal(socketUrl(url, page), websocket));
+  }
 
   test("what is no address is refused with a sentence", () => {
     assert.throws(() => socketUrl("nonsense", undefined), /no address; give the gateway's/);

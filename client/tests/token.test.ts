@@ -1,15 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { MessageflowError } from "../src/codes.js";
-import { connected, JWT, settle, start, TestWorld } from "./world.js";
+import { answering, connected, JWT, settle, start, TestWorld } from "./world.js";
 
 const OTHER = "aaa.bbb.ccc";
-
-function answering(...answers: [status: number, body: string][]): TestWorld {
-  const world = new TestWorld();
-  world.answers = answers.map(([status, body]) => () => ({ status, body }));
-  return world;
-}
 
 function tokenOf(command: Record<string, unknown> | undefined, method = "connect"): unknown {
   return (command?.[method] as { token?: unknown } | undefined)?.token;
@@ -75,9 +69,30 @@ describe("getting a token", () => {
       errors.map(({ code, temporary, message }) => [code, temporary, message]),
       [
         [6, true, "Could not get a token: Error: /token answered 500"],
-        [6, true, "Could not get a token: Error: /token answered something that holds no token"],
+        [6, true, "Could not get a token: Error: /token answered a page, not a token: is somebody logged in? If nobody is, answer 401"],
       ],
     );
+  });
+
+  test("an answer to another address than was asked for is a page, JSON that holds none is not", async () => {
+    for (const [redirected, said] of [[true, /answered a page, not a token/], [false, /answered something that holds no token/]] as const) {
+      const world = new TestWorld();
+      world.fetch = async () => ({ ok: true, status: 200, redirected, text: async () => "{}" });
+      const errors: string[] = [];
+      const { flow } = start({ tokenUrl: "/token", onError: ({ message }) => errors.push(message) }, world);
+      await settle();
+      assert.match(String(errors), said);
+      flow.close();
+    }
+  });
+
+  test("a token is taken from wherever a redirect led", async () => {
+    const world = new TestWorld();
+    world.fetch = async () => ({ ok: true, status: 200, redirected: true, text: async () => JWT });
+    const { flow } = start({ tokenUrl: "/token" }, world);
+    await settle();
+    await world.peer.accept();
+    assert.equal(flow.authenticated, true);
   });
 
   test("an endpoint that hangs is given up", async () => {

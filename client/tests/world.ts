@@ -168,6 +168,13 @@ export class TestWorld implements World {
   }
 }
 
+/** A world whose token endpoint gives these answers, the last one again and again. */
+export function answering(...answers: [status: number, body: string][]): TestWorld {
+  const world = new TestWorld();
+  world.answers = answers.map(([status, body]) => () => ({ status, body }));
+  return world;
+}
+
 /** A flow in a world of its own. */
 export function start(options: Options = {}, world = new TestWorld()): { flow: Flow; world: TestWorld } {
   const flow = new Flow({ url: "ws://gateway.test", ...options }, world, undefined);

@@ -24,7 +24,7 @@ __export(index_exports, {
   MessageflowError: () => MessageflowError,
   connect: () => connect,
   createSocket: () => createSocket,
-  setOrigin: () => setOrigin,
+  setBase: () => setBase,
   status: () => status,
   version: () => VERSION
 });
@@ -81,6 +81,10 @@ function known(error, code, text, temporary = false) {
   if (MessageflowError.made(error)) return error;
   return new MessageflowError(code, text + told(error), temporary, { cause: error });
 }
+function skewed() {
+  const message = "A fresh token was refused as expired: compare the clocks of who makes it and of the gateway.";
+  return new MessageflowError(TOKEN_EXPIRED, message, true);
+}
 function complain(...words) {
   try {
     console.error("messageflow:", ...words);
@@ -111,8 +115,9 @@ var Emitter = class {
   constructor(report) {
     this.#report = report;
   }
+  /** How many listen who may act. */
   get size() {
-    return this.#entries.length;
+    return this.#entries.filter(({ handler }) => !handler?.quiet).length;
   }
   /** Add a handler; undefined is let pass, so that optional handlers need no test. */
   on(handler) {
@@ -195,8 +200,8 @@ var BASE_MS = 500;
 var CAP_MS = 2e4;
 var SLOW_BASE_MS = 1e4;
 var SLOW_CAP_MS = 5e4;
-function backoff(attempt, random, base = BASE_MS, cap = CAP_MS) {
-  return Math.floor(random * Math.min(cap, base * 2 ** attempt));
+function backoff(attempt, random, base2 = BASE_MS, cap = CAP_MS) {
+  return Math.floor(random * Math.min(cap, base2 * 2 ** attempt));
 }
 function slowBackoff(attempt, random) {
   return SLOW_BASE_MS + backoff(attempt, random, SLOW_BASE_MS, SLOW_CAP_MS);
@@ -307,7 +312,7 @@ var Refresher = class {
   }
   #failed(error) {
     if (!error.temporary && error.code !== TOKEN_EXPIRED) return this.#events.onRefused(error);
-    this.#events.onError(error);
+    this.#events.onError(error.code === TOKEN_EXPIRED ? skewed() : error);
     this.#wait(RETRY_BASE_MS / 2 + backoff(this.#attempt++, this.#world.random(), RETRY_BASE_MS));
   }
 };
@@ -578,6 +583,8 @@ var Subscribing = class {
       this.#stop(code, message);
       return this.#events.onError(new MessageflowError(code, `Not subscribed to ${this.channel}: ${message}`));
     }
+    if (code === TOKEN_EXPIRED) this.#events.onError(skewed());
+    else if (code === TOKEN_FAILED) this.#events.onError(error);
     this.#again({ code, reason: message });
     this.#retry.set(() => this.request(), backoff(this.#attempt++, this.#world.random()));
   }
@@ -1263,6 +1270,7 @@ var Session = class {
   /** Try again after a refusal, if that may help. */
   #again({ code, message, temporary }) {
     const renewable = code === TOKEN_EXPIRED && this.#tokens.renewable;
+    if (renewable && this.#isNew) this.#events.onError(skewed());
     if (renewable && !this.#isNew) this.#plan(code, message, 0);
     else if (temporary || renewable) this.#plan(code, message);
     else if (code === TOKEN_EXPIRED) this.#stop(code, `${message}; give tokenUrl or getToken to have it renewed`);
@@ -1417,9 +1425,13 @@ async function fetchToken(world, url, signal) {
     throw new MessageflowError(UNAUTHORIZED, `${url} answered ${response.status}: nobody is logged in.`);
   }
   if (!response.ok) throw new Error(`${url} answered ${response.status}`);
-  const token = readToken(await response.text());
-  if (!token) throw new Error(`${url} answered something that holds no token`);
-  return token;
+  const text = await response.text();
+  const token = readToken(text);
+  if (token) return token;
+  const isPage = response.redirected || /^\s*</.test(text);
+  throw new Error(
+    `${url} answered ${isPage ? "a page, not a token: is somebody logged in? If nobody is, answer 401" : "something that holds no token"}`
+  );
 }
 function readToken(text) {
   let found = text.trim();
@@ -1618,12 +1630,15 @@ function socketUrl(url, page) {
   }
   const protocol = parsed.protocol.replace(/^http/, "ws");
   if (!/^wss?:$/.test(protocol)) throw new TypeError(`"${url}" must begin with ws:, wss:, http: or https:.`);
-  const path = parsed.pathname === "/" ? PATH : parsed.pathname;
+  const { pathname } = parsed;
+  const whole = parsed.protocol[0] === "w" ? pathname !== "/" : pathname.endsWith(PATH);
+  const path = whole ? pathname : pathname.replace(/\/*$/, PATH);
   return `${protocol}//${parsed.host}${path}${parsed.search}`;
 }
 
 // src/flow.ts
 var PERSONAL = "#";
+var EXPELLED = 3503;
 var Flow = class {
   #session;
   #requests;
@@ -1636,23 +1651,31 @@ var Flow = class {
   #user;
   #authenticated = false;
   #detail = { code: 0, reason: "" };
+  #said = "";
   /** @internal */
-  constructor(options, world, base) {
+  constructor(options, world, base2) {
     refuseUnread(options);
-    const url = socketUrl(options.url ?? base ?? "", base);
+    const url = socketUrl(options.url ?? base2 ?? "", base2);
     this.#errors = new Emitter((error) => complain("onError failed:", error));
     this.#states = new Emitter(this.#report);
     this.#recoveries = new Emitter(this.#report);
     this.#actions = new Actions(this.#report);
     const { connectTimeout = 5e3, commandTimeout = 1e4 } = options;
-    this.#session = new Session(world, { url, connectTimeout, commandTimeout }, new TokenSource(world, options), {
+    const tokens = new TokenSource(world, options);
+    this.#session = new Session(world, { url, connectTimeout, commandTimeout }, tokens, {
       onAccepted: ({ subs }, withToken) => {
         const personal = Object.keys(subs ?? {}).find((channel) => channel.startsWith(PERSONAL));
         this.#user = personal?.slice(PERSONAL.length);
         this.#authenticated = withToken || !!personal;
+        this.#said = "";
       },
       onState: (state, detail) => {
         this.#detail = detail;
+        const { code, reason } = detail;
+        if (state === "disconnected" && code && !this.#states.size && !this.#errors.size) {
+          const hint = code < 100 ? "" : tokens.given || code === EXPELLED ? "; the log of the gateway says why" : "; give tokenUrl, getToken or token";
+          complain(`not connected (${code}), and not trying again: ${reason}${hint}`);
+        }
         this.#states.emit(state, detail);
       },
       onLink: () => this.#channels.request(),
@@ -1663,7 +1686,10 @@ var Flow = class {
         else this.#channels.take(push);
       },
       onInvalidate: () => this.#channels.invalidate(),
-      onError: this.#report,
+      onError: (error) => {
+        if (this.#errors.size || this.#said !== error.message) this.#report(error);
+        this.#said = error.message;
+      },
       positions: () => this.#channels.positions()
     });
     this.#requests = new Requests(this.#session.calls, () => world.random());
@@ -1813,6 +1839,7 @@ function status(flow, { connected, authenticated, dot, colors }) {
     element.setAttribute("title", title);
     element.style.backgroundColor = { ...COLORS, ...colors }[state];
   };
+  show.quiet = true;
   show();
   return flow.onState(show);
 }
@@ -1825,16 +1852,16 @@ function write(target, text) {
 }
 
 // src/connect.ts
-var origin;
-function setOrigin(url) {
-  if (url) origin = new URL(url).origin;
+var base;
+function setBase(url) {
+  base = url?.match(/https?:[^?#]*\//)?.[0];
 }
 function connect(options = {}) {
   if (!options || typeof options !== "object") {
     throw new TypeError('connect() takes an object, such as {tokenUrl: "/token", onMessage(action) {…}}.');
   }
   const page = globalThis.location?.href.replace(/^blob:/, "");
-  const url = options.url ?? origin ?? (page && new URL(page).origin);
+  const url = options.url ?? base ?? (page && new URL(page).origin);
   if (!url) throw new TypeError('There is no page to connect back to; give url, such as "http://127.0.0.1:8000".');
   return new Flow({ ...options, url }, browserWorld(options.WebSocket), page);
 }

@@ -5,8 +5,8 @@
  */
 import type { Action, ActionHandler } from "./actions.js";
 import { Flow, type Options } from "./flow.js";
-/** Tell where the script came from; for the entry that is a script tag. */
-export declare function setOrigin(url: string | undefined): void;
+/** Tell where the script came from; for the entry that is a script tag. Its path is kept: a proxy may have put one before. */
+export declare function setBase(url: string | undefined): void;
 /**
  * Open a connection that keeps itself alive.
  *

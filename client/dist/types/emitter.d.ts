@@ -5,10 +5,15 @@
  */
 /** Takes back what `on…()` gave. */
 export type Off = () => void;
+/** A handler that shows what it hears to nobody who could act: beside it, people are told as if there were none. */
+export interface Quiet {
+    quiet?: true;
+}
 export declare class Emitter<Args extends unknown[]> {
     #private;
     /** @param report is told of what a handler threw, or of what its promise rejected with. It must not throw. */
     constructor(report: (error: unknown) => void);
+    /** How many listen who may act. */
     get size(): number;
     /** Add a handler; undefined is let pass, so that optional handlers need no test. */
     on(handler: ((...args: Args) => unknown) | undefined): Off;

@@ -31,7 +31,7 @@ _NO_ADDRESS = (  # without any part of it: what stands there may be a password
 
 
 def websocket_url(url: str) -> str:
-    """Return where a gateway at `url` takes WebSockets; a `ws:` or `wss:` address is taken as it is.
+    """Return where a gateway at `url` takes WebSockets; a `ws:` or `wss:` address with a path is taken as it is.
 
     Raises:
         ConfigurationError: it is neither an HTTP nor a WebSocket address.
@@ -40,12 +40,12 @@ def websocket_url(url: str) -> str:
         parts = urlsplit(url)
     except ValueError:
         raise ConfigurationError(_NO_ADDRESS) from None
-    if parts.scheme in ("ws", "wss"):
+    if parts.scheme in ("ws", "wss") and parts.path.strip("/"):
         return url
-    if parts.scheme not in ("http", "https") or not parts.netloc:
+    if parts.scheme not in ("http", "https", "ws", "wss") or not parts.netloc:
         raise ConfigurationError(_NO_ADDRESS)
-    scheme = "wss" if parts.scheme == "https" else "ws"
-    return urlunsplit((scheme, parts.netloc, parts.path.rstrip("/") + PATH, "", ""))
+    scheme = "wss" if parts.scheme in ("https", "wss") else "ws"
+    return urlunsplit((scheme, parts.netloc, parts.path.rstrip("/").removesuffix(PATH) + PATH, "", ""))
 
 
 def full_jitter(failures: int) -> float:

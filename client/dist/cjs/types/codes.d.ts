@@ -45,6 +45,8 @@ export declare class MessageflowError extends Error {
 export declare function told(error: unknown): string;
 /** What was thrown as an error of this client; one of its own stays as it is. */
 export declare function known(error: unknown, code: number, text: string, temporary?: boolean): MessageflowError;
+/** What to make of a token that was just made and is over already. */
+export declare function skewed(): MessageflowError;
 /** The last resort: nobody is told if even the console fails. */
 export declare function complain(...words: unknown[]): void;
 /** The error of an error reply; codes below 100 are temporary by the protocol. */

@@ -4,7 +4,8 @@
 /**
  * Make a WebSocket address of what a page author writes.
  *
- * @param url absolute (`ws`, `wss`, `http`, `https`) or relative to the page; without a path, the gateway's own is meant.
+ * @param url absolute (`ws`, `wss`, `http`, `https`) or relative to the page. It is the gateway's base, as `Flow` and the
+ *   command line take it: a path is what a proxy puts before the gateway's own. A `ws:` address with a path is taken as it is.
  * @param page the address that relative ones are relative to.
  */
 export declare function socketUrl(url: string, page: string | undefined): string;

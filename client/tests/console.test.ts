@@ -1,0 +1,156 @@
+/**
+ * What the console says to whoever writes a page that does not connect.
+ */
+
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, describe, mock, test } from "node:test";
+import type { Options } from "../src/flow.js";
+import { status } from "../src/status.js";
+import { answering, JWT, settle, start, TestWorld } from "./world.js";
+
+const said: string[] = [];
+
+beforeEach(() => {
+  said.length = 0;
+  mock.method(console, "error", (...words: unknown[]) => said.push(words.map(String).join(" ")));
+});
+afterEach(() => mock.restoreAll());
+
+/** Connect, and be told by the server that there is no point in coming back. */
+async function refused(options: Options, code: number, reason: string): Promise<void> {
+  const { world } = start(options);
+  await settle();
+  const [connect] = await world.peer.open();
+  if (code >= 1000) await world.peer.drop(code, reason);
+  else await world.peer.say({ id: connect?.id, error: { code, message: reason } });
+}
+
+describe("a final disconnect", () => {
+  const cases: [string, Options, number, string, string][] = [
+    ["a bad token", { token: JWT }, 3500, "invalid token", "not connected (3500), and not trying again: invalid token; the log of the gateway says why"],
+    ["no token", {}, 3500, "invalid token", "not connected (3500), and not trying again: invalid token; give tokenUrl, getToken or token"],
+    ["forbidden", { token: JWT }, 3507, "permission denied", "not connected (3507), and not trying again: permission denied; the log of the gateway says why"],
+    ["an error reply", { token: JWT }, 103, "permission denied", "not connected (103), and not trying again: permission denied; the log of the gateway says why"],
+    ["disconnected by the application", {}, 3503, "banned", "not connected (3503), and not trying again: banned; the log of the gateway says why"],
+  ];
+  for (const [name, options, code, reason, sentence] of cases) {
+    test(`is one sentence: ${name}`, async () => {
+      await refused(options, code, reason);
+      assert.deepEqual(said, [`messageflow: ${sentence}`]);
+    });
+  }
+
+  test("of a page where nobody is logged in says that", async () => {
+    start({ tokenUrl: "/token" }, answering([401, ""]));
+    await settle();
+    assert.deepEqual(said, ["messageflow: not connected (5), and not trying again: /token answered 401: nobody is logged in."]);
+  });
+
+  test("is the application's to tell where it took over onError or onState", async () => {
+    await refused({ token: JWT, onError() {} }, 3500, "invalid token");
+    await refused({ token: JWT, onState() {} }, 3500, "invalid token");
+    const { flow, world } = start({ token: JWT });
+    const told = assert.rejects(flow.ready(), /invalid token/);
+    await settle();
+    await world.peer.open();
+    await world.peer.drop(3500, "invalid token");
+    await told;
+    assert.deepEqual(said, []);
+  });
+
+  test("is told also where a dot alone shows the state", async () => {
+    const { flow, world } = start({ token: JWT });
+    status(flow, {});
+    await settle();
+    await world.peer.open();
+    await world.peer.drop(3500, "invalid token");
+    assert.equal(said.length, 1);
+  });
+
+  test("is nothing to tell of when the page itself closes, or when it is not final", async () => {
+    const { flow, world } = start({ token: JWT });
+    await settle();
+    await world.peer.accept();
+    await world.peer.drop(3001, "shutdown");
+    flow.close();
+    assert.deepEqual(said, []);
+  });
+});
+
+describe("what is tried again and again", () => {
+  const page = "messageflow: MessageflowError: Could not get a token: Error: /token answered a page, not a token: is somebody logged in? If nobody is, answer 401";
+
+  test("is told once: a token URL that answers a page", async () => {
+    const { flow, world } = start({ tokenUrl: "/token" }, answering([200, "<!doctype html>"]));
+    await settle();
+    await world.pass(5000);
+    assert.ok(world.fetched.length > 2);
+    assert.deepEqual(said, [page]);
+    flow.close();
+  });
+
+  test("is told again after it was right for a while", async () => {
+    const answers: [number, string][] = [[200, "<html>"], [200, JWT], [200, "<html>"]];
+    const { flow, world } = start({ tokenUrl: "/token" }, answering(...answers));
+    await settle();
+    await world.pass(500);
+    await world.peer.accept();
+    await world.peer.drop(3005, "connection expired");
+    await world.pass(5000);
+    assert.deepEqual(said, [page, page]);
+    flow.close();
+  });
+
+  test("is told each time to an application that listens", async () => {
+    const errors: string[] = [];
+    const { flow, world } = start({ tokenUrl: "/token", onError: ({ message }) => errors.push(message) }, answering([200, "<html>"]));
+    await settle();
+    await world.pass(5000);
+    assert.equal(errors.length, world.fetched.length);
+    flow.close();
+  });
+
+  test("is told once: a fresh token that is refused as expired", async () => {
+    const { flow, world } = start({ tokenUrl: "/token" }, answering([200, JWT]));
+    for (let attempt = 0; attempt < 3; attempt++) {
+      await settle();
+      const [connect] = await world.peer.open();
+      await world.peer.say({ id: connect?.id, error: { code: 109, message: "token expired" } });
+      await world.pass(10_000);
+    }
+    assert.equal(said.length, 1);
+    assert.match(String(said), /A fresh token was refused as expired: compare the clocks/);
+    flow.close();
+  });
+
+  test("says nothing of clocks when it is the old token that expired during an absence", async () => {
+    const { flow, world } = start({ tokenUrl: "/token" }, answering([200, JWT]));
+    await settle();
+    await world.peer.accept();
+    await world.peer.drop();
+    await world.pass(1000);
+    const [connect] = await world.peer.open();
+    await world.peer.say({ id: connect?.id, error: { code: 109, message: "token expired" } });
+    await world.pass(0);
+    await world.peer.accept();
+    assert.deepEqual([flow.state, said], ["connected", []]);
+    flow.close();
+  });
+});
+
+describe("of a subscription", () => {
+  test("a token URL that answers a page, and a fresh token refused as expired, are told", async () => {
+    const world: TestWorld = answering([200, "<html>"], [200, JWT]);
+    const { flow } = start({ token: JWT }, world);
+    await settle();
+    await world.peer.accept();
+    flow.subscribe("news", { tokenUrl: "/news-token" });
+    await settle();
+    assert.match(String(said), /\/news-token answered a page, not a token/);
+    await world.pass(1000);
+    const [subscribe] = world.peer.commands().filter((command) => "subscribe" in command);
+    await world.peer.say({ id: subscribe?.id, error: { code: 109, message: "token expired" } });
+    assert.match(String(said.slice(1)), /compare the clocks/);
+    flow.close();
+  });
+});
