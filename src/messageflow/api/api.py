@@ -131,8 +131,10 @@ class Api:
         """
         self._calls[method if _is_known(method) else "unknown"] += 1
         try:
-            bounds.check_body(method, body, self._size_limit)
-            check_utf8(body)
+            if len(body) > bounds.MOST_BYTES:
+                bounds.check_body(method, body, self._size_limit)
+            if not body.isascii():
+                check_utf8(body)
             if method == "batch":
                 return 200, await self._batch(_decode_batch(body or b"{}"))
             return 200, b'{"result":%b}' % _encode(await self._run(method, body or b"{}"))
@@ -212,9 +214,12 @@ class Api:
             replies[index] = b'{"%b":%b}' % (name.encode(), _encode(receipt(item.channel, outcome)))
         waiting.clear()
 
-    async def _publish(self, items: Sequence[Item]) -> list[Stored]:
-        if (wait := self._before_publishing(items)) is not None:
-            await wait
+    def _publish(self, items: Sequence[Item]) -> Awaitable[list[Stored]]:
+        wait = self._before_publishing(items)
+        return self._broker.publish(items) if wait is None else self._publish_after(wait, items)
+
+    async def _publish_after(self, wait: Awaitable[None], items: Sequence[Item]) -> list[Stored]:
+        await wait
         return await self._broker.publish(items)
 
     async def _pause(self) -> None:

@@ -122,8 +122,11 @@ class Publishing:
             )
 
     def _data(self, raw: Raw, encoded: str, beside: int = 0) -> bytes:
-        self._check_size(len(encoded) * 3 // 4 - 2)  # before anything is done with it
-        data = compact(bytes(raw)) if raw else _decoded(encoded)
+        if raw:
+            data = compact(bytes(raw))
+        else:
+            self._check_size(len(encoded) * 3 // 4 - 2)  # before anything is done with it
+            data = _decoded(encoded)
         if not data:
             raise CallRefused(BAD_REQUEST, "there is no data to publish")
         self._check_size(len(data) + beside)

@@ -51,10 +51,13 @@ class Calls:
         self._room = asyncio.Event()
         self._room.set()
 
-    async def room(self, method: bytes) -> None:
-        """Return when an answer may be made: what callers ask for and do not take stays within a bound."""
-        if method not in STORING:
-            await self._room.wait()
+    def has_room(self, method: bytes) -> bool:
+        """Whether an answer may be made now: what callers ask for and do not take stays within a bound."""
+        return method in STORING or self._room.is_set()
+
+    async def room(self) -> None:
+        """Return when there is room for any answer."""
+        await self._room.wait()
 
     @contextmanager
     def unsent(self, size: int) -> Iterator[None]:
@@ -151,7 +154,8 @@ class Call:
         if len(self.body) > BODY_BYTES:
             self.keep_alive = False
             return 413, error(107, f"the body is over {BODY_BYTES} bytes: send several smaller calls")
-        await self._calls.room(self._method)
+        if not self._calls.has_room(self._method):
+            await self._calls.room()
         if self.disconnected:
             return 400, b""
         return await self._calls.api.call(self._method.decode("latin-1"), bytes(self.body))

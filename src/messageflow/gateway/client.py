@@ -67,7 +67,7 @@ class ClientConnection(WebSocketProtocol):
         except UnicodeDecodeError:
             self.fail(CloseCode.INVALID_DATA, "not UTF-8")
             return
-        if message.count(b"\n") >= self._hub.limits.commands_in_frame:
+        if message.count(b"\n") >= self._hub.commands_in_frame:
             session.disconnect(TOO_MANY_COMMANDS, "more commands in one message than a burst may have")
             return
         try:

@@ -102,7 +102,7 @@ def forwarded(peer: str, secure: bool, headers: Headers, proxies: Proxies) -> Fo
     """
     hosts = [value for name, value in headers if name == b"host"]
     host = hosts[0].decode("latin-1") if len(hosts) == 1 else None  # of two, nobody knows which the proxy went by
-    direct = Forwarded(_plain(peer), host, secure)
+    direct = Forwarded(_plain(peer) if ":" in peer else peer, host, secure)
     if not proxies.trust(peer):
         return direct
     found = _by_x_forwarded(direct, headers, proxies)
@@ -182,7 +182,7 @@ def _unquoted(text: str) -> str:
 
 def _plain(peer: str) -> str:
     """Return an address in one form: one client, one text."""
-    address = parse_address(peer) if ":" in peer else None
+    address = parse_address(peer)
     return peer if address is None else str(address)
 
 

@@ -117,7 +117,7 @@ class Channel:
     @property
     def abandoned(self) -> bool:
         """Whether nobody is here or on the way in."""
-        return not (self.live or self.lagging or self.entering)
+        return not (self.live or self.backlog is not None or self.entering)
 
     @property
     def sessions(self) -> Iterator[Session]:
@@ -241,7 +241,8 @@ class Channel:
     def go_live(self, session: Session, *, watch: bool) -> None:
         """Deliver to `session` from `position` on."""
         self.live[session] = session.write
-        self._not_behind(session)
+        if self.backlog is not None:
+            self._not_behind(session, self.backlog)
         if watch:
             if self.watchers is None:
                 self.watchers = set()
@@ -256,9 +257,8 @@ class Channel:
         self.backlog.readers[session] = self.backlog.next
         return self.backlog
 
-    def _not_behind(self, session: Session) -> None:
-        backlog = self.backlog
-        if backlog is not None and backlog.readers.pop(session, None) is not None and not backlog.readers:
+    def _not_behind(self, session: Session, backlog: Backlog) -> None:
+        if backlog.readers.pop(session, None) is not None and not backlog.readers:
             backlog.end()
             self.backlog = None
 
@@ -267,7 +267,8 @@ class Channel:
         self.live.pop(session, None)
         if self.unserved is not None:
             self.unserved.pop(session, None)
-        self._not_behind(session)
+        if self.backlog is not None:
+            self._not_behind(session, self.backlog)
         if self.watchers is not None:
             self.watchers.discard(session)
 

@@ -129,7 +129,8 @@ class Entry:
 
     async def _appear(self) -> None:
         session, subscription, name = self._session, self.subscription, self.channel.name
-        await session.hub.presence.settled(name, session.client)
+        if session.hub.presence.is_changing(name, session.client):
+            await session.hub.presence.settled(name, session.client)
         if self._was_taken_out or session.info is None:
             return
         info = session.info

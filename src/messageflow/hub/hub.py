@@ -14,7 +14,7 @@ import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
 from messageflow.brokers.base import Broker
@@ -82,6 +82,8 @@ class Hub:
         self.namespaces = namespaces
         self.verifier = verifier
         self.limits = limits or Limits()
+        self.burst, self.commands_in_frame = self.limits.burst, self.limits.commands_in_frame  # asked at each connect
+        self.carry_out: Callable[[Session, Command | FaultyCommand], Awaitable[None]] = carry_out
         self.name = name or secrets.token_urlsafe(8)
         self.clock = clock
         self.wall = wall
@@ -216,15 +218,6 @@ class Hub:
         for session in self.users.get(user, ()):
             if not client or session.client == client:
                 yield session
-
-    async def handle(self, session: Session, command: Command | FaultyCommand) -> None:
-        """Carry out one command.
-
-        Raises:
-            CommandRefused: it is answered with an error.
-            Disconnected: it ends the connection.
-        """
-        await carry_out(session, command)
 
     # Channels
 

@@ -44,13 +44,17 @@ class PresenceChanges:
         """Whether a task is entering a client. To cancel it would leave unknown whether others were told of a join."""
         return task in self._joining
 
+    def is_changing(self, channel: str, client: str) -> bool:
+        """Whether a change is under way."""
+        return (channel, client) in self._last
+
     async def settled(self, channel: str, client: str) -> None:
         """Return once no change is under way."""
         while (last := self._last.get((channel, client))) is not None:
             await asyncio.wait([last])
 
     async def join(self, channel: str, info: ClientInfo, *, keep: bool, tell: bool) -> None:
-        """Enter a client. Call it in the step in which `settled` returned.
+        """Enter a client. Call it in a step in which no change is under way.
 
         Raises:
             BrokerError: the broker failed; whether the client was entered is not known.

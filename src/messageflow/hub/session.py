@@ -238,7 +238,7 @@ class Session:
     async def _handle(self, command: Command | FaultyCommand) -> None:
         try:
             self._meter_command()
-            await self.hub.handle(self, command)
+            await self.hub.carry_out(self, command)
         except CommandRefused as refusal:
             if command.id:  # without one, as `send` has none, there is nothing to answer
                 self.write(self.wire.error(command.id, refusal.error))
@@ -257,7 +257,7 @@ class Session:
         if not rate:
             return
         if self._meter is None:
-            self._meter = CommandMeter(rate, self.hub.limits.burst, now)
+            self._meter = CommandMeter(rate, self.hub.burst, now)
         verdict = self._meter.take(now)
         if verdict is Verdict.REFUSE:
             self.hub.counters.commands_refused += 1
