@@ -87,7 +87,9 @@ class DistantBroker(MemoryBroker):
         await super().subscribe(channel)
         await self._wait()
 
-    async def since(self, channel: str, position: Position, limit: int | None = None) -> History:
+    async def since(
+        self, channel: str, position: Position, limit: int | None = None, size: int | None = None
+    ) -> History:
         self.reads.append((channel, position))
         self.reading += 1
         self.most_reading = max(self.reading, self.most_reading)
@@ -96,16 +98,24 @@ class DistantBroker(MemoryBroker):
             if self.failing:
                 self.failing -= 1
                 raise BrokerError("the broker is told to fail")
-            history = await super().since(channel, position, limit)
+            history = await super().since(channel, position, limit, size)
             await self._wait()
             await self.gate.wait()
             return history
         finally:
             self.reading -= 1
 
-    async def page(self, channel: str, offset: int | None = None, limit: int = 0, *, reverse: bool = False) -> History:
+    async def page(
+        self,
+        channel: str,
+        offset: int | None = None,
+        limit: int = 0,
+        size: int | None = None,
+        *,
+        reverse: bool = False,
+    ) -> History:
         await self._wait()
-        history = await super().page(channel, offset, limit, reverse=reverse)
+        history = await super().page(channel, offset, limit, size, reverse=reverse)
         await self._wait()
         await self.gate.wait()
         return history

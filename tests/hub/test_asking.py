@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
-from messageflow.brokers.base import Item
+from messageflow.brokers.base import History, Item
 from messageflow.core import control
 from messageflow.core.channels import REVOKED
 from messageflow.core.revocations import Revocation, encode_revocation
@@ -141,6 +142,33 @@ async def test_a_page_of_the_history_is_bounded_in_bytes(world: World) -> None:
     await world.settle()
     first, last = ([p["offset"] for p in connection.replies(each)[0]["history"]["publications"]] for each in (2, 3))
     assert (first, last) == ([1, 2, 3, 4], [20, 19, 18, 17])
+
+
+async def test_no_more_is_read_than_is_sent(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    await fill(world, 20, 60_000)
+    position = (await world.broker.page("open:x", None, 1)).position
+    read: list[int] = []
+    page, since = world.broker.page, world.broker.since
+
+    async def counted_page(*asked: Any, **how: Any) -> History:
+        read.append(len((found := await page(*asked, **how)).publications))
+        return found
+
+    async def counted_since(*asked: Any) -> History:
+        read.append(len((found := await since(*asked)).publications))
+        return found
+
+    monkeypatch.setattr(world.broker, "page", counted_page)
+    monkeypatch.setattr(world.broker, "since", counted_since)
+    connection = await world.connected("alice")
+    read.clear()
+    connection.send({"id": 2, "history": HISTORY})
+    await world.settle()
+    assert read == [4]
+    recover = {"channel": "open:x", "recover": True, "epoch": position.epoch, "offset": 0}
+    connection.send({"id": 3, "subscribe": recover})
+    await world.settle()
+    assert read[1] == 4
 
 
 @pytest.mark.parametrize("extra", ["info", "tags"])

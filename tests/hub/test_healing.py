@@ -241,10 +241,10 @@ async def test_channels_that_cannot_be_read_do_not_stand_in_the_way_of_others(
     await world.publish("open:x", 1)
     since = broker.since
 
-    async def only_x(channel: str, position: Position, limit: int | None = None) -> History:
+    async def only_x(channel: str, position: Position, limit: int | None = None, size: int | None = None) -> History:
         if channel in away:
             raise Unavailable("its shard is away")
-        return await since(channel, position, limit)
+        return await since(channel, position, limit, size)
 
     monkeypatch.setattr(broker, "since", only_x)
     monkeypatch.setattr(reads, "FIRST_DELAY", 60.0)

@@ -59,7 +59,13 @@ class Asked(Protocol):
     async def publish(self, items: Sequence[Item]) -> list[Stored]: ...
 
     async def page(
-        self, channel: str, offset: int | None = None, limit: int = 0, *, reverse: bool = False
+        self,
+        channel: str,
+        offset: int | None = None,
+        limit: int = 0,
+        size: int | None = None,
+        *,
+        reverse: bool = False,
     ) -> History: ...
 
     async def remove_history(self, channel: str) -> None: ...
@@ -322,12 +328,13 @@ class Api:
         self._with_history(call.channel)
         limit = bounds.MOST_HISTORY if call.limit < 0 else min(call.limit, bounds.MOST_HISTORY)
         since = call.since
-        page = await self._broker.page(call.channel, since.offset if since else None, limit, reverse=call.reverse)
-        epoch, offset, tag = page.position
+        offset = since.offset if since else None
+        page = await self._broker.page(call.channel, offset, limit, bounds.ANSWER_BYTES, reverse=call.reverse)
+        epoch, top, tag = page.position
         if since is not None and since.epoch and since.epoch != epoch:
             raise CallRefused(UNRECOVERABLE)
         publications = chunk(page.publications, limit, bounds.ANSWER_BYTES)
-        return calls.Page([view(publication) for publication in publications], epoch, offset, tag)
+        return calls.Page([view(publication) for publication in publications], epoch, top, tag)
 
     async def _history_remove(self, call: calls.OfChannel) -> calls.Nothing:
         self._with_history(call.channel)

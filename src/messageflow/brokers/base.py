@@ -103,14 +103,27 @@ class Broker(Protocol):
     def unsubscribe(self, channel: str) -> None:
         """Deliver `channel` no longer, soon."""
 
-    async def since(self, channel: str, position: Position, limit: int | None = None) -> History:
+    async def since(
+        self, channel: str, position: Position, limit: int | None = None, size: int | None = None
+    ) -> History:
         """Return what was published after `position`, oldest first, wholly or up to `limit` of it.
+
+        Where a `size` is given, no more is read than about so many bytes of it, as `core.weights` counts them, and at
+        least one publication where there is any. The same in `page`.
 
         Raises:
             Unrecoverable: it cannot be given without a gap.
         """
 
-    async def page(self, channel: str, offset: int | None = None, limit: int = 0, *, reverse: bool = False) -> History:
+    async def page(
+        self,
+        channel: str,
+        offset: int | None = None,
+        limit: int = 0,
+        size: int | None = None,
+        *,
+        reverse: bool = False,
+    ) -> History:
         """Return up to `limit` kept publications after `offset` (before it when `reverse`); 0 only the position."""
 
     async def remove_history(self, channel: str) -> None:

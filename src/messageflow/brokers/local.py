@@ -73,11 +73,19 @@ class LocalBroker(ABC):
     async def publish(self, items: Sequence[Item]) -> list[Stored]: ...
 
     @abstractmethod
-    async def since(self, channel: str, position: Position, limit: int | None = None) -> History: ...
+    async def since(
+        self, channel: str, position: Position, limit: int | None = None, size: int | None = None
+    ) -> History: ...
 
     @abstractmethod
     async def page(
-        self, channel: str, offset: int | None = None, limit: int = 0, *, reverse: bool = False
+        self,
+        channel: str,
+        offset: int | None = None,
+        limit: int = 0,
+        size: int | None = None,
+        *,
+        reverse: bool = False,
     ) -> History: ...
 
     @abstractmethod

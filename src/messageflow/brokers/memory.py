@@ -13,6 +13,7 @@ from messageflow.brokers.base import Ack, History, Item, Stored
 from messageflow.brokers.local import LocalBroker, new_epoch
 from messageflow.core.stream import Position, Publication
 from messageflow.core.streams import Streams
+from messageflow.core.weights import within
 from messageflow.errors import Unrecoverable
 
 MIB = 1 << 20
@@ -66,15 +67,25 @@ class MemoryBroker(LocalBroker):
         self._deliver(channel, epoch, publication)
         return stored
 
-    async def since(self, channel: str, position: Position, limit: int | None = None) -> History:
+    async def since(
+        self, channel: str, position: Position, limit: int | None = None, size: int | None = None
+    ) -> History:
         missed = self._streams.since(channel, position, self._clock(), limit)
         if missed is None:
             raise Unrecoverable(f"offset {position.offset} of epoch {position.epoch!r} is not in the history")
-        return History(missed, self._streams.position(channel))
+        return History(within(missed, size), self._streams.position(channel))
 
-    async def page(self, channel: str, offset: int | None = None, limit: int = 0, *, reverse: bool = False) -> History:
+    async def page(
+        self,
+        channel: str,
+        offset: int | None = None,
+        limit: int = 0,
+        size: int | None = None,
+        *,
+        reverse: bool = False,
+    ) -> History:
         page = self._streams.page(channel, offset, limit, self._clock(), reverse=reverse) if limit else []
-        return History(page, self._streams.position(channel))
+        return History(within(page, size), self._streams.position(channel))
 
     async def remove_history(self, channel: str) -> None:
         self._streams.remove(channel)

@@ -17,6 +17,11 @@ def weight(publications: Iterable[Publication]) -> int:
     return sum([ENVELOPE + len(p.data) + len(p.info) + len(p.tags) for p in publications])
 
 
+def within(publications: list[Publication], size: int | None) -> list[Publication]:
+    """Return the first publications, about `size` bytes of them and at least one; all without a size."""
+    return publications if size is None else chunk(publications, len(publications), size)
+
+
 def chunk(publications: list[Publication], count: int, size: int) -> list[Publication]:
     """Return the first publications, at most `count` and about `size` bytes of them, and at least one."""
     first = publications[:count]

@@ -36,8 +36,16 @@ class DirectBroker:
     async def publish(self, items: Sequence[Item]) -> list[Stored]:
         return stored(await self._store.publish(items))
 
-    async def page(self, channel: str, offset: int | None = None, limit: int = 0, *, reverse: bool = False) -> History:
-        read = await self._store.page(channel, offset, limit, reverse=reverse)
+    async def page(
+        self,
+        channel: str,
+        offset: int | None = None,
+        limit: int = 0,
+        size: int | None = None,
+        *,
+        reverse: bool = False,
+    ) -> History:
+        read = await self._store.page(channel, offset, limit, size, reverse=reverse)
         return History(read.publications, read.top)
 
     async def remove_history(self, channel: str) -> None:

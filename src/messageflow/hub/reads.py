@@ -86,7 +86,9 @@ class Reads:
         return await self._share((channel, None, 0))
 
     async def since(self, channel: Channel, position: Position, limit: int) -> History:
-        """Return what was published after `position`, at most `limit` of it, as it was when the read began or later.
+        """Return what was published after `position`, at most `limit` of it and a chunk of bytes.
+
+        It is as it was when the read began or later.
 
         Cancelling it takes nothing from those who share it.
 
@@ -141,6 +143,6 @@ class Reads:
         try:
             if position is None:
                 return await broker.page(channel.name)
-            return await broker.since(channel.name, position, limit)
+            return await broker.since(channel.name, position, limit, self._hub.limits.chunk_bytes)
         except BrokerError as error:
             return error

@@ -185,6 +185,23 @@ class BrokerSuite:
         assert [p.offset for p in (await broker.page("x", 3, 9, reverse=True)).publications] == [2, 1]
         assert (await broker.page("x", None, 0)).publications == []
 
+    async def test_a_read_is_bounded_in_bytes(self, broker: Broker) -> None:
+        kept = [Item("x", b'"%b"' % (b"d" * 1000), KEPT)] * 100
+        first = (await broker.publish(kept))[0].position
+        for size in (1, 5000, 50_000, 500_000):
+            least, most = max(1, min(99, size // 1200)), max(1, min(99, size // 1000))
+            for read in (
+                broker.since("x", first, 1000, size),
+                broker.since("x", first, None, size),
+                broker.page("x", 1, 1000, size),
+                broker.page("x", 100, 1000, size, reverse=True),
+            ):
+                found = [p.offset for p in (await read).publications]
+                assert least <= len(found) <= most
+                start, step = (99, -1) if found[0] == 99 else (2, 1)
+                assert found == list(range(start, start + step * len(found), step))
+        assert len((await broker.since("x", first, 10, 50_000)).publications) == 10
+
     async def test_removed_history_is_gone_and_offsets_go_on(self, broker: Broker) -> None:
         stored = await broker.publish(items("x", 1, 2))
         await broker.remove_history("x")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
 from messageflow.brokers.base import Broker, Item
+from messageflow.brokers.embedded.log import LogReader
+from messageflow.brokers.embedded.rows import Row
 from messageflow.core.streams import Retention
 from messageflow.errors import BrokerError, Unrecoverable
 from messageflow.testing.broker_suite import KEPT, BrokerSuite, RecordingSink, items, until
@@ -94,6 +96,27 @@ async def test_what_memory_has_no_room_for_is_read_from_the_log(opened: Opened) 
         assert [p.offset for p in (await broker.page("large", None, 2, reverse=True)).publications] == [90, 89]
         with pytest.raises(Unrecoverable):
             await broker.since("large", stored[9].position._replace(tag="no"))
+
+
+async def test_a_read_of_the_log_is_bounded_in_bytes(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    large = [Item("large", b'"%b"' % (b"x" * 9_000), Retention(1000, 60)) for _ in range(200)]
+    read: list[int] = []
+    async with opened(memory=1 << 20) as broker:
+        start = (await broker.page("large")).position
+        await broker.publish(large)
+        rows = LogReader.read
+
+        def counted(self: LogReader, ids: Sequence[int]) -> list[Row]:
+            read.append(len(ids))
+            return rows(self, ids)
+
+        monkeypatch.setattr(LogReader, "read", counted)
+        for size, count in ((1, 1), (100_000, 10), (400_000, 43)):
+            found = await broker.since("large", start, 1000, size)
+            assert [p.offset for p in found.publications] == list(range(1, count + 1))
+            found = await broker.page("large", 101, 1000, size, reverse=True)
+            assert [p.offset for p in found.publications] == list(range(100, 100 - count, -1))
+        assert read == [32, 32, 32, 32, 32, 32, 32, 32]
 
 
 async def test_the_log_keeps_to_the_retention_too(opened: Opened, clock: ManualClock) -> None:

@@ -14,7 +14,6 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -23,6 +22,7 @@ from messageflow.brokers.base import History, Item, Sink, Stored
 from messageflow.brokers.embedded.files import Displaced
 from messageflow.brokers.embedded.loading import Timeline, load
 from messageflow.brokers.embedded.log import DamagedFile
+from messageflow.brokers.embedded.reading import Reading
 from messageflow.brokers.embedded.rounds import Round
 from messageflow.brokers.embedded.rows import follows
 from messageflow.brokers.embedded.shelf import Shelf
@@ -32,6 +32,7 @@ from messageflow.brokers.embedded.writer import Writer
 from messageflow.brokers.local import LocalBroker, new_epoch
 from messageflow.core.stream import Position, Publication
 from messageflow.core.streams import Streams
+from messageflow.core.weights import within
 from messageflow.errors import BrokerError, ConfigurationError, NoRoom, Unanswered, Unrecoverable
 
 log = logging.getLogger("messageflow.broker")
@@ -97,7 +98,7 @@ class EmbeddedBroker(LocalBroker):
         self._store: Store
         self._writer: Writer
         self._tidying: Tidying
-        self._reading: ThreadPoolExecutor
+        self._reading: Reading
 
     def _empty_streams(self) -> Streams:
         return Streams(new_epoch, memory=self._memory, on_forgotten=self._forget)
@@ -123,7 +124,7 @@ class EmbeddedBroker(LocalBroker):
             self._open()
         self._writer = Writer(self._loop)
         self._tidying = Tidying(self._store, self._shelf, self._writer, self._disk, self._clock, self._judge)
-        self._reading = ThreadPoolExecutor(1, "messageflow-reader")
+        self._reading = Reading(self._loop, self._store.reader, self._shelf)
         await super().start(sink)
 
     def _open(self) -> None:
@@ -159,7 +160,7 @@ class EmbeddedBroker(LocalBroker):
             except (sqlite3.Error, OSError) as error:
                 log.error("close_failed", extra={"error": str(error)})
         await self._writer.close()
-        self._reading.shutdown()
+        self._reading.close()
         self._store.close()
 
     @property
@@ -317,7 +318,9 @@ class EmbeddedBroker(LocalBroker):
 
     # Reading
 
-    async def since(self, channel: str, position: Position, limit: int | None = None) -> History:
+    async def since(
+        self, channel: str, position: Position, limit: int | None = None, size: int | None = None
+    ) -> History:
         now = self._clock()
         top = self._streams.position(channel)
         missed = self._streams.since(channel, position, now, limit)
@@ -326,12 +329,22 @@ class EmbeddedBroker(LocalBroker):
             if position.epoch != top.epoch or first is None or not first <= position.offset + 1 <= top.offset:
                 raise _unrecoverable(position)
             end = top.offset if limit is None else min(position.offset + limit, top.offset)
-            missed = await self._read(channel, position.offset + 1, end)
+            missed, full = await self._reading.read(channel, range(position.offset + 1, end + 1), size)
+            if full:
+                end = position.offset + max(len(missed), 1)
             if not follows(missed, position, end):
                 raise _unrecoverable(position)
-        return History(missed, top)
+        return History(within(missed, size), top)
 
-    async def page(self, channel: str, offset: int | None = None, limit: int = 0, *, reverse: bool = False) -> History:
+    async def page(
+        self,
+        channel: str,
+        offset: int | None = None,
+        limit: int = 0,
+        size: int | None = None,
+        *,
+        reverse: bool = False,
+    ) -> History:
         now, top = self._clock(), self._streams.position(channel)
         if not limit:
             return History([], top)
@@ -344,31 +357,14 @@ class EmbeddedBroker(LocalBroker):
                 start = max(first, end - limit + 1)
             end = min(end, start + limit - 1)
             if start <= end and start < stream.first:
-                found = await self._read(channel, start, end)
-                return History(found[::-1] if reverse else found, top)
-        return History(self._streams.page(channel, offset, limit, now, reverse=reverse), top)
+                offsets = range(start, end + 1)
+                found, _ = await self._reading.read(channel, offsets[::-1] if reverse else offsets, size)
+                return History(found, top)
+        return History(within(self._streams.page(channel, offset, limit, now, reverse=reverse), size), top)
 
     def _first_on_disk(self, channel: str, now: float) -> int | None:
         run = self._shelf.get(channel)
         return None if run is None else run.kept_from(now)
-
-    async def _read(self, channel: str, first: int, last: int) -> list[Publication]:
-        """Return publications from the log; one that does not read as it was written ends them."""
-        run = self._shelf.get(channel)
-        if run is None:
-            return []
-        ids = run.rows(first, last + 1)
-        try:
-            rows = await self._loop.run_in_executor(self._reading, self._store.reader.read, ids)
-        except sqlite3.Error as error:
-            raise BrokerError(f"the log cannot be read: {error}") from error
-        found = []
-        for row in rows:
-            if row.channel != channel or not row.is_sound:
-                log.error("row_damaged", extra={"row": row.id, "channel": channel})
-                break
-            found.append(row.publication)
-        return found
 
     async def remove_history(self, channel: str) -> None:
         self._streams.remove(channel)

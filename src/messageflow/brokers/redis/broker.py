@@ -170,14 +170,25 @@ class RedisBroker:
             self._watch.acknowledged(item.channel, receipt.position)
         return receipts
 
-    async def since(self, channel: str, position: Position, limit: int | None = None) -> History:
-        read = await self._compared(channel, await self._store.since(channel, position, limit))
+    async def since(
+        self, channel: str, position: Position, limit: int | None = None, size: int | None = None
+    ) -> History:
+        read = await self._compared(channel, await self._store.since(channel, position, limit, size))
         if not read.found:
             await self._watch.refused(channel, read.top)
         return history(read, channel, position)
 
-    async def page(self, channel: str, offset: int | None = None, limit: int = 0, *, reverse: bool = False) -> History:
-        read = await self._compared(channel, await self._store.page(channel, offset, limit, reverse=reverse))
+    async def page(
+        self,
+        channel: str,
+        offset: int | None = None,
+        limit: int = 0,
+        size: int | None = None,
+        *,
+        reverse: bool = False,
+    ) -> History:
+        found = await self._store.page(channel, offset, limit, size, reverse=reverse)
+        read = await self._compared(channel, found)
         return History(read.publications, read.top)
 
     async def _compared(self, channel: str, read: Read) -> Read:

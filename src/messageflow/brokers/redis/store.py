@@ -29,6 +29,7 @@ class Read(NamedTuple):
     found: bool
     publications: list[Publication]
     complete: bool  # nothing among it was garbage
+    full: bool  # it ends where it does because it has as many bytes as it may
 
 
 class Store:
@@ -97,26 +98,37 @@ class Store:
                 outcomes.append(Stored(position, ack if position.offset else "memory"))
         return outcomes
 
-    async def since(self, channel: str, position: Position, limit: int | None = None) -> Read:
+    async def since(self, channel: str, position: Position, limit: int | None = None, size: int | None = None) -> Read:
         """Read what follows a position. `found` is false where it cannot be given without a gap."""
         epoch, offset, tag = position
-        read = await self._read(channel, "since", epoch, offset, tag, -1 if limit is None else limit)
+        read = await self._read(channel, size, "since", epoch, offset, tag, -1 if limit is None else limit)
         if not read.found:
             return read
         ahead = read.top.offset - offset
         wanted = ahead if limit is None else min(ahead, max(limit, 1))
         offsets = [publication.offset for publication in read.publications]
+        if read.full:
+            wanted = min(wanted, max(len(offsets), 1))
         whole = read.complete and offsets == list(range(offset + 1, offset + 1 + wanted))
         return read._replace(found=whole)
 
-    async def page(self, channel: str, offset: int | None = None, limit: int = 0, *, reverse: bool = False) -> Read:
+    async def page(
+        self,
+        channel: str,
+        offset: int | None = None,
+        limit: int = 0,
+        size: int | None = None,
+        *,
+        reverse: bool = False,
+    ) -> Read:
         """Read up to `limit` kept publications after `offset`, before it when `reverse`."""
-        return await self._read(channel, "page", -1 if offset is None else offset, limit, int(reverse))
+        return await self._read(channel, size, "page", -1 if offset is None else offset, limit, int(reverse))
 
-    async def _read(self, channel: str, how: str, *arguments: Value) -> Read:
+    async def _read(self, channel: str, size: int | None, how: str, *arguments: Value) -> Read:
         keys = [self._names.state(channel), self._names.log(channel)]
-        reply = await self._ask.run_one(scripts.READ, keys, [new_epoch(), STATE_LIFE, self.age, how, *arguments])
-        epoch, offset, tag, found, entries = reply
+        room = -1 if size is None else size
+        reply = await self._ask.run_one(scripts.READ, keys, [new_epoch(), STATE_LIFE, self.age, room, how, *arguments])
+        epoch, offset, tag, found, entries, full = reply
         publications = []
         for entry in entries:
             try:
@@ -124,7 +136,7 @@ class Store:
             except Garbage as error:
                 self._ask.skip(error, channel)
         top = read_position(epoch, offset, tag)
-        return Read(top, bool(found), publications, len(publications) == len(entries))
+        return Read(top, bool(found), publications, len(publications) == len(entries), bool(full))
 
     async def positions(self, channels: Sequence[str]) -> list[Position | BrokerError | None]:
         """Return where streams stand, None where Redis knows of none, an error where it could not be asked."""

@@ -193,11 +193,21 @@ class ZeroMQBroker:
     async def publish(self, items: Sequence[Item]) -> list[Stored]:
         return await self._ask(m.Publish(list(items)), m.decode_stored)
 
-    async def since(self, channel: str, position: Position, limit: int | None = None) -> History:
-        return await self._ask(m.Since(channel, position, limit), m.decode_history)
+    async def since(
+        self, channel: str, position: Position, limit: int | None = None, size: int | None = None
+    ) -> History:
+        return await self._ask(m.Since(channel, position, limit, size), m.decode_history)
 
-    async def page(self, channel: str, offset: int | None = None, limit: int = 0, *, reverse: bool = False) -> History:
-        return await self._ask(m.Page(channel, offset, limit, reverse), m.decode_history)
+    async def page(
+        self,
+        channel: str,
+        offset: int | None = None,
+        limit: int = 0,
+        size: int | None = None,
+        *,
+        reverse: bool = False,
+    ) -> History:
+        return await self._ask(m.Page(channel, offset, limit, size, reverse), m.decode_history)
 
     async def remove_history(self, channel: str) -> None:
         await self._ask(m.Remove(channel), _nothing)

@@ -43,12 +43,14 @@ class Since(Struct, frozen=True, array_like=True, tag="since"):
     channel: str
     position: Position
     limit: int | None
+    size: int | None
 
 
 class Page(Struct, frozen=True, array_like=True, tag="page"):
     channel: str
     offset: int | None
     limit: int
+    size: int | None
     reverse: bool
 
 

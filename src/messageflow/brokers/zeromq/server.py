@@ -212,10 +212,10 @@ class BrokerServer:
         match request:
             case m.Publish(items):
                 return m.encode(await broker.publish(items))
-            case m.Since(channel, position, limit):
-                return m.encode(await broker.since(channel, position, limit))
-            case m.Page(channel, offset, limit, reverse):
-                return m.encode(await broker.page(channel, offset, limit, reverse=reverse))
+            case m.Since(channel, position, limit, size):
+                return m.encode(await broker.since(channel, position, limit, size))
+            case m.Page(channel, offset, limit, size, reverse):
+                return m.encode(await broker.page(channel, offset, limit, size, reverse=reverse))
             case m.Remove(channel):
                 await broker.remove_history(channel)
             case m.Tell(message):

@@ -79,7 +79,8 @@ async def history(session: Session, command_id: int, request: HistoryRequest) ->
     limit = limits.history_limit if request.limit < 0 else min(request.limit, limits.history_limit)
     pace = session.hub.reply_pace
     async with pace.turn():
-        page = await session.hub.broker.page(name, since.offset if since else None, limit, reverse=request.reverse)
+        offset = since.offset if since else None
+        page = await session.hub.broker.page(name, offset, limit, limits.chunk_bytes, reverse=request.reverse)
         if since is not None and since.epoch and since.epoch != page.position.epoch:
             raise CommandRefused(UNRECOVERABLE)
         publications = [view(publication) for publication in chunk(page.publications, limit, limits.chunk_bytes)]
