@@ -5,6 +5,7 @@
  * push came from.
  */
 
+import { mention } from "./codes.js";
 import type { Context } from "./context.js";
 import { Emitter, type Off } from "./emitter.js";
 
@@ -73,7 +74,7 @@ export class Actions {
   #tell(type: string, { channel }: Context): void {
     if (this.#told.has(type) || this.#told.size >= MOST_TOLD) return;
     this.#told.add(type);
-    console.debug(`messageflow: nobody handles "${type}" from ${channel}; add flow.on(…) or flow.onUnknown(…).`);
+    mention(`nobody handles "${type}" from ${channel}; add flow.on(…) or flow.onUnknown(…).`);
   }
 }
 

@@ -10,6 +10,7 @@ import {
   CLOSED,
   INTERNAL,
   known,
+  LIMIT_EXCEEDED,
   LINK_LOST,
   MessageflowError,
   NOT_JSON,
@@ -18,6 +19,7 @@ import {
   TIMEOUT,
 } from "./codes.js";
 import { encodeCommand, type Method, type ServerMessage } from "./protocol.js";
+import { FRAME_CHARACTERS } from "./transport.js";
 import { Alarm, type World } from "./world.js";
 
 /** Called at once when the reply is read, before the lines that follow it in its frame. */
@@ -95,6 +97,24 @@ export class Calls {
     this.#closed = undefined;
     this.#write = write;
     for (const call of this.#drain(this.#waiting)) this.#send(call, write);
+  }
+
+  /**
+   * The server ends the link over a message that is too large: let the largest command that does something fail for it,
+   * alone. Sent again it would end the next link too.
+   *
+   * @returns whether there was one.
+   */
+  refuseLargest(): boolean {
+    const [call] = [...this.#sent.values()]
+      .filter(({ method }) => ACTS.has(method))
+      .sort((one, other) => other.line.length - one.line.length);
+    if (!call) return false;
+    this.#sent.delete(call.id);
+    const message = `This ${call.method} is larger than the server takes: ${call.line.length} characters.`;
+    // One that large had a frame of its own, and nothing of that was read.
+    this.#end(call, new MessageflowError(LIMIT_EXCEEDED, message), call.line.length < FRAME_CHARACTERS);
+    return true;
   }
 
   /**

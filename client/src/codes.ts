@@ -11,6 +11,7 @@ export const INTERNAL = 100;
 export const NOT_AVAILABLE = 108;
 export const TOKEN_EXPIRED = 109;
 export const ALREADY_SUBSCRIBED = 105;
+export const LIMIT_EXCEEDED = 106;
 
 /** Codes below 100 are the client's own; they never travel. */
 export const TIMEOUT = 1;
@@ -23,6 +24,9 @@ export const UNSUBSCRIBED = 7;
 export const BAD_FRAME = 8;
 export const HANDLER_FAILED = 9;
 export const NOT_JSON = 10;
+
+/** Close code: a message larger than the server takes. */
+export const TOO_LARGE = 1009;
 
 const STATE_INVALIDATED = 3014;
 const SUBSCRIPTION_INVALIDATED = 2502;
@@ -78,6 +82,15 @@ export function skewed(): MessageflowError {
   return new MessageflowError(TOKEN_EXPIRED, message, true);
 }
 
+/** Say something in passing; a console that fails must not be taken for what spoke. */
+export function mention(text: string): void {
+  try {
+    console.debug(`messageflow: ${text}`);
+  } catch {
+    // As below.
+  }
+}
+
 /** The last resort: nobody is told if even the console fails. */
 export function complain(...words: unknown[]): void {
   try {
@@ -94,7 +107,7 @@ export function replyError(reply: ErrorReply): MessageflowError {
 
 /** Whether a WebSocket close code forbids a reconnect: 3500–3999, 4500–4999, and 1009, a frame too large for the server. */
 export function isTerminalClose(code: number): boolean {
-  return (code >= 3500 && code < 4000) || (code >= 4500 && code < 5000) || code === 1009;
+  return (code >= 3500 && code < 4000) || (code >= 4500 && code < 5000) || code === TOO_LARGE;
 }
 
 /** Whether a close says that this user has as many connections as they may: some will go. 3504 is what older gateways say. */

@@ -18,6 +18,7 @@ import {
   MessageflowError,
   skewed,
   TOKEN_EXPIRED,
+  TOO_LARGE,
   told,
 } from "./codes.js";
 import {
@@ -215,11 +216,12 @@ export class Session {
   }
 
   #ended(code: number, reason: string): void {
+    const spared = code === STALE || (code === TOO_LARGE && this.calls.refuseLargest());
     this.#lose();
     if (code === EXPIRED || invalidatesState(code)) this.#tokens.drop();
     if (invalidatesState(code)) this.#events.onInvalidate();
     if (isCrowded(code)) this.#wait(code, reason);
-    else if (isTerminalClose(code) && code !== STALE) this.#stop(code, reason);
+    else if (isTerminalClose(code) && !spared) this.#stop(code, reason);
     else this.#plan(code, reason);
   }
 

@@ -101,7 +101,8 @@ export class TokenSource {
     const alarm = new Alarm(this.#world);
     const aborter = new AbortController();
     const { signal } = aborter;
-    const abandoned = new Promise<never>((_, reject) => (signal.onabort = () => reject(signal.reason as Error)));
+    // Not by `onabort`, which a page may take for itself.
+    const abandoned = new Promise<never>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason as Error)));
     this.#abandon = () => aborter.abort(new Error("abandoned"));
     alarm.set(() => aborter.abort(new Error(`no answer within ${FETCH_TIMEOUT_MS} ms`)), FETCH_TIMEOUT_MS);
     try {

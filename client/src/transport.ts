@@ -15,7 +15,7 @@ export interface TransportEvents {
 }
 
 /** Lines queued in one tick share a frame up to this many characters, so that no frame meets the server's limit. */
-const FRAME_CHARACTERS = 32_768;
+export const FRAME_CHARACTERS = 32_768;
 
 /** The close code of a link given up for its silence; as a WebSocket's 1006, below 3000, it means: reconnect. */
 const SILENT = 1006;

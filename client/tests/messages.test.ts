@@ -128,6 +128,20 @@ describe("handlers", () => {
     assert.deepEqual(errors.map(({ code }) => code), [103, 9]);
   });
 
+  test("a console that fails is not taken for what was pushed", async () => {
+    const debug = mock.method(console, "debug", () => {
+      throw new Error("a console that was replaced");
+    });
+    try {
+      const { flow, world, peer } = await connected({}, GIVEN);
+      await peer.say(push({ type: "nobody/handles" }));
+      assert.deepEqual([flow.state, world.peers.length, debug.mock.callCount()], ["connected", 1, 1]);
+      flow.close();
+    } finally {
+      debug.mock.restore();
+    }
+  });
+
   test("without onError what fails is written to the console", async () => {
     const { flow, peer } = await connected({}, GIVEN);
     flow.on("a", () => {

@@ -122,6 +122,21 @@ describe("getting a token", () => {
     assert.equal(world.timers, 0);
   });
 
+  test("a page that takes onabort of the signal for itself takes nothing from the client", async () => {
+    const aborted: string[] = [];
+    const getToken = ({ signal }: { signal: AbortSignal }): Promise<string> => {
+      signal.onabort = () => aborted.push("told");
+      return new Promise(() => {});
+    };
+    const { flow, world } = start({ getToken, onError() {} });
+    await settle();
+    await world.pass(10_000);
+    assert.match(flow.detail.reason, /no answer within 10000 ms/);
+    assert.deepEqual(aborted, ["told"]);
+    flow.close();
+    assert.equal(world.timers, 0);
+  });
+
   test("a token in an answer that is no success is none", async () => {
     const { flow } = start({ tokenUrl: "/token", onError() {} }, answering([404, JWT]));
     await settle();

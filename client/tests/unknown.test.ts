@@ -269,3 +269,40 @@ describe("idempotency keys", () => {
     assert.equal(found.size, 2);
   });
 });
+
+describe("a command larger than the server takes", () => {
+  test("fails alone; the client comes back and repeats the others", async () => {
+    const { flow, world, peer } = await connected();
+    const large = flow.publish("news", "x".repeat(100_000));
+    const small = flow.publish("news", "small");
+    await settle();
+    assert.equal(peer.commands().length, 2);
+    const failed = assert.rejects(large, { code: 106, temporary: false, unknown: false, message: /larger than the server/ });
+    await peer.drop(1009);
+    await failed;
+    await world.pass(500);
+    await world.peer.accept();
+    const [again] = world.peer.commands();
+    assert.equal((again?.["publish"] as { data?: unknown }).data, "small");
+    await world.peer.say({ id: again?.id, publish: {} });
+    await small;
+    flow.close();
+    assert.equal(world.timers, 0);
+  });
+
+  test("may have been carried out if it shared a frame", async () => {
+    const { flow, peer } = await connected();
+    const first = flow.publish("news", "x".repeat(1000));
+    await settle();
+    const failed = assert.rejects(first, unknown(106, "publish"));
+    await peer.drop(1009);
+    await failed;
+    flow.close();
+  });
+
+  test("ends the connection for good when it is none that does something", async () => {
+    const { flow, peer } = await connected();
+    await peer.drop(1009);
+    assert.deepEqual([flow.state, flow.detail.code], ["disconnected", 1009]);
+  });
+});

@@ -84,6 +84,18 @@ def test_a_publish_whose_reply_got_lost_is_stored_once(page: Page, gateway: Runn
     assert (stored, len(links)) == ([1, 2], 2)
 
 
+@over_each_broker
+def test_a_publish_too_large_fails_alone(page: Page, gateway: Running) -> None:
+    open_flow(page, gateway)
+    for size in (100_000, 5_000_000):  # over the payload, over the message
+        code, unknown = page.evaluate(
+            "(size) => flow.publish('chat:x', 'x'.repeat(size)).catch(({ code, unknown }) => [code, unknown])", size
+        )
+        assert (code, unknown) == (106, False)
+        page.evaluate("flow.publish('chat:x', 'after')")
+    assert page.evaluate("flow.history('chat:x').then(({ publications }) => publications.length)") == 2
+
+
 def test_a_channel_is_held_until_its_last_holder_has_gone(page: Page, gateway: Running) -> None:
     open_flow(page, gateway)
     heard = page.evaluate(

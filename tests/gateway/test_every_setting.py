@@ -299,7 +299,7 @@ def channels_per_connection(gateway: Running) -> None:
 
 def connections_per_user(gateway: Running) -> None:
     with entered(gateway, "single"):
-        assert come_with(gateway, token("single")) == 3504
+        assert come_with(gateway, token("single")) == 3404
 
 
 def history_limit(gateway: Running) -> None:
@@ -345,7 +345,7 @@ def connections_limit(gateway: Running) -> None:
 def unauthenticated_per_address(gateway: Running) -> None:
     with Client(gateway) as first:
         with Client(gateway) as second:
-            assert second.close_code() == 3504
+            assert second.close_code() == 3404
         assert "connect" in first.connect()
 
 

@@ -30,6 +30,8 @@ class Wire(asyncio.Transport):
         self.written = b""
         self.high = 0
         self.closed = False
+        self.ended = False
+        self.heir: asyncio.BaseProtocol | None = None
         self.aborted = asyncio.Event()
         self.waiting = 0
 
@@ -45,6 +47,18 @@ class Wire(asyncio.Transport):
 
     def close(self) -> None:
         self.closed = True
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self.heir = protocol
+
+    def resume_reading(self) -> None:
+        pass
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        self.ended = True
 
     def is_closing(self) -> bool:
         return self.closed
@@ -254,8 +268,22 @@ async def test_what_breaks_the_protocol_is_told_and_nothing_after_it_is_read(
     link.data_received(b"".join(frame(payload, opcode, fin=fin) for payload, opcode, fin in frames) + frame(b"after"))
     assert [failed for failed, _ in link.failures] == [code]
     assert link.wire.written == closing(code)
-    assert link.wire.closed
+    assert link.wire.closed or link.wire.ended
     assert link.came == []
+
+
+async def test_what_is_still_to_come_of_a_message_too_large_is_thrown_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(websocket, "CLOSE_TIMEOUT", 0.05)
+    link = Link()
+    link.data_received(frame(b"x" * 101)[:50])
+    heir = link.wire.heir
+    assert isinstance(heir, asyncio.Protocol)
+    assert (link.wire.ended, link.wire.closed) == (True, False)  # a reset would take the close code with it
+    heir.data_received(frame(b"x" * 101)[50:] + frame(b"after"))
+    assert (link.wire.written, link.came) == (closing(1009), [])
+    await asyncio.wait_for(link.wire.aborted.wait(), 10)  # whoever goes on sending is cut off
+    heir.connection_lost(None)
+    assert link.lost == 1
 
 
 async def test_the_largest_message_and_the_most_fragments_pass() -> None:

@@ -322,7 +322,7 @@ async def test_a_page_with_a_thousand_channels_comes_back_in_one_frame() -> None
         }
         for number in range(2, 1002)
     ]
-    assert len("\n".join(map(json.dumps, commands))) < message_size(1002)
+    assert len("\n".join(map(json.dumps, commands))) < message_size(1002, 1024)
     connection.send(*commands)
     while len(ids(connection)) < 1000:
         await world.settle()
@@ -334,4 +334,5 @@ def test_the_burst_is_as_documented() -> None:
     assert Limits().burst == 356
     assert Limits(commands_per_second=100).burst == 500
     assert Limits(commands_per_second=1, channels_per_connection=1).burst == 300
-    assert (message_size(1), message_size(128), message_size(1000)) == (65_536, 65_536, 512_000)
+    assert (message_size(1, 1024), message_size(128, 1024), message_size(1000, 1024)) == (65_536, 131_072, 1_024_000)
+    assert message_size(1, 1 << 20) == 2 << 20

@@ -83,6 +83,7 @@ class ClientConnection(WebSocketProtocol):
     def on_failure(self, code: int, reason: str) -> None:
         client = self._session.client if self._session is not None else ""
         self._hub.log_limited(logging.WARNING, "protocol_error", client=client, code=code, reason=reason)
+        self._leaving.add(self)
         self._end()
 
     def on_goodbye(self) -> None:

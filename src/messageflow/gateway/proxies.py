@@ -203,7 +203,14 @@ def is_local(peer: str, http_version: str, headers: Headers, proxies: Proxies) -
         and len(hosts) == 1
         and names_loopback(hosts[0])
         and not any(map(_is_trace, headers))
+        and not _is_left_over(headers)
     )
+
+
+def _is_left_over(headers: Headers) -> bool:
+    """Whether `Connection: upgrade` came without an `Upgrade`: nginx, set up for WebSockets, writes it always."""
+    named = any(name == b"connection" and b"upgrade" in value.lower() for name, value in headers)
+    return named and not any(name == b"upgrade" for name, _ in headers)
 
 
 def _is_trace(header: tuple[bytes, bytes]) -> bool:

@@ -82,7 +82,8 @@ class Gateway:
             calls,
             Origins(settings.allowed_origins, require_origin=settings.require_origin, dev=settings.dev),
             FrameLimits(
-                settings.message_size_limit or message_size(settings.channels_per_connection),
+                settings.message_size_limit
+                or message_size(settings.channels_per_connection, settings.payload_size_limit),
                 settings.fragments_limit,
                 settings.buffer_high_water,
             ),

@@ -127,8 +127,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     message_size_limit: Annotated[
         Size,
         Meta(
-            description="largest message a client may send (1009); 0 is 512 bytes for each of "
-            "`channels_per_connection`, at least 64KiB, so that a page that comes back subscribes to all in one"
+            description="largest message a client may send (1009); 0 is 1KiB for each of `channels_per_connection`, so "
+            "that a page that comes back subscribes to all in one, and at least twice `payload_size_limit` and 64KiB"
         ),
     ] = 0
     payload_size_limit: Annotated[

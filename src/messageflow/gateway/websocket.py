@@ -44,6 +44,16 @@ class TooManyFragments(Picklable, Exception):
         super().__init__(f"a message in more than {limit} frames")
 
 
+class _Deaf(asyncio.Protocol):
+    """In the place of a WebSocket that reads nothing more, until its peer has gone or its time is over."""
+
+    def __init__(self, websocket: WebSocketProtocol) -> None:
+        self._websocket = websocket
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._websocket.connection_lost(exc)
+
+
 class WebSocketProtocol(asyncio.Protocol):
     """One open WebSocket. Subclasses say what happens in `on_text`, `on_binary` and `on_lost`."""
 
@@ -202,7 +212,21 @@ class WebSocketProtocol(asyncio.Protocol):
             self.transport.write(Frame(Opcode.CLOSE, Close(code, "").serialize()).serialize(mask=False))
             self._closing = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self.transport.abort)
         self.on_failure(int(code), reason)
-        self.transport.close()
+        if code is CloseCode.MESSAGE_TOO_BIG and not self.transport.is_closing():
+            self._let_it_end()
+        else:
+            self.transport.close()
+
+    def _let_it_end(self) -> None:
+        """Take what is still to come of a message that is too large, and throw it away.
+
+        A socket that is closed while bytes wait in it is reset, and then the peer learns of no close code: it would
+        come back and send the same again.
+        """
+        self.transport.set_protocol(_Deaf(self))
+        self.transport.resume_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
 
     def on_failure(self, code: int, reason: str) -> None:
         """The peer broke the protocol; `reason` is for the log."""

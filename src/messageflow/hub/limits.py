@@ -39,12 +39,18 @@ class Limits(Struct, frozen=True, kw_only=True):
 
 
 FRAME_BYTES_A_CHANNEL = 512  # of a message that subscribes, with a position, to all that a connection may hold
+TOKEN_BYTES_A_CHANNEL = 512  # more, where each of them takes a token
 LEAST_MESSAGE = 65_536
 
 
-def message_size(channels: int) -> int:
-    """Return the bytes a message may have, in which a client that comes back subscribes to so many channels."""
-    return max(LEAST_MESSAGE, FRAME_BYTES_A_CHANNEL * channels)
+def message_size(channels: int, payload: int) -> int:
+    """Return the bytes a message may have.
+
+    Args:
+        channels: to so many a client that comes back subscribes in one message.
+        payload: bytes of a publication. One that is not much larger is still refused by itself.
+    """
+    return max(LEAST_MESSAGE, (FRAME_BYTES_A_CHANNEL + TOKEN_BYTES_A_CHANNEL) * channels, 2 * payload)
 
 
 class Verdict(Enum):
