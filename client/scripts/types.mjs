@@ -30,6 +30,8 @@ const programs = [
   { files: ["right.ts", "toolkit.ts"], options: { types: ["node"], module: "NodeNext", moduleResolution: "NodeNext", skipLibCheck: true } },
   { files: ["right.ts", "toolkit.ts"], options: { types: ["node"], strict: false, exactOptionalPropertyTypes: false, skipLibCheck: true } },
   { files: ["page.ts"], options: { types: ["messageflow/global"] } },
+  { files: ["worker.ts"], options: { lib: ["ES2022", "WebWorker"] } },
+  { files: ["worker.ts"], options: { lib: ["ES2020", "DOM"] } },
 ];
 
 function compile(...parameters) {

@@ -47,7 +47,7 @@ export class MessageflowError extends Error {
     readonly code: number,
     message: string,
     readonly temporary = false,
-    options: ErrorOptions & { unknown?: boolean } = {},
+    options: { cause?: unknown; unknown?: boolean } = {},
   ) {
     super(message, options);
     this.unknown = !!options.unknown;

@@ -7,13 +7,19 @@
 import type { Flow } from "./flow.js";
 import type { Off } from "./emitter.js";
 
+/** What is used of an element. Not `Element` itself: where there is no page, in a worker or in Node, there is no such type. */
+export interface StatusElement {
+  textContent: string | null;
+  setAttribute(name: string, value: string): void;
+}
+
 export interface StatusElements {
   /** Reads Online or Offline. */
-  connected?: Element | string | null | undefined;
+  connected?: StatusElement | string | null | undefined;
   /** Reads Yes or No. */
-  authenticated?: Element | string | null | undefined;
+  authenticated?: StatusElement | string | null | undefined;
   /** Red: no connection; orange: connected, but as nobody; green: both. `data-state` says the same to machines. */
-  dot?: Element | string | null | undefined;
+  dot?: StatusElement | string | null | undefined;
   /** Other colours for the dot. */
   colors?: Partial<Record<StatusState, string>> | undefined;
 }
@@ -53,11 +59,11 @@ export function status(flow: Watched, { connected, authenticated, dot, colors }:
 }
 
 /** Looked up each time: a page may draw its elements later than its script runs. */
-function find(element: Element | string | null | undefined): Element | null | undefined {
+function find(element: StatusElement | string | null | undefined): StatusElement | null | undefined {
   return typeof element === "string" ? globalThis.document?.querySelector(element) : element;
 }
 
-function write(target: Element | string | null | undefined, text: string): void {
+function write(target: StatusElement | string | null | undefined, text: string): void {
   const element = find(target);
   if (element) element.textContent = text;
 }
