@@ -223,6 +223,20 @@ async def test_who_answers_in_time_stays_and_the_newcomer_may_come_again(capped:
     assert not any(tab.closed for tab in tabs)
 
 
+async def test_who_waits_for_a_place_has_connected_in_time() -> None:
+    world = World(Limits(connections_per_user=1, connect_timeout=1.0))
+    await world.hub.start()
+    tab = await world.connected("alice")
+    tab.answers_pings = False
+    newcomer = await coming(world)
+    silent = world.connection()
+    await world.pass_time(2.5)
+    assert "connect" in newcomer.replies(1)[0]
+    assert silent.closed is not None
+    assert silent.closed.code == 3502
+    await world.close()
+
+
 async def test_each_newcomer_takes_one_place_and_no_more(capped: World) -> None:
     tabs = [await capped.connected("alice") for _ in range(3)]
     for tab in tabs[:2]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from messageflow.core.codes import CONNECTION_EXPIRED, NO_PONG, STALE, UNSUBSCRIBED_EXPIRED
 from messageflow.hub.limits import Limits
-from messageflow.hub.session import NEVER
+from messageflow.hub.session import NEVER, State
 
 if TYPE_CHECKING:
     from messageflow.hub.hub import Hub
@@ -72,7 +72,8 @@ class Heartbeat:
         """Do what is due."""
         now = self._hub.clock()
         for session in self._hub.arrivals.stale(now):
-            session.disconnect(STALE)
+            if session.state is not State.CONNECTING:  # it has said who it is, and waits for others to make room
+                session.disconnect(STALE)
         self._expire(now)
         self._hub.user_cap.tick(now)
         self._hub.backlogs.tick()
