@@ -5,6 +5,7 @@ var INTERNAL = 100;
 var NOT_AVAILABLE = 108;
 var TOKEN_EXPIRED = 109;
 var ALREADY_SUBSCRIBED = 105;
+var LIMIT_EXCEEDED = 106;
 var TIMEOUT = 1;
 var LINK_LOST = 2;
 var QUEUE_FULL = 3;
@@ -15,6 +16,7 @@ var UNSUBSCRIBED = 7;
 var BAD_FRAME = 8;
 var HANDLER_FAILED = 9;
 var NOT_JSON = 10;
+var TOO_LARGE = 1009;
 var STATE_INVALIDATED = 3014;
 var SUBSCRIPTION_INVALIDATED = 2502;
 var MessageflowError = class extends Error {
@@ -55,6 +57,12 @@ function skewed() {
   const message = "A fresh token was refused as expired: compare the clocks of who makes it and of the gateway.";
   return new MessageflowError(TOKEN_EXPIRED, message, true);
 }
+function mention(text) {
+  try {
+    console.debug(`messageflow: ${text}`);
+  } catch {
+  }
+}
 function complain(...words) {
   try {
     console.error("messageflow:", ...words);
@@ -65,7 +73,7 @@ function replyError(reply) {
   return new MessageflowError(reply.code, reply.message || `error ${reply.code}`, !!reply.temporary || reply.code < 100);
 }
 function isTerminalClose(code) {
-  return code >= 3500 && code < 4e3 || code >= 4500 && code < 5e3 || code === 1009;
+  return code >= 3500 && code < 4e3 || code >= 4500 && code < 5e3 || code === TOO_LARGE;
 }
 function isCrowded(code) {
   return code === 3404 || code === 3504;
@@ -158,7 +166,7 @@ var Actions = class {
   #tell(type, { channel }) {
     if (this.#told.has(type) || this.#told.size >= MOST_TOLD) return;
     this.#told.add(type);
-    console.debug(`messageflow: nobody handles "${type}" from ${channel}; add flow.on(…) or flow.onUnknown(…).`);
+    mention(`nobody handles "${type}" from ${channel}; add flow.on(…) or flow.onUnknown(…).`);
   }
 };
 function isAction(data) {
@@ -848,125 +856,6 @@ function isPing(message) {
   return !Object.keys(message).length;
 }
 
-// src/calls.ts
-var REPEATABLE = /* @__PURE__ */ new Set(["publish", "history", "presence", "presence_stats"]);
-var ACTS = /* @__PURE__ */ new Set(["publish", "rpc"]);
-var MOST = 1e3;
-var Calls = class {
-  #world;
-  #timeout;
-  /** In flight by id, and those that wait for a connection under the ids they will have. */
-  #sent = /* @__PURE__ */ new Map();
-  #waiting = /* @__PURE__ */ new Map();
-  #write;
-  #lastId = 0;
-  #closed;
-  constructor(world, timeout) {
-    this.#world = world;
-    this.#timeout = timeout;
-  }
-  /** Issue a command: now if there is a connection, otherwise as soon as there is one. */
-  call(method, params, done) {
-    if (this.#closed) return done(this.#closed, void 0);
-    if (this.#sent.size + this.#waiting.size >= MOST) {
-      return done(new MessageflowError(QUEUE_FULL, `More than ${MOST} commands are unanswered.`, true), void 0);
-    }
-    this.#make(method, params, done, (call) => this.#go(call));
-  }
-  /** Issue a command past the queue, over a link that is not yet a connection. */
-  first(method, params, done, write2) {
-    this.#make(method, params, done, (call) => this.#send(call, write2));
-  }
-  /** Settle the command a reply belongs to. Replies to commands given up are let pass. */
-  settle(reply) {
-    const id = reply.id ?? 0;
-    const call = this.#sent.get(id);
-    if (!call) return;
-    this.#sent.delete(id);
-    const error = reply.error && replyError(reply.error);
-    if (error?.code === INTERNAL && call.method === "publish") {
-      this.#waiting.set(id, call);
-      return call.again.set(() => this.#waiting.delete(id) && this.#go(call), backoff(call.tries, this.#world.random()));
-    }
-    if (error) return this.#end(call, error, call.tries > 1);
-    call.alarm.clear();
-    call.done(void 0, reply[call.method] ?? {});
-  }
-  /** A connection is there: send what waits, in the order it came. */
-  open(write2) {
-    this.#closed = void 0;
-    this.#write = write2;
-    for (const call of this.#drain(this.#waiting)) this.#send(call, write2);
-  }
-  /**
-   * The link is gone: nobody knows what became of the commands in flight. What may be repeated waits for the next link,
-   * in front of what already waits.
-   *
-   * @param same whether that will be a link of the same user: nothing of one is done in the name of another.
-   */
-  lose(same = false) {
-    this.#write = void 0;
-    const lost = new MessageflowError(LINK_LOST, "The connection was lost before the reply came.", true);
-    for (const call of [...this.#drain(this.#sent), ...this.#drain(this.#waiting)]) {
-      const { id, method, tries } = call;
-      if (!tries || REPEATABLE.has(method) && (same || !ACTS.has(method))) this.#waiting.set(id, call);
-      else this.#end(call, lost, true);
-    }
-  }
-  /** Accept commands again, to wait for a connection. */
-  reopen() {
-    this.#closed = void 0;
-  }
-  /** There will be no connection until someone asks for one. */
-  close(reason) {
-    this.lose();
-    this.#closed = new MessageflowError(CLOSED, `Not connected: ${reason}. Call connect() first.`);
-    for (const call of this.#drain(this.#waiting)) this.#end(call, this.#closed, false);
-  }
-  /** Encoded before anything else: what cannot be said fails alone, and now, not when the connection opens. */
-  #make(method, params, done, go) {
-    const id = ++this.#lastId;
-    let line;
-    try {
-      line = encodeCommand(id, method, params);
-    } catch (error) {
-      return done(known(error, NOT_JSON, "This cannot be sent as JSON: "), void 0);
-    }
-    const call = { id, method, line, done, alarm: new Alarm(this.#world), again: new Alarm(this.#world), tries: 0 };
-    call.alarm.set(() => this.#expire(call), this.#timeout);
-    go(call);
-  }
-  #go(call) {
-    if (this.#write) this.#send(call, this.#write);
-    else this.#waiting.set(call.id, call);
-  }
-  #send(call, write2) {
-    call.again.clear();
-    call.tries++;
-    this.#sent.set(call.id, call);
-    write2(call.line);
-  }
-  #expire(call) {
-    const reason = this.#sent.delete(call.id) ? "No reply" : "No connection";
-    this.#waiting.delete(call.id);
-    this.#end(call, new MessageflowError(TIMEOUT, `${reason} within ${this.#timeout} ms.`, true), call.tries > 0);
-  }
-  /** @param doubt whether it may have been carried out. */
-  #end({ method, done, alarm, again }, error, doubt) {
-    alarm.clear();
-    again.clear();
-    if (!doubt || !ACTS.has(method)) return done(error, void 0);
-    const message = `${error.message} It is unknown whether this ${method} was carried out.`;
-    done(new MessageflowError(error.code, message, false, { unknown: true }), void 0);
-  }
-  /** Empty first, then act: what is called may issue commands. */
-  #drain(calls) {
-    const entries = [...calls.values()];
-    calls.clear();
-    return entries;
-  }
-};
-
 // src/transport.ts
 var FRAME_CHARACTERS = 32768;
 var SILENT = 1006;
@@ -1057,6 +946,139 @@ var Transport = class {
     if (this.#ended) return;
     this.close();
     this.#events.onEnd(code, reason);
+  }
+};
+
+// src/calls.ts
+var REPEATABLE = /* @__PURE__ */ new Set(["publish", "history", "presence", "presence_stats"]);
+var ACTS = /* @__PURE__ */ new Set(["publish", "rpc"]);
+var MOST = 1e3;
+var Calls = class {
+  #world;
+  #timeout;
+  /** In flight by id, and those that wait for a connection under the ids they will have. */
+  #sent = /* @__PURE__ */ new Map();
+  #waiting = /* @__PURE__ */ new Map();
+  #write;
+  #lastId = 0;
+  #closed;
+  constructor(world, timeout) {
+    this.#world = world;
+    this.#timeout = timeout;
+  }
+  /** Issue a command: now if there is a connection, otherwise as soon as there is one. */
+  call(method, params, done) {
+    if (this.#closed) return done(this.#closed, void 0);
+    if (this.#sent.size + this.#waiting.size >= MOST) {
+      return done(new MessageflowError(QUEUE_FULL, `More than ${MOST} commands are unanswered.`, true), void 0);
+    }
+    this.#make(method, params, done, (call) => this.#go(call));
+  }
+  /** Issue a command past the queue, over a link that is not yet a connection. */
+  first(method, params, done, write2) {
+    this.#make(method, params, done, (call) => this.#send(call, write2));
+  }
+  /** Settle the command a reply belongs to. Replies to commands given up are let pass. */
+  settle(reply) {
+    const id = reply.id ?? 0;
+    const call = this.#sent.get(id);
+    if (!call) return;
+    this.#sent.delete(id);
+    const error = reply.error && replyError(reply.error);
+    if (error?.code === INTERNAL && call.method === "publish") {
+      this.#waiting.set(id, call);
+      return call.again.set(() => this.#waiting.delete(id) && this.#go(call), backoff(call.tries, this.#world.random()));
+    }
+    if (error) return this.#end(call, error, call.tries > 1);
+    call.alarm.clear();
+    call.done(void 0, reply[call.method] ?? {});
+  }
+  /** A connection is there: send what waits, in the order it came. */
+  open(write2) {
+    this.#closed = void 0;
+    this.#write = write2;
+    for (const call of this.#drain(this.#waiting)) this.#send(call, write2);
+  }
+  /**
+   * The server ends the link over a message that is too large: let the largest command that does something fail for it,
+   * alone. Sent again it would end the next link too.
+   *
+   * @returns whether there was one.
+   */
+  refuseLargest() {
+    const [call] = [...this.#sent.values()].filter(({ method }) => ACTS.has(method)).sort((one, other) => other.line.length - one.line.length);
+    if (!call) return false;
+    this.#sent.delete(call.id);
+    const message = `This ${call.method} is larger than the server takes: ${call.line.length} characters.`;
+    this.#end(call, new MessageflowError(LIMIT_EXCEEDED, message), call.line.length < FRAME_CHARACTERS);
+    return true;
+  }
+  /**
+   * The link is gone: nobody knows what became of the commands in flight. What may be repeated waits for the next link,
+   * in front of what already waits.
+   *
+   * @param same whether that will be a link of the same user: nothing of one is done in the name of another.
+   */
+  lose(same = false) {
+    this.#write = void 0;
+    const lost = new MessageflowError(LINK_LOST, "The connection was lost before the reply came.", true);
+    for (const call of [...this.#drain(this.#sent), ...this.#drain(this.#waiting)]) {
+      const { id, method, tries } = call;
+      if (!tries || REPEATABLE.has(method) && (same || !ACTS.has(method))) this.#waiting.set(id, call);
+      else this.#end(call, lost, true);
+    }
+  }
+  /** Accept commands again, to wait for a connection. */
+  reopen() {
+    this.#closed = void 0;
+  }
+  /** There will be no connection until someone asks for one. */
+  close(reason) {
+    this.lose();
+    this.#closed = new MessageflowError(CLOSED, `Not connected: ${reason}. Call connect() first.`);
+    for (const call of this.#drain(this.#waiting)) this.#end(call, this.#closed, false);
+  }
+  /** Encoded before anything else: what cannot be said fails alone, and now, not when the connection opens. */
+  #make(method, params, done, go) {
+    const id = ++this.#lastId;
+    let line;
+    try {
+      line = encodeCommand(id, method, params);
+    } catch (error) {
+      return done(known(error, NOT_JSON, "This cannot be sent as JSON: "), void 0);
+    }
+    const call = { id, method, line, done, alarm: new Alarm(this.#world), again: new Alarm(this.#world), tries: 0 };
+    call.alarm.set(() => this.#expire(call), this.#timeout);
+    go(call);
+  }
+  #go(call) {
+    if (this.#write) this.#send(call, this.#write);
+    else this.#waiting.set(call.id, call);
+  }
+  #send(call, write2) {
+    call.again.clear();
+    call.tries++;
+    this.#sent.set(call.id, call);
+    write2(call.line);
+  }
+  #expire(call) {
+    const reason = this.#sent.delete(call.id) ? "No reply" : "No connection";
+    this.#waiting.delete(call.id);
+    this.#end(call, new MessageflowError(TIMEOUT, `${reason} within ${this.#timeout} ms.`, true), call.tries > 0);
+  }
+  /** @param doubt whether it may have been carried out. */
+  #end({ method, done, alarm, again }, error, doubt) {
+    alarm.clear();
+    again.clear();
+    if (!doubt || !ACTS.has(method)) return done(error, void 0);
+    const message = `${error.message} It is unknown whether this ${method} was carried out.`;
+    done(new MessageflowError(error.code, message, false, { unknown: true }), void 0);
+  }
+  /** Empty first, then act: what is called may issue commands. */
+  #drain(calls) {
+    const entries = [...calls.values()];
+    calls.clear();
+    return entries;
   }
 };
 
@@ -1222,11 +1244,12 @@ var Session = class {
     else if (this.#pong && isPing(message)) this.#transport?.write(PONG);
   }
   #ended(code, reason) {
+    const spared = code === STALE || code === TOO_LARGE && this.calls.refuseLargest();
     this.#lose();
     if (code === EXPIRED || invalidatesState(code)) this.#tokens.drop();
     if (invalidatesState(code)) this.#events.onInvalidate();
     if (isCrowded(code)) this.#wait(code, reason);
-    else if (isTerminalClose(code) && code !== STALE) this.#stop(code, reason);
+    else if (isTerminalClose(code) && !spared) this.#stop(code, reason);
     else this.#plan(code, reason);
   }
   /** The user has too many connections: say so once, and try again slowly until some are gone. */
@@ -1374,7 +1397,7 @@ var TokenSource = class {
     const alarm = new Alarm(this.#world);
     const aborter = new AbortController();
     const { signal } = aborter;
-    const abandoned = new Promise((_, reject) => signal.onabort = () => reject(signal.reason));
+    const abandoned = new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
     this.#abandon = () => aborter.abort(new Error("abandoned"));
     alarm.set(() => aborter.abort(new Error(`no answer within ${FETCH_TIMEOUT_MS} ms`)), FETCH_TIMEOUT_MS);
     try {

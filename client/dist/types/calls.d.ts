@@ -21,6 +21,13 @@ export declare class Calls {
     /** A connection is there: send what waits, in the order it came. */
     open(write: (line: string) => void): void;
     /**
+     * The server ends the link over a message that is too large: let the largest command that does something fail for it,
+     * alone. Sent again it would end the next link too.
+     *
+     * @returns whether there was one.
+     */
+    refuseLargest(): boolean;
+    /**
      * The link is gone: nobody knows what became of the commands in flight. What may be repeated waits for the next link,
      * in front of what already waits.
      *

@@ -9,6 +9,7 @@ export declare const INTERNAL = 100;
 export declare const NOT_AVAILABLE = 108;
 export declare const TOKEN_EXPIRED = 109;
 export declare const ALREADY_SUBSCRIBED = 105;
+export declare const LIMIT_EXCEEDED = 106;
 /** Codes below 100 are the client's own; they never travel. */
 export declare const TIMEOUT = 1;
 export declare const LINK_LOST = 2;
@@ -20,6 +21,8 @@ export declare const UNSUBSCRIBED = 7;
 export declare const BAD_FRAME = 8;
 export declare const HANDLER_FAILED = 9;
 export declare const NOT_JSON = 10;
+/** Close code: a message larger than the server takes. */
+export declare const TOO_LARGE = 1009;
 /** What every promise of this client rejects with, and what `onError` is given. */
 export declare class MessageflowError extends Error {
     #private;
@@ -33,7 +36,8 @@ export declare class MessageflowError extends Error {
      * @param message a sentence for people.
      * @param temporary whether trying again may help.
      */
-    constructor(code: number, message: string, temporary?: boolean, options?: ErrorOptions & {
+    constructor(code: number, message: string, temporary?: boolean, options?: {
+        cause?: unknown;
         unknown?: boolean;
     });
     /** Whether this client made it. Looks at nothing that answers: what was thrown may be a proxy that throws itself. */
@@ -47,6 +51,8 @@ export declare function told(error: unknown): string;
 export declare function known(error: unknown, code: number, text: string, temporary?: boolean): MessageflowError;
 /** What to make of a token that was just made and is over already. */
 export declare function skewed(): MessageflowError;
+/** Say something in passing; a console that fails must not be taken for what spoke. */
+export declare function mention(text: string): void;
 /** The last resort: nobody is told if even the console fails. */
 export declare function complain(...words: unknown[]): void;
 /** The error of an error reply; codes below 100 are temporary by the protocol. */

@@ -11,6 +11,8 @@ export interface TransportEvents {
     /** Once, and only when the end was not asked for by `close()`. */
     onEnd(code: number, reason: string): void;
 }
+/** Lines queued in one tick share a frame up to this many characters, so that no frame meets the server's limit. */
+export declare const FRAME_CHARACTERS = 32768;
 export declare class Transport {
     #private;
     /** @param allowed how long, in ms, the link may be silent from now on; each sign of life starts it anew. */

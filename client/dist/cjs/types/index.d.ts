@@ -8,7 +8,7 @@ export type { Flow, Options } from "./flow.js";
 export type { ClientInfo } from "./protocol.js";
 export type { Count, History, HistoryOptions, PublishOptions } from "./requests.js";
 export type { Detail, State, StateDetail, SubscriptionState } from "./state.js";
-export { status, type StatusElements, type StatusState } from "./status.js";
+export { status, type StatusElement, type StatusElements, type StatusState } from "./status.js";
 export type { InfoHandler, PublicationHandler, Subscription, SubscriptionOptions } from "./subscription.js";
 export type { TokenOptions } from "./token.js";
 export { VERSION as version } from "./version.js";

@@ -5,13 +5,18 @@
  */
 import type { Flow } from "./flow.js";
 import type { Off } from "./emitter.js";
+/** What is used of an element. Not `Element` itself: where there is no page, in a worker or in Node, there is no such type. */
+export interface StatusElement {
+    textContent: string | null;
+    setAttribute(name: string, value: string): void;
+}
 export interface StatusElements {
     /** Reads Online or Offline. */
-    connected?: Element | string | null | undefined;
+    connected?: StatusElement | string | null | undefined;
     /** Reads Yes or No. */
-    authenticated?: Element | string | null | undefined;
+    authenticated?: StatusElement | string | null | undefined;
     /** Red: no connection; orange: connected, but as nobody; green: both. `data-state` says the same to machines. */
-    dot?: Element | string | null | undefined;
+    dot?: StatusElement | string | null | undefined;
     /** Other colours for the dot. */
     colors?: Partial<Record<StatusState, string>> | undefined;
 }
