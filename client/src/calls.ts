@@ -101,20 +101,17 @@ export class Calls {
 
   /**
    * The server ends the link over a message that is too large: let the largest command that does something fail for it,
-   * alone. Sent again it would end the next link too.
+   * alone. Sent again it would end the next link too. Only one that had a frame of its own, of which nothing was read.
    *
    * @returns whether there was one.
    */
   refuseLargest(): boolean {
-    const [call] = [...this.#sent.values()]
-      .filter(({ method }) => ACTS.has(method))
-      .sort((one, other) => other.line.length - one.line.length);
-    if (!call) return false;
-    this.#sent.delete(call.id);
-    const message = `This ${call.method} is larger than the server takes: ${call.line.length} characters.`;
-    // One that large had a frame of its own, and nothing of that was read.
-    this.#end(call, new MessageflowError(LIMIT_EXCEEDED, message), call.line.length < FRAME_CHARACTERS);
-    return true;
+    let [id, size] = [0, FRAME_CHARACTERS];
+    this.#sent.forEach(({ method, line: { length } }, each) => {
+      if (ACTS.has(method) && length > size) [id, size] = [each, length];
+    });
+    this.settle({ id, error: { code: LIMIT_EXCEEDED, message: "too large for the server" } });
+    return !!id;
   }
 
   /**

@@ -78,17 +78,8 @@ export function known(error: unknown, code: number, text: string, temporary = fa
 
 /** What to make of a token that was just made and is over already. */
 export function skewed(): MessageflowError {
-  const message = "A fresh token was refused as expired: compare the clocks of who makes it and of the gateway.";
+  const message = "A fresh token was refused as expired: compare the clocks of its maker and the gateway.";
   return new MessageflowError(TOKEN_EXPIRED, message, true);
-}
-
-/** Say something in passing; a console that fails must not be taken for what spoke. */
-export function mention(text: string): void {
-  try {
-    console.debug(`messageflow: ${text}`);
-  } catch {
-    // As below.
-  }
 }
 
 /** The last resort: nobody is told if even the console fails. */

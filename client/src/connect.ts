@@ -31,7 +31,7 @@ export function connect<Pushes extends object>(options: Options<Pushes> = {}): F
   }
   const page = globalThis.location?.href.replace(/^blob:/, ""); // of a worker that was made of a text
   const url = options.url ?? base ?? (page && new URL(page).origin);
-  if (!url) throw new TypeError('There is no page to connect back to; give url, such as "http://127.0.0.1:8000".');
+  if (!url) throw new TypeError('There is no page to connect back to; give url.');
   return new Flow<Pushes>({ ...options, url }, browserWorld(options.WebSocket), page);
 }
 
@@ -50,7 +50,7 @@ export function createSocket(
   options: Options = {},
 ): Flow {
   if (typeof messageHandler !== "function") {
-    throw new TypeError("createSocket(url, messageHandler) needs a function to give the messages to.");
+    throw new TypeError("createSocket(url, messageHandler) needs a function.");
   }
   const anyToken = options.token ?? options.getToken;
   const tokenUrl = options.tokenUrl ?? (anyToken ? undefined : "/socket_auth_token");

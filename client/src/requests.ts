@@ -86,7 +86,7 @@ export class Requests {
   async send(): Promise<void> {
     throw new MessageflowError(
       NOT_AVAILABLE,
-      "send() was not sent: this gateway has no hook to take it. Call your application over HTTP, or publish() to a channel.",
+      "send() was not sent: this gateway has no hook to take it. Call it over HTTP, or publish().",
     );
   }
 
@@ -107,7 +107,7 @@ export function name(channel: unknown): string {
 export function refuseUnread(options: object): void {
   for (const option of ["data", "meta"]) {
     if (!(option in options)) continue;
-    throw new TypeError(`Nothing would read "${option}": put it into the token (info) or send it to your application over HTTP.`);
+    throw new TypeError(`Nothing would read "${option}": put it into the token (info) or use HTTP.`);
   }
 }
 

@@ -230,7 +230,7 @@ export class Session {
     this.#plan(code, reason, slowBackoff(this.#attempt, this.#world.random()));
     if (this.#crowded) return;
     this.#crowded = true;
-    const message = `Too many connections of this user (${reason}): close some; until then it is tried again, slowly.`;
+    const message = `Too many connections of this user (${reason}): tried again, slowly.`;
     this.#events.onError(new MessageflowError(code, message, true));
   }
 

@@ -34,7 +34,7 @@ export class TokenSource {
   constructor(world: World, options: TokenOptions) {
     const { token, tokenUrl, getToken } = options;
     if (getToken !== undefined && typeof getToken !== "function") {
-      throw new TypeError("getToken must be a function that returns a token or a promise of one.");
+      throw new TypeError("getToken must be a function that returns a token.");
     }
     if (token !== undefined && (typeof token !== "string" || !token)) {
       throw new TypeError("token must be a JWT, a non-empty string; leave it out to connect without one.");

@@ -19,7 +19,7 @@ export function socketUrl(url: string, page: string | undefined): string {
     throw new TypeError(`"${url}" is no address; give the gateway's, such as "https://push.example.com".`);
   }
   if (parsed.searchParams.has("token") || parsed.searchParams.has("access_token")) {
-    throw new TypeError("A token must not stand in a URL, where logs keep it; give it as token, tokenUrl or getToken.");
+    throw new TypeError("A token must not stand in a URL; give it as token, tokenUrl or getToken.");
   }
   const protocol = parsed.protocol.replace(/^http/, "ws");
   if (!/^wss?:$/.test(protocol)) throw new TypeError(`"${url}" must begin with ws:, wss:, http: or https:.`);

@@ -162,7 +162,7 @@ describe("what nothing reads", () => {
   for (const option of ["data", "meta"]) {
     test(`${option} is refused with what to do instead`, async () => {
       const { flow } = await connected();
-      const refusal = { name: "TypeError", message: new RegExp(`Nothing would read "${option}".*over HTTP`) };
+      const refusal = { name: "TypeError", message: new RegExp(`Nothing would read "${option}".*use HTTP`) };
       assert.throws(() => start({ [option]: { page: 1 } }), refusal);
       assert.throws(() => flow.subscribe("news", { [option]: 1 }), refusal);
     });

@@ -63,7 +63,7 @@ describe("reconnects", () => {
       assert.equal(flow.state, "connecting");
       assert.deepEqual(waits, [15_000, 20_000, 30_000, 35_000, 35_000]);
       assert.deepEqual(errors.map(({ code, temporary }) => [code, temporary]), [[code, true]]);
-      assert.match(errors[0]?.message ?? "", /Too many connections of this user \(connection limit\): close some/);
+      assert.match(errors[0]?.message ?? "", /Too many connections of this user \(connection limit\): tried again, slowly/);
       await world.pass(35_000);
       await world.peer.accept();
       assert.equal(flow.state, "connected");

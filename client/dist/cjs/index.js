@@ -84,14 +84,8 @@ function known(error, code, text, temporary = false) {
   return new MessageflowError(code, text + told(error), temporary, { cause: error });
 }
 function skewed() {
-  const message = "A fresh token was refused as expired: compare the clocks of who makes it and of the gateway.";
+  const message = "A fresh token was refused as expired: compare the clocks of its maker and the gateway.";
   return new MessageflowError(TOKEN_EXPIRED, message, true);
-}
-function mention(text) {
-  try {
-    console.debug(`messageflow: ${text}`);
-  } catch {
-  }
 }
 function complain(...words) {
   try {
@@ -196,7 +190,10 @@ var Actions = class {
   #tell(type, { channel }) {
     if (this.#told.has(type) || this.#told.size >= MOST_TOLD) return;
     this.#told.add(type);
-    mention(`nobody handles "${type}" from ${channel}; add flow.on(…) or flow.onUnknown(…).`);
+    try {
+      console.debug(`messageflow: nobody handles "${type}" from ${channel}; add flow.on(…) or flow.onUnknown(…).`);
+    } catch {
+    }
   }
 };
 function isAction(data) {
@@ -844,7 +841,7 @@ var Requests = class {
   async send() {
     throw new MessageflowError(
       NOT_AVAILABLE,
-      "send() was not sent: this gateway has no hook to take it. Call your application over HTTP, or publish() to a channel."
+      "send() was not sent: this gateway has no hook to take it. Call it over HTTP, or publish()."
     );
   }
   #request(method, params) {
@@ -860,7 +857,7 @@ function name(channel) {
 function refuseUnread(options) {
   for (const option of ["data", "meta"]) {
     if (!(option in options)) continue;
-    throw new TypeError(`Nothing would read "${option}": put it into the token (info) or send it to your application over HTTP.`);
+    throw new TypeError(`Nothing would read "${option}": put it into the token (info) or use HTTP.`);
   }
 }
 function some(data) {
@@ -1031,17 +1028,17 @@ var Calls = class {
   }
   /**
    * The server ends the link over a message that is too large: let the largest command that does something fail for it,
-   * alone. Sent again it would end the next link too.
+   * alone. Sent again it would end the next link too. Only one that had a frame of its own, of which nothing was read.
    *
    * @returns whether there was one.
    */
   refuseLargest() {
-    const [call] = [...this.#sent.values()].filter(({ method }) => ACTS.has(method)).sort((one, other) => other.line.length - one.line.length);
-    if (!call) return false;
-    this.#sent.delete(call.id);
-    const message = `This ${call.method} is larger than the server takes: ${call.line.length} characters.`;
-    this.#end(call, new MessageflowError(LIMIT_EXCEEDED, message), call.line.length < FRAME_CHARACTERS);
-    return true;
+    let [id, size] = [0, FRAME_CHARACTERS];
+    this.#sent.forEach(({ method, line: { length } }, each) => {
+      if (ACTS.has(method) && length > size) [id, size] = [each, length];
+    });
+    this.settle({ id, error: { code: LIMIT_EXCEEDED, message: "too large for the server" } });
+    return !!id;
   }
   /**
    * The link is gone: nobody knows what became of the commands in flight. What may be repeated waits for the next link,
@@ -1287,7 +1284,7 @@ var Session = class {
     this.#plan(code, reason, slowBackoff(this.#attempt, this.#world.random()));
     if (this.#crowded) return;
     this.#crowded = true;
-    const message = `Too many connections of this user (${reason}): close some; until then it is tried again, slowly.`;
+    const message = `Too many connections of this user (${reason}): tried again, slowly.`;
     this.#events.onError(new MessageflowError(code, message, true));
   }
   /** Try again after a refusal, if that may help. */
@@ -1373,7 +1370,7 @@ var TokenSource = class {
   constructor(world, options) {
     const { token, tokenUrl, getToken } = options;
     if (getToken !== void 0 && typeof getToken !== "function") {
-      throw new TypeError("getToken must be a function that returns a token or a promise of one.");
+      throw new TypeError("getToken must be a function that returns a token.");
     }
     if (token !== void 0 && (typeof token !== "string" || !token)) {
       throw new TypeError("token must be a JWT, a non-empty string; leave it out to connect without one.");
@@ -1649,7 +1646,7 @@ function socketUrl(url, page) {
     throw new TypeError(`"${url}" is no address; give the gateway's, such as "https://push.example.com".`);
   }
   if (parsed.searchParams.has("token") || parsed.searchParams.has("access_token")) {
-    throw new TypeError("A token must not stand in a URL, where logs keep it; give it as token, tokenUrl or getToken.");
+    throw new TypeError("A token must not stand in a URL; give it as token, tokenUrl or getToken.");
   }
   const protocol = parsed.protocol.replace(/^http/, "ws");
   if (!/^wss?:$/.test(protocol)) throw new TypeError(`"${url}" must begin with ws:, wss:, http: or https:.`);
@@ -1885,12 +1882,12 @@ function connect(options = {}) {
   }
   const page = globalThis.location?.href.replace(/^blob:/, "");
   const url = options.url ?? base ?? (page && new URL(page).origin);
-  if (!url) throw new TypeError('There is no page to connect back to; give url, such as "http://127.0.0.1:8000".');
+  if (!url) throw new TypeError("There is no page to connect back to; give url.");
   return new Flow({ ...options, url }, browserWorld(options.WebSocket), page);
 }
 function createSocket(url, messageHandler, options = {}) {
   if (typeof messageHandler !== "function") {
-    throw new TypeError("createSocket(url, messageHandler) needs a function to give the messages to.");
+    throw new TypeError("createSocket(url, messageHandler) needs a function.");
   }
   const anyToken = options.token ?? options.getToken;
   const tokenUrl = options.tokenUrl ?? (anyToken ? void 0 : "/socket_auth_token");

@@ -51,8 +51,6 @@ export declare function told(error: unknown): string;
 export declare function known(error: unknown, code: number, text: string, temporary?: boolean): MessageflowError;
 /** What to make of a token that was just made and is over already. */
 export declare function skewed(): MessageflowError;
-/** Say something in passing; a console that fails must not be taken for what spoke. */
-export declare function mention(text: string): void;
 /** The last resort: nobody is told if even the console fails. */
 export declare function complain(...words: unknown[]): void;
 /** The error of an error reply; codes below 100 are temporary by the protocol. */

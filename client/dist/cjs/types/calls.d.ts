@@ -22,7 +22,7 @@ export declare class Calls {
     open(write: (line: string) => void): void;
     /**
      * The server ends the link over a message that is too large: let the largest command that does something fail for it,
-     * alone. Sent again it would end the next link too.
+     * alone. Sent again it would end the next link too. Only one that had a frame of its own, of which nothing was read.
      *
      * @returns whether there was one.
      */
