@@ -4,6 +4,8 @@ PYTHON := .venv/bin/python
 SYSTEM_PACKAGES := chromium redis-server iproute2 nginx
 FAULT_PACKAGES := gcc libc6-dev strace redis-server
 
+export PATH := $(CURDIR)/.venv/node/bin:$(PATH)
+
 .PHONY: demo test lint types format client pytest faults faults-long mutants bench bench-full docs clean
 
 demo: .venv/ready-demo
@@ -26,7 +28,7 @@ format: .venv/ready-dev
 	$(PYTHON) -m ruff format .
 	$(PYTHON) -m ruff check --fix .
 
-client:
+client: .venv/ready-dev
 	@scripts/node-at-least 20
 	cd client && npm ci --no-audit --no-fund --silent && npm run --silent check && npm test --silent
 
