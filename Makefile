@@ -6,7 +6,7 @@ FAULT_PACKAGES := gcc libc6-dev strace redis-server
 
 export PATH := $(CURDIR)/.venv/node/bin:$(PATH)
 
-.PHONY: demo test lint types format client pytest faults faults-long mutants bench bench-full docs clean
+.PHONY: demo test lint types format client pytest faults faults-long mutants floors bench bench-full docs clean
 
 demo: .venv/ready-demo
 	@$(PYTHON) -m messageflow.cli demo
@@ -45,6 +45,11 @@ mutants: .venv/ready-dev
 	@scripts/node-at-least 20
 	cd client && npm ci --no-audit --no-fund --silent
 	$(PYTHON) -m tests.mutants
+
+floors: .venv/ready-dev
+	@scripts/system-packages $(SYSTEM_PACKAGES)
+	$(PYTHON) -m tests.installing.floors lowest
+	$(PYTHON) -m tests.installing.floors newest
 
 bench: .venv/ready-dev
 	$(PYTHON) -m benchmarks --short
