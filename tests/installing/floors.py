@@ -16,7 +16,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-TESTS = ("tests", "--ignore=tests/browser", "--ignore=tests/faults", "--ignore=tests/benchmarks", "--ignore=tests/mutants")
+TESTS = (
+    "tests",
+    "--ignore=tests/browser",
+    "--ignore=tests/faults",
+    "--ignore=tests/benchmarks",
+    "--ignore=tests/mutants",
+)
 REQUIREMENT = re.compile(r"(?P<name>[\w-]+)(?:\[\w+\])?>=(?P<floor>[\d.]+)(?P<cap>,<[\d.]+)?")
 
 
@@ -44,7 +50,7 @@ def environment(end: str) -> Path:
     python = directory / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", directory], check=True)
-    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "-r", ROOT / "requirements/dev.txt"], check=True)
     # Nothing else follows a library down or up: what else is there is the tests' own.
     subprocess.run([*pip, "--no-deps", "--upgrade", *wanted(end)], check=True)
