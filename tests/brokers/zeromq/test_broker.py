@@ -23,7 +23,7 @@ from messageflow.brokers.zeromq.directory import SocketDirectory
 from messageflow.brokers.zeromq.server import BrokerServer
 from messageflow.brokers.zeromq.sockets import LoopSocket
 from messageflow.core.protocol import ClientInfo
-from messageflow.errors import BrokerError, Unanswered, Unavailable
+from messageflow.errors import BrokerError, NoRoom, Unanswered, Unavailable, Unrecoverable
 from messageflow.testing.broker_suite import KEPT, BrokerSuite, RecordingSink, items, until
 
 
@@ -440,3 +440,10 @@ async def test_a_channel_that_one_worker_leaves_stays_with_the_other(workers: Wo
     await first.publish(items("x", 1))
     await until(lambda: len(sinks[1].publications) == 1)
     assert sinks[0].publications == []
+
+
+@pytest.mark.parametrize("kind", [Unrecoverable, NoRoom, Unanswered, Unavailable, m.NotKnown, BrokerError])
+def test_what_failed_at_the_parent_is_the_same_at_the_worker(kind: type[BrokerError]) -> None:
+    with pytest.raises(BrokerError, match="why") as raised:
+        m.read_answer(m.failure(kind("why")))
+    assert type(raised.value) is kind

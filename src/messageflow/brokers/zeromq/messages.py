@@ -13,7 +13,7 @@ from messageflow.brokers.base import History, Item, Stored
 from messageflow.core.presence import PresenceStats
 from messageflow.core.protocol import ClientInfo, Joined, Left
 from messageflow.core.stream import Position, Publication
-from messageflow.errors import BrokerError, NoRoom, Unavailable, Unrecoverable
+from messageflow.errors import BrokerError, NoRoom, Unanswered, Unavailable, Unrecoverable
 
 EVERYBODY = b"\0"  # the topic of control messages: that of no channel
 
@@ -133,7 +133,13 @@ decode_presence = msgspec.json.Decoder(dict[str, ClientInfo]).decode
 encode_json = msgspec.json.Encoder().encode
 decode_info = msgspec.json.Decoder(ClientInfo).decode
 
-_ERRORS: dict[str, type[BrokerError]] = {"unrecoverable": Unrecoverable, "no_room": NoRoom, "not_known": NotKnown}
+_ERRORS: dict[str, type[BrokerError]] = {  # the narrower before the wider
+    "unrecoverable": Unrecoverable,
+    "no_room": NoRoom,
+    "not_known": NotKnown,
+    "unanswered": Unanswered,
+    "unavailable": Unavailable,
+}
 
 
 def failure(error: BrokerError) -> bytes:
