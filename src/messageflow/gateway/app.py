@@ -12,11 +12,11 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from messageflow.errors import BrokerError
-from messageflow.gateway import refusals
+from messageflow.gateway import front, refusals
 from messageflow.gateway.calling import JSON, error
 from messageflow.gateway.handshake import origin_of
 from messageflow.gateway.http import Doorway
@@ -71,6 +71,7 @@ class GatewayApp:
         self._own = Starlette(
             routes=[
                 *(route for root in paths.roots for route in self._routes(root)),
+                Route("/", self._front),
                 Route(CLIENT_PATH.decode(), self._serve_client),
                 Route(WEBSOCKET_PATH.decode(), self._not_a_websocket),
             ]
@@ -103,6 +104,9 @@ class GatewayApp:
             return True
         refusals.origin_refused(self._doorway.hub, self._doorway.origins, origin_of(scope["headers"]), came)
         return False
+
+    async def _front(self, request: Request) -> Response:
+        return HTMLResponse(front.front_page(self._paths.roots[0]), headers=front.HEADERS)
 
     async def _health(self, request: Request) -> Response:
         return PlainTextResponse("ok\n")
