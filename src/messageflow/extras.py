@@ -21,7 +21,6 @@ LIBRARIES = {
     "starlette": "gateway",
     "uvicorn": "gateway",
     "uvloop": "gateway",
-    "watchfiles": "gateway",
     "websockets": "gateway",
     "zmq": "gateway",
 }

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -101,31 +97,3 @@ def test_demo_shows_its_page(tmp_path: Path) -> None:
         page = urllib3.request("GET", started.url, timeout=10, retries=False)
     assert page.status == 200
     assert b"/messageflow.js" in page.data
-
-
-def test_application_is_started_again_when_its_source_changes(project: Path, tmp_path: Path) -> None:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("MESSAGEFLOW_")}
-    environment |= {"MESSAGEFLOW_DATA_DIR": str(tmp_path), "MESSAGEFLOW_LOG_FORMAT": "json"}
-    command = (sys.executable, "-m", "messageflow.cli", "run", "flask_shop:app", "--reload", "--port", "0")
-    process = subprocess.Popen(command, env=environment, cwd=project, stderr=subprocess.PIPE, text=True)
-    try:
-        before = get(address(process), "/push/alice")
-        (project / "flask_shop.py").write_text(FLASK.replace('"version": 1', '"version": 1 + 1'))
-        after = get(address(process), "/push/alice")
-        process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=20)
-    finally:
-        process.kill()
-        process.communicate()
-    assert (before["version"], after["version"]) == (1, 2)
-    assert process.returncode == 130
-    assert "Traceback" not in said
-
-
-def address(process: subprocess.Popen[str]) -> str:
-    """Return where the gateway that starts next listens."""
-    assert process.stderr is not None
-    for line in process.stderr:
-        if line.startswith("{") and (record := json.loads(line))["event"] == "started":
-            return f"http://127.0.0.1:{record['port']}"
-    raise AssertionError("it ended before it started")

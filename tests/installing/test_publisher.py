@@ -109,7 +109,6 @@ GATEWAY = (
     [
         (("serve", "--dev"), "uvicorn", "`messageflow serve`"),
         (("run", "wsgiref.simple_server:demo_app"), "uvicorn", "`messageflow run`"),
-        (("run", "x:app", "--reload"), "watchfiles", "`messageflow run`"),
         (("demo",), "flask", "`messageflow demo`"),
         (("doctor", "--broker", "redis://h"), "redis", "`messageflow doctor`"),
         (("doctor", "--broker", "redis://h"), "hiredis", "`messageflow doctor`"),

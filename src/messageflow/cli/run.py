@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,8 +20,9 @@ if TYPE_CHECKING:
 @click.command(name="run", cls=GatewayCommand)
 @click.argument("target", metavar="MODULE:APP")
 @click.option("--reload", is_flag=True, help="Start again when a source file under this directory changes.")
+@click.option("--port-file", type=click.Path(path_type=Path), hidden=True)  # where the port is written once it is known
 @setting_flags
-def command(target: str, reload: bool, config: Path | None, dev: bool, **flags: object) -> None:
+def command(target: str, reload: bool, port_file: Path | None, config: Path | None, dev: bool, **flags: object) -> None:
     """Run a WSGI or ASGI application and the gateway together.
 
     MODULE:APP names a Flask, Django, FastAPI or any other WSGI or ASGI application; MODULE:FACTORY() makes one. The
@@ -30,13 +30,24 @@ def command(target: str, reload: bool, config: Path | None, dev: bool, **flags: 
     Without keys, on loopback, development keys are made as with --dev.
     """
     if reload:
-        watch([argument for argument in sys.argv[1:] if argument != "--reload"])
+        from messageflow.cli.application import current_directory
+        from messageflow.cli.reloading import Reloader
+
+        directory = current_directory()
+        click.secho(f"watching {directory} for changes", dim=True, err=True)
+        Reloader(directory, [argument for argument in sys.argv[1:] if argument != "--reload"]).run()
     else:
-        run_application(target, flags, config, dev=dev)
+        run_application(target, flags, config, dev=dev, port_file=port_file)
 
 
 def run_application(
-    target: str, flags: dict[str, object], config: Path | None, *, dev: bool, directory: Path | None = None
+    target: str,
+    flags: dict[str, object],
+    config: Path | None,
+    *,
+    dev: bool,
+    directory: Path | None = None,
+    port_file: Path | None = None,
 ) -> None:
     """Serve an application, found in `directory`, until a signal ends it.
 
@@ -47,25 +58,27 @@ def run_application(
 
     start = prepare(flags, config, dev=dev, dev_by_default=True)
     try:
-        _run(start, target, directory)
+        _run(start, target, directory, port_file)
     finally:
         start.withdraw()
 
 
-def _run(start: Start, target: str, directory: Path | None) -> None:
+def _run(start: Start, target: str, directory: Path | None, port_file: Path | None) -> None:
     from messageflow.cli.application import as_asgi, load_application
     from messageflow.cli.guest import say_what_is_kept, warn_of_routes
+    from messageflow.gateway.paths import Paths
+
+    def announce(port: int) -> None:
+        start.announce(port)
+        say_what_is_kept(Paths(start.settings.base_path, guest=True), target)
+        if port_file is not None:
+            port_file.write_text(str(port))
 
     _equip(start.settings)
     if start.settings.workers > 1:
-        from messageflow.gateway.paths import Paths
         from messageflow.gateway.workers.supervisor import supervise, worker_command
 
-        def all_started(port: int) -> None:
-            start.announce(port)
-            say_what_is_kept(Paths(start.settings.base_path, guest=True), target)
-
-        supervise(start.settings, worker_command(), application=target, directory=directory, on_started=all_started)
+        supervise(start.settings, worker_command(), application=target, directory=directory, on_started=announce)
         return
     from messageflow.publisher import inprocess
 
@@ -84,41 +97,10 @@ def _run(start: Start, target: str, directory: Path | None) -> None:
         os.environ.setdefault("MESSAGEFLOW_URL", start.url(gateway.port))
 
     def started(gateway: Gateway) -> None:
-        start.announce(gateway.port)
-        say_what_is_kept(gateway.paths, target)
+        announce(gateway.port)
         warn_of_routes(loaded, gateway.paths)
 
     serve(start.settings, application=application, on_started=started, on_opened=opened)
-
-
-def watch(arguments: list[str]) -> None:
-    """Run `messageflow` with these arguments, again and again, whenever a source file changes.
-
-    Raises:
-        ConfigurationError: there is no current directory.
-    """
-    import shlex
-
-    from watchfiles import PythonFilter, run_process
-
-    from messageflow.cli.application import current_directory
-
-    directory = current_directory()
-
-    def changed(changes: Iterable[tuple[object, str]]) -> None:
-        names = sorted(os.path.relpath(path, directory) for _, path in changes)
-        click.secho(f"changed: {', '.join(names)}", dim=True, err=True)
-
-    click.secho(f"watching {directory} for changes", dim=True, err=True)
-    run_process(
-        directory,
-        target=shlex.join([sys.executable, "-m", "messageflow.cli", *arguments]),
-        target_type="command",
-        watch_filter=PythonFilter(extra_extensions=(".html", ".toml")),
-        callback=changed,
-        debounce=300,
-    )
-    raise KeyboardInterrupt  # the only way out of `run_process`, which keeps it to itself
 
 
 def _equip(settings: Settings) -> None:

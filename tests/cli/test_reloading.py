@@ -1,0 +1,183 @@
+"""`messageflow run --reload`: which files count, and the process that is begun again on the port of the one before."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import urllib3
+
+from messageflow.cli.reloading import sources
+
+SECONDS = 40
+FLASK = """
+from flask import Flask
+from messageflow import Flow
+
+app = Flask(__name__)
+
+@app.route("/")
+def version():
+    return {"version": 1, "offset": Flow().push("alice", "version").offset}
+"""
+STUCK = """
+@app.route("/stuck")
+def stuck():
+    import time
+    open("begun", "w").close()
+    time.sleep(60)
+"""
+
+
+class Reloading:
+    """`run --reload`, and what it has said so far."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        self.lines.extend(self.process.stderr)
+
+    @property
+    def ports(self) -> list[int]:
+        """The port of each start."""
+        records = [json.loads(line) for line in list(self.lines) if line.startswith("{")]
+        return [record["port"] for record in records if record["event"] == "started"]
+
+    def started(self, count: int) -> int:
+        """Return the port of this start, counted from 1."""
+        deadline = time.monotonic() + SECONDS
+        while len(self.ports) < count:
+            assert time.monotonic() < deadline, "".join(self.lines)
+            time.sleep(0.02)
+        return self.ports[count - 1]
+
+    def said(self, text: str) -> None:
+        deadline = time.monotonic() + SECONDS
+        while not any(text in line for line in list(self.lines)):
+            assert time.monotonic() < deadline, "".join(self.lines)
+            time.sleep(0.02)
+
+    def end(self, number: int = signal.SIGINT) -> int:
+        self.process.send_signal(number)
+        code = self.process.wait(SECONDS)
+        self._reader.join(SECONDS)
+        return code
+
+
+@contextmanager
+def reloading(directory: Path, *flags: str) -> Iterator[Reloading]:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MESSAGEFLOW_")}
+    environment |= {"MESSAGEFLOW_DATA_DIR": str(directory / "data"), "MESSAGEFLOW_LOG_FORMAT": "json"}
+    command = [sys.executable, "-m", "messageflow.cli", "run", "shop:app", "--reload", "--port", "0", *flags]
+    process = subprocess.Popen(command, env=environment, cwd=directory, stderr=subprocess.PIPE, text=True)
+    found = Reloading(process)
+    try:
+        yield found
+    finally:
+        if process.poll() is None:
+            found.end()
+        assert process.stderr is not None
+        process.stderr.close()
+
+
+def get(port: int) -> dict[str, int]:
+    found: dict[str, int] = urllib3.request("GET", f"http://127.0.0.1:{port}/", timeout=20, retries=False).json()
+    return found
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    path = tmp_path / "shop.py"
+    path.write_text(FLASK)
+    return path
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_change_begins_it_again_on_the_same_port_with_all_that_was_pushed(shop: Path, workers: str) -> None:
+    with reloading(shop.parent, "--workers", workers) as run:
+        port = run.started(1)
+        assert get(port) == {"version": 1, "offset": 1}
+        shop.write_text(FLASK.replace('"version": 1', '"version": 2'))
+        assert run.started(2) == port
+        assert get(port) == {"version": 2, "offset": 2}
+        assert run.end() == 130
+    assert "Traceback" not in "".join(run.lines)
+
+
+def test_what_cannot_start_is_started_again_once_it_is_mended(shop: Path) -> None:
+    with reloading(shop.parent) as run:
+        port = run.started(1)
+        shop.write_text("this is no Python")
+        run.said("it is started again when a file changes")
+        shop.write_text(FLASK)
+        assert run.started(2) == port
+        assert run.end(signal.SIGTERM) == 0
+
+
+def test_a_request_that_does_not_end_keeps_nobody_waiting(shop: Path) -> None:
+    shop.write_text(FLASK + STUCK)
+    with reloading(shop.parent) as run:
+        port = run.started(1)
+        ask = f"import urllib.request as u; u.urlopen('http://127.0.0.1:{port}/stuck')"
+        asking = subprocess.Popen([sys.executable, "-c", ask], stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + SECONDS
+        while not (shop.parent / "begun").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        shop.write_text(FLASK)
+        assert run.started(2) == port  # the grace of a start of its own is 30 s
+        assert asking.wait(SECONDS) != 0
+
+
+def test_flags_that_cannot_be_used_end_it(shop: Path) -> None:
+    with reloading(shop.parent, "--no-such-flag") as run:
+        assert run.process.wait(SECONDS) == 2
+
+
+def test_source_files_alone_count(tmp_path: Path) -> None:
+    for name in ("a.py", "pages/b.html", "c.toml", "deep/er/d.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    for name in (
+        ".git/e.py",
+        "node_modules/f.py",
+        "__pycache__/g.py",
+        "venv/lib/h.py",
+        "data.db",
+        "style.css",
+        "i.pyc",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "venv" / "pyvenv.cfg").touch()
+    (tmp_path / "loop").symlink_to(tmp_path)
+    (tmp_path / ".#k.py").symlink_to("nowhere")  # as Emacs locks a file
+    found = {str(Path(path).relative_to(tmp_path)) for path in sources(tmp_path)}
+    assert found == {"a.py", "pages/b.html", "c.toml", "deep/er/d.py", ".#k.py"}
+
+
+def test_a_file_that_is_written_anew_or_replaced_differs(tmp_path: Path) -> None:
+    path = tmp_path / "a.py"
+    path.write_text("one")
+    first = sources(tmp_path)
+    os.utime(path, ns=(1, 1))
+    second = sources(tmp_path)
+    assert first != second
+    (tmp_path / "draft").write_text("two")
+    os.utime(tmp_path / "draft", ns=(1, 1))
+    (tmp_path / "draft").replace(path)
+    assert sources(tmp_path) != second
