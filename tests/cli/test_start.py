@@ -64,6 +64,16 @@ def test_an_address_that_another_gateway_left_is_neither_overwritten_before_the_
     assert left_url() == "http://127.0.0.1:9001"
 
 
+def test_a_port_that_was_taken_by_chance_is_kept_for_the_pages_that_know_it() -> None:
+    prepare({}, None, dev=True).announce(8001)
+    prepare({"port": "9000"}, None, dev=True).announce(9000)
+    again = prepare({}, None, dev=True)
+    assert (again.settings.port, again.settings.spare_ports > 0) == (8001, True)
+    again.announce(8002)
+    again.withdraw()
+    assert prepare({}, None, dev=True).settings.port == 8002
+
+
 def test_a_directory_that_is_gone_at_the_end_is_let_be(tmp_path: Path) -> None:
     start = prepare({}, None, dev=True)
     start.announce(9000)

@@ -40,6 +40,7 @@ class Start:
         self.made = made
         self._in_process = in_process
         self._left = ""  # the address that stands in the file
+        self._port = 0  # the one that was taken where nobody had asked for one
 
     def leave_keys(self, url: str) -> Path | None:
         """Leave the address and the keys that were made for other programs of this project.
@@ -55,7 +56,12 @@ class Start:
         base_path = "" if self.settings.base_path == BASE_PATH else self.settings.base_path
         self._left = url
         return write_dev_file(
-            url, self.made.api_key, self.made.token_secret, self.settings.data_dir, base_path=base_path
+            url,
+            self.made.api_key,
+            self.made.token_secret,
+            self.settings.data_dir,
+            base_path=base_path,
+            port=self._port or _kept(self.settings).port,
         )
 
     def reserve(self) -> None:
@@ -79,6 +85,7 @@ class Start:
             port: the one that was bound, which settings with port 0 do not know.
         """
         url = self.url(port)
+        self._port = port if self.settings.spare_ports else 0
         file = self.leave_keys(url)
         keys = f" (dev keys in {_homely(file)})" if file else ""
         if self.settings.port not in (0, port):
@@ -125,7 +132,7 @@ def prepare(flags: Mapping[str, object], config: Path | None, *, dev: bool, dev_
     unasked = {"data_dir": state_dir(), "port": _UNASKED}
     settings = load_settings(flags, os.environ, config, unasked)
     if settings.port == _UNASKED:
-        settings = msgspec.structs.replace(settings, port=PORT, spare_ports=SPARE_PORTS)
+        settings = msgspec.structs.replace(settings, port=_kept(settings).port or PORT, spare_ports=SPARE_PORTS)
     start = _with_keys(settings, in_process=dev_by_default)
     _check(start.settings)
     start.reserve()  # now, while there is still a prompt to refuse to

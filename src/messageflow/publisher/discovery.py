@@ -41,6 +41,7 @@ class DevFile(msgspec.Struct, frozen=True):
     token_secret: str = ""
     base_path: str = ""
     project: str = ""  # for people, who may be looking for it in another directory
+    port: int = 0  # it had when nobody asked for one: the next has it too, so that pages find it
 
     def __repr__(self) -> str:
         return f"DevFile(url={self.url!r})"
@@ -92,7 +93,7 @@ def load_dev_file(directory: Path | None = None) -> DevFile | None:
 
 
 def write_dev_file(
-    url: str, api_key: str, token_secret: str, directory: Path | None = None, *, base_path: str = ""
+    url: str, api_key: str, token_secret: str, directory: Path | None = None, *, base_path: str = "", port: int = 0
 ) -> Path:
     """Leave the address and keys of a development gateway for other programs of the same project.
 
@@ -115,7 +116,7 @@ def write_dev_file(
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft.unlink(missing_ok=True)
         with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(msgspec.json.encode(DevFile(url, api_key, token_secret, base_path, own_project())))
+            file.write(msgspec.json.encode(DevFile(url, api_key, token_secret, base_path, own_project(), port)))
         draft.replace(path)
     except OSError as error:
         raise ConfigurationError(
