@@ -161,6 +161,16 @@ def test_two_projects_share_nothing(home: Path) -> None:
         assert (first.terminate(), second.terminate()) == (0, 0)
 
 
+@pytest.mark.parametrize("flags", [(), ("--workers", "2")])
+def test_a_gateway_that_says_it_has_started_can_be_found(home: Path, flags: tuple[str, ...]) -> None:
+    project = made(home / "one")
+    with ExitStack() as stack:
+        gateway = start(stack, project, *flags)
+        assert left_by(project).url == gateway.url
+        gateway.terminate()
+        assert left_by(project).url == ""
+
+
 @pytest.mark.parametrize("ended", ["terminated", "killed"])
 @pytest.mark.parametrize("which", [0, 1])
 def test_whichever_ended_a_script_never_reaches_the_other(home: Path, ended: str, which: int) -> None:

@@ -164,10 +164,10 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        if not self._gateway.worker:
-            log.info("started", extra={"host": self._gateway.settings.host, "port": self._gateway.port})
         if self._on_started is not None:
             self._on_started(self._gateway)
+        if not self._gateway.worker:  # once programs can find it, for whoever waits for this line asks at once
+            log.info("started", extra={"host": self._gateway.settings.host, "port": self._gateway.port})
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         log.info("stopping", extra={"sessions": len(self._gateway.hub.sessions)})

@@ -129,9 +129,9 @@ class Supervisor:
     async def _announce(self, ready: list[asyncio.Future[None]], on_started: Callable[[int], None] | None) -> None:
         """Say that the gateway has started, once every worker accepts connections."""
         await asyncio.wait(ready)
-        log.info("started", extra={"host": self._settings.host, "port": self.port, "workers": len(ready)})
         if on_started is not None:
             on_started(self.port)
+        log.info("started", extra={"host": self._settings.host, "port": self.port, "workers": len(ready)})
 
     # One worker
 
