@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,3 +108,49 @@ def nesting(node: ast.AST, depth: int = 0) -> int:
 
 def is_elif(node: ast.If) -> bool:
     return len(node.orelse) == 1 and isinstance(node.orelse[0], ast.If)
+
+
+def loaded(path: Path) -> Iterator[str]:
+    """Yield the full names a module imports when it is imported itself."""
+    waiting: list[ast.AST] = [ast.parse(path.read_text())]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            waiting.extend(node.orelse)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        else:
+            waiting.extend(ast.iter_child_nodes(node))
+
+
+def module_of(name: str) -> Path | None:
+    """The module of ours that holds a name."""
+    parts = name.split(".")[1:]
+    for end in range(len(parts), 0, -1):
+        path = SRC.joinpath(*parts[:end]).with_suffix(".py")
+        if path.is_file():
+            return path
+    return None
+
+
+def test_the_publisher_loads_three_libraries_and_no_more() -> None:
+    waiting = [
+        *(SRC / "publisher").glob("*.py"),
+        SRC / "__init__.py",
+        SRC / "core" / "tokens.py",
+        SRC / "cli" / "entry.py",
+    ]
+    seen, libraries = set(waiting), set[str]()
+    while waiting:
+        for name in loaded(waiting.pop()):
+            if not name.startswith("messageflow."):
+                libraries.add(name.partition(".")[0])
+            elif (module := module_of(name)) is not None and module not in seen:
+                seen.add(module)
+                waiting.append(module)
+    assert libraries - sys.stdlib_module_names == {"msgspec", "httptools", "jwt"}
+    assert {layer(path) for path in seen} == {"__init__", "cli", "core", "errors", "extras", "publisher"}
