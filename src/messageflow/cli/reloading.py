@@ -50,6 +50,8 @@ def _look_into(directory: str) -> tuple[dict[str, Stamp], list[str]]:
     directories: list[str] = []
     with os.scandir(directory) as entries:
         for entry in entries:
+            if entry.name.startswith("."):  # editors keep theirs under such names while somebody writes
+                continue
             if entry.name.endswith(SOURCES):
                 files[entry.path] = _stamp(entry)
             elif _is_looked_into(entry):
@@ -60,13 +62,13 @@ def _look_into(directory: str) -> tuple[dict[str, Stamp], list[str]]:
 def _stamp(entry: os.DirEntry[str]) -> Stamp:
     try:
         status = entry.stat()
-    except OSError:  # an editor's file that went, or a link that leads nowhere
+    except OSError:  # it went, or is a link that leads nowhere
         return 0, 0, 0
     return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def _is_looked_into(entry: os.DirEntry[str]) -> bool:
-    if entry.name.startswith(".") or entry.name in PASSED_OVER or not entry.is_dir(follow_symlinks=False):
+    if entry.name in PASSED_OVER or not entry.is_dir(follow_symlinks=False):
         return False
     return not os.path.exists(os.path.join(entry.path, "pyvenv.cfg"))
 
