@@ -6,6 +6,7 @@
 
 import type { MessageflowError } from "./codes.js";
 import type { Context, Recovery } from "./context.js";
+import type { Since } from "./position.js";
 import type { Push, SubscribeResult } from "./protocol.js";
 import { type Holder, Shared } from "./shared.js";
 import { Stream } from "./stream.js";
@@ -28,10 +29,11 @@ export class Channels {
   /** Those that were left, by whoever may come back; void when positions are. */
   #left = new WeakSet<Shared>();
 
-  constructor(world: World, link: Link, events: ChannelsEvents) {
+  constructor(world: World, link: Link, since: Since, events: ChannelsEvents) {
     this.#world = world;
     this.#link = link;
     this.#events = events;
+    for (const [channel, position] of Object.entries(since)) this.#adopt(channel, new Stream(channel, position));
   }
 
   /**

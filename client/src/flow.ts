@@ -11,6 +11,7 @@ import type { Recovery } from "./context.js";
 import { Channels } from "./channels.js";
 import { Emitter, type Off } from "./emitter.js";
 import type { ClientInfo } from "./protocol.js";
+import { places, type Since } from "./position.js";
 import { type Count, type History, type HistoryOptions, name, type PublishOptions, refuseUnread, Requests } from "./requests.js";
 import { Session } from "./session.js";
 import type { State, StateDetail } from "./state.js";
@@ -29,6 +30,8 @@ export interface Options<Pushes extends object = Record<string, unknown>> extend
   on?: { [Type in keyof Pushes]?: PayloadHandler<Pushes[Type]> | undefined } | undefined;
   /** Channels to subscribe to, each with a handler or with options. */
   channels?: Record<string, PublicationHandler | SubscriptionOptions | undefined> | undefined;
+  /** What `flow.position(user)` gave where the page was made: all that was pushed since arrives. */
+  since?: Since | null | undefined;
   onState?: ((state: State, detail: StateDetail) => unknown) | undefined;
   onUnknown?: PublicationHandler | undefined;
   onRecovery?: ((recovery: Recovery) => unknown) | undefined;
@@ -103,7 +106,7 @@ export class Flow<Pushes extends object = Record<string, unknown>> {
       positions: () => this.#channels.positions(),
     });
     this.#requests = new Requests(this.#session.calls, () => world.random());
-    this.#channels = new Channels(world, this.#session, {
+    this.#channels = new Channels(world, this.#session, places(options.since), {
       onPublication: (publication, context) => this.#actions.route(publication, context),
       onRecovery: (recovery) => this.#recoveries.emit(recovery),
       onError: this.#report,

@@ -6,6 +6,7 @@ export { connect, createSocket, type LegacyAction, setBase } from "./connect.js"
 export type { Context, Recovery } from "./context.js";
 export type { Off } from "./emitter.js";
 export type { Flow, Options } from "./flow.js";
+export type { Position, Since } from "./position.js";
 export type { ClientInfo } from "./protocol.js";
 export type { Count, History, HistoryOptions, PublishOptions } from "./requests.js";
 export type { Detail, State, StateDetail, SubscriptionState } from "./state.js";

@@ -15,6 +15,9 @@ export interface Position {
 /** A position as a request carries it. */
 export type Resume = Partial<Position> & { readonly recover?: true };
 
+/** Where the streams of a user stood: positions by channel, as `flow.position(user)` of the application gives them. */
+export type Since = Readonly<Record<string, Position>>;
+
 export type Verdict = "new" | "duplicate" | "gap";
 
 /** One stream seen by one client. */
@@ -29,6 +32,12 @@ export class Track {
   /** What a subscribe request carries to resume here, or nothing to resume from. */
   resume(): Resume {
     return this.#position ? { recover: true, ...this.#position } : {};
+  }
+
+  /** Start from where the server said the stream stood when the page was made; a page that was away, in effect. */
+  stand({ epoch, offset, tag }: Position): void {
+    this.#position = place(epoch, offset, tag);
+    this.#seen = true;
   }
 
   /**
@@ -66,4 +75,16 @@ export class Track {
 
 function place(epoch: string, offset: number, tag: string | undefined): Position {
   return tag === undefined ? { epoch, offset } : { epoch, offset, tag };
+}
+
+/** What a page was given for `since`; null and undefined are of an application that could not ask. */
+export function places(since: unknown): Since {
+  if (since == null) return {};
+  if (typeof since === "object" && Object.values(since).every(isPlace)) return since as Since;
+  throw new TypeError("since takes what flow.position(user) of the application gave, written into the page as JSON.");
+}
+
+function isPlace(value: unknown): boolean {
+  const { epoch, offset } = (value ?? {}) as Partial<Position>;
+  return typeof epoch === "string" && Number.isInteger(offset);
 }

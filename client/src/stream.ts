@@ -5,7 +5,7 @@
  */
 
 import { type Context, contextOf } from "./context.js";
-import { type Resume, Track } from "./position.js";
+import { type Position, type Resume, Track } from "./position.js";
 import type { SubscribeResult, WirePublication } from "./protocol.js";
 
 export interface StreamEvents {
@@ -20,8 +20,9 @@ export class Stream {
   /** Whoever has the stream now; it may change hands. */
   events!: StreamEvents;
 
-  constructor(channel: string) {
+  constructor(channel: string, since?: Position) {
     this.#channel = channel;
+    if (since) this.#track.stand(since);
   }
 
   /** What a request carries to resume here. */

@@ -100,6 +100,10 @@ const FLOW: Record<string, () => Promise<unknown>> = {
     await call;
     return true;
   },
+  async since() {
+    const { commands } = await connected({ since: { "#alice": { epoch: "e", offset: 1 } } });
+    return JSON.stringify(commands[0]?.["connect"]).includes('"offset":1');
+  },
   async WebSocket() {
     const made: string[] = [];
     class Own extends Peer {

@@ -345,6 +345,11 @@ var Track = class {
   resume() {
     return this.#position ? { recover: true, ...this.#position } : {};
   }
+  /** Start from where the server said the stream stood when the page was made; a page that was away, in effect. */
+  stand({ epoch, offset, tag }) {
+    this.#position = place(epoch, offset, tag);
+    this.#seen = true;
+  }
   /**
    * Take over the result of a subscription.
    *
@@ -375,6 +380,15 @@ var Track = class {
 function place(epoch, offset, tag) {
   return tag === void 0 ? { epoch, offset } : { epoch, offset, tag };
 }
+function places(since) {
+  if (since == null) return {};
+  if (typeof since === "object" && Object.values(since).every(isPlace)) return since;
+  throw new TypeError("since takes what flow.position(user) of the application gave, written into the page as JSON.");
+}
+function isPlace(value) {
+  const { epoch, offset } = value ?? {};
+  return typeof epoch === "string" && Number.isInteger(offset);
+}
 
 // src/stream.ts
 var Stream = class {
@@ -382,8 +396,9 @@ var Stream = class {
   #track = new Track();
   /** Whoever has the stream now; it may change hands. */
   events;
-  constructor(channel) {
+  constructor(channel, since) {
     this.#channel = channel;
+    if (since) this.#track.stand(since);
   }
   /** What a request carries to resume here. */
   resume() {
@@ -705,10 +720,11 @@ var Channels = class {
   #shared = /* @__PURE__ */ new Map();
   /** Those that were left, by whoever may come back; void when positions are. */
   #left = /* @__PURE__ */ new WeakSet();
-  constructor(world, link, events) {
+  constructor(world, link, since, events) {
     this.#world = world;
     this.#link = link;
     this.#events = events;
+    for (const [channel, position] of Object.entries(since)) this.#adopt(channel, new Stream(channel, position));
   }
   /**
    * Count somebody in.
@@ -1713,7 +1729,7 @@ var Flow = class {
       positions: () => this.#channels.positions()
     });
     this.#requests = new Requests(this.#session.calls, () => world.random());
-    this.#channels = new Channels(world, this.#session, {
+    this.#channels = new Channels(world, this.#session, places(options.since), {
       onPublication: (publication, context) => this.#actions.route(publication, context),
       onRecovery: (recovery) => this.#recoveries.emit(recovery),
       onError: this.#report

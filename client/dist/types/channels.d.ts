@@ -5,6 +5,7 @@
  */
 import type { MessageflowError } from "./codes.js";
 import type { Context, Recovery } from "./context.js";
+import type { Since } from "./position.js";
 import type { Push, SubscribeResult } from "./protocol.js";
 import { type Holder, Shared } from "./shared.js";
 import type { Link } from "./subscribing.js";
@@ -17,7 +18,7 @@ export interface ChannelsEvents {
 }
 export declare class Channels {
     #private;
-    constructor(world: World, link: Link, events: ChannelsEvents);
+    constructor(world: World, link: Link, since: Since, events: ChannelsEvents);
     /**
      * Count somebody in.
      *

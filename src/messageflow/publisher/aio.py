@@ -27,6 +27,7 @@ from messageflow.publisher.results import (
     ClientInfo,
     History,
     Node,
+    PagePosition,
     Position,
     PresenceStats,
     Receipt,
@@ -126,6 +127,10 @@ class AsyncFlow(FlowBase):
     ) -> History:
         """As `Flow.history`."""
         return await self._perform(requests.history(channel, limit=limit, since=since, reverse=reverse))
+
+    async def position(self, user: User, *, channels: Iterable[str] = ()) -> dict[str, PagePosition]:
+        """As `Flow.position`."""
+        return await self._perform(requests.position(user, channels))
 
     async def history_remove(self, channel: str) -> None:
         """As `Flow.history_remove`."""

@@ -5,7 +5,7 @@ Pure. Messages say what to do next; none repeats a key.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
@@ -13,13 +13,14 @@ import msgspec
 from messageflow.errors import NotStored, PayloadTooLarge, PublishError, Refused, Unauthorized
 from messageflow.publisher.http1 import Answer
 from messageflow.publisher.peers import Peer
-from messageflow.publisher.results import ClientInfo, History, Node, PresenceStats, Receipt
+from messageflow.publisher.results import ClientInfo, History, Node, PagePosition, PresenceStats, Receipt
 
 if TYPE_CHECKING:
     from messageflow.publisher.requests import Call
 
 T = TypeVar("T")
 
+NOT_AVAILABLE = 108  # the code of a call about a channel that keeps no history
 ADVICE = "push an identifier and let the browser fetch the rest"
 
 
@@ -55,6 +56,16 @@ class _Nothing(msgspec.Struct, frozen=True):
     pass
 
 
+class _Asked(msgspec.Struct, frozen=True):
+    history: History | None = None
+    error: ApiError | None = None
+
+
+class _Several(msgspec.Struct, frozen=True):
+    replies: tuple[_Asked, ...] | None = None
+    error: ApiError | None = None
+
+
 def _reader(kind: type[T]) -> Callable[[bytes], T]:
     decoder = msgspec.json.Decoder(_Reply[kind])  # type: ignore[valid-type]
 
@@ -76,6 +87,7 @@ _presence = _reader(_Presence)
 _channels = _reader(_Channels)
 _info = _reader(_Info)
 _nothing = _reader(_Nothing)
+_several = msgspec.json.Decoder(_Several)
 _errors = msgspec.json.Decoder(_Reply[_Nothing])
 
 
@@ -97,6 +109,22 @@ def read_presence(body: bytes) -> dict[str, ClientInfo]:
 def read_channels(body: bytes) -> dict[str, int]:
     """Return how many clients each channel has."""
     return {name: each.num_clients for name, each in _channels(body).channels.items()}
+
+
+def read_positions(body: bytes, channels: Sequence[str]) -> dict[str, PagePosition]:
+    """Return where the streams of these channels stand; what keeps no history stands nowhere, and is left out."""
+    said = _several.decode(body)
+    if said.error is not None:
+        raise Refused(said.error.code, said.error.message)
+    if said.replies is None or len(said.replies) != len(channels):
+        raise msgspec.ValidationError(f"not {len(channels)} replies")
+    found: dict[str, PagePosition] = {}
+    for channel, reply in zip(channels, said.replies, strict=True):
+        if reply.error is not None and reply.error.code != NOT_AVAILABLE:
+            raise Refused(reply.error.code, reply.error.message)
+        if reply.history is not None:
+            found[channel] = PagePosition(epoch=reply.history.epoch, offset=reply.history.offset, tag=reply.history.tag)
+    return found
 
 
 def read_info(body: bytes) -> tuple[Node, ...]:

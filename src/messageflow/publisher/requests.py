@@ -9,7 +9,7 @@ Pure: no sockets, no clock; the only chance is the idempotency key.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from math import isfinite
 from secrets import token_hex
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -23,6 +23,7 @@ from messageflow.publisher import answers
 from messageflow.publisher.answers import ADVICE
 from messageflow.publisher.encoding import encode
 from messageflow.publisher.names import (
+    EVERYONE,
     channel_name,
     key_name,
     plain_tags,
@@ -31,7 +32,15 @@ from messageflow.publisher.names import (
     user_name,
     whole_number,
 )
-from messageflow.publisher.results import ClientInfo, History, Node, Position, PresenceStats, Receipt
+from messageflow.publisher.results import (
+    ClientInfo,
+    History,
+    Node,
+    PagePosition,
+    Position,
+    PresenceStats,
+    Receipt,
+)
 
 BODY_LIMIT = 16 * 1024 * 1024  # bytes; far over any gateway's limit, refused here before it burdens the network
 
@@ -140,6 +149,12 @@ def history(channel: str, *, limit: int = 100, since: Position | None = None, re
     if since is not None:
         body["since"] = {"offset": _count(since.offset, "offset"), "epoch": plain_text(since.epoch, "epoch")}
     return _call("history", body, answers.read_history)
+
+
+def position(user: User, channels: Iterable[str] = ()) -> Call[dict[str, PagePosition]]:
+    names = [f"#{user_name(user)}", EVERYONE, *map(channel_name, channels)]
+    commands = [{"history": {"channel": name, "limit": 0}} for name in names]
+    return _call("batch", {"commands": commands}, lambda body: answers.read_positions(body, names))
 
 
 def history_remove(channel: str) -> Call[None]:

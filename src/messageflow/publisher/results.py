@@ -5,7 +5,7 @@ Owns no behaviour. A field the gateway leaves out has the value that says "none"
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypedDict
 
 import msgspec
 
@@ -15,6 +15,14 @@ class Position(msgspec.Struct, frozen=True):
 
     offset: int = 0
     epoch: str = ""
+
+
+class PagePosition(TypedDict):
+    """A point in a stream as a page takes it: a `Position` with the tag there, ready to be written as JSON."""
+
+    epoch: str
+    offset: int
+    tag: str
 
 
 class Receipt(msgspec.Struct, frozen=True):

@@ -26,6 +26,7 @@ from messageflow.publisher.results import (
     ClientInfo,
     History,
     Node,
+    PagePosition,
     Position,
     PresenceStats,
     Receipt,
@@ -205,6 +206,22 @@ class Flow(FlowBase):
             reverse: newest first.
         """
         return self._perform(requests.history(channel, limit=limit, since=since, reverse=reverse))
+
+    def position(self, user: User, *, channels: Iterable[str] = ()) -> dict[str, PagePosition]:
+        """Return where a user's streams stand now, for a page that is being made: `connect({since: …})`.
+
+        A page that connects since here gets all that is pushed to the user, or broadcast, from now on, however long it
+        takes to load. So ask before you read what the page shows: a push between the two then comes once more, where
+        the other way round it would be missed.
+
+        Args:
+            user: who; what `push` calls him.
+            channels: further ones the page will hear; those that keep no history have no position.
+
+        Returns:
+            A position for each channel, made of dicts, text and numbers: write it into the page as JSON.
+        """
+        return self._perform(requests.position(user, channels))
 
     def history_remove(self, channel: str) -> None:
         """Remove what a channel keeps."""

@@ -9,6 +9,7 @@ import { MessageflowError } from "./codes.js";
 import type { Recovery } from "./context.js";
 import { type Off } from "./emitter.js";
 import type { ClientInfo } from "./protocol.js";
+import { type Since } from "./position.js";
 import { type Count, type History, type HistoryOptions, type PublishOptions } from "./requests.js";
 import type { State, StateDetail } from "./state.js";
 import { type PublicationHandler, Subscription, type SubscriptionOptions } from "./subscription.js";
@@ -25,6 +26,8 @@ export interface Options<Pushes extends object = Record<string, unknown>> extend
     } | undefined;
     /** Channels to subscribe to, each with a handler or with options. */
     channels?: Record<string, PublicationHandler | SubscriptionOptions | undefined> | undefined;
+    /** What `flow.position(user)` gave where the page was made: all that was pushed since arrives. */
+    since?: Since | null | undefined;
     onState?: ((state: State, detail: StateDetail) => unknown) | undefined;
     onUnknown?: PublicationHandler | undefined;
     onRecovery?: ((recovery: Recovery) => unknown) | undefined;

@@ -13,6 +13,8 @@ export interface Position {
 export type Resume = Partial<Position> & {
     readonly recover?: true;
 };
+/** Where the streams of a user stood: positions by channel, as `flow.position(user)` of the application gives them. */
+export type Since = Readonly<Record<string, Position>>;
 export type Verdict = "new" | "duplicate" | "gap";
 /** One stream seen by one client. */
 export declare class Track {
@@ -20,6 +22,8 @@ export declare class Track {
     get position(): Position | undefined;
     /** What a subscribe request carries to resume here, or nothing to resume from. */
     resume(): Resume;
+    /** Start from where the server said the stream stood when the page was made; a page that was away, in effect. */
+    stand({ epoch, offset, tag }: Position): void;
     /**
      * Take over the result of a subscription.
      *
@@ -31,3 +35,5 @@ export declare class Track {
     /** Forget the position; the next subscription starts at the top, and is told that it could not recover. */
     drop(): void;
 }
+/** What a page was given for `since`; null and undefined are of an application that could not ask. */
+export declare function places(since: unknown): Since;

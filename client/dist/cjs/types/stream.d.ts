@@ -4,7 +4,7 @@
  * Owns the track of one channel, for server-side and client-side subscriptions alike. It must never send anything.
  */
 import { type Context } from "./context.js";
-import { type Resume } from "./position.js";
+import { type Position, type Resume } from "./position.js";
 import type { SubscribeResult, WirePublication } from "./protocol.js";
 export interface StreamEvents {
     onPublication(data: unknown, context: Context): void;
@@ -15,7 +15,7 @@ export declare class Stream {
     #private;
     /** Whoever has the stream now; it may change hands. */
     events: StreamEvents;
-    constructor(channel: string);
+    constructor(channel: string, since?: Position);
     /** What a request carries to resume here. */
     resume(): Resume;
     drop(): void;
