@@ -1,0 +1,125 @@
+"""The page for each framework, done as it says, in one process and in two, with a browser before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.brokers.redis.servers import Server
+from tests.docs.written import GATEWAY, Written
+
+pytestmark = pytest.mark.browser
+
+PORT_OPTIONS = {"flask": "--port {port}", "django": "127.0.0.1:{port} --noreload", "fastapi": "--port {port}"}
+FRAMEWORKS = [*PORT_OPTIONS]
+RELOAD = " --reload"
+SCRIPT = 'src="/messageflow.js"'
+
+
+class Site:
+    """What a page of the documentation has come to."""
+
+    def __init__(self, written: Written, stack: ExitStack) -> None:
+        self.written = written
+        self.stack = stack
+        self.variables: dict[str, str] = {}
+
+    def in_one_process(self, heading: str = "One process") -> str:
+        command, *more = self.written.commands(heading)
+        gateway = self.stack.enter_context(self.written.gateway(command.removesuffix(RELOAD), **self.variables))
+        self.start(more)
+        return gateway.url
+
+    def in_two_processes(self, option: str) -> str:
+        serve, application, *more = self.written.commands("Two processes")
+        gateway = self.stack.enter_context(self.written.gateway(serve))
+        there = f'src="{GATEWAY}/messageflow.js"'
+        assert f"<script {there}>" in self.written.text
+        self.written.change("page.html", SCRIPT, there.replace(GATEWAY, gateway.url))
+        port = self.stack.enter_context(self.written.server(without_port(application), option, **self.variables))
+        self.start(more)
+        return f"http://127.0.0.1:{port}"
+
+    def start(self, commands: list[str]) -> None:
+        for command in commands:
+            self.stack.enter_context(self.written.running(command, **self.variables))
+
+
+def without_port(command: str) -> str:
+    return command.removesuffix(" --port 8001").removesuffix(" 8001")
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture(params=FRAMEWORKS)
+def framework(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def site(framework: str, tmp_path: Path, stack: ExitStack) -> Site:
+    written = Written(f"{framework}.md", tmp_path)
+    if framework == "django":
+        for command in written.commands("The project"):
+            written.type(command)
+    return Site(written, stack)
+
+
+@pytest.fixture
+def celery(tmp_path: Path, stack: ExitStack) -> Site:
+    redis = Server(tmp_path)
+    stack.callback(redis.stop)
+    site = Site(Written("celery.md", tmp_path), stack)
+    site.variables = {"CELERY_BROKER_URL": redis.url}
+    return site
+
+
+def order(page: Page, url: str, *, password: bool = False) -> None:
+    """Do what the page is for: open it, log in, and order a report."""
+    page.goto(url)
+    expect(page.locator("#state")).to_contain_text("disconnected")  # nobody is logged in, and that is final
+    page.fill("[name=name]", "alice")
+    if password:
+        page.fill("[name=password]", "secret")
+    page.click("#login")
+    expect(page.locator("#state")).to_contain_text("connected (connected)")
+    page.click("#order")
+    expect(page.locator("#heard")).to_contain_text("report 7 is ready")
+
+
+def test_in_one_process_a_push_arrives(framework: str, site: Site, page: Page) -> None:
+    order(page, site.in_one_process(), password=framework == "django")
+
+
+def test_in_two_processes_a_push_arrives(framework: str, site: Site, page: Page) -> None:
+    order(page, site.in_two_processes(PORT_OPTIONS[framework]), password=framework == "django")
+
+
+def test_a_celery_task_reaches_a_page_of_an_application_under_run(celery: Site, page: Page) -> None:
+    order(page, celery.in_one_process("One process for page and gateway"))
+    expect(page.locator("#heard")).to_contain_text("report 7: 25 % report 7: 50 % report 7: 75 % ")
+
+
+def test_a_celery_task_reaches_a_page_of_an_application_of_its_own(celery: Site, page: Page) -> None:
+    order(page, celery.in_two_processes(PORT_OPTIONS["flask"]))
+
+
+def test_a_task_that_is_repeated_pushes_once(celery: Site) -> None:
+    program = celery.written.text.split("## When a task is repeated")[1].split("```python\n")[1].split("```")[0]
+    with (celery.written.directory / "tasks.py").open("a") as file:
+        file.write(program)
+    serve, *_ = celery.written.commands("Two processes")
+    celery.stack.enter_context(celery.written.gateway(serve))
+    check = (
+        "import tasks; [tasks.make_invoice('alice', 3) for _ in range(2)]; print(tasks.flow.history('#alice').offset)"
+    )
+    assert celery.written.type(f'python -c "{check}"').strip() == "1"
