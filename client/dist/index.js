@@ -307,18 +307,18 @@ function contextOf(channel, { offset, info, tags }, position, recovered) {
 // src/position.ts
 var Track = class {
   #position;
-  #seen = false;
+  #seen;
+  /** @param since where the stream stood when the page was made, which has in effect been away since then. */
+  constructor(since) {
+    this.#position = since;
+    this.#seen = !!since;
+  }
   get position() {
     return this.#position;
   }
   /** What a subscribe request carries to resume here, or nothing to resume from. */
   resume() {
     return this.#position ? { recover: true, ...this.#position } : {};
-  }
-  /** Start from where the server said the stream stood when the page was made; a page that was away, in effect. */
-  stand({ epoch, offset, tag }) {
-    this.#position = place(epoch, offset, tag);
-    this.#seen = true;
   }
   /**
    * Take over the result of a subscription.
@@ -348,27 +348,18 @@ var Track = class {
   }
 };
 function place(epoch, offset, tag) {
-  return tag === void 0 ? { epoch, offset } : { epoch, offset, tag };
-}
-function places(since) {
-  if (since == null) return {};
-  if (typeof since === "object" && Object.values(since).every(isPlace)) return since;
-  throw new TypeError("since takes what flow.position(user) of the application gave, written into the page as JSON.");
-}
-function isPlace(value) {
-  const { epoch, offset } = value ?? {};
-  return typeof epoch === "string" && Number.isInteger(offset);
+  return { epoch, offset, ...tag !== void 0 && { tag } };
 }
 
 // src/stream.ts
 var Stream = class {
   #channel;
-  #track = new Track();
+  #track;
   /** Whoever has the stream now; it may change hands. */
   events;
   constructor(channel, since) {
     this.#channel = channel;
-    if (since) this.#track.stand(since);
+    this.#track = new Track(since);
   }
   /** What a request carries to resume here. */
   resume() {
@@ -694,7 +685,7 @@ var Channels = class {
     this.#world = world;
     this.#link = link;
     this.#events = events;
-    for (const [channel, position] of Object.entries(since)) this.#adopt(channel, new Stream(channel, position));
+    for (const [channel, position] of Object.entries(since ?? {})) this.#adopt(channel, new Stream(channel, position));
   }
   /**
    * Count somebody in.
@@ -848,7 +839,7 @@ function refuseUnread(options) {
 }
 function some(data) {
   if (data === void 0 || typeof data === "function" || typeof data === "symbol") {
-    throw new TypeError(`There is no data to send; null is data, ${typeof data} is not.`);
+    throw new TypeError(`No data to send: ${typeof data}.`);
   }
   return data;
 }
@@ -1034,7 +1025,7 @@ var Calls = class {
    */
   lose(same = false) {
     this.#write = void 0;
-    const lost = new MessageflowError(LINK_LOST, "The connection was lost before the reply came.", true);
+    const lost = new MessageflowError(LINK_LOST, "The connection was lost before the reply.", true);
     for (const call of [...this.#drain(this.#sent), ...this.#drain(this.#waiting)]) {
       const { id, method, tries } = call;
       if (!tries || REPEATABLE.has(method) && (same || !ACTS.has(method))) this.#waiting.set(id, call);
@@ -1359,7 +1350,7 @@ var TokenSource = class {
       throw new TypeError("getToken must be a function that returns a token.");
     }
     if (token !== void 0 && (typeof token !== "string" || !token)) {
-      throw new TypeError("token must be a JWT, a non-empty string; leave it out to connect without one.");
+      throw new TypeError("token must be a JWT, or left out.");
     }
     this.given = !!(token || tokenUrl || getToken);
     this.#world = world;
@@ -1699,7 +1690,7 @@ var Flow = class {
       positions: () => this.#channels.positions()
     });
     this.#requests = new Requests(this.#session.calls, () => world.random());
-    this.#channels = new Channels(world, this.#session, places(options.since), {
+    this.#channels = new Channels(world, this.#session, options.since, {
       onPublication: (publication, context) => this.#actions.route(publication, context),
       onRecovery: (recovery) => this.#recoveries.emit(recovery),
       onError: this.#report

@@ -122,7 +122,7 @@ export class Calls {
    */
   lose(same = false): void {
     this.#write = undefined;
-    const lost = new MessageflowError(LINK_LOST, "The connection was lost before the reply came.", true);
+    const lost = new MessageflowError(LINK_LOST, "The connection was lost before the reply.", true);
     for (const call of [...this.#drain(this.#sent), ...this.#drain(this.#waiting)]) {
       const { id, method, tries } = call;
       if (!tries || (REPEATABLE.has(method) && (same || !ACTS.has(method)))) this.#waiting.set(id, call);

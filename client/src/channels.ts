@@ -29,11 +29,12 @@ export class Channels {
   /** Those that were left, by whoever may come back; void when positions are. */
   #left = new WeakSet<Shared>();
 
-  constructor(world: World, link: Link, since: Since, events: ChannelsEvents) {
+  constructor(world: World, link: Link, since: Since | null | undefined, events: ChannelsEvents) {
     this.#world = world;
     this.#link = link;
     this.#events = events;
-    for (const [channel, position] of Object.entries(since)) this.#adopt(channel, new Stream(channel, position));
+    // null is of an application that could not ask
+    for (const [channel, position] of Object.entries(since ?? {})) this.#adopt(channel, new Stream(channel, position));
   }
 
   /**

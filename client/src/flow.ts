@@ -11,7 +11,7 @@ import type { Recovery } from "./context.js";
 import { Channels } from "./channels.js";
 import { Emitter, type Off } from "./emitter.js";
 import type { ClientInfo } from "./protocol.js";
-import { places, type Since } from "./position.js";
+import type { Since } from "./position.js";
 import { type Count, type History, type HistoryOptions, name, type PublishOptions, refuseUnread, Requests } from "./requests.js";
 import { Session } from "./session.js";
 import type { State, StateDetail } from "./state.js";
@@ -106,7 +106,7 @@ export class Flow<Pushes extends object = Record<string, unknown>> {
       positions: () => this.#channels.positions(),
     });
     this.#requests = new Requests(this.#session.calls, () => world.random());
-    this.#channels = new Channels(world, this.#session, places(options.since), {
+    this.#channels = new Channels(world, this.#session, options.since, {
       onPublication: (publication, context) => this.#actions.route(publication, context),
       onRecovery: (recovery) => this.#recoveries.emit(recovery),
       onError: this.#report,

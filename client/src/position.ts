@@ -23,7 +23,13 @@ export type Verdict = "new" | "duplicate" | "gap";
 /** One stream seen by one client. */
 export class Track {
   #position: Position | undefined;
-  #seen = false;
+  #seen: boolean;
+
+  /** @param since where the stream stood when the page was made, which has in effect been away since then. */
+  constructor(since?: Position) {
+    this.#position = since;
+    this.#seen = !!since;
+  }
 
   get position(): Position | undefined {
     return this.#position;
@@ -32,12 +38,6 @@ export class Track {
   /** What a subscribe request carries to resume here, or nothing to resume from. */
   resume(): Resume {
     return this.#position ? { recover: true, ...this.#position } : {};
-  }
-
-  /** Start from where the server said the stream stood when the page was made; a page that was away, in effect. */
-  stand({ epoch, offset, tag }: Position): void {
-    this.#position = place(epoch, offset, tag);
-    this.#seen = true;
   }
 
   /**
@@ -74,17 +74,5 @@ export class Track {
 }
 
 function place(epoch: string, offset: number, tag: string | undefined): Position {
-  return tag === undefined ? { epoch, offset } : { epoch, offset, tag };
-}
-
-/** What a page was given for `since`; null and undefined are of an application that could not ask. */
-export function places(since: unknown): Since {
-  if (since == null) return {};
-  if (typeof since === "object" && Object.values(since).every(isPlace)) return since as Since;
-  throw new TypeError("since takes what flow.position(user) of the application gave, written into the page as JSON.");
-}
-
-function isPlace(value: unknown): boolean {
-  const { epoch, offset } = (value ?? {}) as Partial<Position>;
-  return typeof epoch === "string" && Number.isInteger(offset);
+  return { epoch, offset, ...(tag !== undefined && { tag }) };
 }

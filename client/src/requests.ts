@@ -114,7 +114,7 @@ export function refuseUnread(options: object): void {
 function some(data: unknown): unknown {
   // JSON leaves these out where they are a property.
   if (data === undefined || typeof data === "function" || typeof data === "symbol") {
-    throw new TypeError(`There is no data to send; null is data, ${typeof data} is not.`);
+    throw new TypeError(`No data to send: ${typeof data}.`);
   }
   return data;
 }

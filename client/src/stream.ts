@@ -16,13 +16,13 @@ export interface StreamEvents {
 
 export class Stream {
   readonly #channel: string;
-  readonly #track = new Track();
+  readonly #track: Track;
   /** Whoever has the stream now; it may change hands. */
   events!: StreamEvents;
 
   constructor(channel: string, since?: Position) {
     this.#channel = channel;
-    if (since) this.#track.stand(since);
+    this.#track = new Track(since);
   }
 
   /** What a request carries to resume here. */

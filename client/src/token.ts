@@ -37,7 +37,7 @@ export class TokenSource {
       throw new TypeError("getToken must be a function that returns a token.");
     }
     if (token !== undefined && (typeof token !== "string" || !token)) {
-      throw new TypeError("token must be a JWT, a non-empty string; leave it out to connect without one.");
+      throw new TypeError("token must be a JWT, or left out.");
     }
     this.given = !!(token || tokenUrl || getToken);
     this.#world = world;

@@ -157,9 +157,9 @@ describe("commands", () => {
 
   test("there must be something to send", async () => {
     const { flow } = await connected();
-    await assert.rejects(flow.publish("news", undefined), /null is data, undefined is not/);
-    await assert.rejects(flow.publish("news", () => 1), /null is data, function is not/);
-    await assert.rejects(flow.publish("news", Symbol("s")), /null is data, symbol is not/);
+    await assert.rejects(flow.publish("news", undefined), /No data to send: undefined/);
+    await assert.rejects(flow.publish("news", () => 1), /No data to send: function/);
+    await assert.rejects(flow.publish("news", Symbol("s")), /No data to send: symbol/);
     await assert.rejects(flow.publish("", 1), /non-empty string/);
     flow.close();
   });

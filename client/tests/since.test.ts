@@ -81,10 +81,4 @@ describe("a page that was told where its streams stand", () => {
       assert.equal(resumed(commands), undefined);
     }
   });
-
-  test("what is no position is refused with a sentence", () => {
-    for (const since of ["e:4", 4, { "#alice": 4 }, { "#alice": { epoch: "e" } }, { epoch: "e", offset: 4 }]) {
-      assert.throws(() => start({ since: since as never }), /since takes what flow\.position\(user\)/);
-    }
-  });
 });

@@ -18,7 +18,7 @@ export interface ChannelsEvents {
 }
 export declare class Channels {
     #private;
-    constructor(world: World, link: Link, since: Since, events: ChannelsEvents);
+    constructor(world: World, link: Link, since: Since | null | undefined, events: ChannelsEvents);
     /**
      * Count somebody in.
      *

@@ -9,7 +9,7 @@ import { MessageflowError } from "./codes.js";
 import type { Recovery } from "./context.js";
 import { type Off } from "./emitter.js";
 import type { ClientInfo } from "./protocol.js";
-import { type Since } from "./position.js";
+import type { Since } from "./position.js";
 import { type Count, type History, type HistoryOptions, type PublishOptions } from "./requests.js";
 import type { State, StateDetail } from "./state.js";
 import { type PublicationHandler, Subscription, type SubscriptionOptions } from "./subscription.js";

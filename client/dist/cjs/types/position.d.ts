@@ -19,11 +19,11 @@ export type Verdict = "new" | "duplicate" | "gap";
 /** One stream seen by one client. */
 export declare class Track {
     #private;
+    /** @param since where the stream stood when the page was made, which has in effect been away since then. */
+    constructor(since?: Position);
     get position(): Position | undefined;
     /** What a subscribe request carries to resume here, or nothing to resume from. */
     resume(): Resume;
-    /** Start from where the server said the stream stood when the page was made; a page that was away, in effect. */
-    stand({ epoch, offset, tag }: Position): void;
     /**
      * Take over the result of a subscription.
      *
@@ -35,5 +35,3 @@ export declare class Track {
     /** Forget the position; the next subscription starts at the top, and is told that it could not recover. */
     drop(): void;
 }
-/** What a page was given for `since`; null and undefined are of an application that could not ask. */
-export declare function places(since: unknown): Since;
