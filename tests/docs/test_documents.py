@@ -51,6 +51,23 @@ def test_the_python_of_a_document_runs(document: str, gateway: dict[str, str]) -
 
 
 def test_links_between_documents_lead_somewhere() -> None:
-    for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+    for document in [
+        *ROOT.glob("*.md"),
+        ROOT / "llms.txt",
+        ROOT / "benchmarks/README.md",
+        *(ROOT / "docs").glob("*.md"),
+    ]:
         for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+def test_every_document_is_reached_from_the_first_and_from_what_machines_read() -> None:
+    names = {f"docs/{document.name}" for document in (ROOT / "docs").glob("*.md")}
+    for start in ("README.md", "llms.txt"):
+        assert names <= set(re.findall(r"\]\(([^)#:]+)\)", (ROOT / start).read_text()))
+
+
+def test_the_readme_has_three_figures_and_the_benchmarks_all_others() -> None:
+    figures = (ROOT / "README.md").read_text().split("## Three figures")[1].split("\n## ")[0]
+    assert figures.count("\n- **") == 3
+    assert "CPU per connect" in (ROOT / "benchmarks/README.md").read_text()

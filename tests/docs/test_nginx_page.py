@@ -104,7 +104,7 @@ class SetUp:
         config = directory / "nginx.conf"
         paths = {"certificate": certificate.certificate, "key": certificate.key}
         config.write_text(MAIN.format(directory=directory, block=block, **paths))
-        process = subprocess.Popen([NGINX, "-c", str(config), "-p", str(directory)])
+        process = subprocess.Popen([NGINX, "-c", str(config), "-p", str(directory)], text=True)
         stack.callback(end, process)
         wait_for_port(self.port, process)
 
