@@ -8,10 +8,14 @@ export PATH := $(CURDIR)/.venv/node/bin:$(PATH)
 
 .PHONY: demo test lint types format client pytest faults faults-long mutants floors bench bench-full docs clean
 
-demo: .venv/ready-demo
+demo:
+	@echo "The demo is on http://127.0.0.1:8000/ in a moment. The first time it makes its own environment in .venv, a minute or two."
+	@$(MAKE) --no-print-directory .venv/ready-demo
 	@$(PYTHON) -m messageflow.cli demo
 
-test: lint types client pytest
+# One line a part; what a part says is shown whole when it fails.
+test:
+	@for part in lint types client pytest; do scripts/part $$part || exit 1; done
 
 pytest: .venv/ready-dev
 	@scripts/system-packages $(SYSTEM_PACKAGES)

@@ -17,7 +17,7 @@ import shutil
 import tempfile
 from contextlib import ExitStack
 
-from flask import Flask, Response, abort, jsonify, render_template, request, session
+from flask import Flask, Response, abort, jsonify, render_template, request, send_from_directory, session
 from flask.typing import ResponseReturnValue
 from jobs import Jobs
 from werkzeug.exceptions import HTTPException
@@ -42,6 +42,12 @@ jobs = Jobs(flow)
 @app.get("/")
 def page() -> str:
     return render_template("index.html", user=session.get("user"))
+
+
+@app.get("/source/<any('app.py', 'jobs.py'):name>")
+def source(name: str) -> ResponseReturnValue:
+    """Show the code of this page to whoever asks: it is an example."""
+    return send_from_directory(app.root_path, name, mimetype="text/plain")
 
 
 @app.post("/login")

@@ -198,4 +198,16 @@ def test_leaving_closes_the_desk_for_the_next_one(enter: Enter) -> None:
     page = enter("alice")
     page.click("#logout")
     expect(page.locator("#name")).to_be_visible()
-    expect(page.locator("#connected")).to_have_text("Offline")
+    expect(page.locator(".status")).to_have_count(0)
+
+
+def test_a_newcomer_reads_what_this_is_and_the_line_that_does_it(server: Running, browser: Browser) -> None:
+    complaints: list[str] = []
+    page = open_page(browser, complaints)
+    page.goto(server.url)
+    expect(page.locator(".login")).to_contain_text("pushes from a Python application to the pages of one user")
+    expect(page.locator("body")).not_to_contain_text("Offline")
+    assert complaints == []  # of the page; the text that follows has no icon
+    page.click(".login a")
+    expect(page.locator("body")).to_contain_text("self._flow.push(user, type, report)")
+    page.context.close()

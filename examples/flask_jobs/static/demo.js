@@ -61,7 +61,7 @@ function openDesk() {
     $("#cut").disabled = state === "disconnected";
     $("#again").disabled = state !== "disconnected";
     $("#why").hidden = state === "connected";
-    $("#why").textContent = state === "connecting" ? "Connecting …" : `Not connected: ${reason}.`;
+    $("#why").textContent = state === "connecting" ? (wasHere ? `Nothing answers at ${location.origin}; looking again …` : "Connecting …") : `Not connected: ${reason}.`;
     if (state !== "connected") $("#people").textContent = "–";
   });
 
