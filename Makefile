@@ -1,7 +1,7 @@
 # Everything there is to do here. `make demo` and `make test` need nothing but Debian, make and Python 3.11.
 
 PYTHON := .venv/bin/python
-SYSTEM_PACKAGES := chromium redis-server iproute2 nginx
+SYSTEM_PACKAGES := chromium curl redis-server iproute2 nginx
 FAULT_PACKAGES := gcc libc6-dev strace redis-server
 
 export PATH := $(CURDIR)/.venv/node/bin:$(PATH)

@@ -33,6 +33,7 @@ class Written:
     def __init__(self, document: str, directory: Path) -> None:
         self.text = (ROOT / "docs" / document).read_text()
         self.directory = directory / "project"
+        self.directory.mkdir(parents=True)
         self.files = dict(FILE.findall(self.text))
         self.environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith(("MESSAGEFLOW_", "PYTEST_", "DJANGO_"))},
