@@ -20,12 +20,13 @@ from typing import NamedTuple, Self, cast
 import uvloop
 
 from benchmarks.servers.gateway import API_KEY, TOKEN_SECRET
-from messageflow import AsyncFlow, Flow
+from messageflow import AsyncFlow, Flow, Receipt
 
 START_SECONDS = 30.0
 END_SECONDS = 30.0
 BATCH = 500
 TYPE = "bench/push"
+EVERYBODY = "*"
 PAYLOAD = {"id": 7, "text": "x" * 90}
 
 
@@ -60,11 +61,16 @@ def our_flow(place: Place) -> Flow:
     return Flow(address(place), api_key=API_KEY, token_secret=TOKEN_SECRET)
 
 
+def to(flow: Flow, user: str, payload: object) -> Receipt:
+    """Push to a user, or to everybody where it is EVERYBODY."""
+    return flow.broadcast(TYPE, payload) if user == EVERYBODY else flow.push(user, TYPE, payload)
+
+
 def one_after_another(place: Place, users: Sequence[str]) -> None:
     """Push to each of these users, each after the receipt of the one before."""
     with our_flow(place) as flow:
         for user in users:
-            flow.push(user, TYPE, PAYLOAD)
+            to(flow, user, PAYLOAD)
 
 
 def in_batches(place: Place, users: Sequence[str]) -> None:
@@ -131,7 +137,7 @@ class Backend:
 
     Args:
         port: where the gateway listens.
-        users: whom it pushes to, in turn; `*` is everybody.
+        users: whom it pushes to, in turn; EVERYBODY among them.
         per_second: how many pushes.
     """
 
@@ -180,7 +186,7 @@ def _push_steadily(
         started = time.monotonic()
         while not end.wait(max(0.0, started + number / per_second - time.monotonic())):
             at = time.monotonic()
-            receipt = flow.push(users[number % len(users)], TYPE, {"at": at})
+            receipt = to(flow, users[number % len(users)], {"at": at})
             newest[receipt.channel] = receipt.offset
             number, slowest = number + 1, max(slowest, time.monotonic() - at)
     tell.send(Told(newest, number, slowest))
