@@ -83,11 +83,15 @@ def test_origin_is_written_as_browsers_write_it() -> None:
     assert parse_origin("HTTPS://App.Example.com:443") == "https://app.example.com"
 
 
+def test_a_star_in_place_of_the_first_labels_stays_what_it_is() -> None:
+    assert parse_origin("https://*.Example.com:443") == "https://*.example.com"
+
+
 def test_star_is_every_origin() -> None:
     assert parse_origin("*") == "*"
 
 
-@pytest.mark.parametrize("written", ["null", "app.example.com", "https://app.example.com/", "https://*.example.com", 7])
+@pytest.mark.parametrize("written", ["null", "app.example.com", "https://app.example.com/", "https://*.com", 7])
 def test_what_is_no_origin_is_refused(written: object) -> None:
     with pytest.raises(ValueError, match="not"):
         parse_origin(written)
