@@ -183,7 +183,7 @@ class Run:
 
     async def _start_again(self) -> None:
         """Everything is started anew, and says where its streams end."""
-        if self._engine is not None and not self._rolled_back:  # which would be told as a loss, rightly
+        if isinstance(self._engine, Engine) and not self._rolled_back:  # elsewhere it would be told as a loss, rightly
             await self._engine.restart(0)
         for gateway in self.gateways:
             await gateway.start()
