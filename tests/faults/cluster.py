@@ -110,8 +110,14 @@ class ClusterEngine(Disturbances):
         wait_until(condition, SETTLE_SECONDS)
 
     async def primary(self, chance: random.Random) -> Server:
-        """Choose a primary that has keys."""
-        return await self.in_thread(lambda: chance.choice([each for each in self.cluster.primaries if _size(each)]))
+        """Choose a primary that has streams, and so is written to; where none has any left, one that has keys."""
+
+        def choose() -> Server:
+            primaries = self.cluster.primaries
+            written = [each for each in primaries if _has_streams(each)]
+            return chance.choice(written or [each for each in primaries if _size(each)])
+
+        return await self.in_thread(choose)
 
     async def take_over(self, victim: Server, down: float) -> bool:
         """Kill a primary, and start it again `down` seconds after its replica has taken its place.
@@ -193,6 +199,11 @@ class ClusterEngine(Disturbances):
 
 def _role(server: Server) -> str:
     return str(server.info("replication")["role"])
+
+
+def _has_streams(server: Server) -> bool:
+    with server.client() as client:
+        return any(True for _ in client.scan_iter(count=1000, _type="stream"))
 
 
 def _size(server: Server) -> int:
