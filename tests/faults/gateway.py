@@ -167,7 +167,7 @@ class Gateway:
                 sizes[pid] = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
         return sizes
 
-    def is_soon_unready(self, seconds: float) -> bool:
+    def wait_until_unready(self, seconds: float) -> bool:
         """Wait for this long until it says that it is not ready, or does not answer; return whether it did."""
         over = time.monotonic() + seconds
         while time.monotonic() < over:

@@ -337,7 +337,7 @@ class Nemesis:
         for path in files:
             path.unlink() if path.is_file() else await asyncio.to_thread(shutil.rmtree, path)
         gateway.data_dir.rmdir()
-        if not await asyncio.to_thread(gateway.is_soon_unready, TOLD_SECONDS):
+        if not await asyncio.to_thread(gateway.wait_until_unready, TOLD_SECONDS):
             self._misbehaved(f"says it is ready {TOLD_SECONDS:.0f} s after its data directory was removed")
         elif (claimed := await asyncio.to_thread(gateway.claims_stored)) is not None:
             self._misbehaved(f"said {claimed!r} of a push though its data directory was gone")

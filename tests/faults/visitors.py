@@ -122,10 +122,10 @@ class Visitors:
             came += sum(await asyncio.gather(*wave))
             await asyncio.sleep(chance.uniform(0, 0.3))
         for user in (regular, self._guest()):
-            await self._is_let_in(user, chance)
+            await self._expect_let_in(user, chance)
         return came
 
-    async def _is_let_in(self, user: str, chance: random.Random) -> None:
+    async def _expect_let_in(self, user: str, chance: random.Random) -> None:
         name = f"stayer-{self._guest()}"
         stayer = Client(name, user, [LOBBY], self._link, self._recorder, random.Random(chance.getrandbits(32)))
         if not await stayer.visit(0, LET_IN_SECONDS):
@@ -210,11 +210,13 @@ class Visitors:
                     await connection.send(lines(both, first=2 * turns + 1))
                     await answers(connection, 2 * turns + 2, told)
                     await asyncio.sleep(chance.uniform(0, 2 * PAUSE))
-                await self._is_present(connection, client, 2 * turns + 3, told)
+                await self._expect_present(connection, client, 2 * turns + 3, told)
                 return turns
         return 0
 
-    async def _is_present(self, connection: ClientConnection, client: str, number: int, told: list[Command]) -> None:
+    async def _expect_present(
+        self, connection: ClientConnection, client: str, number: int, told: list[Command]
+    ) -> None:
         """Whoever is subscribed is present, unless the connection ends before that can be said."""
         with Flow(self._gateways[0].url, api_key=API_KEY) as flow:
             over = time.monotonic() + PRESENT_SECONDS
