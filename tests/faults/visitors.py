@@ -65,6 +65,8 @@ PRESENT_SECONDS = 40.0
 HELD_SECONDS = 3.0
 """Seconds within which `/health` is answered where nothing but visitors trouble the gateways."""
 
+CHANGE_OF_MIND: list[Command] = [{"unsubscribe": {"channel": LOBBY}}, {"subscribe": {"channel": LOBBY}}]
+
 PAUSE = 0.1
 """Seconds between two changes of mind, on average: within what a client may ask in a second."""
 
@@ -195,24 +197,31 @@ class Visitors:
 
     async def _waver(self, planned: Planned, chance: random.Random) -> int:
         """Some leave and enter a channel within one frame, again and again, and stay: then presence knows them."""
-        seeds = [random.Random(chance.getrandbits(32)) for _ in range(4)]
-        return sum(await asyncio.gather(*(self._wavers(planned.seconds, seed) for seed in seeds)))
+        turns, over = 0, time.monotonic() + LET_IN_SECONDS
+        while not turns and time.monotonic() < over:
+            seeds = [random.Random(chance.getrandbits(32)) for _ in range(4)]
+            turns = sum(await asyncio.gather(*(self._wavers(planned.seconds, seed) for seed in seeds)))
+        return turns
 
     async def _wavers(self, seconds: float, chance: random.Random) -> int:
-        turns, told = 0, list[Command]()
-        both: list[Command] = [{"unsubscribe": {"channel": LOBBY}}, {"subscribe": {"channel": LOBBY}}]
-        with suppress(*FAULTS):
-            async with page(self._port(chance), self._guest(), [LOBBY]) as connection:
-                client = (await answers(connection, 2, told))[1]["connect"]["client"]
-                over = time.monotonic() + seconds
-                while time.monotonic() < over:
-                    turns += 1
-                    await connection.send(lines(both, first=2 * turns + 1))
-                    await answers(connection, 2 * turns + 2, told)
-                    await asyncio.sleep(chance.uniform(0, 2 * PAUSE))
-                await self._expect_present(connection, client, 2 * turns + 3, told)
-                return turns
-        return 0
+        """One who wavers, and comes again where the connection ends before the time is over."""
+        turns = 0
+        over = time.monotonic() + seconds
+        while time.monotonic() < over:
+            told: list[Command] = []
+            with suppress(*FAULTS):
+                async with page(self._port(chance), self._guest(), [LOBBY]) as connection:
+                    client = (await answers(connection, 2, told))[1]["connect"]["client"]
+                    number = 2
+                    while time.monotonic() < over:
+                        await connection.send(lines(CHANGE_OF_MIND, first=number + 1))
+                        turns += 1
+                        number += len(CHANGE_OF_MIND)
+                        await answers(connection, number, told)
+                        await asyncio.sleep(chance.uniform(0, 2 * PAUSE))
+                    await self._expect_present(connection, client, number + 1, told)
+            await asyncio.sleep(chance.uniform(0, PAUSE))
+        return turns
 
     async def _expect_present(
         self, connection: ClientConnection, client: str, number: int, told: list[Command]
