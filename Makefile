@@ -24,6 +24,7 @@ pytest: .venv/ready-dev
 lint: .venv/ready-dev
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m pytest -q tests/test_layers.py
 
 types: .venv/ready-dev
 	$(PYTHON) -m mypy

@@ -1,10 +1,11 @@
-"""The layers of docs/design.md, and the sizes of the house, kept honest."""
+"""The layers of docs/design.md, the sizes and the names of the house, kept honest."""
 
 from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -154,3 +155,115 @@ def test_the_publisher_loads_three_libraries_and_no_more() -> None:
                 waiting.append(module)
     assert libraries - sys.stdlib_module_names == {"msgspec", "httptools", "jwt"}
     assert {layer(path) for path in seen} == {"__init__", "cli", "core", "errors", "extras", "publisher"}
+
+
+# Folders parallel by design, with the reason: one name in several of them is one role, and a reader is glad of it.
+PARALLEL: list[tuple[str, set[str]]] = [
+    ("a backend each, with the same parts", {"brokers/embedded", "brokers/redis", "brokers/zeromq"}),
+    ("a module a command: of a client on the wire, of a person at a terminal", {"hub/commands", "cli"}),
+    ("a command of the terminal and what it runs or shows", {"cli", "gateway"}),
+    ("a command of the terminal and what it runs or shows", {"cli", "gateway/workers"}),
+    ("a command of the terminal and what it runs or shows", {"cli", ""}),
+]
+
+# What still has one name twice. It only shrinks: strike out what you have renamed, and add nothing.
+OWED_MODULES = {
+    "api",
+    "base",
+    "broker",
+    "control",
+    "direct",
+    "entry",
+    "layouts",
+    "logs",
+    "names",
+    "opening",
+    "pool",
+    "presence",
+    "refusals",
+    "server",
+    "sockets",
+    "surveys",
+    "tokens",
+}
+OWED_CLASSES = {
+    "Answer",
+    "Batch",
+    "Broadcast",
+    "Call",
+    "ClientInfo",
+    "Cluster",
+    "Command",
+    "Connection",
+    "Disconnect",
+    "Failure",
+    "History",
+    "Known",
+    "Layout",
+    "Opened",
+    "Page",
+    "Pool",
+    "Position",
+    "Presence",
+    "PresenceStats",
+    "Publication",
+    "Publish",
+    "Push",
+    "Receipt",
+    "Refused",
+    "Servers",
+    "Settings",
+    "Stored",
+    "Subscribe",
+    "Unsubscribe",
+    "Wire",
+}
+
+
+def folder(path: Path) -> str:
+    """The folder of a module as `PARALLEL` writes it."""
+    return "" if path.parent == SRC else path.parent.relative_to(SRC).as_posix()
+
+
+def module_names() -> Iterator[tuple[str, str]]:
+    """Yield the name and folder of every module and package; a module named as its package is the package's own."""
+    for path in MODULES:
+        if path.stem == "__init__" and path.parent != SRC:
+            yield path.parent.name, folder(path.parent)
+        elif not path.stem.startswith("__") and path.stem != path.parent.name:
+            yield path.stem, folder(path)
+
+
+def class_names() -> Iterator[tuple[str, str]]:
+    """Yield the name and folder of every public class."""
+    for path in MODULES:
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                yield node.name, folder(path)
+
+
+def stand_twice(named: Iterable[tuple[str, str]]) -> set[str]:
+    """Return the names that stand twice, in one folder or in two that are not parallel."""
+    folders = defaultdict[str, list[str]](list)
+    for name, where in named:
+        folders[name].append(where)
+    return {name for name, places in folders.items() if len(places) > 1 and not are_parallel(places)}
+
+
+def are_parallel(places: list[str]) -> bool:
+    return len(places) == len(set(places)) and any(set(places) <= folders for _, folders in PARALLEL)
+
+
+def test_no_module_name_stands_twice() -> None:
+    assert stand_twice(module_names()) <= OWED_MODULES
+
+
+def test_no_public_class_name_stands_twice() -> None:
+    assert stand_twice(class_names()) <= OWED_CLASSES
+
+
+def test_the_rule_of_names_finds_what_it_should() -> None:
+    assert stand_twice([("Link", "hub"), ("Link", "publisher"), ("Store", "hub")]) == {"Link"}
+    assert stand_twice([("Link", "hub"), ("Link", "hub")]) == {"Link"}
+    assert stand_twice([("store", "brokers/redis"), ("store", "brokers/embedded")]) == set()
+    assert stand_twice([("store", "brokers/redis"), ("store", "brokers/embedded"), ("store", "hub")]) == {"store"}
