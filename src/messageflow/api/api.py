@@ -20,7 +20,7 @@ from msgspec import Raw
 
 from messageflow.api import bounds, calls
 from messageflow.api.publishing import CallRefused, Publishing, receipt
-from messageflow.brokers.base import History, Item, Stored
+from messageflow.brokers.base import Item, NodeMessages, PresenceReader, Stored, StreamStore
 from messageflow.core import control
 from messageflow.core.channels import REVOKED, NamespaceOptions, Namespaces
 from messageflow.core.claims import SubscribeOptions
@@ -33,8 +33,7 @@ from messageflow.core.codes import (
     UNRECOVERABLE,
 )
 from messageflow.core.json import UnsafeJSON, check_utf8, explain
-from messageflow.core.presence import PresenceStats
-from messageflow.core.protocol import ClientInfo, view
+from messageflow.core.protocol import view
 from messageflow.core.revocations import MARGIN, MOST, UNLIMITED, Revocation, encode_revocation
 from messageflow.core.streams import Retention
 from messageflow.core.tokens import is_user
@@ -53,30 +52,8 @@ _decode_node = msgspec.json.Decoder(calls.NodeFigures).decode
 _decode_batch = msgspec.json.Decoder(calls.Batch).decode
 
 
-class Asked(Protocol):
-    """The part of a broker that calls need; each as `brokers.base.Broker` has it."""
-
-    async def publish(self, items: Sequence[Item]) -> list[Stored]: ...
-
-    async def page(
-        self,
-        channel: str,
-        offset: int | None = None,
-        limit: int = 0,
-        size: int | None = None,
-        *,
-        reverse: bool = False,
-    ) -> History: ...
-
-    async def remove_history(self, channel: str) -> None: ...
-
-    async def presence(self, channel: str) -> dict[str, ClientInfo]: ...
-
-    async def presence_stats(self, channel: str) -> PresenceStats: ...
-
-    async def control(self, message: bytes) -> None: ...
-
-    async def survey(self, question: bytes) -> list[bytes]: ...
+class ApiBroker(StreamStore, PresenceReader, NodeMessages, Protocol):
+    """The contracts of a broker that calls need."""
 
 
 class _Method(NamedTuple):
@@ -106,7 +83,7 @@ class Api:
 
     def __init__(
         self,
-        broker: Asked,
+        broker: ApiBroker,
         namespaces: Namespaces,
         size_limit: int,
         on_failure: Callable[[str, BrokerError], None] = lambda method, error: None,

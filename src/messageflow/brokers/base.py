@@ -1,7 +1,8 @@
-"""The contract of a broker: what carries publications between gateway workers and keeps their streams.
+"""The contracts of a broker: streams, delivery, presence and messages between nodes, and what a gateway needs of one.
 
-The comments are obligations of whoever implements it. One suite, `messageflow.testing.broker_suite`, checks them for
-every backend.
+The comments are obligations of whoever implements a contract; whoever needs a part takes that part's contract. The
+suites of `messageflow.testing.broker_suite`, one a contract, check them for every backend. Owns what these contracts
+exchange, never a backend.
 """
 
 from __future__ import annotations
@@ -64,27 +65,18 @@ class Sink(Protocol):
         """A control message of any node, this one included."""
 
     def on_question(self, question: bytes) -> bytes:
-        """A question of some node to all, see `Broker.survey`; the answer is empty where it means nothing here."""
+        """A question to all nodes, see `NodeMessages.survey`; the answer is empty where it means nothing here."""
 
     def on_doubt(self) -> None:
         """The broker may have missed something for this node: every position is to be checked."""
 
 
-class Broker(Protocol):
-    """A backend. Coroutines raise `BrokerError`, and nothing else of their own, when the backend fails.
+# Every coroutine of the contracts raises `BrokerError`, and nothing else of its own, when the backend fails.
+# Cancelling one leaves its outcome unknown, never the backend broken.
 
-    Cancelling a coroutine leaves its outcome unknown, never the broker broken.
-    """
 
-    async def start(self, sink: Sink) -> None:
-        """Connect and deliver to `sink` from now on."""
-
-    async def close(self) -> None:
-        """Finish what was accepted, then release everything."""
-
-    @property
-    def trouble(self) -> str:
-        """Why this node should not be given work, in a phrase; empty while all is well. Shown by `/ready`."""
+class StreamStore(Protocol):
+    """Streams: what was published, numbered, kept for a while and read again."""
 
     async def publish(self, items: Sequence[Item]) -> list[Stored]:
         """Store the items in order and hand each to every node subscribed to its channel.
@@ -93,15 +85,6 @@ class Broker(Protocol):
         raises, a prefix of the items may be stored. An item whose key was stored before in the same channel within
         the idempotency window is not stored again; its first outcome is returned.
         """
-
-    async def subscribe(self, channel: str) -> None:
-        """Deliver what is published in `channel`: when this returns, nothing that is stored later can be missed.
-
-        Calls of `subscribe` and `unsubscribe` take effect in the order they were made.
-        """
-
-    def unsubscribe(self, channel: str) -> None:
-        """Deliver `channel` no longer, soon."""
 
     async def since(
         self, channel: str, position: Position, limit: int | None = None, size: int | None = None
@@ -129,6 +112,33 @@ class Broker(Protocol):
     async def remove_history(self, channel: str) -> None:
         """Drop what is kept of `channel`. Its offsets go on."""
 
+
+class Delivery(Protocol):
+    """Which channels are delivered to this node's `Sink`."""
+
+    async def subscribe(self, channel: str) -> None:
+        """Deliver what is published in `channel`: when this returns, nothing that is stored later can be missed.
+
+        Calls of `subscribe` and `unsubscribe` take effect in the order they were made.
+        """
+
+    def unsubscribe(self, channel: str) -> None:
+        """Deliver `channel` no longer, soon."""
+
+
+class PresenceReader(Protocol):
+    """Who is present, for those who only ask."""
+
+    async def presence(self, channel: str) -> dict[str, ClientInfo]:
+        """Return who is in `channel`, by client id, on all nodes."""
+
+    async def presence_stats(self, channel: str) -> PresenceStats:
+        """Return how many are in `channel`, on all nodes."""
+
+
+class PresenceStore(PresenceReader, Protocol):
+    """Presence: who is in which channel, entered by the node they are connected to."""
+
     async def join(self, channel: str, info: ClientInfo, *, keep: bool, tell: bool) -> None:
         """A connection of this node comes to `channel`.
 
@@ -139,17 +149,29 @@ class Broker(Protocol):
     async def leave(self, channel: str, info: ClientInfo, *, tell: bool) -> None:
         """Take it out again; `tell` hands a leave to subscribers."""
 
-    async def presence(self, channel: str) -> dict[str, ClientInfo]:
-        """Return who is in `channel`, by client id, on all nodes."""
 
-    async def presence_stats(self, channel: str) -> PresenceStats:
-        """Return how many are in `channel`, on all nodes."""
+class NodeMessages(Protocol):
+    """Messages to all nodes, and questions that all of them answer."""
 
     async def control(self, message: bytes) -> None:
         """Hand a control message to every node, this one included."""
 
     async def survey(self, question: bytes) -> list[bytes]:
         """Ask every node, this one included, and return the answers of those that gave one in time."""
+
+
+class Broker(StreamStore, Delivery, PresenceStore, NodeMessages, Protocol):
+    """What a gateway needs of a backend: all contracts, from a start to an end."""
+
+    async def start(self, sink: Sink) -> None:
+        """Connect and deliver to `sink` from now on."""
+
+    async def close(self) -> None:
+        """Finish what was accepted, then release everything."""
+
+    @property
+    def trouble(self) -> str:
+        """Why this node should not be given work, in a phrase; empty while all is well. Shown by `/ready`."""
 
     def statistics(self) -> dict[str, float]:
         """Return figures for `/metrics`: streams, bytes kept, evictions."""

@@ -95,7 +95,7 @@ class LocalBroker(ABC):
         self.begin(channel)
 
     def begin(self, channel: str) -> None:
-        """Deliver a channel from now on, see `Broker.subscribe`; here that takes no time."""
+        """Deliver a channel from now on, see `Delivery.subscribe`; here that takes no time."""
         self._subscribed.add(channel)
 
     def unsubscribe(self, channel: str) -> None:
@@ -108,7 +108,7 @@ class LocalBroker(ABC):
         self.exit(channel, info, tell=tell)
 
     def enter(self, node: str, channel: str, info: ClientInfo, *, keep: bool, tell: bool) -> None:
-        """A connection of `node` comes to a channel, see `Broker.join`. A node's first entry makes it known."""
+        """A connection of `node` comes to a channel, see `PresenceStore.join`. A node's first entry makes it known."""
         if keep:
             self._presence.renew(node, self._clock())
             self._presence.add(channel, info, node)
@@ -116,7 +116,7 @@ class LocalBroker(ABC):
             self._tell(channel, Joined(info))
 
     def exit(self, channel: str, info: ClientInfo, *, tell: bool) -> None:
-        """A connection leaves a channel, see `Broker.leave`."""
+        """A connection leaves a channel, see `PresenceStore.leave`."""
         self._presence.remove(channel, info.client)
         if tell:
             self._tell(channel, Left(info))

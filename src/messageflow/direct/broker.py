@@ -1,4 +1,4 @@
-"""The part of a broker that the calls of `api` need, over Redis, for one attempt of a call."""
+"""The contracts of a broker that the calls of `api` need, over Redis, for one attempt of a call."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from messageflow.brokers.base import History, Item, Stored
 from messageflow.brokers.redis.asker import Asker
 from messageflow.brokers.redis.names import Names
 from messageflow.brokers.redis.registry import Registry
-from messageflow.brokers.redis.store import Store, stored
+from messageflow.brokers.redis.store import Store, history, stored
 from messageflow.core.presence import PresenceStats
 from messageflow.core.protocol import ClientInfo
+from messageflow.core.stream import Position
 from messageflow.direct.servers import Servers
 from messageflow.direct.surveys import survey
 
 
 class DirectBroker:
-    """What `api.api.Asked` is. The contract is that of `brokers.base.Broker`.
+    """What `api.api.ApiBroker` is: streams, who is present, and messages to nodes.
 
     Args:
         servers: whom to ask.
@@ -35,6 +36,11 @@ class DirectBroker:
 
     async def publish(self, items: Sequence[Item]) -> list[Stored]:
         return stored(await self._store.publish(items))
+
+    async def since(
+        self, channel: str, position: Position, limit: int | None = None, size: int | None = None
+    ) -> History:
+        return history(await self._store.since(channel, position, limit, size), channel, position)
 
     async def page(
         self,

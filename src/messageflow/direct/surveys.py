@@ -25,7 +25,7 @@ async def survey(
     """Ask all gateways, and return the answers of those that gave one in time.
 
     Args:
-        text: as `brokers.base.Broker.survey` has it.
+        text: as `brokers.base.NodeMessages.survey` has it.
         servers: where answers are heard.
         ask: asks the servers.
         registry: knows how many will answer.
