@@ -13,7 +13,7 @@ import pytest
 
 from messageflow import Flow
 from messageflow.errors import ConfigurationError
-from messageflow.gateway.sources import load_settings
+from messageflow.gateway.settings_loading import load_settings
 from messageflow.publisher.discovery import data_dir, find, write_dev_file
 from tests.support import API_KEY, TOKEN_SECRET, running
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from messageflow.cli.main import COMMANDS, main
 from messageflow.errors import ConfigurationError, GatewayUnreachable
-from messageflow.gateway.sources import OPTIONS, Option
+from messageflow.gateway.settings_loading import OPTIONS, Option
 
 HEAVY = ("uvicorn", "starlette", "cryptography", "asyncio", "rich", "websockets", "prometheus_client")
 

@@ -16,7 +16,7 @@ import pytest
 from messageflow.cli.start import local_url, prepare
 from messageflow.errors import ConfigurationError
 from messageflow.gateway.settings import Settings
-from messageflow.gateway.sources import load_settings
+from messageflow.gateway.settings_loading import load_settings
 from messageflow.publisher.discovery import data_dir, load_dev_file
 from tests.support import Running
 

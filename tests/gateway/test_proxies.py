@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from messageflow.errors import ConfigurationError
 from messageflow.gateway.proxies import Forwarded, Proxies, forwarded, is_local, parse_proxy
-from messageflow.gateway.sources import load_settings
+from messageflow.gateway.settings_loading import load_settings
 
 NEAR, FAR, CLIENT, MADE_UP = "10.0.0.1", "10.0.0.2", "203.0.113.7", "198.51.100.9"
 TRUSTED = Proxies(["10.0.0.0/8", "fd00::/8", "unix"])

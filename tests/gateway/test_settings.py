@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from messageflow.errors import ConfigurationError
-from messageflow.gateway.reference import reference_page
 from messageflow.gateway.settings import Settings
-from messageflow.gateway.sources import NOT_OURS, OPTIONS, load_settings
+from messageflow.gateway.settings_docs import reference_page
+from messageflow.gateway.settings_loading import NOT_OURS, OPTIONS, load_settings
 
 DURATION = 'a duration: seconds such as 15, or "500ms", "15s", "10m", "1h"'
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"

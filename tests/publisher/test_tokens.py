@@ -16,7 +16,7 @@ import pytest
 
 from messageflow import AsyncFlow, ConfigurationError, EncodingError, Flow
 from messageflow.core.tokens import Verifier, load_keys
-from messageflow.gateway.sources import load_settings
+from messageflow.gateway.settings_loading import load_settings
 from messageflow.publisher.discovery import find, write_dev_file
 from tests.publisher.conftest import Face
 

@@ -10,8 +10,8 @@ import click
 
 from messageflow.cli.output import unguarded
 from messageflow.errors import ConfigurationError
-from messageflow.gateway.reference import sections
-from messageflow.gateway.sources import OPTIONS, Option
+from messageflow.gateway.settings_docs import sections
+from messageflow.gateway.settings_loading import OPTIONS, Option
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -8,6 +8,6 @@ import click
 @click.command(name="settings")
 def command() -> None:
     """Print every setting with its default and meaning, as Markdown."""
-    from messageflow.gateway.reference import reference_page
+    from messageflow.gateway.settings_docs import reference_page
 
     click.echo(reference_page(), nl=False)

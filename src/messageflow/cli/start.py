@@ -13,9 +13,9 @@ from messageflow.cli.secret import fresh_secret
 from messageflow.core.base_path import BASE_PATH
 from messageflow.errors import MessageflowError
 from messageflow.gateway.hosts import is_loopback
-from messageflow.gateway.safety import check_settings
 from messageflow.gateway.settings import Settings
-from messageflow.gateway.sources import load_settings
+from messageflow.gateway.settings_check import check_settings
+from messageflow.gateway.settings_loading import load_settings
 from messageflow.gateway.tls import check_certificate
 from messageflow.publisher.discovery import DevFile, load_dev_file, write_dev_file
 from messageflow.publisher.projects import state_dir

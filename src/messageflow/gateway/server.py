@@ -49,7 +49,7 @@ class Gateway:
     """One worker.
 
     Args:
-        settings: checked by `gateway.safety`.
+        settings: checked by `gateway.settings_check`.
         application: gets every request that is not the gateway's.
         broker: of the parent process, for one of several workers; a worker alone has its own.
         listener: the parent's socket; a worker alone binds one.
@@ -198,7 +198,7 @@ def serve(
     """Run one gateway worker until SIGTERM or SIGINT.
 
     Args:
-        settings: checked by `gateway.safety`.
+        settings: checked by `gateway.settings_check`.
         application: gets every request that is not the gateway's.
         on_started: called on the event loop once connections are accepted.
         on_opened: called on the event loop once the API may be called, before the application starts.

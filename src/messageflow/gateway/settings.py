@@ -3,7 +3,7 @@
 The flags of `messageflow serve`, the `MESSAGEFLOW_*` variables, the keys of the TOML file and docs/settings.md all
 come from this one struct. To add an option, add a field; nothing else.
 
-Holds no logic: `sources` reads the values, `safety` refuses what is dangerous.
+Holds no logic: `settings_loading` reads the values, `settings_check` refuses what is dangerous.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from messageflow.core.base_path import BASE_PATH
 from messageflow.core.channels import Namespaces
 from messageflow.core.credentials import LIFETIME_LIMIT
 from messageflow.errors import ConfigurationError
-from messageflow.gateway import options
+from messageflow.gateway import setting_types
 
-Text = Annotated[str, options.TEXT]
-Texts = Annotated[tuple[str, ...], options.TEXTS]
-Secret = Annotated[str, options.SECRET, "secret"]
-Secrets = Annotated[tuple[str, ...], options.SECRETS, "secret"]
-Networks = Annotated[tuple[str, ...], options.PROXIES]
-Origins = Annotated[tuple[str, ...], options.ORIGINS]
-BasePath = Annotated[str, options.BASE_PATH]
-PublicKeys = Annotated[tuple[str, ...], options.PUBLIC_KEYS, "secret"]  # what was meant as another may be one
-Whole = Annotated[int, options.WHOLE]
-Switch = Annotated[bool, options.SWITCH]
-Duration = Annotated[float, options.DURATION]
-Size = Annotated[int, options.SIZE]
-FilePath = Annotated[Path | None, options.PATH]
-Engine = Annotated[str, options.BROKER, "secret"]
-Ack = Annotated[str, options.choice("os", "disk")]
-LogFormat = Annotated[str, options.choice("auto", "json", "console")]
-LogLevel = Annotated[str, options.choice("debug", "info", "warning", "error")]
+Text = Annotated[str, setting_types.TEXT]
+Texts = Annotated[tuple[str, ...], setting_types.TEXTS]
+Secret = Annotated[str, setting_types.SECRET, "secret"]
+Secrets = Annotated[tuple[str, ...], setting_types.SECRETS, "secret"]
+Networks = Annotated[tuple[str, ...], setting_types.PROXIES]
+Origins = Annotated[tuple[str, ...], setting_types.ORIGINS]
+BasePath = Annotated[str, setting_types.BASE_PATH]
+PublicKeys = Annotated[tuple[str, ...], setting_types.PUBLIC_KEYS, "secret"]  # what was meant as another may be one
+Whole = Annotated[int, setting_types.WHOLE]
+Switch = Annotated[bool, setting_types.SWITCH]
+Duration = Annotated[float, setting_types.DURATION]
+Size = Annotated[int, setting_types.SIZE]
+FilePath = Annotated[Path | None, setting_types.PATH]
+Engine = Annotated[str, setting_types.BROKER, "secret"]
+Ack = Annotated[str, setting_types.choice("os", "disk")]
+LogFormat = Annotated[str, setting_types.choice("auto", "json", "console")]
+LogLevel = Annotated[str, setting_types.choice("debug", "info", "warning", "error")]
 
 
 def default_data_dir(environ: Mapping[str, str] | None = None) -> Path | None:

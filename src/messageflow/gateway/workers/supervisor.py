@@ -43,7 +43,7 @@ class Supervisor:
     """The workers of one gateway.
 
     Args:
-        settings: checked by `gateway.safety`; `workers` of them.
+        settings: checked by `gateway.settings_check`; `workers` of them.
         command: starts a worker, which reads its order from standard input.
         application: `module:attribute` of what is served beside the gateway; empty for nothing.
         directory: where the application is found.

@@ -10,8 +10,8 @@ import pytest
 
 from messageflow.errors import ConfigurationError
 from messageflow.gateway.hosts import is_loopback
-from messageflow.gateway.safety import check_settings
 from messageflow.gateway.settings import Settings
+from messageflow.gateway.settings_check import check_settings
 
 API_KEY = "a" * 32
 TOKEN_SECRET = "t" * 32

@@ -18,7 +18,7 @@ from messageflow.core.channels import NamespaceOptions, Namespaces
 from messageflow.core.durations import parse_duration
 from messageflow.errors import ConfigurationError
 from messageflow.gateway.links import is_link
-from messageflow.gateway.options import Kind
+from messageflow.gateway.setting_types import Kind
 from messageflow.gateway.settings import Settings, default_data_dir
 
 PREFIX = "MESSAGEFLOW_"

@@ -3,7 +3,7 @@
 A kind is used three times over, for a flag or a variable (always text), for a TOML value (already typed) and for the
 reference page. It says what it expects in one phrase, which every complaint about a bad value repeats.
 
-Owns no option and reads no environment: `settings` declares the options, `sources` reads them.
+Owns no option and reads no environment: `settings` declares the options, `settings_loading` reads them.
 """
 
 from __future__ import annotations

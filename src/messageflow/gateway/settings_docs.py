@@ -9,7 +9,7 @@ import msgspec
 
 from messageflow.core.channels import NamespaceOptions, Namespaces
 from messageflow.gateway.settings import SECTIONS
-from messageflow.gateway.sources import OPTIONS, Option
+from messageflow.gateway.settings_loading import OPTIONS, Option
 
 _HEAD = """\
 # Settings
