@@ -23,8 +23,7 @@ from messageflow.gateway.api import WorkerApi
 from messageflow.gateway.app import ASGIApp, GatewayApp
 from messageflow.gateway.broker import make_broker
 from messageflow.gateway.calling import Calls
-from messageflow.gateway.ending import Ending
-from messageflow.gateway.garbage import settle, undisturbed
+from messageflow.gateway.gc_tuning import pause_collector, settle
 from messageflow.gateway.http import Doorway, http_protocol
 from messageflow.gateway.loop import run_loop
 from messageflow.gateway.metrics import Metrics
@@ -32,6 +31,7 @@ from messageflow.gateway.origins import Origins
 from messageflow.gateway.paths import Paths
 from messageflow.gateway.proxies import Proxies
 from messageflow.gateway.settings import Settings
+from messageflow.gateway.shutdown import Shutdown
 from messageflow.gateway.tcp import prepare_listener
 from messageflow.gateway.websocket import FrameLimits
 from messageflow.hub.hub import Hub
@@ -124,7 +124,7 @@ class Gateway:
         listener = self._listener or listen(self.settings.host, self.settings.port, self.settings.spare_ports)
         self.port = listener.getsockname()[1]
         server = _Server(self, on_started)
-        with undisturbed():
+        with pause_collector():
             await self.hub.start()
         settle()
         if on_opened is not None:
@@ -173,13 +173,13 @@ class _Server(uvicorn.Server):
         log.info("stopping", extra={"sessions": len(self._gateway.hub.sessions)})
         for listening in (*self.servers, *(sockets or ())):
             listening.close()
-        settings = self._gateway.settings
+        settings, doorway = self._gateway.settings, self._gateway.doorway
         never_outlive(settings.shutdown_grace)
-        ending = Ending(self._gateway.doorway, settings.drain_time, settings.shutdown_grace, lambda: self.force_exit)
-        await ending.drain()
-        self.config.timeout_graceful_shutdown = max(1, int(ending.left / 2))
+        shutdown = Shutdown(doorway, settings.drain_time, settings.shutdown_grace, lambda: self.force_exit)
+        await shutdown.drain()
+        self.config.timeout_graceful_shutdown = max(1, int(shutdown.left / 2))
         await super().shutdown(sockets)  # requests of the application end first, for they may still push
-        await ending.close()
+        await shutdown.close()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.should_exit and not self.force_exit:  # the second signal

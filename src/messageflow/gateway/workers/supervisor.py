@@ -24,7 +24,7 @@ from messageflow.brokers.zeromq.server import BrokerServer
 from messageflow.errors import ConfigurationError
 from messageflow.gateway import logs
 from messageflow.gateway.broker import is_shared, make_local_broker
-from messageflow.gateway.garbage import settle, undisturbed
+from messageflow.gateway.gc_tuning import pause_collector, settle
 from messageflow.gateway.loop import run_loop
 from messageflow.gateway.metrics import parent_metrics
 from messageflow.gateway.server import HURRIED, listen, never_outlive
@@ -93,7 +93,7 @@ class Supervisor:
             loop.add_signal_handler(number, self._stop, number)
         try:
             if self._server is not None:
-                with undisturbed():
+                with pause_collector():
                     await self._server.start()
                 settle()
             try:

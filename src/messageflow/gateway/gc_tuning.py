@@ -24,7 +24,7 @@ def settle() -> None:
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
+def pause_collector() -> Iterator[None]:
     """Make very many objects that stay, without the collector walking over them again and again."""
     enabled = gc.isenabled()
     gc.disable()

@@ -2,7 +2,7 @@
 
 A second signal cuts the waiting short; what follows then is the same, at once.
 
-Owns no connection; the hub's sessions and the links that are closing are told, and waited for.
+Owns no connection; the hub's sessions and the connections that are closing are told, and waited for.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ LOOK_EVERY = 0.05  # seconds
 LAST = 10.0  # seconds of the grace, or half of it, that are kept for the end of those who did not leave in time
 
 
-class Ending:
+class Shutdown:
     """How one worker ends.
 
     Args:
@@ -47,9 +47,9 @@ class Ending:
     async def close(self) -> None:
         """Close the hub, and return once what was written to the clients has been sent."""
         await self._doorway.hub.close()
-        await self._links_close()
+        await self._close_connections()
 
-    async def _links_close(self) -> None:
+    async def _close_connections(self) -> None:
         """Wait for the closing handshakes; a client that takes too long is cut off."""
         leaving = self._doorway.leaving
         for _ in range(int(self.left / LOOK_EVERY)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from messageflow.gateway.ending import Ending
+from messageflow.gateway.shutdown import Shutdown
 from tests.gateway.test_metrics import Watched
 
 
@@ -13,11 +13,11 @@ async def test_at_the_end_who_does_not_answer_is_cut_off() -> None:
     await world.hub.start()
     stuck = _Stuck()
     world.doorway.leaving.add(stuck)  # type: ignore[arg-type]
-    ending = Ending(world.doorway, 0.0, 0.2, lambda: False)
-    assert 0 < ending.left <= 0.2
-    await ending.close()
+    shutdown = Shutdown(world.doorway, 0.0, 0.2, lambda: False)
+    assert 0 < shutdown.left <= 0.2
+    await shutdown.close()
     assert stuck.aborted
-    assert ending.left < 0.1
+    assert shutdown.left < 0.1
 
 
 async def test_at_the_end_nobody_is_waited_for_who_is_in_a_hurry() -> None:
@@ -26,7 +26,7 @@ async def test_at_the_end_nobody_is_waited_for_who_is_in_a_hurry() -> None:
     stuck = _Stuck()
     world.doorway.leaving.add(stuck)  # type: ignore[arg-type]
     async with asyncio.timeout(20):
-        await Ending(world.doorway, 0.0, 3600.0, lambda: True).close()
+        await Shutdown(world.doorway, 0.0, 3600.0, lambda: True).close()
     assert stuck.aborted
 
 
@@ -37,7 +37,7 @@ async def test_at_the_end_who_answers_is_waited_for() -> None:
     world.doorway.leaving.add(slow)  # type: ignore[arg-type]
     asyncio.get_running_loop().call_later(0.1, world.doorway.leaving.clear)
     async with asyncio.timeout(20):
-        await Ending(world.doorway, 0.0, 3600.0, lambda: False).close()
+        await Shutdown(world.doorway, 0.0, 3600.0, lambda: False).close()
     assert not slow.aborted
 
 
