@@ -15,16 +15,16 @@ from messageflow.errors import ConfigurationError
 @unguarded()
 def command() -> None:
     """Serve as the parent process says on standard input."""
-    from messageflow.gateway.workers.worker import read_order, work
+    from messageflow.gateway.workers.worker import read_config, work
 
     try:
-        order = read_order()
+        config = read_config()
     except msgspec.MsgspecError:
         raise ConfigurationError(
             "a worker is started by a gateway, not by hand: use `messageflow serve --workers N`"
         ) from None
-    if not order.application:
-        work(order, None)
+    if not config.application:
+        work(config, None)
         return
     from messageflow.cli.application import as_asgi, load_application
     from messageflow.cli.guest import warn_of_routes
@@ -33,13 +33,13 @@ def command() -> None:
     from messageflow.publisher import inprocess
 
     inprocess.expect()
-    loaded = load_application(order.application, order.directory)
-    application = as_asgi(loaded, order.application)
+    loaded = load_application(config.application, config.directory)
+    application = as_asgi(loaded, config.application)
 
     def opened(gateway: Gateway) -> None:
         inprocess.install(gateway.api.call_from_inside, gateway.loop)
-        os.environ.setdefault("MESSAGEFLOW_URL", local_url(order.settings, gateway.port))
-        if order.number == 1:  # once for all of them
+        os.environ.setdefault("MESSAGEFLOW_URL", local_url(config.settings, gateway.port))
+        if config.number == 1:  # once for all of them
             warn_of_routes(loaded, gateway.paths)
 
-    work(order, application, opened)
+    work(config, application, opened)

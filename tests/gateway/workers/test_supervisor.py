@@ -9,8 +9,8 @@ import pytest
 
 from messageflow.core.channels import NamespaceOptions, Namespaces
 from messageflow.gateway.settings import Settings
-from messageflow.gateway.workers.order import Order, decode_order, encode_order
 from messageflow.gateway.workers.supervisor import _why
+from messageflow.gateway.workers.worker_config import WorkerConfig, decode_config, encode_config
 
 
 @pytest.mark.parametrize(
@@ -34,19 +34,19 @@ def test_a_worker_is_told_every_setting() -> None:
         trusted_proxies=("10.0.0.0/8",),
         namespaces=namespaces,
     )
-    order = Order(settings, 3, 4, "ipc:///x/y", "1-abc", 1, "module:app", Path("/project"))
-    line = encode_order(order)
+    config = WorkerConfig(settings, 3, 4, "ipc:///x/y", "1-abc", 1, "module:app", Path("/project"))
+    line = encode_config(config)
     assert line.endswith(b"\n")
     assert line.count(b"\n") == 1
-    told = decode_order(line)
+    told = decode_config(line)
     for name in Settings.__struct_fields__:
         if name != "namespaces":
             assert getattr(told.settings, name) == getattr(settings, name), name
     for part in ("default", "named", "personal", "broadcast"):
         assert getattr(told.settings.namespaces, part) == getattr(namespaces, part)
-    assert msgspec.structs.astuple(told)[1:] == msgspec.structs.astuple(order)[1:]
+    assert msgspec.structs.astuple(told)[1:] == msgspec.structs.astuple(config)[1:]
 
 
 def test_what_is_no_order_is_refused() -> None:
     with pytest.raises(msgspec.MsgspecError):
-        decode_order(b"")
+        decode_config(b"")

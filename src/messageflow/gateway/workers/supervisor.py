@@ -29,7 +29,7 @@ from messageflow.gateway.loop import run_loop
 from messageflow.gateway.metrics import parent_metrics
 from messageflow.gateway.server import HURRIED, listen, never_outlive
 from messageflow.gateway.settings import Settings
-from messageflow.gateway.workers.order import Order, encode_order
+from messageflow.gateway.workers.worker_config import WorkerConfig, encode_config
 
 log = logging.getLogger("messageflow.gateway")
 
@@ -44,7 +44,7 @@ class Supervisor:
 
     Args:
         settings: checked by `gateway.settings_check`; `workers` of them.
-        command: starts a worker, which reads its order from standard input.
+        command: starts a worker, which reads its config from standard input.
         application: `module:attribute` of what is served beside the gateway; empty for nothing.
         directory: where the application is found.
 
@@ -168,7 +168,7 @@ class Supervisor:
         if self._server is not None:
             self._server.keep_reachable()
         says_ready, ready_end = os.pipe()
-        order = Order(
+        config = WorkerConfig(
             self._settings,
             listener.fileno(),
             ready_end,
@@ -194,7 +194,7 @@ class Supervisor:
         if self._stopping.is_set():
             process.terminate()
         assert process.stdin is not None
-        process.stdin.write(encode_order(order))
+        process.stdin.write(encode_config(config))
         loop = asyncio.get_running_loop()
         loop.add_reader(says_ready, self._ready, says_ready, number, process.pid, ready)
         try:

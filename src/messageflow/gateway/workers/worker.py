@@ -16,63 +16,65 @@ from messageflow.gateway.app import ASGIApp
 from messageflow.gateway.broker import make_broker
 from messageflow.gateway.loop import run_loop
 from messageflow.gateway.server import Gateway
-from messageflow.gateway.workers.order import Order, decode_order
+from messageflow.gateway.workers.worker_config import WorkerConfig, decode_config
 
 log = logging.getLogger("messageflow.gateway")
 
 STDIN = 0
-ORDER_BYTES = 1 << 20
+CONFIG_BYTES = 1 << 20
 
 
-def read_order() -> Order:
+def read_config() -> WorkerConfig:
     """Return what the parent wants, from standard input.
 
     Raises:
-        msgspec.MsgspecError: nobody wrote an order there: this process was not started by a gateway.
+        msgspec.MsgspecError: nobody wrote a config there: this process was not started by a gateway.
     """
     line = b""
-    while not line.endswith(b"\n") and len(line) < ORDER_BYTES:
+    while not line.endswith(b"\n") and len(line) < CONFIG_BYTES:
         piece = os.read(STDIN, 65_536)
         if not piece:
             break
         line += piece
-    return decode_order(line)
+    return decode_config(line)
 
 
-def work(order: Order, application: ASGIApp | None, on_opened: Callable[[Gateway], None] | None = None) -> None:
+def work(config: WorkerConfig, application: ASGIApp | None, on_opened: Callable[[Gateway], None] | None = None) -> None:
     """Serve until the parent says otherwise, or is gone.
 
     Args:
-        order: of the parent.
+        config: of the parent.
         application: gets every request that is not the gateway's.
         on_opened: called once the API may be called, before the application starts.
     """
-    settings = order.settings
-    logs.configure(settings.log_format, settings.log_level, access=application is not None, worker=order.number)
-    run_loop(_serve(order, application, on_opened))
+    settings = config.settings
+    logs.configure(settings.log_format, settings.log_level, access=application is not None, worker=config.number)
+    run_loop(_serve(config, application, on_opened))
 
 
-async def _serve(order: Order, application: ASGIApp | None, on_opened: Callable[[Gateway], None] | None) -> None:
-    for descriptor in (order.listener, order.ready, STDIN):
+async def _serve(
+    config: WorkerConfig, application: ASGIApp | None, on_opened: Callable[[Gateway], None] | None
+) -> None:
+    for descriptor in (config.listener, config.ready, STDIN):
         os.set_inheritable(descriptor, False)  # what the application starts has no part in them
     loop = asyncio.get_running_loop()
-    broker = ZeroMQBroker(order.broker, order.name) if order.broker else make_broker(order.settings, order.name)
+    broker = ZeroMQBroker(config.broker, config.name) if config.broker else make_broker(config.settings, config.name)
     gateway = Gateway(
-        order.settings,
+        config.settings,
         application,
         broker=broker,
-        listener=socket.socket(fileno=order.listener),
-        worker=order.name,
+        listener=socket.socket(fileno=config.listener),
+        worker=config.name,
     )
 
     def started(_: Gateway) -> None:
-        os.write(order.ready, b"1")
-        os.close(order.ready)
+        os.write(config.ready, b"1")
+        os.close(config.ready)
 
     def parent_gone() -> None:
         loop.remove_reader(STDIN)
         log.error("parent_gone")
-        shutil.rmtree(order.broker.removeprefix("ipc://").rpartition("/")[0] or "?", ignore_errors=True)
+        shutil.rmtree(config.broker.removeprefix("ipc://").rpartition("/")[0] or "?", ignore_errors=True)
         if isinstance(broker, ZeroMQBroker):
             broker.sever("the parent process is gone")
         for _ in range(2):  # once to end, and once more not to wait for anything

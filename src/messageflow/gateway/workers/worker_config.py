@@ -14,7 +14,7 @@ from messageflow.core.channels import NamespaceOptions, Namespaces
 from messageflow.gateway.settings import Settings
 
 
-class Order(msgspec.Struct, frozen=True):
+class WorkerConfig(msgspec.Struct, frozen=True):
     """A worker's start.
 
     Args:
@@ -45,18 +45,18 @@ class _Namespaces(msgspec.Struct):
     broadcast: NamespaceOptions
 
 
-def encode_order(order: Order) -> bytes:
+def encode_config(config: WorkerConfig) -> bytes:
     """Return the line."""
-    return msgspec.json.encode(order, enc_hook=_plain) + b"\n"
+    return msgspec.json.encode(config, enc_hook=_plain) + b"\n"
 
 
-def decode_order(line: bytes) -> Order:
-    """Return the order in a line.
+def decode_config(line: bytes) -> WorkerConfig:
+    """Return the config in a line.
 
     Raises:
         msgspec.MsgspecError: it is none.
     """
-    return msgspec.json.decode(line, type=Order, dec_hook=_typed)
+    return msgspec.json.decode(line, type=WorkerConfig, dec_hook=_typed)
 
 
 def _plain(value: Any) -> Any:
@@ -64,7 +64,7 @@ def _plain(value: Any) -> Any:
         return str(value)
     if isinstance(value, Namespaces):
         return _Namespaces(value.default, value.named, value.personal, value.broadcast)
-    raise NotImplementedError(f"{type(value).__name__} in an order")
+    raise NotImplementedError(f"{type(value).__name__} in a config")
 
 
 def _typed(kind: type[Any], value: Any) -> Any:
@@ -73,4 +73,4 @@ def _typed(kind: type[Any], value: Any) -> Any:
     if kind is Namespaces:
         given = msgspec.convert(value, _Namespaces)
         return Namespaces(given.default, given.named, personal=given.personal, broadcast=given.broadcast)
-    raise NotImplementedError(f"{kind.__name__} in an order")
+    raise NotImplementedError(f"{kind.__name__} in a config")
