@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from messageflow.gateway.api import WorkerApi
-from messageflow.gateway.calling import Calls
+from messageflow.gateway.api_endpoint import Calls
 from messageflow.gateway.http import Doorway
 from messageflow.gateway.metrics import Metrics, _joined, parent_metrics
 from messageflow.gateway.origins import Origins

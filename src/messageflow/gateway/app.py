@@ -1,6 +1,6 @@
 """The HTTP side of the gateway: health, metrics and the browser client; everything else is the application's.
 
-Built of Starlette's requests and responses. Calls of the API are answered before they come here (`calling`).
+Built of Starlette's requests and responses. Calls of the API are answered before they come here (`api_endpoint`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from messageflow.errors import BrokerError
 from messageflow.gateway import front, refusals
-from messageflow.gateway.calling import JSON, error
+from messageflow.gateway.api_endpoint import JSON, error
 from messageflow.gateway.handshake import origin_of
 from messageflow.gateway.http import Doorway
 from messageflow.gateway.metrics import CONTENT_TYPE, Metrics

@@ -17,13 +17,13 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from messageflow.gateway import refusals
-from messageflow.gateway.calling import Call, Calls
-from messageflow.gateway.client import ClientConnection
+from messageflow.gateway.api_endpoint import Call, Calls
 from messageflow.gateway.handshake import answer, origin_of
 from messageflow.gateway.origins import Origins
 from messageflow.gateway.paths import WEBSOCKET_PATH, Paths
 from messageflow.gateway.proxies import UNIX, Forwarded, Proxies, forwarded
 from messageflow.gateway.websocket import FrameLimits
+from messageflow.gateway.websocket_connection import WebSocketConnection
 from messageflow.hub.hub import Hub
 
 HEAD_BYTES = 65_536
@@ -70,7 +70,7 @@ class Doorway:
         self.tls_terminated = tls_terminated
         self.connections_limit = connections_limit
         self.arrivals_limit = arrivals_limit
-        self.leaving: set[ClientConnection] = set()
+        self.leaving: set[WebSocketConnection] = set()
         self.refused_origins = 0
         self.refused_full = 0
         self.refused_busy = 0
@@ -264,7 +264,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             self.transport.close()
             return
         self._let_go()
-        connection = ClientConnection(doorway.hub, doorway.limits, came.address, doorway.leaving)
+        connection = WebSocketConnection(doorway.hub, doorway.limits, came.address, doorway.leaving)
         self.transport.set_protocol(connection)
         connection.connection_made(self.transport)
         connection.open()

@@ -20,9 +20,9 @@ from messageflow.core.tokens import Verifier, load_keys
 from messageflow.errors import ConfigurationError
 from messageflow.gateway import logs
 from messageflow.gateway.api import WorkerApi
+from messageflow.gateway.api_endpoint import Calls
 from messageflow.gateway.app import ASGIApp, GatewayApp
 from messageflow.gateway.broker import make_broker
-from messageflow.gateway.calling import Calls
 from messageflow.gateway.gc_tuning import pause_collector, settle
 from messageflow.gateway.http import Doorway, http_protocol
 from messageflow.gateway.loop import run_loop

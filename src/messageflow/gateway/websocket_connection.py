@@ -11,14 +11,14 @@ from messageflow.core.codes import CONNECTION_LIMIT, MALFORMED, TOO_MANY_COMMAND
 from messageflow.dialects import native
 from messageflow.gateway import tcp
 from messageflow.gateway.websocket import FrameLimits, WebSocketProtocol
-from messageflow.gateway.wires import NATIVE
+from messageflow.gateway.websocket_encoder import NATIVE
 from messageflow.hub import lag
 from messageflow.hub.connection import Wire
 from messageflow.hub.hub import Hub
 from messageflow.hub.session import Session
 
 
-class ClientConnection(WebSocketProtocol):
+class WebSocketConnection(WebSocketProtocol):
     """A `hub.connection.Connection` over a WebSocket.
 
     Args:
@@ -32,7 +32,7 @@ class ClientConnection(WebSocketProtocol):
 
     wire: Wire = NATIVE
 
-    def __init__(self, hub: Hub, limits: FrameLimits, address: str, leaving: set[ClientConnection]) -> None:
+    def __init__(self, hub: Hub, limits: FrameLimits, address: str, leaving: set[WebSocketConnection]) -> None:
         super().__init__(limits)
         self._hub = hub
         self._leaving = leaving

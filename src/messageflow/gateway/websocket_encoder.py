@@ -23,7 +23,7 @@ def text_frame(payload: bytes) -> bytes:
     return b"%c\x7f%b%b" % (_TEXT, length.to_bytes(8, "big"), payload)
 
 
-class NativeWebSocketWire:
+class NativeWebSocketEncoder:
     """A `hub.connection.Wire`."""
 
     ping = text_frame(native.PING)
@@ -41,4 +41,4 @@ class NativeWebSocketWire:
         return text_frame(native.encode_error(command_id, error))
 
 
-NATIVE = NativeWebSocketWire()
+NATIVE = NativeWebSocketEncoder()

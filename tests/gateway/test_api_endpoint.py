@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from uvicorn.protocols.http.flow_control import FlowControl
 
-from messageflow.gateway import calling
-from messageflow.gateway.calling import BODY_BYTES, Call, Calls
+from messageflow.gateway import api_endpoint
+from messageflow.gateway.api_endpoint import BODY_BYTES, Call, Calls
 from tests.support import API_KEY, Running, running
 
 
@@ -276,7 +276,7 @@ def _call(calls: Calls, method: bytes, transport: _Transport, *, paused: bool) -
 
 
 async def test_answers_that_nobody_takes_hold_back_others_that_only_read() -> None:
-    api = _Large(calling.UNSENT_BYTES + 1)
+    api = _Large(api_endpoint.UNSENT_BYTES + 1)
     calls = Calls(api, "key")
     stuck, flow = _call(calls, b"history", _Transport(), paused=True)
     first = asyncio.ensure_future(stuck.run_asgi(None))
@@ -294,7 +294,7 @@ async def test_answers_that_nobody_takes_hold_back_others_that_only_read() -> No
 
 
 async def test_a_caller_that_does_not_take_its_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calling, "ANSWER_TIMEOUT", 0.01)
+    monkeypatch.setattr(api_endpoint, "ANSWER_TIMEOUT", 0.01)
     transport = _Transport()
     call, _ = _call(Calls(_Large(10), "key"), b"history", transport, paused=True)
     await call.run_asgi(None)
