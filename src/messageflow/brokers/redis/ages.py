@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from enum import StrEnum
 
@@ -19,11 +20,12 @@ from messageflow.brokers.redis.names import Names
 from messageflow.brokers.redis.replies import Command
 from messageflow.brokers.redis.store import STATE_LIFE, Store
 from messageflow.brokers.redis.witness import Seen, Witness
+from messageflow.core.backoff import Backoff
 from messageflow.errors import BrokerError
 
 log = logging.getLogger("messageflow.broker")
 
-INSPECT_AGAIN = 2.0  # seconds
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 4.0  # seconds before Redis is inspected again after it could not be
 LOOK_EVERY = 5.0  # seconds until a gateway has learned of an age that another began
 LOOKS_A_LIFE = 12  # looks between two at the lives
 BEAT_EVERY = 1.0  # seconds, while anything is seen
@@ -159,6 +161,7 @@ class Ages:
             inspect: returns the lives of all servers.
         """
         looks = 0
+        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE, random.random)
         while True:
             try:
                 async with asyncio.timeout(LOOK_EVERY):
@@ -172,9 +175,10 @@ class Ages:
                     await self.go_on(await inspect())
                 else:
                     await self._look()
+                backoff.reset()
             except BrokerError as error:
                 log.warning("redis_not_inspected", extra={"error": str(error)})
-                await asyncio.sleep(INSPECT_AGAIN)
+                await asyncio.sleep(backoff.fail())
                 is_back.set()
 
     async def close(self) -> None:

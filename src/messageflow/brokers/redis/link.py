@@ -24,6 +24,7 @@ from messageflow.brokers.redis.refusals import explained
 from messageflow.brokers.redis.replies import Parts, Refused, Value, packed
 from messageflow.brokers.redis.upkeep import ended, kept_up
 from messageflow.brokers.redis.urls import Make, let_go
+from messageflow.core.backoff import Backoff
 from messageflow.errors import BrokerError, Unanswered, Unavailable
 
 log = logging.getLogger("messageflow.broker")
@@ -85,7 +86,7 @@ class Link(asyncio.Protocol):
         self._up = asyncio.Event()
         self._gone = asyncio.Event()
         self._running: list[asyncio.Task[None]] = []
-        self._attempt = 0
+        self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE, random.random)
         self._up_since = 0.0
         self._loop = asyncio.get_running_loop()
         self.lost = "it is not connected yet"
@@ -234,17 +235,15 @@ class Link(asyncio.Protocol):
 
     async def _reconnect(self) -> None:
         if self._loop.time() - self._up_since > WORTH_IT:
-            self._attempt = 0
+            self._backoff.reset()
         while True:
-            longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._attempt, 10))
-            await asyncio.sleep(random.uniform(longest / 2, longest))
-            self._attempt += 1
+            await asyncio.sleep(self._backoff.fail())
             try:
                 await self._connect()
             except Exception as error:  # the library lets through what the event loop raises
                 self.lost = str(error) or type(error).__name__
             else:
-                log.info("redis_back", extra={"attempts": self._attempt})
+                log.info("redis_back", extra={"attempts": self._backoff.failures})
                 return
 
     async def _release(self) -> None:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
+import time
 from collections.abc import Awaitable, Callable
+
+from messageflow.core.backoff import Backoff
 
 log = logging.getLogger("messageflow.broker")
 
-REST = 1.0  # seconds before work that failed begins again
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 10.0  # seconds before work that failed begins again
+WELL_AFTER = 60.0  # seconds without a failure after which the pauses begin short again
 
 
 def kept_up(work: Callable[[], Awaitable[None]], name: str) -> asyncio.Task[None]:
@@ -22,12 +27,16 @@ def kept_up(work: Callable[[], Awaitable[None]], name: str) -> asyncio.Task[None
 
 
 async def _keep_up(work: Callable[[], Awaitable[None]], name: str) -> None:
+    backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE, random.random)
     while True:
+        began = time.monotonic()
         try:
             await work()
         except Exception:
             log.exception("task_failed", extra={"task": name})
-        await asyncio.sleep(REST)
+        if time.monotonic() - began > WELL_AFTER:
+            backoff.reset()
+        await asyncio.sleep(backoff.fail())
 
 
 async def soon_or_after(event: asyncio.Event, seconds: float) -> None:

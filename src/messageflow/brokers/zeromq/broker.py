@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -20,6 +21,7 @@ from messageflow.brokers.base import History, Item, Sink, Stored
 from messageflow.brokers.zeromq import messages as m
 from messageflow.brokers.zeromq.interest import RETRY, Interest
 from messageflow.brokers.zeromq.sockets import LoopSocket
+from messageflow.core.backoff import Backoff
 from messageflow.core.presence import PresenceStats
 from messageflow.core.protocol import ClientInfo
 from messageflow.core.stream import Position
@@ -31,7 +33,7 @@ T = TypeVar("T")
 
 DEADLINE = 5.0  # seconds the parent has to answer
 ALIVE_EVERY = 2.0  # seconds between signs of life
-PAUSE = 0.5  # seconds after one that failed
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 2.0  # seconds after one that failed
 QUIET = 3  # signs of life that were answered while nothing came over the link: it is not heard any more
 AT_ONCE = 1000  # channels in one request
 
@@ -159,6 +161,7 @@ class ZeroMQBroker:
         return self._trouble
 
     async def _keep_alive(self) -> None:
+        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE, random.random)
         while True:
             try:
                 if self._lost:
@@ -167,13 +170,14 @@ class ZeroMQBroker:
                 if not self._lost:
                     self._trouble = trouble
                 self._listen()
+                backoff.reset()
             except m.NotKnown as error:
                 self._lose(str(error))
                 continue
             except (BrokerError, zmq.ZMQError) as error:
                 self._trouble = str(error)
                 log.error("broker_silent", extra={"error": str(error)})
-                await asyncio.sleep(PAUSE)
+                await asyncio.sleep(backoff.fail())
                 continue
             try:
                 async with asyncio.timeout(ALIVE_EVERY):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import random
 import secrets
 import signal
 import socket
@@ -21,6 +22,7 @@ from pathlib import Path
 
 from messageflow.brokers.zeromq.directory import SocketDirectory
 from messageflow.brokers.zeromq.server import BrokerServer
+from messageflow.core.backoff import Backoff
 from messageflow.errors import ConfigurationError
 from messageflow.gateway import logs
 from messageflow.gateway.broker import is_shared, make_local_broker
@@ -141,7 +143,7 @@ class Supervisor:
         Raises:
             ConfigurationError: it cannot be started.
         """
-        deaths = 0
+        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE, random.random)
         while not self._stopping.is_set():
             began = time.monotonic()
             name = f"{number}-{secrets.token_urlsafe(6)}"
@@ -153,11 +155,15 @@ class Supervisor:
                 self._server.forget(name)
             if self._stopping.is_set():
                 return
-            deaths = 0 if time.monotonic() - began > STEADY else deaths + 1
-            if deaths >= HOPELESS and not self._ever_ready:
+            if time.monotonic() - began > STEADY:
+                backoff.reset()
+            pause = backoff.fail()
+            if backoff.failures >= HOPELESS and not self._ever_ready:
                 raise ConfigurationError(f"the workers do not start (the last: {why}); see above")
-            pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** (deaths - 1)) if deaths else FIRST_PAUSE
-            log.error("worker_died", extra={"number": number, "why": why, "deaths": deaths, "again_in": pause})
+            log.error(
+                "worker_died",
+                extra={"number": number, "why": why, "deaths": backoff.failures, "again_in": round(pause, 3)},
+            )
             try:
                 await asyncio.wait_for(self._stopping.wait(), pause)
             except TimeoutError:
