@@ -14,7 +14,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
 from messageflow.cli.conversation import Arrived, Event
-from messageflow.cli.subscriber import Subscriber, full_jitter, websocket_url
+from messageflow.cli.subscriber import Subscriber, jittered, websocket_url
 from messageflow.errors import ConfigurationError, Refused
 
 Script = Callable[[ServerConnection, dict[str, Any]], Awaitable[None]]
@@ -204,4 +204,4 @@ def test_what_is_no_address_is_refused(url: str) -> None:
 
 @pytest.mark.parametrize(("failures", "limit"), [(1, 0.4), (2, 0.8), (8, 20.0), (100_000, 20.0)])
 def test_delay_has_a_limit_that_doubles(failures: int, limit: float) -> None:
-    assert all(0 <= full_jitter(failures) <= limit for _ in range(100))
+    assert all(0 <= jittered(failures) <= limit for _ in range(100))

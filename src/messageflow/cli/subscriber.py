@@ -15,6 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from messageflow.cli.conversation import PONG, Conversation, Denied, Event, Opened, Pinged
+from messageflow.core.backoff import pause_after
 from messageflow.core.codes import Disconnect
 from messageflow.errors import ConfigurationError, Refused
 
@@ -23,7 +24,7 @@ TOKEN_EXPIRED = 109
 SILENCE = 10.0
 """Seconds beyond the ping interval after which a link counts as dead."""
 
-_FIRST_DELAY, _LONGEST_DELAY = 0.2, 20.0
+_FIRST_DELAY, _LONGEST_DELAY = 0.4, 20.0
 _OPEN_TIMEOUT = 10.0
 _NO_ADDRESS = (  # without any part of it: what stands there may be a password
     "what is given as the address of the gateway is none: write it as http://127.0.0.1:8000"
@@ -48,9 +49,9 @@ def websocket_url(url: str) -> str:
     return urlunsplit((scheme, parts.netloc, parts.path.rstrip("/").removesuffix(PATH) + PATH, "", ""))
 
 
-def full_jitter(failures: int) -> float:
-    """Return a delay that spreads those who lost the same gateway: any length up to a limit that doubles."""
-    return random.uniform(0, min(_LONGEST_DELAY, _FIRST_DELAY * 2 ** min(failures, 10)))
+def jittered(failures: int) -> float:
+    """Return a delay that spreads those who lost the same gateway."""
+    return pause_after(failures, _FIRST_DELAY, _LONGEST_DELAY, random.random())
 
 
 class Subscriber:
@@ -70,7 +71,7 @@ class Subscriber:
         token: Callable[[], str],
         heard: Callable[[Event], bool],
         note: Callable[[str], None] = lambda _: None,
-        delay: Callable[[int], float] = full_jitter,
+        delay: Callable[[int], float] = jittered,
     ) -> None:
         self._url = url
         self._token = token

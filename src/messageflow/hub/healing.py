@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from typing import TYPE_CHECKING
 
+from messageflow.core.backoff import Backoff, pause_after
 from messageflow.core.codes import INSUFFICIENT_STATE, UNSUBSCRIBED_INSUFFICIENT
 from messageflow.errors import BrokerError, Unrecoverable
 from messageflow.hub import reads
@@ -27,7 +29,7 @@ log = logging.getLogger("messageflow.hub")
 
 AT_ONCE = 32
 ATTEMPTS = 6  # to read what must be there, since something after it was delivered
-FIRST_DELAY = 0.1  # seconds before the second; it doubles, so that all take about 3 s
+FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0  # seconds before the second, and at most; all take about 4 s
 
 
 class Healing:
@@ -113,7 +115,7 @@ class Healing:
         failures = self._failures[channel] = self._failures.get(channel, 0) + 1
         try:
             if failures < reads.ATTEMPTS or not channel.holds:
-                await asyncio.sleep(min(reads.LONGEST_DELAY, reads.FIRST_DELAY * 2 ** min(failures - 1, 10)))
+                await asyncio.sleep(pause_after(failures, reads.FIRST_DELAY, reads.LONGEST_DELAY, random.random()))
                 if self._is_current(channel):
                     self._wait_again(channel, done)
                     return
@@ -136,8 +138,9 @@ class Healing:
 
     async def _heal(self, channel: Channel) -> bool:
         """Deliver what is missing. Returns whether the broker could be asked."""
-        missed = attempt = 0
-        while attempt < ATTEMPTS and (top := channel.top) is not None and self._is_current(channel):
+        missed = 0
+        backoff = Backoff(FIRST_DELAY, LONGEST_DELAY, random.random)
+        while backoff.failures < ATTEMPTS and (top := channel.top) is not None and self._is_current(channel):
             try:
                 history = await self._hub.reads.since(channel, top, self._hub.limits.history_limit)
             except Unrecoverable as error:
@@ -155,12 +158,11 @@ class Healing:
                 await self._healed(channel, channel.top.offset, missed)
                 return True
             if channel.top != top:
-                attempt = 0
+                backoff.reset()
                 await self._room(channel)
             else:
-                await asyncio.sleep(FIRST_DELAY * 2**attempt)
-                attempt += 1
-        if attempt == ATTEMPTS and self._is_current(channel):
+                await asyncio.sleep(backoff.fail())
+        if backoff.failures == ATTEMPTS and self._is_current(channel):
             self.send_away(channel, "the history does not give what was delivered after it")
         return True
 

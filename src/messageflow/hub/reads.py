@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from typing import TYPE_CHECKING, NamedTuple
 
 from messageflow.brokers.base import History
+from messageflow.core.backoff import Backoff
 from messageflow.core.stream import Position
 from messageflow.errors import BrokerError, Unrecoverable
 from messageflow.hub.channel import Channel
@@ -24,8 +26,8 @@ from messageflow.hub.connection import Wire
 if TYPE_CHECKING:
     from messageflow.hub.hub import Hub
 
-ATTEMPTS = 40
-FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0  # seconds before the second attempt, and at most; all take more than a minute
+ATTEMPTS = 50
+FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0  # seconds before the second attempt, and at most; all take about a minute
 
 CHUNKS_BYTES = 8 << 20  # of chunks that are kept for a moment
 
@@ -100,14 +102,15 @@ class Reads:
 
     async def patiently(self, channel: Channel, position: Position, limit: int) -> History:
         """As `since`, but a broker that fails is asked again, `ATTEMPTS` times in all: it may be away for a while."""
-        for attempt in range(ATTEMPTS - 1):
+        backoff = Backoff(FIRST_DELAY, LONGEST_DELAY, random.random)
+        for _ in range(ATTEMPTS - 1):
             try:
                 return await self.since(channel, position, limit)
             except Unrecoverable:
                 raise
             except BrokerError as error:
                 self._hub.log_limited(logging.WARNING, "read_failed", channel=channel.name, error=str(error))
-            await asyncio.sleep(min(LONGEST_DELAY, FIRST_DELAY * 2**attempt))
+            await asyncio.sleep(backoff.fail())
         return await self.since(channel, position, limit)
 
     async def _share(self, wanted: Wanted) -> History:

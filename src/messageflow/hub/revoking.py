@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from messageflow.core.backoff import Backoff
 from messageflow.core.channels import REVOKED
 from messageflow.core.codes import CONNECTION_EXPIRED
 from messageflow.core.revocations import UNDATED, Revocations, decode_revocation, kept_for
@@ -79,18 +81,17 @@ class Revoking:
             self._reader = self._hub.spawn(self._read_on())
 
     async def _read_on(self) -> None:
-        delay = FIRST_DELAY
+        backoff = Backoff(FIRST_DELAY, LONGEST_DELAY, random.random)
         try:
             while self._doubted:
                 self._doubted = False
                 try:
                     await self._read()
-                    delay = FIRST_DELAY
+                    backoff.reset()
                 except BrokerError as error:
                     self._doubted = True
                     self._hub.log_limited(logging.ERROR, "revocations_not_read", error=str(error))
-                    await asyncio.sleep(delay)
-                    delay = min(2 * delay, LONGEST_DELAY)
+                    await asyncio.sleep(backoff.fail())
         finally:
             self._reader = None
 
