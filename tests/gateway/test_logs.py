@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from messageflow.gateway.logs import ConsoleFormatter, JsonFormatter, RateLimit
-from messageflow.hub.logs import BURST
+from messageflow.hub.rate_limited_log import BURST
 from messageflow.testing.clock import ManualClock
 from tests.brokers.redis.processes import Server
 from tests.faults.machine import SmallDisk

@@ -14,8 +14,7 @@ from messageflow.core import control
 from messageflow.core.channels import REVOKED
 from messageflow.core.revocations import Revocation, encode_revocation
 from messageflow.core.streams import Retention
-from messageflow.hub import control as hub_control
-from messageflow.hub import revoking, session
+from messageflow.hub import control_handler, revocation_list, session
 from messageflow.hub.limits import CommandMeter, Limits, Verdict, message_size
 from messageflow.testing.memory_connection import MemoryConnection
 from tests.hub.conftest import World
@@ -203,8 +202,8 @@ async def test_what_is_asked_for_has_a_pace_of_its_own(paced: World, question: s
         connection.send({"id": 2, question: HISTORY if question == "history" else {"channel": "open:x"}})
         await paced.settle()
     assert (ids(first), ids(second)) == ([2], [])
-    assert paced.hub.pace.debt == 0  # who recovers does not wait for it
-    debt = paced.hub.reply_pace.debt
+    assert paced.hub.recovery_limiter.debt == 0  # who recovers does not wait for it
+    debt = paced.hub.reply_limiter.debt
     assert debt > 3
     paced.clock.advance(debt + 0.1)
     while not ids(second):
@@ -257,7 +256,7 @@ async def test_a_decision_about_many_sessions_is_carried_out_in_slices(unlimited
     assert spared is not None
     message = control.DisconnectUser("alice", spare=frozenset({spared.client}))
     world.hub.on_control(control.encode_control(message))
-    assert sum(bool(connection.closed) for connection in connections) == hub_control.SLICE
+    assert sum(bool(connection.closed) for connection in connections) == control_handler.SLICE
     await world.settle()
     assert [bool(connection.closed) for connection in connections] == [True] * 249 + [False]
     assert world.hub.users["alice"] == (spared,)
@@ -287,7 +286,7 @@ async def test_a_revocation_ends_many_sessions_in_slices(unlimited: World) -> No
     connections = [await world.connected("alice", iat=world.wall() - 10) for _ in range(250)]
     item = Item(REVOKED, encode_revocation(Revocation("alice", world.wall())), Retention(10, 600))
     await world.broker.publish([item])
-    assert sum(bool(connection.closed) for connection in connections) == revoking.SLICE
+    assert sum(bool(connection.closed) for connection in connections) == revocation_list.SLICE
     await world.settle()
     assert all(connection.closed and connection.closed.code == 3005 for connection in connections)
 

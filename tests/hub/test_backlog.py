@@ -61,7 +61,7 @@ async def test_a_crowd_goes_on_from_memory_without_read_pace_or_encoding(
         connection.empty()
     assert all(data(connection, "open:x") == list(range(50)) for connection in crowd)
     assert len(unpaced.hub.channels["open:x"].live) == 20
-    assert (broker.reads, unpaced.hub.pace.spent, encoded) == ([], 0, list(range(1, 51)))
+    assert (broker.reads, unpaced.hub.recovery_limiter.spent, encoded) == ([], 0, list(range(1, 51)))
     assert unpaced.hub.backlogs.size == 0
 
 
@@ -126,7 +126,7 @@ async def test_who_is_given_up_half_way_goes_on_from_the_history_where_it_stands
     await world.settle()
     assert data(slow, "open:x") == list(range(10))
     assert [position.offset for _, position in broker.reads] == [4]
-    assert world.hub.pace.spent > 6 * 50  # what is read keeps to the pace of all reads
+    assert world.hub.recovery_limiter.spent > 6 * 50  # what is read keeps to the pace of all reads
 
 
 async def test_the_largest_backlog_gives_way() -> None:
@@ -181,7 +181,7 @@ async def test_nothing_is_kept_for_long_for_a_reader_that_takes_nothing(world: W
 async def test_who_comes_back_far_behind_meets_the_backlog(
     world: World, broker: DistantBroker, encoded: list[int]
 ) -> None:
-    """Reads end where the backlog goes on, so that a busy channel is caught up with from memory."""
+    """HistoryReader end where the backlog goes on, so that a busy channel is caught up with from memory."""
     first = (await world.publish("open:x", *range(1000)))[0].position
     slow = await world.subscribed("slow", "open:x")
     slow.fill()

@@ -92,7 +92,7 @@ async def test_who_fails_to_connect_is_no_longer_coming_in() -> None:
         await world.settle()
         assert connection.closed is not None
         assert connection.closed.code == 3004
-    assert (world.hub.connecting, len(world.hub.arrivals), world.hub.sessions) == (0, 0, {})
+    assert (world.hub.connecting, len(world.hub.unauthenticated), world.hub.sessions) == (0, 0, {})
     broker.unwell = False
     assert await world.connected("alice")
     assert world.hub.connecting == 0
@@ -110,7 +110,7 @@ async def test_who_leaves_while_connecting_is_no_longer_coming_in() -> None:
     assert world.hub.connecting == 1
     connection.lose()
     await world.settle()
-    assert (world.hub.connecting, len(world.hub.arrivals), world.hub.sessions) == (0, 0, {})
+    assert (world.hub.connecting, len(world.hub.unauthenticated), world.hub.sessions) == (0, 0, {})
     await world.close()
 
 
@@ -362,6 +362,6 @@ async def test_nothing_is_left_of_those_who_went(world: World) -> None:
         connection.lose()
     await world.settle()
     hub = world.hub
-    assert (hub.sessions, hub.users, hub.channels, len(hub.arrivals)) == ({}, {}, {}, 0)
+    assert (hub.sessions, hub.users, hub.channels, len(hub.unauthenticated)) == ({}, {}, {}, 0)
     assert await world.broker.presence("open:x") == {}
     assert not any(hub.heartbeat._slots)

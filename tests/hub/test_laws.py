@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from messageflow.brokers.base import Item
 from messageflow.core.streams import Retention
-from messageflow.hub import healing, hub, reads
+from messageflow.hub import gap_repair, history_reader, hub
 from messageflow.testing.memory_connection import MemoryConnection
 from tests.hub.conftest import World
 from tests.hub.links import DistantBroker
@@ -198,7 +198,7 @@ class Delivery(RuleBasedStateMachine):
 @pytest.fixture(autouse=True)
 def restored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub, "GATHER_TURNS", hub.GATHER_TURNS)
-    for module in (healing, reads):
+    for module in (gap_repair, history_reader):
         monkeypatch.setattr(module, "FIRST_DELAY", 0.0)
 
 

@@ -1,7 +1,7 @@
 """Decisions about users that every worker must carry out: disconnect, subscribe, unsubscribe, refresh.
 
 The API makes one a control message; the broker hands it to all workers; each applies it to the sessions it has
-(`hub.control`). Pure.
+(`hub.control_handler`). Pure.
 """
 
 from __future__ import annotations

@@ -81,13 +81,13 @@ class Doorway:
         """Whether no more connections are taken."""
         if self.hub.draining:
             return True
-        open_connections = len(self.hub.sessions) + len(self.hub.arrivals) + len(self.leaving)
+        open_connections = len(self.hub.sessions) + len(self.hub.unauthenticated) + len(self.leaving)
         return bool(self.connections_limit) and open_connections >= self.connections_limit
 
     @property
     def busy(self) -> bool:
         """Whether more are coming in than should be served at once; those beyond do better to come a little later."""
-        return bool(self.arrivals_limit) and len(self.hub.arrivals) + self.hub.connecting >= self.arrivals_limit
+        return bool(self.arrivals_limit) and len(self.hub.unauthenticated) + self.hub.connecting >= self.arrivals_limit
 
 
 class GatewayHttpProtocol(HttpToolsProtocol):

@@ -29,7 +29,7 @@ _COUNTED = {
     "caught_up": "Times a lagging session was live again.",
     "shed": "Sessions ended because all buffers together were over their budget.",
     "skipped": "Times a lagging session skipped to the newest.",
-    "reads_shared": "Reads of the history that another session had under way already.",
+    "reads_shared": "HistoryReader of the history that another session had under way already.",
     "recovered": "Subscriptions that recovered what they missed.",
     "unrecovered": "Subscriptions that could not.",
     "revocations_forgotten": "Revocations given up before their time, since there were too many.",
@@ -70,12 +70,14 @@ class Metrics(Collector):
     def collect(self) -> Iterator[Metric]:
         hub, counters = self._hub, self._hub.counters
         yield _gauge("sessions", "Authenticated connections.", len(hub.sessions))
-        yield _gauge("arrivals", "Connections that have not authenticated yet.", len(hub.arrivals))
+        yield _gauge("arrivals", "Connections that have not authenticated yet.", len(hub.unauthenticated))
         yield _gauge("users", "Users with a connection.", len(hub.users))
         yield _gauge("channels", "Channels with a subscriber.", len(hub.channels))
         yield _gauge("lagging", "Sessions whose socket is full.", sum(s.paused for s in hub.sessions.values()))
-        yield _gauge("stalled", "Sessions whose peer does not take what is written.", len(hub.stalls))
-        yield _gauge("buffered_bytes", "Bytes that wait in the buffers of stalled sessions.", hub.stalls.buffered)
+        yield _gauge("stalled", "Sessions whose peer does not take what is written.", len(hub.back_pressure))
+        yield _gauge(
+            "buffered_bytes", "Bytes that wait in the buffers of stalled sessions.", hub.back_pressure.buffered
+        )
         for name, help_text in _COUNTED.items():
             dropped = LIMIT.suppressed if name == "logs_suppressed" else 0
             yield CounterMetricFamily(f"messageflow_{name}", help_text, value=getattr(counters, name) + dropped)
@@ -87,9 +89,11 @@ class Metrics(Collector):
             yield CounterMetricFamily(
                 f"messageflow_{name}", "Requests refused before a session began.", value=getattr(self._doorway, name)
             )
-        yield CounterMetricFamily("messageflow_recovery_bytes", "History given out to sessions.", value=hub.pace.spent)
         yield CounterMetricFamily(
-            "messageflow_recovery_waits", "Times history had to wait for the pace.", value=hub.pace.waits
+            "messageflow_recovery_bytes", "History given out to sessions.", value=hub.recovery_limiter.spent
+        )
+        yield CounterMetricFamily(
+            "messageflow_recovery_waits", "Times history had to wait for the pace.", value=hub.recovery_limiter.waits
         )
         yield from _of_broker(hub.broker.statistics())
 

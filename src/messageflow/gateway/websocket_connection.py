@@ -12,7 +12,7 @@ from messageflow.dialects import native
 from messageflow.gateway import tcp
 from messageflow.gateway.websocket import FrameLimits, WebSocketProtocol
 from messageflow.gateway.websocket_encoder import NATIVE
-from messageflow.hub import lag
+from messageflow.hub import catch_up
 from messageflow.hub.connection import Wire
 from messageflow.hub.hub import Hub
 from messageflow.hub.session import Session
@@ -132,8 +132,8 @@ class WebSocketConnection(WebSocketProtocol):
 
     def pause_writing(self) -> None:
         if self._session is not None:
-            lag.pause(self._session)
+            catch_up.pause(self._session)
 
     def resume_writing(self) -> None:
         if self._session is not None:
-            lag.resume(self._session)
+            catch_up.resume(self._session)

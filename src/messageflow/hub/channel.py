@@ -5,7 +5,7 @@ a flush joins what is pending into one batch and writes it once to each live ses
 written in slices, and those not yet served are kept in `unserved`: a session that leaves is taken out there, one that
 falls behind is served at once, and so every session's position is known at any moment.
 
-What comes after a gap is *held* until the history has given what is missing (`hub.healing`), then goes the same way:
+What comes after a gap is *held* until the history has given what is missing (`hub.gap_repair`), then goes the same way:
 the sessions see one run.
 
 Synchronous: nothing here awaits or raises.
@@ -25,7 +25,7 @@ from messageflow.core.stream import Position, Publication
 from messageflow.errors import BrokerError
 from messageflow.hub.backlog import Backlog, Backlogs
 from messageflow.hub.connection import Wire
-from messageflow.hub.kept import Kept
+from messageflow.hub.replay_buffer import ReplayBuffer
 
 if TYPE_CHECKING:
     from messageflow.hub.session import Session
@@ -89,11 +89,11 @@ class Channel:
         self.backlog: Backlog | None = None
         self.watchers: set[Session] | None = None
         self.entering = 0
-        self.aside: Kept | None = None
+        self.aside: ReplayBuffer | None = None
         self.doubted = False
         self.unserved: dict[Session, Write] | None = None
         self._batches: dict[Wire, bytes] | None = None
-        self._held: Kept | None = None
+        self._held: ReplayBuffer | None = None
         self._pending: list[Publication] | None = None
         self._pending_bytes = 0
         self._presence: list[Push] | None = None
@@ -149,7 +149,7 @@ class Channel:
                 return Received.FOREIGN
             if publication.offset > top.offset + 1:
                 if self._held is None:
-                    self._held = Kept()
+                    self._held = ReplayBuffer()
                 self._held.put(epoch, publication)
                 return Received.GAP
             if publication.offset <= top.offset:
@@ -230,7 +230,7 @@ class Channel:
         """A session is on its way in: keep aside what arrives until it is `entered`."""
         self.entering += 1
         if self.aside is None:
-            self.aside = Kept()
+            self.aside = ReplayBuffer()
 
     def entered(self) -> None:
         """That session has gone live, or given up."""

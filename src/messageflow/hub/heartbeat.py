@@ -71,14 +71,14 @@ class Heartbeat:
     def tick(self) -> None:
         """Do what is due."""
         now = self._hub.clock()
-        for session in self._hub.arrivals.stale(now):
+        for session in self._hub.unauthenticated.stale(now):
             if session.state is not State.CONNECTING:  # it has said who it is, and waits for others to make room
                 session.disconnect(STALE)
         self._expire(now)
         self._hub.user_cap.tick(now)
         self._hub.backlogs.tick()
         self._hub.chunks.clear()
-        self._hub.stalls.tick()
+        self._hub.back_pressure.tick()
         length = len(self._slots)
         self._cursor = (self._cursor + 1) % length
         if self._patience < length:
@@ -89,7 +89,7 @@ class Heartbeat:
         for session in tuple(slot):
             session.rest()
             self.note_expiry(session)
-            if self._hub.stalls.ask_after(session):
+            if self._hub.back_pressure.ask_after(session):
                 continue  # a ping would wait behind what it does not read
             session.pings += 1
             session.heard = False
@@ -97,7 +97,7 @@ class Heartbeat:
 
     def _ask_after(self, slot: set[Session]) -> None:
         for session in tuple(slot):
-            if session.pings and not session.heard and not self._hub.stalls.ask_after(session):
+            if session.pings and not session.heard and not self._hub.back_pressure.ask_after(session):
                 session.disconnect(NO_PONG)
 
     def _expire(self, now: float) -> None:

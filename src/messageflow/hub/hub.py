@@ -25,24 +25,24 @@ from messageflow.core.protocol import Command, FaultyCommand, Joined, Left, Unsu
 from messageflow.core.stream import Position, Publication
 from messageflow.core.tokens import Verifier
 from messageflow.errors import BrokerError
-from messageflow.hub.arrivals import Arrivals
+from messageflow.hub.back_pressure import BackPressure
 from messageflow.hub.backlog import Backlogs
 from messageflow.hub.channel import Channel, Received
 from messageflow.hub.commands import carry_out
 from messageflow.hub.congestion import Congestion
 from messageflow.hub.connection import Connection, Wire
-from messageflow.hub.control import apply_control, apply_to
+from messageflow.hub.control_handler import apply_control, apply_to
 from messageflow.hub.counters import Counters
-from messageflow.hub.healing import Healing
+from messageflow.hub.gap_repair import GapRepair
 from messageflow.hub.heartbeat import Heartbeat
+from messageflow.hub.history_reader import Chunks, HistoryReader
 from messageflow.hub.limits import Limits
-from messageflow.hub.logs import RateLimitedLog
-from messageflow.hub.pacing import REPLY_TURNS, Pace
-from messageflow.hub.presence import PresenceChanges
-from messageflow.hub.reads import Chunks, Reads
-from messageflow.hub.revoking import Revoking
+from messageflow.hub.presence_changes import PresenceChanges
+from messageflow.hub.rate_limited_log import RateLimitedLog
+from messageflow.hub.recovery_rate_limiter import REPLY_TURNS, RecoveryRateLimiter
+from messageflow.hub.revocation_list import RevocationList
 from messageflow.hub.session import NEVER, Session
-from messageflow.hub.stalls import Stalls
+from messageflow.hub.unauthenticated import Unauthenticated
 from messageflow.hub.user_cap import UserCap
 
 log = logging.getLogger("messageflow.hub")
@@ -92,17 +92,17 @@ class Hub:
         self.channels: dict[str, Channel] = {}
         self.sessions: dict[str, Session] = {}
         self.users: dict[str, tuple[Session, ...]] = {}
-        self.arrivals = Arrivals(self.limits.connect_timeout, self.limits.unauthenticated_per_address)
+        self.unauthenticated = Unauthenticated(self.limits.connect_timeout, self.limits.unauthenticated_per_address)
         self.heartbeat = Heartbeat(self, self.limits)
-        self.pace = Pace(self.limits.recovery_rate, clock)
-        self.reply_pace = Pace(self.limits.recovery_rate, clock, turns=REPLY_TURNS)
-        self.reads = Reads(self)
+        self.recovery_limiter = RecoveryRateLimiter(self.limits.recovery_rate, clock)
+        self.reply_limiter = RecoveryRateLimiter(self.limits.recovery_rate, clock, turns=REPLY_TURNS)
+        self.history_reader = HistoryReader(self)
         self.chunks = Chunks()
         self.congestion = Congestion(self)
         self.backlogs = Backlogs(self.limits.buffer_memory, self.heartbeat.tick_length, clock)
-        self.stalls = Stalls(self, self.limits.buffer_memory, self.heartbeat.tick_length)
-        self.healing = Healing(self)
-        self.revoking = Revoking(self)
+        self.back_pressure = BackPressure(self, self.limits.buffer_memory, self.heartbeat.tick_length)
+        self.gap_repair = GapRepair(self)
+        self.revocation_list = RevocationList(self)
         self.presence = PresenceChanges(self)
         self.user_cap = UserCap(self, self.limits.connections_per_user)
         self.connecting = 0  # sessions whose connect command is being carried out
@@ -127,7 +127,7 @@ class Hub:
         self._loop = asyncio.get_running_loop()
         await self.broker.start(self)
         try:
-            await self.revoking.start()
+            await self.revocation_list.start()
         except BaseException:
             await self.broker.close()
             raise
@@ -137,7 +137,7 @@ class Hub:
         """Send every client away, end every task, close the broker."""
         self.draining = True
         self.flush()
-        for session in (*self.sessions.values(), *self.arrivals):
+        for session in (*self.sessions.values(), *self.unauthenticated):
             session.disconnect(disconnect)
         await asyncio.sleep(0)  # the releases above spawned their leaves; let them begin
         tasks = {task for task in self._tasks if task is not asyncio.current_task()}
@@ -181,11 +181,11 @@ class Hub:
         """Begin a session for a connection that is up, or None when its address has too many that are not yet in."""
         self._wires.setdefault(connection.wire)
         session = Session(self, connection, secrets.token_urlsafe(16))
-        return session if self.arrivals.add(session, self.clock()) else None
+        return session if self.unauthenticated.add(session, self.clock()) else None
 
     def admit(self, session: Session) -> None:
         """A session has proved who it is."""
-        self.arrivals.discard(session)
+        self.unauthenticated.discard(session)
         self.sessions[session.client] = session
         if session.user:
             self.users[session.user] = (*self.users.get(session.user, ()), session)
@@ -199,9 +199,9 @@ class Hub:
     def remove(self, session: Session) -> None:
         """A session has ended: take it out of everything, now."""
         self.deferred.pop(session, None)
-        self.arrivals.discard(session)
+        self.unauthenticated.discard(session)
         self.heartbeat.discard(session)
-        self.stalls.discard(session)
+        self.back_pressure.discard(session)
         if self.sessions.pop(session.client, None) is not None and session.user:
             all_ = self.users.get(session.user, ())
             index = all_.index(session)
@@ -259,9 +259,9 @@ class Hub:
         if channel.dirty:
             self.mark(channel)
         if received is Received.GAP:
-            self.healing.gap(channel)
+            self.gap_repair.gap(channel)
         elif received is Received.FOREIGN or channel.doubted:
-            self.healing.look_at(channel)
+            self.gap_repair.look_at(channel)
         channel.doubted = False
 
     def entered(self, channel: Channel) -> None:
@@ -297,7 +297,7 @@ class Hub:
         found = self.channels.get(channel)
         if found is None:
             if channel == REVOKED:
-                self.revoking.receive(epoch, publication)
+                self.revocation_list.receive(epoch, publication)
             return
         self.counters.publications += 1
         received = found.receive(epoch, publication)
@@ -306,9 +306,9 @@ class Hub:
         elif received is Received.STALE:
             self.counters.stale_publications += 1
         elif received is Received.GAP:
-            self.healing.gap(found)
+            self.gap_repair.gap(found)
         elif received is Received.FOREIGN:
-            self.healing.send_away(found, "the stream is another one now")
+            self.gap_repair.send_away(found, "the stream is another one now")
 
     def on_presence(self, channel: str, push: Joined | Left) -> None:
         found = self.channels.get(channel)
@@ -327,8 +327,8 @@ class Hub:
         return b"" if answer is None else answer(rest)
 
     def on_doubt(self) -> None:
-        self.healing.doubt()
-        self.revoking.doubt()
+        self.gap_repair.doubt()
+        self.revocation_list.doubt()
 
     # Fan-out
 

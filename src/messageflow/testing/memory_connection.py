@@ -10,7 +10,7 @@ from messageflow.core.codes import Disconnect, ErrorCode
 from messageflow.core.protocol import Push, Result
 from messageflow.core.stream import Publication
 from messageflow.dialects import native
-from messageflow.hub import lag
+from messageflow.hub import catch_up
 from messageflow.hub.hub import Hub
 from messageflow.hub.session import Session
 
@@ -115,12 +115,12 @@ class MemoryConnection:
             self._fills_after = after
         elif self.session is not None:
             self._fills_after = None
-            lag.pause(self.session)
+            catch_up.pause(self.session)
 
     def empty(self) -> None:
         """Let the transport's buffer have room again."""
         if self.session is not None:
-            lag.resume(self.session)
+            catch_up.resume(self.session)
 
     def lose(self) -> None:
         """Let the connection break."""

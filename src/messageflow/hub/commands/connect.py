@@ -39,8 +39,8 @@ from messageflow.core.protocol import (
 )
 from messageflow.core.revocations import UNDATED
 from messageflow.errors import BrokerError, TokenError, TokenExpired
-from messageflow.hub.entry import Entry
 from messageflow.hub.session import NEVER, State
+from messageflow.hub.subscribing import Subscribing
 from messageflow.version import VERSION
 
 if TYPE_CHECKING:
@@ -65,14 +65,14 @@ async def connect(session: Session, command_id: int, request: ConnectRequest) ->
     except CommandRefused:
         session.state = State.REFUSED
         raise
-    entries: list[Entry] = []
+    entries: list[Subscribing] = []
     room = hub.limits.chunk_bytes  # in one answer, however many channels it speaks of
     hub.connecting += 1
     try:
         for number, (name, options, subscribe_options) in enumerate(channels, 1):
             if number % SLICE == 0:
                 await asyncio.sleep(0)
-            entry = Entry(session, name, options, request.subs.get(name, NOTHING_HELD), server_side=True)
+            entry = Subscribing(session, name, options, request.subs.get(name, NOTHING_HELD), server_side=True)
             entry.apply(subscribe_options)
             entry.room = room
             entries.append(entry)
@@ -108,7 +108,7 @@ async def connect(session: Session, command_id: int, request: ConnectRequest) ->
 def _admit(session: Session, claims: ConnectionClaims) -> None:
     """Give the session its user. From here on a decision about the user finds it, so those before are looked at now."""
     hub, user = session.hub, claims.user
-    if hub.revoking.refuses(user, claims.issued_at):
+    if hub.revocation_list.refuses(user, claims.issued_at):
         raise CommandRefused(TOKEN_EXPIRED)
     if hub.user_cap.is_reached(user):
         most = hub.limits.connections_per_user
@@ -177,7 +177,7 @@ async def refresh(session: Session, command_id: int, request: RefreshRequest) ->
         raise Disconnected(INVALID_TOKEN, str(error)) from None
     if claims.user != session.user:
         raise Disconnected(INVALID_TOKEN, "refresh with the token of another user")
-    if hub.revoking.refuses(claims.user, claims.issued_at):
+    if hub.revocation_list.refuses(claims.user, claims.issued_at):
         raise Disconnected(CONNECTION_EXPIRED, "refresh with a revoked token")
     session.issued_at = claims.issued_at or UNDATED
     session.expires_at = hub.deadline(claims.expires_at)

@@ -53,7 +53,7 @@ def _allowed(
 async def presence(session: Session, command_id: int, request: PresenceRequest) -> None:
     """Answer who is in a channel."""
     _allowed(session, request.channel, lambda options: options.presence, may_see_presence)
-    pace = session.hub.reply_pace
+    pace = session.hub.reply_limiter
     async with pace.turn():
         clients = await session.hub.broker.presence(request.channel)
         pace.spend(session.reply(command_id, "presence", PresenceResult(clients)))
@@ -62,7 +62,7 @@ async def presence(session: Session, command_id: int, request: PresenceRequest) 
 async def presence_stats(session: Session, command_id: int, request: PresenceRequest) -> None:
     """Answer how many are in a channel. It is paced like telling who they are, since all are looked at."""
     _allowed(session, request.channel, lambda options: options.presence, may_see_presence)
-    pace = session.hub.reply_pace
+    pace = session.hub.reply_limiter
     async with pace.turn():
         stats = await session.hub.broker.presence_stats(request.channel)
         pace.spend(stats.clients * ENVELOPE)
@@ -77,7 +77,7 @@ async def history(session: Session, command_id: int, request: HistoryRequest) ->
     name, since, limits = request.channel, request.since, session.hub.limits
     _allowed(session, name, lambda options: options.keeps_history, may_read_history)
     limit = limits.history_limit if request.limit < 0 else min(request.limit, limits.history_limit)
-    pace = session.hub.reply_pace
+    pace = session.hub.reply_limiter
     async with pace.turn():
         offset = since.offset if since else None
         page = await session.hub.broker.page(name, offset, limit, limits.chunk_bytes, reverse=request.reverse)

@@ -37,8 +37,8 @@ from messageflow.core.protocol import (
 from messageflow.core.revocations import UNDATED
 from messageflow.errors import TokenError, TokenExpired
 from messageflow.hub.commands.connect import overridden
-from messageflow.hub.entry import Entry
 from messageflow.hub.session import NEVER
+from messageflow.hub.subscribing import Subscribing
 
 if TYPE_CHECKING:
     from messageflow.hub.session import Session
@@ -57,7 +57,7 @@ async def subscribe(session: Session, command_id: int, request: SubscribeRequest
     if len(session.subscriptions) >= session.hub.limits.channels_per_connection:
         raise CommandRefused(LIMIT_EXCEEDED)
     options, claims = _granted(session, name, request.token)
-    entry = Entry(session, name, options, request, server_side=False)
+    entry = Subscribing(session, name, options, request, server_side=False)
     if claims is not None:
         entry.apply(claims.options, session.hub.deadline(claims.expires_at))
         entry.subscription.issued_at = claims.issued_at or UNDATED
@@ -105,7 +105,7 @@ def _believe(session: Session, name: str, token: str, *, expired: ErrorCode) -> 
         raise CommandRefused(PERMISSION_DENIED) from None
     if claims.channel != name or claims.user != session.user or claims.client not in ("", None, session.client):
         raise Disconnected(INVALID_TOKEN, "a subscription token for another channel, user or client")
-    if session.hub.revoking.refuses(claims.user, claims.issued_at):
+    if session.hub.revocation_list.refuses(claims.user, claims.issued_at):
         raise CommandRefused(expired)
     return claims
 

@@ -21,7 +21,7 @@ BURST = 0.25  # seconds' worth of the rate that the bucket holds
 LEAST_WAIT = 0.001  # seconds; below it a clock may not move
 
 
-class Pace:
+class RecoveryRateLimiter:
     """A token bucket of bytes with a line before it.
 
     Args:

@@ -11,7 +11,7 @@ from messageflow.brokers.base import History, Item
 from messageflow.core.stream import Position
 from messageflow.core.streams import Retention
 from messageflow.errors import Unavailable
-from messageflow.hub import healing, hub, reads
+from messageflow.hub import gap_repair, history_reader, hub
 from messageflow.testing.memory_connection import MemoryConnection
 from tests.hub.conftest import World
 from tests.hub.links import DistantBroker
@@ -24,9 +24,9 @@ async def broker() -> DistantBroker:
 
 @pytest.fixture(autouse=True)
 def no_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (healing, reads):
+    for module in (gap_repair, history_reader):
         monkeypatch.setattr(module, "FIRST_DELAY", 0.0)
-    monkeypatch.setattr(reads, "ATTEMPTS", 6)
+    monkeypatch.setattr(history_reader, "ATTEMPTS", 6)
 
 
 def offsets(connection: MemoryConnection, channel: str = "open:x") -> list[int]:
@@ -132,7 +132,7 @@ async def test_a_long_gap_is_filled_chunk_by_chunk(world: World, broker: Distant
 async def test_what_is_held_is_bounded_and_nothing_is_missing(
     world: World, broker: DistantBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("messageflow.hub.kept.KEPT_BYTES", 2000)
+    monkeypatch.setattr("messageflow.hub.replay_buffer.KEPT_BYTES", 2000)
     connection = await world.subscribed("alice", "open:x")
     await lose(world, "open:x", 1)
     broker.gate.clear()
@@ -201,7 +201,7 @@ async def test_another_epoch_is_noticed_while_the_history_of_the_old_one_is_read
 
 async def test_a_broker_that_fails_for_a_while_is_asked_again(world: World, broker: DistantBroker) -> None:
     connection = await world.subscribed("alice", "open:x")
-    broker.failing = reads.ATTEMPTS - 1
+    broker.failing = history_reader.ATTEMPTS - 1
     await lose(world, "open:x", 1)
     await world.publish("open:x", 2)
     assert offsets(connection) == [1, 2]
@@ -210,7 +210,7 @@ async def test_a_broker_that_fails_for_a_while_is_asked_again(world: World, brok
 
 async def test_a_broker_that_fails_for_long_is_given_up(world: World, broker: DistantBroker) -> None:
     connection = await world.subscribed("alice", "open:x")
-    broker.failing = reads.ATTEMPTS
+    broker.failing = history_reader.ATTEMPTS
     await lose(world, "open:x", 1)
     await world.publish("open:x", 2)
     assert sent_away(connection) == [2500]
@@ -219,7 +219,7 @@ async def test_a_broker_that_fails_for_long_is_given_up(world: World, broker: Di
 async def test_who_was_sent_away_comes_back_and_misses_nothing(world: World, broker: DistantBroker) -> None:
     connection = await world.subscribed("alice", "open:x")
     first = (await world.publish("open:x", 1))[0].position
-    broker.failing = reads.ATTEMPTS
+    broker.failing = history_reader.ATTEMPTS
     await lose(world, "open:x", 2)
     await world.publish("open:x", 3)
     request = {"channel": "open:x", "recover": True, "epoch": first.epoch, "offset": 1, "tag": first.tag}
@@ -232,7 +232,7 @@ async def test_who_was_sent_away_comes_back_and_misses_nothing(world: World, bro
 async def test_channels_that_cannot_be_read_do_not_stand_in_the_way_of_others(
     world: World, broker: DistantBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    away = [f"open:away{number}" for number in range(2 * healing.AT_ONCE)]
+    away = [f"open:away{number}" for number in range(2 * gap_repair.AT_ONCE)]
     others = []
     for name in away:
         others.append(await world.subscribed(f"user-of-{name}", name))
@@ -247,7 +247,7 @@ async def test_channels_that_cannot_be_read_do_not_stand_in_the_way_of_others(
         return await since(channel, position, limit, size)
 
     monkeypatch.setattr(broker, "since", only_x)
-    monkeypatch.setattr(reads, "FIRST_DELAY", 60.0)
+    monkeypatch.setattr(history_reader, "FIRST_DELAY", 60.0)
     await lose(world, "open:x", 2)
     world.hub.on_doubt()
     await world.settle()
@@ -315,7 +315,7 @@ async def test_in_doubt_few_channels_are_read_at_once(world: World, broker: Dist
     for _ in range(20):
         await world.settle()
     assert [c.publications(f"#user{n}")[0]["data"] for n, c in enumerate(connections)] == list(range(100))
-    assert 1 < broker.most_reading <= healing.AT_ONCE + 1  # the revocations are read too
+    assert 1 < broker.most_reading <= gap_repair.AT_ONCE + 1  # the revocations are read too
 
 
 # Sessions that were elsewhere

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from messageflow.core.backoff import Backoff, pause_after
 from messageflow.core.codes import INSUFFICIENT_STATE, UNSUBSCRIBED_INSUFFICIENT
 from messageflow.errors import BrokerError, Unrecoverable
-from messageflow.hub import reads
+from messageflow.hub import history_reader
 from messageflow.hub.channel import Channel
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ ATTEMPTS = 6  # to read what must be there, since something after it was deliver
 FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0  # seconds before the second, and at most; all take about 4 s
 
 
-class Healing:
+class GapRepair:
     """The channels of one hub that are not known to be whole.
 
     Args:
@@ -114,8 +114,9 @@ class Healing:
         """
         failures = self._failures[channel] = self._failures.get(channel, 0) + 1
         try:
-            if failures < reads.ATTEMPTS or not channel.holds:
-                await asyncio.sleep(pause_after(failures, reads.FIRST_DELAY, reads.LONGEST_DELAY, random.random()))
+            if failures < history_reader.ATTEMPTS or not channel.holds:
+                pause = pause_after(failures, history_reader.FIRST_DELAY, history_reader.LONGEST_DELAY, random.random())
+                await asyncio.sleep(pause)
                 if self._is_current(channel):
                     self._wait_again(channel, done)
                     return
@@ -142,7 +143,7 @@ class Healing:
         backoff = Backoff(FIRST_DELAY, LONGEST_DELAY, random.random)
         while backoff.failures < ATTEMPTS and (top := channel.top) is not None and self._is_current(channel):
             try:
-                history = await self._hub.reads.since(channel, top, self._hub.limits.history_limit)
+                history = await self._hub.history_reader.since(channel, top, self._hub.limits.history_limit)
             except Unrecoverable as error:
                 self.send_away(channel, str(error))
                 return True

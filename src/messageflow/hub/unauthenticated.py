@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from messageflow.hub.session import Session
 
 
-class Arrivals:
+class Unauthenticated:
     """Sessions between their handshake and their connect command.
 
     Args:

@@ -22,7 +22,7 @@ from messageflow.core.weights import chunk
 from messageflow.errors import BrokerError, Unrecoverable
 from messageflow.hub.backlog import FROM_HISTORY
 from messageflow.hub.channel import Channel
-from messageflow.hub.reads import Chunk
+from messageflow.hub.history_reader import Chunk
 
 if TYPE_CHECKING:
     from messageflow.hub.session import Session, Subscription
@@ -35,7 +35,7 @@ def pause(session: Session) -> None:
     if session.paused or session.closed:
         return
     session.paused = True
-    session.hub.stalls.add(session)
+    session.hub.back_pressure.add(session)
     session.hub.counters.fell_behind += 1
     session.hub.log_limited(logging.INFO, "lagging", client=session.client, user=session.user)
     for subscription in tuple(session.subscriptions.values()):
@@ -143,7 +143,7 @@ async def _advance(session: Session, subscription: Subscription) -> None:
     elif channel.position is not None and behind.offset > channel.position.offset:
         await _be_reached(session, subscription, behind)
     else:
-        async with session.hub.pace.turn():
+        async with session.hub.recovery_limiter.turn():
             await _read_on(session, subscription, behind)
 
 
@@ -158,7 +158,7 @@ async def _read_on(session: Session, subscription: Subscription, behind: Positio
     found = hub.chunks.get((channel, behind, session.wire))
     if found is None:
         try:
-            history = await hub.reads.patiently(channel, behind, hub.limits.history_limit)
+            history = await hub.history_reader.patiently(channel, behind, hub.limits.history_limit)
         except Unrecoverable:
             _out_of_window(session, subscription)
             return
@@ -170,7 +170,7 @@ async def _read_on(session: Session, subscription: Subscription, behind: Positio
         return
     if found.data:
         subscription.behind = found.end
-        hub.pace.spend(len(found.data))
+        hub.recovery_limiter.spend(len(found.data))
         session.write(found.data)
     elif channel.position is None or behind.offset >= channel.position.offset:
         _rejoin(session, subscription)
@@ -192,7 +192,7 @@ def _encoded(session: Session, channel: Channel, publications: list[Publication]
 async def _be_reached(session: Session, subscription: Subscription, position: Position) -> None:
     """Wait until the channel has come as far as a session that was elsewhere before."""
     channel = subscription.channel
-    await asyncio.shield(session.hub.healing.look_at(channel))
+    await asyncio.shield(session.hub.gap_repair.look_at(channel))
     reached = channel.position is not None and channel.position.offset >= position.offset
     if session.subscriptions.get(channel.name) is subscription and not reached:
         session.disconnect(INSUFFICIENT_STATE, f"{channel.name} has not come to where the session stands")

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from messageflow.hub.logs import BURST, MOST_KINDS, LineRates, RateLimitedLog
+from messageflow.hub.rate_limited_log import BURST, MOST_KINDS, LineRates, RateLimitedLog
 from messageflow.testing.clock import ManualClock
 
 

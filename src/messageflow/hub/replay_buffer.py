@@ -10,7 +10,7 @@ from messageflow.core.stream import Publication
 KEPT_BYTES = 4 << 20
 
 
-class Kept:
+class ReplayBuffer:
     """Publications by offset, of one epoch, about `KEPT_BYTES` of them at most."""
 
     __slots__ = ("_by_offset", "_bytes", "epoch")

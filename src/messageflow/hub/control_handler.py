@@ -22,8 +22,8 @@ from messageflow.core.protocol import Refreshed, StreamPosition, Subscribed, Sub
 from messageflow.core.stream import Position
 from messageflow.errors import BrokerError
 from messageflow.hub.commands.connect import overridden
-from messageflow.hub.entry import Entry
 from messageflow.hub.session import NEVER, Session, State
+from messageflow.hub.subscribing import Subscribing
 
 if TYPE_CHECKING:
     from messageflow.hub.hub import Hub
@@ -111,13 +111,13 @@ def _subscribe(hub: Hub, session: Session, control: SubscribeUser) -> None:
         if since
         else SubscribeRequest()
     )
-    entry = Entry(session, name, overridden(options, control.options), request, server_side=True)
+    entry = Subscribing(session, name, overridden(options, control.options), request, server_side=True)
     entry.apply(control.options, hub.deadline(control.expires_at))
     hub.heartbeat.note_expiry(session)
     hub.spawn(_complete(entry, session, name, since))
 
 
-async def _complete(entry: Entry, session: Session, name: str, since: StreamPosition | None) -> None:
+async def _complete(entry: Subscribing, session: Session, name: str, since: StreamPosition | None) -> None:
     try:
         await entry.prepare()
     except BrokerError as error:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 PATIENT_AFTER = 5.0  # seconds a session is stalled before its transport is told; most stalls are shorter
 
 
-class Stalls:
+class BackPressure:
     """The stalled sessions of one hub.
 
     Args:

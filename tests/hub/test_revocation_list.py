@@ -12,7 +12,7 @@ from messageflow.core.channels import REVOKED
 from messageflow.core.revocations import Revocation, encode_revocation
 from messageflow.core.streams import Retention
 from messageflow.errors import BrokerError
-from messageflow.hub import revoking
+from messageflow.hub import revocation_list
 from messageflow.testing.memory_connection import MemoryConnection
 from tests.hub.conftest import WALL, World
 from tests.hub.links import DistantBroker
@@ -27,8 +27,8 @@ async def broker() -> DistantBroker:
 
 @pytest.fixture(autouse=True)
 def no_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(revoking, "FIRST_DELAY", 0.0)
-    monkeypatch.setattr(revoking, "LONGEST_DELAY", 0.0)
+    monkeypatch.setattr(revocation_list, "FIRST_DELAY", 0.0)
+    monkeypatch.setattr(revocation_list, "LONGEST_DELAY", 0.0)
 
 
 def item(user: str, before: float) -> Item:
@@ -156,7 +156,7 @@ async def turn(times: int) -> None:
         await asyncio.sleep(0)
 
 
-@pytest.mark.parametrize("count", [1, revoking.CHUNK, 2 * revoking.CHUNK + 7])
+@pytest.mark.parametrize("count", [1, revocation_list.CHUNK, 2 * revocation_list.CHUNK + 7])
 async def test_what_was_revoked_before_a_worker_started_holds_there(count: int) -> None:
     first = World()
     await first.hub.start()

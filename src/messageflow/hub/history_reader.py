@@ -1,4 +1,4 @@
-"""Reads of the history by this worker: those who want the same at the same moment share one.
+"""HistoryReader of the history by this worker: those who want the same at the same moment share one.
 
 After a restart thousands of sessions come back to a channel from one position; the broker is asked once. A read is
 shared within one life of a channel on this worker only: what was published before the worker subscribed again would
@@ -68,7 +68,7 @@ class Chunks:
         self._room = CHUNKS_BYTES
 
 
-class Reads:
+class HistoryReader:
     """What one hub reads.
 
     Args:

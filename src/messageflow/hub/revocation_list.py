@@ -34,7 +34,7 @@ CHUNK = 1000  # revocations read at once, about 2 ms of the event loop
 FIRST_DELAY, LONGEST_DELAY = 0.1, 5.0  # seconds before a read is tried again
 
 
-class Revoking:
+class RevocationList:
     """The revocations that one hub knows.
 
     Args:

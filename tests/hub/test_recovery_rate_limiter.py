@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from messageflow.core.stream import Position
 from messageflow.hub.limits import Limits
-from messageflow.hub.pacing import BURST, TURNS, Pace
+from messageflow.hub.recovery_rate_limiter import BURST, TURNS, RecoveryRateLimiter
 from messageflow.testing.clock import ManualClock
 from messageflow.testing.memory_connection import MemoryConnection
 from tests.hub.conftest import World
@@ -29,9 +29,9 @@ class Sleeper:
         await asyncio.sleep(0)
 
 
-def pace(rate: int) -> tuple[Pace, ManualClock]:
+def pace(rate: int) -> tuple[RecoveryRateLimiter, ManualClock]:
     clock = ManualClock()
-    return Pace(rate, clock, Sleeper(clock)), clock
+    return RecoveryRateLimiter(rate, clock, Sleeper(clock)), clock
 
 
 @given(rate=st.integers(1, 10_000), sizes=st.lists(st.integers(0, 5_000), min_size=1, max_size=80))
@@ -86,7 +86,7 @@ async def broker() -> DistantBroker:
 @pytest.fixture
 async def world(broker: DistantBroker) -> AsyncIterator[World]:
     made = World(Limits(recovery_rate=1000), broker)
-    made.hub.pace = Pace(1000, made.clock, Sleeper(made.clock))
+    made.hub.recovery_limiter = RecoveryRateLimiter(1000, made.clock, Sleeper(made.clock))
     await made.hub.start()
     yield made
     await made.close()
@@ -114,11 +114,11 @@ async def test_who_is_over_the_rate_is_answered_at_once_and_catches_up_in_turn(w
     assert len([answer for answer in answers if answer.get("publications")]) == 1
     for connection in connections:
         assert [p["data"] for p in connection.publications("open:x")] == list(range(10))
-    assert world.hub.pace.waits >= 49
+    assert world.hub.recovery_limiter.waits >= 49
 
 
 async def test_sessions_that_want_the_same_at_one_moment_share_one_read(world: World, broker: DistantBroker) -> None:
-    world.hub.pace = Pace(0, world.clock)
+    world.hub.recovery_limiter = RecoveryRateLimiter(0, world.clock)
     stored = await world.publish("open:x", *range(10))
     connections = await users(world, 200)
     broker.gate.clear()
@@ -137,7 +137,7 @@ async def test_sessions_that_want_the_same_at_one_moment_share_one_read(world: W
 
 
 async def test_a_read_is_not_shared_over_a_time_in_which_nobody_listened(world: World, broker: DistantBroker) -> None:
-    world.hub.pace = Pace(0, world.clock)
+    world.hub.recovery_limiter = RecoveryRateLimiter(0, world.clock)
     stored = await world.publish("open:x", 1)
     gone, back = await users(world, 2)
     broker.gate.clear()
@@ -175,7 +175,7 @@ async def test_one_answer_carries_so_much_however_many_channels_it_speaks_of(bro
 
 def test_a_long_rest_earns_a_burst_and_no_more() -> None:
     clock = ManualClock()
-    pace = Pace(100, clock)
+    pace = RecoveryRateLimiter(100, clock)
     clock.advance(1000)
     assert pace.take(25)
     assert pace.debt == 0
@@ -193,7 +193,7 @@ async def test_a_turn_begins_when_the_debt_is_over_and_not_before() -> None:
         clock.advance(seconds / 2)  # sleeps end early now and then
 
     began = clock()
-    pace = Pace(100, clock, sleep)
+    pace = RecoveryRateLimiter(100, clock, sleep)
     pace.spend(225)
     async with pace.turn():
         assert pace.debt == 0
@@ -203,7 +203,7 @@ async def test_a_turn_begins_when_the_debt_is_over_and_not_before() -> None:
 
 
 async def test_only_so_many_have_their_turn_at_once() -> None:
-    pace = Pace(0, ManualClock(), turns=2)
+    pace = RecoveryRateLimiter(0, ManualClock(), turns=2)
     async with pace.turn(), pace.turn():
         third = asyncio.ensure_future(pace.turn().__aenter__())
         for _ in range(5):

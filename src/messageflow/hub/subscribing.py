@@ -24,14 +24,14 @@ from messageflow.core.recovery import merge
 from messageflow.core.stream import Position, Publication
 from messageflow.core.weights import chunk, weight
 from messageflow.errors import Unrecoverable
-from messageflow.hub.lag import lag_behind
+from messageflow.hub.catch_up import lag_behind
 from messageflow.hub.session import NEVER, Subscription
 
 if TYPE_CHECKING:
     from messageflow.hub.session import Session
 
 
-class Entry:
+class Subscribing:
     """One session on its way into one channel. Either `complete` or `abandon` ends it.
 
     Args:
@@ -103,14 +103,14 @@ class Entry:
                 return await hub.broker.page(channel.name, None, 1, reverse=True)
             since = Position(request.epoch, request.offset, request.tag)
             if not since.epoch:
-                since = Position((await hub.reads.position(channel)).position.epoch, since.offset)
+                since = Position((await hub.history_reader.position(channel)).position.epoch, since.offset)
             if self._stands_where_the_others_do(since):
                 self._since = since
                 return History([], since)
             try:
                 # Without pace or room nothing of it will travel in the answer, only whether it can be had.
-                limit = 1 if hub.pace.debt or self.room <= 0 else hub.limits.history_limit
-                history = await hub.reads.since(channel, since, limit)
+                limit = 1 if hub.recovery_limiter.debt or self.room <= 0 else hub.limits.history_limit
+                history = await hub.history_reader.since(channel, since, limit)
             except Unrecoverable:
                 pass
             else:
@@ -120,7 +120,7 @@ class Entry:
                 return history._replace(publications=first)
         if channel.position is not None:
             return History([], channel.position)
-        return await hub.reads.position(channel)
+        return await hub.history_reader.position(channel)
 
     def _stands_where_the_others_do(self, since: Position) -> bool:
         """Whether the session missed nothing, as far as can be told without a read: most of those in a storm."""
@@ -209,7 +209,7 @@ class Entry:
         if run is None:  # there is more, and the history has it by now
             run = [p for p in history.publications if p.offset <= until]
         first = self._first(run) if arrived else run  # what was read is no more than there is room for
-        if first and not self._session.hub.pace.take(weight(first)):
+        if first and not self._session.hub.recovery_limiter.take(weight(first)):
             first = []
         offset, tag = (first[-1].offset, first[-1].tag) if first else (since.offset, since.tag)
         if offset != until:  # a long recovery, or a session that has seen more than was delivered here yet
