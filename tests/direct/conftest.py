@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from messageflow.core.channels import NamespaceOptions, Namespaces
-from messageflow.core.rules import Rules
+from messageflow.core.publish_policy import PublishPolicy
 from messageflow.direct import ways
 from tests.brokers.redis.conftest import authority as authority
 from tests.brokers.redis.conftest import own_cluster as own_cluster
@@ -68,7 +68,7 @@ def gateway(redis: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 def leave_rules(server: Server, prefix: str = "messageflow", window: float = 600.0) -> None:
     """Do what a gateway does that uses a Redis."""
-    rules = Rules.of(NAMESPACES, size_limit=SIZE_LIMIT, idempotency_window=window)
+    rules = PublishPolicy.of(NAMESPACES, size_limit=SIZE_LIMIT, idempotency_window=window)
     with server.client() as client:
         client.set(f"{prefix}:rules", rules.to_json())
 

@@ -13,7 +13,7 @@ from messageflow.brokers.base import History, Item
 from messageflow.core import control
 from messageflow.core.channels import REVOKED
 from messageflow.core.revocations import Revocation, encode_revocation
-from messageflow.core.streams import Retention
+from messageflow.core.stream_table import Retention
 from messageflow.hub import control_handler, revocation_list, session
 from messageflow.hub.limits import CommandMeter, Limits, Verdict, message_size
 from messageflow.testing.memory_connection import MemoryConnection

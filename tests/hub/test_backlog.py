@@ -9,7 +9,7 @@ import pytest
 
 from messageflow.brokers.base import Item
 from messageflow.core.stream import Publication
-from messageflow.core.streams import Retention
+from messageflow.core.stream_table import Retention
 from messageflow.hub import backlog, congestion, hub
 from messageflow.hub.limits import Limits
 from messageflow.testing.memory_connection import LineWire, MemoryConnection

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from messageflow.brokers.base import Item
-from messageflow.core.streams import Retention
+from messageflow.core.stream_table import Retention
 from messageflow.hub import drain
 from messageflow.hub.drain import Drain
 from messageflow.testing.memory_connection import MemoryConnection

@@ -9,7 +9,7 @@ import pytest
 
 from messageflow.brokers.base import History, Item
 from messageflow.core.stream import Position
-from messageflow.core.streams import Retention
+from messageflow.core.stream_table import Retention
 from messageflow.errors import Unavailable
 from messageflow.hub import gap_repair, history_reader, hub
 from messageflow.testing.memory_connection import MemoryConnection

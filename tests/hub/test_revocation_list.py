@@ -10,7 +10,7 @@ import pytest
 from messageflow.brokers.base import History, Item
 from messageflow.core.channels import REVOKED
 from messageflow.core.revocations import Revocation, encode_revocation
-from messageflow.core.streams import Retention
+from messageflow.core.stream_table import Retention
 from messageflow.errors import BrokerError
 from messageflow.hub import revocation_list
 from messageflow.testing.memory_connection import MemoryConnection

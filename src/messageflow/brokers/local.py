@@ -15,7 +15,7 @@ from messageflow.core.idempotency import IdempotencyWindow
 from messageflow.core.presence import Presence, PresenceStats
 from messageflow.core.protocol import ClientInfo, Joined, Left
 from messageflow.core.stream import Position, Publication
-from messageflow.core.streams import Streams
+from messageflow.core.stream_table import StreamTable
 from messageflow.errors import BrokerError
 
 NODE = "self"  # the node of the process itself, which never outlives its presence entries
@@ -39,7 +39,7 @@ class LocalBroker(ABC):
 
     def __init__(
         self,
-        streams: Streams,
+        streams: StreamTable,
         *,
         idempotency_window: float,
         idempotency_keys: int,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from messageflow.brokers.base import Ack, History, Item, Stored
 from messageflow.brokers.local import LocalBroker, new_epoch
 from messageflow.core.stream import Position, Publication
-from messageflow.core.streams import Streams
+from messageflow.core.stream_table import StreamTable
 from messageflow.core.weights import within
 from messageflow.errors import Unrecoverable
 
@@ -40,7 +40,7 @@ class MemoryBroker(LocalBroker):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(
-            Streams(new_epoch, memory=memory),
+            StreamTable(new_epoch, memory=memory),
             idempotency_window=idempotency_window,
             idempotency_keys=idempotency_keys,
             clock=clock,

@@ -16,7 +16,7 @@ from messageflow.brokers.redis.names import Names
 from messageflow.brokers.redis.replies import Command, Refused
 from messageflow.brokers.redis.urls import split
 from messageflow.core.channels import Namespaces
-from messageflow.core.rules import Rules
+from messageflow.core.publish_policy import PublishPolicy
 from messageflow.direct.broker import DirectBroker
 from messageflow.direct.edge import Attempt, Broken, Edge, NotAccepted
 from messageflow.direct.layouts import Layout
@@ -158,7 +158,7 @@ class Way:
         )
 
 
-def _read(written: Any) -> Rules | None:
+def _read(written: Any) -> PublishPolicy | None:
     """Return the rules that a gateway wrote, None where none did.
 
     Raises:
@@ -167,6 +167,6 @@ def _read(written: Any) -> Rules | None:
     if isinstance(written, Refused):
         raise Broken(str(written), hopeless=True)
     try:
-        return None if written is None else Rules.from_json(written)
+        return None if written is None else PublishPolicy.from_json(written)
     except ConfigurationError as error:
         raise Broken(str(error), hopeless=True) from None

@@ -9,8 +9,8 @@ from messageflow.brokers.base import Broker
 from messageflow.brokers.embedded.broker import EmbeddedBroker
 from messageflow.brokers.local import LocalBroker
 from messageflow.brokers.memory import MemoryBroker
+from messageflow.core.publish_policy import PublishPolicy
 from messageflow.core.revocations import kept_for
-from messageflow.core.rules import Rules
 from messageflow.errors import ConfigurationError
 from messageflow.extras import missing
 from messageflow.gateway.settings import Settings
@@ -61,7 +61,7 @@ def make_broker(settings: Settings, node: str = "") -> Broker:
         sources,
         node or secrets.token_urlsafe(8),
         prefix=settings.broker_prefix,
-        rules=Rules.of(
+        rules=PublishPolicy.of(
             settings.namespaces,
             size_limit=settings.payload_size_limit,
             idempotency_window=settings.idempotency_window,

@@ -19,8 +19,8 @@ import msgspec
 from messageflow.brokers.base import History
 from messageflow.core.channels import NamespaceOptions
 from messageflow.core.claims import SubscribeOptions
+from messageflow.core.merge import merge
 from messageflow.core.protocol import SubscribeRequest, SubscribeResult, raw, view
-from messageflow.core.recovery import merge
 from messageflow.core.stream import Position, Publication
 from messageflow.core.weights import chunk, weight
 from messageflow.errors import Unrecoverable

@@ -10,7 +10,7 @@ from messageflow.brokers.embedded.log import StreamLog
 from messageflow.brokers.embedded.rows import row_values
 from messageflow.core.idempotency import IdempotencyWindow
 from messageflow.core.stream import Position, Publication, chain
-from messageflow.core.streams import Streams
+from messageflow.core.stream_table import StreamTable
 from messageflow.testing.broker_suite import KEPT
 
 
@@ -21,7 +21,7 @@ def test_rows_that_were_to_be_dropped_do_not_come_back(tmp_path: Path) -> None:
         publication = Publication(offset, tags[-1], float(offset), b"%d" % offset)
         log.append(row_values(offset, "x", "e", publication, KEPT, ""))
     log.drop([1], [2], 5.0)  # the process ended between two slices: 2 is still there, below the floor
-    streams = Streams(lambda: "another", memory=1 << 20)
+    streams = StreamTable(lambda: "another", memory=1 << 20)
     stored: IdempotencyWindow[Stored] = IdempotencyWindow(ttl=600, size=10)
     found = load(log, streams, stored, "os")
     assert found.garbage == [2]

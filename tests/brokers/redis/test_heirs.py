@@ -9,14 +9,14 @@ import pytest
 from messageflow import Flow
 from messageflow.core.channels import Namespaces
 from messageflow.core.protocol import ClientInfo
-from messageflow.core.rules import Rules
+from messageflow.core.publish_policy import PublishPolicy
 from messageflow.core.stream import Position
 from messageflow.errors import Unrecoverable
 from messageflow.testing.broker_suite import RecordingSink, items, until
 from tests.brokers.redis.conftest import broker_at
 from tests.brokers.redis.servers import Cluster, cut_replication, has_caught_up, wait_until
 
-RULES = Rules.of(Namespaces(), size_limit=65_536, idempotency_window=600).to_json()
+RULES = PublishPolicy.of(Namespaces(), size_limit=65_536, idempotency_window=600).to_json()
 
 
 @pytest.mark.slow

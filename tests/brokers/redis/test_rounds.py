@@ -12,7 +12,7 @@ from messageflow.brokers.redis import rounds
 from messageflow.brokers.redis.rounds import Rounds
 from messageflow.brokers.redis.store import Outcome
 from messageflow.core.stream import Position
-from messageflow.core.streams import Retention
+from messageflow.core.stream_table import Retention
 from messageflow.errors import Unanswered, Unavailable
 from messageflow.testing.broker_suite import items
 

@@ -14,7 +14,7 @@ from messageflow.brokers.redis.broker import RedisBroker
 from messageflow.brokers.redis.registry import PRESENT_LIFE, Gone
 from messageflow.brokers.redis.store import STATE_LIFE
 from messageflow.core.protocol import ClientInfo
-from messageflow.core.streams import Retention
+from messageflow.core.stream_table import Retention
 from messageflow.errors import Unrecoverable
 from messageflow.testing.broker_suite import items
 from tests.brokers.redis.conftest import Opened, Server

@@ -31,7 +31,7 @@ from messageflow.brokers.embedded.tidying import Tidying
 from messageflow.brokers.embedded.writer import Writer
 from messageflow.brokers.local import LocalBroker, new_epoch
 from messageflow.core.stream import Position, Publication
-from messageflow.core.streams import Streams
+from messageflow.core.stream_table import StreamTable
 from messageflow.core.weights import within
 from messageflow.errors import BrokerError, ConfigurationError, NoRoom, Unanswered, Unrecoverable
 
@@ -100,8 +100,8 @@ class EmbeddedBroker(LocalBroker):
         self._tidying: Tidying
         self._reading: Reading
 
-    def _empty_streams(self) -> Streams:
-        return Streams(new_epoch, memory=self._memory, on_forgotten=self._forget)
+    def _empty_streams(self) -> StreamTable:
+        return StreamTable(new_epoch, memory=self._memory, on_forgotten=self._forget)
 
     # Life
 

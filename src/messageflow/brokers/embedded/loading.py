@@ -15,7 +15,7 @@ from messageflow.brokers.embedded.rows import Row
 from messageflow.brokers.embedded.shelf import Shelf
 from messageflow.core.idempotency import IdempotencyWindow
 from messageflow.core.stream import Position, chain
-from messageflow.core.streams import Retention, Streams
+from messageflow.core.stream_table import Retention, StreamTable
 
 
 class Loaded(NamedTuple):
@@ -26,7 +26,7 @@ class Loaded(NamedTuple):
     newest: float  # the time of the newest row; 0 without any
 
 
-def load(log: StreamLog, streams: Streams, stored: IdempotencyWindow[Stored], ack: Ack) -> Loaded:
+def load(log: StreamLog, streams: StreamTable, stored: IdempotencyWindow[Stored], ack: Ack) -> Loaded:
     """Fill `streams` and `stored` from the log.
 
     Raises:

@@ -9,7 +9,7 @@ import asyncio
 
 from messageflow.brokers.embedded.rows import RowValue, row_values
 from messageflow.core.stream import Publication
-from messageflow.core.streams import Retention
+from messageflow.core.stream_table import Retention
 
 
 class Round:

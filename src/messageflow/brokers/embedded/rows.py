@@ -11,7 +11,7 @@ from typing import NamedTuple
 from zlib import crc32
 
 from messageflow.core.stream import Position, Publication, chain
-from messageflow.core.streams import Retention
+from messageflow.core.stream_table import Retention
 
 
 class Row(NamedTuple):

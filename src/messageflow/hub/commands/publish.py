@@ -27,7 +27,7 @@ from messageflow.core.codes import (
 )
 from messageflow.core.json import UnsafeJSON, check_readable, compact
 from messageflow.core.protocol import EmptyResult, PingRequest, PublishRequest, RPCRequest, SendRequest
-from messageflow.core.streams import Retention
+from messageflow.core.stream_table import Retention
 
 if TYPE_CHECKING:
     from messageflow.hub.session import Session

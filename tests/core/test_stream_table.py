@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from messageflow.core.stream import OVERHEAD, Position
-from messageflow.core.streams import Retention, Streams
+from messageflow.core.stream_table import Retention, StreamTable
 
 CHANNELS = st.sampled_from("abc")
 STEPS = st.lists(
@@ -22,9 +22,9 @@ STEPS = st.lists(
 )
 
 
-def streams(memory: int = 1 << 20, limit: int = 1_000) -> Streams:
+def streams(memory: int = 1 << 20, limit: int = 1_000) -> StreamTable:
     names = count()
-    return Streams(lambda: f"epoch{next(names)}", memory=memory, limit=limit)
+    return StreamTable(lambda: f"epoch{next(names)}", memory=memory, limit=limit)
 
 
 @given(STEPS, st.sampled_from([1, 2, 1_000]), st.sampled_from([2_000, 1 << 20]))
@@ -75,7 +75,7 @@ def test_a_sweep_frees_what_is_too_old_in_idle_channels() -> None:
 
 
 def test_a_stream_in_which_all_is_too_old_still_stands_where_it_stood() -> None:
-    streams = Streams(lambda: "e", memory=1 << 20)
+    streams = StreamTable(lambda: "e", memory=1 << 20)
     _, publication = streams.append("x", b"1", Retention(10, 60), 0.0)
     streams.sweep(100.0)
     assert len(streams) == 1
@@ -84,7 +84,7 @@ def test_a_stream_in_which_all_is_too_old_still_stands_where_it_stood() -> None:
 
 def test_making_room_among_very_many_streams_is_quick() -> None:
     count = 50_000
-    streams = Streams(lambda: "e", memory=count * (OVERHEAD + 100))
+    streams = StreamTable(lambda: "e", memory=count * (OVERHEAD + 100))
     for number in range(2 * count):  # a look at every stream for each eviction would take hours
         streams.append(f"#{number}", b"x" * 100, Retention(10, 60), 0.0)
     assert streams.cost <= count * (OVERHEAD + 100)
@@ -92,7 +92,7 @@ def test_making_room_among_very_many_streams_is_quick() -> None:
 
 
 def test_a_stream_is_halved_before_a_small_one_loses_anything() -> None:
-    streams = Streams(lambda: "e", memory=200_000)
+    streams = StreamTable(lambda: "e", memory=200_000)
     streams.append("small", b"x", Retention(1000, 60), 0.0)
     for _ in range(1000):
         streams.append("large", b"x" * 1000, Retention(1000, 60), 0.0)

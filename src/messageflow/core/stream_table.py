@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
 
-from messageflow.core.sizes import BySize
+from messageflow.core.size_classes import SizeClasses
 from messageflow.core.stream import Position, Publication, Stream
 
 ROOM = 256  # the part of the budget that is made free at once, so that no publish waits long for it
@@ -36,7 +36,7 @@ class Retention(NamedTuple):
         return self.size > 0 and self.ttl > 0
 
 
-class Streams:
+class StreamTable:
     """The streams by channel.
 
     Args:
@@ -60,7 +60,7 @@ class Streams:
         self._memory = memory
         self._limit = limit
         self._streams: OrderedDict[str, Stream] = OrderedDict()  # least recently published first
-        self._by_size = BySize()
+        self._by_size = SizeClasses()
         self._kept: dict[float, OrderedDict[str, Stream]] = {}  # by ttl, those that still keep something
         self.epoch = new_epoch()  # of streams that are yet to begin
         self.cost = 0  # bytes

@@ -30,7 +30,7 @@ class _Written(Struct):
     revoked_for: float = UNLIMITED
 
 
-class Rules(Struct, frozen=True, kw_only=True):
+class PublishPolicy(Struct, frozen=True, kw_only=True):
     """What is kept of each channel, and what a publication may be.
 
     Args:
@@ -59,7 +59,7 @@ class Rules(Struct, frozen=True, kw_only=True):
         size_limit: int,
         idempotency_window: float,
         revoked_for: float = UNLIMITED,
-    ) -> Rules:
+    ) -> PublishPolicy:
         """Return the rules of a gateway with these settings."""
         return cls(
             default=namespaces.default,
@@ -85,7 +85,7 @@ class Rules(Struct, frozen=True, kw_only=True):
         return msgspec.json.encode(self)
 
     @classmethod
-    def from_json(cls, data: bytes) -> Rules:
+    def from_json(cls, data: bytes) -> PublishPolicy:
         """Return the rules that a gateway left.
 
         Raises:

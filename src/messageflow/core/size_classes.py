@@ -8,7 +8,7 @@ from __future__ import annotations
 from messageflow.core.stream import Stream
 
 
-class BySize:
+class SizeClasses:
     """Streams in classes; a class holds those whose cost has as many binary digits. Empty streams are in none."""
 
     def __init__(self) -> None:
