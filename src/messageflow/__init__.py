@@ -34,10 +34,10 @@ if TYPE_CHECKING:
         Unavailable,
         Unrecoverable,
     )
-    from messageflow.publisher.aio import AsyncFlow
+    from messageflow.publisher.async_flow import AsyncFlow
     from messageflow.publisher.batch import BatchRefused
+    from messageflow.publisher.flow import Flow
     from messageflow.publisher.results import ClientInfo, History, Position, Publication, Receipt
-    from messageflow.publisher.sync import Flow
 
     __version__: str
 
@@ -71,10 +71,10 @@ __all__ = [
 ]
 
 _ELSEWHERE = {
-    "AsyncFlow": "messageflow.publisher.aio",
+    "AsyncFlow": "messageflow.publisher.async_flow",
     "BatchRefused": "messageflow.publisher.batch",
     "ClientInfo": "messageflow.publisher.results",
-    "Flow": "messageflow.publisher.sync",
+    "Flow": "messageflow.publisher.flow",
     "History": "messageflow.publisher.results",
     "Position": "messageflow.publisher.results",
     "Publication": "messageflow.publisher.results",

@@ -31,8 +31,8 @@ print(len(turns), turns != sorted(turns))
 CHILDREN = """
 import ctypes, os, random, sys
 from messageflow.publisher import requests
-from messageflow.publisher.attempts import Attempts
-from messageflow.publisher.peers import gateway
+from messageflow.publisher.retry import Retry
+from messageflow.publisher.error_texts import gateway
 from messageflow.publisher.http1 import Failure
 
 fork = ctypes.PyDLL(None).fork  # as uWSGI forks: without a word to Python
@@ -45,8 +45,8 @@ def in_children(work):
         if child == 0:
             status = 1
             try:
-                attempts = Attempts(gateway("x"), stores=True, timeout=60, now=0)
-                drawn = (requests.fresh_key(), attempts.pause(Failure("no"), 0.0))
+                retry = Retry(gateway("x"), stores=True, timeout=60, now=0)
+                drawn = (requests.fresh_key(), retry.pause(Failure("no"), 0.0))
                 status = 0 if all(work(f"child{number}", turn) for turn in range(1, 101)) else 2
                 os.write(writer, "{}\\n{}\\n".format(*drawn).encode())
             finally:

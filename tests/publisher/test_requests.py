@@ -9,10 +9,10 @@ import pytest
 
 from messageflow.errors import EncodingError, PayloadTooLarge, PublishError, Refused, Unauthorized
 from messageflow.publisher import requests
-from messageflow.publisher.answers import read
+from messageflow.publisher.error_texts import gateway
 from messageflow.publisher.http1 import Answer
-from messageflow.publisher.peers import gateway
 from messageflow.publisher.requests import Call
+from messageflow.publisher.responses import read
 from messageflow.publisher.results import ClientInfo, History, Node, Position, PresenceStats, Publication, Receipt
 
 GATEWAY = gateway("http://gateway")

@@ -15,12 +15,12 @@ from typing import Any
 from messageflow.core.credentials import LIFETIME_LIMIT, credential
 from messageflow.core.durations import parse_duration
 from messageflow.errors import ConfigurationError, GatewayUnreachable, Unauthorized
-from messageflow.publisher import discovery, inprocess, peers, testruns, tokens
-from messageflow.publisher.attempts import Attempts
-from messageflow.publisher.direct import Redis, is_redis, masked
+from messageflow.publisher import discovery, error_texts, inprocess, testruns, tokens
 from messageflow.publisher.discovery import Place
 from messageflow.publisher.inprocess import InProcess
+from messageflow.publisher.redis_target import Redis, is_redis, masked
 from messageflow.publisher.requests import Call, User
+from messageflow.publisher.retry import Retry
 
 TIMEOUT = 5.0
 IN_PROCESS = "this process"
@@ -122,14 +122,14 @@ class FlowBase:
             raise GatewayUnreachable(FOREIGN.format(gateway.endpoint.url)) from error
         return False
 
-    def _attempts(self, call: Call[Any], gateway: InProcess | Place) -> Attempts:
+    def _retry(self, call: Call[Any], gateway: InProcess | Place) -> Retry:
         if isinstance(gateway, InProcess):
-            peer = peers.gateway(IN_PROCESS)
+            peer = error_texts.gateway(IN_PROCESS)
         elif isinstance(gateway.endpoint, Redis):
-            peer = peers.redis(gateway.endpoint.url)
+            peer = error_texts.redis(gateway.endpoint.url)
         else:
-            peer = peers.gateway(gateway.endpoint.url)
-        return Attempts(peer, stores=call.stores, timeout=self._timeout, now=time.monotonic())
+            peer = error_texts.gateway(gateway.endpoint.url)
+        return Retry(peer, stores=call.stores, timeout=self._timeout, now=time.monotonic())
 
     def _sign(self, claims: dict[str, Any], extra: dict[str, Any] | None = None) -> str:
         issuer = _variable("TOKEN_ISSUER") if self._issuer is None else self._issuer

@@ -17,8 +17,8 @@ import msgspec
 
 from messageflow.errors import Refused
 from messageflow.publisher import requests
-from messageflow.publisher.answers import ApiError
 from messageflow.publisher.requests import Call, User
+from messageflow.publisher.responses import ApiError
 from messageflow.publisher.results import Receipt
 
 COMMANDS = 1000  # in one request

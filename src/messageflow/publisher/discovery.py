@@ -19,9 +19,9 @@ import msgspec
 from messageflow.core.base_path import BASE_PATH, parse_base_path
 from messageflow.core.credentials import credential, signing_secret
 from messageflow.errors import ConfigurationError
-from messageflow.publisher.direct import Redis, is_redis, redis_at
 from messageflow.publisher.http1 import Endpoint, parse_url
 from messageflow.publisher.projects import STATE, data_dir, find_state_dir, own_project, state_dir
+from messageflow.publisher.redis_target import Redis, is_redis, redis_at
 
 __all__ = ["DevFile", "Place", "data_dir", "endpoint", "find", "load_dev_file", "write_dev_file"]
 

@@ -19,8 +19,7 @@ import msgspec
 from msgspec import Raw
 
 from messageflow.errors import PayloadTooLarge
-from messageflow.publisher import answers
-from messageflow.publisher.answers import ADVICE
+from messageflow.publisher import responses
 from messageflow.publisher.encoding import encode
 from messageflow.publisher.names import (
     EVERYONE,
@@ -32,6 +31,7 @@ from messageflow.publisher.names import (
     user_name,
     whole_number,
 )
+from messageflow.publisher.responses import ADVICE
 from messageflow.publisher.results import (
     ClientInfo,
     History,
@@ -87,12 +87,12 @@ class Publish(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def push(user: User, type: str, payload: Any = None, *, idempotency_key: str | None = None) -> Call[Receipt]:
     command = Push(user_name(user), type_name(type), Raw(encode(payload)), _key(idempotency_key))
-    return Call("push", _to_json(command), answers.read_receipt, stores=True)
+    return Call("push", _to_json(command), responses.read_receipt, stores=True)
 
 
 def broadcast(type: str, payload: Any = None, *, idempotency_key: str | None = None) -> Call[Receipt]:
     command = Broadcast(type_name(type), Raw(encode(payload)), _key(idempotency_key))
-    return Call("broadcast_push", _to_json(command), answers.read_receipt, stores=True)
+    return Call("broadcast_push", _to_json(command), responses.read_receipt, stores=True)
 
 
 def publish(
@@ -110,63 +110,63 @@ def publish(
         plain_tags(tags),
         bool(skip_history),
     )
-    return Call("publish", _to_json(command), answers.read_receipt, stores=True)
+    return Call("publish", _to_json(command), responses.read_receipt, stores=True)
 
 
 def subscribe(user: User, channel: str) -> Call[None]:
-    return _call("subscribe", {"user": user_name(user), "channel": channel_name(channel)}, answers.read_nothing)
+    return _call("subscribe", {"user": user_name(user), "channel": channel_name(channel)}, responses.read_nothing)
 
 
 def unsubscribe(user: User, channel: str) -> Call[None]:
-    return _call("unsubscribe", {"user": user_name(user), "channel": channel_name(channel)}, answers.read_nothing)
+    return _call("unsubscribe", {"user": user_name(user), "channel": channel_name(channel)}, responses.read_nothing)
 
 
 def disconnect(user: User, *, code: int | None = None, reason: str = "") -> Call[None]:
     body: dict[str, Any] = {"user": user_name(user)}
     if code is not None:
         body["disconnect"] = {"code": _count(code, "code"), "reason": plain_text(reason, "reason")}
-    return _call("disconnect", body, answers.read_nothing)
+    return _call("disconnect", body, responses.read_nothing)
 
 
 def revoke(user: User, before: float) -> Call[None]:
-    return _call("revoke", {"user": user_name(user), "before": _date(before)}, answers.read_nothing)
+    return _call("revoke", {"user": user_name(user), "before": _date(before)}, responses.read_nothing)
 
 
 def presence(channel: str) -> Call[dict[str, ClientInfo]]:
-    return _call("presence", {"channel": channel_name(channel)}, answers.read_presence)
+    return _call("presence", {"channel": channel_name(channel)}, responses.read_presence)
 
 
 def presence_stats(channel: str) -> Call[PresenceStats]:
-    return _call("presence_stats", {"channel": channel_name(channel)}, answers.read_stats)
+    return _call("presence_stats", {"channel": channel_name(channel)}, responses.read_stats)
 
 
 def online(user: User) -> Call[bool]:
-    return _call("presence_stats", {"channel": f"#{user_name(user)}"}, answers.read_online)
+    return _call("presence_stats", {"channel": f"#{user_name(user)}"}, responses.read_online)
 
 
 def history(channel: str, *, limit: int = 100, since: Position | None = None, reverse: bool = False) -> Call[History]:
     body: dict[str, Any] = {"channel": channel_name(channel), "limit": _count(limit, "limit"), "reverse": bool(reverse)}
     if since is not None:
         body["since"] = {"offset": _count(since.offset, "offset"), "epoch": plain_text(since.epoch, "epoch")}
-    return _call("history", body, answers.read_history)
+    return _call("history", body, responses.read_history)
 
 
 def position(user: User, channels: Iterable[str] = ()) -> Call[dict[str, PagePosition]]:
     names = [f"#{user_name(user)}", EVERYONE, *map(channel_name, channels)]
     commands = [{"history": {"channel": name, "limit": 0}} for name in names]
-    return _call("batch", {"commands": commands}, lambda body: answers.read_positions(body, names))
+    return _call("batch", {"commands": commands}, lambda body: responses.read_positions(body, names))
 
 
 def history_remove(channel: str) -> Call[None]:
-    return _call("history_remove", {"channel": channel_name(channel)}, answers.read_nothing)
+    return _call("history_remove", {"channel": channel_name(channel)}, responses.read_nothing)
 
 
 def channels(pattern: str = "") -> Call[dict[str, int]]:
-    return _call("channels", {"pattern": plain_text(pattern, "pattern")}, answers.read_channels)
+    return _call("channels", {"pattern": plain_text(pattern, "pattern")}, responses.read_channels)
 
 
 def info() -> Call[tuple[Node, ...]]:
-    return _call("info", {}, answers.read_info)
+    return _call("info", {}, responses.read_info)
 
 
 def _call(method: str, body: Mapping[str, Any], read: Callable[[bytes], T]) -> Call[T]:

@@ -1,7 +1,7 @@
 """`AsyncFlow`: the publisher's face to await.
 
-Thin on purpose, as `sync` is: what a call asks and what its answer means stands in `requests`, when it is repeated in
-`attempts`. A test holds the signatures of both faces equal.
+Thin on purpose, as `flow` is: what a call asks and what its answer means stands in `requests`, when it is repeated in
+`retry`. A test holds the signatures of both faces equal.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from messageflow.publisher import requests
 from messageflow.publisher.aio_pool import pool_for
 from messageflow.publisher.base import FlowBase
 from messageflow.publisher.batch import Batch
-from messageflow.publisher.direct import Redis
 from messageflow.publisher.discovery import Place
 from messageflow.publisher.http1 import Answer, Failure, build_request
 from messageflow.publisher.inprocess import InProcess
+from messageflow.publisher.redis_target import Redis
 from messageflow.publisher.requests import Call, User
 from messageflow.publisher.results import (
     ClientInfo,
@@ -172,12 +172,12 @@ class AsyncFlow(FlowBase):
         return await self._attempt(call, self._gateway())
 
     async def _attempt(self, call: Call[T], gateway: InProcess | Place) -> T:
-        attempts = self._attempts(call, gateway)
+        retry = self._retry(call, gateway)
         while True:
-            outcome = await _exchange(gateway, call, attempts.limit(time.monotonic()))
-            pause = attempts.pause(outcome, time.monotonic())
+            outcome = await _exchange(gateway, call, retry.limit(time.monotonic()))
+            pause = retry.pause(outcome, time.monotonic())
             if isinstance(outcome, Answer) and pause is None:
-                return attempts.read(call, outcome)
+                return retry.read(call, outcome)
             await asyncio.sleep(pause or 0)
 
 

@@ -1,6 +1,6 @@
 """`Flow`: the blocking face of the publisher.
 
-Thin on purpose: what a call asks and what its answer means stands in `requests`, when it is repeated in `attempts`.
+Thin on purpose: what a call asks and what its answer means stands in `requests`, when it is repeated in `retry`.
 Here a call meets a connection, and waits.
 """
 
@@ -16,11 +16,11 @@ from messageflow.errors import MessageflowError
 from messageflow.publisher import requests
 from messageflow.publisher.base import FlowBase
 from messageflow.publisher.batch import Batch
-from messageflow.publisher.direct import Redis
 from messageflow.publisher.discovery import Place
 from messageflow.publisher.http1 import Answer, Failure, build_request
 from messageflow.publisher.inprocess import InProcess
 from messageflow.publisher.pool import pool_for
+from messageflow.publisher.redis_target import Redis
 from messageflow.publisher.requests import Call, User
 from messageflow.publisher.results import (
     ClientInfo,
@@ -276,12 +276,12 @@ class Flow(FlowBase):
         return self._attempt(call, self._gateway())
 
     def _attempt(self, call: Call[T], gateway: InProcess | Place) -> T:
-        attempts = self._attempts(call, gateway)
+        retry = self._retry(call, gateway)
         while True:
-            outcome = _exchange(gateway, call, attempts.limit(time.monotonic()))
-            pause = attempts.pause(outcome, time.monotonic())
+            outcome = _exchange(gateway, call, retry.limit(time.monotonic()))
+            pause = retry.pause(outcome, time.monotonic())
             if isinstance(outcome, Answer) and pause is None:
-                return attempts.read(call, outcome)
+                return retry.read(call, outcome)
             time.sleep(pause or 0)
 
 

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from messageflow.errors import GatewayUnreachable, NotStored, OutcomeUnknown, PublishError, Refused, Unauthorized
-from messageflow.publisher.answers import read
+from messageflow.publisher.error_texts import Peer
 from messageflow.publisher.http1 import NO_CONNECTION, Answer, Failure
-from messageflow.publisher.peers import Peer
+from messageflow.publisher.responses import read
 
 if TYPE_CHECKING:
     from messageflow.publisher.requests import Call
@@ -32,7 +32,7 @@ UNSURE = (502, 504)  # a proxy lost the gateway while it worked, perhaps
 _spread = random.SystemRandom().random  # of the system, for forked children would all draw the same
 
 
-class Attempts:
+class Retry:
     """The attempts of one call.
 
     Args:

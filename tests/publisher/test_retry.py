@@ -6,9 +6,9 @@ import pytest
 
 from messageflow.errors import GatewayUnreachable, OutcomeUnknown, PublishError, Refused
 from messageflow.publisher import requests
-from messageflow.publisher.attempts import ABSENT_PATIENCE, Attempts
+from messageflow.publisher.error_texts import gateway
 from messageflow.publisher.http1 import NO_CONNECTION, Answer, Failure
-from messageflow.publisher.peers import gateway
+from messageflow.publisher.retry import ABSENT_PATIENCE, Retry
 
 LOST = Failure("the connection was closed", sent=True)
 ABSENT = Failure("refused", absent=True)
@@ -16,17 +16,17 @@ UNROUTED = Failure("no route")
 STALE = Failure("closed", sent=True, stale=True)
 
 
-def attempts(*, stores: bool = True, timeout: float = 5.0, chance: float = 1.0) -> Attempts:
-    return Attempts(gateway("http://gateway"), stores=stores, timeout=timeout, now=100.0, chance=lambda: chance)
+def retry(*, stores: bool = True, timeout: float = 5.0, chance: float = 1.0) -> Retry:
+    return Retry(gateway("http://gateway"), stores=stores, timeout=timeout, now=100.0, chance=lambda: chance)
 
 
-def exhaust(attempts: Attempts, outcome: Answer | Failure) -> tuple[list[float], PublishError]:
+def exhaust(retry: Retry, outcome: Answer | Failure) -> tuple[list[float], PublishError]:
     """Fail in the same way again and again; return the pauses and what is said at the end."""
     now = 100.0
     pauses: list[float] = []
     for _ in range(100):
         try:
-            pause = attempts.pause(outcome, now)
+            pause = retry.pause(outcome, now)
         except PublishError as error:
             return pauses, error
         assert pause is not None
@@ -37,23 +37,23 @@ def exhaust(attempts: Attempts, outcome: Answer | Failure) -> tuple[list[float],
 
 @pytest.mark.parametrize("status", [200, 400, 401, 404, 413, 500])
 def test_answer_is_read_not_repeated(status: int) -> None:
-    assert attempts().pause(Answer(status, b""), 101.0) is None
+    assert retry().pause(Answer(status, b""), 101.0) is None
 
 
 def test_pauses_grow_up_to_a_second_and_end_with_the_timeout() -> None:
-    pauses, error = exhaust(attempts(), UNROUTED)
+    pauses, error = exhaust(retry(), UNROUTED)
     assert pauses == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 1.0]
     assert sum(pauses) < 5
     assert type(error) is GatewayUnreachable
 
 
 def test_pauses_are_spread_by_chance_and_never_nothing() -> None:
-    assert attempts(chance=0.0).pause(UNROUTED, 100.0) == 0.025
-    assert attempts(chance=0.5).pause(UNROUTED, 100.0) == pytest.approx(0.0375)
+    assert retry(chance=0.0).pause(UNROUTED, 100.0) == 0.025
+    assert retry(chance=0.5).pause(UNROUTED, 100.0) == pytest.approx(0.0375)
 
 
 def test_nobody_listening_is_said_early_and_names_the_remedy() -> None:
-    pauses, error = exhaust(attempts(), ABSENT)
+    pauses, error = exhaust(retry(), ABSENT)
     assert sum(pauses) < ABSENT_PATIENCE
     assert str(error) == (
         "no gateway answers at http://gateway: start one with `messageflow serve --dev` or set MESSAGEFLOW_URL"
@@ -62,34 +62,34 @@ def test_nobody_listening_is_said_early_and_names_the_remedy() -> None:
 
 @pytest.mark.parametrize(("then", "said"), [(NO_CONNECTION, "no gateway answers"), (UNROUTED, "cannot be reached")])
 def test_what_was_seen_of_nobody_holds_until_something_else_is_seen(then: Failure, said: str) -> None:
-    call = attempts(timeout=0.1)
+    call = retry(timeout=0.1)
     call.pause(ABSENT, 100.0)
     _, error = exhaust(call, then)
     assert said in str(error)
 
 
 def test_short_timeout_ends_before_patience_does() -> None:
-    pauses, _ = exhaust(attempts(timeout=0.1), ABSENT)
+    pauses, _ = exhaust(retry(timeout=0.1), ABSENT)
     assert sum(pauses) < 0.1
 
 
 @pytest.mark.parametrize("status", [408, 429, 503])
 def test_not_ready_means_nothing_was_stored(status: int) -> None:
-    _, error = exhaust(attempts(), Answer(status, b""))
+    _, error = exhaust(retry(), Answer(status, b""))
     assert type(error) is GatewayUnreachable
     assert str(status) in str(error)
 
 
 @pytest.mark.parametrize("outcome", [LOST, Answer(502, b""), Answer(504, b"")])
 def test_request_that_may_have_arrived_leaves_the_outcome_unknown(outcome: Answer | Failure) -> None:
-    _, error = exhaust(attempts(), outcome)
+    _, error = exhaust(retry(), outcome)
     assert type(error) is OutcomeUnknown
     assert "idempotency_key" in str(error)
 
 
 @pytest.mark.parametrize("then", [ABSENT, UNROUTED, Answer(503, b"")])
 def test_one_uncertain_attempt_makes_the_end_uncertain(then: Answer | Failure) -> None:
-    call = attempts()
+    call = retry()
     call.pause(LOST, 100.0)
     assert type(exhaust(call, then)[1]) is OutcomeUnknown
 
@@ -105,44 +105,44 @@ REFUSALS = [
 @pytest.mark.parametrize("refusal", REFUSALS)
 def test_a_refusal_after_an_uncertain_attempt_leaves_the_outcome_unknown(refusal: Answer) -> None:
     call = requests.push("alice", "a")
-    unsure = attempts()
+    unsure = retry()
     unsure.pause(LOST, 101.0)
     assert unsure.pause(refusal, 102.0) is None
     with pytest.raises(OutcomeUnknown, match="an earlier attempt got no answer"):
         unsure.read(call, refusal)
     with pytest.raises(PublishError) as sure:
-        attempts().read(call, refusal)
+        retry().read(call, refusal)
     assert not isinstance(sure.value, OutcomeUnknown)
 
 
 def test_a_wrong_call_is_refused_whatever_came_before() -> None:
-    unsure = attempts()
+    unsure = retry()
     unsure.pause(LOST, 101.0)
     with pytest.raises(Refused):
         unsure.read(requests.push("alice", "a"), Answer(200, b'{"error":{"code":107,"message":"bad request"}}'))
 
 
 def test_call_that_stores_nothing_has_no_unknown_outcome() -> None:
-    _, error = exhaust(attempts(stores=False), LOST)
+    _, error = exhaust(retry(stores=False), LOST)
     assert type(error) is PublishError
 
 
 def test_stale_connection_is_replaced_at_once() -> None:
-    assert attempts().pause(STALE, 104.99) == 0.0
+    assert retry().pause(STALE, 104.99) == 0.0
 
 
 def test_stale_connection_may_have_carried_the_request() -> None:
-    call = attempts()
+    call = retry()
     call.pause(STALE, 100.0)
     assert type(exhaust(call, ABSENT)[1]) is OutcomeUnknown
 
 
 def test_hopeless_failure_is_not_repeated() -> None:
     with pytest.raises(GatewayUnreachable, match="not trusted"):
-        attempts().pause(Failure("its certificate is not trusted", hopeless=True), 100.0)
+        retry().pause(Failure("its certificate is not trusted", hopeless=True), 100.0)
 
 
 def test_one_attempt_leaves_time_for_another() -> None:
-    call = attempts(timeout=4.0)
+    call = retry(timeout=4.0)
     assert call.limit(100.0) == 102.0
     assert call.limit(102.1) == 104.0

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import msgspec
 
 from messageflow.errors import NotStored, PayloadTooLarge, PublishError, Refused, Unauthorized
+from messageflow.publisher.error_texts import Peer
 from messageflow.publisher.http1 import Answer
-from messageflow.publisher.peers import Peer
 from messageflow.publisher.results import ClientInfo, History, Node, PagePosition, PresenceStats, Receipt
 
 if TYPE_CHECKING:
