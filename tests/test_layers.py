@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "hub": {"core", "dialects", "brokers.base"},
     "api": {"core", "brokers.base"},
     "gateway": {"core", "dialects", "hub", "brokers", "api"},
-    "direct": {
+    "redis_publisher": {
         "core",
         "api",
         "brokers.base",
@@ -30,7 +30,7 @@ MAY_IMPORT = {
         "publisher.processes",
         "publisher.sockets",
     },
-    "publisher": {"direct", "core"},
+    "publisher": {"redis_publisher", "core"},
     "testing": {"core", "dialects", "hub", "brokers"},
     "cli": {"core", "dialects", "hub", "brokers", "api", "gateway", "publisher"},
     "__init__": {"publisher"},
@@ -172,18 +172,14 @@ OWED_MODULES = {
     "base",
     "broker",
     "control",
-    "direct",
     "entry",
-    "layouts",
     "logs",
     "names",
-    "opening",
     "pool",
     "presence",
     "refusals",
     "server",
     "sockets",
-    "surveys",
     "tokens",
 }
 OWED_CLASSES = {

@@ -16,5 +16,6 @@
     processes             what belongs to one process, and is not taken along by its children
     error_texts           whom a flow speaks to, in the words of its errors  pure
 
-Never sees the hub or the gateway: it speaks to them by the HTTP API, or by what `messageflow.direct` leaves in Redis.
+Never sees the hub or the gateway: it speaks to them by the HTTP API, or by what `messageflow.redis_publisher` leaves
+in Redis.
 """

@@ -1,4 +1,4 @@
-"""The way past the gateways: which addresses are those of a Redis, and the step to `messageflow.direct`.
+"""The road past the gateways: which addresses are those of a Redis, and the step to `messageflow.redis_publisher`.
 
 The library of Redis is an extra and heavy; it is loaded when a flow to a Redis is made, and never for any other.
 """
@@ -14,7 +14,7 @@ from messageflow.extras import missing
 from messageflow.publisher.http1 import Answer, Failure
 
 if TYPE_CHECKING:
-    from messageflow.direct.way import Way
+    from messageflow.redis_publisher.client import RedisClient
 
 SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
 PREFIX = "messageflow"
@@ -42,7 +42,7 @@ class Redis(NamedTuple):
         Raises:
             GatewayUnreachable: no gateway has used this Redis.
         """
-        from messageflow.direct.edge import run_now
+        from messageflow.redis_publisher.edge import run_now
 
         return run_now(self._blocking().exchange(method, body, limit))
 
@@ -61,15 +61,15 @@ class Redis(NamedTuple):
         self._awaiting().close()
         await asyncio.sleep(0)  # lets the loop close the sockets before it may be closed itself
 
-    def _blocking(self) -> Way:
-        from messageflow.direct.ways import blocking_way
+    def _blocking(self) -> RedisClient:
+        from messageflow.redis_publisher.clients import blocking_client
 
-        return blocking_way(self.urls, self.prefix, self.url)
+        return blocking_client(self.urls, self.prefix, self.url)
 
-    def _awaiting(self) -> Way:
-        from messageflow.direct.ways import awaiting_way
+    def _awaiting(self) -> RedisClient:
+        from messageflow.redis_publisher.clients import asyncio_client
 
-        return awaiting_way(self.urls, self.prefix, self.url)
+        return asyncio_client(self.urls, self.prefix, self.url)
 
 
 def is_redis(url: str) -> bool:
@@ -85,7 +85,7 @@ def redis_at(urls: str, prefix: str) -> Redis:
         ConfigurationError: an address or the prefix cannot be used, or the library is not installed.
     """
     try:
-        from messageflow.direct.ways import check
+        from messageflow.redis_publisher.clients import check
     except ImportError as error:
         if sentence := missing(error, "pushing through Redis"):
             raise ConfigurationError(sentence) from None

@@ -10,7 +10,7 @@ import pytest
 
 from messageflow.core.channels import NamespaceOptions, Namespaces
 from messageflow.core.publish_policy import PublishPolicy
-from messageflow.direct import ways
+from messageflow.redis_publisher import clients as registry
 from tests.brokers.redis.conftest import authority as authority
 from tests.brokers.redis.conftest import own_cluster as own_cluster
 from tests.brokers.redis.conftest import running_cluster as running_cluster
@@ -45,9 +45,9 @@ def strange_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator
         monkeypatch.delenv(f"MESSAGEFLOW_{name}", raising=False)
     monkeypatch.setenv("MESSAGEFLOW_DATA_DIR", str(tmp_path / "data"))
     yield
-    for way in ways._blocking.table().values():
-        way.close()
-    ways._blocking.table().clear()
+    for each in registry._blocking.table().values():
+        each.close()
+    registry._blocking.table().clear()
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from redis.exceptions import TimeoutError as RedisTimeout
 
 from messageflow.brokers.redis.location import Address
 from messageflow.brokers.redis.urls import Source
-from messageflow.direct.edge import Broken, NotAccepted
+from messageflow.redis_publisher.edge import Broken, NotAccepted
 
 _BLOCKING: dict[type, Any] = {
     awaiting.Connection: redis.Connection,

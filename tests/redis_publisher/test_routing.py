@@ -14,10 +14,10 @@ from redis.crc import key_slot
 from messageflow import Flow, GatewayUnreachable
 from messageflow.brokers.redis.layouts.shards import shard_of
 from messageflow.brokers.redis.names import Names
-from messageflow.direct import way
+from messageflow.redis_publisher import client as redis_client
 from tests.brokers.redis.certificates import Authority
 from tests.brokers.redis.servers import Cluster, Server, Trio, wait_until
-from tests.direct.conftest import Flows, leave_rules
+from tests.redis_publisher.conftest import Flows, leave_rules
 from tests.resuming import Client
 from tests.support import running
 
@@ -151,7 +151,9 @@ def test_shards_have_a_part_each_and_one_that_is_away_only_its_own(
     flow = flows.make(urls)
     push_to_all(flows, flow, 3)
     assert all(logs(server) for server in shards)
-    monkeypatch.setattr(way, "LOOK_EVERY", 0.0)  # what the rules are is asked for with each call, and remembered
+    monkeypatch.setattr(
+        redis_client, "LOOK_EVERY", 0.0
+    )  # what the rules are is asked for with each call, and remembered
     shards[away].stop()
     flows.wait(asyncio.sleep(0.05))  # a loop that runs only for calls would learn of it too late
     lost = next(user for user in USERS if shard_of(NAMES.state(f"#{user}"), 3) == away)

@@ -17,10 +17,10 @@ from redis.exceptions import RedisError
 
 from messageflow.brokers.redis.location import Address
 from messageflow.brokers.redis.replies import Refused
-from messageflow.direct.edge import left
-from messageflow.direct.login import Login, explain
 from messageflow.publisher.processes import Opened
 from messageflow.publisher.sockets import is_quiet
+from messageflow.redis_publisher.edge import left
+from messageflow.redis_publisher.login import Login, explain
 
 CHUNK = 65536
 

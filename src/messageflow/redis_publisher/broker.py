@@ -12,8 +12,8 @@ from messageflow.brokers.redis.store import Store, history, stored
 from messageflow.core.presence import PresenceStats
 from messageflow.core.protocol import ClientInfo
 from messageflow.core.stream import Position
-from messageflow.direct.servers import Servers
-from messageflow.direct.surveys import survey
+from messageflow.redis_publisher.scatter import survey
+from messageflow.redis_publisher.servers import Servers
 
 
 class DirectBroker:

@@ -9,22 +9,22 @@ from messageflow.brokers.base import Ack
 from messageflow.brokers.redis.inspection import facts, judge
 from messageflow.brokers.redis.location import CLUSTER, SENTINEL
 from messageflow.brokers.redis.replies import Refused, Value
-from messageflow.direct.edge import Attempt, Broken, Edge
-from messageflow.direct.layouts import Cluster, Layout, Primary
-from messageflow.direct.login import Login
-from messageflow.direct.pool import Part, Pool, exchange
-from messageflow.direct.servers import give_up
+from messageflow.redis_publisher.edge import Attempt, Broken, Edge
+from messageflow.redis_publisher.login import Login
+from messageflow.redis_publisher.pool import Part, Pool, exchange
+from messageflow.redis_publisher.routing import ClusterRouter, PrimaryRouter, Router
+from messageflow.redis_publisher.servers import give_up
 
 
-async def recognise(edge: Edge, login: Login, attempt: Attempt) -> Layout:
-    """Return the layout of what is found at a URL: a Cluster is recognised by itself.
+async def recognise(edge: Edge, login: Login, attempt: Attempt) -> Router:
+    """Return the router of what is found at a URL: a Cluster is recognised by itself.
 
     Raises:
         Broken, NotAccepted, TimeoutError: it cannot be asked.
     """
     if login.kind == CLUSTER:
-        return Cluster(edge, login)
-    primary = Primary(edge, login)
+        return ClusterRouter(edge, login)
+    primary = PrimaryRouter(edge, login)
     if login.kind == SENTINEL or not login.addresses:
         return primary
     try:
@@ -37,7 +37,7 @@ async def recognise(edge: Edge, login: Login, attempt: Attempt) -> Layout:
     if info.get("cluster_enabled") != "1":
         return primary
     primary.close()
-    return Cluster(edge, login)
+    return ClusterRouter(edge, login)
 
 
 async def acknowledgements(pools: Iterable[Pool], attempt: Attempt) -> dict[Pool, Ack]:

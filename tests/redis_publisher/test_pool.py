@@ -7,11 +7,11 @@ import time
 import pytest
 
 from messageflow.brokers.redis.replies import Refused
-from messageflow.direct.blocking import Blocking
-from messageflow.direct.edge import Attempt, Broken, Wire, run_now
-from messageflow.direct.layouts import SLOTS, Cluster
-from messageflow.direct.login import Login
-from messageflow.direct.pool import CONNECTIONS, Part, Pool, exchange
+from messageflow.redis_publisher.blocking import Blocking
+from messageflow.redis_publisher.edge import Attempt, Broken, Wire, run_now
+from messageflow.redis_publisher.login import Login
+from messageflow.redis_publisher.pool import CONNECTIONS, Part, Pool, exchange
+from messageflow.redis_publisher.routing import SLOTS, ClusterRouter
 
 
 def failing(name: str) -> Pool:
@@ -65,7 +65,7 @@ def test_a_connection_whose_reply_is_late_is_closed_and_nobody_elses() -> None:
 
 
 def test_a_slot_that_moved_has_the_whole_map_read_again() -> None:
-    cluster = Cluster(Blocking(), Login("redis+cluster://one:1"))
+    cluster = ClusterRouter(Blocking(), Login("redis+cluster://one:1"))
     before = failing("one:1")
     cluster._slots, cluster.in_doubt = [before] * SLOTS, False
     asked = cluster.moved("key", Refused("ASK 12539 two:2"), before)

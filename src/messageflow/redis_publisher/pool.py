@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from messageflow.brokers.redis import replies
 from messageflow.brokers.redis.replies import Parts
-from messageflow.direct.edge import Attempt, Edge, Wire, talking
+from messageflow.redis_publisher.edge import Attempt, Edge, Wire, talking
 
 CONNECTIONS = 64  # open at once to one server; whoever finds them all busy waits, within his limit
 

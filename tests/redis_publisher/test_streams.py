@@ -9,11 +9,11 @@ import pytest
 
 from messageflow.brokers.base import StreamStore
 from messageflow.brokers.redis.names import Names
-from messageflow.direct.awaiting import Awaiting
-from messageflow.direct.broker import DirectBroker
-from messageflow.direct.edge import Attempt
-from messageflow.direct.servers import Servers
-from messageflow.direct.way import Way
+from messageflow.redis_publisher.awaiting import Awaiting
+from messageflow.redis_publisher.broker import DirectBroker
+from messageflow.redis_publisher.client import RedisClient
+from messageflow.redis_publisher.edge import Attempt
+from messageflow.redis_publisher.servers import Servers
 from messageflow.testing.broker_suite import StreamSuite
 from tests.brokers.redis.servers import Server
 
@@ -22,8 +22,8 @@ class TestStreamsOfAFlow(StreamSuite):
     @pytest.fixture
     async def streams(self, ruled: Server) -> AsyncIterator[StreamStore]:
         limit = time.monotonic() + 50
-        way = Way(Awaiting(), ruled.url, "messageflow", ruled.url)
-        known = await way._prepare(limit)
-        servers = Servers(way._layouts, known.acks, Attempt(limit))
+        client = RedisClient(Awaiting(), ruled.url, "messageflow", ruled.url)
+        known = await client._prepare(limit)
+        servers = Servers(client._routers, known.acks, Attempt(limit))
         yield DirectBroker(servers, Names("messageflow"), known.window, limit)
-        way.close()
+        client.close()

@@ -16,14 +16,14 @@ from redis.crc import key_slot
 from messageflow.brokers.redis.inspection import OLDEST_SHARDED, numbers
 from messageflow.brokers.redis.location import Address
 from messageflow.brokers.redis.replies import Announcing, Refused
-from messageflow.direct.edge import Attempt, Broken, Edge, NotAccepted, Wire, left, talking
-from messageflow.direct.login import Login
-from messageflow.direct.pool import Part, Pool, exchange, packed
+from messageflow.redis_publisher.edge import Attempt, Broken, Edge, NotAccepted, Wire, left, talking
+from messageflow.redis_publisher.login import Login
+from messageflow.redis_publisher.pool import Part, Pool, exchange, packed
 
 SLOTS = 16_384
 
 
-class Layout(Protocol):
+class Router(Protocol):
     """One Redis, or a Cluster of them."""
 
     announces: Announcing
@@ -58,7 +58,7 @@ class Layout(Protocol):
         """Close all idle connections."""
 
 
-class Primary:
+class PrimaryRouter:
     """One server that takes writes: the one a URL names, or whom Sentinel names when a connection is made."""
 
     in_doubt = False
@@ -111,7 +111,7 @@ class Primary:
         raise Broken(f"no Sentinel names a primary of {self._login.service!r}")
 
 
-class Cluster:
+class ClusterRouter:
     """The primaries of a Cluster.
 
     Args:

@@ -18,10 +18,10 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from messageflow import ConfigurationError, Flow, GatewayUnreachable, NotStored, OutcomeUnknown, Unauthorized
-from messageflow.direct import way
 from messageflow.errors import PublishError
+from messageflow.redis_publisher import client as redis_client
 from tests.brokers.redis.servers import Server, free_port, wait_until
-from tests.direct.conftest import Flows, leave_rules
+from tests.redis_publisher.conftest import Flows, leave_rules
 
 PASSWORD = "a-secret-p%40ss"
 
@@ -185,7 +185,7 @@ def test_a_redis_without_rules_keeps_nothing(own_server: Server, flows: Flows, m
 def test_rules_that_were_flushed_are_remembered(ruled: Server, flows: Flows, monkeypatch: pytest.MonkeyPatch) -> None:
     flow = flows.make(ruled.url)
     flows.call(flow, "push", "alice", "t", 1)
-    monkeypatch.setattr(way, "LOOK_EVERY", 0.0)
+    monkeypatch.setattr(redis_client, "LOOK_EVERY", 0.0)
     with ruled.client() as client:
         client.flushall()
     assert flows.call(flow, "push", "alice", "t", 1).offset == 1
@@ -194,7 +194,7 @@ def test_rules_that_were_flushed_are_remembered(ruled: Server, flows: Flows, mon
 
 
 def test_rules_that_changed_are_seen(ruled: Server, flows: Flows, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(way, "LOOK_EVERY", 0.0)
+    monkeypatch.setattr(redis_client, "LOOK_EVERY", 0.0)
     flow = flows.make(ruled.url)
     flows.call(flow, "publish", "seen:x", 1)
     with ruled.client() as client:

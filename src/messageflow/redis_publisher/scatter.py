@@ -14,9 +14,9 @@ from messageflow.brokers.redis.names import Names
 from messageflow.brokers.redis.registry import Registry
 from messageflow.brokers.redis.replies import Refused
 from messageflow.brokers.redis.surveys import SURVEY_SECONDS, answer, question
-from messageflow.direct.edge import talking
-from messageflow.direct.pool import packed
-from messageflow.direct.servers import Servers
+from messageflow.redis_publisher.edge import talking
+from messageflow.redis_publisher.pool import packed
+from messageflow.redis_publisher.servers import Servers
 
 
 async def survey(

@@ -15,7 +15,7 @@ from messageflow.errors import Picklable
 
 if TYPE_CHECKING:
     from messageflow.brokers.redis.location import Address
-    from messageflow.direct.login import Login
+    from messageflow.redis_publisher.login import Login
 
 T = TypeVar("T")
 

@@ -1,4 +1,4 @@
-"""The way of a flow's calls straight through Redis: what gateways wrote there about channels, and the calls themselves.
+"""The client with which a flow calls straight through Redis: what gateways wrote there about channels, and the calls.
 
 The rules are read when the first call comes, and again every half minute in which there are calls. A Redis that has
 none was never used by a gateway: then nothing is stored, for nobody knows how long it should be kept.
@@ -17,15 +17,15 @@ from messageflow.brokers.redis.replies import Command, Refused
 from messageflow.brokers.redis.urls import split
 from messageflow.core.channels import Namespaces
 from messageflow.core.publish_policy import PublishPolicy
-from messageflow.direct.broker import DirectBroker
-from messageflow.direct.edge import Attempt, Broken, Edge, NotAccepted
-from messageflow.direct.layouts import Layout
-from messageflow.direct.login import Login
-from messageflow.direct.opening import acknowledgements, recognise
-from messageflow.direct.pool import Pool
-from messageflow.direct.servers import Servers
 from messageflow.errors import BrokerError, ConfigurationError, GatewayUnreachable, Unanswered, Unavailable
 from messageflow.publisher.http1 import NO_ANSWER, NO_CONNECTION, Answer, Failure
+from messageflow.redis_publisher.broker import DirectBroker
+from messageflow.redis_publisher.detection import acknowledgements, recognise
+from messageflow.redis_publisher.edge import Attempt, Broken, Edge, NotAccepted
+from messageflow.redis_publisher.login import Login
+from messageflow.redis_publisher.pool import Pool
+from messageflow.redis_publisher.routing import Router
+from messageflow.redis_publisher.servers import Servers
 
 LOOK_EVERY = 30.0  # seconds
 
@@ -45,7 +45,7 @@ class Known(NamedTuple):
         return time.monotonic() - self.at < LOOK_EVERY
 
 
-class Way:
+class RedisClient:
     """Calls on one Redis, or several, without a gateway.
 
     Args:
@@ -63,7 +63,7 @@ class Way:
         self._shown = shown
         self._logins = [Login(url) for url in split(urls)]
         self._names = Names(prefix)
-        self._layouts: list[Layout] = []
+        self._routers: list[Router] = []
         self._known: Known | None = None
         self._looking = edge.slots(1)
 
@@ -77,7 +77,7 @@ class Way:
         failures: list[BrokerError] = []
         try:
             known = await self._prepare(limit)
-            broker = DirectBroker(Servers(self._layouts, known.acks, attempt), self._names, known.window, limit)
+            broker = DirectBroker(Servers(self._routers, known.acks, attempt), self._names, known.window, limit)
             api = Api(
                 broker,
                 known.namespaces,
@@ -99,8 +99,8 @@ class Way:
 
     def close(self) -> None:
         """Close idle connections; later calls open new ones."""
-        for layout in self._layouts:
-            layout.close()
+        for router in self._routers:
+            router.close()
 
     # What has to be known
 
@@ -122,10 +122,10 @@ class Way:
             self._looking.give_back()
 
     async def _look(self, attempt: Attempt) -> Known:
-        for login in self._logins[len(self._layouts) :]:
-            self._layouts.append(await recognise(self._edge, login, attempt))
-        for layout in self._layouts:
-            await layout.prepare(attempt)
+        for login in self._logins[len(self._routers) :]:
+            self._routers.append(await recognise(self._edge, login, attempt))
+        for router in self._routers:
+            await router.prepare(attempt)
         known = await self._found(attempt)
         if known is None:
             raise GatewayUnreachable(
@@ -148,11 +148,11 @@ class Way:
 
     async def _found(self, attempt: Attempt) -> Known | None:
         key = self._names.rules
-        [written] = await Servers(self._layouts, {}, attempt).ask([Command(key, ("GET", key))])
+        [written] = await Servers(self._routers, {}, attempt).ask([Command(key, ("GET", key))])
         rules = _read(written)
         if rules is None:
             return None
-        acks = await acknowledgements([pool for layout in self._layouts for pool in layout.pools()], attempt)
+        acks = await acknowledgements([pool for router in self._routers for pool in router.pools()], attempt)
         return Known(
             rules.namespaces, rules.size_limit, rules.idempotency_window, rules.revoked_for, acks, time.monotonic()
         )

@@ -23,7 +23,7 @@ from messageflow import (
     Refused,
 )
 from tests.brokers.redis.servers import Server
-from tests.direct.conftest import Flows
+from tests.redis_publisher.conftest import Flows
 from tests.resuming import Client
 from tests.support import API_KEY, TOKEN_SECRET, Running, running
 

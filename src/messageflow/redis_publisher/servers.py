@@ -8,9 +8,9 @@ from typing import Any
 from messageflow.brokers.base import Ack
 from messageflow.brokers.redis.layouts.shards import shard_of
 from messageflow.brokers.redis.replies import NOT_NOW, Announcing, Command, Parts, Refused
-from messageflow.direct.edge import Attempt, Broken, NotAccepted, Wire
-from messageflow.direct.layouts import Layout
-from messageflow.direct.pool import Part, Pool, exchange
+from messageflow.redis_publisher.edge import Attempt, Broken, NotAccepted, Wire
+from messageflow.redis_publisher.pool import Part, Pool, exchange
+from messageflow.redis_publisher.routing import Router
 
 REDIRECTIONS = 5  # of one command, before something must be wrong
 ANOTHER_TIME = (*NOT_NOW, "CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK")  # nothing of it was carried out
@@ -21,23 +21,23 @@ class Servers:
     """The servers, for one attempt.
 
     Args:
-        layouts: of each shard, prepared.
+        routers: of each shard, prepared.
         acks: what storing means, by server.
         attempt: how long it may take, and how far it came.
     """
 
-    def __init__(self, layouts: Sequence[Layout], acks: Mapping[Pool, Ack], attempt: Attempt) -> None:
-        self._layouts = layouts
+    def __init__(self, routers: Sequence[Router], acks: Mapping[Pool, Ack], attempt: Attempt) -> None:
+        self._routers = routers
         self._acks = acks
         self._attempt = attempt
 
     async def home(self, name: str) -> tuple[Wire, Parts]:
         """Return a new connection to where a name is announced, and the command to hear it there."""
-        layout = self._of(name)
-        return await layout.pool(name).dial(self._attempt.limit), layout.announces.hearing(name)
+        router = self._of(name)
+        return await router.pool(name).dial(self._attempt.limit), router.announces.hearing(name)
 
-    def _of(self, key: str) -> Layout:
-        return self._layouts[shard_of(key, len(self._layouts)) if len(self._layouts) > 1 else 0]
+    def _of(self, key: str) -> Router:
+        return self._routers[shard_of(key, len(self._routers)) if len(self._routers) > 1 else 0]
 
     async def ask(self, commands: Sequence[Command]) -> list[Any]:
         """Return a reply to each command, in order; a `Refused` where Redis refused.
@@ -46,9 +46,9 @@ class Servers:
             Broken, NotAccepted: the attempt cannot go on.
             TimeoutError: at its limit.
         """
-        for layout in {self._of(command.key) for command in commands}:
-            if layout.in_doubt:
-                await layout.prepare(self._attempt)
+        for router in {self._of(command.key) for command in commands}:
+            if router.in_doubt:
+                await router.prepare(self._attempt)
         sent_before, done = self._attempt.sent, False
         replies: list[Any] = [None] * len(commands)
         where = {index: self._of(command.key).pool(command.key) for index, command in enumerate(commands)}
@@ -81,8 +81,8 @@ class Servers:
         try:
             answers = await exchange(parts, self._attempt)
         except (Broken, TimeoutError):
-            for layout in self._layouts:
-                layout.doubt()
+            for router in self._routers:
+                router.doubt()
             raise
         for part, found in zip(parts, answers, strict=True):
             useful = [reply for sent, reply in zip(part.commands, found, strict=True) if sent is not ASKING]
@@ -111,8 +111,8 @@ class Servers:
 
     def place(self, key: str) -> Hashable:
         """Return what keys have in common that one script may use together."""
-        layout = self._of(key)
-        return layout, layout.place(key)
+        router = self._of(key)
+        return router, router.place(key)
 
     def announce(self, key: str) -> Announcing:
         """Return how something is announced under a name there."""
