@@ -1,4 +1,4 @@
-"""The native dialect, byte for byte as reference/native-protocol.md has it."""
+"""The native dialect, byte for byte as docs/protocol.md has it."""
 
 from __future__ import annotations
 

@@ -61,6 +61,16 @@ def test_links_between_documents_lead_somewhere() -> None:
             assert (document.parent / target).exists(), f"{document.name} links to {target}"
 
 
+def test_the_pages_that_the_source_cites_are_there_with_their_sections() -> None:
+    cited = re.compile(r"(docs/[\w/-]+\.md)((?:,? (?:and )?\"[^\"]+\")*)")
+    for module in (ROOT / "src").rglob("*.py"):
+        text = module.read_text()
+        assert "reference/" not in text, f"{module.name} cites what is not in the repository"
+        for page, sections in cited.findall(text):
+            headings = re.findall(r"^#+ (.*)$", (ROOT / page).read_text(), re.MULTILINE)
+            assert set(re.findall(r'"([^"]+)"', sections)) <= set(headings), f"{module.name} cites {page}"
+
+
 def test_every_document_is_reached_from_the_first_and_from_what_machines_read() -> None:
     names = {f"docs/{document.name}" for document in (ROOT / "docs").glob("*.md")}
     for start in ("README.md", "llms.txt"):

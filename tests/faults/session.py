@@ -3,7 +3,7 @@
 It keeps a position for each channel and asks for what it missed, and it passes on everything that arrives exactly as it
 arrives: what comes twice or too early is for the checker to see, not for the client to hide.
 
-Pure: text in, events and answers out; `clients` owns the socket. Source: reference/native-protocol.md §2.2 to §2.5.
+Pure: text in, events and answers out; `clients` owns the socket. Source: docs/protocol.md.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ Whoever calls it has checked the key: the HTTP routes and the in-process path of
 answered with status 200 and an error, as the protocol has it; only what a proxy or a client library should see as a
 failure has a status of its own.
 
-Source: reference/native-protocol.md §3.
+Source: docs/http-api.md.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The calls of the HTTP API, as values: what each takes, and the shape of what it answers.
 
-Source: reference/native-protocol.md §3; `push` and `broadcast_push` are ours.
+Source: docs/http-api.md; `push` and `broadcast_push` are ours.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Owns the positions: it knows where every channel stands, drops what was seen before, and asks for the rest when it
 comes back. Pure: text in, events out; `subscriber` owns the socket.
 
-Source: reference/native-protocol.md §2.2 to §2.5.
+Source: docs/protocol.md.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ A client needs no table: the range of a code decides. Disconnects 3000–3499, 4
 "reconnect", 3500–3999 and 4500–4999 are terminal; unsubscribes from 2500 on mean "subscribe again"; errors marked
 temporary may be tried again.
 
-Source: the Centrifuge protocol, reference/native-protocol.md §2.6 and §2.7.
+Source: docs/protocol.md, "Error codes" and "Close codes".
 """
 
 from __future__ import annotations

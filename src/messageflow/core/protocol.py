@@ -3,7 +3,7 @@
 Field names are those of the Centrifuge protocol, so that the native dialect is a plain encoding of these structs.
 JSON from clients and publishers travels as `msgspec.Raw`: checked to be JSON, never decoded.
 
-Source: reference/native-protocol.md §2.2, §2.3.
+Source: docs/protocol.md, "Commands" and "Pushes".
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 One text holds one or more JSON objects joined by newlines, both ways. Nothing here knows sockets, frames or sessions.
 
-Source: reference/native-protocol.md §2.1, §2.2.
+Source: docs/protocol.md, "Frames".
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What each call of a flow asks of the gateway.
 
 The one core under `Flow` and `AsyncFlow`: a function a call, from the arguments that `Flow` documents to a `Call`,
-which knows how its own answer reads. Shapes are those of the HTTP API (reference/native-protocol.md §3, with `push`
+which knows how its own answer reads. Shapes are those of the HTTP API (docs/http-api.md, with `push`
 and `broadcast_push` of ours).
 
 Pure: no sockets, no clock; the only chance is the idempotency key.

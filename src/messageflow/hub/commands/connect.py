@@ -1,6 +1,6 @@
 """`connect` and `refresh`: who the client is, what the server subscribes it to, and for how long.
 
-Source: reference/native-protocol.md §2.4, §2.5, §2.10.
+Source: docs/protocol.md, "A connection" and "Positions and recovery".
 """
 
 from __future__ import annotations

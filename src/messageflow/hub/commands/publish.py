@@ -3,7 +3,7 @@
 Information flows one way: a browser calls the backend over HTTP. A namespace may still let clients publish; `rpc` and
 `send` need a handler in the application, and without one they are not available.
 
-Source: reference/native-protocol.md §2.3, §2.4.
+Source: docs/protocol.md, "Commands".
 """
 
 from __future__ import annotations

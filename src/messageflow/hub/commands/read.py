@@ -1,6 +1,6 @@
 """`presence`, `presence_stats` and `history`: what a client may ask about a channel.
 
-Source: reference/native-protocol.md §2.3.
+Source: docs/protocol.md, "Commands".
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`subscribe`, `unsubscribe` and `sub_refresh`: the channels a client chooses itself.
 
-Source: reference/native-protocol.md §2.3–§2.5, §2.10.
+Source: docs/protocol.md, "Commands" and "Positions and recovery".
 """
 
 from __future__ import annotations
