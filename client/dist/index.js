@@ -17,6 +17,7 @@ var BAD_FRAME = 8;
 var HANDLER_FAILED = 9;
 var NOT_JSON = 10;
 var TOO_LARGE = 1009;
+var RESTART = 3401;
 var STATE_INVALIDATED = 3014;
 var SUBSCRIPTION_INVALIDATED = 2502;
 var MessageflowError = class extends Error {
@@ -175,11 +176,17 @@ var BASE_MS = 500;
 var CAP_MS = 2e4;
 var SLOW_BASE_MS = 1e4;
 var SLOW_CAP_MS = 5e4;
+var RESTART_BASE_MS = 100;
+var RESTART_CAP_MS = 1e3;
+var RESTART_TRIES = 60;
 function backoff(attempt, random, base2 = BASE_MS, cap = CAP_MS) {
   return Math.floor(random * Math.min(cap, base2 * 2 ** attempt));
 }
 function slowBackoff(attempt, random) {
   return SLOW_BASE_MS + backoff(attempt, random, SLOW_BASE_MS, SLOW_CAP_MS);
+}
+function restartBackoff(attempt, random) {
+  return attempt < RESTART_TRIES ? backoff(attempt, random, RESTART_BASE_MS, RESTART_CAP_MS) : backoff(attempt, random);
 }
 function refreshDelay(ttl, random) {
   return Math.max(0, ttl) * (750 + 100 * random);
@@ -1108,6 +1115,8 @@ var Session = class {
   /** The token of the last attempt was made for it. */
   #isNew = false;
   #crowded = false;
+  /** The server said that it starts again at once. */
+  #restarting = false;
   #attempt = 0;
   #turn = 0;
   /** The page is put away; nothing is opened until it is back. */
@@ -1211,7 +1220,7 @@ var Session = class {
   }
   #accepted(result, withToken) {
     const transport = this.#transport;
-    this.#crowded = false;
+    this.#crowded = this.#restarting = false;
     this.#attempt = 0;
     this.#pong = !!result.pong;
     transport?.allow(result.ping ? result.ping * 1e3 + PING_GRACE_MS : 0);
@@ -1252,6 +1261,7 @@ var Session = class {
     this.#lose();
     if (code === EXPIRED || invalidatesState(code)) this.#tokens.drop();
     if (invalidatesState(code)) this.#events.onInvalidate();
+    if (code === RESTART) this.#restarting = true;
     if (isCrowded(code)) this.#wait(code, reason);
     else if (isTerminalClose(code) && !spared) this.#stop(code, reason);
     else this.#plan(code, reason);
@@ -1273,10 +1283,13 @@ var Session = class {
     else if (code === TOKEN_EXPIRED) this.#stop(code, `${message}; give tokenUrl or getToken to have it renewed`);
     else this.#stop(code, message);
   }
-  #plan(code, reason, retryIn = backoff(this.#attempt, this.#world.random())) {
+  #plan(code, reason, retryIn = this.#delay(this.#world.random())) {
     this.#attempt++;
     this.#retry.set(() => void this.#open(), retryIn);
     this.#enter("connecting", { code, reason, retryIn });
+  }
+  #delay(random) {
+    return this.#restarting ? restartBackoff(this.#attempt, random) : backoff(this.#attempt, random);
   }
   #stop(code, reason) {
     this.#release();

@@ -28,6 +28,9 @@ export const NOT_JSON = 10;
 /** Close code: a message larger than the server takes. */
 export const TOO_LARGE = 1009;
 
+/** Close code: the server starts again and will be back in a moment. */
+export const RESTART = 3401;
+
 const STATE_INVALIDATED = 3014;
 const SUBSCRIPTION_INVALIDATED = 2502;
 

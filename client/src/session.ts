@@ -5,7 +5,7 @@
  * or a message is about; it hands those to its events.
  */
 
-import { backoff, slowBackoff } from "./backoff.js";
+import { backoff, restartBackoff, slowBackoff } from "./backoff.js";
 import { Calls, type Done } from "./calls.js";
 import {
   BAD_FRAME,
@@ -16,6 +16,7 @@ import {
   known,
   LINK_LOST,
   MessageflowError,
+  RESTART,
   skewed,
   TOKEN_EXPIRED,
   TOO_LARGE,
@@ -58,6 +59,8 @@ export class Session {
   /** The token of the last attempt was made for it. */
   #isNew = false;
   #crowded = false;
+  /** The server said that it starts again at once. */
+  #restarting = false;
   #attempt = 0;
   #turn = 0;
   /** The page is put away; nothing is opened until it is back. */
@@ -174,7 +177,7 @@ export class Session {
 
   #accepted(result: ConnectResult, withToken: boolean): void {
     const transport = this.#transport;
-    this.#crowded = false;
+    this.#crowded = this.#restarting = false;
     this.#attempt = 0; // not before: a socket that opens and is refused must not make us eager
     this.#pong = !!result.pong;
     transport?.allow(result.ping ? result.ping * 1000 + PING_GRACE_MS : 0);
@@ -220,6 +223,7 @@ export class Session {
     this.#lose();
     if (code === EXPIRED || invalidatesState(code)) this.#tokens.drop();
     if (invalidatesState(code)) this.#events.onInvalidate();
+    if (code === RESTART) this.#restarting = true;
     if (isCrowded(code)) this.#wait(code, reason);
     else if (isTerminalClose(code) && !spared) this.#stop(code, reason);
     else this.#plan(code, reason);
@@ -245,10 +249,14 @@ export class Session {
     else this.#stop(code, message);
   }
 
-  #plan(code: number, reason: string, retryIn = backoff(this.#attempt, this.#world.random())): void {
+  #plan(code: number, reason: string, retryIn = this.#delay(this.#world.random())): void {
     this.#attempt++;
     this.#retry.set(() => void this.#open(), retryIn);
     this.#enter("connecting", { code, reason, retryIn });
+  }
+
+  #delay(random: number): number {
+    return this.#restarting ? restartBackoff(this.#attempt, random) : backoff(this.#attempt, random);
   }
 
   #stop(code: number, reason: string): void {

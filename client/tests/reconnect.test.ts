@@ -36,6 +36,34 @@ describe("reconnects", () => {
     ]);
   });
 
+  test("a server that says it starts again is looked for at once, and then every second at most", async () => {
+    const { flow, world } = await connected();
+    await world.peer.drop(3401, "restart");
+    const delays: (number | undefined)[] = [];
+    for (let attempt = 0; attempt < 6; attempt++) {
+      delays.push(flow.detail.retryIn);
+      await world.pass(flow.detail.retryIn ?? 0);
+      await world.peer.drop();
+    }
+    assert.deepEqual(delays, [50, 100, 200, 400, 500, 500]);
+    await world.pass(500);
+    await world.peer.accept();
+    await world.peer.drop();
+    assert.equal(flow.detail.retryIn, 250, "once it is back, a loss is one like any other");
+    flow.close();
+  });
+
+  test("a server that says so and does not come back is looked for as any other in the end", async () => {
+    const { flow, world } = await connected();
+    await world.peer.drop(3401, "restart");
+    for (let attempt = 0; attempt < 60; attempt++) {
+      await world.pass(flow.detail.retryIn ?? 0);
+      await world.peer.drop();
+    }
+    assert.equal(flow.detail.retryIn, 10_000);
+    flow.close();
+  });
+
   test("a terminal close code ends it, with nothing left running", async () => {
     const { flow, world, peer } = await connected({ token: JWT });
     await peer.drop(3500, "invalid token");

@@ -26,11 +26,12 @@ def token():
 @app.route("/")
 def page():
     return '''<script src="/messageflow.js"></script><script>
-      var got = [], lost = 0;
+      var got = [], lost = 0, codes = [];
       var flow = messageflow.connect({
         tokenUrl: "/token",
         on: { number: (payload) => got.push(payload) },
         onRecovery: ({ recovered }) => { lost += !recovered; },
+        onState: (state, { code }) => { codes.push(code); },
       });
     </script>'''
 """
@@ -69,4 +70,5 @@ def test_pages_come_back_after_a_reload_and_have_missed_nothing(browser: Browser
             page.wait_for_function("got.includes(0)", timeout=PATIENCE_MS)
             assert page.evaluate("got") == [*range(1, stored + 1), 0]
             assert page.evaluate("lost") == 0
+            assert 3401 in page.evaluate("codes")  # "restart": come back at once
             page.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from messageflow.brokers.base import Item
+from messageflow.core.codes import RESTART
 from messageflow.core.stream_table import Retention
 from messageflow.hub import drain
 from messageflow.hub.drain import Drain
@@ -33,6 +34,15 @@ async def test_the_batches(world: World, sessions: int, drain_time: float, batch
         leaving.step()
         assert codes(here) == [3001] * min(sessions, step * batch)
     assert leaving.remaining == 0
+
+
+async def test_who_is_told_to_come_back_at_once_is_told_so_by_a_drain_and_at_the_end(world: World) -> None:
+    here = await connections(world, 20)
+    world.hub.goodbye = RESTART
+    Drain(world.hub, 10).step()
+    assert codes(here) == [3401] * 10
+    await world.hub.close()
+    assert codes(here) == [3401] * 20
 
 
 async def test_nobody_comes_in_any_more(world: World) -> None:

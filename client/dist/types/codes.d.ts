@@ -23,6 +23,8 @@ export declare const HANDLER_FAILED = 9;
 export declare const NOT_JSON = 10;
 /** Close code: a message larger than the server takes. */
 export declare const TOO_LARGE = 1009;
+/** Close code: the server starts again and will be back in a moment. */
+export declare const RESTART = 3401;
 /** What every promise of this client rejects with, and what `onError` is given. */
 export declare class MessageflowError extends Error {
     #private;

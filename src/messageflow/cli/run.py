@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from messageflow.cli.flags import GatewayCommand, setting_flags
+from messageflow.core.codes import RESTART
 
 if TYPE_CHECKING:
     from messageflow.cli.start import Start
@@ -93,6 +94,8 @@ def _run(start: Start, target: str, directory: Path | None, port_file: Path | No
     from messageflow.gateway.server import serve  # the heavy part, after all that can be refused
 
     def opened(gateway: Gateway) -> None:
+        if port_file is not None:  # of `--reload`, which begins the next at once
+            gateway.hub.goodbye = RESTART
         inprocess.install(gateway.api.call_from_inside, gateway.loop)
         os.environ.setdefault("MESSAGEFLOW_URL", start.url(gateway.port))
 

@@ -60,6 +60,7 @@ INSUFFICIENT_STATE = Disconnect(3010, "insufficient state")
 FORCE_RECONNECT = Disconnect(3011, "force reconnect")
 NO_PONG = Disconnect(3012, "no pong")
 TOO_MANY_COMMANDS = Disconnect(3013, "too many requests")
+RESTART = Disconnect(3401, "restart")  # ours: back in a moment, and few enough wait for it to come at once
 CONNECTION_LIMIT = Disconnect(3404, "connection limit")  # ours: 3504 would be final, and it passes
 INVALID_TOKEN = Disconnect(3500, "invalid token")
 MALFORMED = Disconnect(3501, "bad request")

@@ -14,8 +14,6 @@ from collections.abc import Callable
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from messageflow.core.codes import SHUTDOWN
-
 if TYPE_CHECKING:
     from messageflow.hub.hub import Hub
 
@@ -47,7 +45,7 @@ class Drain:
         hub = self._hub
         hub.flush()
         for session in list(islice(hub.sessions.values(), max(1, self.batch))):
-            session.disconnect(SHUTDOWN)
+            session.disconnect(hub.goodbye)
         self.remaining = len(hub.sessions)
 
     async def run(self, is_over: Callable[[], bool]) -> None:

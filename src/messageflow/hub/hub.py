@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from messageflow.brokers.base import Broker
 from messageflow.core.channels import REVOKED, NamespaceOptions, Namespaces
-from messageflow.core.codes import SHUTDOWN, Disconnect, Unsubscribe
+from messageflow.core.codes import SHUTDOWN, Unsubscribe
 from messageflow.core.control import Control
 from messageflow.core.protocol import Command, FaultyCommand, Joined, Left, Unsubscribed
 from messageflow.core.stream import Position, Publication
@@ -109,6 +109,7 @@ class Hub:
         self.controls: deque[tuple[Session, Control]] = deque()  # decisions about many sessions, to be carried out
         self.deferred: dict[Session, list[Control]] = {}  # decisions about those, for when they have their answer
         self.draining = False
+        self.goodbye = SHUTDOWN  # what those who are here at the end are told
         self._wires: dict[Wire, None] = {}
         self._dirty: deque[Channel] = deque()
         self._flushing = False
@@ -133,12 +134,12 @@ class Hub:
             raise
         self.spawn(self.heartbeat.run())
 
-    async def close(self, disconnect: Disconnect = SHUTDOWN) -> None:
+    async def close(self) -> None:
         """Send every client away, end every task, close the broker."""
         self.draining = True
         self.flush()
         for session in (*self.sessions.values(), *self.unauthenticated):
-            session.disconnect(disconnect)
+            session.disconnect(self.goodbye)
         await asyncio.sleep(0)  # the releases above spawned their leaves; let them begin
         tasks = {task for task in self._tasks if task is not asyncio.current_task()}
         for task in tasks:

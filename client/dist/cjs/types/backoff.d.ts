@@ -12,6 +12,8 @@
 export declare function backoff(attempt: number, random: number, base?: number, cap?: number): number;
 /** What is waited where coming back soon is of no use: from 10 to 20 s at first, from 10 to 60 in the end. */
 export declare function slowBackoff(attempt: number, random: number): number;
+/** What is waited for a server that said it starts again at once: it does so only where few clients are waiting. */
+export declare function restartBackoff(attempt: number, random: number): number;
 /**
  * When to fetch the next token: before the end (the server cuts at it), and spread, so that pages opened together do
  * not ask together.
