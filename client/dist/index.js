@@ -1681,11 +1681,8 @@ var Flow = class {
       },
       onState: (state, detail) => {
         this.#detail = detail;
-        const { code, reason } = detail;
-        if (state === "disconnected" && code && !this.#states.size && !this.#errors.size) {
-          const hint = code < 100 ? "" : tokens.given || code === EXPELLED ? "; the log of the gateway says why" : "; give tokenUrl, getToken or token";
-          complain(`not connected (${code}), and not trying again: ${reason}${hint}`);
-        }
+        const { code } = detail;
+        if (state === "disconnected" && code && !this.#states.size) this.#tellOfEnd(detail, tokens.given || code === EXPELLED);
         this.#states.emit(state, detail);
       },
       onLink: () => this.#channels.request(),
@@ -1820,6 +1817,13 @@ var Flow = class {
       if (this.state === "disconnected") return new MessageflowError(code || CLOSED, `Not connected: ${reason}.`);
       return this.state === "connected";
     });
+  }
+  /** The connection has ended for good, and nobody listens to states: tell those who listen to errors, or the console. */
+  #tellOfEnd({ code, reason }, isKnown) {
+    const hint = code < 100 ? "" : isKnown ? "; the log of the gateway says why" : "; give tokenUrl, getToken or token";
+    const message = `not connected (${code}), and not trying again: ${reason}${hint}`;
+    if (this.#errors.size) this.#errors.emit(new MessageflowError(code, message));
+    else complain(message);
   }
   #report = (error) => {
     const failure = known(error, HANDLER_FAILED, "A handler failed: ");

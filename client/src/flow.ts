@@ -83,11 +83,8 @@ export class Flow<Pushes extends object = Record<string, unknown>> {
       },
       onState: (state, detail) => {
         this.#detail = detail;
-        const { code, reason } = detail;
-        if (state === "disconnected" && code && !this.#states.size && !this.#errors.size) {
-          const hint = code < 100 ? "" : tokens.given || code === EXPELLED ? "; the log of the gateway says why" : "; give tokenUrl, getToken or token";
-          complain(`not connected (${code}), and not trying again: ${reason}${hint}`);
-        }
+        const { code } = detail;
+        if (state === "disconnected" && code && !this.#states.size) this.#tellOfEnd(detail, tokens.given || code === EXPELLED);
         this.#states.emit(state, detail);
       },
       onLink: () => this.#channels.request(),
@@ -250,6 +247,14 @@ export class Flow<Pushes extends object = Record<string, unknown>> {
       if (this.state === "disconnected") return new MessageflowError(code || CLOSED, `Not connected: ${reason}.`);
       return this.state === "connected";
     });
+  }
+
+  /** The connection has ended for good, and nobody listens to states: tell those who listen to errors, or the console. */
+  #tellOfEnd({ code, reason }: StateDetail, isKnown: boolean): void {
+    const hint = code < 100 ? "" : isKnown ? "; the log of the gateway says why" : "; give tokenUrl, getToken or token";
+    const message = `not connected (${code}), and not trying again: ${reason}${hint}`;
+    if (this.#errors.size) this.#errors.emit(new MessageflowError(code, message));
+    else complain(message);
   }
 
   readonly #report = (error: unknown): void => {

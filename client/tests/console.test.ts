@@ -47,7 +47,9 @@ describe("a final disconnect", () => {
   });
 
   test("is the application's to tell where it took over onError or onState", async () => {
-    await refused({ token: JWT, onError() {} }, 3500, "invalid token");
+    const errors: string[] = [];
+    await refused({ token: JWT, onError: ({ code, message, temporary }) => errors.push(`${code} ${temporary} ${message}`) }, 3500, "invalid token");
+    assert.deepEqual(errors, ["3500 false not connected (3500), and not trying again: invalid token; the log of the gateway says why"]);
     await refused({ token: JWT, onState() {} }, 3500, "invalid token");
     const { flow, world } = start({ token: JWT });
     const told = assert.rejects(flow.ready(), /invalid token/);
@@ -56,6 +58,23 @@ describe("a final disconnect", () => {
     await world.peer.drop(3500, "invalid token");
     await told;
     assert.deepEqual(said, []);
+  });
+
+  test("is told once where both listen: as a state", async () => {
+    const told: string[] = [];
+    await refused({ token: JWT, onError: ({ message }) => told.push(message), onState: (state) => told.push(state) }, 3500, "invalid token");
+    assert.deepEqual(told, ["connecting", "disconnected"]);
+    assert.deepEqual(said, []);
+  });
+
+  test("is told to onError where a dot alone shows the state", async () => {
+    const errors: string[] = [];
+    const { flow, world } = start({ token: JWT, onError: ({ message }) => errors.push(message) });
+    status(flow, {});
+    await settle();
+    await world.peer.open();
+    await world.peer.drop(3500, "invalid token");
+    assert.deepEqual([errors.length, said.length], [1, 0]);
   });
 
   test("is told also where a dot alone shows the state", async () => {
