@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "core": set[str](),
     "dialects": {"core"},
     "brokers": {"core", "brokers.base", "brokers.local"},
-    "hub": {"core", "dialects", "brokers.base"},
+    "hub": {"core", "dialects.base", "brokers.base"},
     "api": {"core", "brokers.base"},
     "gateway": {"core", "dialects", "hub", "brokers", "api"},
     "redis_publisher": {

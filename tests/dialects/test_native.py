@@ -26,6 +26,7 @@ from messageflow.core.protocol import (
 )
 from messageflow.core.stream import Publication
 from messageflow.dialects import native
+from messageflow.dialects.base import MalformedMessage
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 
@@ -83,7 +84,7 @@ def test_an_unknown_method_is_a_command_without_any() -> None:
     ],
 )
 def test_what_is_no_sequence_of_commands_is_refused(text: bytes) -> None:
-    with pytest.raises(native.MalformedCommand):
+    with pytest.raises(MalformedMessage):
         native.decode(text)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
@@ -12,7 +12,8 @@ from messageflow.core.stream import Publication
 from messageflow.core.stream_table import Retention
 from messageflow.hub import backlog, congestion, hub
 from messageflow.hub.limits import Limits
-from messageflow.testing.memory_connection import LineWire, MemoryConnection
+from messageflow.hub.transport import FramedEncoder
+from messageflow.testing.memory_connection import MemoryConnection
 from tests.hub.conftest import World
 from tests.hub.links import DistantBroker
 
@@ -35,17 +36,22 @@ def data(connection: MemoryConnection, channel: str) -> list[int]:
     return [publication["data"] for publication in connection.publications(channel)]
 
 
+def encoder_of(connection: MemoryConnection) -> FramedEncoder:
+    assert connection.session is not None
+    return connection.session.encoder
+
+
 @pytest.fixture
 def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The offsets of what was encoded as a push."""
     offsets: list[int] = []
-    original = LineWire.publication
+    original = FramedEncoder.publications
 
-    def publication(self: LineWire, channel: str, publication: Publication) -> bytes:
-        offsets.append(publication.offset)
-        return original(self, channel, publication)
+    def publications(self: FramedEncoder, channel: str, publications: Sequence[Publication]) -> bytes:
+        offsets.extend(publication.offset for publication in publications)
+        return original(self, channel, publications)
 
-    monkeypatch.setattr(LineWire, "publication", publication)
+    monkeypatch.setattr(FramedEncoder, "publications", publications)
     return offsets
 
 
@@ -181,7 +187,7 @@ async def test_nothing_is_kept_for_long_for_a_reader_that_takes_nothing(world: W
 async def test_who_comes_back_far_behind_meets_the_backlog(
     world: World, broker: DistantBroker, encoded: list[int]
 ) -> None:
-    """HistoryReader end where the backlog goes on, so that a busy channel is caught up with from memory."""
+    """Reads end where the backlog goes on, so that a busy channel is caught up with from memory."""
     first = (await world.publish("open:x", *range(1000)))[0].position
     slow = await world.subscribed("slow", "open:x")
     slow.fill()
@@ -209,7 +215,7 @@ async def test_who_stands_at_one_place_one_after_the_other_shares_a_chunk(world:
     assert all(data(connection, "open:x") == list(range(10)) for connection in crowd)
     assert len(broker.reads) == 1
     await world.pass_time(0.5)
-    assert world.hub.chunks.get((world.hub.channels["open:x"], broker.reads[0][1], crowd[0].wire)) is None
+    assert world.hub.chunks.get((world.hub.channels["open:x"], broker.reads[0][1], encoder_of(crowd[0]))) is None
 
 
 async def test_what_buffers_share_counts_once(world: World) -> None:
@@ -224,7 +230,7 @@ async def test_what_buffers_share_counts_once(world: World) -> None:
     assert kept is not None
     batch = kept.get(0)
     assert batch is not None
-    buffers = [batch.data[connection.wire] for connection in crowd]  # as transports hold them
+    buffers = [batch.data[encoder_of(connection)] for connection in crowd]  # as transports hold them
     for connection, held in zip(crowd, buffers, strict=True):
         connection.buffered = len(held)
     await world.pass_time(0.5)  # 2 MB seem to wait

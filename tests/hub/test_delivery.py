@@ -169,14 +169,14 @@ async def test_a_very_large_channel_is_served_in_slices_and_nobody_twice(world: 
     assert options is not None
     channel = world.hub.channels["open:x"]
     channel.receive(*await _stored(world, 1))
-    channel.flush(world.hub._wires, 1000)
+    channel.flush(1000)
     assert channel.unserved is not None
     for connection in left:
         connection.lose()
     for connection in slowed:
         connection.fill()
     while channel.dirty:
-        channel.flush(world.hub._wires, 1000)
+        channel.flush(1000)
     for connection in slowed:
         connection.empty()
     await world.settle()

@@ -13,7 +13,6 @@ from messageflow.core import control
 from messageflow.core.claims import SubscribeOptions
 from messageflow.core.protocol import StreamPosition
 from messageflow.core.stream_table import Retention
-from messageflow.dialects import native
 from messageflow.errors import BrokerError
 from messageflow.hub.limits import Limits
 from tests.hub.conftest import SECRET, World
@@ -159,7 +158,7 @@ async def test_a_command_with_wrong_data_costs_its_neighbours_nothing(world: Wor
         rb'{"id":7,"publish":{"channel":"open:x","data":"after"}}',
     ]
     message = b"\n".join(lines)
-    connection.session.receive(native.decode(message), len(message))
+    connection.session.receive(message)
     await world.settle()
     assert connection.closed is None
     assert [p["data"] for p in connection.publications("open:x")] == ["before", "after"]
@@ -175,7 +174,7 @@ async def test_a_connection_that_is_not_in_yet_is_forgiven_nothing(world: World)
     for line in (b'{"id":1,"connect":{"token":5}}', b'{"id":1,"publish":{"channel":5}}'):
         connection = world.connection()
         assert connection.session is not None
-        connection.session.receive(native.decode(line), len(line))
+        connection.session.receive(line)
         await world.settle()
         assert connection.closed is not None
         assert connection.closed.code == 3501

@@ -29,6 +29,7 @@ from messageflow.core.protocol import (
     Unsubscribed,
 )
 from messageflow.core.stream import Publication
+from messageflow.dialects.base import Dialect, MalformedMessage, TooManyCommands
 
 PING: Final = b"{}"
 PONG: Final = b"{}"
@@ -58,10 +59,6 @@ _KINDS: Final = {
 }
 
 
-class MalformedCommand(ValueError):
-    """The text is not a sequence of commands; the message says why, for the log."""
-
-
 def decode(text: bytes) -> list[Command | FaultyCommand]:
     """Return the commands in `text`, in order.
 
@@ -69,11 +66,11 @@ def decode(text: bytes) -> list[Command | FaultyCommand]:
     read, nested too deep) comes as a `FaultyCommand`: what is wrong with it is no fault of its neighbours.
 
     Raises:
-        MalformedCommand: one of them is not UTF-8, not JSON, or has no id and method to answer.
+        MalformedMessage: one of them is not UTF-8, not JSON, or has no id and method to answer.
     """
     lines = [line for line in text.split(b"\n") if line]
     if not lines:
-        raise MalformedCommand("an empty frame")
+        raise MalformedMessage("an empty frame")
     return [_command(line) for line in lines]
 
 
@@ -85,7 +82,7 @@ def _command(line: bytes) -> Command | FaultyCommand:
         reason = explain(line, error)
         envelope = _envelope(line)
         if envelope is None:
-            raise MalformedCommand(reason) from None
+            raise MalformedMessage(reason) from None
         return FaultyCommand(*envelope, reason)
 
 
@@ -154,3 +151,28 @@ def encode_publication(channel: str, publication: Publication) -> bytes:
 @lru_cache(maxsize=4096)
 def _name(channel: str) -> bytes:
     return _encode(channel)
+
+
+class _Native:
+    """The two halves of the dialect, as `dialects.base` has them."""
+
+    ping = PING
+    pong = PONG
+    is_text = True
+    publication = staticmethod(encode_publication)
+    push = staticmethod(encode_push)
+    result = staticmethod(encode_result)
+    error = staticmethod(encode_error)
+    join = staticmethod(b"\n".join)
+
+    @property
+    def encoder(self) -> _Native:
+        return self
+
+    def decode(self, message: bytes, most: int) -> list[Command | FaultyCommand]:
+        if message.count(b"\n") >= most:
+            raise TooManyCommands("more commands in one message than a burst may have")
+        return decode(message)
+
+
+NATIVE: Final[Dialect] = _Native()

@@ -19,19 +19,26 @@ from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 from websockets.utils import accept_key
 
+from messageflow.dialects.base import Dialect
+from messageflow.dialects.table import DIALECTS, choose
 from messageflow.gateway.origins import Origins
 from messageflow.gateway.proxies import Forwarded
-
-SUBPROTOCOLS = [Subprotocol("centrifuge-json")]
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
 
 class Answer(NamedTuple):
-    """The response to a handshake: its status, 101 when the WebSocket is open, and all its bytes."""
+    """The response to a handshake.
+
+    Args:
+        status: 101 when the WebSocket is open.
+        data: all its bytes.
+        dialect: what is spoken over the WebSocket from now on; None where there is none.
+    """
 
     status: int
     data: bytes
+    dialect: Dialect | None = None
 
 
 def answer(path: str, headers: RawHeaders, origins: Origins, forwarded: Forwarded) -> Answer:
@@ -56,7 +63,9 @@ def answer(path: str, headers: RawHeaders, origins: Origins, forwarded: Forwarde
             "A token never goes into a URL, where it ends up in logs. Send it in the connect command.\n",
         )
     key = _ordinary_key(headers)
-    return _accept(key) if key is not None else _negotiate(path, headers)
+    address = path.partition("?")[0]
+    spoken = choose(address, ()) if key is not None else None
+    return _accept(key, spoken.dialect) if key is not None and spoken is not None else _negotiate(path, headers)
 
 
 def origin_of(headers: RawHeaders) -> str | None:
@@ -87,26 +96,29 @@ def _ordinary_key(headers: RawHeaders) -> str | None:
         return None
 
 
-def _accept(key: str) -> Answer:
+def _accept(key: str, dialect: Dialect) -> Answer:
     head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    return Answer(101, f"{head}Sec-WebSocket-Accept: {accept_key(key)}\r\n\r\n".encode())
+    return Answer(101, f"{head}Sec-WebSocket-Accept: {accept_key(key)}\r\n\r\n".encode(), dialect)
 
 
 def _negotiate(path: str, headers: RawHeaders) -> Answer:
-    protocol = ServerProtocol(subprotocols=SUBPROTOCOLS, select_subprotocol=_select)
+    address = path.partition("?")[0]
+    names = [Subprotocol(each.subprotocol) for each in DIALECTS if each.path == address]
+    chosen: list[Dialect] = []
+
+    def select(protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+        """Take what is offered and spoken here; a client that offers nothing takes what it gets."""
+        spoken = choose(address, offered)
+        if spoken is None:
+            raise InvalidHandshake(f"only the subprotocol {' or '.join(names)} is spoken here, as text")
+        chosen.append(spoken.dialect)
+        return Subprotocol(spoken.subprotocol) if offered else None
+
+    protocol = ServerProtocol(subprotocols=names, select_subprotocol=select)
     decoded = Headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers])
     response = protocol.accept(Request(path, decoded))
-    return Answer(response.status_code, response.serialize())
+    return Answer(response.status_code, response.serialize(), chosen[0] if chosen else None)
 
 
 def _refuse(status: http.HTTPStatus, reason: str) -> Answer:
     return Answer(status, ServerProtocol().reject(status, reason).serialize())
-
-
-def _select(protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-    """Take the JSON protocol where it is offered; a client that offers nothing speaks JSON too."""
-    if not offered:
-        return None
-    if SUBPROTOCOLS[0] in offered:
-        return SUBPROTOCOLS[0]
-    raise InvalidHandshake(f"only the subprotocol {SUBPROTOCOLS[0]} is spoken here, as text")

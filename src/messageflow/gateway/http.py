@@ -256,7 +256,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             return
         response = answer(self.url.decode("latin-1"), self.headers, doorway.origins, came)
         self.transport.write(response.data)
-        if response.status != 101:
+        if response.status != 101 or response.dialect is None:
             if response.status == http.HTTPStatus.FORBIDDEN:
                 self._count_refused(came)
             else:
@@ -267,7 +267,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         connection = WebSocketConnection(doorway.hub, doorway.limits, came.address, doorway.leaving)
         self.transport.set_protocol(connection)
         connection.connection_made(self.transport)
-        connection.open()
+        connection.open(response.dialect)
         if rest:
             connection.data_received(rest)
 

@@ -29,7 +29,7 @@ _COUNTED = {
     "caught_up": "Times a lagging session was live again.",
     "shed": "Sessions ended because all buffers together were over their budget.",
     "skipped": "Times a lagging session skipped to the newest.",
-    "reads_shared": "HistoryReader of the history that another session had under way already.",
+    "reads_shared": "Reads of the history that another session had under way already.",
     "recovered": "Subscriptions that recovered what they missed.",
     "unrecovered": "Subscriptions that could not.",
     "revocations_forgotten": "Revocations given up before their time, since there were too many.",

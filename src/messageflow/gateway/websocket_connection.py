@@ -7,13 +7,11 @@ from collections.abc import Callable
 
 from websockets.frames import CloseCode
 
-from messageflow.core.codes import CONNECTION_LIMIT, MALFORMED, TOO_MANY_COMMANDS, Disconnect
-from messageflow.dialects import native
+from messageflow.core.codes import CONNECTION_LIMIT, Disconnect
+from messageflow.dialects.base import Dialect
 from messageflow.gateway import tcp
 from messageflow.gateway.websocket import FrameLimits, WebSocketProtocol
-from messageflow.gateway.websocket_encoder import NATIVE
-from messageflow.hub import catch_up
-from messageflow.hub.connection import Wire
+from messageflow.gateway.websocket_frames import WEBSOCKET
 from messageflow.hub.hub import Hub
 from messageflow.hub.session import Session
 
@@ -30,7 +28,7 @@ class WebSocketConnection(WebSocketProtocol):
 
     __slots__ = ("_hub", "_leaving", "_session", "address", "write")
 
-    wire: Wire = NATIVE
+    kind = WEBSOCKET
 
     def __init__(self, hub: Hub, limits: FrameLimits, address: str, leaving: set[WebSocketConnection]) -> None:
         super().__init__(limits)
@@ -40,10 +38,10 @@ class WebSocketConnection(WebSocketProtocol):
         self.address = address
         self.write: Callable[[bytes], None]
 
-    def open(self) -> None:
+    def open(self, dialect: Dialect) -> None:
         """Begin the session; the transport is connected and the handshake answered."""
         self.write = self.transport.write
-        self._session = self._hub.accept(self)
+        self._session = self._hub.accept(self, dialect)
         if self._session is None:
             self._hub.log_limited(logging.WARNING, "too_many_unauthenticated", address=self.address)
             self.close(CONNECTION_LIMIT)
@@ -59,26 +57,22 @@ class WebSocketConnection(WebSocketProtocol):
         session = self._session
         if session is None:
             return
-        if message == native.PONG:
-            session.pong()
+        if not session.encoder.dialect.is_text:
+            self.fail(CloseCode.UNSUPPORTED_DATA, "a text message; this dialect is binary")
             return
         try:
             message.decode()
         except UnicodeDecodeError:
             self.fail(CloseCode.INVALID_DATA, "not UTF-8")
             return
-        if message.count(b"\n") >= self._hub.commands_in_frame:
-            session.disconnect(TOO_MANY_COMMANDS, "more commands in one message than a burst may have")
-            return
-        try:
-            commands = native.decode(message)
-        except native.MalformedCommand as error:
-            session.disconnect(MALFORMED, str(error))
-            return
-        session.receive(commands, len(message))
+        session.receive(message)
 
     def on_binary(self, message: bytes) -> None:
-        self.fail(CloseCode.UNSUPPORTED_DATA, "a binary message; the JSON protocol is text")
+        session = self._session
+        if session is not None and not session.encoder.dialect.is_text:
+            session.receive(message)
+        else:
+            self.fail(CloseCode.UNSUPPORTED_DATA, "a binary message; this dialect is text")
 
     def on_failure(self, code: int, reason: str) -> None:
         client = self._session.client if self._session is not None else ""
@@ -132,8 +126,8 @@ class WebSocketConnection(WebSocketProtocol):
 
     def pause_writing(self) -> None:
         if self._session is not None:
-            catch_up.pause(self._session)
+            self._session.pause()
 
     def resume_writing(self) -> None:
         if self._session is not None:
-            catch_up.resume(self._session)
+            self._session.resume()

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from messageflow.core.stream import Position
-from messageflow.hub.connection import Wire
+from messageflow.hub.transport import FramedEncoder
 
 if TYPE_CHECKING:
     from messageflow.hub.session import Session
@@ -41,13 +41,13 @@ class Batch(NamedTuple):
     Args:
         start: the offset before it; 0 in a channel without history.
         end: where whoever got it stands; None in a channel without history.
-        data: what was written, by wire.
+        data: what was written, by encoder.
         time: when, on the hub's clock.
     """
 
     start: int
     end: Position | None
-    data: Mapping[Wire, bytes]
+    data: Mapping[FramedEncoder, bytes]
     time: float
 
     @property
@@ -76,7 +76,7 @@ class Backlog:
         self.next = 0
         self.size = 0
 
-    def add(self, start: int, end: Position | None, data: Mapping[Wire, bytes]) -> None:
+    def add(self, start: int, end: Position | None, data: Mapping[FramedEncoder, bytes]) -> None:
         """Keep a batch that is being written."""
         batch = Batch(start, end, data, self._backlogs.clock())
         self._batches[self.next] = batch
@@ -99,9 +99,10 @@ class Backlog:
             return number
         return self._starts.get(behind.offset) if behind is not None else None
 
-    def holds(self, offset: int) -> bool:
-        """Whether a reader at an offset can go on from here."""
-        return offset in self._starts
+    def holds(self, offset: int, encoder: FramedEncoder) -> bool:
+        """Whether a reader at an offset can go on from here, in its encoding."""
+        batch = self._batches.get(self._starts.get(offset, FROM_HISTORY))
+        return batch is not None and encoder in batch.data
 
     def drop_oldest(self) -> None:
         """Give up the oldest batch."""

@@ -91,7 +91,7 @@ def _go_on_from_memory(session: Session, subscription: Subscription) -> bool:
         return False
     while not session.paused and not session.closed:
         batch = backlog.get(number)
-        data = batch.data.get(session.wire) if batch is not None else None
+        data = batch.data.get(session.encoder) if batch is not None else None
         if batch is None or data is None:
             break
         number += 1
@@ -155,7 +155,7 @@ def _rejoin(session: Session, subscription: Subscription) -> None:
 async def _read_on(session: Session, subscription: Subscription, behind: Position) -> None:
     """Send what follows `behind`, at most a chunk and not beyond the others; rejoin them when nothing does."""
     channel, hub = subscription.channel, session.hub
-    found = hub.chunks.get((channel, behind, session.wire))
+    found = hub.chunks.get((channel, behind, session.encoder))
     if found is None:
         try:
             history = await hub.history_reader.patiently(channel, behind, hub.limits.history_limit)
@@ -165,7 +165,7 @@ async def _read_on(session: Session, subscription: Subscription, behind: Positio
         until = channel.position.offset if channel.position else history.position.offset
         # What lies above the live position is still to be flushed, and will be once the session is live.
         found = _encoded(session, channel, [p for p in history.publications if p.offset <= until], behind)
-        hub.chunks.put((channel, behind, session.wire), found)
+        hub.chunks.put((channel, behind, session.encoder), found)
     if session.closed or session.paused or session.subscriptions.get(channel.name) is not subscription:
         return
     if found.data:
@@ -181,11 +181,12 @@ def _encoded(session: Session, channel: Channel, publications: list[Publication]
     limits, backlog = session.hub.limits, channel.backlog
     sent = chunk(publications, limits.history_limit, limits.chunk_bytes)
     if backlog is not None:
-        met = (number for number, publication in enumerate(sent, 1) if backlog.holds(publication.offset))
+        encoder = session.encoder
+        met = (number for number, publication in enumerate(sent, 1) if backlog.holds(publication.offset, encoder))
         sent = sent[: next(met, len(sent))]
     if not sent:
         return Chunk(b"", behind)
-    data = b"".join([session.wire.publication(channel.name, p) for p in sent])
+    data = session.encoder.publications(channel.name, sent)
     return Chunk(data, Position(behind.epoch, sent[-1].offset, sent[-1].tag))
 
 

@@ -24,8 +24,8 @@ from messageflow.core.protocol import Push
 from messageflow.core.stream import Position, Publication
 from messageflow.errors import BrokerError
 from messageflow.hub.backlog import Backlog, Backlogs
-from messageflow.hub.connection import Wire
 from messageflow.hub.replay_buffer import ReplayBuffer
+from messageflow.hub.transport import FramedEncoder
 
 if TYPE_CHECKING:
     from messageflow.hub.session import Session
@@ -58,11 +58,13 @@ class Channel:
 
     __slots__ = (
         "_batches",
+        "_encoder",
         "_held",
         "_pending",
         "_pending_bytes",
         "_presence",
         "_top",
+        "_used",
         "aside",
         "backlog",
         "doubted",
@@ -92,7 +94,9 @@ class Channel:
         self.aside: ReplayBuffer | None = None
         self.doubted = False
         self.unserved: dict[Session, Write] | None = None
-        self._batches: dict[Wire, bytes] | None = None
+        self._encoder: FramedEncoder | None = None  # the one that all use, as nearly always
+        self._used: dict[FramedEncoder, int] | None = None  # by how many each is used, where there are several
+        self._batches: dict[FramedEncoder, bytes] | None = None
         self._held: ReplayBuffer | None = None
         self._pending: list[Publication] | None = None
         self._pending_bytes = 0
@@ -134,6 +138,13 @@ class Channel:
     def full(self) -> bool:
         """Whether as much is pending as one flush should join."""
         return self._pending_bytes >= PENDING_BYTES
+
+    @property
+    def encoders(self) -> Collection[FramedEncoder]:
+        """What its sessions are written with: for these a publication is encoded, and for no other."""
+        if self._used is not None:
+            return self._used
+        return (self._encoder,) if self._encoder is not None else ()
 
     # What arrives
 
@@ -240,6 +251,7 @@ class Channel:
 
     def go_live(self, session: Session, *, watch: bool) -> None:
         """Deliver to `session` from `position` on."""
+        self._use(session)
         self.live[session] = session.write
         if self.backlog is not None:
             self._not_behind(session, self.backlog)
@@ -250,6 +262,7 @@ class Channel:
 
     def fall_behind(self, session: Session, backlogs: Backlogs) -> Backlog:
         """Deliver to `session` no longer; it stands at `position`, and will take what follows from the backlog."""
+        self._use(session)
         if self.live.pop(session, None) is not None:
             self._serve(session)
         if self.backlog is None:
@@ -264,6 +277,7 @@ class Channel:
 
     def leave(self, session: Session) -> None:
         """Forget `session`."""
+        self._use_no_longer(session)
         self.live.pop(session, None)
         if self.unserved is not None:
             self.unserved.pop(session, None)
@@ -272,13 +286,41 @@ class Channel:
         if self.watchers is not None:
             self.watchers.discard(session)
 
+    def _has(self, session: Session) -> bool:
+        return session in self.live or (self.backlog is not None and session in self.backlog.readers)
+
+    def _use(self, session: Session) -> None:
+        """Count the encoder of a session that is about to be here, unless it is here already."""
+        encoder = session.encoder
+        if self._used is None:
+            if self._encoder is None or self._encoder is encoder:
+                self._encoder = encoder
+                return
+            self._used = {self._encoder: len(self.live) + len(self.lagging)}
+        if not self._has(session):
+            self._used[encoder] = self._used.get(encoder, 0) + 1
+
+    def _use_no_longer(self, session: Session) -> None:
+        """The same for one that is about to leave."""
+        if not self._has(session):
+            return
+        if self._used is None:
+            if len(self.live) + len(self.lagging) == 1:
+                self._encoder = None
+            return
+        self._used[session.encoder] -= 1
+        if not self._used[session.encoder]:
+            del self._used[session.encoder]
+        if len(self._used) == 1:
+            self._encoder = next(iter(self._used))
+            self._used = None
+
     # Delivery
 
-    def flush(self, wires: Iterable[Wire], budget: int) -> int:
+    def flush(self, budget: int) -> int:
         """Write what is pending to at most `budget` sessions, more when called again.
 
         Args:
-            wires: every wire in use, to encode for.
             budget: how many writes may be made now, at least one.
 
         Returns:
@@ -286,24 +328,24 @@ class Channel:
         """
         written = 0
         if self._presence:
-            written += self._tell_watchers(wires)
+            written += self._tell_watchers()
         if self.unserved is None and self._pending:
-            batches = self._begin(wires)
+            batches = self._begin()
             if len(self.live) <= budget:
                 for session, write in tuple(self.live.items()):
-                    write(batches[session.wire])
+                    write(batches[session.encoder])
                 self._batches = None
                 return written + len(self.live)
             self.unserved = dict(self.live)
         return written + self._slice(budget)
 
-    def _begin(self, wires: Iterable[Wire]) -> dict[Wire, bytes]:
+    def _begin(self) -> dict[FramedEncoder, bytes]:
         """Make one batch of all that is pending; from here on it counts as delivered."""
         pending = self._pending or []
         self._pending, self._pending_bytes = None, 0
         before, self.position = self.position, self._top
         name = self.name
-        batches = self._batches = {wire: b"".join([wire.publication(name, p) for p in pending]) for wire in wires}
+        batches = self._batches = {each: each.publications(name, pending) for each in self.encoders}
         if self.backlog is not None:
             self.backlog.add(before.offset if before else 0, self.position, batches)
         return batches
@@ -315,7 +357,7 @@ class Channel:
         written = 0
         while unserved and written < budget:
             session, write = unserved.popitem()
-            write(batches[session.wire])
+            write(batches[session.encoder])
             written += 1
         if not unserved:
             self.unserved = self._batches = None
@@ -326,12 +368,12 @@ class Channel:
         if self.unserved is not None and self._batches is not None:
             write = self.unserved.pop(session, None)
             if write is not None:
-                write(self._batches[session.wire])
+                write(self._batches[session.encoder])
 
-    def _tell_watchers(self, wires: Iterable[Wire]) -> int:
+    def _tell_watchers(self) -> int:
         presence, self._presence = self._presence or [], None
         told = [session for session in self.watchers or () if session in self.live]
-        batches = {wire: b"".join([wire.push(self.name, push) for push in presence]) for wire in wires}
+        batches = {each: each.pushes(self.name, presence) for each in {session.encoder for session in told}}
         for session in told:
-            session.write(batches[session.wire])
+            session.write(batches[session.encoder])
         return len(told)

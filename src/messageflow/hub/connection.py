@@ -1,6 +1,6 @@
-"""What the hub needs of a transport: a connection that writes bytes, and a wire that makes them.
+"""What the hub needs of one transport link: a connection that writes bytes.
 
-The hub never sees sockets or frames. A transport hands commands to its session and tells it when writing stalls;
+The hub never sees sockets or frames. A connection hands messages to its session and tells it when writing stalls;
 everything else it does on the session's word.
 """
 
@@ -9,34 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from messageflow.core.codes import Disconnect, ErrorCode
-from messageflow.core.protocol import Push, Result
-from messageflow.core.stream import Publication
-
-
-class Wire(Protocol):
-    """How one kind of connection is spoken to: a dialect within the framing of a transport.
-
-    All connections of a kind share one wire, so that a publication is encoded once for all of them. Pure.
-    """
-
-    @property
-    def ping(self) -> bytes: ...
-
-    def publication(self, channel: str, publication: Publication) -> bytes: ...
-
-    def push(self, channel: str, push: Push) -> bytes: ...
-
-    def result(self, command_id: int, method: str, result: Result) -> bytes: ...
-
-    def error(self, command_id: int, error: ErrorCode) -> bytes: ...
+from messageflow.core.codes import Disconnect
+from messageflow.hub.transport import Transport
 
 
 class Connection(Protocol):
     """One transport link, as its session sees it. Calls are synchronous and never raise."""
 
     @property
-    def wire(self) -> Wire: ...
+    def kind(self) -> Transport:
+        """What carries it, one object for all connections alike."""
 
     @property
     def address(self) -> str:
@@ -52,7 +34,7 @@ class Connection(Protocol):
 
     @property
     def peer_is_gone(self) -> bool:
-        """Whether the other end has stopped to acknowledge anything; asked only where bytes wait for it."""
+        """Whether the other end has stopped to acknowledge anything; asked only where something was written to it."""
 
     def be_patient(self, patient: bool) -> None:
         """Let the link wait for a peer that is there and takes nothing, for as long as it is there, or no longer."""

@@ -93,7 +93,7 @@ class Heartbeat:
                 continue  # a ping would wait behind what it does not read
             session.pings += 1
             session.heard = False
-            session.write(session.wire.ping)
+            session.write(session.encoder.ping)
 
     def _ask_after(self, slot: set[Session]) -> None:
         for session in tuple(slot):

@@ -1,4 +1,4 @@
-"""HistoryReader of the history by this worker: those who want the same at the same moment share one.
+"""Reads of the history by this worker: those who want the same at the same moment share one.
 
 After a restart thousands of sessions come back to a channel from one position; the broker is asked once. A read is
 shared within one life of a channel on this worker only: what was published before the worker subscribed again would
@@ -21,7 +21,7 @@ from messageflow.core.backoff import Backoff
 from messageflow.core.stream import Position
 from messageflow.errors import BrokerError, Unrecoverable
 from messageflow.hub.channel import Channel
-from messageflow.hub.connection import Wire
+from messageflow.hub.transport import FramedEncoder
 
 if TYPE_CHECKING:
     from messageflow.hub.hub import Hub
@@ -32,7 +32,7 @@ FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0  # seconds before the second attempt, and 
 CHUNKS_BYTES = 8 << 20  # of chunks that are kept for a moment
 
 Wanted = tuple[Channel, Position | None, int]  # no position: only where the stream stands
-Place = tuple[Channel, Position, Wire]
+Place = tuple[Channel, Position, FramedEncoder]
 
 
 class Chunk(NamedTuple):

@@ -24,13 +24,15 @@ from messageflow.core.control import Control
 from messageflow.core.protocol import Command, FaultyCommand, Joined, Left, Unsubscribed
 from messageflow.core.stream import Position, Publication
 from messageflow.core.tokens import Verifier
+from messageflow.dialects.base import Dialect
 from messageflow.errors import BrokerError
+from messageflow.hub import catch_up
 from messageflow.hub.back_pressure import BackPressure
 from messageflow.hub.backlog import Backlogs
 from messageflow.hub.channel import Channel, Received
 from messageflow.hub.commands import carry_out
 from messageflow.hub.congestion import Congestion
-from messageflow.hub.connection import Connection, Wire
+from messageflow.hub.connection import Connection
 from messageflow.hub.control_handler import apply_control, apply_to
 from messageflow.hub.counters import Counters
 from messageflow.hub.gap_repair import GapRepair
@@ -110,7 +112,6 @@ class Hub:
         self.deferred: dict[Session, list[Control]] = {}  # decisions about those, for when they have their answer
         self.draining = False
         self.goodbye = SHUTDOWN  # what those who are here at the end are told
-        self._wires: dict[Wire, None] = {}
         self._dirty: deque[Channel] = deque()
         self._flushing = False
         self._turn: asyncio.Future[None] | None = None  # for those who wait for the next turn of flushing
@@ -178,10 +179,9 @@ class Hub:
 
     # Sessions
 
-    def accept(self, connection: Connection) -> Session | None:
+    def accept(self, connection: Connection, dialect: Dialect) -> Session | None:
         """Begin a session for a connection that is up, or None when its address has too many that are not yet in."""
-        self._wires.setdefault(connection.wire)
-        session = Session(self, connection, secrets.token_urlsafe(16))
+        session = Session(self, connection, dialect, secrets.token_urlsafe(16))
         return session if self.unauthenticated.add(session, self.clock()) else None
 
     def admit(self, session: Session) -> None:
@@ -191,6 +191,14 @@ class Hub:
         if session.user:
             self.users[session.user] = (*self.users.get(session.user, ()), session)
         self.heartbeat.add(session)
+
+    def pause(self, session: Session) -> None:
+        """The transport of a session is full."""
+        catch_up.pause(session)
+
+    def resume(self, session: Session) -> None:
+        """It has room again."""
+        catch_up.resume(session)
 
     def connected(self, session: Session) -> None:
         """A session has the answer to its connect command: carry out what was decided about it meanwhile, in order."""
@@ -370,7 +378,7 @@ class Hub:
             channel = dirty.popleft()
             channel.marked = False
             try:
-                written = channel.flush(self._wires, budget)
+                written = channel.flush(budget)
             except Exception:
                 log.exception("flush_failed", extra={"channel": channel.name})
                 continue

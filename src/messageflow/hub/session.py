@@ -33,10 +33,12 @@ from messageflow.core.codes import (
 )
 from messageflow.core.protocol import ClientInfo, Command, FaultyCommand, Push, Result
 from messageflow.core.stream import Position
+from messageflow.dialects.base import Dialect, MalformedMessage, TooManyCommands
 from messageflow.errors import BrokerError
 from messageflow.hub.channel import Channel, Write
-from messageflow.hub.connection import Connection, Wire
+from messageflow.hub.connection import Connection
 from messageflow.hub.limits import CommandMeter, Verdict
+from messageflow.hub.transport import framed
 
 if TYPE_CHECKING:
     from messageflow.hub.hub import Hub
@@ -102,6 +104,7 @@ class Session:
     Args:
         hub: where it belongs.
         connection: the transport link.
+        dialect: the language that its client speaks.
         client: its id, unguessable and unique.
     """
 
@@ -112,6 +115,7 @@ class Session:
         "catching_up",
         "client",
         "connection",
+        "encoder",
         "expires_at",
         "heard",
         "hub",
@@ -123,11 +127,10 @@ class Session:
         "state",
         "subscriptions",
         "user",
-        "wire",
         "write",
     )
 
-    def __init__(self, hub: Hub, connection: Connection, client: str) -> None:
+    def __init__(self, hub: Hub, connection: Connection, dialect: Dialect, client: str) -> None:
         self.hub = hub
         self.connection = connection
         self.client = client
@@ -137,7 +140,7 @@ class Session:
         self.expires_at = NEVER
         self.issued_at = NEVER  # as its token says
         self.subscriptions: dict[str, Subscription] = {}
-        self.wire: Wire = connection.wire
+        self.encoder = framed(dialect, connection.kind)
         self.write: Write = connection.write
         self.paused = False
         self.catching_up: asyncio.Task[None] | None = None
@@ -191,7 +194,22 @@ class Session:
         self.pings -= 1
         self.hub.user_cap.heard(self)
 
-    def receive(self, commands: Sequence[Command | FaultyCommand], size: int) -> None:
+    def receive(self, message: bytes) -> None:
+        """Take a message of the client's."""
+        dialect = self.encoder.dialect
+        if message == dialect.pong:
+            self.pong()
+            return
+        try:
+            commands = dialect.decode(message, self.hub.commands_in_frame)
+        except TooManyCommands as error:
+            self.disconnect(TOO_MANY_COMMANDS, str(error))
+        except MalformedMessage as error:
+            self.disconnect(MALFORMED, str(error))
+        else:
+            self.receive_commands(commands, len(message))
+
+    def receive_commands(self, commands: Sequence[Command | FaultyCommand], size: int) -> None:
         """Take commands in the order they came; those that wait are bounded by a pause in reading.
 
         Args:
@@ -241,12 +259,12 @@ class Session:
             await self.hub.carry_out(self, command)
         except CommandRefused as refusal:
             if command.id:  # without one, as `send` has none, there is nothing to answer
-                self.write(self.wire.error(command.id, refusal.error))
+                self.write(self.encoder.error(command.id, refusal.error))
         except Disconnected as decision:
             self.disconnect(decision.disconnect, decision.detail)
         except BrokerError as error:
             log.error("command_failed", extra={"client": self.client, "error": str(error)})
-            self.write(self.wire.error(command.id, INTERNAL))
+            self.write(self.encoder.error(command.id, INTERNAL))
         except Exception:
             log.exception("session_failed", extra={"client": self.client})
             self.disconnect(SERVER_ERROR)
@@ -269,13 +287,13 @@ class Session:
 
     def reply(self, command_id: int, method: str, result: Result) -> int:
         """Answer a command that was carried out. Returns the bytes that took."""
-        data = self.wire.result(command_id, method, result)
+        data = self.encoder.result(command_id, method, result)
         self.write(data)
         return len(data)
 
     def push(self, channel: str, push: Push) -> None:
         """Tell the client something it did not ask for."""
-        self.write(self.wire.push(channel, push))
+        self.write(self.encoder.pushes(channel, (push,)))
 
     # The end
 
@@ -295,6 +313,14 @@ class Session:
         )
         self._release()
         self.connection.close(disconnect)
+
+    def pause(self) -> None:
+        """The transport's buffer is full: the session lags from here on."""
+        self.hub.pause(self)
+
+    def resume(self) -> None:
+        """The transport has room again."""
+        self.hub.resume(self)
 
     def lost(self) -> None:
         """The connection is gone."""

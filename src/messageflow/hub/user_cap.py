@@ -63,7 +63,7 @@ class UserCap:
         for session in connected:
             if not (session.paused or session.connection.buffered):  # a ping would wait behind what it does not read
                 session.pings += 1
-                session.write(session.wire.ping)
+                session.write(session.encoder.ping)
         self._end_if_answered(user, question)
         return question
 

@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from messageflow.core.codes import Disconnect, ErrorCode
-from messageflow.core.protocol import Push, Result
-from messageflow.core.stream import Publication
-from messageflow.dialects import native
-from messageflow.hub import catch_up
+from messageflow.core.codes import Disconnect
+from messageflow.dialects.native import NATIVE
 from messageflow.hub.hub import Hub
 from messageflow.hub.session import Session
 
 
-class LineWire:
-    """The native dialect, one message a line."""
+class Lines:
+    """A `hub.transport.Transport`: one message a line."""
 
-    ping = native.PING + b"\n"
+    one_way = False
+    in_pieces = True
 
-    def publication(self, channel: str, publication: Publication) -> bytes:
-        return native.encode_publication(channel, publication) + b"\n"
+    def framing(self, *, text: bool) -> Callable[[bytes], bytes]:
+        assert text, "lines are text"
+        return _line
 
-    def push(self, channel: str, push: Push) -> bytes:
-        return native.encode_push(channel, push) + b"\n"
-
-    def result(self, command_id: int, method: str, result: Result) -> bytes:
-        return native.encode_result(command_id, method, result) + b"\n"
-
-    def error(self, command_id: int, error: ErrorCode) -> bytes:
-        return native.encode_error(command_id, error) + b"\n"
+    def ping(self, frame: bytes) -> bytes:
+        return frame
 
 
-LINES = LineWire()
+def _line(message: bytes) -> bytes:
+    return message + b"\n"
+
+
+LINES = Lines()
 
 
 class MemoryConnection:
@@ -55,7 +53,7 @@ class MemoryConnection:
         aborted: whether the hub dropped it.
     """
 
-    wire = LINES
+    kind = LINES
 
     def __init__(self, hub: Hub, address: str = "127.0.0.1") -> None:
         self.address = address
@@ -68,11 +66,11 @@ class MemoryConnection:
         self.patient = False
         self.aborted = False
         self._fills_after: int | None = None
-        self.session: Session | None = hub.accept(self)
+        self.session: Session | None = hub.accept(self, NATIVE)
 
     def write(self, data: bytes) -> None:
-        if data == self.wire.ping:
-            self._ping()
+        if self.session is not None and data == self.session.encoder.ping:
+            self._ping(self.session)
             return
         self.written += [msgspec.json.decode(line) for line in data.splitlines()]
         if self._fills_after is not None:
@@ -80,10 +78,10 @@ class MemoryConnection:
             if self._fills_after <= 0:
                 self.fill()
 
-    def _ping(self) -> None:
-        if self.answers_pings and self.session is not None:
-            self.session.heard = True
-            self.session.pong()
+    def _ping(self, session: Session) -> None:
+        if self.answers_pings:
+            session.heard = True
+            session.pong()
 
     def be_patient(self, patient: bool) -> None:
         self.patient = patient
@@ -106,8 +104,7 @@ class MemoryConnection:
     def send(self, *commands: dict[str, Any]) -> None:
         """Send commands, in one frame."""
         assert self.session is not None
-        message = b"\n".join(msgspec.json.encode(command) for command in commands)
-        self.session.receive(native.decode(message), len(message))
+        self.session.receive(b"\n".join(msgspec.json.encode(command) for command in commands))
 
     def fill(self, *, after: int = 0) -> None:
         """Let the transport's buffer be full, now or after so many writes."""
@@ -115,12 +112,12 @@ class MemoryConnection:
             self._fills_after = after
         elif self.session is not None:
             self._fills_after = None
-            catch_up.pause(self.session)
+            self.session.pause()
 
     def empty(self) -> None:
         """Let the transport's buffer have room again."""
         if self.session is not None:
-            catch_up.resume(self.session)
+            self.session.resume()
 
     def lose(self) -> None:
         """Let the connection break."""

@@ -1,0 +1,43 @@
+"""Which dialect a client speaks: by the path it connects to, and there by the subprotocol it asks for.
+
+The one place where dialects are listed. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from messageflow.dialects.base import Dialect
+from messageflow.dialects.native import NATIVE
+
+
+class Spoken(NamedTuple):
+    """A dialect and where it is spoken.
+
+    Args:
+        path: of the address that clients connect to.
+        subprotocol: the name they ask for it by; who asks for none gets the first of the path.
+        dialect: the language.
+    """
+
+    path: str
+    subprotocol: str
+    dialect: Dialect
+
+
+DIALECTS = (Spoken("/connection/websocket", "centrifuge-json", NATIVE),)
+
+
+def choose(path: str, offered: Sequence[str], spoken: Sequence[Spoken] = DIALECTS) -> Spoken | None:
+    """Return what is spoken with a client, None where it offers only what is not spoken there.
+
+    Args:
+        path: that it connects to.
+        offered: the subprotocols it asks for, the dearest first; none is any.
+        spoken: the table.
+    """
+    here = [each for each in spoken if each.path == path]
+    if not offered:
+        return here[0] if here else None
+    return next((each for name in offered for each in here if each.subprotocol == name), None)

@@ -1,0 +1,49 @@
+"""The frames of WebSocket connections: what the server puts around a message.
+
+A frame from the server is never masked, so it can be made once for everybody.
+
+Source: RFC 6455 §5.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+_TEXT, _BINARY = b"\x81", b"\x82"  # FIN and the opcode
+
+
+def text_frame(payload: bytes) -> bytes:
+    """Return an unmasked text frame with this payload."""
+    length = len(payload)
+    if length < 126:
+        return b"\x81%c%b" % (length, payload)
+    return _long_frame(_TEXT, payload)
+
+
+def binary_frame(payload: bytes) -> bytes:
+    """Return an unmasked binary frame with this payload."""
+    length = len(payload)
+    return b"\x82%c%b" % (length, payload) if length < 126 else _long_frame(_BINARY, payload)
+
+
+def _long_frame(first: bytes, payload: bytes) -> bytes:
+    length = len(payload)
+    if length < 65536:
+        return b"%b\x7e%b%b" % (first, length.to_bytes(2, "big"), payload)
+    return b"%b\x7f%b%b" % (first, length.to_bytes(8, "big"), payload)
+
+
+class WebSocketTransport:
+    """A `hub.transport.Transport`: both ways, a stream of frames; pings are messages of the dialect."""
+
+    one_way = False
+    in_pieces = True
+
+    def framing(self, *, text: bool) -> Callable[[bytes], bytes]:
+        return text_frame if text else binary_frame
+
+    def ping(self, frame: bytes) -> bytes:
+        return frame
+
+
+WEBSOCKET = WebSocketTransport()

@@ -1,0 +1,89 @@
+"""What the hub needs of a transport: how it frames messages and what it can do, the same for all its connections.
+
+A dialect within a transport is a `FramedEncoder`: what its sessions are written, frames included, encoded once for all
+of them. Pure; a new transport is a module of its own and a line in the gateway's table of paths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from messageflow.core.codes import ErrorCode
+from messageflow.core.protocol import Push, Result
+from messageflow.core.stream import Publication
+from messageflow.dialects.base import Dialect
+
+
+class Transport(Protocol):
+    """One way to carry messages to a client and, unless it is one-way, back. One object for all its connections."""
+
+    @property
+    def one_way(self) -> bool:
+        """Whether the client cannot say anything once it is connected.
+
+        It answers no ping: whether it is there is told by what its system acknowledges (`Connection.peer_is_gone`).
+        """
+
+    @property
+    def in_pieces(self) -> bool:
+        """Whether frames may follow one another in one write. Otherwise each write is exactly one frame."""
+
+    def framing(self, *, text: bool) -> Callable[[bytes], bytes]:
+        """Return what puts a message into a frame; `text` says whether messages are UTF-8."""
+
+    def ping(self, frame: bytes) -> bytes:
+        """Return what is written as a ping: the frame with the dialect's, or a means of its own."""
+
+
+class FramedEncoder:
+    """A dialect within the frames of a transport; one for all sessions with both.
+
+    Attributes:
+        dialect: the language.
+        one_way: whether the client cannot answer.
+        ping: as it is written.
+    """
+
+    __slots__ = ("_encoder", "_frame", "_in_pieces", "dialect", "one_way", "ping")
+
+    def __init__(self, dialect: Dialect, transport: Transport) -> None:
+        self.dialect = dialect
+        self.one_way = transport.one_way
+        self._encoder = dialect.encoder
+        self._frame = transport.framing(text=dialect.is_text)
+        self._in_pieces = transport.in_pieces
+        self.ping = transport.ping(self._frame(dialect.encoder.ping))
+
+    def publications(self, channel: str, publications: Sequence[Publication]) -> bytes:
+        """Return what was published in a channel, at least one publication, as one write."""
+        encode, frame = self._encoder.publication, self._frame
+        if self._in_pieces:
+            return b"".join([frame(encode(channel, publication)) for publication in publications])
+        return frame(self._encoder.join([encode(channel, publication) for publication in publications]))
+
+    def pushes(self, channel: str, pushes: Sequence[Push]) -> bytes:
+        """Return what clients in a channel did not ask for, at least one thing, as one write."""
+        encode, frame = self._encoder.push, self._frame
+        if self._in_pieces:
+            return b"".join([frame(encode(channel, push)) for push in pushes])
+        return frame(self._encoder.join([encode(channel, push) for push in pushes]))
+
+    def result(self, command_id: int, method: str, result: Result) -> bytes:
+        """Return the answer to a command that was carried out."""
+        return self._frame(self._encoder.result(command_id, method, result))
+
+    def error(self, command_id: int, error: ErrorCode) -> bytes:
+        """Return the answer to a command that was refused."""
+        return self._frame(self._encoder.error(command_id, error))
+
+
+_FRAMED: dict[tuple[Dialect, Transport], FramedEncoder] = {}
+
+
+def framed(dialect: Dialect, transport: Transport) -> FramedEncoder:
+    """Return the encoder of a dialect within a transport, the same for all who have both."""
+    found = _FRAMED.get((dialect, transport))
+    if found is None:
+        found = _FRAMED[dialect, transport] = FramedEncoder(dialect, transport)
+    return found
