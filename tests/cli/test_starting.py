@@ -1,6 +1,7 @@
 """A push while the application starts: a receipt, or at once the word that it is too early. Nobody else is asked.
 
-The development file names another gateway, which never hears of any.
+The development file names another gateway, which never hears of any. A flow that was given the gateway's own address
+would wait for a port that nobody serves before the application has started.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from messageflow.publisher.discovery import write_dev_file
 from tests.support import running
 
 BEGINNING = """
-import asyncio, json, threading, time
+import asyncio, json, os, threading, time
 from messageflow import AsyncFlow, Flow, MessageflowError
 
 told = []
@@ -29,8 +30,8 @@ def note(what, function):
     except MessageflowError as error:
         told.append([what, type(error).__name__, str(error), time.monotonic() - began])
 
-def blocking(what):
-    note(what, lambda: Flow().push("alice", what))
+def blocking(what, *address):
+    note(what, lambda: Flow(*address).push("alice", what))
 
 def awaited(what):
     note(what, lambda: asyncio.run(AsyncFlow().push("alice", what)))
@@ -65,6 +66,11 @@ async def app(scope, receive, send):
         told.append(["lifespan AsyncFlow", "receipt", receipt.channel, 0])
         await asyncio.to_thread(blocking, "lifespan thread")
         blocking("lifespan Flow")
+        own = os.environ["MESSAGEFLOW_URL"].replace("127.0.0.1", "localhost")
+        receipt = await AsyncFlow(own).push("alice", "lifespan")
+        told.append(["lifespan AsyncFlow by address", "receipt", receipt.channel, 0])
+        await asyncio.to_thread(blocking, "lifespan thread by address", own)
+        blocking("lifespan Flow by address", own)
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await send({"type": "lifespan.shutdown.complete"})
@@ -141,7 +147,10 @@ def test_a_push_while_the_application_starts_never_waits_and_asks_nobody_else(
         another.accept()
     expected = {
         "wsgi": ({"request"}, set()),
-        "asgi": ({"lifespan AsyncFlow", "lifespan thread"}, {"lifespan Flow"}),
+        "asgi": (
+            {f"lifespan {way}{by}" for way in ("AsyncFlow", "thread") for by in ("", " by address")},
+            {"lifespan Flow", "lifespan Flow by address"},
+        ),
         "django": ({"request"}, set()),
     }
     stored, own_loop = expected[kind]

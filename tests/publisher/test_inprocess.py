@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from messageflow import AsyncFlow, Flow, GatewayUnreachable, OutcomeUnknown, PublishError, Refused
+from messageflow import AsyncFlow, Flow, GatewayUnreachable, OutcomeUnknown, PublishError, Refused, Unauthorized
 from messageflow.publisher import inprocess
+from messageflow.publisher.http1 import parse_url
 from tests.publisher.scripted import RECEIPT, ScriptedServer
 
 
@@ -71,6 +72,45 @@ def test_flow_made_before_the_gateway_uses_it(monkeypatch: pytest.MonkeyPatch) -
     inprocess.install(gateway.call, gateway.loop)
     assert flow.push("alice", "t").offset == 7
     gateway.stop()
+
+
+OWN = "http://127.0.0.1:8000"
+
+
+@pytest.mark.parametrize("url", [OWN, "http://localhost:8000", "http://[::1]:8000/", "http://0.0.0.0:8000"])
+def test_flow_with_the_gateways_own_address_needs_no_connection(gateway: Gateway, url: str) -> None:
+    inprocess.install(gateway.call, gateway.loop, OWN, "its key")
+    assert Flow(url, api_key="its key").push("alice", "t").offset == 7
+    assert gateway.run(AsyncFlow(url, api_key="its key").push("alice", "t")).offset == 7
+
+
+def test_flow_with_the_gateways_own_address_fails_at_once_on_its_loop(gateway: Gateway) -> None:
+    inprocess.install(gateway.call, gateway.loop, OWN, "its key")
+
+    async def push() -> None:
+        Flow(OWN, api_key="its key").push("alice", "t")
+
+    with pytest.raises(PublishError, match="await AsyncFlow"):
+        gateway.run(push())
+
+
+def test_flow_with_the_gateways_own_address_needs_its_key(gateway: Gateway) -> None:
+    inprocess.install(gateway.call, gateway.loop, OWN, "its key")
+    with pytest.raises(Unauthorized):
+        Flow(OWN, api_key="another key").push("alice", "t")
+    assert gateway.calls == []
+
+
+@pytest.mark.parametrize("url", ["https://127.0.0.1:8000", "http://127.0.0.1:8000/other", "http://another:8000"])
+def test_what_is_not_quite_the_gateways_address_is_another(gateway: Gateway, url: str) -> None:
+    inprocess.install(gateway.call, gateway.loop, OWN, "its key")
+    assert inprocess.installed_at(parse_url(url), "its key") is None
+
+
+def test_flow_with_the_address_of_the_expected_gateway_fails_at_once() -> None:
+    inprocess.expect(OWN)
+    with pytest.raises(GatewayUnreachable, match="not before the gateway serves"):
+        Flow("http://localhost:8000", api_key="its key").push("alice", "t")
 
 
 def test_flow_with_an_address_of_its_own_goes_there(gateway: Gateway, server: ScriptedServer) -> None:

@@ -83,7 +83,7 @@ def _run(start: Start, target: str, directory: Path | None, port_file: Path | No
         return
     from messageflow.publisher import inprocess
 
-    inprocess.expect()
+    inprocess.expect(start.url(start.settings.port))
     try:
         loaded = load_application(target, directory)
         application = as_asgi(loaded, target)
@@ -96,8 +96,9 @@ def _run(start: Start, target: str, directory: Path | None, port_file: Path | No
     def opened(gateway: Gateway) -> None:
         if port_file is not None:  # of `--reload`, which begins the next at once
             gateway.hub.goodbye = RESTART
-        inprocess.install(gateway.api.call_from_inside, gateway.loop)
-        os.environ.setdefault("MESSAGEFLOW_URL", start.url(gateway.port))
+        url = start.url(gateway.port)
+        inprocess.install(gateway.api.call_from_inside, gateway.loop, url, start.settings.api_key)
+        os.environ.setdefault("MESSAGEFLOW_URL", url)
 
     def started(gateway: Gateway) -> None:
         announce(gateway.port)

@@ -15,7 +15,7 @@ from messageflow.errors import ConfigurationError
 @unguarded()
 def command() -> None:
     """Serve as the parent process says on standard input."""
-    from messageflow.gateway.workers.worker import read_config, work
+    from messageflow.gateway.workers.worker import bound_port, read_config, work
 
     try:
         config = read_config()
@@ -32,13 +32,14 @@ def command() -> None:
     from messageflow.gateway.server import Gateway
     from messageflow.publisher import inprocess
 
-    inprocess.expect()
+    inprocess.expect(local_url(config.settings, bound_port(config.listener)))
     loaded = load_application(config.application, config.directory)
     application = as_asgi(loaded, config.application)
 
     def opened(gateway: Gateway) -> None:
-        inprocess.install(gateway.api.call_from_inside, gateway.loop)
-        os.environ.setdefault("MESSAGEFLOW_URL", local_url(config.settings, gateway.port))
+        url = local_url(config.settings, gateway.port)
+        inprocess.install(gateway.api.call_from_inside, gateway.loop, url, config.settings.api_key)
+        os.environ.setdefault("MESSAGEFLOW_URL", url)
         if config.number == 1:  # once for all of them
             warn_of_routes(loaded, gateway.paths)
 

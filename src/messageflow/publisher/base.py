@@ -83,7 +83,10 @@ class FlowBase:
     def _gateway(self) -> InProcess | Place:
         if self._url is None and (gateway := inprocess.installed()) is not None:
             return gateway
-        return self._reachable()
+        place = self._reachable()
+        if isinstance(place.endpoint, Redis):
+            return place
+        return inprocess.installed_at(place.endpoint, place.api_key) or place
 
     def _reachable(self) -> Place:
         place = self._place()

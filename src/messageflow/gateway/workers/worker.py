@@ -39,6 +39,13 @@ def read_config() -> WorkerConfig:
     return decode_config(line)
 
 
+def bound_port(listener: int) -> int:
+    """Return the port of the parent's socket, which it goes on to own."""
+    with socket.socket(fileno=os.dup(listener)) as copy:
+        port: int = copy.getsockname()[1]
+        return port
+
+
 def work(config: WorkerConfig, application: ASGIApp | None, on_opened: Callable[[Gateway], None] | None = None) -> None:
     """Serve until the parent says otherwise, or is gone.
 
