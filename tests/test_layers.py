@@ -1,4 +1,4 @@
-"""The layers of docs/design.md, the sizes and the names of the house, kept honest."""
+"""The layers, the sizes and the names of the house, kept honest."""
 
 from __future__ import annotations
 

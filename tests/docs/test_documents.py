@@ -55,7 +55,7 @@ def test_links_between_documents_lead_somewhere() -> None:
         *ROOT.glob("*.md"),
         ROOT / "llms.txt",
         ROOT / "benchmarks/README.md",
-        *(ROOT / "docs").glob("*.md"),
+        *(ROOT / "docs").rglob("*.md"),
     ]:
         for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name} links to {target}"

@@ -1,7 +1,8 @@
 """HTTP/1.1 as bytes: a gateway's address, the request that goes there, and the response taken apart as it arrives.
 
 Pure: no sockets, no clock. Written because a push must not cost a web request more than it has to; the figures are in
-docs/design.md. Responses are parsed by httptools (llhttp); nothing here knows what the bodies mean.
+docs/decisions/0022-http-of-the-publisher.md. Responses are parsed by httptools (llhttp); nothing here knows what the
+bodies mean.
 
 Not here, because the gateway needs none of it: redirects, cookies, content codings, proxies.
 """
