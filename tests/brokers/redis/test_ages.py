@@ -13,7 +13,7 @@ import pytest
 from messageflow.brokers.redis import ages
 from messageflow.brokers.redis.broker import RedisBroker
 from messageflow.brokers.redis.lease import Lease
-from messageflow.brokers.redis.upkeep import ended
+from messageflow.brokers.redis.tasks import cancel_all
 from messageflow.brokers.redis.witness import Seen, Witness
 from messageflow.core.stream import Position
 from messageflow.errors import BrokerError, Unrecoverable
@@ -55,7 +55,7 @@ class Site:
 
     async def kill(self, broker: RedisBroker) -> None:
         """End a gateway as if its process was killed."""
-        await ended(broker._tasks)
+        await cancel_all(broker._tasks)
         await broker._rounds.close()
         await broker._layout.close()
         broker._witness.close()

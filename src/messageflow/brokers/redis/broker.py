@@ -27,7 +27,7 @@ from messageflow.brokers.redis.registry import Registry
 from messageflow.brokers.redis.rounds import Rounds
 from messageflow.brokers.redis.store import Read, Store, history, stored
 from messageflow.brokers.redis.surveys import Surveys
-from messageflow.brokers.redis.upkeep import ended, kept_up
+from messageflow.brokers.redis.tasks import cancel_all, supervise
 from messageflow.brokers.redis.urls import Source
 from messageflow.brokers.redis.watch import Watch
 from messageflow.brokers.redis.witness import Witness
@@ -113,18 +113,18 @@ class RedisBroker:
             await layout.close()
             raise
         self._tasks = [
-            kept_up(self._lease.run, "redis-lease"),
-            kept_up(lambda: self._people.run(self._lease), "redis-people"),
-            kept_up(self._watch.run, "redis-positions"),
-            kept_up(lambda: self._ages.keep(self._is_back, self._inspect_again), "redis-inspection"),
-            kept_up(self._ages.run_beats, "redis-beats"),
+            supervise(self._lease.run, "redis-lease"),
+            supervise(lambda: self._people.run(self._lease), "redis-people"),
+            supervise(self._watch.run, "redis-positions"),
+            supervise(lambda: self._ages.keep(self._is_back, self._inspect_again), "redis-inspection"),
+            supervise(self._ages.run_beats, "redis-beats"),
         ]
 
     async def close(self) -> None:
         if self._sink is None:
             return
         self._sink = None
-        await ended(self._tasks)
+        await cancel_all(self._tasks)
         await self._watch.close()
         await self._rounds.close()
         await self._people.close()

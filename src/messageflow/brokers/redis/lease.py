@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from messageflow.brokers.redis.registry import Registry
-from messageflow.brokers.redis.upkeep import soon_or_after
+from messageflow.brokers.redis.tasks import wait_at_most
 from messageflow.errors import BrokerError
 
 log = logging.getLogger("messageflow.broker")
@@ -70,7 +70,7 @@ class Lease:
     async def run(self) -> None:
         """Renew until cancelled."""
         while True:
-            await soon_or_after(self._soon, RENEW_EVERY)
+            await wait_at_most(self._soon, RENEW_EVERY)
             try:
                 await self.renew()
             except BrokerError as error:

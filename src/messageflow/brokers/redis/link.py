@@ -22,7 +22,7 @@ from redis.exceptions import RedisError
 
 from messageflow.brokers.redis.refusals import explained
 from messageflow.brokers.redis.replies import Parts, Refused, Value, packed
-from messageflow.brokers.redis.upkeep import ended, kept_up
+from messageflow.brokers.redis.tasks import cancel_all, supervise
 from messageflow.brokers.redis.urls import Make, let_go
 from messageflow.core.backoff import Backoff
 from messageflow.errors import BrokerError, Unanswered, Unavailable
@@ -110,11 +110,11 @@ class Link(asyncio.Protocol):
 
     def begin(self) -> None:
         """Stay connected from now on, whether or not it can be reached yet."""
-        self._running = [kept_up(self._run, "redis-link")]
+        self._running = [supervise(self._run, "redis-link")]
 
     async def close(self) -> None:
         """Release the connection."""
-        await ended(self._running)
+        await cancel_all(self._running)
         self.sever(CLOSED)
         await self._release()
 

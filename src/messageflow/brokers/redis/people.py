@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from messageflow.brokers.redis.lease import LEASE, RENEW_EVERY, Lease
 from messageflow.brokers.redis.registry import PRESENT_LIFE, Gone, Registry
-from messageflow.brokers.redis.upkeep import soon_or_after
+from messageflow.brokers.redis.tasks import wait_at_most
 from messageflow.core.protocol import ClientInfo, Left
 from messageflow.errors import BrokerError
 
@@ -289,7 +289,7 @@ class People:
     async def run(self, lease: Lease) -> None:
         """Tend until cancelled."""
         while True:
-            await soon_or_after(self._soon, TEND_EVERY)
+            await wait_at_most(self._soon, TEND_EVERY)
             await self.tend(lease)
 
     async def close(self) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 
 from messageflow.brokers.base import Item
 from messageflow.brokers.redis.store import Outcome
-from messageflow.brokers.redis.upkeep import ended, kept_up
+from messageflow.brokers.redis.tasks import cancel_all, supervise
 from messageflow.errors import BrokerError, Unanswered, Unavailable
 
 UNDER_WAY = 2  # rounds of a server at the same time: while it carries out one, the next is already there
@@ -152,7 +152,7 @@ class Rounds:
         self._deadline = deadline
         self._loop = asyncio.get_running_loop()
         self._lanes: dict[Hashable, _Lane] = {}
-        self._tasks = [kept_up(self._watch, "redis-rounds")]
+        self._tasks = [supervise(self._watch, "redis-rounds")]
         self.refused = 0
 
     async def publish(self, items: Sequence[Item]) -> list[Outcome]:
@@ -201,7 +201,7 @@ class Rounds:
         """Return once what was accepted has its outcome."""
         for lane in list(self._lanes.values()):
             await lane.emptied()
-        await ended(self._tasks)
+        await cancel_all(self._tasks)
 
 
 async def _told(outcome: asyncio.Future[list[Outcome]]) -> list[Outcome] | BrokerError:

@@ -18,7 +18,7 @@ from messageflow.brokers.redis.inspection import Inspection, inspect
 from messageflow.brokers.redis.link import Link
 from messageflow.brokers.redis.rehearsal import rehearse
 from messageflow.brokers.redis.replies import NOT_NOW, Announcing, Parts, Refused
-from messageflow.brokers.redis.upkeep import ended, kept_up, soon_or_after
+from messageflow.brokers.redis.tasks import cancel_all, supervise, wait_at_most
 from messageflow.brokers.redis.urls import Make
 from messageflow.errors import BrokerError, Unavailable
 
@@ -79,17 +79,17 @@ class Server:
         """
         await self.asking.start()
         await self.hearing.link.start()
-        self._tasks = [kept_up(self._announce_canaries, "redis-canary")]
+        self._tasks = [supervise(self._announce_canaries, "redis-canary")]
 
     def begin(self) -> None:
         """Connect as soon as it can be reached."""
         self.asking.begin()
         self.hearing.link.begin()
-        self._tasks = [kept_up(self._announce_canaries, "redis-canary")]
+        self._tasks = [supervise(self._announce_canaries, "redis-canary")]
 
     async def close(self) -> None:
         """Let go of it."""
-        await ended(self._tasks)
+        await cancel_all(self._tasks)
         await self.hearing.link.close()
         await self.asking.close()
 
@@ -164,7 +164,7 @@ class Server:
             self._refusal = next((str(reply) for reply in replies if isinstance(reply, BrokerError)), "")
             if self._refusal:
                 log.warning("canary_not_sent", extra={"error": self._refusal})
-            await soon_or_after(self._is_back, CANARY_EVERY)
+            await wait_at_most(self._is_back, CANARY_EVERY)
             if hearing.link.is_up and _is_silent_since(max(hearing.canary_at, hearing.connected_at)):
                 log.error("deaf")
                 hearing.link.sever("what is announced does not arrive")

@@ -22,7 +22,7 @@ from messageflow.brokers.redis.location import Address
 from messageflow.brokers.redis.names import Names
 from messageflow.brokers.redis.replies import Announcing, Command, Refused
 from messageflow.brokers.redis.server import Server
-from messageflow.brokers.redis.upkeep import ended, kept_up, soon_or_after
+from messageflow.brokers.redis.tasks import cancel_all, supervise, wait_at_most
 from messageflow.brokers.redis.urls import Source
 from messageflow.errors import BrokerError, Unavailable
 
@@ -96,7 +96,7 @@ class Cluster:
             raise BrokerError("this Redis Cluster does not work: its state is not ok, see CLUSTER INFO")
         for server in self._take_slots(view):
             await server.start()
-        self._tasks = [kept_up(self._follow, "redis-cluster")]
+        self._tasks = [supervise(self._follow, "redis-cluster")]
 
     def _server(self, address: Address) -> Server:
         return Server(
@@ -109,7 +109,7 @@ class Cluster:
         )
 
     async def close(self) -> None:
-        await ended(self._tasks)
+        await cancel_all(self._tasks)
         await asyncio.gather(*(server.close() for server in self._servers.values()), *self._closing)
 
     @property
@@ -213,7 +213,7 @@ class Cluster:
 
     async def _follow(self) -> None:
         while True:
-            await soon_or_after(self._in_doubt, LOOK_EVERY)
+            await wait_at_most(self._in_doubt, LOOK_EVERY)
             view = await self._ask_anybody()
             if view is not None:
                 self._adopt(view)

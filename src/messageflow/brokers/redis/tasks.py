@@ -16,17 +16,17 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 10.0  # seconds before work that failed begins
 WELL_AFTER = 60.0  # seconds without a failure after which the pauses begin short again
 
 
-def kept_up(work: Callable[[], Awaitable[None]], name: str) -> asyncio.Task[None]:
+def supervise(work: Callable[[], Awaitable[None]], name: str) -> asyncio.Task[None]:
     """Return a task that does some work until it is cancelled, and begins again when it fails.
 
     Args:
         work: ends only by being cancelled, or by an error that nobody thought of.
         name: of the task, for the log.
     """
-    return asyncio.get_running_loop().create_task(_keep_up(work, name), name=name)
+    return asyncio.get_running_loop().create_task(_run_forever(work, name), name=name)
 
 
-async def _keep_up(work: Callable[[], Awaitable[None]], name: str) -> None:
+async def _run_forever(work: Callable[[], Awaitable[None]], name: str) -> None:
     backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE, random.random)
     while True:
         began = time.monotonic()
@@ -39,7 +39,7 @@ async def _keep_up(work: Callable[[], Awaitable[None]], name: str) -> None:
         await asyncio.sleep(backoff.fail())
 
 
-async def soon_or_after(event: asyncio.Event, seconds: float) -> None:
+async def wait_at_most(event: asyncio.Event, seconds: float) -> None:
     """Return when an event is set, at the latest after so many seconds; it is cleared then."""
     try:
         async with asyncio.timeout(seconds):
@@ -49,7 +49,7 @@ async def soon_or_after(event: asyncio.Event, seconds: float) -> None:
     event.clear()
 
 
-async def ended(tasks: list[asyncio.Task[None]]) -> None:
+async def cancel_all(tasks: list[asyncio.Task[None]]) -> None:
     """Cancel tasks, and return once they are gone."""
     for task in tasks:
         task.cancel()
