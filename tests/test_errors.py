@@ -20,7 +20,7 @@ from messageflow.core import codes
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "messageflow.errors.Refused": (102, "unknown channel"),
     "messageflow.publisher.batch.BatchRefused": ({1: Refused(107, "bad")}, [Receipt("#a", 1), None]),
-    "messageflow.brokers.redis.replies.Refused": ("OOM command not allowed",),
+    "messageflow.brokers.redis.connections.resp.Refused": ("OOM command not allowed",),
     "messageflow.core.codes.CommandRefused": (codes.BAD_REQUEST,),
     "messageflow.core.codes.Disconnected": (codes.Disconnect(3500, "invalid token"), "a detail"),
     "messageflow.api.publishing.CallRefused": (codes.BAD_REQUEST, "no type"),

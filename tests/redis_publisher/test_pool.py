@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from messageflow.brokers.redis.replies import Refused
+from messageflow.brokers.redis.connections.resp import ErrorReply
 from messageflow.redis_publisher.blocking import Blocking
 from messageflow.redis_publisher.edge import Attempt, Broken, Wire, run_now
 from messageflow.redis_publisher.login import Login
@@ -68,10 +68,10 @@ def test_a_slot_that_moved_has_the_whole_map_read_again() -> None:
     cluster = ClusterRouter(Blocking(), Login("redis+cluster://one:1"))
     before = failing("one:1")
     cluster._slots, cluster.in_doubt = [before] * SLOTS, False
-    asked = cluster.moved("key", Refused("ASK 12539 two:2"), before)
+    asked = cluster.moved("key", ErrorReply("ASK 12539 two:2"), before)
     assert asked is not None
     assert (asked.name, cluster.pool("key"), cluster.in_doubt) == ("two:2", before, False)
-    moved = cluster.moved("key", Refused("MOVED 12539 :3"), before)  # without a host: the one that was asked
+    moved = cluster.moved("key", ErrorReply("MOVED 12539 :3"), before)  # without a host: the one that was asked
     assert moved is not None
     assert (moved.name, cluster.pool("key"), cluster.in_doubt) == ("one:3", moved, True)
-    assert cluster.moved("key", Refused("NOPERM no"), before) is None
+    assert cluster.moved("key", ErrorReply("NOPERM no"), before) is None

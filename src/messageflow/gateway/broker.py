@@ -49,12 +49,12 @@ def make_broker(settings: Settings, node: str = "") -> Broker:
         return make_local_broker(settings)
     try:
         from messageflow.brokers.redis.broker import RedisBroker
-        from messageflow.brokers.redis.urls import Source, split
+        from messageflow.brokers.redis.connections.connector import Connector, split_urls
     except ImportError as error:
         if sentence := missing(error, "a Redis broker"):
             raise ConfigurationError(sentence) from None
         raise
-    sources = [Source(url, settings.broker_deadline) for url in split(settings.broker)]
+    sources = [Connector(url, settings.broker_deadline) for url in split_urls(settings.broker)]
     directory = settings.data_dir  # without one nothing is remembered beside Redis, which a gateway can do without
     place = " ".join([*(f"{each.kind}{each.where}/{each.database}" for each in sources), settings.broker_prefix])
     return RedisBroker(

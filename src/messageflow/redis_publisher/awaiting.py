@@ -1,6 +1,7 @@
 """The asyncio edge: transports of the running event loop.
 
-The library connects; then bytes come straight here, as in `brokers.redis.link`. Everything belongs to one event loop.
+The library connects; then bytes come straight here, as in `brokers.redis.connections.pipelined`. Everything belongs to
+one event loop.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from hiredis import ProtocolError, Reader
 from redis import asyncio as awaiting
 from redis.exceptions import RedisError
 
-from messageflow.brokers.redis.location import Address
-from messageflow.brokers.redis.replies import Refused
+from messageflow.brokers.redis.connections.resp import ErrorReply
+from messageflow.brokers.redis.connections.url import Address
 from messageflow.publisher.processes import Opened
 from messageflow.redis_publisher.edge import left
 from messageflow.redis_publisher.login import Login, explain
@@ -32,7 +33,7 @@ class AwaitingWire(asyncio.Protocol):
         self._opened = Opened()
         self._connection = connection
         self._transport: asyncio.WriteTransport = connection._writer.transport
-        self._reader = Reader(replyError=Refused)
+        self._reader = Reader(replyError=ErrorReply)
         self._replies: deque[Any] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._lost: OSError | None = None

@@ -15,8 +15,8 @@ import redis
 from hiredis import ProtocolError, Reader
 from redis.exceptions import RedisError
 
-from messageflow.brokers.redis.location import Address
-from messageflow.brokers.redis.replies import Refused
+from messageflow.brokers.redis.connections.resp import ErrorReply
+from messageflow.brokers.redis.connections.url import Address
 from messageflow.publisher.processes import Opened
 from messageflow.publisher.sockets import is_quiet
 from messageflow.redis_publisher.edge import left
@@ -38,7 +38,7 @@ class BlockingWire:
         self._opened = Opened()
         self._connection = connection
         self._socket = cast("socket.socket", connection._sock)
-        self._reader = Reader(replyError=Refused)
+        self._reader = Reader(replyError=ErrorReply)
 
     def is_quiet(self) -> bool:
         return not self._reader.has_data() and is_quiet(self._socket)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from messageflow.brokers.base import History, Item, Stored
-from messageflow.brokers.redis.asker import Asker
+from messageflow.brokers.redis.connections.command_client import CommandClient
 from messageflow.brokers.redis.names import Names
 from messageflow.brokers.redis.registry import Registry
 from messageflow.brokers.redis.store import Store, history, stored
@@ -30,7 +30,7 @@ class DirectBroker:
         self._servers = servers
         self._names = names
         self._limit = limit
-        self._ask = Asker(servers)
+        self._ask = CommandClient(servers)
         self._store = Store(self._ask, names, window)
         self._registry = Registry(self._ask, names)
 

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 from messageflow.api.api import Api
 from messageflow.brokers.base import Ack
+from messageflow.brokers.redis.connections.connector import split_urls
+from messageflow.brokers.redis.connections.resp import Command, ErrorReply
 from messageflow.brokers.redis.names import Names
-from messageflow.brokers.redis.replies import Command, Refused
-from messageflow.brokers.redis.urls import split
 from messageflow.core.channels import Namespaces
 from messageflow.core.publish_policy import PublishPolicy
 from messageflow.errors import BrokerError, ConfigurationError, GatewayUnreachable, Unanswered, Unavailable
@@ -61,7 +61,7 @@ class RedisClient:
     def __init__(self, edge: Edge, urls: str, prefix: str, shown: str) -> None:
         self._edge = edge
         self._shown = shown
-        self._logins = [Login(url) for url in split(urls)]
+        self._logins = [Login(url) for url in split_urls(urls)]
         self._names = Names(prefix)
         self._routers: list[Router] = []
         self._known: Known | None = None
@@ -164,7 +164,7 @@ def _read(written: Any) -> PublishPolicy | None:
     Raises:
         Broken: they may not be read, or cannot be understood.
     """
-    if isinstance(written, Refused):
+    if isinstance(written, ErrorReply):
         raise Broken(str(written), hopeless=True)
     try:
         return None if written is None else PublishPolicy.from_json(written)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 
+from messageflow.brokers.redis.connections.connector import split_urls
 from messageflow.brokers.redis.names import Names
-from messageflow.brokers.redis.urls import split
 from messageflow.publisher.processes import PerProcess
 from messageflow.redis_publisher.awaiting import Awaiting
 from messageflow.redis_publisher.blocking import Blocking
@@ -30,7 +30,7 @@ def check(urls: str, prefix: str) -> None:
         ConfigurationError: a URL or the prefix cannot be used.
     """
     Names(prefix)
-    for url in split(urls):
+    for url in split_urls(urls):
         Login(url)
 
 

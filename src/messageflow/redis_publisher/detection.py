@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from messageflow.brokers.base import Ack
-from messageflow.brokers.redis.inspection import facts, judge
-from messageflow.brokers.redis.location import CLUSTER, SENTINEL
-from messageflow.brokers.redis.replies import Refused, Value
+from messageflow.brokers.redis.connections.resp import ErrorReply, Value
+from messageflow.brokers.redis.connections.server_info import judge_server, read_info_sections
+from messageflow.brokers.redis.connections.url import CLUSTER, SENTINEL
 from messageflow.redis_publisher.edge import Attempt, Broken, Edge
 from messageflow.redis_publisher.login import Login
 from messageflow.redis_publisher.pool import Part, Pool, exchange
@@ -28,8 +28,8 @@ async def recognise(edge: Edge, login: Login, attempt: Attempt) -> Router:
     if login.kind == SENTINEL or not login.addresses:
         return primary
     try:
-        info = await facts(_Asking(primary.pool(""), attempt), "cluster")
-    except Refused:  # this user may not ask
+        info = await read_info_sections(_Asking(primary.pool(""), attempt), "cluster")
+    except ErrorReply:  # this user may not ask
         return primary
     except BaseException:
         primary.close()
@@ -53,12 +53,12 @@ async def _acknowledgement(ask: _Asking) -> Ack:
     info: dict[str, str] = {}
     settings: dict[str, str] = {}
     try:
-        info = await facts(ask, "persistence")
+        info = await read_info_sections(ask, "persistence")
         _, setting = await ask("CONFIG", "GET", "appendfsync")
         settings["appendfsync"] = setting.decode()
-    except (Refused, ValueError, Broken):
+    except (ErrorReply, ValueError, Broken):
         pass  # this user may not ask, or nobody can now; what is not known is not promised
-    return judge(info, settings).ack
+    return judge_server(info, settings).ack
 
 
 class _Asking:
@@ -70,7 +70,7 @@ class _Asking:
 
     async def __call__(self, *command: Value) -> Any:
         [[reply]] = await exchange([Part(self._pool, [command])], self._attempt)
-        if isinstance(reply, Refused):
+        if isinstance(reply, ErrorReply):
             give_up(reply)
             raise reply
         return reply

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from messageflow.errors import Picklable
 
 if TYPE_CHECKING:
-    from messageflow.brokers.redis.location import Address
+    from messageflow.brokers.redis.connections.url import Address
     from messageflow.redis_publisher.login import Login
 
 T = TypeVar("T")

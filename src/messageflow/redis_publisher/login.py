@@ -9,8 +9,8 @@ from redis import asyncio as awaiting
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeout
 
-from messageflow.brokers.redis.location import Address
-from messageflow.brokers.redis.urls import Source
+from messageflow.brokers.redis.connections.connector import Connector
+from messageflow.brokers.redis.connections.url import Address
 from messageflow.redis_publisher.edge import Broken, NotAccepted
 
 _BLOCKING: dict[type, Any] = {
@@ -22,7 +22,7 @@ ABSENT = (ConnectionRefusedError, FileNotFoundError)  # the latter for a Unix so
 _OWN = ("socket_timeout", "socket_connect_timeout", "retry_on_timeout", "health_check_interval", "decode_responses")
 
 
-class Login(Source):
+class Login(Connector):
     """How to be let in at the servers of one URL.
 
     Args:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from messageflow.brokers.redis import replies
-from messageflow.brokers.redis.replies import Parts
+from messageflow.brokers.redis.connections import resp
+from messageflow.brokers.redis.connections.resp import Parts
 from messageflow.redis_publisher.edge import Attempt, Edge, Wire, talking
 
 CONNECTIONS = 64  # open at once to one server; whoever finds them all busy waits, within his limit
@@ -117,4 +117,4 @@ async def exchange(parts: Sequence[Part], attempt: Attempt) -> list[list[Any]]:
 
 def packed(commands: Iterable[Parts]) -> bytes:
     """Return commands as they are sent."""
-    return b"".join(map(replies.packed, commands))
+    return b"".join(map(resp.pack, commands))

@@ -13,9 +13,9 @@ from typing import Any, Protocol
 
 from redis.crc import key_slot
 
-from messageflow.brokers.redis.inspection import OLDEST_SHARDED, numbers
-from messageflow.brokers.redis.location import Address
-from messageflow.brokers.redis.replies import Announcing, Refused
+from messageflow.brokers.redis.connections.resp import Announcing, ErrorReply
+from messageflow.brokers.redis.connections.server_info import OLDEST_SHARDED, parse_version
+from messageflow.brokers.redis.connections.url import Address
 from messageflow.redis_publisher.edge import Attempt, Broken, Edge, NotAccepted, Wire, left, talking
 from messageflow.redis_publisher.login import Login
 from messageflow.redis_publisher.pool import Part, Pool, exchange, packed
@@ -48,7 +48,7 @@ class Router(Protocol):
     def place(self, key: str) -> Hashable:
         """Return what keys have in common that one script may use together."""
 
-    def moved(self, key: str, refusal: Refused, asked: Pool) -> Pool | None:
+    def moved(self, key: str, refusal: ErrorReply, asked: Pool) -> Pool | None:
         """Return where a refusal says that a key is, None where it says nothing of that."""
 
     def doubt(self) -> None:
@@ -81,7 +81,7 @@ class PrimaryRouter:
     def place(self, key: str) -> Hashable:
         return None
 
-    def moved(self, key: str, refusal: Refused, asked: Pool) -> Pool | None:
+    def moved(self, key: str, refusal: ErrorReply, asked: Pool) -> Pool | None:
         return None
 
     def doubt(self) -> None:
@@ -137,7 +137,7 @@ class ClusterRouter:
         async def ask(address: Address, until: float) -> Any:
             commands = Part(self._at(address), [("CLUSTER", "SLOTS"), ("INFO", "server")])
             [[rows, info]] = await exchange([commands], Attempt(until))
-            if isinstance(info, bytes) and numbers(_version(info)) >= OLDEST_SHARDED:
+            if isinstance(info, bytes) and parse_version(_version(info)) >= OLDEST_SHARDED:
                 self.announces = Announcing("SPUBLISH")
             return self._read(rows, address)
 
@@ -177,7 +177,7 @@ class ClusterRouter:
     def place(self, key: str) -> Hashable:
         return key_slot(key.encode())
 
-    def moved(self, key: str, refusal: Refused, asked: Pool) -> Pool | None:
+    def moved(self, key: str, refusal: ErrorReply, asked: Pool) -> Pool | None:
         if refusal.word not in ("MOVED", "ASK"):
             return None
         host, _, port = refusal.text.split(" ")[2].rpartition(":")

@@ -9,10 +9,10 @@ import secrets
 import time
 from contextlib import closing
 
-from messageflow.brokers.redis.asker import Asker
+from messageflow.brokers.redis.connections.command_client import CommandClient
+from messageflow.brokers.redis.connections.resp import ErrorReply
 from messageflow.brokers.redis.names import Names
 from messageflow.brokers.redis.registry import Registry
-from messageflow.brokers.redis.replies import Refused
 from messageflow.brokers.redis.surveys import SURVEY_SECONDS, answer, question
 from messageflow.redis_publisher.edge import talking
 from messageflow.redis_publisher.pool import packed
@@ -20,7 +20,7 @@ from messageflow.redis_publisher.servers import Servers
 
 
 async def survey(
-    text: bytes, servers: Servers, ask: Asker, registry: Registry, names: Names, limit: float
+    text: bytes, servers: Servers, ask: CommandClient, registry: Registry, names: Names, limit: float
 ) -> list[bytes]:
     """Ask all gateways, and return the answers of those that gave one in time.
 
@@ -42,7 +42,7 @@ async def survey(
     with closing(wire), talking():
         await wire.send(packed([subscribe]), limit)
         confirmed = await wire.receive(limit)
-        if isinstance(confirmed, Refused):
+        if isinstance(confirmed, ErrorReply):
             raise confirmed
         await ask.tell(names.control, question(1, own, text))
         awaited = len((await registry.nodes()).live)

@@ -6,8 +6,8 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from messageflow.brokers.base import Ack
+from messageflow.brokers.redis.connections.resp import NOT_NOW, Announcing, Command, ErrorReply, Parts
 from messageflow.brokers.redis.layouts.shards import shard_of
-from messageflow.brokers.redis.replies import NOT_NOW, Announcing, Command, Parts, Refused
 from messageflow.redis_publisher.edge import Attempt, Broken, NotAccepted, Wire
 from messageflow.redis_publisher.pool import Part, Pool, exchange
 from messageflow.redis_publisher.routing import Router
@@ -40,7 +40,7 @@ class Servers:
         return self._routers[shard_of(key, len(self._routers)) if len(self._routers) > 1 else 0]
 
     async def ask(self, commands: Sequence[Command]) -> list[Any]:
-        """Return a reply to each command, in order; a `Refused` where Redis refused.
+        """Return a reply to each command, in order; a `ErrorReply` where Redis refused.
 
         Raises:
             Broken, NotAccepted: the attempt cannot go on.
@@ -55,7 +55,7 @@ class Servers:
         asking: set[int] = set()
         for _ in range(REDIRECTIONS):
             await self._ask_once(commands, where, asking, replies)
-            refused = {index: replies[index] for index in where if isinstance(replies[index], Refused)}
+            refused = {index: replies[index] for index in where if isinstance(replies[index], ErrorReply)}
             done = done or len(refused) < len(where)
             where = self._redirected(commands, refused, where)
             if not where:
@@ -90,7 +90,7 @@ class Servers:
                 replies[index] = reply
 
     def _redirected(
-        self, commands: Sequence[Command], refused: Mapping[int, Refused], where: Mapping[int, Pool]
+        self, commands: Sequence[Command], refused: Mapping[int, ErrorReply], where: Mapping[int, Pool]
     ) -> dict[int, Pool]:
         found = {
             index: self._of(commands[index].key).moved(commands[index].key, refusal, where[index])
@@ -101,7 +101,7 @@ class Servers:
     def _look_at(self, commands: Sequence[Command], replies: Sequence[Any], *, sent: bool) -> None:
         """Give the attempt up where another may fare better, or none will."""
         for command, reply in zip(commands, replies, strict=True):
-            if not isinstance(reply, Refused):
+            if not isinstance(reply, ErrorReply):
                 continue
             if reply.word == "READONLY" or reply.word in ANOTHER_TIME:  # who takes writes may have to be found out anew
                 self._of(command.key).doubt()
@@ -128,7 +128,7 @@ def _name(pool: Pool) -> str:
     return pool.name
 
 
-def give_up(refusal: Refused) -> None:
+def give_up(refusal: ErrorReply) -> None:
     """End an attempt for a refusal that has nothing to do with what was asked.
 
     Raises:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from messageflow.brokers.redis.broker import RedisBroker
-from messageflow.brokers.redis.urls import Source, split
+from messageflow.brokers.redis.connections.connector import Connector, split_urls
 from messageflow.testing.broker_suite import RecordingSink
 from tests.brokers.redis.certificates import Authority
 from tests.brokers.redis.servers import Cluster, Trio
@@ -72,7 +72,7 @@ _numbers = count(1)
 
 
 def broker_at(url: str, **options: Any) -> RedisBroker:
-    sources = [Source(each, options.get("deadline", 5.0)) for each in split(url)]
+    sources = [Connector(each, options.get("deadline", 5.0)) for each in split_urls(url)]
     return RedisBroker(sources, f"node-{next(_numbers)}", **options)
 
 

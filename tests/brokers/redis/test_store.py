@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from messageflow.brokers.base import Ack, Stored
-from messageflow.brokers.redis.asker import Asker
+from messageflow.brokers.redis.connections.command_client import CommandClient
+from messageflow.brokers.redis.connections.resp import Announcing, Command
 from messageflow.brokers.redis.names import Names
-from messageflow.brokers.redis.replies import Announcing, Command
 from messageflow.brokers.redis.store import AT_ONCE, Outcome, Store, stored
 from messageflow.core.stream import Position
 from messageflow.errors import BrokerError, NoRoom, Unanswered, Unavailable
@@ -37,7 +37,7 @@ class Scripted:
 
 
 def store_over(*replies: Any) -> Store:
-    return Store(Asker(Scripted(*replies)), Names("p"), 600)
+    return Store(CommandClient(Scripted(*replies)), Names("p"), 600)
 
 
 def answers(first: int, count: int) -> list[bytes]:

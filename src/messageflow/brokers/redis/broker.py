@@ -15,8 +15,9 @@ from pathlib import Path
 
 from messageflow.brokers.base import History, Item, Sink, Stored
 from messageflow.brokers.redis.ages import Ages
-from messageflow.brokers.redis.asker import Asker
-from messageflow.brokers.redis.inspection import Inspection
+from messageflow.brokers.redis.connections.command_client import CommandClient
+from messageflow.brokers.redis.connections.connector import Connector
+from messageflow.brokers.redis.connections.server_info import ServerInfo
 from messageflow.brokers.redis.layouts.base import Layout
 from messageflow.brokers.redis.layouts.opening import Settings, open_layout
 from messageflow.brokers.redis.lease import Lease
@@ -28,7 +29,6 @@ from messageflow.brokers.redis.rounds import Rounds
 from messageflow.brokers.redis.store import Read, Store, history, stored
 from messageflow.brokers.redis.surveys import Surveys
 from messageflow.brokers.redis.tasks import cancel_all, supervise
-from messageflow.brokers.redis.urls import Source
 from messageflow.brokers.redis.watch import Watch
 from messageflow.brokers.redis.witness import Witness
 from messageflow.core.presence import PresenceStats
@@ -57,7 +57,7 @@ class RedisBroker:
 
     def __init__(
         self,
-        sources: Sequence[Source],
+        sources: Sequence[Connector],
         node: str,
         *,
         prefix: str = "messageflow",
@@ -88,7 +88,7 @@ class RedisBroker:
         """
         layout = await open_layout(self._sources, self, Settings(self._names, self._node, self._deadline))
         self._layout = layout
-        self._ask = Asker(layout)
+        self._ask = CommandClient(layout)
         self._store = Store(self._ask, self._names, self._window)
         self._registry = Registry(self._ask, self._names)
         self._rounds = Rounds(
@@ -294,7 +294,7 @@ class RedisBroker:
         }
 
 
-def _hindrances(found: dict[str, Inspection]) -> str:
+def _hindrances(found: dict[str, ServerInfo]) -> str:
     return "; ".join(
         f"{where}: {hindrance}" for where, inspection in found.items() for hindrance in inspection.hindrances
     )

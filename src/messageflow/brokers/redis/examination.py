@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from messageflow.brokers.redis.inspection import Inspection
+from messageflow.brokers.redis.connections.connector import Connector, split_urls
+from messageflow.brokers.redis.connections.server_info import ServerInfo
 from messageflow.brokers.redis.layouts.opening import Settings, open_layout
 from messageflow.brokers.redis.names import Names
-from messageflow.brokers.redis.urls import Source, split
 
 
 class _Nobody:
@@ -24,7 +24,7 @@ class _Nobody:
         pass
 
 
-async def examine(urls: str, prefix: str = "messageflow", deadline: float = 5.0) -> dict[str, Inspection]:
+async def examine(urls: str, prefix: str = "messageflow", deadline: float = 5.0) -> dict[str, ServerInfo]:
     """Ask every server about itself.
 
     Args:
@@ -39,10 +39,10 @@ async def examine(urls: str, prefix: str = "messageflow", deadline: float = 5.0)
         ConfigurationError: one is no URL of a Redis.
         BrokerError: one cannot be reached.
     """
-    found: dict[str, Inspection] = {}
-    for url in split(urls):
+    found: dict[str, ServerInfo] = {}
+    for url in split_urls(urls):
         settings = Settings(Names(prefix), "doctor", deadline)
-        layout = await open_layout([Source(url, deadline)], _Nobody(), settings)
+        layout = await open_layout([Connector(url, deadline)], _Nobody(), settings)
         try:
             await layout.start()
             found |= await layout.inspect()

@@ -13,9 +13,9 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
-from messageflow.brokers.redis.link import Link
-from messageflow.brokers.redis.replies import Announcing, Refused
-from messageflow.brokers.redis.urls import Make
+from messageflow.brokers.redis.connections.connector import MakeConnection
+from messageflow.brokers.redis.connections.pipelined import PipelinedConnection
+from messageflow.brokers.redis.connections.resp import Announcing, ErrorReply
 from messageflow.errors import Unanswered
 
 log = logging.getLogger("messageflow.broker")
@@ -61,7 +61,7 @@ class Hearing:
 
     def __init__(
         self,
-        make: Make,
+        make: MakeConnection,
         listener: Listener,
         *,
         deadline: float,
@@ -85,7 +85,7 @@ class Hearing:
         self._most = 1 if sharded else SUBSCRIBE_AT_ONCE  # names of one command lie in one slot
         self._ending = announces.ending
         self._loop = asyncio.get_running_loop()
-        self.link = Link(
+        self.link = PipelinedConnection(
             make, deadline=deadline, on_connected=self._hear_again, on_message=self._message, on_lost=on_lost
         )
 
@@ -180,7 +180,7 @@ class Hearing:
     # What is heard
 
     def _message(self, message: Any) -> None:
-        if isinstance(message, Refused):
+        if isinstance(message, ErrorReply):
             self._refused(message)
             return
         if not isinstance(message, list) or len(message) < 2:
@@ -212,7 +212,7 @@ class Hearing:
             if not future.done():
                 future.set_result(None)
 
-    def _refused(self, error: Refused) -> None:
+    def _refused(self, error: ErrorReply) -> None:
         """A command was refused: the first one that has no answer yet."""
         names = self._sent.popleft() if self._sent else []
         if error.word in REDIRECTIONS:

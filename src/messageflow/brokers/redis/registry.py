@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from messageflow.brokers.redis import scripts
-from messageflow.brokers.redis.asker import Asker, Call, answered
+from messageflow.brokers.redis.connections.command_client import CommandClient, ScriptCall, raise_if_error
+from messageflow.brokers.redis.connections.resp import Command, to_dict
 from messageflow.brokers.redis.messages import Garbage, encode_info, read_info
 from messageflow.brokers.redis.names import Names
-from messageflow.brokers.redis.replies import Command, pairs
 from messageflow.core.presence import PresenceStats
 from messageflow.core.protocol import ClientInfo
 from messageflow.errors import BrokerError
@@ -52,7 +52,7 @@ class Registry:
         names: of everything.
     """
 
-    def __init__(self, ask: Asker, names: Names) -> None:
+    def __init__(self, ask: CommandClient, names: Names) -> None:
         self._ask = ask
         self._names = names
         self._live: set[str] | None = None  # when it was known last
@@ -64,7 +64,7 @@ class Registry:
             Whether it was noted that the node has somebody there, by which others clear up after it. That lies
             elsewhere than the channels, and nobody should be kept out for it.
         """
-        calls: list[Call] = [
+        calls: list[ScriptCall] = [
             (
                 [self._names.present(channel), self._names.users(channel)],
                 [info.client, node.encode() + b" " + encode_info(info), info.user, PRESENT_LIFE],
@@ -80,7 +80,7 @@ class Registry:
         except BrokerError:
             noted = False
         for reply in await self._ask.run(scripts.ENTER, calls):
-            answered(reply)
+            raise_if_error(reply)
         return noted
 
     async def own(self, node: str, channels: Iterable[str]) -> None:
@@ -107,12 +107,12 @@ class Registry:
         replies = await self._ask.all([Command(key, ("HGETALL", key)) for key in keys])
         going = [
             Gone(owner, channel, info)
-            for channel, reply in zip(channels, map(answered, replies), strict=True)
+            for channel, reply in zip(channels, map(raise_if_error, replies), strict=True)
             for owner, info in self._read_entered(channel, reply).values()
             if not stay(channel, owner, info.client)
         ]
         outcomes = await self.exit(going)
-        return [gone for gone, was_there in zip(going, map(answered, outcomes), strict=True) if was_there]
+        return [gone for gone, was_there in zip(going, map(raise_if_error, outcomes), strict=True) if was_there]
 
     async def owned(self, node: str, most: int) -> list[bytes]:
         """Return up to so many of the channels in which a node has somebody, as they are written there."""
@@ -135,7 +135,7 @@ class Registry:
 
     async def exit(self, people: Sequence[Gone]) -> list[bool | BrokerError]:
         """People are not present any more through the nodes they came through. Returns of each whether he was."""
-        calls: list[Call] = [
+        calls: list[ScriptCall] = [
             ([self._names.present(channel), self._names.users(channel)], [info.client, node, info.user])
             for node, channel, info in people
         ]
@@ -155,7 +155,7 @@ class Registry:
     async def presence_stats(self, channel: str) -> PresenceStats:
         """Return how many are present, without reading who; a node that died counts until it is cleared up after."""
         keys = [self._names.present(channel), self._names.users(channel)]
-        clients, users = map(answered, await self._ask.all([Command(key, ("HLEN", key)) for key in keys]))
+        clients, users = map(raise_if_error, await self._ask.all([Command(key, ("HLEN", key)) for key in keys]))
         return PresenceStats(clients, users)
 
     async def entered(self, channel: str) -> dict[str, Entered]:
@@ -165,7 +165,7 @@ class Registry:
 
     def _read_entered(self, channel: str, reply: list[bytes]) -> dict[str, Entered]:
         found = {}
-        for client, value in pairs(reply).items():
+        for client, value in to_dict(reply).items():
             node, _, info = value.partition(b" ")
             try:
                 found[client.decode()] = Entered(node.decode(), read_info(info))

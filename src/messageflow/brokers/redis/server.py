@@ -13,13 +13,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from messageflow.brokers.redis import scripts
+from messageflow.brokers.redis.connections.acl_check import find_missing_permissions
+from messageflow.brokers.redis.connections.connector import MakeConnection
+from messageflow.brokers.redis.connections.pipelined import PipelinedConnection
+from messageflow.brokers.redis.connections.resp import NOT_NOW, Announcing, ErrorReply, Parts
+from messageflow.brokers.redis.connections.server_info import ServerInfo, read_server_info
 from messageflow.brokers.redis.hearing import CANARY, Hearing, Listener
-from messageflow.brokers.redis.inspection import Inspection, inspect
-from messageflow.brokers.redis.link import Link
-from messageflow.brokers.redis.rehearsal import rehearse
-from messageflow.brokers.redis.replies import NOT_NOW, Announcing, Parts, Refused
 from messageflow.brokers.redis.tasks import cancel_all, supervise, wait_at_most
-from messageflow.brokers.redis.urls import Make
 from messageflow.errors import BrokerError, Unavailable
 
 log = logging.getLogger("messageflow.broker")
@@ -45,7 +45,7 @@ class Server:
 
     def __init__(
         self,
-        make: Make,
+        make: MakeConnection,
         listener: Listener,
         canary: Callable[[Server], str],
         *,
@@ -60,7 +60,7 @@ class Server:
         self._is_back = asyncio.Event()  # a connection is there again, and it is time for a canary
         self._tasks: list[asyncio.Task[None]] = []
         self.announces = announces
-        self.asking = Link(make, deadline=deadline, on_connected=self._asked_again, on_lost=self._lost)
+        self.asking = PipelinedConnection(make, deadline=deadline, on_connected=self._asked_again, on_lost=self._lost)
         self.hearing = Hearing(
             make,
             listener,
@@ -117,7 +117,7 @@ class Server:
         except BrokerError as error:
             return [error] * len(commands)
         for index, reply in enumerate(replies):
-            if not isinstance(reply, Refused):
+            if not isinstance(reply, ErrorReply):
                 continue
             if reply.word == "READONLY":
                 log.warning("redis_is_a_replica_now")
@@ -128,14 +128,14 @@ class Server:
                 replies[index] = Unavailable(f"Redis cannot do it now: {reply.text}")
         return replies
 
-    async def inspect(self, prefix: str) -> Inspection:
+    async def inspect(self, prefix: str) -> ServerInfo:
         """Ask it about itself, and try all that will be asked of it under a prefix.
 
         Raises:
             BrokerError: it does not answer.
         """
-        found = await inspect(self.asking.ask_one)
-        return found._replace(hindrances=(*found.hindrances, *await rehearse(self.asking.ask, prefix)))
+        found = await read_server_info(self.asking.ask_one)
+        return found._replace(hindrances=(*found.hindrances, *await find_missing_permissions(self.asking.ask, prefix)))
 
     def _asked_again(self) -> None:
         for script in scripts.ALL:

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 from messageflow.brokers.base import History, Item, Stored
 from messageflow.brokers.local import new_epoch
 from messageflow.brokers.redis import scripts
-from messageflow.brokers.redis.asker import Asker, Call
+from messageflow.brokers.redis.connections.command_client import CommandClient, ScriptCall
+from messageflow.brokers.redis.connections.resp import NO_ROOM, Command, ErrorReply, Value
 from messageflow.brokers.redis.messages import Garbage, read_entry, read_position
 from messageflow.brokers.redis.names import Names
-from messageflow.brokers.redis.replies import NO_ROOM, Command, Refused, Value
 from messageflow.core.stream import Position, Publication
 from messageflow.errors import BrokerError, NoRoom, Unanswered, Unavailable, Unrecoverable
 
@@ -44,7 +44,7 @@ class Store:
         age: of streams, as far as it is known, see `ages`; 0 judges none.
     """
 
-    def __init__(self, ask: Asker, names: Names, window: float) -> None:
+    def __init__(self, ask: CommandClient, names: Names, window: float) -> None:
         self._ask = ask
         self._names = names
         self._window = int(window * 1000)
@@ -73,7 +73,7 @@ class Store:
                     waiting[place] = rest
         return [outcomes[index] for index in range(len(items))]
 
-    def _call(self, items: Sequence[tuple[str, Item]]) -> Call:
+    def _call(self, items: Sequence[tuple[str, Item]]) -> ScriptCall:
         """Return keys and arguments with which the script stores items of one place."""
         keys: list[str] = []
         arguments: list[Value] = [*self._ask.servers.announce(items[0][0]), new_epoch(), STATE_LIFE, self.age]
@@ -92,7 +92,7 @@ class Store:
         outcomes: list[Outcome] = []
         for start in range(0, 3 * count, 3):
             if reply[start] is None:
-                outcomes.append(_failure(Refused(reply[start + 1].decode("utf-8", "replace"))))
+                outcomes.append(_failure(ErrorReply(reply[start + 1].decode("utf-8", "replace"))))
             else:
                 position = read_position(*reply[start : start + 3])
                 outcomes.append(Stored(position, ack if position.offset else "memory"))
@@ -190,6 +190,6 @@ def stored(outcomes: Sequence[Outcome]) -> list[Stored]:
 
 def _failure(error: BrokerError) -> BrokerError:
     """Return what a failed publish is to its caller: a script that is refused for want of room has stored nothing."""
-    if isinstance(error, Refused) and error.word in NO_ROOM:
+    if isinstance(error, ErrorReply) and error.word in NO_ROOM:
         return NoRoom(f"Redis takes no writes: {error.text}")
     return error

@@ -6,8 +6,8 @@ from collections.abc import Hashable, Sequence
 from typing import Any, Protocol
 
 from messageflow.brokers.base import Ack
-from messageflow.brokers.redis.inspection import Inspection
-from messageflow.brokers.redis.replies import Announcing, Command
+from messageflow.brokers.redis.connections.resp import Announcing, Command
+from messageflow.brokers.redis.connections.server_info import ServerInfo
 
 
 class Layout(Protocol):
@@ -31,7 +31,7 @@ class Layout(Protocol):
     def times_lost(self) -> int:
         """How many connections were lost so far."""
 
-    async def inspect(self) -> dict[str, Inspection]:
+    async def inspect(self) -> dict[str, ServerInfo]:
         """Ask every server about itself, and remember what an acknowledgement of it means. By where it is.
 
         Raises:

@@ -15,15 +15,15 @@ from typing import Any, NamedTuple
 from redis.crc import key_slot
 
 from messageflow.brokers.base import Ack
+from messageflow.brokers.redis.connections.connector import Connector
+from messageflow.brokers.redis.connections.pipelined import PipelinedConnection
+from messageflow.brokers.redis.connections.resp import Announcing, Command, ErrorReply
+from messageflow.brokers.redis.connections.server_info import ServerInfo
+from messageflow.brokers.redis.connections.url import Address
 from messageflow.brokers.redis.hearing import REDIRECTIONS, Listener
-from messageflow.brokers.redis.inspection import Inspection
-from messageflow.brokers.redis.link import Link
-from messageflow.brokers.redis.location import Address
 from messageflow.brokers.redis.names import Names
-from messageflow.brokers.redis.replies import Announcing, Command, Refused
 from messageflow.brokers.redis.server import Server
 from messageflow.brokers.redis.tasks import cancel_all, supervise, wait_at_most
-from messageflow.brokers.redis.urls import Source
 from messageflow.errors import BrokerError, Unavailable
 
 log = logging.getLogger("messageflow.broker")
@@ -66,7 +66,7 @@ class Cluster:
     """
 
     def __init__(
-        self, source: Source, listener: Listener, names: Names, node: str, deadline: float, *, sharded: bool
+        self, source: Connector, listener: Listener, names: Names, node: str, deadline: float, *, sharded: bool
     ) -> None:
         self._source = source
         self._listener = listener
@@ -123,7 +123,7 @@ class Cluster:
     def times_lost(self) -> int:
         return self._lost_before + sum(server.times_lost for server in self._servers.values())
 
-    async def inspect(self) -> dict[str, Inspection]:
+    async def inspect(self) -> dict[str, ServerInfo]:
         servers = dict(self._servers)
         found = await asyncio.gather(*(each.inspect(self._names.prefix) for each in servers.values()))
         self._acks = {server: each.ack for server, each in zip(servers.values(), found, strict=True)}
@@ -144,7 +144,7 @@ class Cluster:
                 break
             await self._look(due)
         for index in pending:
-            if isinstance(replies[index], Refused):
+            if isinstance(replies[index], ErrorReply):
                 replies[index] = Unavailable(f"the Redis Cluster did not settle in time: {replies[index].text}")
         return replies
 
@@ -230,7 +230,7 @@ class Cluster:
         views = [view for view in await asyncio.gather(*(_view(*each) for each in reached)) if view is not None]
         if not views:
             for address in dict.fromkeys([*self._servers, *self._source.addresses]):
-                link = Link(self._source.at(address), deadline=min(1.0, self._deadline))
+                link = PipelinedConnection(self._source.at(address), deadline=min(1.0, self._deadline))
                 try:
                     await link.start()
                     view = await _view(address, link)
@@ -295,10 +295,10 @@ class Cluster:
 
 def _belongs_elsewhere(reply: Any) -> bool:
     """Whether a command was not carried out, for a reason that a new map may take away."""
-    return isinstance(reply, Unavailable) or (isinstance(reply, Refused) and reply.word in REDIRECTIONS)
+    return isinstance(reply, Unavailable) or (isinstance(reply, ErrorReply) and reply.word in REDIRECTIONS)
 
 
-async def _view(address: Address, link: Link) -> View | None:
+async def _view(address: Address, link: PipelinedConnection) -> View | None:
     try:
         info = (await link.ask_one("CLUSTER", "INFO")).decode("utf-8", "replace")
         rows = await link.ask_one("CLUSTER", "SLOTS")

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from messageflow.brokers.redis.connections.connector import Connector
+from messageflow.brokers.redis.connections.pipelined import PipelinedConnection
+from messageflow.brokers.redis.connections.server_info import OLDEST_SHARDED, parse_version, read_info_sections
+from messageflow.brokers.redis.connections.url import CLUSTER
 from messageflow.brokers.redis.hearing import Listener
-from messageflow.brokers.redis.inspection import OLDEST_SHARDED, facts, numbers
 from messageflow.brokers.redis.layouts.base import Layout
 from messageflow.brokers.redis.layouts.cluster import Cluster
 from messageflow.brokers.redis.layouts.shards import Shards
 from messageflow.brokers.redis.layouts.single import Single
-from messageflow.brokers.redis.link import Link
-from messageflow.brokers.redis.location import CLUSTER
 from messageflow.brokers.redis.names import Names
-from messageflow.brokers.redis.urls import Source
 from messageflow.errors import BrokerError
 
 
@@ -31,7 +31,7 @@ class Settings(NamedTuple):
     deadline: float
 
 
-async def open_layout(sources: list[Source], listener: Listener, settings: Settings) -> Layout:
+async def open_layout(sources: list[Connector], listener: Listener, settings: Settings) -> Layout:
     """Return the layout of what is found where some URLs point, not started yet.
 
     Raises:
@@ -41,14 +41,14 @@ async def open_layout(sources: list[Source], listener: Listener, settings: Setti
     return found[0] if len(found) == 1 else Shards(found, settings.names)
 
 
-async def _recognise(source: Source, listener: Listener, settings: Settings) -> Layout:
+async def _recognise(source: Connector, listener: Listener, settings: Settings) -> Layout:
     info: dict[str, str] = {}
     problem: BrokerError | None = None
     for make in [source.at(each) for each in source.addresses] if source.kind == CLUSTER else [source.connect]:
-        link = Link(make, deadline=settings.deadline)
+        link = PipelinedConnection(make, deadline=settings.deadline)
         try:
             await link.start()
-            info = await facts(link.ask_one, "server", "cluster")
+            info = await read_info_sections(link.ask_one, "server", "cluster")
             break
         except BrokerError as error:
             problem = error
@@ -58,4 +58,4 @@ async def _recognise(source: Source, listener: Listener, settings: Settings) -> 
         raise problem or BrokerError("Redis says nothing of itself")
     if info.get("cluster_enabled") != "1":
         return Single(source, listener, *settings)
-    return Cluster(source, listener, *settings, sharded=numbers(info.get("redis_version", "")) >= OLDEST_SHARDED)
+    return Cluster(source, listener, *settings, sharded=parse_version(info.get("redis_version", "")) >= OLDEST_SHARDED)

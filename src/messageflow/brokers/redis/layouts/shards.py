@@ -14,10 +14,10 @@ from hashlib import blake2b
 from typing import Any
 
 from messageflow.brokers.base import Ack
-from messageflow.brokers.redis.inspection import Inspection
+from messageflow.brokers.redis.connections.resp import Announcing, Command
+from messageflow.brokers.redis.connections.server_info import ServerInfo
 from messageflow.brokers.redis.layouts.base import Layout
 from messageflow.brokers.redis.names import Names, tag_of
-from messageflow.brokers.redis.replies import Announcing, Command
 
 log = logging.getLogger("messageflow.broker")
 
@@ -80,7 +80,7 @@ class Shards:
     def times_lost(self) -> int:
         return sum(layout.times_lost for layout in self._layouts)
 
-    async def inspect(self) -> dict[str, Inspection]:
+    async def inspect(self) -> dict[str, ServerInfo]:
         found = await asyncio.gather(*(layout.inspect() for layout in self._layouts))
         return {where: each for part in found for where, each in part.items()}
 

@@ -6,12 +6,12 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 from messageflow.brokers.base import Ack
+from messageflow.brokers.redis.connections.connector import Connector
+from messageflow.brokers.redis.connections.resp import Announcing, Command
+from messageflow.brokers.redis.connections.server_info import ServerInfo
 from messageflow.brokers.redis.hearing import Listener
-from messageflow.brokers.redis.inspection import Inspection
 from messageflow.brokers.redis.names import Names
-from messageflow.brokers.redis.replies import Announcing, Command
 from messageflow.brokers.redis.server import Server
-from messageflow.brokers.redis.urls import Source
 
 
 class Single:
@@ -25,7 +25,7 @@ class Single:
         deadline: seconds a command may take.
     """
 
-    def __init__(self, source: Source, listener: Listener, names: Names, node: str, deadline: float) -> None:
+    def __init__(self, source: Connector, listener: Listener, names: Names, node: str, deadline: float) -> None:
         self._where = source.where
         self._prefix = names.prefix
         announces = Announcing("PUBLISH", f"@{source.database}" if source.database else "")
@@ -48,7 +48,7 @@ class Single:
     def times_lost(self) -> int:
         return self._server.times_lost
 
-    async def inspect(self) -> dict[str, Inspection]:
+    async def inspect(self) -> dict[str, ServerInfo]:
         found = await self._server.inspect(self._prefix)
         self._ack = found.ack
         return {self._where: found}

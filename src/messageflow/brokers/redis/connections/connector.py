@@ -1,6 +1,6 @@
 """Where Redis is: from a URL to connections that are yet to be made.
 
-What a URL may say is `location`'s to read. With Sentinels the primary is asked for each time a connection is made, so
+What a URL may say is `url`'s to read. With Sentinels the primary is asked for each time a connection is made, so
 after a failover the next connection is to the new one. Several URLs, apart by spaces, are shards.
 """
 
@@ -13,11 +13,11 @@ from typing import Any
 from redis.asyncio import Connection, SSLConnection, UnixDomainSocketConnection
 from redis.exceptions import RedisError
 
-from messageflow.brokers.redis.location import LOGIN, PLAIN, SENTINEL, TLS, UNIX, Address, read_location
-from messageflow.brokers.redis.refusals import explained
+from messageflow.brokers.redis.connections.error_messages import explain_connection_failure
+from messageflow.brokers.redis.connections.url import LOGIN, PLAIN, SENTINEL, TLS, UNIX, Address, parse_url
 from messageflow.errors import BrokerError, ConfigurationError
 
-Make = Callable[[], Awaitable[Connection]]
+MakeConnection = Callable[[], Awaitable[Connection]]
 
 _CONNECTIONS: dict[str, type[Connection]] = {
     PLAIN: Connection,
@@ -26,11 +26,11 @@ _CONNECTIONS: dict[str, type[Connection]] = {
 }
 
 
-class Source:
+class Connector:
     """Connections to the servers of one URL, all with the same user, password, TLS and limits.
 
     Args:
-        url: where they are, see `location`.
+        url: where they are, see `url`.
         deadline: seconds that connecting may take.
 
     Attributes:
@@ -44,7 +44,7 @@ class Source:
     """
 
     def __init__(self, url: str, deadline: float) -> None:
-        found = read_location(url)
+        found = parse_url(url)
         self._deadline = deadline
         self._service = found.service
         self._sentinel_login = {name: found.sentinel_login.get(name) for name in LOGIN}  # never that of Redis
@@ -71,7 +71,7 @@ class Source:
             return self._made(await self._primary())
         return self._made(self.addresses[0]) if self.addresses else self._connection(**self._arguments)
 
-    def at(self, address: Address) -> Make:
+    def at(self, address: Address) -> MakeConnection:
         """Return what makes connections to another server."""
 
         async def make() -> Connection:
@@ -100,7 +100,7 @@ class Source:
                 each.cancel()
             await asyncio.gather(*asked, return_exceptions=True)
         if len(problems) == len(asked):
-            raise BrokerError(f"no Sentinel answers: {explained(problems[0])}") from problems[0]
+            raise BrokerError(f"no Sentinel answers: {explain_connection_failure(problems[0])}") from problems[0]
         raise BrokerError(f"Sentinel watches no service called {self._service!r}: look at the end of the broker's URL")
 
     async def _named_by(self, sentinel: Address) -> Address | None:
@@ -112,11 +112,11 @@ class Source:
             await connection.send_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._service)
             reply = await connection.read_response()
         finally:
-            await let_go(connection)
+            await release(connection)
         return Address(reply[0].decode(), int(reply[1])) if reply else None
 
 
-async def let_go(connection: Connection) -> None:
+async def release(connection: Connection) -> None:
     """Release a connection now: the peer may take nothing any more."""
     if connection._writer is not None:
         connection._writer.transport.abort()
@@ -125,7 +125,7 @@ async def let_go(connection: Connection) -> None:
         await asyncio.sleep(0)
 
 
-def split(urls: str) -> list[str]:
+def split_urls(urls: str) -> list[str]:
     """Return the URLs of all shards.
 
     Raises:

@@ -13,7 +13,7 @@ from collections.abc import Hashable, Sequence
 from typing import Any, Protocol
 
 from messageflow.brokers.base import Ack
-from messageflow.brokers.redis.replies import Announcing, Command, Refused, Value
+from messageflow.brokers.redis.connections.resp import Announcing, Command, ErrorReply, Value
 from messageflow.brokers.redis.scripts import Script
 from messageflow.errors import BrokerError
 
@@ -21,10 +21,10 @@ log = logging.getLogger("messageflow.broker")
 
 WRONG_TYPE = "WRONGTYPE"
 
-Call = tuple[Sequence[str], Sequence[Value]]  # keys and arguments of a script
+ScriptCall = tuple[Sequence[str], Sequence[Value]]  # keys and arguments of a script
 
 
-class Servers(Protocol):
+class CommandRouter(Protocol):
     """Whom a store asks."""
 
     async def ask(self, commands: Sequence[Command]) -> list[Any]:
@@ -40,7 +40,7 @@ class Servers(Protocol):
         """Return what storing means there."""
 
 
-class Asker:
+class CommandClient:
     """Who asks some servers.
 
     Args:
@@ -50,7 +50,7 @@ class Asker:
         garbage: how much was found that messageflow does not write.
     """
 
-    def __init__(self, servers: Servers) -> None:
+    def __init__(self, servers: CommandRouter) -> None:
         self.servers = servers
         self.garbage = 0
         self._logged = -math.inf
@@ -71,7 +71,7 @@ class Asker:
         """Ask; where something that is not ours lies under a key, take it away and ask again."""
         replies = await self.servers.ask(commands)
         wrong = [
-            index for index, reply in enumerate(replies) if isinstance(reply, Refused) and WRONG_TYPE in reply.text
+            index for index, reply in enumerate(replies) if isinstance(reply, ErrorReply) and WRONG_TYPE in reply.text
         ]
         if wrong:
             for index in wrong:
@@ -90,7 +90,7 @@ class Asker:
             BrokerError: there is none.
         """
         [reply] = await self.all([command])
-        return answered(reply)
+        return raise_if_error(reply)
 
     async def run_one(self, script: Script, keys: Sequence[str], arguments: Sequence[Value]) -> Any:
         """Run a script, and return its reply.
@@ -99,9 +99,9 @@ class Asker:
             BrokerError: there is none.
         """
         [reply] = await self.run(script, [(keys, arguments)])
-        return answered(reply)
+        return raise_if_error(reply)
 
-    async def run(self, script: Script, calls: Sequence[Call]) -> list[Any]:
+    async def run(self, script: Script, calls: Sequence[ScriptCall]) -> list[Any]:
         """Run a script with each of some keys and arguments; where somebody flushed it, send it along."""
 
         def commands(verb: str, what: str, which: Sequence[int]) -> list[Command]:
@@ -110,7 +110,7 @@ class Asker:
 
         replies = await self.all(commands("EVALSHA", script.digest, range(len(calls))))
         missing = [
-            index for index, reply in enumerate(replies) if isinstance(reply, Refused) and reply.word == "NOSCRIPT"
+            index for index, reply in enumerate(replies) if isinstance(reply, ErrorReply) and reply.word == "NOSCRIPT"
         ]
         if missing:
             again = await self.all(commands("EVAL", script.text, missing))
@@ -119,7 +119,7 @@ class Asker:
         return replies
 
 
-def answered(reply: Any) -> Any:
+def raise_if_error(reply: Any) -> Any:
     """Return a reply, and raise one that is an error."""
     if isinstance(reply, BrokerError):
         raise reply

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 from hiredis import pack_command
 
-from messageflow.brokers.redis.refusals import refusal
+from messageflow.brokers.redis.connections.error_messages import explain_error_reply
 from messageflow.errors import BrokerError
 
 Value = bytes | str | int | float
 Parts = tuple[Value, ...]
 
-packed: Callable[[Parts], bytes] = pack_command  # type: ignore[assignment]  # as it is sent
+pack: Callable[[Parts], bytes] = pack_command  # type: ignore[assignment]  # as it is sent
 
 NOT_NOW = ("LOADING", "BUSY", "MASTERDOWN")  # nothing was carried out, and will be in a while
 NO_ROOM = (
@@ -51,7 +51,7 @@ class Announcing(NamedTuple):
         return (self.command.replace("PUBLISH", "SUBSCRIBE"), name + self.ending)
 
 
-class Refused(BrokerError):
+class ErrorReply(BrokerError):
     """Redis answered with an error.
 
     Args:
@@ -62,11 +62,11 @@ class Refused(BrokerError):
     """
 
     def __init__(self, text: str) -> None:
-        super().__init__(f"Redis refuses: {refusal(text)}")
+        super().__init__(f"Redis refuses: {explain_error_reply(text)}")
         self.text = text
         self.word = text.partition(" ")[0]
 
 
-def pairs(flat: Sequence[Any]) -> dict[bytes, bytes]:
+def to_dict(flat: Sequence[Any]) -> dict[bytes, bytes]:
     """Return a flat list of names and values as a dictionary."""
     return dict(zip(flat[::2], flat[1::2], strict=True))

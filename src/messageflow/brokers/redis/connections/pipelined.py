@@ -20,10 +20,10 @@ from hiredis import ProtocolError, Reader
 from redis.asyncio import Connection
 from redis.exceptions import RedisError
 
-from messageflow.brokers.redis.refusals import explained
-from messageflow.brokers.redis.replies import Parts, Refused, Value, packed
+from messageflow.brokers.redis.connections.connector import MakeConnection, release
+from messageflow.brokers.redis.connections.error_messages import explain_connection_failure
+from messageflow.brokers.redis.connections.resp import ErrorReply, Parts, Value, pack
 from messageflow.brokers.redis.tasks import cancel_all, supervise
-from messageflow.brokers.redis.urls import Make, let_go
 from messageflow.core.backoff import Backoff
 from messageflow.errors import BrokerError, Unanswered, Unavailable
 
@@ -53,7 +53,7 @@ class _Replies:
             self.future.set_result(self.replies)
 
 
-class Link(asyncio.Protocol):
+class PipelinedConnection(asyncio.Protocol):
     """A connection that is made anew whenever it is lost.
 
     Args:
@@ -66,7 +66,7 @@ class Link(asyncio.Protocol):
 
     def __init__(
         self,
-        make: Make,
+        make: MakeConnection,
         *,
         deadline: float,
         on_connected: Callable[[], None] = lambda: None,
@@ -105,7 +105,7 @@ class Link(asyncio.Protocol):
         try:
             await self._connect()
         except (RedisError, OSError, RuntimeError) as error:  # the last from uvloop, when it is reset meanwhile
-            raise BrokerError(f"Redis cannot be reached: {explained(error)}") from error
+            raise BrokerError(f"Redis cannot be reached: {explain_connection_failure(error)}") from error
         self.begin()
 
     def begin(self) -> None:
@@ -123,14 +123,14 @@ class Link(asyncio.Protocol):
         if self._transport is not None:
             self.lost = why
             if why != CLOSED:
-                _discard(self._transport)
+                _reset_on_close(self._transport)
             self._transport.abort()
             self._end(why)
 
     def send(self, *parts: Value) -> None:
         """Send a command that has no reply in order, if the connection is up."""
         if self._up.is_set():
-            self._write(packed(parts))
+            self._write(pack(parts))
 
     def expect(self, *parts: Value) -> None:
         """Send a command and take its reply without looking at it, if the connection is up."""
@@ -157,7 +157,7 @@ class Link(asyncio.Protocol):
         replies = _Replies(self._loop.create_future(), len(commands))
         self._awaited.extend([(replies, due)] * len(commands))
         for command in commands:
-            self._write(packed(command))
+            self._write(pack(command))
         return await replies.future
 
     async def ask_one(self, *parts: Value) -> Any:
@@ -217,16 +217,16 @@ class Link(asyncio.Protocol):
             try:
                 await connection.connect()  # type: ignore[no-untyped-call]
             except BaseException:
-                await let_go(connection)
+                await release(connection)
                 raise
         assert connection._writer is not None
         transport = connection._writer.transport
         if transport.is_closing():  # the library's protocol was told, and we would never be
-            await let_go(connection)
+            await release(connection)
             raise ConnectionResetError("the other side closed it at once")
         self._connection = connection
         self._up_since = self._loop.time()
-        self._reader = Reader(replyError=Refused)
+        self._reader = Reader(replyError=ErrorReply)
         self._gone.clear()
         self._transport = transport
         transport.set_protocol(self)  # bytes come straight here from now on
@@ -249,7 +249,7 @@ class Link(asyncio.Protocol):
     async def _release(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            await let_go(connection)
+            await release(connection)
 
     # What the transport calls
 
@@ -271,7 +271,7 @@ class Link(asyncio.Protocol):
         replies, _ = self._awaited.popleft()
         if replies is not None:
             replies.take(reply)
-        elif isinstance(reply, Refused):
+        elif isinstance(reply, ErrorReply):
             log.error("redis_refused", extra={"error": str(reply)})
 
     def _end(self, why: str) -> None:
@@ -290,7 +290,7 @@ class Link(asyncio.Protocol):
                 replies.future.set_exception(Unanswered(f"the connection to Redis was lost: {why}"))
 
 
-def _discard(transport: asyncio.WriteTransport) -> None:
+def _reset_on_close(transport: asyncio.WriteTransport) -> None:
     """Let what was sent and not taken go with the connection: Redis would carry it out after what comes on the next."""
     connected = transport.get_extra_info("socket")
     if connected is not None and connected.family != socket.AF_UNIX:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from messageflow.brokers.redis.replies import Parts, Refused
+from messageflow.brokers.redis.connections.resp import ErrorReply, Parts
 
 NO_PERMISSION = "NOPERM"
 COMMAND = re.compile(r"run the '([\w|-]+)' command")
@@ -37,7 +37,7 @@ COMMANDS = (  # without effect, but for what the last one removes; {key} and {na
 AskAll = Callable[[Sequence[Parts]], Awaitable[list[Any]]]
 
 
-async def rehearse(ask: AskAll, prefix: str) -> tuple[str, ...]:
+async def find_missing_permissions(ask: AskAll, prefix: str) -> tuple[str, ...]:
     """Return what this user may not do and must, each with what to add to him.
 
     Args:
@@ -49,12 +49,12 @@ async def rehearse(ask: AskAll, prefix: str) -> tuple[str, ...]:
     replies = await ask(commands)
     missing: dict[str, None] = {}
     for reply in replies:
-        if isinstance(reply, Refused) and reply.word == NO_PERMISSION:
-            missing[_missing(reply.text, prefix)] = None
+        if isinstance(reply, ErrorReply) and reply.word == NO_PERMISSION:
+            missing[_explain_denial(reply.text, prefix)] = None
     return tuple(missing)
 
 
-def _missing(text: str, prefix: str) -> str:
+def _explain_denial(text: str, prefix: str) -> str:
     if found := COMMAND.search(text):
         return f"this user may not use {found[1].upper()}: add +{found[1]}; docs/redis.md has all that is needed"
     if "channel" in text:

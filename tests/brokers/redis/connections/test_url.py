@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from messageflow import Flow
-from messageflow.brokers.redis.location import Address, Location, read_location
-from messageflow.brokers.redis.urls import Source
+from messageflow.brokers.redis.connections.connector import Connector
+from messageflow.brokers.redis.connections.url import Address, RedisUrl, parse_url
 from messageflow.errors import ConfigurationError
 
 SECRET = "hunter2"
@@ -45,9 +45,9 @@ SECRET = "hunter2"
     ],
 )
 def test_a_url_means_what_stands_there(url: str, expected: dict[str, object]) -> None:
-    found = read_location(url)
+    found = parse_url(url)
     assert {name: getattr(found, name) for name in expected} == expected
-    assert isinstance(found, Location)
+    assert isinstance(found, RedisUrl)
 
 
 WRONG = [
@@ -101,7 +101,7 @@ WRONG = [
 
 @pytest.mark.parametrize(("url", "problem"), WRONG)
 def test_what_is_wrong_is_said_without_any_part_of_it(url: str, problem: str) -> None:
-    for make in (lambda: read_location(url), lambda: Source(url, 1.0)):
+    for make in (lambda: parse_url(url), lambda: Connector(url, 1.0)):
         with pytest.raises(ConfigurationError) as caught:
             make()
         assert problem in str(caught.value)
@@ -122,4 +122,4 @@ def test_sentinels_are_not_shown_the_password_of_redis() -> None:
         ("redis+sentinel://u:p@one/streams", {"username": None, "password": None}),
         ("redis+sentinel://u:p@one/streams?sentinel_password=s", {"username": None, "password": "s"}),
     ):
-        assert Source(url, 1.0)._sentinel_login == expected
+        assert Connector(url, 1.0)._sentinel_login == expected

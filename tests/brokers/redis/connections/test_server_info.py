@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from click.testing import CliRunner
 
-from messageflow.brokers.redis.inspection import Inspection, judge
-from messageflow.brokers.redis.urls import Source
+from messageflow.brokers.redis.connections.connector import Connector
+from messageflow.brokers.redis.connections.server_info import ServerInfo, judge_server
 from messageflow.cli.main import main
 from messageflow.errors import ConfigurationError
 from tests.brokers.redis.conftest import Server
@@ -15,14 +15,14 @@ INFO = {"redis_version": "7.0.15", "aof_enabled": "1", "role": "master", "connec
 SETTINGS = {"maxmemory": "0", "maxmemory-policy": "noeviction", "appendfsync": "always", "min-replicas-to-write": "0"}
 
 
-def judged(**changes: str) -> Inspection:
+def judged(**changes: str) -> ServerInfo:
     renamed = {name.replace("_policy", "-policy"): value for name, value in changes.items()}
     info = INFO | {k: v for k, v in renamed.items() if k in INFO or k == "valkey_version"}
-    return judge(info, SETTINGS | {k: v for k, v in renamed.items() if k in SETTINGS})
+    return judge_server(info, SETTINGS | {k: v for k, v in renamed.items() if k in SETTINGS})
 
 
 def test_a_redis_that_syncs_and_never_evicts_needs_no_advice() -> None:
-    assert judged() == Inspection("Redis 7.0.15", "disk", (), ())
+    assert judged() == ServerInfo("Redis 7.0.15", "disk", (), ())
     assert judged(valkey_version="8.1.0").server == "Valkey 8.1.0"
 
 
@@ -50,7 +50,7 @@ def test_what_hinders_is_said(changes: dict[str, str], word: str) -> None:
 
 
 def test_settings_that_may_not_be_read_are_not_guessed() -> None:
-    assert "may not read CONFIG" in judge(INFO, {}).advice[0]
+    assert "may not read CONFIG" in judge_server(INFO, {}).advice[0]
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_settings_that_may_not_be_read_are_not_guessed() -> None:
 )
 def test_a_wrong_url_is_refused_and_not_repeated(url: str) -> None:
     with pytest.raises(ConfigurationError, match="URL cannot be used") as refusal:
-        Source(url, 1.0)
+        Connector(url, 1.0)
     assert url not in str(refusal.value)
 
 

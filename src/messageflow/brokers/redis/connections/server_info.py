@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
 from messageflow.brokers.base import Ack
-from messageflow.brokers.redis.replies import Refused, pairs
+from messageflow.brokers.redis.connections.resp import ErrorReply, to_dict
 from messageflow.errors import Unavailable
 
 OLDEST = (6, 2)  # of what scripts and streams here need
@@ -19,7 +19,7 @@ SETTINGS = ("maxmemory", "maxmemory-policy", "appendonly", "appendfsync", "save"
 Ask = Callable[..., Awaitable[Any]]
 
 
-class Inspection(NamedTuple):
+class ServerInfo(NamedTuple):
     """What was found.
 
     Args:
@@ -37,7 +37,7 @@ class Inspection(NamedTuple):
     life: str = ""
 
 
-async def facts(ask: Ask, *sections: str) -> dict[str, str]:
+async def read_info_sections(ask: Ask, *sections: str) -> dict[str, str]:
     """Return what sections of INFO say.
 
     Args:
@@ -50,7 +50,7 @@ async def facts(ask: Ask, *sections: str) -> dict[str, str]:
     return found
 
 
-async def inspect(ask: Ask) -> Inspection:
+async def read_server_info(ask: Ask) -> ServerInfo:
     """Ask a Redis about itself.
 
     Args:
@@ -59,25 +59,25 @@ async def inspect(ask: Ask) -> Inspection:
     Raises:
         BrokerError: it does not answer, or cannot yet.
     """
-    info = await facts(ask, "server", "persistence", "replication")
+    info = await read_info_sections(ask, "server", "persistence", "replication")
     if info.get("loading") == "1":  # what it says of its file would be wrong
         raise Unavailable("Redis is loading its file: wait until it has")
     settings: dict[str, str] = {}
     try:
         for name in SETTINGS:
-            found = pairs(await ask("CONFIG", "GET", name))
+            found = to_dict(await ask("CONFIG", "GET", name))
             settings |= {name.decode(): value.decode() for name, value in found.items()}
-    except Refused:
+    except ErrorReply:
         settings = {}  # this user may not read them; what INFO says has to do
-    return judge(info, settings)
+    return judge_server(info, settings)
 
 
-def judge(info: Mapping[str, str], settings: Mapping[str, str]) -> Inspection:
+def judge_server(info: Mapping[str, str], settings: Mapping[str, str]) -> ServerInfo:
     """Say what a server is fit for, by what it says of itself."""
     name = "Valkey" if "valkey_version" in info else "Redis"
     version = info.get("valkey_version") or info.get("redis_version", "?")
     hindrances, advice = [], []
-    if numbers(info.get("redis_version", "")) < OLDEST:
+    if parse_version(info.get("redis_version", "")) < OLDEST:
         hindrances.append(f"{name} {version} is too old: {OLDEST[0]}.{OLDEST[1]} is needed")
     if info.get("role", "master") != "master":
         hindrances.append("it is a replica and takes no writes: give the address of its primary, or of Sentinel")
@@ -103,7 +103,7 @@ def judge(info: Mapping[str, str], settings: Mapping[str, str]) -> Inspection:
             "makes that less likely"
         )
     life = ".".join(info[name] for name in ("run_id", "master_replid") if name in info)
-    return Inspection(f"{name} {version}", ack, tuple(hindrances), tuple(advice), life)
+    return ServerInfo(f"{name} {version}", ack, tuple(hindrances), tuple(advice), life)
 
 
 def _acknowledgement(info: Mapping[str, str], settings: Mapping[str, str]) -> Ack:
@@ -112,6 +112,6 @@ def _acknowledgement(info: Mapping[str, str], settings: Mapping[str, str]) -> Ac
     return "disk" if settings.get("appendfsync") == "always" else "os"
 
 
-def numbers(version: str) -> tuple[int, ...]:
+def parse_version(version: str) -> tuple[int, ...]:
     """Return a version as it is compared."""
     return tuple(int(part) for part in version.split(".") if part.isdigit())

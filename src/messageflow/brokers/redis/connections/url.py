@@ -40,7 +40,7 @@ class Address(NamedTuple):
         return f"{self.host}:{self.port}"
 
 
-class Location(NamedTuple):
+class RedisUrl(NamedTuple):
     """Where a Redis is, and how to be let in.
 
     Args:
@@ -71,40 +71,40 @@ class Location(NamedTuple):
         return self.service or ",".join(map(str, self.addresses)) or self.path
 
 
-class _Wrong(Exception):
+class _Invalid(Exception):
     """What is wrong with a URL; has no part of it."""
 
 
-def read_location(url: str) -> Location:
+def parse_url(url: str) -> RedisUrl:
     """Return what a URL says.
 
     Raises:
         ConfigurationError: it is no URL of a Redis. The message has no part of it, for any part may be of a password.
     """
     try:
-        return _read(url)
-    except _Wrong as error:
+        return _parse(url)
+    except _Invalid as error:
         problem = str(error)
     except ValueError:  # its text has parts of the URL
         problem = "it cannot be understood"
     raise ConfigurationError(f"the broker's URL cannot be used: {problem}; {FORMS}")
 
 
-def _read(url: str) -> Location:
+def _parse(url: str) -> RedisUrl:
     parts = urlsplit(url)
     if parts.scheme not in SCHEMES:
-        raise _Wrong("it does not begin with the scheme of a Redis")
+        raise _Invalid("it does not begin with the scheme of a Redis")
     if "#" in url or "@" in parts.path + parts.query:
-        raise _Wrong("it has a # in it, or an @ after the host, as it has when a password is not percent-encoded")
+        raise _Invalid("it has a # in it, or an @ after the host, as it has when a password is not percent-encoded")
     base, plus, kind = parts.scheme.partition("+")
     login, _, hosts = parts.netloc.rpartition("@")
     given = _options(parts.query)
     options = {name: given.pop(name) for name in OPTIONS + (OF_TLS if base == TLS else ()) if name in given}
     sentinel_login = {name.removeprefix("sentinel_"): given.pop(name) for name in OF_SENTINEL if name in given}
     if sentinel_login and kind != "sentinel":
-        raise _Wrong("it has a user or a password of Sentinels and names none")
+        raise _Invalid("it has a user or a password of Sentinels and names none")
     service, database = _path(parts, kind, given.pop("db", None))
-    found = Location(
+    found = RedisUrl(
         base,
         plus + kind,
         _addresses(base, kind, hosts),
@@ -116,20 +116,20 @@ def _read(url: str) -> Location:
         options,
     )
     if given:
-        raise _Wrong(_unknown(given, base))
+        raise _Invalid(_unknown(given, base))
     if len(found.addresses) > 1 and not kind:
-        raise _Wrong("it names several hosts, which only Sentinels and a Cluster have; shards are URLs of their own")
+        raise _Invalid("it names several hosts, which only Sentinels and a Cluster have; shards are URLs of their own")
     if base == UNIX and (not found.path.strip("/") or hosts):
-        raise _Wrong("it names no path of a socket")
+        raise _Invalid("it names no path of a socket")
     return found
 
 
 def _options(query: str) -> dict[str, str]:
     found = parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else []
     if len({name for name, _ in found}) < len(found):
-        raise _Wrong("it has an option twice")
+        raise _Invalid("it has an option twice")
     if not all(value for _, value in found):
-        raise _Wrong("it has an option without a value")
+        raise _Invalid("it has an option without a value")
     return dict(found)
 
 
@@ -151,7 +151,7 @@ def _login(text: str, given: dict[str, str]) -> dict[str, str]:
     before = {name: unquote(value) for name, value in zip(LOGIN, (user, password), strict=True) if value}
     after = {name: given.pop(name) for name in LOGIN if name in given}
     if before.keys() & after.keys():
-        raise _Wrong("it has a user or a password twice")
+        raise _Invalid("it has a user or a password twice")
     return before | after
 
 
@@ -162,14 +162,14 @@ def _path(parts: SplitResult, kind: str, option: str | None) -> tuple[str, int]:
     if kind == "sentinel":
         service, _, path = path.partition("/")
         if not service:
-            raise _Wrong("it names no service that Sentinel watches")
+            raise _Invalid("it names no service that Sentinel watches")
     if path and option is not None:
-        raise _Wrong("it names the database twice")
+        raise _Invalid("it names the database twice")
     text = option if option is not None else path or "0"
     if not (text.isascii() and text.isdigit()) or len(text) > LONGEST_DATABASE:
-        raise _Wrong("the database in it is no number, as the first one is 0")
+        raise _Invalid("the database in it is no number, as the first one is 0")
     if int(text) and kind == "cluster":
-        raise _Wrong("a Cluster has no databases: leave it out, and give each gateway a broker_prefix of its own")
+        raise _Invalid("a Cluster has no databases: leave it out, and give each gateway a broker_prefix of its own")
     return unquote(service), int(text)
 
 
@@ -190,8 +190,8 @@ def _address(text: str, port: int) -> Address:
         host, separator, given = text.partition(":")
         host = unquote(host)
     if not host or separator not in ("", ":"):
-        raise _Wrong("it names no host")
+        raise _Invalid("it names no host")
     host.encode("idna")  # raises ValueError where no name of a host can be so
     if separator and not (given.isascii() and given.isdigit() and 0 < int(given[:6]) <= LAST_PORT):
-        raise _Wrong("the port in it is no number from 1 to 65535")
+        raise _Invalid("the port in it is no number from 1 to 65535")
     return Address(host, int(given) if separator else port)

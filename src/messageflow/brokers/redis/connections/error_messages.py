@@ -15,12 +15,12 @@ EXPIRED = (9, 10)  # not valid yet, not any more
 COMMAND = re.compile(r"run the '([\w|-]+)' command")
 
 
-def explained(error: BaseException) -> str:
+def explain_connection_failure(error: BaseException) -> str:
     """Return why a connection could not be made, and what to do about it."""
     text = str(error) or type(error).__name__
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"{_certificate(cause)} ({cause.verify_message})"
+            return f"{_explain_certificate(cause)} ({cause.verify_message})"
         if isinstance(cause, ssl.SSLError):
             return f"TLS did not come about ({text}); if it does not speak TLS, write redis:// instead of rediss://"
         if isinstance(cause, FileNotFoundError):
@@ -31,10 +31,10 @@ def explained(error: BaseException) -> str:
             return (
                 "it did not answer in time; look at the address, and whether it should be redis:// or rediss:// (TLS)"
             )
-    return refusal(text)
+    return explain_error_reply(text)
 
 
-def refusal(text: str) -> str:
+def explain_error_reply(text: str) -> str:
     """Return what an answer means that a server gave instead of what was asked for."""
     lowered = text.lower()
     if "authentication required" in lowered:
@@ -49,7 +49,7 @@ def refusal(text: str) -> str:
     return text
 
 
-def _certificate(error: ssl.SSLCertVerificationError) -> str:
+def _explain_certificate(error: ssl.SSLCertVerificationError) -> str:
     if error.verify_code in NOT_FOR_HOST:
         return "its certificate is for another host: write the host that the certificate names"
     if error.verify_code in EXPIRED:
