@@ -1,6 +1,6 @@
 """Questions to all gateways from one who is none: a connection of its own hears the answers, and is gone then.
 
-The other side is `brokers.redis.surveys`.
+The other side is `brokers.redis.pubsub.scatter_gather`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from contextlib import closing
 from messageflow.brokers.redis.connections.command_client import CommandClient
 from messageflow.brokers.redis.connections.resp import ErrorReply
 from messageflow.brokers.redis.names import Names
+from messageflow.brokers.redis.pubsub.scatter_gather import SURVEY_SECONDS, encode_question, read_answer
 from messageflow.brokers.redis.registry import Registry
-from messageflow.brokers.redis.surveys import SURVEY_SECONDS, answer, question
 from messageflow.redis_publisher.edge import talking
 from messageflow.redis_publisher.pool import packed
 from messageflow.redis_publisher.servers import Servers
@@ -44,7 +44,7 @@ async def survey(
         confirmed = await wire.receive(limit)
         if isinstance(confirmed, ErrorReply):
             raise confirmed
-        await ask.tell(names.control, question(1, own, text))
+        await ask.tell(names.control, encode_question(1, own, text))
         awaited = len((await registry.nodes()).live)
         until = min(limit, time.monotonic() + SURVEY_SECONDS)
         while len(found) < awaited:
@@ -52,6 +52,6 @@ async def survey(
                 heard = await wire.receive(until)
             except TimeoutError:
                 break
-            if isinstance(heard, list) and len(heard) == 3 and (said := answer(heard[2])) is not None:
+            if isinstance(heard, list) and len(heard) == 3 and (said := read_answer(heard[2])) is not None:
                 found.append(said[1])
     return found

@@ -24,10 +24,10 @@ from messageflow.brokers.redis.lease import Lease
 from messageflow.brokers.redis.messages import PUBLISHED, Garbage, read_published, read_told, told
 from messageflow.brokers.redis.names import Names
 from messageflow.brokers.redis.people import People
+from messageflow.brokers.redis.pubsub.scatter_gather import ScatterGather
 from messageflow.brokers.redis.registry import Registry
 from messageflow.brokers.redis.rounds import Rounds
 from messageflow.brokers.redis.store import Read, Store, history, stored
-from messageflow.brokers.redis.surveys import Surveys
 from messageflow.brokers.redis.tasks import cancel_all, supervise
 from messageflow.brokers.redis.watch import Watch
 from messageflow.brokers.redis.witness import Witness
@@ -96,7 +96,7 @@ class RedisBroker:
         )
         self._people = People(self._registry, self._node, self._left)
         self._lease = Lease(self._registry, self._node, self._rules, self._people.in_disorder)
-        self._surveys = Surveys(self._names, self._node, self._ask.tell, self._say, self._lease.count)
+        self._surveys = ScatterGather(self._names, self._node, self._ask.tell, self._say, self._lease.count)
         self._watch = Watch(self._store, self._doubt, self._witness.stir)
         self._ages = Ages(self._ask, self._names, self._node, self._store, self._witness)
         self._sink = sink

@@ -18,7 +18,7 @@ from messageflow.brokers.redis.connections.connector import MakeConnection
 from messageflow.brokers.redis.connections.pipelined import PipelinedConnection
 from messageflow.brokers.redis.connections.resp import NOT_NOW, Announcing, ErrorReply, Parts
 from messageflow.brokers.redis.connections.server_info import ServerInfo, read_server_info
-from messageflow.brokers.redis.hearing import CANARY, Hearing, Listener
+from messageflow.brokers.redis.pubsub.pubsub_connection import CANARY, PubSubConnection, PubSubListener
 from messageflow.brokers.redis.tasks import cancel_all, supervise, wait_at_most
 from messageflow.errors import BrokerError, Unavailable
 
@@ -46,7 +46,7 @@ class Server:
     def __init__(
         self,
         make: MakeConnection,
-        listener: Listener,
+        listener: PubSubListener,
         canary: Callable[[Server], str],
         *,
         deadline: float,
@@ -61,7 +61,7 @@ class Server:
         self._tasks: list[asyncio.Task[None]] = []
         self.announces = announces
         self.asking = PipelinedConnection(make, deadline=deadline, on_connected=self._asked_again, on_lost=self._lost)
-        self.hearing = Hearing(
+        self.hearing = PubSubConnection(
             make,
             listener,
             deadline=deadline,

@@ -20,8 +20,8 @@ from messageflow.brokers.redis.connections.pipelined import PipelinedConnection
 from messageflow.brokers.redis.connections.resp import Announcing, Command, ErrorReply
 from messageflow.brokers.redis.connections.server_info import ServerInfo
 from messageflow.brokers.redis.connections.url import Address
-from messageflow.brokers.redis.hearing import REDIRECTIONS, Listener
 from messageflow.brokers.redis.names import Names
+from messageflow.brokers.redis.pubsub.pubsub_connection import REDIRECTIONS, PubSubListener
 from messageflow.brokers.redis.server import Server
 from messageflow.brokers.redis.tasks import cancel_all, supervise, wait_at_most
 from messageflow.errors import BrokerError, Unavailable
@@ -66,7 +66,7 @@ class Cluster:
     """
 
     def __init__(
-        self, source: Connector, listener: Listener, names: Names, node: str, deadline: float, *, sharded: bool
+        self, source: Connector, listener: PubSubListener, names: Names, node: str, deadline: float, *, sharded: bool
     ) -> None:
         self._source = source
         self._listener = listener

@@ -8,12 +8,12 @@ from messageflow.brokers.redis.connections.connector import Connector
 from messageflow.brokers.redis.connections.pipelined import PipelinedConnection
 from messageflow.brokers.redis.connections.server_info import OLDEST_SHARDED, parse_version, read_info_sections
 from messageflow.brokers.redis.connections.url import CLUSTER
-from messageflow.brokers.redis.hearing import Listener
 from messageflow.brokers.redis.layouts.base import Layout
 from messageflow.brokers.redis.layouts.cluster import Cluster
 from messageflow.brokers.redis.layouts.shards import Shards
 from messageflow.brokers.redis.layouts.single import Single
 from messageflow.brokers.redis.names import Names
+from messageflow.brokers.redis.pubsub.pubsub_connection import PubSubListener
 from messageflow.errors import BrokerError
 
 
@@ -31,7 +31,7 @@ class Settings(NamedTuple):
     deadline: float
 
 
-async def open_layout(sources: list[Connector], listener: Listener, settings: Settings) -> Layout:
+async def open_layout(sources: list[Connector], listener: PubSubListener, settings: Settings) -> Layout:
     """Return the layout of what is found where some URLs point, not started yet.
 
     Raises:
@@ -41,7 +41,7 @@ async def open_layout(sources: list[Connector], listener: Listener, settings: Se
     return found[0] if len(found) == 1 else Shards(found, settings.names)
 
 
-async def _recognise(source: Connector, listener: Listener, settings: Settings) -> Layout:
+async def _recognise(source: Connector, listener: PubSubListener, settings: Settings) -> Layout:
     info: dict[str, str] = {}
     problem: BrokerError | None = None
     for make in [source.at(each) for each in source.addresses] if source.kind == CLUSTER else [source.connect]:

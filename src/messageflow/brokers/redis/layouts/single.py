@@ -9,8 +9,8 @@ from messageflow.brokers.base import Ack
 from messageflow.brokers.redis.connections.connector import Connector
 from messageflow.brokers.redis.connections.resp import Announcing, Command
 from messageflow.brokers.redis.connections.server_info import ServerInfo
-from messageflow.brokers.redis.hearing import Listener
 from messageflow.brokers.redis.names import Names
+from messageflow.brokers.redis.pubsub.pubsub_connection import PubSubListener
 from messageflow.brokers.redis.server import Server
 
 
@@ -25,7 +25,7 @@ class Single:
         deadline: seconds a command may take.
     """
 
-    def __init__(self, source: Connector, listener: Listener, names: Names, node: str, deadline: float) -> None:
+    def __init__(self, source: Connector, listener: PubSubListener, names: Names, node: str, deadline: float) -> None:
         self._where = source.where
         self._prefix = names.prefix
         announces = Announcing("PUBLISH", f"@{source.database}" if source.database else "")

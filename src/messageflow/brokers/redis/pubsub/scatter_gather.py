@@ -18,12 +18,12 @@ Tell = Callable[[str, bytes], Awaitable[None]]
 Say = Callable[[str, bytes], None]
 
 
-def question(number: int, back: str, text: bytes) -> bytes:
+def encode_question(number: int, back: str, text: bytes) -> bytes:
     """Return a question as it is announced; the answers come under the name `back`."""
     return b"%b%d %b %b" % (QUESTION, number, back.encode(), text)
 
 
-def answer(body: bytes) -> tuple[int, bytes] | None:
+def read_answer(body: bytes) -> tuple[int, bytes] | None:
     """Return the number of the question that is answered, and the answer; None when it is none.
 
     Raises:
@@ -35,7 +35,7 @@ def answer(body: bytes) -> tuple[int, bytes] | None:
     return int(number), text
 
 
-class Surveys:
+class ScatterGather:
     """The surveys of one node, and its answers to those of others.
 
     Args:
@@ -65,7 +65,7 @@ class Surveys:
         answers = self._open[number] = asyncio.Queue()
         found: list[bytes] = []
         try:
-            await self._tell(self._names.control, question(number, self.own, text))
+            await self._tell(self._names.control, encode_question(number, self.own, text))
             awaited = await self._count()
             async with asyncio.timeout(SURVEY_SECONDS):
                 while len(found) < awaited:
@@ -86,7 +86,7 @@ class Surveys:
             number, back, text = body[1:].split(b" ", 2)
             self._say(back.decode(), b"%b%d %b" % (ANSWER, int(number), sink.on_question(text)))
             return True
-        if name == self.own.encode() and (found := answer(body)) is not None:
+        if name == self.own.encode() and (found := read_answer(body)) is not None:
             if found[0] in self._open:
                 self._open[found[0]].put_nowait(found[1])
             return True

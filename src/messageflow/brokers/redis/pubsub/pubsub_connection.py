@@ -25,7 +25,7 @@ CANARY = b"canary"
 REDIRECTIONS = ("MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN", "CROSSSLOT")
 
 
-class Listener(Protocol):
+class PubSubListener(Protocol):
     """Who hears. Calls are synchronous and never raise."""
 
     def on_announced(self, name: bytes, body: bytes) -> None:
@@ -41,7 +41,7 @@ class Listener(Protocol):
         """Redis can be asked again after it could not."""
 
 
-class Hearing:
+class PubSubConnection:
     """The names that are heard at one server.
 
     Args:
@@ -62,7 +62,7 @@ class Hearing:
     def __init__(
         self,
         make: MakeConnection,
-        listener: Listener,
+        listener: PubSubListener,
         *,
         deadline: float,
         announces: Announcing,
