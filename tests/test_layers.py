@@ -160,6 +160,8 @@ def test_the_publisher_loads_three_libraries_and_no_more() -> None:
 # Folders parallel by design, with the reason: one name in several of them is one role, and a reader is glad of it.
 PARALLEL: list[tuple[str, set[str]]] = [
     ("a backend each, with the same parts", {"brokers/embedded", "brokers/redis", "brokers/zeromq"}),
+    ("a Redis as gateways find it and as flows do", {"brokers/redis/topology", "redis_publisher"}),
+    ("what is kept: the idea, and its place in Redis", {"core", "brokers/redis"}),
     ("a module a command: of a client on the wire, of a person at a terminal", {"hub/commands", "cli"}),
     ("a command of the terminal and what it runs or shows", {"cli", "gateway"}),
     ("a command of the terminal and what it runs or shows", {"cli", "gateway/workers"}),

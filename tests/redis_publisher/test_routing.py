@@ -12,8 +12,8 @@ import pytest
 from redis.crc import key_slot
 
 from messageflow import Flow, GatewayUnreachable
-from messageflow.brokers.redis.layouts.shards import shard_of
 from messageflow.brokers.redis.names import Names
+from messageflow.brokers.redis.topology.shards import shard_of
 from messageflow.redis_publisher import client as redis_client
 from tests.brokers.redis.certificates import Authority
 from tests.brokers.redis.servers import Cluster, Server, Trio, wait_until

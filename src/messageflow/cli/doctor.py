@@ -17,9 +17,9 @@ def command(url: str, prefix: str) -> None:
 
     Leaves nothing behind. Ends with 1 when it cannot be used.
     """
-    from messageflow.brokers.redis.examination import examine
+    from messageflow.brokers.redis.topology.detection import inspect_servers
 
-    found = asyncio.run(examine(url, prefix))
+    found = asyncio.run(inspect_servers(url, prefix))
     for where, inspection in found.items():
         click.secho(f"{where}: {inspection.server}", bold=True)
         click.echo(f"a receipt means: stored {WHERE[inspection.ack]} ({inspection.ack})")

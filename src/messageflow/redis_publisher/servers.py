@@ -7,7 +7,7 @@ from typing import Any
 
 from messageflow.brokers.base import Ack
 from messageflow.brokers.redis.connections.resp import NOT_NOW, Announcing, Command, ErrorReply, Parts
-from messageflow.brokers.redis.layouts.shards import shard_of
+from messageflow.brokers.redis.topology.shards import shard_of
 from messageflow.redis_publisher.edge import Attempt, Broken, NotAccepted, Wire
 from messageflow.redis_publisher.pool import Part, Pool, exchange
 from messageflow.redis_publisher.routing import Router

@@ -57,7 +57,7 @@ class Site:
         """End a gateway as if its process was killed."""
         await cancel_all(broker._tasks)
         await broker._rounds.close()
-        await broker._layout.close()
+        await broker._topology.close()
         broker._witness.close()
 
     def restart(self) -> None:

@@ -348,9 +348,9 @@ async def test_what_follows_a_reused_offset_is_found_by_its_tag(opened: Opened, 
         await broker.page("x")
         await cut_back(server, broker._names, "x", stored[1])
         live = broker._names.live("x")
-        broker._layout.unsubscribe(live)
+        broker._topology.unsubscribe(live)
         await ignorant.publish(items("x", 7))
-        await broker._layout.subscribe(live)
+        await broker._topology.subscribe(live)
         await ignorant.publish(items("x", 8))  # at the offset that should come next
         await until(lambda: sink.doubts == 1)
         assert sink.publications == []

@@ -18,8 +18,6 @@ from messageflow.brokers.redis.ages import Ages
 from messageflow.brokers.redis.connections.command_client import CommandClient
 from messageflow.brokers.redis.connections.connector import Connector
 from messageflow.brokers.redis.connections.server_info import ServerInfo
-from messageflow.brokers.redis.layouts.base import Layout
-from messageflow.brokers.redis.layouts.opening import Settings, open_layout
 from messageflow.brokers.redis.lease import Lease
 from messageflow.brokers.redis.messages import PUBLISHED, Garbage, read_published, read_told, told
 from messageflow.brokers.redis.names import Names
@@ -29,6 +27,8 @@ from messageflow.brokers.redis.registry import Registry
 from messageflow.brokers.redis.rounds import Rounds
 from messageflow.brokers.redis.store import Read, Store, history, stored
 from messageflow.brokers.redis.tasks import cancel_all, supervise
+from messageflow.brokers.redis.topology.base import Topology
+from messageflow.brokers.redis.topology.detection import TopologySettings, open_topology
 from messageflow.brokers.redis.watch import Watch
 from messageflow.brokers.redis.witness import Witness
 from messageflow.core.presence import PresenceStats
@@ -74,7 +74,7 @@ class RedisBroker:
         self._deadline = deadline
         self._witness = Witness(memory, node)
         self._sink: Sink | None = None
-        self._layout: Layout
+        self._topology: Topology
         self._tasks: list[asyncio.Task[None]] = []
         self._is_back = asyncio.Event()
 
@@ -86,13 +86,13 @@ class RedisBroker:
         Raises:
             BrokerError: Redis cannot be reached, or refuses.
         """
-        layout = await open_layout(self._sources, self, Settings(self._names, self._node, self._deadline))
-        self._layout = layout
-        self._ask = CommandClient(layout)
+        topology = await open_topology(self._sources, self, TopologySettings(self._names, self._node, self._deadline))
+        self._topology = topology
+        self._ask = CommandClient(topology)
         self._store = Store(self._ask, self._names, self._window)
         self._registry = Registry(self._ask, self._names)
         self._rounds = Rounds(
-            self._store.publish, lambda channel: layout.server(self._names.state(channel)), self._deadline
+            self._store.publish, lambda channel: topology.server(self._names.state(channel)), self._deadline
         )
         self._people = People(self._registry, self._node, self._left)
         self._lease = Lease(self._registry, self._node, self._rules, self._people.in_disorder)
@@ -101,16 +101,16 @@ class RedisBroker:
         self._ages = Ages(self._ask, self._names, self._node, self._store, self._witness)
         self._sink = sink
         try:
-            await layout.start()
+            await topology.start()
             await self._ages.begin(await self._inspect())
             await self._lease.renew()
-            await layout.subscribe(self._surveys.own)
-            await layout.subscribe(self._names.control)
+            await topology.subscribe(self._surveys.own)
+            await topology.subscribe(self._names.control)
         except BaseException:
             self._sink = None
             await self._rounds.close()
             await self._ages.close()
-            await layout.close()
+            await topology.close()
             raise
         self._tasks = [
             supervise(self._lease.run, "redis-lease"),
@@ -134,11 +134,11 @@ class RedisBroker:
         except BrokerError as error:
             log.warning("leave_failed", extra={"error": str(error)})
         await self._ages.close()
-        await self._layout.close()
+        await self._topology.close()
 
     @property
     def trouble(self) -> str:
-        return self._layout.trouble
+        return self._topology.trouble
 
     async def _inspect(self) -> list[str]:
         """Find out what an acknowledgement means here, and refuse a Redis that cannot do what is needed.
@@ -146,7 +146,7 @@ class RedisBroker:
         Returns:
             The lives of all servers.
         """
-        found = await self._layout.inspect()
+        found = await self._topology.inspect()
         for where, inspection in found.items():
             for advice in inspection.advice:
                 log.warning("redis_advice", extra={"redis": where, "server": inspection.server, "advice": advice})
@@ -156,7 +156,7 @@ class RedisBroker:
 
     async def _inspect_again(self) -> list[str]:
         """Look anew, for Redis was away: it may be another, and run otherwise. Returns the lives of all servers."""
-        found = await self._layout.inspect()
+        found = await self._topology.inspect()
         if problem := _hindrances(found):
             log.error("redis_unfit", extra={"problem": problem})
         await self._watch.reviewed()
@@ -202,11 +202,11 @@ class RedisBroker:
 
     async def subscribe(self, channel: str) -> None:
         self._watch.add(channel)
-        await self._layout.subscribe(self._names.live(channel))
+        await self._topology.subscribe(self._names.live(channel))
 
     def unsubscribe(self, channel: str) -> None:
         if self._watch.remove(channel):
-            self._layout.unsubscribe(self._names.live(channel))
+            self._topology.unsubscribe(self._names.live(channel))
 
     # What is heard
 
@@ -271,7 +271,7 @@ class RedisBroker:
         self._say(self._names.live(channel), told(push))
 
     def _say(self, name: str, message: bytes) -> None:
-        self._layout.expect(self._layout.announce(name).of(name, message))
+        self._topology.expect(self._topology.announce(name).of(name, message))
 
     async def presence(self, channel: str) -> dict[str, ClientInfo]:
         return await self._registry.presence(channel)
@@ -287,7 +287,7 @@ class RedisBroker:
 
     def statistics(self) -> dict[str, float]:
         return {
-            "redis_lost": self._layout.times_lost,
+            "redis_lost": self._topology.times_lost,
             "garbage_skipped": self._ask.garbage,
             "lost_tails": self._watch.lost_tails,
             "publications_refused": self._rounds.refused,

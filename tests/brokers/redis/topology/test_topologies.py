@@ -15,7 +15,7 @@ from redis.crc import key_slot
 
 from messageflow.brokers.base import Broker
 from messageflow.brokers.redis.broker import RedisBroker
-from messageflow.brokers.redis.layouts.shards import shard_of
+from messageflow.brokers.redis.topology.shards import shard_of
 from messageflow.errors import BrokerError, Unanswered
 from messageflow.testing.broker_suite import BrokerSuite, RecordingSink, items, until
 from tests.brokers.redis.conftest import broker_at

@@ -27,7 +27,7 @@ log = logging.getLogger("messageflow.broker")
 CANARY_EVERY, DEAF_AFTER = 2.0, 8.0  # seconds
 
 
-class Server:
+class PrimaryServer:
     """One server.
 
     Args:
@@ -47,7 +47,7 @@ class Server:
         self,
         make: MakeConnection,
         listener: PubSubListener,
-        canary: Callable[[Server], str],
+        canary: Callable[[PrimaryServer], str],
         *,
         deadline: float,
         announces: Announcing,

@@ -22,8 +22,8 @@ from messageflow.brokers.redis.connections.server_info import ServerInfo
 from messageflow.brokers.redis.connections.url import Address
 from messageflow.brokers.redis.names import Names
 from messageflow.brokers.redis.pubsub.pubsub_connection import REDIRECTIONS, PubSubListener
-from messageflow.brokers.redis.server import Server
 from messageflow.brokers.redis.tasks import cancel_all, supervise, wait_at_most
+from messageflow.brokers.redis.topology.primary_server import PrimaryServer
 from messageflow.errors import BrokerError, Unavailable
 
 log = logging.getLogger("messageflow.broker")
@@ -53,8 +53,8 @@ class View(NamedTuple):
     ranges: list[Range]
 
 
-class Cluster:
-    """The layout of a Cluster.
+class ClusterTopology:
+    """The topology of a Cluster.
 
     Args:
         source: names some of its nodes.
@@ -74,11 +74,11 @@ class Cluster:
         self._node = node
         self._deadline = deadline
         self._announces = Announcing("SPUBLISH" if sharded else "PUBLISH")
-        self._servers: dict[Address, Server] = {}
-        self._slots: list[Server | None] = [None] * SLOTS
+        self._servers: dict[Address, PrimaryServer] = {}
+        self._slots: list[PrimaryServer | None] = [None] * SLOTS
         self._ranges: list[Range] = []
-        self._acks: dict[Server, Ack] = {}
-        self._canaries: dict[Server, int] = {}
+        self._acks: dict[PrimaryServer, Ack] = {}
+        self._canaries: dict[PrimaryServer, int] = {}
         self._loop = asyncio.get_running_loop()
         self._in_doubt = asyncio.Event()
         self._looked: asyncio.Future[None] = self._loop.create_future()
@@ -98,8 +98,8 @@ class Cluster:
             await server.start()
         self._tasks = [supervise(self._follow, "redis-cluster")]
 
-    def _server(self, address: Address) -> Server:
-        return Server(
+    def _server(self, address: Address) -> PrimaryServer:
+        return PrimaryServer(
             self._source.at(address),
             self._listener,
             self._canary,
@@ -149,7 +149,7 @@ class Cluster:
         return replies
 
     async def _ask_once(self, commands: Sequence[Command], which: Sequence[int], replies: list[Any]) -> None:
-        parts: dict[Server, list[int]] = {}
+        parts: dict[PrimaryServer, list[int]] = {}
         for index in which:
             server = self._slots[key_slot(commands[index].key.encode())]
             if server is None:
@@ -177,10 +177,10 @@ class Cluster:
             if name in server.hearing.names:
                 server.hearing.unsubscribe(name)
 
-    def _home(self, key: str) -> Server | None:
+    def _home(self, key: str) -> PrimaryServer | None:
         return self._slots[key_slot(key.encode())]
 
-    def _canary(self, server: Server) -> str:
+    def _canary(self, server: PrimaryServer) -> str:
         """Return a name that lies on a server, the same for as long as it lies there."""
         number = self._canaries.get(server, 0)
         for _ in range(CANARY_TRIES):
@@ -254,7 +254,7 @@ class Cluster:
             self._listener.on_lost()  # an heir may lack the end of what was seen, though no connection was lost
         for server in new:
             server.begin()
-        gained: set[Server] = set()
+        gained: set[PrimaryServer] = set()
         for server in self._servers.values():
             for name in list(server.hearing.names):
                 home = self._home(name)
@@ -269,10 +269,10 @@ class Cluster:
         for address in [each for each, server in self._servers.items() if server not in with_slots]:
             self._retire(self._servers.pop(address))
 
-    def _take_slots(self, view: View) -> list[Server]:
+    def _take_slots(self, view: View) -> list[PrimaryServer]:
         """Note who has which slot. Returns the servers that are new."""
         self._ranges = view.ranges
-        slots: list[Server | None] = [None] * SLOTS
+        slots: list[PrimaryServer | None] = [None] * SLOTS
         new = []
         for first, last, address in view.ranges:
             server = self._servers.get(address)
@@ -284,7 +284,7 @@ class Cluster:
         self._slots = slots
         return new
 
-    def _retire(self, server: Server) -> None:
+    def _retire(self, server: PrimaryServer) -> None:
         self._lost_before += server.times_lost
         self._acks.pop(server, None)
         self._canaries.pop(server, None)

@@ -1,4 +1,4 @@
-"""Several layouts side by side, each with a part of all keys: independent shards by consistent hashing.
+"""Several topologies side by side, each with a part of all keys: independent shards by consistent hashing.
 
 A shard more, at the end of the list, takes its part from all others and moves nothing else. What moves begins anew
 there, and clients are told.
@@ -16,8 +16,8 @@ from typing import Any
 from messageflow.brokers.base import Ack
 from messageflow.brokers.redis.connections.resp import Announcing, Command
 from messageflow.brokers.redis.connections.server_info import ServerInfo
-from messageflow.brokers.redis.layouts.base import Layout
 from messageflow.brokers.redis.names import Names, tag_of
+from messageflow.brokers.redis.topology.base import Topology
 
 log = logging.getLogger("messageflow.broker")
 
@@ -37,30 +37,30 @@ def shard_of(key: str, count: int) -> int:
     return shard
 
 
-class Shards:
-    """The layout of several.
+class ShardedTopology:
+    """The topology of several.
 
     Args:
-        layouts: in an order that all nodes share.
+        topologies: in an order that all nodes share.
         names: of everything.
     """
 
-    def __init__(self, layouts: Sequence[Layout], names: Names) -> None:
-        self._layouts = layouts
+    def __init__(self, topologies: Sequence[Topology], names: Names) -> None:
+        self._shards = topologies
         self._names = names
 
-    def _of(self, key: str) -> Layout:
-        return self._layouts[shard_of(key, len(self._layouts))]
+    def _of(self, key: str) -> Topology:
+        return self._shards[shard_of(key, len(self._shards))]
 
     async def start(self) -> None:
-        for number, layout in enumerate(self._layouts):
-            await layout.start()
-            await self._sign(layout, f"{number + 1} of {len(self._layouts)}")
+        for number, topology in enumerate(self._shards):
+            await topology.start()
+            await self._sign(topology, f"{number + 1} of {len(self._shards)}")
 
-    async def _sign(self, layout: Layout, place: str) -> None:
+    async def _sign(self, topology: Topology, place: str) -> None:
         """Leave word which shard it is, and warn when it was another: then channels lie elsewhere than they did."""
         name = self._names.shard
-        before, _ = await layout.ask([Command(name, ("GET", name)), Command(name, ("SET", name, place))])
+        before, _ = await topology.ask([Command(name, ("GET", name)), Command(name, ("SET", name, place))])
         if isinstance(before, bytes) and before.decode() != place:
             log.warning(
                 "shards_changed",
@@ -68,27 +68,27 @@ class Shards:
             )
 
     async def close(self) -> None:
-        await asyncio.gather(*(layout.close() for layout in self._layouts))
+        await asyncio.gather(*(topology.close() for topology in self._shards))
 
     @property
     def trouble(self) -> str:
         return "; ".join(
-            f"shard {number}: {layout.trouble}" for number, layout in enumerate(self._layouts, 1) if layout.trouble
+            f"shard {number}: {topology.trouble}" for number, topology in enumerate(self._shards, 1) if topology.trouble
         )
 
     @property
     def times_lost(self) -> int:
-        return sum(layout.times_lost for layout in self._layouts)
+        return sum(topology.times_lost for topology in self._shards)
 
     async def inspect(self) -> dict[str, ServerInfo]:
-        found = await asyncio.gather(*(layout.inspect() for layout in self._layouts))
+        found = await asyncio.gather(*(topology.inspect() for topology in self._shards))
         return {where: each for part in found for where, each in part.items()}
 
     async def ask(self, commands: Sequence[Command]) -> list[Any]:
         parts: dict[int, list[int]] = {}
         for index, command in enumerate(commands):
-            parts.setdefault(shard_of(command.key, len(self._layouts)), []).append(index)
-        asked = [self._layouts[shard].ask([commands[index] for index in part]) for shard, part in parts.items()]
+            parts.setdefault(shard_of(command.key, len(self._shards)), []).append(index)
+        asked = [self._shards[shard].ask([commands[index] for index in part]) for shard, part in parts.items()]
         replies: list[Any] = [None] * len(commands)
         for part, answers in zip(parts.values(), await asyncio.gather(*asked), strict=True):
             for index, answer in zip(part, answers, strict=True):
@@ -105,12 +105,12 @@ class Shards:
         self._of(name).unsubscribe(name)
 
     def server(self, key: str) -> Hashable:
-        shard = shard_of(key, len(self._layouts))
-        return shard, self._layouts[shard].server(key)
+        shard = shard_of(key, len(self._shards))
+        return shard, self._shards[shard].server(key)
 
     def place(self, key: str) -> Hashable:
-        shard = shard_of(key, len(self._layouts))
-        return shard, self._layouts[shard].place(key)
+        shard = shard_of(key, len(self._shards))
+        return shard, self._shards[shard].place(key)
 
     def announce(self, key: str) -> Announcing:
         return self._of(key).announce(key)

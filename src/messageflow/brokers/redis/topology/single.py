@@ -11,11 +11,11 @@ from messageflow.brokers.redis.connections.resp import Announcing, Command
 from messageflow.brokers.redis.connections.server_info import ServerInfo
 from messageflow.brokers.redis.names import Names
 from messageflow.brokers.redis.pubsub.pubsub_connection import PubSubListener
-from messageflow.brokers.redis.server import Server
+from messageflow.brokers.redis.topology.primary_server import PrimaryServer
 
 
-class Single:
-    """The layout of one server.
+class SingleTopology:
+    """The topology of one server.
 
     Args:
         source: where it is.
@@ -29,7 +29,7 @@ class Single:
         self._where = source.where
         self._prefix = names.prefix
         announces = Announcing("PUBLISH", f"@{source.database}" if source.database else "")
-        self._server = Server(
+        self._server = PrimaryServer(
             source.connect, listener, lambda _: names.canary(node, 0), deadline=deadline, announces=announces
         )
         self._ack: Ack = "memory"  # until it has said how it is run

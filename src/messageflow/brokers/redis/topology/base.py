@@ -1,4 +1,4 @@
-"""The contract of a layout: which servers there are, and which of them has a key."""
+"""The contract of a topology: which servers there are, and which of them has a key."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from messageflow.brokers.redis.connections.resp import Announcing, Command
 from messageflow.brokers.redis.connections.server_info import ServerInfo
 
 
-class Layout(Protocol):
+class Topology(Protocol):
     """One Redis, a Cluster of them, or several side by side. It is what a `store.Servers` is, and more."""
 
     async def start(self) -> None:

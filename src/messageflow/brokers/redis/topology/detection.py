@@ -1,0 +1,115 @@
+"""From the URLs of a broker to its topology: a Cluster is detected by itself, several URLs are shards.
+
+Owns the question what stands behind a URL, for a gateway that begins and for people who look (`messageflow doctor`);
+keeps nothing, and changes nothing in Redis.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from messageflow.brokers.redis.connections.connector import Connector, split_urls
+from messageflow.brokers.redis.connections.pipelined import PipelinedConnection
+from messageflow.brokers.redis.connections.server_info import (
+    OLDEST_SHARDED,
+    ServerInfo,
+    parse_version,
+    read_info_sections,
+)
+from messageflow.brokers.redis.connections.url import CLUSTER
+from messageflow.brokers.redis.names import Names
+from messageflow.brokers.redis.pubsub.pubsub_connection import PubSubListener
+from messageflow.brokers.redis.topology.base import Topology
+from messageflow.brokers.redis.topology.cluster import ClusterTopology
+from messageflow.brokers.redis.topology.shards import ShardedTopology
+from messageflow.brokers.redis.topology.single import SingleTopology
+from messageflow.errors import BrokerError
+
+
+class TopologySettings(NamedTuple):
+    """What all parts of a topology share.
+
+    Args:
+        names: of everything.
+        node: this node's name.
+        deadline: seconds a command may take.
+    """
+
+    names: Names
+    node: str
+    deadline: float
+
+
+async def open_topology(sources: list[Connector], listener: PubSubListener, settings: TopologySettings) -> Topology:
+    """Return the topology of what is found where some URLs point, not started yet.
+
+    Raises:
+        BrokerError: something cannot be reached.
+    """
+    found = [await _detect(source, listener, settings) for source in sources]
+    return found[0] if len(found) == 1 else ShardedTopology(found, settings.names)
+
+
+async def _detect(source: Connector, listener: PubSubListener, settings: TopologySettings) -> Topology:
+    info: dict[str, str] = {}
+    problem: BrokerError | None = None
+    for make in [source.at(each) for each in source.addresses] if source.kind == CLUSTER else [source.connect]:
+        link = PipelinedConnection(make, deadline=settings.deadline)
+        try:
+            await link.start()
+            info = await read_info_sections(link.ask_one, "server", "cluster")
+            break
+        except BrokerError as error:
+            problem = error
+        finally:
+            await link.close()
+    if not info:
+        raise problem or BrokerError("Redis says nothing of itself")
+    if info.get("cluster_enabled") != "1":
+        return SingleTopology(source, listener, *settings)
+    return ClusterTopology(
+        source, listener, *settings, sharded=parse_version(info.get("redis_version", "")) >= OLDEST_SHARDED
+    )
+
+
+class _DeafListener:
+    """A listener that does not listen."""
+
+    def on_announced(self, name: bytes, body: bytes) -> None:
+        pass
+
+    def on_missed(self) -> None:
+        pass
+
+    def on_lost(self) -> None:
+        pass
+
+    def on_back(self) -> None:
+        pass
+
+
+async def inspect_servers(urls: str, prefix: str = "messageflow", deadline: float = 5.0) -> dict[str, ServerInfo]:
+    """Ask every server about itself.
+
+    Args:
+        urls: of one Redis, or of several shards, apart by spaces.
+        prefix: of the names that would be used.
+        deadline: seconds any of them may take.
+
+    Returns:
+        What was found, by where it is.
+
+    Raises:
+        ConfigurationError: one is no URL of a Redis.
+        BrokerError: one cannot be reached.
+    """
+    found: dict[str, ServerInfo] = {}
+    for url in split_urls(urls):
+        settings = TopologySettings(Names(prefix), "doctor", deadline)
+        topology = await open_topology([Connector(url, deadline)], _DeafListener(), settings)
+        try:
+            await topology.start()
+            found |= await topology.inspect()
+        finally:
+            await topology.close()
+    return found
