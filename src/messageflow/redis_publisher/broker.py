@@ -8,7 +8,7 @@ from messageflow.brokers.base import History, Item, Stored
 from messageflow.brokers.redis.connections.command_client import CommandClient
 from messageflow.brokers.redis.names import Names
 from messageflow.brokers.redis.registry import Registry
-from messageflow.brokers.redis.store import Store, history, stored
+from messageflow.brokers.redis.streams.stream_store import RedisStreamStore, to_history, unwrap_outcomes
 from messageflow.core.presence import PresenceStats
 from messageflow.core.protocol import ClientInfo
 from messageflow.core.stream import Position
@@ -31,16 +31,16 @@ class DirectBroker:
         self._names = names
         self._limit = limit
         self._ask = CommandClient(servers)
-        self._store = Store(self._ask, names, window)
+        self._store = RedisStreamStore(self._ask, names, window)
         self._registry = Registry(self._ask, names)
 
     async def publish(self, items: Sequence[Item]) -> list[Stored]:
-        return stored(await self._store.publish(items))
+        return unwrap_outcomes(await self._store.publish(items))
 
     async def since(
         self, channel: str, position: Position, limit: int | None = None, size: int | None = None
     ) -> History:
-        return history(await self._store.since(channel, position, limit, size), channel, position)
+        return to_history(await self._store.since(channel, position, limit, size), channel, position)
 
     async def page(
         self,

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from messageflow.brokers.base import History, Item, Sink, Stored
-from messageflow.brokers.redis.ages import Ages
 from messageflow.brokers.redis.connections.command_client import CommandClient
 from messageflow.brokers.redis.connections.connector import Connector
 from messageflow.brokers.redis.connections.server_info import ServerInfo
@@ -24,13 +23,14 @@ from messageflow.brokers.redis.names import Names
 from messageflow.brokers.redis.people import People
 from messageflow.brokers.redis.pubsub.scatter_gather import ScatterGather
 from messageflow.brokers.redis.registry import Registry
-from messageflow.brokers.redis.rounds import Rounds
-from messageflow.brokers.redis.store import Read, Store, history, stored
+from messageflow.brokers.redis.streams.ages import Ages
+from messageflow.brokers.redis.streams.position_monitor import PositionMonitor
+from messageflow.brokers.redis.streams.publish_batcher import PublishBatcher
+from messageflow.brokers.redis.streams.stream_store import Read, RedisStreamStore, to_history, unwrap_outcomes
+from messageflow.brokers.redis.streams.witness import Witness
 from messageflow.brokers.redis.tasks import cancel_all, supervise
 from messageflow.brokers.redis.topology.base import Topology
 from messageflow.brokers.redis.topology.detection import TopologySettings, open_topology
-from messageflow.brokers.redis.watch import Watch
-from messageflow.brokers.redis.witness import Witness
 from messageflow.core.presence import PresenceStats
 from messageflow.core.protocol import ClientInfo, Joined, Left
 from messageflow.core.stream import Position
@@ -89,15 +89,15 @@ class RedisBroker:
         topology = await open_topology(self._sources, self, TopologySettings(self._names, self._node, self._deadline))
         self._topology = topology
         self._ask = CommandClient(topology)
-        self._store = Store(self._ask, self._names, self._window)
+        self._store = RedisStreamStore(self._ask, self._names, self._window)
         self._registry = Registry(self._ask, self._names)
-        self._rounds = Rounds(
+        self._rounds = PublishBatcher(
             self._store.publish, lambda channel: topology.server(self._names.state(channel)), self._deadline
         )
         self._people = People(self._registry, self._node, self._left)
         self._lease = Lease(self._registry, self._node, self._rules, self._people.in_disorder)
         self._surveys = ScatterGather(self._names, self._node, self._ask.tell, self._say, self._lease.count)
-        self._watch = Watch(self._store, self._doubt, self._witness.stir)
+        self._watch = PositionMonitor(self._store, self._doubt, self._witness.stir)
         self._ages = Ages(self._ask, self._names, self._node, self._store, self._witness)
         self._sink = sink
         try:
@@ -165,7 +165,7 @@ class RedisBroker:
     # Publishing and reading
 
     async def publish(self, items: Sequence[Item]) -> list[Stored]:
-        receipts = stored(await self._rounds.publish(items))
+        receipts = unwrap_outcomes(await self._rounds.publish(items))
         for item, receipt in zip(items, receipts, strict=True):
             self._watch.acknowledged(item.channel, receipt.position)
         return receipts
@@ -176,7 +176,7 @@ class RedisBroker:
         read = await self._compared(channel, await self._store.since(channel, position, limit, size))
         if not read.found:
             await self._watch.refused(channel, read.top)
-        return history(read, channel, position)
+        return to_history(read, channel, position)
 
     async def page(
         self,

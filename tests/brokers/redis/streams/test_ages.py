@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from messageflow.brokers.redis import ages
 from messageflow.brokers.redis.broker import RedisBroker
 from messageflow.brokers.redis.lease import Lease
+from messageflow.brokers.redis.streams import ages
+from messageflow.brokers.redis.streams.witness import Seen, Witness
 from messageflow.brokers.redis.tasks import cancel_all
-from messageflow.brokers.redis.witness import Seen, Witness
 from messageflow.core.stream import Position
 from messageflow.errors import BrokerError, Unrecoverable
 from messageflow.testing.broker_suite import RecordingSink, items, until

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 
 from messageflow.brokers.base import Item
-from messageflow.brokers.redis.store import Outcome
+from messageflow.brokers.redis.streams.stream_store import Outcome
 from messageflow.brokers.redis.tasks import cancel_all, supervise
 from messageflow.errors import BrokerError, Unanswered, Unavailable
 
@@ -23,7 +23,7 @@ MOST_WAITING = 64 << 20  # bytes; beyond it publications are refused
 Publish = Callable[[Sequence[Item]], Awaitable[list[Outcome]]]
 
 
-class _Caller:
+class _PendingPublish:
     """Who waits for what came of his items, since when, and how many bytes they have."""
 
     __slots__ = ("items", "outcome", "since", "size")
@@ -43,11 +43,11 @@ class _Caller:
             self.outcome.set_exception(error)
 
 
-class _Lane:
+class _ServerQueue:
     """The publications for one server: who waits, and which rounds are under way.
 
     Args:
-        publish: as `Rounds` has it.
+        publish: as `PublishBatcher` has it.
 
     Attributes:
         size: bytes of what waits.
@@ -56,8 +56,8 @@ class _Lane:
     def __init__(self, publish: Publish) -> None:
         self._publish = publish
         self._loop = asyncio.get_running_loop()
-        self._waiting: deque[_Caller] = deque()
-        self._rounds: dict[asyncio.Task[None], list[_Caller]] = {}
+        self._waiting: deque[_PendingPublish] = deque()
+        self._rounds: dict[asyncio.Task[None], list[_PendingPublish]] = {}
         self._due = False  # a round is about to begin
         self.size = 0
 
@@ -68,7 +68,7 @@ class _Lane:
 
     def add(self, items: Sequence[Item]) -> asyncio.Future[list[Outcome]]:
         """Let items wait for their round; return what will come of each."""
-        caller = _Caller(items, self._loop.create_future(), self._loop.time())
+        caller = _PendingPublish(items, self._loop.create_future(), self._loop.time())
         self._waiting.append(caller)
         self.size += caller.size
         self._begin_soon()
@@ -93,7 +93,7 @@ class _Lane:
     def _begin(self) -> None:
         """Begin a round with those who came first."""
         self._due = False
-        taken: list[_Caller] = []
+        taken: list[_PendingPublish] = []
         count = 0
         while self._waiting and (not taken or count + len(self._waiting[0].items) <= LARGEST):
             caller = self._waiting.popleft()
@@ -107,7 +107,7 @@ class _Lane:
             task.add_done_callback(self._ended)
         self._begin_soon()
 
-    async def _carry_out(self, taken: Iterable[_Caller]) -> None:
+    async def _carry_out(self, taken: Iterable[_PendingPublish]) -> None:
         try:
             outcomes = await self._publish([item for caller in taken for item in caller.items])
         except BaseException as error:
@@ -127,14 +127,14 @@ class _Lane:
         self._begin_soon()
 
 
-def _give_up(callers: Iterable[_Caller], oldest: float, error: BrokerError) -> None:
+def _give_up(callers: Iterable[_PendingPublish], oldest: float, error: BrokerError) -> None:
     for caller in callers:
         if caller.since > oldest:
             break
         caller.fail(error)
 
 
-class Rounds:
+class PublishBatcher:
     """The publications of one node.
 
     Args:
@@ -151,7 +151,7 @@ class Rounds:
         self._server = server
         self._deadline = deadline
         self._loop = asyncio.get_running_loop()
-        self._lanes: dict[Hashable, _Lane] = {}
+        self._lanes: dict[Hashable, _ServerQueue] = {}
         self._tasks = [supervise(self._watch, "redis-rounds")]
         self.refused = 0
 
@@ -177,15 +177,15 @@ class Rounds:
             return await self._lane(next(iter(parts))).add(items)
         added = [self._lane(server).add([items[index] for index in part]) for server, part in parts.items()]
         outcomes: list[Outcome] = [Unavailable("it was not asked")] * len(items)
-        for part, found in zip(parts.values(), await asyncio.gather(*map(_told, added)), strict=True):
+        for part, found in zip(parts.values(), await asyncio.gather(*map(_outcomes_or_error, added)), strict=True):
             for place, index in enumerate(part):
                 outcomes[index] = found if isinstance(found, BrokerError) else found[place]
         return outcomes
 
-    def _lane(self, server: Hashable) -> _Lane:
+    def _lane(self, server: Hashable) -> _ServerQueue:
         lane = self._lanes.get(server)
         if lane is None:
-            lane = self._lanes[server] = _Lane(self._publish)
+            lane = self._lanes[server] = _ServerQueue(self._publish)
         return lane
 
     async def _watch(self) -> None:
@@ -204,7 +204,7 @@ class Rounds:
         await cancel_all(self._tasks)
 
 
-async def _told(outcome: asyncio.Future[list[Outcome]]) -> list[Outcome] | BrokerError:
+async def _outcomes_or_error(outcome: asyncio.Future[list[Outcome]]) -> list[Outcome] | BrokerError:
     try:
         return await outcome
     except BrokerError as error:

@@ -18,8 +18,8 @@ from messageflow.brokers.redis import scripts
 from messageflow.brokers.redis.connections.command_client import CommandClient
 from messageflow.brokers.redis.connections.resp import Command
 from messageflow.brokers.redis.names import Names
-from messageflow.brokers.redis.store import STATE_LIFE, Store
-from messageflow.brokers.redis.witness import Seen, Witness
+from messageflow.brokers.redis.streams.stream_store import STATE_LIFE, RedisStreamStore
+from messageflow.brokers.redis.streams.witness import Seen, Witness
 from messageflow.core.backoff import Backoff
 from messageflow.errors import BrokerError
 
@@ -51,7 +51,7 @@ class Ages:
         witness: remembers beside Redis.
     """
 
-    def __init__(self, ask: CommandClient, names: Names, node: str, store: Store, witness: Witness) -> None:
+    def __init__(self, ask: CommandClient, names: Names, node: str, store: RedisStreamStore, witness: Witness) -> None:
         self._ask = ask
         self._names = names
         self._node = node

@@ -11,7 +11,7 @@ from messageflow.brokers.base import Ack, Stored
 from messageflow.brokers.redis.connections.command_client import CommandClient
 from messageflow.brokers.redis.connections.resp import Announcing, Command
 from messageflow.brokers.redis.names import Names
-from messageflow.brokers.redis.store import AT_ONCE, Outcome, Store, stored
+from messageflow.brokers.redis.streams.stream_store import AT_ONCE, Outcome, RedisStreamStore, unwrap_outcomes
 from messageflow.core.stream import Position
 from messageflow.errors import BrokerError, NoRoom, Unanswered, Unavailable
 from messageflow.testing.broker_suite import NOT_KEPT, items
@@ -36,8 +36,8 @@ class Scripted:
         return "disk"
 
 
-def store_over(*replies: Any) -> Store:
-    return Store(CommandClient(Scripted(*replies)), Names("p"), 600)
+def store_over(*replies: Any) -> RedisStreamStore:
+    return RedisStreamStore(CommandClient(Scripted(*replies)), Names("p"), 600)
 
 
 def answers(first: int, count: int) -> list[bytes]:
@@ -51,13 +51,13 @@ async def test_nothing_is_stored_after_a_slice_that_failed() -> None:
         kind for kind in (Stored, Unanswered, Unavailable) for _ in range(AT_ONCE)
     ]
     with pytest.raises(Unanswered, match="not all of it"):
-        stored(outcomes)
+        unwrap_outcomes(outcomes)
 
 
 async def test_slices_follow_each_other() -> None:
     outcomes = await store_over(answers(1, AT_ONCE), answers(AT_ONCE + 1, 5)).publish(items("x", *range(AT_ONCE + 5)))
-    assert [each.position.offset for each in stored(outcomes)] == list(range(1, AT_ONCE + 6))
-    assert {each.ack for each in stored(outcomes)} == {"disk"}
+    assert [each.position.offset for each in unwrap_outcomes(outcomes)] == list(range(1, AT_ONCE + 6))
+    assert {each.ack for each in unwrap_outcomes(outcomes)} == {"disk"}
 
 
 async def test_what_has_no_history_is_in_memory_alone() -> None:
@@ -76,5 +76,5 @@ async def test_what_has_no_history_is_in_memory_alone() -> None:
 )
 def test_a_call_of_which_nothing_was_stored_says_so(outcomes: list[Outcome], expected: type[BrokerError]) -> None:
     with pytest.raises(BrokerError) as caught:
-        stored(outcomes)
+        unwrap_outcomes(outcomes)
     assert type(caught.value) is expected

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from messageflow.brokers.redis.messages import Garbage, chained
-from messageflow.brokers.redis.store import Store
+from messageflow.brokers.redis.streams.stream_store import RedisStreamStore
 from messageflow.core.stream import Position, Publication
 from messageflow.errors import BrokerError, Unrecoverable
 
@@ -23,7 +23,7 @@ MOST_PAST = 20_000  # channels whose place is kept though nobody hears them: 4 M
 CHECKS_A_SECOND = 5_000  # channels; with very many, each is looked at less often
 
 
-class Watch:
+class PositionMonitor:
     """The subscribed channels and where they stand.
 
     Args:
@@ -35,7 +35,7 @@ class Watch:
         lost_tails: how often a stream had lost what this node had seen of it.
     """
 
-    def __init__(self, store: Store, doubt: Callable[[], None], stir: Callable[[], None]) -> None:
+    def __init__(self, store: RedisStreamStore, doubt: Callable[[], None], stir: Callable[[], None]) -> None:
         self._store = store
         self._doubt = doubt
         self._stir = stir

@@ -9,10 +9,10 @@ import pytest
 from redis import Redis
 
 from messageflow.brokers.base import Item
-from messageflow.brokers.redis.ages import Known
 from messageflow.brokers.redis.broker import RedisBroker
 from messageflow.brokers.redis.registry import PRESENT_LIFE, Gone
-from messageflow.brokers.redis.store import STATE_LIFE
+from messageflow.brokers.redis.streams.ages import Known
+from messageflow.brokers.redis.streams.stream_store import STATE_LIFE
 from messageflow.core.protocol import ClientInfo
 from messageflow.core.stream_table import Retention
 from messageflow.errors import Unrecoverable

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from messageflow.brokers.base import Item, Stored
-from messageflow.brokers.redis import rounds
-from messageflow.brokers.redis.rounds import Rounds
-from messageflow.brokers.redis.store import Outcome
+from messageflow.brokers.redis.streams import publish_batcher
+from messageflow.brokers.redis.streams.publish_batcher import PublishBatcher
+from messageflow.brokers.redis.streams.stream_store import Outcome
 from messageflow.core.stream import Position
 from messageflow.core.stream_table import Retention
 from messageflow.errors import Unanswered, Unavailable
@@ -36,14 +36,16 @@ async def storing() -> Storing:
 
 
 @pytest.fixture
-async def under_test(storing: Storing) -> AsyncIterator[Rounds]:
-    made = Rounds(storing, lambda channel: channel, deadline=0.4)
+async def under_test(storing: Storing) -> AsyncIterator[PublishBatcher]:
+    made = PublishBatcher(storing, lambda channel: channel, deadline=0.4)
     yield made
     storing.go.set()
     await made.close()
 
 
-async def test_who_comes_while_two_rounds_are_under_way_shares_the_third(under_test: Rounds, storing: Storing) -> None:
+async def test_who_comes_while_two_rounds_are_under_way_shares_the_third(
+    under_test: PublishBatcher, storing: Storing
+) -> None:
     calls = []
     for number in range(6):
         calls.append(asyncio.create_task(under_test.publish(items("x", number))))
@@ -55,7 +57,7 @@ async def test_who_comes_while_two_rounds_are_under_way_shares_the_third(under_t
     assert [outcome.position.offset for outcome in found if isinstance(outcome, Stored)] == list(range(6))
 
 
-async def test_who_comes_in_one_turn_shares_a_round(under_test: Rounds, storing: Storing) -> None:
+async def test_who_comes_in_one_turn_shares_a_round(under_test: PublishBatcher, storing: Storing) -> None:
     storing.go.set()
     await asyncio.gather(*(under_test.publish(items("x", number)) for number in range(5)))
     assert storing.calls == [[b"0", b"1", b"2", b"3", b"4"]]
@@ -69,7 +71,7 @@ async def test_what_lies_elsewhere_waits_for_nothing_that_is_away() -> None:
             await away.wait()
         return [Stored(Position("e", int(item.data)), "memory") for item in asked]
 
-    under_test = Rounds(store, lambda channel: channel, deadline=0.4)
+    under_test = PublishBatcher(store, lambda channel: channel, deadline=0.4)
     waiting = asyncio.create_task(under_test.publish(items("away", 1)))
     [there] = await under_test.publish(items("there", 1))
     both = await under_test.publish([*items("there", 2), *items("away", 3), *items("there", 4)])
@@ -81,7 +83,7 @@ async def test_what_lies_elsewhere_waits_for_nothing_that_is_away() -> None:
     await under_test.close()
 
 
-async def test_nobody_waits_beyond_the_deadline_and_learns_whether_he_was_sent(under_test: Rounds) -> None:
+async def test_nobody_waits_beyond_the_deadline_and_learns_whether_he_was_sent(under_test: PublishBatcher) -> None:
     calls = []
     for number in range(3):
         calls.append(asyncio.create_task(under_test.publish(items("x", number))))
@@ -90,7 +92,7 @@ async def test_nobody_waits_beyond_the_deadline_and_learns_whether_he_was_sent(u
     assert [type(outcome) for outcome in outcomes] == [Unanswered, Unanswered, Unavailable]
 
 
-async def test_what_was_given_up_before_it_was_sent_is_not_sent(under_test: Rounds, storing: Storing) -> None:
+async def test_what_was_given_up_before_it_was_sent_is_not_sent(under_test: PublishBatcher, storing: Storing) -> None:
     calls = []
     for number in range(3):
         calls.append(asyncio.create_task(under_test.publish(items("x", number))))
@@ -104,9 +106,9 @@ async def test_what_was_given_up_before_it_was_sent_is_not_sent(under_test: Roun
 
 
 async def test_more_than_the_bytes_that_may_wait_is_refused_and_counted(
-    under_test: Rounds, monkeypatch: pytest.MonkeyPatch
+    under_test: PublishBatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rounds, "MOST_WAITING", 3)
+    monkeypatch.setattr(publish_batcher, "MOST_WAITING", 3)
     calls = []
     for number in range(6):
         calls.append(asyncio.create_task(under_test.publish(items("x", number))))
@@ -118,8 +120,10 @@ async def test_more_than_the_bytes_that_may_wait_is_refused_and_counted(
 
 
 @pytest.mark.parametrize("large", range(4))
-async def test_all_of_what_waits_counts(under_test: Rounds, monkeypatch: pytest.MonkeyPatch, large: int) -> None:
-    monkeypatch.setattr(rounds, "MOST_WAITING", 100)
+async def test_all_of_what_waits_counts(
+    under_test: PublishBatcher, monkeypatch: pytest.MonkeyPatch, large: int
+) -> None:
+    monkeypatch.setattr(publish_batcher, "MOST_WAITING", 100)
     data, key, info, tags = ("1" * (200 if number == large else 1) for number in range(4))
     item = Item("x", data.encode(), Retention(9, 9), key, info.encode(), tags.encode())
     calls = []

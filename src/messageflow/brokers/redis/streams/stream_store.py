@@ -32,7 +32,7 @@ class Read(NamedTuple):
     full: bool  # it ends where it does because it has as many bytes as it may
 
 
-class Store:
+class RedisStreamStore:
     """Streams under one prefix.
 
     Args:
@@ -87,12 +87,12 @@ class Store:
     def _outcomes(self, state: str, reply: Any, count: int) -> list[Outcome]:
         """Read what the script answers for so many items."""
         if isinstance(reply, BrokerError):
-            return [_failure(reply)] * count
+            return [_translate_failure(reply)] * count
         ack = self._ask.servers.ack(state)
         outcomes: list[Outcome] = []
         for start in range(0, 3 * count, 3):
             if reply[start] is None:
-                outcomes.append(_failure(ErrorReply(reply[start + 1].decode("utf-8", "replace"))))
+                outcomes.append(_translate_failure(ErrorReply(reply[start + 1].decode("utf-8", "replace"))))
             else:
                 position = read_position(*reply[start : start + 3])
                 outcomes.append(Stored(position, ack if position.offset else "memory"))
@@ -142,7 +142,7 @@ class Store:
         """Return where streams stand, None where Redis knows of none, an error where it could not be asked."""
         states = [self._names.state(channel) for channel in channels]
         replies = await self._ask.all([Command(state, ("HMGET", state, "epoch", "offset", "tag")) for state in states])
-        return [reply if isinstance(reply, BrokerError) else _position(reply) for reply in replies]
+        return [reply if isinstance(reply, BrokerError) else _read_position(reply) for reply in replies]
 
     async def forget(self, channel: str, seen: Position) -> bool:
         """Put a stream that lost what was seen into a new epoch. Returns whether it had."""
@@ -155,7 +155,7 @@ class Store:
         await self._ask.one(Command(log_name, ("XTRIM", log_name, "MAXLEN", 0)))
 
 
-def history(read: Read, channel: str, position: Position) -> History:
+def to_history(read: Read, channel: str, position: Position) -> History:
     """Return what was read after a position.
 
     Raises:
@@ -168,11 +168,11 @@ def history(read: Read, channel: str, position: Position) -> History:
     return History(read.publications, read.top)
 
 
-def _position(reply: list[Any]) -> Position | None:
+def _read_position(reply: list[Any]) -> Position | None:
     return None if None in reply else read_position(*reply)
 
 
-def stored(outcomes: Sequence[Outcome]) -> list[Stored]:
+def unwrap_outcomes(outcomes: Sequence[Outcome]) -> list[Stored]:
     """Return the outcomes of a call, if all of it was stored.
 
     Raises:
@@ -188,7 +188,7 @@ def stored(outcomes: Sequence[Outcome]) -> list[Stored]:
     raise error
 
 
-def _failure(error: BrokerError) -> BrokerError:
+def _translate_failure(error: BrokerError) -> BrokerError:
     """Return what a failed publish is to its caller: a script that is refused for want of room has stored nothing."""
     if isinstance(error, ErrorReply) and error.word in NO_ROOM:
         return NoRoom(f"Redis takes no writes: {error.text}")
