@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from messageflow.brokers.base import History, Item, Stored
 from messageflow.brokers.redis.connections.command_client import CommandClient
 from messageflow.brokers.redis.names import Names
-from messageflow.brokers.redis.registry import Registry
+from messageflow.brokers.redis.presence.presence_store import RedisPresenceStore
 from messageflow.brokers.redis.streams.stream_store import RedisStreamStore, to_history, unwrap_outcomes
 from messageflow.core.presence import PresenceStats
 from messageflow.core.protocol import ClientInfo
@@ -32,7 +32,7 @@ class DirectBroker:
         self._limit = limit
         self._ask = CommandClient(servers)
         self._store = RedisStreamStore(self._ask, names, window)
-        self._registry = Registry(self._ask, names)
+        self._registry = RedisPresenceStore(self._ask, names)
 
     async def publish(self, items: Sequence[Item]) -> list[Stored]:
         return unwrap_outcomes(await self._store.publish(items))

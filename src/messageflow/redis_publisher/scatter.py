@@ -12,15 +12,15 @@ from contextlib import closing
 from messageflow.brokers.redis.connections.command_client import CommandClient
 from messageflow.brokers.redis.connections.resp import ErrorReply
 from messageflow.brokers.redis.names import Names
+from messageflow.brokers.redis.presence.presence_store import RedisPresenceStore
 from messageflow.brokers.redis.pubsub.scatter_gather import SURVEY_SECONDS, encode_question, read_answer
-from messageflow.brokers.redis.registry import Registry
 from messageflow.redis_publisher.edge import talking
 from messageflow.redis_publisher.pool import packed
 from messageflow.redis_publisher.servers import Servers
 
 
 async def survey(
-    text: bytes, servers: Servers, ask: CommandClient, registry: Registry, names: Names, limit: float
+    text: bytes, servers: Servers, ask: CommandClient, registry: RedisPresenceStore, names: Names, limit: float
 ) -> list[bytes]:
     """Ask all gateways, and return the answers of those that gave one in time.
 

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from messageflow.brokers.base import Broker
-from messageflow.brokers.redis.lease import LEASE
 from messageflow.brokers.redis.names import Names
+from messageflow.brokers.redis.presence.lease import LEASE
 from messageflow.core.protocol import ClientInfo, Left
 from messageflow.core.stream import Position
 from messageflow.errors import BrokerError, NoRoom, Unanswered, Unrecoverable

@@ -17,12 +17,12 @@ from messageflow.brokers.base import History, Item, Sink, Stored
 from messageflow.brokers.redis.connections.command_client import CommandClient
 from messageflow.brokers.redis.connections.connector import Connector
 from messageflow.brokers.redis.connections.server_info import ServerInfo
-from messageflow.brokers.redis.lease import Lease
 from messageflow.brokers.redis.messages import PUBLISHED, Garbage, read_published, read_told, told
 from messageflow.brokers.redis.names import Names
-from messageflow.brokers.redis.people import People
+from messageflow.brokers.redis.presence.lease import Lease
+from messageflow.brokers.redis.presence.local_presence import LocalPresence
+from messageflow.brokers.redis.presence.presence_store import RedisPresenceStore
 from messageflow.brokers.redis.pubsub.scatter_gather import ScatterGather
-from messageflow.brokers.redis.registry import Registry
 from messageflow.brokers.redis.streams.ages import Ages
 from messageflow.brokers.redis.streams.position_monitor import PositionMonitor
 from messageflow.brokers.redis.streams.publish_batcher import PublishBatcher
@@ -90,11 +90,11 @@ class RedisBroker:
         self._topology = topology
         self._ask = CommandClient(topology)
         self._store = RedisStreamStore(self._ask, self._names, self._window)
-        self._registry = Registry(self._ask, self._names)
+        self._registry = RedisPresenceStore(self._ask, self._names)
         self._rounds = PublishBatcher(
             self._store.publish, lambda channel: topology.server(self._names.state(channel)), self._deadline
         )
-        self._people = People(self._registry, self._node, self._left)
+        self._people = LocalPresence(self._registry, self._node, self._left)
         self._lease = Lease(self._registry, self._node, self._rules, self._people.in_disorder)
         self._surveys = ScatterGather(self._names, self._node, self._ask.tell, self._say, self._lease.count)
         self._watch = PositionMonitor(self._store, self._doubt, self._witness.stir)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from messageflow.brokers.redis.broker import RedisBroker
-from messageflow.brokers.redis.lease import Lease
+from messageflow.brokers.redis.presence.lease import Lease
 from messageflow.brokers.redis.streams import ages
 from messageflow.brokers.redis.streams.witness import Seen, Witness
 from messageflow.brokers.redis.tasks import cancel_all

@@ -10,7 +10,7 @@ from redis import Redis
 
 from messageflow.brokers.base import Item
 from messageflow.brokers.redis.broker import RedisBroker
-from messageflow.brokers.redis.registry import PRESENT_LIFE, Gone
+from messageflow.brokers.redis.presence.presence_store import PRESENT_LIFE, Gone
 from messageflow.brokers.redis.streams.ages import Known
 from messageflow.brokers.redis.streams.stream_store import STATE_LIFE
 from messageflow.core.protocol import ClientInfo

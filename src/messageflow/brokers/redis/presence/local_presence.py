@@ -17,8 +17,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 
-from messageflow.brokers.redis.lease import LEASE, RENEW_EVERY, Lease
-from messageflow.brokers.redis.registry import PRESENT_LIFE, Gone, Registry
+from messageflow.brokers.redis.presence.lease import LEASE, RENEW_EVERY, Lease
+from messageflow.brokers.redis.presence.presence_store import PRESENT_LIFE, Gone, RedisPresenceStore
 from messageflow.brokers.redis.tasks import wait_at_most
 from messageflow.core.protocol import ClientInfo, Left
 from messageflow.errors import BrokerError
@@ -37,7 +37,7 @@ Tell = Callable[[str, Left], None]
 Key = tuple[str, str]  # channel and client
 
 
-class People:
+class LocalPresence:
     """The people of one node.
 
     Args:
@@ -46,7 +46,7 @@ class People:
         tell: announces that somebody left a channel.
     """
 
-    def __init__(self, registry: Registry, node: str, tell: Tell) -> None:
+    def __init__(self, registry: RedisPresenceStore, node: str, tell: Tell) -> None:
         self._registry = registry
         self._node = node
         self._tell = tell

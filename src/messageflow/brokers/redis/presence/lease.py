@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from messageflow.brokers.redis.registry import Registry
+from messageflow.brokers.redis.presence.presence_store import RedisPresenceStore
 from messageflow.brokers.redis.tasks import wait_at_most
 from messageflow.errors import BrokerError
 
@@ -30,7 +30,7 @@ class Lease:
         on_lost: called when Redis did not know this node any more.
     """
 
-    def __init__(self, registry: Registry, node: str, rules: bytes, on_lost: Callable[[], None]) -> None:
+    def __init__(self, registry: RedisPresenceStore, node: str, rules: bytes, on_lost: Callable[[], None]) -> None:
         self._registry = registry
         self._node = node
         self._rules = rules

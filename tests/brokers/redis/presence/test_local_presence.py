@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from messageflow.brokers.redis import people
 from messageflow.brokers.redis.broker import RedisBroker
-from messageflow.brokers.redis.people import People
-from messageflow.brokers.redis.registry import Gone, Registry
+from messageflow.brokers.redis.presence import local_presence
+from messageflow.brokers.redis.presence.local_presence import LocalPresence
+from messageflow.brokers.redis.presence.presence_store import Gone, RedisPresenceStore
 from messageflow.core.protocol import ClientInfo
 from messageflow.errors import BrokerError, Unanswered, Unavailable
 from messageflow.testing.broker_suite import until
@@ -20,10 +20,10 @@ from tests.brokers.redis.conftest import Opened, Server
 ALICE, BOB = ClientInfo("alice", "a"), ClientInfo("bob", "b")
 
 
-class Held(Registry):
+class Held(RedisPresenceStore):
     """A registry that is slow, or fails, as the test says."""
 
-    def __init__(self, real: Registry) -> None:
+    def __init__(self, real: RedisPresenceStore) -> None:
         super().__init__(real._ask, real._names)
         self.calls: list[str] = []
         self.waiting = {"enter", "exit", "disown"}  # at the gate
@@ -79,9 +79,9 @@ def held(broker: RedisBroker) -> Held:
 
 
 @pytest.fixture
-def crowd(broker: RedisBroker, held: Held) -> People:
+def crowd(broker: RedisBroker, held: Held) -> LocalPresence:
     """The people of the broker's node, tended only when the test does it."""
-    return People(held, broker._node, lambda channel, push: None)
+    return LocalPresence(held, broker._node, lambda channel, push: None)
 
 
 def owned(server: Server, broker: RedisBroker) -> set[bytes]:
@@ -89,7 +89,7 @@ def owned(server: Server, broker: RedisBroker) -> set[bytes]:
         return set(client.smembers(broker._names.of_node(broker._node)))
 
 
-async def test_who_leaves_while_being_entered_is_gone(broker: RedisBroker, held: Held, crowd: People) -> None:
+async def test_who_leaves_while_being_entered_is_gone(broker: RedisBroker, held: Held, crowd: LocalPresence) -> None:
     held.gate.clear()
     entering = asyncio.ensure_future(crowd.enter("x", ALICE))
     await until(lambda: held.calls == ["enter"])
@@ -100,7 +100,9 @@ async def test_who_leaves_while_being_entered_is_gone(broker: RedisBroker, held:
     assert await broker.presence_stats("x") == (0, 0)
 
 
-async def test_who_comes_again_while_being_taken_out_is_there(broker: RedisBroker, held: Held, crowd: People) -> None:
+async def test_who_comes_again_while_being_taken_out_is_there(
+    broker: RedisBroker, held: Held, crowd: LocalPresence
+) -> None:
     await crowd.enter("x", ALICE)
     held.gate.clear()
     leaving = asyncio.ensure_future(crowd.exit("x", ALICE))
@@ -113,7 +115,7 @@ async def test_who_comes_again_while_being_taken_out_is_there(broker: RedisBroke
 
 
 async def test_an_entry_that_nobody_waits_for_any_more_is_taken_out_all_the_same(
-    broker: RedisBroker, held: Held, crowd: People
+    broker: RedisBroker, held: Held, crowd: LocalPresence
 ) -> None:
     held.gate.clear()
     entering = asyncio.ensure_future(crowd.enter("x", ALICE))
@@ -128,7 +130,9 @@ async def test_an_entry_that_nobody_waits_for_any_more_is_taken_out_all_the_same
     assert await broker.presence_stats("x") == (0, 0)
 
 
-async def test_an_end_that_could_not_be_told_is_told_later(broker: RedisBroker, held: Held, crowd: People) -> None:
+async def test_an_end_that_could_not_be_told_is_told_later(
+    broker: RedisBroker, held: Held, crowd: LocalPresence
+) -> None:
     await crowd.enter("x", ALICE)
     held.failure = Unavailable("it is away")
     with pytest.raises(BrokerError, match="it is away"):
@@ -141,7 +145,7 @@ async def test_an_end_that_could_not_be_told_is_told_later(broker: RedisBroker, 
 
 
 async def test_who_came_again_is_not_taken_out_for_an_end_that_could_not_be_told(
-    broker: RedisBroker, held: Held, crowd: People
+    broker: RedisBroker, held: Held, crowd: LocalPresence
 ) -> None:
     await crowd.enter("x", ALICE)
     held.failure = Unanswered("it is away")
@@ -153,7 +157,9 @@ async def test_who_came_again_is_not_taken_out_for_an_end_that_could_not_be_told
     assert set(await broker.presence("x")) == {"a"}
 
 
-async def test_who_could_not_be_entered_for_sure_is_not_there(broker: RedisBroker, held: Held, crowd: People) -> None:
+async def test_who_could_not_be_entered_for_sure_is_not_there(
+    broker: RedisBroker, held: Held, crowd: LocalPresence
+) -> None:
     held.failure = Unanswered("it is away")
     with pytest.raises(BrokerError, match="it is away"):
         await crowd.enter("x", ALICE)
@@ -163,7 +169,9 @@ async def test_who_could_not_be_entered_for_sure_is_not_there(broker: RedisBroke
     assert await broker.presence_stats("x") == (0, 0)
 
 
-async def test_who_leaves_while_all_are_entered_again_is_gone(broker: RedisBroker, held: Held, crowd: People) -> None:
+async def test_who_leaves_while_all_are_entered_again_is_gone(
+    broker: RedisBroker, held: Held, crowd: LocalPresence
+) -> None:
     await crowd.enter("x", ALICE)
     await crowd.enter("x", BOB)
     held.gate.clear()
@@ -179,7 +187,7 @@ async def test_who_leaves_while_all_are_entered_again_is_gone(broker: RedisBroke
 
 
 async def test_who_leaves_while_all_are_entered_again_is_gone_though_nobody_knows_what_came_of_that(
-    broker: RedisBroker, held: Held, crowd: People
+    broker: RedisBroker, held: Held, crowd: LocalPresence
 ) -> None:
     await crowd.enter("x", ALICE)
     held.gate.clear()
@@ -198,11 +206,11 @@ async def test_who_leaves_while_all_are_entered_again_is_gone_though_nobody_know
 
 
 async def test_what_arrives_late_after_a_disorder_is_taken_out(
-    broker: RedisBroker, crowd: People, monkeypatch: pytest.MonkeyPatch
+    broker: RedisBroker, crowd: LocalPresence, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await crowd.enter("x", ALICE)
     await crowd.exit("x", ALICE)
-    monkeypatch.setattr(people, "ONCE_MORE", 0.0)
+    monkeypatch.setattr(local_presence, "ONCE_MORE", 0.0)
     crowd.in_disorder()
     await crowd.tend(broker._lease)
     await broker._registry.enter(broker._node, [("x", ALICE)])
@@ -211,7 +219,7 @@ async def test_what_arrives_late_after_a_disorder_is_taken_out(
 
 
 async def test_a_channel_is_known_as_a_nodes_own_while_it_has_somebody_there(
-    broker: RedisBroker, held: Held, crowd: People, server: Server
+    broker: RedisBroker, held: Held, crowd: LocalPresence, server: Server
 ) -> None:
     await crowd.enter("x", ALICE)
     await crowd.enter("y", ALICE)
@@ -240,7 +248,7 @@ async def test_a_node_that_ends_without_people_leaves_nothing(opened: Opened, se
 
 @pytest.mark.parametrize("seed", range(8))
 async def test_whatever_happens_at_once_who_is_here_is_present_in_the_end(
-    broker: RedisBroker, held: Held, crowd: People, seed: int
+    broker: RedisBroker, held: Held, crowd: LocalPresence, seed: int
 ) -> None:
     dice = random.Random(seed)
     held.disturbed = dice

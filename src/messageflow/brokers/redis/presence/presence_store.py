@@ -44,7 +44,7 @@ class Nodes(NamedTuple):
     dead: set[str]
 
 
-class Registry:
+class RedisPresenceStore:
     """Presence and nodes under one prefix.
 
     Args:
