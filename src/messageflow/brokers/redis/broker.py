@@ -17,7 +17,13 @@ from messageflow.brokers.base import History, Item, Sink, Stored
 from messageflow.brokers.redis.connections.command_client import CommandClient
 from messageflow.brokers.redis.connections.connector import Connector
 from messageflow.brokers.redis.connections.server_info import ServerInfo
-from messageflow.brokers.redis.messages import PUBLISHED, Garbage, read_published, read_told, told
+from messageflow.brokers.redis.messages import (
+    PUBLISHED,
+    Garbage,
+    encode_presence_push,
+    read_presence_push,
+    read_published,
+)
 from messageflow.brokers.redis.names import Names
 from messageflow.brokers.redis.presence.lease import Lease
 from messageflow.brokers.redis.presence.local_presence import LocalPresence
@@ -223,7 +229,7 @@ class RedisBroker:
                 if self._watch.announced(channel, epoch, publication):
                     self._sink.on_publication(channel, epoch, publication)
             else:
-                self._sink.on_presence(channel, read_told(body))
+                self._sink.on_presence(channel, read_presence_push(body))
         except ValueError as error:
             self._ask.skip(error, channel or "")
 
@@ -260,15 +266,15 @@ class RedisBroker:
         if keep:
             await self._people.enter(channel, info)
         if tell:
-            await self._ask.tell(self._names.live(channel), told(Joined(info)))
+            await self._ask.tell(self._names.live(channel), encode_presence_push(Joined(info)))
 
     async def leave(self, channel: str, info: ClientInfo, *, tell: bool) -> None:
         await self._people.exit(channel, info)
         if tell:
-            await self._ask.tell(self._names.live(channel), told(Left(info)))
+            await self._ask.tell(self._names.live(channel), encode_presence_push(Left(info)))
 
     def _left(self, channel: str, push: Left) -> None:
-        self._say(self._names.live(channel), told(push))
+        self._say(self._names.live(channel), encode_presence_push(push))
 
     def _say(self, name: str, message: bytes) -> None:
         self._topology.expect(self._topology.announce(name).of(name, message))

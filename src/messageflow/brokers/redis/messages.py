@@ -44,12 +44,12 @@ def read_published(message: bytes) -> tuple[str, Publication]:
     return epoch, publication
 
 
-def told(push: Joined | Left) -> bytes:
+def encode_presence_push(push: Joined | Left) -> bytes:
     """Return a join or a leave as it is announced."""
     return (JOINED if isinstance(push, Joined) else LEFT) + encode_info(push.info)
 
 
-def read_told(message: bytes) -> Joined | Left:
+def read_presence_push(message: bytes) -> Joined | Left:
     """Return the join or the leave that is announced.
 
     Raises:
@@ -88,7 +88,7 @@ def read_entry(entry: Any) -> Publication:
     return publication
 
 
-def chained(tag: str, data: bytes) -> str:
+def chain_tag(tag: str, data: bytes) -> str:
     """Return the tag of a publication that follows one with this tag, as `publish.lua` makes it."""
     return sha1(tag.encode() + data, usedforsecurity=False).hexdigest()[:12]
 

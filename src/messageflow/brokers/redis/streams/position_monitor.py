@@ -10,7 +10,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable
 
-from messageflow.brokers.redis.messages import Garbage, chained
+from messageflow.brokers.redis.messages import Garbage, chain_tag
 from messageflow.brokers.redis.streams.stream_store import RedisStreamStore
 from messageflow.core.stream import Position, Publication
 from messageflow.errors import BrokerError, Unrecoverable
@@ -221,7 +221,7 @@ def _follows(seen: Position, publication: Publication) -> bool:
     """Whether a publication can come after what was seen; after a gap nobody can tell."""
     if publication.offset <= seen.offset:
         return False
-    return publication.offset > seen.offset + 1 or chained(seen.tag, publication.data) == publication.tag
+    return publication.offset > seen.offset + 1 or chain_tag(seen.tag, publication.data) == publication.tag
 
 
 def _is_below(top: Position, seen: Position) -> bool:
