@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from http import HTTPStatus
 from pathlib import Path
+
+from websockets.frames import CloseCode
 
 from messageflow.api.bounds import MOST_CALLS
 from messageflow.core import codes
-from messageflow.core.codes import Disconnect, ErrorCode
+from messageflow.core.codes import Disconnect, ErrorCode, Unsubscribe
 from messageflow.gateway.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -18,8 +21,9 @@ SOURCE = "\n".join(path.read_text() for path in (ROOT / "src" / "messageflow").r
 def sent(kind: type[Disconnect] | type[ErrorCode]) -> dict[int, str]:
     """Return the codes of one kind that the gateway sends."""
     named = {name: each for name, each in vars(codes).items() if isinstance(each, kind)}
-    used = {name: each for name, each in named.items() if re.search(rf"(?<!\.)\b{name}\b", SOURCE)}
-    return {each.code: each[1] for each in used.values()}
+    numbers = {int(code) for code in re.findall(r"\berror\((\d{3}),", SOURCE)} if kind is ErrorCode else set[int]()
+    used = [each for name, each in named.items() if re.search(rf"(?<!\.)\b{name}\b", SOURCE) or each.code in numbers]
+    return {each.code: each[1] for each in used}
 
 
 def section(heading: str) -> str:
@@ -35,7 +39,9 @@ def told(heading: str) -> dict[int, str]:
 
 def test_the_close_codes_are_those_that_are_sent() -> None:
     rows = told("Close codes")
-    assert set(rows) - {1009} == set(sent(Disconnect)) | {3503}
+    of_websockets = {CloseCode[name].value for name in re.findall(r"self\.fail\(CloseCode\.(\w+)", SOURCE)}
+    unsubscribes = {each.code for each in vars(codes).values() if isinstance(each, Unsubscribe)}
+    assert set(rows) == set(sent(Disconnect)) | {3503} | of_websockets | unsubscribes
     for code, reason in sent(Disconnect).items():
         assert reason.split(":")[0] in rows[code]
 
@@ -60,3 +66,15 @@ def test_each_limit_has_the_default_it_says() -> None:
     assert f"{MOST_CALLS:,}" in section("What a publisher meets")
     patience = (settings.handshake_timeout, settings.connect_timeout, settings.pong_timeout)
     assert patience == (5, 10, 10)
+
+
+def test_every_status_of_http_is_there() -> None:
+    patterns = (
+        r"\breturn ([45]\d\d),",
+        r"status=([45]\d\d)\b",
+        r"\), ([45]\d\d)(?=[,)])",
+        r"\"\w[^\"\n]*\", ([45]\d\d)\)",
+    )
+    numbers = {int(code) for pattern in patterns for code in re.findall(pattern, SOURCE)}
+    named = {HTTPStatus[name].value for name in re.findall(r"HTTPStatus\.([A-Z_]+)", SOURCE)}
+    assert {each for each in numbers | named if each >= 400} <= set(told("What HTTP answers"))
