@@ -70,11 +70,12 @@ def test_each_limit_has_the_default_it_says() -> None:
 
 def test_every_status_of_http_is_there() -> None:
     patterns = (
+        r"^    \w+: ([45]\d\d),",
         r"\breturn ([45]\d\d),",
         r"status=([45]\d\d)\b",
         r"\), ([45]\d\d)(?=[,)])",
         r"\"\w[^\"\n]*\", ([45]\d\d)\)",
     )
-    numbers = {int(code) for pattern in patterns for code in re.findall(pattern, SOURCE)}
+    numbers = {int(code) for pattern in patterns for code in re.findall(pattern, SOURCE, re.MULTILINE)}
     named = {HTTPStatus[name].value for name in re.findall(r"HTTPStatus\.([A-Z_]+)", SOURCE)}
     assert {each for each in numbers | named if each >= 400} <= set(told("What HTTP answers"))
