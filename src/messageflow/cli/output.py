@@ -1,6 +1,6 @@
-"""What commands print, when nobody takes it: the reader of a pipe has gone, or the disk is full.
+"""What commands print, when it is not taken: the reader of a pipe has gone, or the disk is full.
 
-An error of the output is an `OSError`, as one of the network is, and whoever handles the one must not take it for the
+An error of the output is an `OSError`, as one of the network is, and code that handles the one must not take it for the
 other: `messageflow listen | head -1` went on connecting. So while a command prints, such an error is another exception.
 """
 

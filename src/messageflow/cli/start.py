@@ -32,7 +32,7 @@ class Start:
     Args:
         settings: checked.
         made: the keys.
-        in_process: whoever pushes from within the gateway's process can do without their being left.
+        in_process: the application runs in the gateway's process, so it can push without the keys being left.
     """
 
     def __init__(self, settings: Settings, made: DevFile | None = None, *, in_process: bool = False) -> None:

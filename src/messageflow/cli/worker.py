@@ -1,4 +1,4 @@
-"""`messageflow worker`: one worker of a gateway, started by its parent process and by nobody else."""
+"""`messageflow worker`: one worker of a gateway, started by its parent process alone."""
 
 from __future__ import annotations
 

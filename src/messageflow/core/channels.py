@@ -9,7 +9,7 @@ A channel is named by printable ASCII. Five kinds of name carry meaning:
     !revoked        internal: what gateways tell one another; nobody else can name it
 
 What stands before the first `:` is the namespace (`news`, `chat`); each namespace has its own options. Everything a
-client might do is denied until an option allows it, and no option opens a channel to somebody whom its name keeps out:
+client might do is denied until an option allows it, and no option opens a channel to a client that its name keeps out:
 to read, see or publish in a private channel, or in one limited to others, takes a subscription.
 
 Pure: decides by values, knows nothing of sessions or brokers.
@@ -59,20 +59,20 @@ class NamespaceOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     join_leave: Annotated[bool, Meta(description="joins and leaves are published")] = False
     force_push_join_leave: Annotated[bool, Meta(description="subscribers get joins and leaves, asked or not")] = False
     allow_subscribe_for_client: Annotated[
-        bool, Meta(description="any authenticated client whom the name admits may subscribe")
+        bool, Meta(description="any authenticated client that the name admits may subscribe")
     ] = False
     allow_subscribe_for_anonymous: Annotated[bool, Meta(description="clients without a user may subscribe too")] = False
     allow_publish_for_client: Annotated[
-        bool, Meta(description="any authenticated client whom the name admits may publish")
+        bool, Meta(description="any authenticated client that the name admits may publish")
     ] = False
     allow_publish_for_subscriber: Annotated[bool, Meta(description="subscribers may publish")] = False
     allow_publish_for_anonymous: Annotated[bool, Meta(description="clients without a user may publish too")] = False
     allow_presence_for_client: Annotated[
-        bool, Meta(description="any client whom the name admits may ask for presence")
+        bool, Meta(description="any client that the name admits may ask for presence")
     ] = False
     allow_presence_for_subscriber: Annotated[bool, Meta(description="subscribers may ask for presence")] = False
     allow_presence_for_anonymous: Annotated[bool, Meta(description="clients without a user may ask too")] = False
-    allow_history_for_client: Annotated[bool, Meta(description="any client whom the name admits may read history")] = (
+    allow_history_for_client: Annotated[bool, Meta(description="any client that the name admits may read history")] = (
         False
     )
     allow_history_for_subscriber: Annotated[bool, Meta(description="subscribers may read history")] = False

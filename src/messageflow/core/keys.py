@@ -1,6 +1,6 @@
 """The keys that tokens are checked with: each is bound to one algorithm when it is loaded, never by a token.
 
-A token's header says which algorithm signed it. Whoever lets that word choose how a key is used can be talked into
+A token's header says which algorithm signed it. Code that lets that word choose how a key is used can be talked into
 taking a public RSA key for an HMAC secret. Here a key knows its algorithm, and a header that names another one finds
 no key at all.
 

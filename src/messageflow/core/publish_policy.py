@@ -1,6 +1,6 @@
-"""What gateways tell those who publish past them: the options of every channel, and the limits of a publication.
+"""What gateways tell flows that publish past them: the options of every channel, and the limits of a publication.
 
-A gateway leaves them as JSON where its broker is shared; whoever publishes there without a gateway applies the same.
+A gateway leaves them as JSON where its broker is shared; a flow that publishes past it applies the same.
 Gateway and publisher may be of different versions, so what one does not know of the other's is passed over. Pure.
 """
 

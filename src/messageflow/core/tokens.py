@@ -1,4 +1,4 @@
-"""When a token is believed: for whom, for what and until when.
+"""Which tokens are believed: for which user, for what, and until when.
 
 The checks are stricter than any library's defaults: a subject and an expiry are required, a lifetime has a limit, and
 a token for one purpose never serves the other. Each relaxation is an argument of `Verifier`.
