@@ -123,14 +123,15 @@ async function fetchToken(world: World, url: string, signal: AbortSignal): Promi
   if (response.status === 401 || response.status === 403) {
     throw new MessageflowError(UNAUTHORIZED, `${url} answered ${response.status}: nobody is logged in.`);
   }
-  if (!response.ok) throw new Error(`${url} answered ${response.status}`);
-  const text = await response.text();
+  const { ok, redirected, status } = response;
+  const text = ok ? await response.text() : "";
   const token = readToken(text);
   if (token) return token;
-  const isPage = response.redirected || /^\s*</.test(text);
-  throw new Error(
-    `${url} answered ${isPage ? "a page, not a token: is somebody logged in? If nobody is, answer 401" : "something that holds no token"}`,
-  );
+  let said = ok ? "something that holds no token" : `${status}`;
+  if (redirected || /^\s*</.test(text)) {
+    said = `${ok ? "a page" : `a redirect that ended in ${status}`}, not a token: is somebody logged in? If nobody is, answer 401`;
+  }
+  throw new Error(`${url} answered ${said}`);
 }
 
 /** Find the token in what a token endpoint answers, in any of the forms our ancestors used. */

@@ -86,6 +86,15 @@ describe("getting a token", () => {
     }
   });
 
+  test("a redirect to a login page that is not there is told as one", async () => {
+    const world = new TestWorld();
+    world.fetch = async () => ({ ok: false, status: 404, redirected: true, text: async () => "<h1>Not Found</h1>" });
+    const errors: string[] = [];
+    start({ tokenUrl: "/token", onError: ({ message }) => errors.push(message) }, world);
+    await settle();
+    assert.match(String(errors), /answered a redirect that ended in 404, not a token: is somebody logged in\?/);
+  });
+
   test("a token is taken from wherever a redirect led", async () => {
     const world = new TestWorld();
     world.fetch = async () => ({ ok: true, status: 200, redirected: true, text: async () => JWT });

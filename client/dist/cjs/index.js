@@ -1464,14 +1464,15 @@ async function fetchToken(world, url, signal) {
   if (response.status === 401 || response.status === 403) {
     throw new MessageflowError(UNAUTHORIZED, `${url} answered ${response.status}: nobody is logged in.`);
   }
-  if (!response.ok) throw new Error(`${url} answered ${response.status}`);
-  const text = await response.text();
+  const { ok, redirected, status: status2 } = response;
+  const text = ok ? await response.text() : "";
   const token = readToken(text);
   if (token) return token;
-  const isPage = response.redirected || /^\s*</.test(text);
-  throw new Error(
-    `${url} answered ${isPage ? "a page, not a token: is somebody logged in? If nobody is, answer 401" : "something that holds no token"}`
-  );
+  let said = ok ? "something that holds no token" : `${status2}`;
+  if (redirected || /^\s*</.test(text)) {
+    said = `${ok ? "a page" : `a redirect that ended in ${status2}`}, not a token: is somebody logged in? If nobody is, answer 401`;
+  }
+  throw new Error(`${url} answered ${said}`);
 }
 function readToken(text) {
   let found = text.trim();
