@@ -71,29 +71,38 @@ def page(browser: Browser) -> Iterator[Page]:
 class SetUp:
     """One section of the page, up and running.
 
+    Args:
+        section: its heading.
+        directory: for all files.
+        stack: ends what was started.
+        at_home: as the page says to try it on one's own machine, without TLS and keys.
+
     Attributes:
         url: where a person would go.
     """
 
-    def __init__(self, section: str, directory: Path, stack: ExitStack) -> None:
+    def __init__(self, section: str, directory: Path, stack: ExitStack, *, at_home: bool = False) -> None:
         document = Written("nginx.md", directory)
         text = document.text.split(f"\n## {section}\n")[1].split("\n## ")[0]
         (block,) = re.findall(r"```nginx\n(.*?)```", text, re.DOTALL)
         (script,) = re.findall(r'<script (src="[^"]+")>', text) or [SCRIPT]
         self.port = free_port()
-        self.url = f"https://www.example.com:{self.port}/"
+        self.url = f"http://127.0.0.1:{self.port}/" if at_home else f"https://www.example.com:{self.port}/"
         site = Written("flask.md", directory / "site")
         site.change("page.html", SCRIPT, self.here(script))
-        serve = self.here(document.commands(section)[0])
-        gateway = stack.enter_context(site.gateway(serve, **KEYS))
+        serve, listen, keys = self.here(document.commands(section)[0]), f"listen 127.0.0.1:{self.port} ssl", KEYS
+        if at_home:
+            assert "`messageflow serve --dev` behind `listen 8080;`" in document.text
+            serve, listen, keys = "messageflow serve --dev", f"listen 127.0.0.1:{self.port}", {}
+        gateway = stack.enter_context(site.gateway(serve, **keys))
         flask = site.commands("Two processes")[1]
-        told = {"MESSAGEFLOW_URL": gateway.url, **KEYS}
+        told = {"MESSAGEFLOW_URL": gateway.url, **keys}
         application = stack.enter_context(site.server(flask, "--port {port}", **told))
         if "127.0.0.1:5000" not in block:
             block += APPLICATION_ALONE.format()
         block = block.replace("127.0.0.1:5000", f"127.0.0.1:{application}")
         block = block.replace("127.0.0.1:8000", f"127.0.0.1:{gateway.port}")
-        self._nginx(block.replace("listen 443 ssl", f"listen 127.0.0.1:{self.port} ssl"), directory, stack)
+        self._nginx(block.replace("listen 443 ssl", listen), directory, stack)
 
     def here(self, text: str) -> str:
         return re.sub(r"(https://\w+\.example\.com)", rf"\1:{self.port}", text)
@@ -118,6 +127,13 @@ def stack() -> Iterator[ExitStack]:
 @pytest.mark.parametrize("section", SECTIONS)
 def test_a_push_arrives_through_nginx(section: str, tmp_path: Path, stack: ExitStack, page: Page) -> None:
     order(page, SetUp(section, tmp_path, stack).url)
+
+
+@pytest.mark.parametrize("section", SECTIONS[1:])
+def test_a_push_arrives_through_nginx_on_ones_own_machine(
+    section: str, tmp_path: Path, stack: ExitStack, page: Page
+) -> None:
+    order(page, SetUp(section, tmp_path, stack, at_home=True).url)
 
 
 def test_every_section_with_a_set_up_is_tried() -> None:
