@@ -1,7 +1,7 @@
 """A Flask application whose background jobs report to the browser. Run it with `make demo`.
 
 The page hands over a file; the request returns at once; a thread reads the file and pushes progress and result to the
-user who sent it, in all his pages, long after the request has ended. The line that does it stands in `jobs.py`:
+user who sent it, in all their pages, long after the request has ended. The line that does it stands in `jobs.py`:
 
     flow.push(user, "job/progress", {"job": job, "percent": 40})
 
@@ -17,6 +17,7 @@ import shutil
 import tempfile
 from contextlib import ExitStack
 
+import network
 from flask import Flask, Response, abort, jsonify, render_template, request, send_from_directory, session
 from flask.typing import ResponseReturnValue
 from jobs import Jobs
@@ -35,13 +36,14 @@ app.config.update(
     SESSION_COOKIE_NAME="flask_jobs",
     SESSION_COOKIE_SAMESITE="Lax",
 )
+app.register_blueprint(network.routes)
 flow = Flow()
 jobs = Jobs(flow)
 
 
 @app.get("/")
 def page() -> str:
-    return render_template("index.html", user=session.get("user"))
+    return render_template("index.html", user=session.get("user"), can_be_cut=network.can_be_cut())
 
 
 @app.get("/source/<any('app.py', 'jobs.py'):name>")

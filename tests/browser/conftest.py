@@ -14,7 +14,7 @@ from messageflow import Flow
 from tests.support import API_KEY, TOKEN_SECRET, Running, running
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "flask_jobs"
-RUN = ("run", "app:app", "--config", "messageflow.toml")
+DEMO = ("demo",)
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 FLAGS = (
     "--no-sandbox",
@@ -47,7 +47,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Running]:
-    with running(RUN, tmp_path, cwd=EXAMPLE) as started:
+    with running(DEMO, tmp_path, cwd=EXAMPLE) as started:
         yield started
 
 
@@ -60,6 +60,11 @@ def flow(server: Running) -> Flow:
 def complaints() -> list[str]:
     """Whatever a console complained of: errors, dialogs, violations of the Content-Security-Policy."""
     return []
+
+
+def forgive_cuts(complaints: list[str]) -> None:
+    """Let pass what a browser says of each WebSocket that a cut network ended or kept from being made."""
+    complaints[:] = [each for each in complaints if not each.startswith("WebSocket connection to ")]
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from messageflow import Flow
-from tests.browser.conftest import Enter, log_in, open_page
-from tests.support import Running
+from tests.browser.conftest import EXAMPLE, Enter, forgive_cuts, log_in, open_page
+from tests.support import Running, running
 
 pytestmark = pytest.mark.browser
 
@@ -29,7 +29,7 @@ def say(page: Page, text: str) -> None:
     page.click("#messageForm button")
 
 
-def test_the_state_is_shown_in_words_and_colour_and_for_machines(enter: Enter) -> None:
+def test_the_state_is_shown_in_words_and_colour_and_for_machines(enter: Enter, complaints: list[str]) -> None:
     page = enter("alice")
     dot = page.locator("#websocketStatus")
     expect(page.locator("#authenticated")).to_have_text("Yes")
@@ -40,6 +40,7 @@ def test_the_state_is_shown_in_words_and_colour_and_for_machines(enter: Enter) -
     expect(page.locator("#authenticated")).to_have_text("No")
     expect(dot).to_have_attribute("data-state", "disconnected")
     expect(dot).to_have_css("background-color", "rgb(255, 0, 0)")
+    forgive_cuts(complaints)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +133,7 @@ def test_the_age_of_the_last_update_is_told_in_local_time(enter: Enter) -> None:
     assert shown == local
 
 
-def test_the_count_of_people_rises_and_falls(enter: Enter) -> None:
+def test_the_count_of_people_rises_and_falls(enter: Enter, complaints: list[str]) -> None:
     alice = enter("alice")
     expect(alice.locator("#people")).to_have_text("1")
     second, bob = enter("alice"), enter("bob")
@@ -142,9 +143,12 @@ def test_the_count_of_people_rises_and_falls(enter: Enter) -> None:
     expect(alice.locator("#people")).to_have_text("1")
     alice.click("#cut")
     expect(alice.locator("#people")).to_have_text("–")
+    forgive_cuts(complaints)
 
 
-def test_what_is_pushed_while_the_connection_is_cut_arrives_once_and_in_order(enter: Enter, flow: Flow) -> None:
+def test_what_is_pushed_while_the_connection_is_cut_arrives_once_and_in_order(
+    enter: Enter, flow: Flow, complaints: list[str]
+) -> None:
     page = enter("alice")
     flow.push("alice", "note", {"text": "before"})
     expect(page.locator("#incoming li")).to_have_count(1)
@@ -159,6 +163,58 @@ def test_what_is_pushed_while_the_connection_is_cut_arrives_once_and_in_order(en
     expect(page.locator("#incoming .text")).to_have_text(expected[::-1])
     expect(page.locator("#incoming .late")).to_have_count(5)
     expect(page.locator("#missed")).to_be_hidden()
+    forgive_cuts(complaints)
+
+
+def test_a_cut_takes_the_link_from_a_client_that_is_told_nothing_and_comes_back_by_itself(
+    server: Running, enter: Enter, flow: Flow, complaints: list[str]
+) -> None:
+    page, other = enter("alice"), enter("alice")  # two browsers
+    page.click("#cut")
+    expect(page.locator("#why")).to_have_text(
+        f"The network is cut, so nothing answers at {server.url}. The page goes on looking by itself."
+    )
+    refused = [each for each in complaints if each.startswith("WebSocket connection to ")]
+    assert refused  # by the network: the page never closed it
+    flow.push("alice", "note", {"text": "meanwhile"})
+    expect(other.locator("#incoming .text")).to_have_text(["meanwhile"])
+    expect(other.locator("#connected")).to_have_text("Online")
+    expect(page.locator("#incoming li")).to_have_count(0)
+    expect(page.locator("#connected")).to_have_text("Online")  # after its 20 seconds, nobody having done anything
+    expect(page.locator("#incoming .text")).to_have_text(["meanwhile"])
+    expect(page.locator("#incoming .late")).to_have_count(1)
+    expect(page.locator("#why")).to_be_hidden()
+    forgive_cuts(complaints)
+
+
+def test_a_server_that_is_gone_is_told_once_with_where_the_page_looks(tmp_path: Path, browser: Browser) -> None:
+    page = open_page(browser, [])  # the console speaks of the connections it could not make, and may
+    with running(("demo",), tmp_path, cwd=EXAMPLE) as gone:
+        log_in(page, gone.url, "alice")
+        gone.kill()
+        why = page.get_by_role("status").filter(has_text="Nothing answers")
+        expect(why).to_have_text(f"Nothing answers at {gone.url}. The page goes on looking by itself.")
+        why.evaluate(
+            "(why) => new MutationObserver(() => (why.dataset.said = 'again')).observe(why, { childList: true })"
+        )
+        with page.expect_event("websocket"), page.expect_event("console", lambda said: said.type == "error"):
+            pass  # it has looked again
+        expect(why).to_have_count(1)
+        expect(why).not_to_have_attribute("data-said", "again")
+        say(page, "hello")
+        expect(page.get_by_role("alert")).to_have_text(f"Nothing answers at {gone.url}.")
+        page.context.close()
+
+
+def test_an_application_under_run_offers_no_cut(tmp_path: Path, browser: Browser) -> None:
+    page = open_page(browser, [])
+    with running(("run", "app:app", "--config", "messageflow.toml"), tmp_path, cwd=EXAMPLE) as started:
+        log_in(page, started.url, "alice")
+        expect(page.locator("#cut")).to_have_count(0)
+        expect(page.locator("main")).to_contain_text(
+            "Started with messageflow demo, this page can also cut the network."
+        )
+        page.context.close()
 
 
 def test_nothing_is_lost_or_doubled_while_the_connection_is_cut_again_and_again(
@@ -173,8 +229,7 @@ def test_nothing_is_lost_or_doubled_while_the_connection_is_cut_again_and_again(
             page.click("#again")
     expect(page.locator("#incoming .text")).to_have_text([f"{number}" for number in reversed(range(100))])
     expect(page.locator("#missed")).to_be_hidden()
-    # The browser says so of one that was cut while it was being made.
-    complaints[:] = [each for each in complaints if "closed before the connection is established" not in each]
+    forgive_cuts(complaints)
 
 
 @pytest.mark.parametrize("payload", [None, [], 7, {"text": {"not": "text"}}])

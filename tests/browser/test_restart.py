@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import EXAMPLE, RUN, log_in, open_page
+from tests.browser.conftest import DEMO, EXAMPLE, log_in, open_page
 from tests.support import running
 
 pytestmark = pytest.mark.browser
@@ -33,11 +33,11 @@ def push_by_command_line(data_dir: Path, user: str, type: str, payload: str) -> 
 
 
 def test_a_page_comes_back_by_itself_and_hears_pushes_again(tmp_path: Path, page: Page) -> None:
-    with running(RUN, tmp_path, cwd=EXAMPLE, keys=False) as first:
+    with running(DEMO, tmp_path, cwd=EXAMPLE, keys=False) as first:
         log_in(page, first.url, "alice")
         first.kill()
         expect(page.locator("#connected")).to_have_text("Offline")
-    with running(RUN, tmp_path, cwd=EXAMPLE, port=first.port, keys=False):
+    with running(DEMO, tmp_path, cwd=EXAMPLE, port=first.port, keys=False):
         expect(page.locator("#connected")).to_have_text("Online", timeout=30_000)
         expect(page.locator("#authenticated")).to_have_text("Yes")
         expect(page.locator("#people")).to_have_text("1")
@@ -47,7 +47,7 @@ def test_a_page_comes_back_by_itself_and_hears_pushes_again(tmp_path: Path, page
 
 
 def test_a_page_is_told_when_streams_ended_with_the_process(tmp_path: Path, page: Page) -> None:
-    forgetful = (*RUN, "--broker", "memory")
+    forgetful = (*DEMO, "--broker", "memory")
     with running(forgetful, tmp_path, cwd=EXAMPLE, keys=False) as first:
         log_in(page, first.url, "alice")
         first.kill()
@@ -59,13 +59,13 @@ def test_a_page_is_told_when_streams_ended_with_the_process(tmp_path: Path, page
 def test_a_job_that_ended_with_the_process_is_shown_as_lost(tmp_path: Path, page: Page) -> None:
     large = tmp_path / "large.txt"
     large.write_bytes(b"one two three four five six seven eight nine ten\n" * 1_500_000)
-    with running(RUN, tmp_path, cwd=EXAMPLE, keys=False) as first:
+    with running(DEMO, tmp_path, cwd=EXAMPLE, keys=False) as first:
         log_in(page, first.url, "alice")
         page.set_input_files("#file", large)
         job = page.locator("#jobs > li")
         expect(job).to_have_attribute("data-state", "running")
         first.kill()
         expect(page.locator("#connected")).to_have_text("Offline")
-    with running(RUN, tmp_path, cwd=EXAMPLE, port=first.port, keys=False):
+    with running(DEMO, tmp_path, cwd=EXAMPLE, port=first.port, keys=False):
         expect(job).to_have_attribute("data-state", "failed", timeout=30_000)
         expect(job.locator(".what")).to_contain_text("restarted")

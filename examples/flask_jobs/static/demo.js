@@ -8,7 +8,9 @@ const { user } = document.body.dataset;
 
 async function call(method, path, options = {}) {
   const headers = { "X-Requested-With": "flask-jobs", ...options.headers };
-  const response = await fetch(path, { method, ...options, headers });
+  const response = await fetch(path, { method, ...options, headers }).catch(() => {
+    throw new Error(`Nothing answers at ${location.origin}.`);
+  });
   const answer = await response.json();
   if (answer.status !== "success") throw new Error(answer.message);
   return answer.data;
@@ -52,21 +54,19 @@ function openDesk() {
   });
   messageflow.status(flow, { connected: "#connected", authenticated: "#authenticated", dot: "#websocketStatus" });
   flow.subscribe("people:here").onCount(({ users }) => ($("#people").textContent = number(users)));
-  let wasHere = false;
-  flow.onState((state, { reason }) => {
+  let [wasHere, losses] = [false, 0];
+  flow.onState((state, { code, reason }) => {
     if (state === "connected") {
       if (wasHere) attempt(fetchJobs); // jobs that ended with the application push no more
       wasHere = true;
-    }
-    $("#cut").disabled = state === "disconnected";
-    $("#again").disabled = state !== "disconnected";
-    $("#why").hidden = state === "connected";
-    $("#why").textContent = state === "connecting" ? (wasHere ? `Nothing answers at ${location.origin}; looking again …` : "Connecting …") : `Not connected: ${reason}.`;
-    if (state !== "connected") $("#people").textContent = "–";
+    } else $("#people").textContent = "–";
+    losses = state === "connecting" && code ? losses + 1 : 0;
+    if (state === "disconnected") explain(`Not connected: ${reason}.`);
+    else if (losses > 1) explain(`${isCut() ? "The network is cut, so nothing" : "Nothing"} answers at ${location.origin}. The page goes on looking by itself.`);
+    else explain(losses && wasHere ? "The connection was lost." : "");
   });
 
-  $("#cut").addEventListener("click", () => flow.close());
-  $("#again").addEventListener("click", () => flow.connect());
+  if ($("#cut")) offerCut();
   $("#logout").addEventListener("click", () => attempt(() => post("/logout").then(() => location.reload())));
   $("#messageForm").addEventListener("submit", (event) => {
     event.preventDefault();
@@ -78,6 +78,35 @@ function openDesk() {
   takeFiles();
   attempt(fetchJobs);
   setInterval(showAge, 1000);
+}
+
+/** Say why there is no connection, once however often it is tried; or nothing. */
+function explain(text) {
+  const why = $("#why");
+  if (why.textContent !== text) why.textContent = text;
+  why.hidden = !text;
+}
+
+// The network between the gateway and this browser, for show: what is cut is the server's end, and nobody tells the client.
+
+let cutUntil = 0;
+const isCut = () => Date.now() < cutUntil;
+
+function offerCut() {
+  const show = () => {
+    const left = Math.ceil((cutUntil - Date.now()) / 1000);
+    $("#cut").disabled = isCut();
+    $("#again").disabled = !isCut();
+    $("#again").textContent = isCut() ? `Mend it now (${left} s)` : "Mend it now";
+  };
+  const change = (cut) => async () => {
+    const { seconds } = await post("/network", { cut });
+    cutUntil = Date.now() + seconds * 1000;
+    show();
+  };
+  $("#cut").addEventListener("click", () => attempt(change(true)));
+  $("#again").addEventListener("click", () => attempt(change(false)));
+  setInterval(show, 1000);
 }
 
 // Files and jobs.

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import click
 
 from messageflow.cli.flags import GatewayCommand, setting_flags
 from messageflow.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from messageflow.gateway.server import Gateway
 
 EXAMPLE = "flask_jobs"
 TARGET = "app:app"
@@ -22,7 +28,15 @@ def command(config: Path | None, dev: bool, **flags: object) -> None:
     directory = example_directory()
     import flask  # noqa: F401 - asked for here, so that the answer is a sentence and not a traceback
 
-    run_application(TARGET, flags, config or directory / "messageflow.toml", dev=dev, directory=directory)
+    config = config or directory / "messageflow.toml"
+    run_application(TARGET, flags, config, dev=dev, directory=directory, on_opened=bring_network)
+
+
+def bring_network(gateway: Gateway, application: object) -> None:
+    """Give the example a network that its page may cut."""
+    from messageflow.cli.demo_network import DemoNetwork
+
+    cast("Flask", application).extensions["network"] = DemoNetwork(gateway.loop)
 
 
 def example_directory() -> Path:

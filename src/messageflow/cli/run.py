@@ -13,6 +13,8 @@ from messageflow.cli.flags import GatewayCommand, setting_flags
 from messageflow.core.codes import RESTART
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from messageflow.cli.start import Start
     from messageflow.gateway.server import Gateway
     from messageflow.gateway.settings import Settings
@@ -49,8 +51,11 @@ def run_application(
     dev: bool,
     directory: Path | None = None,
     port_file: Path | None = None,
+    on_opened: Callable[[Gateway, object], None] | None = None,
 ) -> None:
     """Serve an application, found in `directory`, until a signal ends it.
+
+    With one worker `on_opened` is called with the gateway and the application before either is reached.
 
     Raises:
         ConfigurationError: the settings are unsafe, or there is no such application.
@@ -59,12 +64,18 @@ def run_application(
 
     start = prepare(flags, config, dev=dev, dev_by_default=True)
     try:
-        _run(start, target, directory, port_file)
+        _run(start, target, directory, port_file, on_opened)
     finally:
         start.withdraw()
 
 
-def _run(start: Start, target: str, directory: Path | None, port_file: Path | None) -> None:
+def _run(
+    start: Start,
+    target: str,
+    directory: Path | None,
+    port_file: Path | None,
+    on_opened: Callable[[Gateway, object], None] | None,
+) -> None:
     from messageflow.cli.application import as_asgi, load_application
     from messageflow.cli.guest import say_what_is_kept, warn_of_routes
     from messageflow.gateway.paths import Paths
@@ -99,6 +110,8 @@ def _run(start: Start, target: str, directory: Path | None, port_file: Path | No
         url = start.url(gateway.port)
         inprocess.install(gateway.api.call_from_inside, gateway.loop, url, start.settings.api_key)
         os.environ.setdefault("MESSAGEFLOW_URL", url)
+        if on_opened is not None:
+            on_opened(gateway, loaded)
 
     def started(gateway: Gateway) -> None:
         announce(gateway.port)
