@@ -20,7 +20,7 @@ from typing import cast
 import msgspec
 
 from benchmarks.servers.gateway import token, user
-from messageflow.cli.conversation import PONG, Arrived, Conversation, Denied, Event, Opened, Pinged
+from messageflow.cli.listen_protocol import PONG, Accepted, Arrived, Denied, Event, ListenProtocol, Pinged
 
 TEXT, CLOSE, PING = 1, 8, 9
 ADDRESSES = 8  # loopback addresses they come from, so that ports do not run short
@@ -89,7 +89,7 @@ class Page(asyncio.Protocol):
         self._port = port
         self._far = far
         self._token = token(number, channels)
-        self._conversation = Conversation()
+        self._protocol = ListenProtocol()
         self._failures = 0
         self._upgraded = False
         self._received = bytearray()
@@ -146,7 +146,7 @@ class Page(asyncio.Protocol):
             return
         for opcode, payload in frames(self._received):
             if opcode == TEXT:
-                for event in self._conversation.receive(payload.decode()):
+                for event in self._protocol.receive(payload.decode()):
                     self._take(event)
             elif opcode == CLOSE:
                 self.code, self.closed_at = int.from_bytes(payload[:2], "big"), time.monotonic()
@@ -174,7 +174,7 @@ class Page(asyncio.Protocol):
         self._upgraded = self._received.startswith(b"HTTP/1.1 101")
         del self._received[: end + 4]
         if self._upgraded:
-            self._send(TEXT, self._conversation.connect(self._token).encode())
+            self._send(TEXT, self._protocol.connect(self._token).encode())
         else:
             self.refused += 1
             self._abort()
@@ -185,7 +185,7 @@ class Page(asyncio.Protocol):
             self._arrived(event)
         elif isinstance(event, Pinged):
             self._send(TEXT, PONG.encode())
-        elif isinstance(event, Opened):
+        elif isinstance(event, Accepted):
             self.connected, self._failures = True, 0
             self.connected_at = self.whole_at = time.monotonic()
             if event.lost:

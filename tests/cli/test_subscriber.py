@@ -13,7 +13,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
-from messageflow.cli.conversation import Arrived, Event
+from messageflow.cli.listen_protocol import Arrived, Event
 from messageflow.cli.subscriber import Subscriber, jittered, websocket_url
 from messageflow.errors import ConfigurationError, Refused
 

@@ -83,7 +83,7 @@ def summary(seconds: Sequence[float]) -> Latencies:
 
 
 async def _latencies(flow: Flow, user: str, subscribers: int, publications: int) -> Latencies:
-    from messageflow.cli.conversation import Arrived, Event, Opened
+    from messageflow.cli.listen_protocol import Accepted, Arrived, Event
     from messageflow.cli.subscriber import Subscriber, websocket_url
 
     seconds: list[float] = []
@@ -94,7 +94,7 @@ async def _latencies(flow: Flow, user: str, subscribers: int, publications: int)
 
         def heard(event: Event) -> bool:
             nonlocal left
-            if isinstance(event, Opened):
+            if isinstance(event, Accepted):
                 ready.release()
             elif isinstance(event, Arrived) and event.channel == CHANNEL:
                 seconds.append(time.perf_counter() - float(bytes(event.data)))

@@ -32,7 +32,7 @@ def command(user: str, channels: tuple[str, ...], url: str | None, count: int | 
 
 
 async def _listen(url: str, token: Callable[[], str], user: str, count: int | None, timeout: float | None) -> None:
-    from messageflow.cli.conversation import Event, Opened
+    from messageflow.cli.listen_protocol import Accepted, Event
     from messageflow.cli.subscriber import Subscriber, websocket_url
     from messageflow.errors import GatewayUnreachable
 
@@ -41,7 +41,7 @@ async def _listen(url: str, token: Callable[[], str], user: str, count: int | No
 
     def heard(event: Event) -> bool:
         nonlocal printed, state
-        if isinstance(event, Opened):
+        if isinstance(event, Accepted):
             state = "the connection stood"
             _note(f"listening as {user}")
             for channel in event.lost:
@@ -62,12 +62,12 @@ async def _listen(url: str, token: Callable[[], str], user: str, count: int | No
 
 def line_of(event: object) -> str:
     """Return an event as the line that is printed."""
-    from messageflow.cli.conversation import Arrived, Came, Went
+    from messageflow.cli.listen_protocol import Arrived, SomebodyJoined, SomebodyLeft
 
     if isinstance(event, Arrived):
         return msgspec.json.encode(event).decode()
-    if isinstance(event, Came | Went):
-        kind = "join" if isinstance(event, Came) else "leave"
+    if isinstance(event, SomebodyJoined | SomebodyLeft):
+        kind = "join" if isinstance(event, SomebodyJoined) else "leave"
         return msgspec.json.encode({"channel": event.channel, kind: event.info}).decode()
     raise TypeError(f"no line for {event!r}")
 

@@ -16,7 +16,7 @@ WHERE = {
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print the receipt as one JSON line.")
 
 
-class Stored(Protocol):
+class ReceiptFields(Protocol):
     """What a receipt says: where the publication is, and how safe."""
 
     @property
@@ -29,7 +29,7 @@ class Stored(Protocol):
     def ack(self) -> str: ...
 
 
-def print_receipt(receipt: Stored, as_json: bool) -> None:
+def print_receipt(receipt: ReceiptFields, as_json: bool) -> None:
     """Print a receipt to stdout."""
     if as_json:
         shown = {name: getattr(receipt, name) for name in ("channel", "offset", "epoch", "ack")}

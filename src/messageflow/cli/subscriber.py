@@ -14,7 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
-from messageflow.cli.conversation import PONG, Conversation, Denied, Event, Opened, Pinged
+from messageflow.cli.listen_protocol import PONG, Accepted, Denied, Event, ListenProtocol, Pinged
 from messageflow.core.backoff import pause_after
 from messageflow.core.codes import Disconnect
 from messageflow.errors import ConfigurationError, Refused
@@ -78,7 +78,7 @@ class Subscriber:
         self._heard = heard
         self._note = note
         self._delay = delay
-        self._conversation = Conversation()
+        self._protocol = ListenProtocol()
         self._failures = 0
 
     async def run(self) -> None:
@@ -107,7 +107,7 @@ class Subscriber:
         async with connect(
             self._url, compression=None, ping_interval=None, open_timeout=_OPEN_TIMEOUT, max_size=None, proxy=None
         ) as socket:
-            await socket.send(self._conversation.connect(self._token()))
+            await socket.send(self._protocol.connect(self._token()))
             return await self._converse(socket)
 
     async def _converse(self, socket: ClientConnection) -> bool:
@@ -116,13 +116,13 @@ class Subscriber:
         while True:
             async with asyncio.timeout(patience):
                 message = await socket.recv(decode=True)
-            for event in self._conversation.receive(message):
+            for event in self._protocol.receive(message):
                 if isinstance(event, Pinged):
                     await socket.send(PONG)
                     continue
                 if isinstance(event, Denied):
                     return _denied(event)
-                if isinstance(event, Opened):
+                if isinstance(event, Accepted):
                     self._failures = 0
                     patience = event.ping + SILENCE if event.ping else 3600.0
                 if not self._heard(event):

@@ -18,7 +18,7 @@ PONG = "{}"
 _CONNECT_ID = 1
 
 
-class Opened(msgspec.Struct, frozen=True):
+class Accepted(msgspec.Struct, frozen=True):
     """The gateway took the token. `lost` names the channels whose history no longer reaches back to where we were."""
 
     client: str
@@ -34,14 +34,14 @@ class Arrived(msgspec.Struct, frozen=True):
     data: msgspec.Raw
 
 
-class Came(msgspec.Struct, frozen=True):
+class SomebodyJoined(msgspec.Struct, frozen=True):
     """Somebody joined the channel."""
 
     channel: str
     info: Any
 
 
-class Went(msgspec.Struct, frozen=True):
+class SomebodyLeft(msgspec.Struct, frozen=True):
     """Somebody left the channel."""
 
     channel: str
@@ -60,7 +60,7 @@ class Pinged(msgspec.Struct, frozen=True):
     """The gateway waits for a pong."""
 
 
-Event = Opened | Arrived | Came | Went | Denied | Pinged
+Event = Accepted | Arrived | SomebodyJoined | SomebodyLeft | Denied | Pinged
 
 
 class _Push(msgspec.Struct, frozen=True):
@@ -85,7 +85,7 @@ class _Position(msgspec.Struct):
     tag: str
 
 
-class Conversation:
+class ListenProtocol:
     """One listener, over as many connections as it takes."""
 
     def __init__(self) -> None:
@@ -126,14 +126,14 @@ class Conversation:
         if line.error is not None:
             events.append(line.error)
         elif line.connect is not None:
-            self._opened(line.connect, events)
+            self._accepted(line.connect, events)
         elif line.push is not None:
             self._pushed(line.push, events)
 
-    def _opened(self, result: ConnectResult, events: list[Event]) -> None:
+    def _accepted(self, result: ConnectResult, events: list[Event]) -> None:
         known = self._positions
         lost = tuple(name for name, sub in result.subs.items() if name in known and not sub.recovered)
-        events.append(Opened(result.client, float(result.ping), lost))
+        events.append(Accepted(result.client, float(result.ping), lost))
         self._positions = {}
         for name, sub in result.subs.items():
             before = known.get(name)
@@ -149,9 +149,9 @@ class Conversation:
         if push.pub is not None:
             self._publication(channel, push.pub, events)
         elif push.join is not None:
-            events.append(Came(channel, push.join.info))
+            events.append(SomebodyJoined(channel, push.join.info))
         elif push.leave is not None:
-            events.append(Went(channel, push.leave.info))
+            events.append(SomebodyLeft(channel, push.leave.info))
         elif push.unsubscribe is not None:
             self._positions.pop(channel, None)
         elif push.subscribe is not None and push.subscribe.recoverable:
