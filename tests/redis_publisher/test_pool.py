@@ -6,12 +6,14 @@ import time
 
 import pytest
 
-from messageflow.brokers.redis.connections.resp import ErrorReply
+from messageflow.brokers.redis.connections.resp import Announcing, Command, ErrorReply
+from messageflow.brokers.redis.connections.url import Address
+from messageflow.brokers.redis.topology.slot_map import SlotMap, SlotRange
 from messageflow.redis_publisher.blocking import Blocking
 from messageflow.redis_publisher.edge import Attempt, Broken, Wire, run_now
 from messageflow.redis_publisher.login import Login
 from messageflow.redis_publisher.pool import CONNECTIONS, Part, Pool, exchange
-from messageflow.redis_publisher.routing import SLOTS, ClusterRouter
+from messageflow.redis_publisher.routing import ClusterRouter
 
 
 def failing(name: str) -> Pool:
@@ -67,11 +69,15 @@ def test_a_connection_whose_reply_is_late_is_closed_and_nobody_elses() -> None:
 def test_a_slot_that_moved_has_the_whole_map_read_again() -> None:
     cluster = ClusterRouter(Blocking(), Login("redis+cluster://one:1"))
     before = failing("one:1")
-    cluster._slots, cluster.in_doubt = [before] * SLOTS, False
-    asked = cluster.moved("key", ErrorReply("ASK 12539 two:2"), before)
+    ranges = [SlotRange(0, 16_383, Address("one", 1))]
+    cluster._slots, cluster.in_doubt = SlotMap.from_ranges(ranges, lambda _: before), False
+    reads = Command("key", ("GET", "key"))
+    asked = cluster.follow(reads, ErrorReply("ASK 12539 two:2"), before)
     assert asked is not None
     assert (asked.name, cluster.pool("key"), cluster.in_doubt) == ("two:2", before, False)
-    moved = cluster.moved("key", ErrorReply("MOVED 12539 :3"), before)  # without a host: the one that was asked
+    announces = Announcing("SPUBLISH").of("key", b"m")  # nobody hears it there yet
+    assert cluster.follow(announces, ErrorReply("ASK 12539 two:2"), before) is None
+    moved = cluster.follow(announces, ErrorReply("MOVED 12539 :3"), before)  # without a host: the one that was asked
     assert moved is not None
     assert (moved.name, cluster.pool("key"), cluster.in_doubt) == ("one:3", moved, True)
-    assert cluster.moved("key", ErrorReply("NOPERM no"), before) is None
+    assert cluster.follow(reads, ErrorReply("NOPERM no"), before) is None

@@ -7,7 +7,7 @@ from typing import Any
 
 from messageflow.brokers.base import Ack
 from messageflow.brokers.redis.connections.resp import ErrorReply, Value
-from messageflow.brokers.redis.connections.server_info import judge_server, read_info_sections
+from messageflow.brokers.redis.connections.server_info import is_cluster, judge_server, read_info_sections
 from messageflow.brokers.redis.connections.url import CLUSTER, SENTINEL
 from messageflow.redis_publisher.edge import Attempt, Broken, Edge
 from messageflow.redis_publisher.login import Login
@@ -34,7 +34,7 @@ async def recognise(edge: Edge, login: Login, attempt: Attempt) -> Router:
     except BaseException:
         primary.close()
         raise
-    if info.get("cluster_enabled") != "1":
+    if not is_cluster(info):
         return primary
     primary.close()
     return ClusterRouter(edge, login)

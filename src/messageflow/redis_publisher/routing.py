@@ -1,6 +1,6 @@
 """Which server has a key: the one that takes writes, or the primaries of a Cluster.
 
-As `brokers.redis.layouts`, for callers that come and go: nothing runs between calls, so what is known is looked at
+As `brokers.redis.topology`, for callers that come and go: nothing runs between calls, so what is known is looked at
 again when a call finds it wrong.
 """
 
@@ -11,16 +11,15 @@ from collections.abc import Callable, Hashable, Iterable
 from contextlib import closing
 from typing import Any, Protocol
 
-from redis.crc import key_slot
-
-from messageflow.brokers.redis.connections.resp import Announcing, ErrorReply
-from messageflow.brokers.redis.connections.server_info import OLDEST_SHARDED, parse_version
+from messageflow.brokers.redis.connections.resp import Announcing, Command, ErrorReply
+from messageflow.brokers.redis.connections.sentinel import ask_for_primary, read_primary
+from messageflow.brokers.redis.connections.server_info import choose_announcing, parse_info
 from messageflow.brokers.redis.connections.url import Address
+from messageflow.brokers.redis.topology.redirects import Then, read_redirect
+from messageflow.brokers.redis.topology.slot_map import SlotMap, read_slots, slot_of
 from messageflow.redis_publisher.edge import Attempt, Broken, Edge, NotAccepted, Wire, left, talking
 from messageflow.redis_publisher.login import Login
 from messageflow.redis_publisher.pool import Part, Pool, exchange, packed
-
-SLOTS = 16_384
 
 
 class Router(Protocol):
@@ -48,8 +47,8 @@ class Router(Protocol):
     def place(self, key: str) -> Hashable:
         """Return what keys have in common that one script may use together."""
 
-    def moved(self, key: str, refusal: ErrorReply, asked: Pool) -> Pool | None:
-        """Return where a refusal says that a key is, None where it says nothing of that."""
+    def follow(self, command: Command, refusal: ErrorReply, asked: Pool) -> Pool | None:
+        """Take what a refusal says of where a key is. Returns whom to ask at once, None where there is nobody."""
 
     def doubt(self) -> None:
         """Something hints that what is known is wrong."""
@@ -81,7 +80,7 @@ class PrimaryRouter:
     def place(self, key: str) -> Hashable:
         return None
 
-    def moved(self, key: str, refusal: ErrorReply, asked: Pool) -> Pool | None:
+    def follow(self, command: Command, refusal: ErrorReply, asked: Pool) -> Pool | None:
         return None
 
     def doubt(self) -> None:
@@ -102,12 +101,12 @@ class PrimaryRouter:
         async def ask(address: Address, until: float) -> Any:
             wire = await self._edge.connect(self._login, address, until, sentinel=True)
             with closing(wire), talking():
-                await wire.send(packed([("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._login.service)]), until)
-                return await wire.receive(until)
+                await wire.send(packed([ask_for_primary(self._login.service)]), until)
+                return read_primary(await wire.receive(until))
 
-        found = await first(self._login.addresses, ask, limit)
-        if isinstance(found, list) and len(found) == 2:
-            return Address(found[0].decode(), int(found[1]))
+        found: Address | None = await first(self._login.addresses, ask, limit)
+        if found is not None:
+            return found
         raise Broken(f"no Sentinel names a primary of {self._login.service!r}")
 
 
@@ -127,7 +126,7 @@ class ClusterRouter:
         self._edge = edge
         self._login = login
         self._pools: dict[Address, Pool] = {}
-        self._slots: list[Pool] = []
+        self._slots: SlotMap[Pool] = SlotMap()
         self.in_doubt = True
 
     async def prepare(self, attempt: Attempt) -> None:
@@ -137,26 +136,23 @@ class ClusterRouter:
         async def ask(address: Address, until: float) -> Any:
             commands = Part(self._at(address), [("CLUSTER", "SLOTS"), ("INFO", "server")])
             [[rows, info]] = await exchange([commands], Attempt(until))
-            if isinstance(info, bytes) and parse_version(_version(info)) >= OLDEST_SHARDED:
-                self.announces = Announcing("SPUBLISH")
+            if isinstance(info, bytes):
+                self.announces = choose_announcing(parse_info(info))
             return self._read(rows, address)
 
         known = dict.fromkeys([*self._pools, *self._login.addresses])
         slots = await first(list(known), ask, attempt.limit)
-        if not slots:
+        if slots is None:
             raise Broken("the Redis Cluster does not have all of its slots")
         self._slots, self.in_doubt = slots, False
 
-    def _read(self, rows: Any, asked: Address) -> list[Pool]:
-        """Return the server of each slot; nothing when one has none."""
-        if not isinstance(rows, list):
-            raise Broken(f"it does not tell its slots: {rows}")
-        slots: list[Pool | None] = [None] * SLOTS
-        for first, last, primary, *_ in rows:
-            address = Address((primary[0] or b"").decode() or asked.host, primary[1])
-            slots[first : last + 1] = [self._at(address)] * (last + 1 - first)
-        found = [pool for pool in slots if pool is not None]
-        return found if len(found) == SLOTS else []
+    def _read(self, rows: Any, asked: Address) -> SlotMap[Pool] | None:
+        """Return the server of each slot; None when one has none."""
+        try:
+            slots = SlotMap.from_ranges(read_slots(rows, asked), self._at)
+        except ValueError as error:
+            raise Broken(str(error)) from None
+        return slots if slots.is_whole else None
 
     def _at(self, address: Address) -> Pool:
         pool = self._pools.get(address)
@@ -169,22 +165,24 @@ class ClusterRouter:
         return pool
 
     def pool(self, key: str) -> Pool:
-        return self._slots[key_slot(key.encode())]
+        pool = self._slots.find(key)
+        assert pool is not None, "the map is whole once it is prepared"
+        return pool
 
     def pools(self) -> Iterable[Pool]:
-        return dict.fromkeys(self._slots)
+        return self._slots.servers
 
     def place(self, key: str) -> Hashable:
-        return key_slot(key.encode())
+        return slot_of(key)
 
-    def moved(self, key: str, refusal: ErrorReply, asked: Pool) -> Pool | None:
-        if refusal.word not in ("MOVED", "ASK"):
+    def follow(self, command: Command, refusal: ErrorReply, asked: Pool) -> Pool | None:
+        host = asked.name.rpartition(":")[0]
+        redirect = read_redirect(refusal, announces=command.announces, host=host)
+        if redirect is None or redirect.address is None:
             return None
-        host, _, port = refusal.text.split(" ")[2].rpartition(":")
-        address = Address(host or asked.name.rpartition(":")[0], int(port))
-        pool = self._at(address)
-        if refusal.word == "MOVED":
-            self._slots[key_slot(key.encode())] = pool
+        pool = self._at(redirect.address)
+        if redirect.then is Then.FOLLOW:
+            self._slots.move(command.key, pool)
             self.in_doubt = True
         return pool
 
@@ -223,8 +221,3 @@ async def first(addresses: list[Address], ask: Callable[[Address, float], Any], 
     if failure is not None:
         raise failure
     return None
-
-
-def _version(info: bytes) -> str:
-    lines = [line for line in info.decode("utf-8", "replace").splitlines() if line.startswith("redis_version:")]
-    return lines[0].partition(":")[2] if lines else ""

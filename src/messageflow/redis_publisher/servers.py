@@ -6,15 +6,14 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from messageflow.brokers.base import Ack
-from messageflow.brokers.redis.connections.resp import NOT_NOW, Announcing, Command, ErrorReply, Parts
+from messageflow.brokers.redis.connections.resp import NOT_HERE, NOT_NOW, Announcing, Command, ErrorReply, Parts
+from messageflow.brokers.redis.topology.redirects import ASKING, MOST_REDIRECTS
 from messageflow.brokers.redis.topology.shards import shard_of
 from messageflow.redis_publisher.edge import Attempt, Broken, NotAccepted, Wire
 from messageflow.redis_publisher.pool import Part, Pool, exchange
 from messageflow.redis_publisher.routing import Router
 
-REDIRECTIONS = 5  # of one command, before something must be wrong
-ANOTHER_TIME = (*NOT_NOW, "CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK")  # nothing of it was carried out
-ASKING: Parts = (b"ASKING",)
+ANOTHER_TIME = (*NOT_NOW, *NOT_HERE)  # nothing of it was carried out
 
 
 class Servers:
@@ -53,7 +52,7 @@ class Servers:
         replies: list[Any] = [None] * len(commands)
         where = {index: self._of(command.key).pool(command.key) for index, command in enumerate(commands)}
         asking: set[int] = set()
-        for _ in range(REDIRECTIONS):
+        for _ in range(MOST_REDIRECTS):
             await self._ask_once(commands, where, asking, replies)
             refused = {index: replies[index] for index in where if isinstance(replies[index], ErrorReply)}
             done = done or len(refused) < len(where)
@@ -93,7 +92,7 @@ class Servers:
         self, commands: Sequence[Command], refused: Mapping[int, ErrorReply], where: Mapping[int, Pool]
     ) -> dict[int, Pool]:
         found = {
-            index: self._of(commands[index].key).moved(commands[index].key, refusal, where[index])
+            index: self._of(commands[index].key).follow(commands[index], refusal, where[index])
             for index, refusal in refused.items()
         }
         return {index: pool for index, pool in found.items() if pool is not None}

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from redis.crc import key_slot
 
-from messageflow.brokers.base import Broker
+from messageflow.brokers.base import Broker, Item
 from messageflow.brokers.redis.broker import RedisBroker
 from messageflow.brokers.redis.topology.shards import shard_of
 from messageflow.errors import BrokerError, Unanswered
-from messageflow.testing.broker_suite import BrokerSuite, RecordingSink, items, until
+from messageflow.testing.broker_suite import NOT_KEPT, BrokerSuite, RecordingSink, items, until
 from tests.brokers.redis.conftest import broker_at
 from tests.brokers.redis.servers import Cluster, Server, has_caught_up
 
@@ -92,6 +92,23 @@ async def test_a_slot_that_moves_takes_its_channels_along(own_cluster: Cluster) 
         await broker.publish(items("x", 31))
         await until(lambda: sink.publications[-1][1].offset == 31)
         assert len((await broker.since("x", first)).publications) == 30
+
+
+async def test_while_a_slot_moves_reads_follow_and_a_push_waits_until_it_is_heard(own_cluster: Cluster) -> None:
+    sink = RecordingSink()
+    async with opened_at(own_cluster.url, sink) as broker:
+        await broker.subscribe("x")
+        slot = key_slot(broker._names.state("x").encode())
+        home = own_cluster.holder(broker._names.state("x"))
+        target = next(each for each in own_cluster.primaries if each is not home)
+        await asyncio.to_thread(own_cluster.begin_move, slot, target)
+        assert await broker.presence("x") == {}  # the old server has no key of it, and sends on
+        pushed = asyncio.create_task(broker.publish([Item("x", b"1", NOT_KEPT)]))  # what nobody hears is lost
+        assert await broker.presence("x") == {}
+        assert not pushed.done()
+        await asyncio.to_thread(own_cluster.end_move, slot, home, target)
+        await pushed
+        await until(lambda: [publication.data for _, publication in sink.publications] == [b"1"])
 
 
 async def test_a_primary_that_is_killed_is_replaced_and_heard_again(own_cluster: Cluster) -> None:

@@ -106,7 +106,9 @@ class CommandClient:
 
         def commands(verb: str, what: str, which: Sequence[int]) -> list[Command]:
             chosen = [calls[index] for index in which]
-            return [Command(keys[0], (verb, what, len(keys), *keys, *values)) for keys, values in chosen]
+            return [
+                Command(keys[0], (verb, what, len(keys), *keys, *values), script.announces) for keys, values in chosen
+            ]
 
         replies = await self.all(commands("EVALSHA", script.digest, range(len(calls))))
         missing = [

@@ -14,6 +14,7 @@ from redis.asyncio import Connection, SSLConnection, UnixDomainSocketConnection
 from redis.exceptions import RedisError
 
 from messageflow.brokers.redis.connections.error_messages import explain_connection_failure
+from messageflow.brokers.redis.connections.sentinel import ask_for_primary, read_primary
 from messageflow.brokers.redis.connections.url import LOGIN, PLAIN, SENTINEL, TLS, UNIX, Address, parse_url
 from messageflow.errors import BrokerError, ConfigurationError
 
@@ -109,11 +110,10 @@ class Connector:
         connection = self._connection(**{**kept, **self._sentinel_login, **sentinel._asdict(), "protocol": 2})
         try:
             await connection.connect()  # type: ignore[no-untyped-call]
-            await connection.send_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._service)
-            reply = await connection.read_response()
+            await connection.send_command(*ask_for_primary(self._service))
+            return read_primary(await connection.read_response())
         finally:
             await release(connection)
-        return Address(reply[0].decode(), int(reply[1])) if reply else None
 
 
 async def release(connection: Connection) -> None:

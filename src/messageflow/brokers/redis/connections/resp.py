@@ -16,6 +16,7 @@ Parts = tuple[Value, ...]
 pack: Callable[[Parts], bytes] = pack_command  # type: ignore[assignment]  # as it is sent
 
 NOT_NOW = ("LOADING", "BUSY", "MASTERDOWN")  # nothing was carried out, and will be in a while
+NOT_HERE = ("MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN", "CROSSSLOT")  # its slot is elsewhere, or on its way
 NO_ROOM = (
     "OOM",
     "READONLY",
@@ -25,10 +26,14 @@ NO_ROOM = (
 
 
 class Command(NamedTuple):
-    """What is sent, and the key by which it is known where to."""
+    """What is sent, and the key by which it is known where to.
+
+    `announces` says that carrying it out announces something, which has to happen where subscribers hear it.
+    """
 
     key: str
     parts: Parts
+    announces: bool = False
 
 
 class Announcing(NamedTuple):
@@ -44,7 +49,7 @@ class Announcing(NamedTuple):
 
     def of(self, name: str, message: bytes) -> Command:
         """Return the command that announces a message under a name."""
-        return Command(name, (self.command, name + self.ending, message))
+        return Command(name, (self.command, name + self.ending, message), announces=True)
 
     def hearing(self, name: str) -> Parts:
         """Return the command that hears a name from then on."""

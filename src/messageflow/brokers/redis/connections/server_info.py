@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
 from messageflow.brokers.base import Ack
-from messageflow.brokers.redis.connections.resp import ErrorReply, to_dict
+from messageflow.brokers.redis.connections.resp import Announcing, ErrorReply, to_dict
 from messageflow.errors import Unavailable
 
 OLDEST = (6, 2)  # of what scripts and streams here need
@@ -37,6 +37,26 @@ class ServerInfo(NamedTuple):
     life: str = ""
 
 
+def parse_info(text: bytes) -> dict[str, str]:
+    """Return what INFO or CLUSTER INFO says, by name."""
+    lines = text.decode("utf-8", "replace").splitlines()
+    return dict(line.split(":", 1) for line in lines if ":" in line)
+
+
+def is_cluster(info: Mapping[str, str]) -> bool:
+    """Whether a server is part of a Cluster, by the section `cluster` of INFO."""
+    return info.get("cluster_enabled") == "1"
+
+
+def choose_announcing(info: Mapping[str, str]) -> Announcing:
+    """Return how something is announced in a Cluster, by the section `server` of INFO of one of its servers.
+
+    Before Redis 7 every server hears all; since then announcements lie in slots.
+    """
+    sharded = parse_version(info.get("redis_version", "")) >= OLDEST_SHARDED
+    return Announcing("SPUBLISH" if sharded else "PUBLISH")
+
+
 async def read_info_sections(ask: Ask, *sections: str) -> dict[str, str]:
     """Return what sections of INFO say.
 
@@ -45,8 +65,7 @@ async def read_info_sections(ask: Ask, *sections: str) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for section in sections:
-        text = (await ask("INFO", section)).decode("utf-8", "replace")
-        found |= dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+        found |= parse_info(await ask("INFO", section))
     return found
 
 

@@ -15,14 +15,13 @@ from typing import Any, Protocol
 
 from messageflow.brokers.redis.connections.connector import MakeConnection
 from messageflow.brokers.redis.connections.pipelined import PipelinedConnection
-from messageflow.brokers.redis.connections.resp import Announcing, ErrorReply
+from messageflow.brokers.redis.connections.resp import NOT_HERE, Announcing, ErrorReply
 from messageflow.errors import Unanswered
 
 log = logging.getLogger("messageflow.broker")
 
 SUBSCRIBE_AT_ONCE = 512  # names in one command
 CANARY = b"canary"
-REDIRECTIONS = ("MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN", "CROSSSLOT")
 
 
 class PubSubListener(Protocol):
@@ -215,7 +214,7 @@ class PubSubConnection:
     def _refused(self, error: ErrorReply) -> None:
         """A command was refused: the first one that has no answer yet."""
         names = self._sent.popleft() if self._sent else []
-        if error.word in REDIRECTIONS:
+        if error.word in NOT_HERE:
             self._moved(names)
             return
         log.error("redis_refused", extra={"error": error.text})

@@ -2,33 +2,32 @@
 
 The map of slots is read from the Cluster and read again whenever something hints that it changed: a redirection, a
 lost connection, a name that is no longer heard, ten seconds without a look. Commands that a server would not carry out
-for that reason are asked again where they belong, within their deadline; names to be heard move with their slots.
+for that reason go where they belong (`redirects`), within their deadline; names to be heard move with their slots.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence, Set
 from typing import Any, NamedTuple
-
-from redis.crc import key_slot
 
 from messageflow.brokers.base import Ack
 from messageflow.brokers.redis.connections.connector import Connector
 from messageflow.brokers.redis.connections.pipelined import PipelinedConnection
-from messageflow.brokers.redis.connections.resp import Announcing, Command, ErrorReply
-from messageflow.brokers.redis.connections.server_info import ServerInfo
+from messageflow.brokers.redis.connections.resp import Announcing, Command, ErrorReply, Parts
+from messageflow.brokers.redis.connections.server_info import ServerInfo, parse_info
 from messageflow.brokers.redis.connections.url import Address
 from messageflow.brokers.redis.names import Names
-from messageflow.brokers.redis.pubsub.pubsub_connection import REDIRECTIONS, PubSubListener
+from messageflow.brokers.redis.pubsub.pubsub_connection import PubSubListener
 from messageflow.brokers.redis.tasks import cancel_all, supervise, wait_at_most
 from messageflow.brokers.redis.topology.primary_server import PrimaryServer
+from messageflow.brokers.redis.topology.redirects import ASKING, MOST_REDIRECTS, Then, read_redirect
+from messageflow.brokers.redis.topology.slot_map import SlotMap, SlotRange, read_slots, slot_of
 from messageflow.errors import BrokerError, Unavailable
 
 log = logging.getLogger("messageflow.broker")
 
-SLOTS = 16_384
 LOOK_EVERY, LOOK_AGAIN, LOOK_REST = (
     10.0,
     0.3,
@@ -37,12 +36,11 @@ LOOK_EVERY, LOOK_AGAIN, LOOK_REST = (
 CANARY_TRIES = 200_000
 
 
-class Range(NamedTuple):
-    """Slots, the last included, and the primary that has them."""
+class Target(NamedTuple):
+    """Whom to ask a command, and whether ASKING goes before it."""
 
-    first: int
-    last: int
-    primary: Address
+    address: Address
+    asking: bool = False
 
 
 class View(NamedTuple):
@@ -50,7 +48,7 @@ class View(NamedTuple):
 
     epoch: int
     is_well: bool
-    ranges: list[Range]
+    ranges: list[SlotRange]
 
 
 class ClusterTopology:
@@ -62,21 +60,28 @@ class ClusterTopology:
         names: of everything.
         node: this node's name.
         deadline: seconds a command may take.
-        sharded: whether announcements can lie in slots, as from Redis 7 on; else every server hears all.
+        announces: how something is announced there.
     """
 
     def __init__(
-        self, source: Connector, listener: PubSubListener, names: Names, node: str, deadline: float, *, sharded: bool
+        self,
+        source: Connector,
+        listener: PubSubListener,
+        names: Names,
+        node: str,
+        deadline: float,
+        *,
+        announces: Announcing,
     ) -> None:
         self._source = source
         self._listener = listener
         self._names = names
         self._node = node
         self._deadline = deadline
-        self._announces = Announcing("SPUBLISH" if sharded else "PUBLISH")
+        self._announces = announces
         self._servers: dict[Address, PrimaryServer] = {}
-        self._slots: list[PrimaryServer | None] = [None] * SLOTS
-        self._ranges: list[Range] = []
+        self._slots: SlotMap[Address] = SlotMap()
+        self._ranges: list[SlotRange] = []
         self._acks: dict[PrimaryServer, Ack] = {}
         self._canaries: dict[PrimaryServer, int] = {}
         self._loop = asyncio.get_running_loop()
@@ -115,7 +120,7 @@ class ClusterTopology:
     @property
     def trouble(self) -> str:
         found = [f"{address}: {server.trouble}" for address, server in self._servers.items() if server.trouble]
-        if None in self._slots:
+        if not self._slots.is_whole:
             found.append("some slots of the Redis Cluster have no server")
         return "; ".join(found)
 
@@ -134,35 +139,62 @@ class ClusterTopology:
     async def ask(self, commands: Sequence[Command]) -> list[Any]:
         due = self._loop.time() + self._deadline
         replies: list[Any] = [None] * len(commands)
-        pending = list(range(len(commands)))
+        pending: dict[int, Target | None] = {index: self._target(each.key) for index, each in enumerate(commands)}
+        redirects = 0
         while True:
             await self._ask_once(commands, pending, replies)
-            pending = [index for index in pending if _belongs_elsewhere(replies[index])]
+            pending = self._redirect(commands, pending, replies)
             if not pending:
                 return replies
             if self._loop.time() >= due:
                 break
-            await self._look(due)
+            redirects += 1
+            if None in pending.values() or redirects % MOST_REDIRECTS == 0:
+                await self._look(due)
+                pending = {index: self._target(commands[index].key) for index in pending}
         for index in pending:
             if isinstance(replies[index], ErrorReply):
                 replies[index] = Unavailable(f"the Redis Cluster did not settle in time: {replies[index].text}")
         return replies
 
-    async def _ask_once(self, commands: Sequence[Command], which: Sequence[int], replies: list[Any]) -> None:
-        parts: dict[PrimaryServer, list[int]] = {}
-        for index in which:
-            server = self._slots[key_slot(commands[index].key.encode())]
-            if server is None:
+    def _target(self, key: str) -> Target | None:
+        address = self._slots.find(key)
+        return None if address is None else Target(address)
+
+    async def _ask_once(
+        self, commands: Sequence[Command], pending: Mapping[int, Target | None], replies: list[Any]
+    ) -> None:
+        parts: dict[Address, list[int]] = {}
+        for index, target in pending.items():
+            if target is None:
                 replies[index] = Unavailable("a slot of the Redis Cluster has no server")
             else:
-                parts.setdefault(server, []).append(index)
-        asked = [server.ask([commands[index].parts for index in part]) for server, part in parts.items()]
+                parts.setdefault(target.address, []).append(index)
+        asking = {index for index, target in pending.items() if target is not None and target.asking}
+        asked = [_ask(self._servers[address], commands, part, asking) for address, part in parts.items()]
         for part, answers in zip(parts.values(), await asyncio.gather(*asked), strict=True):
             for index, answer in zip(part, answers, strict=True):
                 replies[index] = answer
 
+    def _redirect(
+        self, commands: Sequence[Command], asked: Mapping[int, Target | None], replies: Sequence[Any]
+    ) -> dict[int, Target | None]:
+        """Return which commands have to be asked again, and whom; None where the map has to be read first."""
+        pending: dict[int, Target | None] = {}
+        for index, target in asked.items():
+            host = "" if target is None else target.address.host
+            redirect = read_redirect(replies[index], announces=commands[index].announces, host=host)
+            if redirect is None:
+                continue
+            pending[index] = None
+            if redirect.address in self._servers and not commands[index].announces:  # else hear the slot there first
+                pending[index] = Target(redirect.address, redirect.then is Then.FOLLOW_ONCE)
+            if redirect.then is Then.FOLLOW:
+                self._in_doubt.set()
+        return pending
+
     def expect(self, command: Command) -> None:
-        server = self._slots[key_slot(command.key.encode())]
+        server = self._home(command.key)
         if server is not None:
             server.asking.expect(*command.parts)
 
@@ -178,7 +210,8 @@ class ClusterTopology:
                 server.hearing.unsubscribe(name)
 
     def _home(self, key: str) -> PrimaryServer | None:
-        return self._slots[key_slot(key.encode())]
+        address = self._slots.find(key)
+        return None if address is None else self._servers[address]
 
     def _canary(self, server: PrimaryServer) -> str:
         """Return a name that lies on a server, the same for as long as it lies there."""
@@ -195,7 +228,7 @@ class ClusterTopology:
         return self._home(key)
 
     def place(self, key: str) -> Hashable:
-        return key_slot(key.encode())
+        return slot_of(key)
 
     def announce(self, key: str) -> Announcing:
         return self._announces
@@ -248,9 +281,10 @@ class ClusterTopology:
         """Take over a map: servers that have slots now, and names to be heard, wherever these lie now."""
         if view.ranges == self._ranges and not any(server.hearing.misses_names for server in self._servers.values()):
             return
-        before = set(self._slots)
+        before = {each.primary for each in self._ranges}
         new = self._take_slots(view)
-        if before - set(self._slots):
+        with_slots = {each.primary for each in self._ranges}
+        if before - with_slots:
             self._listener.on_lost()  # an heir may lack the end of what was seen, though no connection was lost
         for server in new:
             server.begin()
@@ -265,23 +299,19 @@ class ClusterTopology:
                 gained.add(server)
         for server in gained:
             server.hearing.doubt()
-        with_slots = set(self._slots)
-        for address in [each for each, server in self._servers.items() if server not in with_slots]:
+        for address in [each for each in self._servers if each not in with_slots]:
             self._retire(self._servers.pop(address))
 
     def _take_slots(self, view: View) -> list[PrimaryServer]:
         """Note who has which slot. Returns the servers that are new."""
         self._ranges = view.ranges
-        slots: list[PrimaryServer | None] = [None] * SLOTS
         new = []
-        for first, last, address in view.ranges:
-            server = self._servers.get(address)
-            if server is None:
+        for address in dict.fromkeys(each.primary for each in view.ranges):
+            if address not in self._servers:
                 server = self._servers[address] = self._server(address)
                 new.append(server)
                 log.info("cluster_primary", extra={"address": str(address)})
-            slots[first : last + 1] = [server] * (last + 1 - first)
-        self._slots = slots
+        self._slots = SlotMap.from_ranges(view.ranges, lambda address: address)
         return new
 
     def _retire(self, server: PrimaryServer) -> None:
@@ -293,20 +323,21 @@ class ClusterTopology:
         task.add_done_callback(self._closing.discard)
 
 
-def _belongs_elsewhere(reply: Any) -> bool:
-    """Whether a command was not carried out, for a reason that a new map may take away."""
-    return isinstance(reply, Unavailable) or (isinstance(reply, ErrorReply) and reply.word in REDIRECTIONS)
+async def _ask(server: PrimaryServer, commands: Sequence[Command], which: Sequence[int], asking: Set[int]) -> list[Any]:
+    """Return the replies of a server to some commands, with ASKING before those that need it."""
+    if not asking:
+        return await server.ask([commands[index].parts for index in which])
+    sent: list[Parts] = []
+    for index in which:
+        sent += [ASKING, commands[index].parts] if index in asking else [commands[index].parts]
+    replies = await server.ask(sent)
+    return [reply for parts, reply in zip(sent, replies, strict=True) if parts is not ASKING]
 
 
 async def _view(address: Address, link: PipelinedConnection) -> View | None:
     try:
-        info = (await link.ask_one("CLUSTER", "INFO")).decode("utf-8", "replace")
-        rows = await link.ask_one("CLUSTER", "SLOTS")
-    except BrokerError:
+        facts = parse_info(await link.ask_one("CLUSTER", "INFO"))
+        ranges = read_slots(await link.ask_one("CLUSTER", "SLOTS"), address)
+    except (BrokerError, ValueError):
         return None
-    facts = dict(line.split(":", 1) for line in info.split() if ":" in line)
-    ranges = [
-        Range(first, last, Address((primary[0] or b"").decode() or address.host, primary[1]))
-        for first, last, primary, *_ in rows
-    ]
     return View(int(facts.get("cluster_current_epoch", 0)), facts.get("cluster_state") == "ok", ranges)

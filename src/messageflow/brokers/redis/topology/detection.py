@@ -11,9 +11,9 @@ from typing import NamedTuple
 from messageflow.brokers.redis.connections.connector import Connector, split_urls
 from messageflow.brokers.redis.connections.pipelined import PipelinedConnection
 from messageflow.brokers.redis.connections.server_info import (
-    OLDEST_SHARDED,
     ServerInfo,
-    parse_version,
+    choose_announcing,
+    is_cluster,
     read_info_sections,
 )
 from messageflow.brokers.redis.connections.url import CLUSTER
@@ -65,11 +65,9 @@ async def _detect(source: Connector, listener: PubSubListener, settings: Topolog
             await link.close()
     if not info:
         raise problem or BrokerError("Redis says nothing of itself")
-    if info.get("cluster_enabled") != "1":
+    if not is_cluster(info):
         return SingleTopology(source, listener, *settings)
-    return ClusterTopology(
-        source, listener, *settings, sharded=parse_version(info.get("redis_version", "")) >= OLDEST_SHARDED
-    )
+    return ClusterTopology(source, listener, *settings, announces=choose_announcing(info))
 
 
 class _DeafListener:
