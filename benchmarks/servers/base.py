@@ -59,7 +59,8 @@ class PublishSide:
 class Server:
     """A server that can be started on a port of its own.
 
-    `subscribe` and `publish` are left as they are for one that nobody upgrades to, such as Redis.
+    `subscribe` and `publish` are left as they are for one that nobody upgrades to, such as Redis; `directory` is where
+    it is started, by default here.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Server:
     subscribe: SubscribeSide = SubscribeSide("/")
     publish: PublishSide = PublishSide("/", str)
     environment: Mapping[str, str] = field(default_factory=dict)
+    directory: Path | None = None
 
 
 class Running:
@@ -158,6 +160,7 @@ def running(server: Server, scratch: Path) -> Iterator[Running]:
             stderr=log,
             stdin=subprocess.DEVNULL,
             env={**os.environ, **server.environment},
+            cwd=server.directory,
             start_new_session=True,
         )
     try:

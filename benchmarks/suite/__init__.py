@@ -25,6 +25,7 @@ from benchmarks.suite import (
     redis_outage,
     redis_peers,
     redis_push,
+    reload,
     stalled,
     storm,
 )
@@ -50,6 +51,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "stalled": Benchmark(stalled.METHOD, stalled.run),
     "kill": Benchmark(kill.METHOD, kill.run),
     "drain": Benchmark(drain.METHOD, drain.run),
+    "reload": Benchmark(reload.METHOD, reload.run),
     "redis-push": Benchmark(redis_push.METHOD, redis_push.run),
     "redis-fanout": Benchmark(redis_fanout.METHOD, redis_fanout.run),
     "redis-outage": Benchmark(redis_outage.METHOD, redis_outage.run),

@@ -14,7 +14,7 @@ from websockets.streams import StreamReader
 
 from benchmarks.pages import Page, Pages, PagesFailed, backoff, frames, masked, percentile
 from benchmarks.plan import Plan
-from benchmarks.suite import drain, recovery
+from benchmarks.suite import drain, recovery, reload
 from benchmarks.suite.drain import busiest_second
 
 UPGRADED = b"HTTP/1.1 101 Switching Protocols\r\n\r\n"
@@ -156,3 +156,10 @@ def test_recovery_of_a_few_pages(plan: Plan) -> None:
 @pytest.mark.slow
 def test_drain_of_a_few_pages(plan: Plan) -> None:
     assert drain.sample(plan, 10).busiest == 10
+
+
+@pytest.mark.slow
+def test_reload_of_a_few_pages(plan: Plan) -> None:
+    sample = reload.sample(plan, 5)
+    assert 0 < sample.told < sample.answered
+    assert sample.told < sample.back

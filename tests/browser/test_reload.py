@@ -55,7 +55,9 @@ def test_pages_come_back_after_a_reload_and_have_missed_nothing(browser: Browser
         port = run.started(1)
         flow = Flow(f"http://127.0.0.1:{port}", api_key=API_KEY)
         pages = [browser.new_page() for _ in range(2)]
+        said: list[str] = []
         for page in pages:
+            page.on("console", lambda message: said.append(message.text))
             page.goto(f"http://127.0.0.1:{port}/")
             page.evaluate("flow.ready()")
         stored = 0
@@ -71,4 +73,6 @@ def test_pages_come_back_after_a_reload_and_have_missed_nothing(browser: Browser
             assert page.evaluate("got") == [*range(1, stored + 1), 0]
             assert page.evaluate("lost") == 0
             assert 3401 in page.evaluate("codes")  # "restart": come back at once
+        assert not [line for line in said if "ERR_" in line]  # nobody came to a closed door
+        for page in pages:
             page.close()

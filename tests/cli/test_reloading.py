@@ -9,15 +9,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 import urllib3
 
 from messageflow.cli.reloading import sources
 
+T = TypeVar("T")
 SECONDS = 40
 FLASK = """
 from flask import Flask
@@ -116,6 +119,94 @@ def test_a_change_begins_it_again_on_the_same_port_with_all_that_was_pushed(shop
         assert get(port) == {"version": 2, "offset": 2}
         assert run.end() == 130
     assert "Traceback" not in "".join(run.lines)
+
+
+GATED = """
+import os, time
+while not os.path.exists("gate"):
+    time.sleep(0.02)
+"""
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_who_comes_while_it_begins_again_waits_and_is_served(shop: Path, workers: str) -> None:
+    with reloading(shop.parent, "--workers", workers) as run:
+        port = run.started(1)
+        shop.write_text(GATED + FLASK.replace('"version": 1', '"version": 2'))
+        run.said("changed: shop.py")  # the one before has ended
+        with ThreadPoolExecutor() as threads:
+            asked = [threads.submit(get, port) for _ in range(3)]
+            time.sleep(0.2)
+            assert not any(one.done() for one in asked)
+            (shop.parent / "gate").touch()
+            assert {one.result()["version"] for one in asked} == {2}
+        assert run.started(2) == port
+
+
+def test_the_process_that_is_begun_was_made_ready_before_the_change(shop: Path) -> None:
+    asks = FLASK.replace('"version": 1', '"version": __import__("os").getpid()')
+    shop.write_text(asks)
+    with reloading(shop.parent) as run:
+        port = run.started(1)
+        for start in (2, 3):
+            now = get(port)["version"]
+            until(lambda: len(children(run.process.pid)) == 2)
+            ready = children(run.process.pid) - {now}
+            shop.write_text(asks + f"# {start}\n")
+            run.started(start)
+            assert {get(port)["version"]} == ready
+        until(lambda: len(children(run.process.pid)) == 2)
+        left = children(run.process.pid)
+        assert run.end() == 130
+    until(lambda: not any(Path(f"/proc/{process}").exists() for process in left))
+
+
+def test_what_is_ready_ends_with_a_reloader_that_is_killed(shop: Path) -> None:
+    asks = FLASK.replace('"version": 1', '"version": __import__("os").getpid()')
+    shop.write_text(asks)
+    with reloading(shop.parent) as run:
+        serving = get(run.started(1))["version"]
+        (ready,) = until(lambda: children(run.process.pid) - {serving})
+        run.process.kill()
+        until(lambda: not Path(f"/proc/{ready}").exists())
+        os.kill(serving, signal.SIGTERM)
+        assert run.end() == -signal.SIGKILL
+
+
+def test_nobody_waits_for_what_cannot_start(shop: Path) -> None:
+    with reloading(shop.parent) as run:
+        port = run.started(1)
+        shop.write_text("this is no Python")
+        run.said("it is started again when a file changes")
+        with pytest.raises(urllib3.exceptions.NewConnectionError):
+            get(port)
+
+
+def test_another_host_in_the_file_is_listened_on(shop: Path) -> None:
+    settings = shop.parent / "messageflow.toml"
+    settings.write_text('host = "127.0.0.1"\n')
+    with reloading(shop.parent, "--config", str(settings)) as run:
+        port = run.started(1)
+        settings.write_text('host = "localhost"\n')
+        assert run.started(2) == port
+        assert get(port)["offset"] == 1
+        settings.write_text('host = "127.0.0.1"\n')
+        assert run.started(3) == port
+        assert get(port)["offset"] == 2
+
+
+def children(process: int) -> set[int]:
+    """The processes that a process has started and that have not ended."""
+    return {int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()}
+
+
+def until(condition: Callable[[], T]) -> T:
+    """Return what a condition gives once that is true."""
+    deadline = time.monotonic() + SECONDS
+    while not (found := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return found
 
 
 def test_what_cannot_start_is_started_again_once_it_is_mended(shop: Path) -> None:

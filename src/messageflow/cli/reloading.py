@@ -1,7 +1,8 @@
 """`messageflow run --reload`: the command in a process of its own, ended and begun again when a source file changes.
 
 Files are looked at ten times a second, which needs no library and works on any file system. The process that is
-begun again has the port of the one before, so that pages come back to it; what they missed it has in its streams.
+begun again has the port of the one before, so that pages come back to it; what they missed it has in its streams. It
+was made ready while the one before served, and who comes between the two waits (`handover`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from types import FrameType
 from typing import NoReturn
 
 import click
+
+from messageflow.cli.handover import IS_POSSIBLE, Child, KeptListener
 
 SOURCES = (".py", ".html", ".jinja", ".jinja2", ".j2", ".toml")
 PASSED_OVER = ("__pycache__", "node_modules", "site-packages")
@@ -85,6 +88,9 @@ class Reloader:
         self._directory = directory
         self._arguments = arguments
         self._known = sources(directory)
+        self._prepares = IS_POSSIBLE and __file__ not in self._known  # else what is prepared may be old when it begins
+        self._prepared: Child | None = None
+        self._kept: KeptListener | None = None
         self._port = ""  # once it was bound
 
     def run(self) -> NoReturn:
@@ -97,21 +103,30 @@ class Reloader:
         signal.signal(signal.SIGTERM, _end)
         with tempfile.TemporaryDirectory(prefix="messageflow-") as scratch:
             port_file = Path(scratch, "port")
-            while True:
-                process = self._begin(port_file)
-                try:
-                    changed = self._until_change(process)
-                    self._port = self._port or (port_file.read_text() if port_file.exists() else "")
-                finally:
-                    self._finish(process)
-                click.secho(f"changed: {', '.join(changed)}", dim=True, err=True)
+            try:
+                while True:
+                    self._run_once(port_file)
+            finally:
+                if self._prepared is not None:
+                    self._prepared.forget()
 
-    def _begin(self, port_file: Path) -> subprocess.Popen[bytes]:
+    def _run_once(self, port_file: Path) -> None:
+        """Run the command from its start to a change."""
+        child, self._prepared = self._prepared or self._child(port_file), None
+        child.begin(self._kept)
+        try:
+            changed = self._until_change(child, port_file)
+        finally:
+            self._finish(child.process)
+            child.forget()
+        click.secho(f"changed: {', '.join(changed)}", dim=True, err=True)
+
+    def _child(self, port_file: Path) -> Child:
         again = ("--port", self._port) if self._port else ()
-        command = [sys.executable, "-m", "messageflow.cli", *self._arguments, "--port-file", str(port_file), *again]
-        return subprocess.Popen(command)
+        own = ("--port-file", str(port_file), "--drain-time", "0", *again)  # few pages, and all of them wait for it
+        return Child([sys.executable, "-m", "messageflow.cli", *self._arguments, *own])
 
-    def _until_change(self, process: subprocess.Popen[bytes]) -> list[str]:
+    def _until_change(self, child: Child, port_file: Path) -> list[str]:
         """Return the names of the files that changed, once they are at rest."""
         ended = False
         while True:
@@ -119,11 +134,10 @@ class Reloader:
             seen = sources(self._directory)
             if seen != self._known:
                 break
-            if not ended and process.poll() is not None:
+            self._look_after(child, port_file)
+            if not ended and child.process.poll() is not None:
                 ended = True
-                if process.returncode == BAD_USAGE:
-                    raise SystemExit(BAD_USAGE)
-                click.secho("it has ended; it is started again when a file changes", fg="yellow", err=True)
+                self._give_up(child.process)
             time.sleep(max(EVERY, (time.monotonic() - began) * (SHARE - 1)))
         before, self._known = self._known, seen
         while True:
@@ -132,8 +146,36 @@ class Reloader:
             if seen == self._known:
                 break
             self._known = seen
+        self._look_after(child, port_file)
         names = {path for path, _ in before.items() ^ seen.items()}
         return sorted(os.path.relpath(path, self._directory) for path in names)
+
+    def _look_after(self, child: Child, port_file: Path) -> None:
+        """Take what a process that has started leaves, and have the next one ready."""
+        if not self._port and port_file.exists():
+            self._port = port_file.read_text()
+        listener = child.listener()
+        if listener is not None:
+            self._let_go()
+            self._kept = listener
+            if self._prepares and self._prepared is None:
+                self._prepared = self._child(port_file)
+
+    def _give_up(self, process: subprocess.Popen[bytes]) -> None:
+        """Let nobody wait for a process that has ended by itself.
+
+        Raises:
+            SystemExit: it will never start.
+        """
+        self._let_go()
+        if process.returncode == BAD_USAGE:
+            raise SystemExit(BAD_USAGE)
+        click.secho("it has ended; it is started again when a file changes", fg="yellow", err=True)
+
+    def _let_go(self) -> None:
+        if self._kept is not None:
+            self._kept.listener.close()
+            self._kept = None
 
     def _finish(self, process: subprocess.Popen[bytes]) -> None:
         """Have the process end: in order, at once, or not asked; whatever had a receipt outlives each of them."""
@@ -148,6 +190,7 @@ class Reloader:
         if process.poll() is None:
             process.kill()
             process.wait()
+            self._let_go()
             self._until_free()
 
     def _until_free(self) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,19 +15,40 @@ from messageflow.cli.flags import GatewayCommand, setting_flags
 from messageflow.core.codes import RESTART
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
+    from messageflow.cli.handover import Handover
     from messageflow.cli.start import Start
     from messageflow.gateway.server import Gateway
     from messageflow.gateway.settings import Settings
+
+_LIBRARIES = (
+    "a2wsgi",
+    "starlette.applications",
+    "starlette.responses",
+    "uvicorn.lifespan.on",
+    "uvicorn.protocols.http.httptools_impl",
+    "uvicorn.protocols.websockets.websockets_sansio_impl",
+    "uvloop",
+)
 
 
 @click.command(name="run", cls=GatewayCommand)
 @click.argument("target", metavar="MODULE:APP")
 @click.option("--reload", is_flag=True, help="Start again when a source file under this directory changes.")
 @click.option("--port-file", type=click.Path(path_type=Path), hidden=True)  # where the port is written once it is known
+@click.option("--handover", type=int, hidden=True)  # the descriptor of the end of it that `--reload` passes on
 @setting_flags
-def command(target: str, reload: bool, port_file: Path | None, config: Path | None, dev: bool, **flags: object) -> None:
+def command(
+    target: str,
+    reload: bool,
+    port_file: Path | None,
+    handover: int | None,
+    config: Path | None,
+    dev: bool,
+    **flags: object,
+) -> None:
     """Run a WSGI or ASGI application and the gateway together.
 
     MODULE:APP names a Flask, Django, FastAPI or any other WSGI or ASGI application; MODULE:FACTORY() makes one. The
@@ -39,8 +62,14 @@ def command(target: str, reload: bool, port_file: Path | None, config: Path | No
         directory = current_directory()
         click.secho(f"watching {directory} for changes", dim=True, err=True)
         Reloader(directory, [argument for argument in sys.argv[1:] if argument != "--reload"]).run()
-    else:
-        run_application(target, flags, config, dev=dev, port_file=port_file)
+        return
+    given = None
+    if handover is not None:
+        from messageflow.cli.handover import Handover
+
+        given = Handover(handover)
+        given.wait(_import_ahead)
+    run_application(target, flags, config, dev=dev, port_file=port_file, handover=given)
 
 
 def run_application(
@@ -52,6 +81,7 @@ def run_application(
     directory: Path | None = None,
     port_file: Path | None = None,
     on_opened: Callable[[Gateway, object], None] | None = None,
+    handover: Handover | None = None,
 ) -> None:
     """Serve an application, found in `directory`, until a signal ends it.
 
@@ -64,7 +94,7 @@ def run_application(
 
     start = prepare(flags, config, dev=dev, dev_by_default=True)
     try:
-        _run(start, target, directory, port_file, on_opened)
+        _run(start, target, directory, port_file, handover, on_opened)
     finally:
         start.withdraw()
 
@@ -74,23 +104,27 @@ def _run(
     target: str,
     directory: Path | None,
     port_file: Path | None,
+    handover: Handover | None,
     on_opened: Callable[[Gateway, object], None] | None,
 ) -> None:
     from messageflow.cli.application import as_asgi, load_application
     from messageflow.cli.guest import say_what_is_kept, warn_of_routes
     from messageflow.gateway.paths import Paths
 
+    listener: socket.socket | None = None
+
     def announce(port: int) -> None:
         start.announce(port)
         say_what_is_kept(Paths(start.settings.base_path, guest=True), target)
         if port_file is not None:
             port_file.write_text(str(port))
+        if handover is not None and listener is not None:
+            handover.leave(start.settings.host, listener)
 
     _equip(start.settings)
     if start.settings.workers > 1:
-        from messageflow.gateway.workers.supervisor import supervise, worker_command
-
-        supervise(start.settings, worker_command(), application=target, directory=directory, on_started=announce)
+        listener = _listener(start.settings, handover)
+        _supervise(start.settings, target, directory, listener, announce)
         return
     from messageflow.publisher import inprocess
 
@@ -117,7 +151,49 @@ def _run(
         announce(gateway.port)
         warn_of_routes(loaded, gateway.paths)
 
-    serve(start.settings, application=application, on_started=started, on_opened=opened)
+    listener = _listener(start.settings, handover)
+    serve(start.settings, application=application, listener=listener, on_started=started, on_opened=opened)
+
+
+def _supervise(
+    settings: Settings,
+    target: str,
+    directory: Path | None,
+    listener: socket.socket | None,
+    announce: Callable[[int], None],
+) -> None:
+    from messageflow.gateway.workers.supervisor import supervise, worker_command
+
+    command = worker_command()
+    supervise(settings, command, application=target, directory=directory, listener=listener, on_started=announce)
+
+
+def _listener(settings: Settings, handover: Handover | None) -> socket.socket | None:
+    """Return the socket to listen on where one is handed over, or has to be."""
+    from messageflow.gateway.server import listen
+
+    if handover is None:
+        return None
+    return handover.take(settings.host, lambda: listen(settings.host, settings.port, settings.spare_ports))
+
+
+def _import_ahead() -> None:
+    """Import what a gateway needs and no application changes.
+
+    What reads the environment as it is imported (prometheus_client) is left for when the application has been imported,
+    as without `--reload`.
+    """
+    import messageflow.brokers.embedded.broker
+    import messageflow.cli.start
+    import messageflow.gateway.api
+    import messageflow.gateway.broker
+    import messageflow.gateway.http
+    import messageflow.hub.hub
+    import messageflow.publisher.flow  # noqa: F401
+
+    for library in _LIBRARIES:
+        with suppress(ImportError):  # what is missing and needed is complained of when it is needed
+            importlib.import_module(library)
 
 
 def _equip(settings: Settings) -> None:

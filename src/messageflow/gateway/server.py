@@ -52,7 +52,7 @@ class Gateway:
         settings: checked by `gateway.settings_check`.
         application: gets every request that is not the gateway's.
         broker: of the parent process, for one of several workers; a worker alone has its own.
-        listener: the parent's socket; a worker alone binds one.
+        listener: the parent's socket, or what `serve` was given; otherwise it binds one.
         worker: the name of one of several workers.
 
     Attributes:
@@ -192,6 +192,7 @@ def serve(
     settings: Settings,
     *,
     application: ASGIApp | None = None,
+    listener: socket.socket | None = None,
     on_started: Callable[[Gateway], None] | None = None,
     on_opened: Callable[[Gateway], None] | None = None,
 ) -> None:
@@ -200,6 +201,7 @@ def serve(
     Args:
         settings: checked by `gateway.settings_check`.
         application: gets every request that is not the gateway's.
+        listener: what it listens on; otherwise it binds the port.
         on_started: called on the event loop once connections are accepted.
         on_opened: called on the event loop once the API may be called, before the application starts.
 
@@ -210,7 +212,7 @@ def serve(
     logs.configure(settings.log_format, settings.log_level, access=application is not None)
     previous = signal.getsignal(signal.SIGTERM)
     try:
-        run_loop(Gateway(settings, application).run(on_started, on_opened))
+        run_loop(Gateway(settings, application, listener=listener).run(on_started, on_opened))
     finally:
         signal.signal(signal.SIGTERM, previous)
         log.info("stopped")

@@ -49,19 +49,26 @@ class Supervisor:
         command: starts a worker, which reads its config from standard input.
         application: `module:attribute` of what is served beside the gateway; empty for nothing.
         directory: where the application is found.
+        listener: what they listen on; otherwise the port is bound.
 
     Attributes:
         port: where the gateway listens, once it does.
     """
 
     def __init__(
-        self, settings: Settings, command: list[str], application: str = "", directory: Path | None = None
+        self,
+        settings: Settings,
+        command: list[str],
+        application: str = "",
+        directory: Path | None = None,
+        listener: socket.socket | None = None,
     ) -> None:
         self.port = settings.port
         self._settings = settings
         self._command = command
         self._application = application
         self._application_directory = directory
+        self._listener = listener
         self._server: BrokerServer | None = None  # none where each worker speaks to a broker of its own
         self._processes: dict[int, Process] = {}
         self._ever_ready = False
@@ -80,7 +87,7 @@ class Supervisor:
             KeyboardInterrupt: SIGINT ended it, after a clean close.
         """
         loop = asyncio.get_running_loop()
-        listener = listen(self._settings.host, self._settings.port, self._settings.spare_ports)
+        listener = self._listener or listen(self._settings.host, self._settings.port, self._settings.spare_ports)
         self.port = listener.getsockname()[1]
         directory: SocketDirectory | None = None
         if not is_shared(self._settings):
@@ -256,13 +263,14 @@ def supervise(
     *,
     application: str = "",
     directory: Path | None = None,
+    listener: socket.socket | None = None,
     on_started: Callable[[int], None] | None = None,
 ) -> None:
     """Run a gateway of several workers until SIGTERM or SIGINT, see `Supervisor`."""
     logs.configure(settings.log_format, settings.log_level)
 
     async def main() -> None:
-        await Supervisor(settings, command, application, directory).run(on_started)
+        await Supervisor(settings, command, application, directory, listener).run(on_started)
 
     try:
         run_loop(main())
