@@ -10,7 +10,7 @@ import pytest
 from messageflow.brokers.base import Item
 from messageflow.core.stream import Publication
 from messageflow.core.stream_table import Retention
-from messageflow.hub import backlog, congestion, hub
+from messageflow.hub import backlog, congestion, fan_out
 from messageflow.hub.limits import Limits
 from messageflow.hub.transport import FramedEncoder
 from messageflow.testing.memory_connection import MemoryConnection
@@ -215,7 +215,10 @@ async def test_who_stands_at_one_place_one_after_the_other_shares_a_chunk(world:
     assert all(data(connection, "open:x") == list(range(10)) for connection in crowd)
     assert len(broker.reads) == 1
     await world.pass_time(0.5)
-    assert world.hub.chunks.get((world.hub.channels["open:x"], broker.reads[0][1], encoder_of(crowd[0]))) is None
+    assert (
+        world.hub.history_reader.chunks.get((world.hub.channels["open:x"], broker.reads[0][1], encoder_of(crowd[0])))
+        is None
+    )
 
 
 async def test_what_buffers_share_counts_once(world: World) -> None:
@@ -301,7 +304,7 @@ async def test_a_crowd_that_sleeps_holds_up_nobody(world: World) -> None:
 async def test_a_batch_that_is_under_way_in_slices_is_written_to_each_once(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "TURN_WRITES", 1)
+    monkeypatch.setattr(fan_out, "TURN_WRITES", 1)
     crowd = [await world.subscribed(f"user{number}", "open:x") for number in range(6)]
     crowd[0].fill()
     for number in range(3):

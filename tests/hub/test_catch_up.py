@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from messageflow.brokers.base import Item
 from messageflow.core.stream_table import Retention
-from messageflow.hub import hub
+from messageflow.hub import fan_out
 from messageflow.testing.memory_connection import MemoryConnection
 from tests.hub.conftest import World
 from tests.hub.links import DistantBroker
@@ -143,7 +143,7 @@ class LagStates(RuleBasedStateMachine):
 @pytest.fixture(autouse=True)
 def slices_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a batch be under way for longer than a rule takes, so that rules fall in between."""
-    monkeypatch.setattr(hub, "TURN_WRITES", 1)
+    monkeypatch.setattr(fan_out, "TURN_WRITES", 1)
 
 
 class FromHistory(LagStates):
@@ -192,7 +192,7 @@ async def test_catching_up_ends_where_the_others_are_and_not_beyond(monkeypatch:
     slow = await world.subscribed("slow", "open:x")
     slow.fill()
     await world.publish("open:x", 1, 2)
-    monkeypatch.setattr(hub, "GATHER_TURNS", 40)
+    monkeypatch.setattr(fan_out, "GATHER_TURNS", 40)
     await broker.publish([Item("open:x", b"3", Retention(1000, 600))])  # pending while the slow one reads
     slow.empty()
     for _ in range(20):

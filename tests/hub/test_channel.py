@@ -9,13 +9,13 @@ from messageflow.hub.channel import Channel, Received
 
 def test_what_is_kept_for_those_on_their_way_in_goes_with_the_last_of_them() -> None:
     channel = Channel("x", NamespaceOptions())
-    channel.enter()
-    channel.enter()
+    channel.begin_entering()
+    channel.begin_entering()
     assert channel.receive("e", Publication(1, "t", 0.0, b"1", b"", b"")) is Received.ASIDE
-    channel.entered()
+    channel.end_entering()
     assert [p.offset for p in channel.arrived("e", 0, 9)] == [1]
     assert channel.arrived("another", 0, 9) == []
-    channel.entered()
+    channel.end_entering()
     assert channel.aside is None
     assert channel.arrived("e", 0, 9) == []
     channel.anchor(Position("e", 1, "t"))

@@ -11,7 +11,7 @@ from messageflow.brokers.base import History, Item
 from messageflow.core.stream import Position
 from messageflow.core.stream_table import Retention
 from messageflow.errors import Unavailable
-from messageflow.hub import gap_repair, history_reader, hub
+from messageflow.hub import fan_out, gap_repair, history_reader
 from messageflow.testing.memory_connection import MemoryConnection
 from tests.hub.conftest import World
 from tests.hub.links import DistantBroker
@@ -98,7 +98,7 @@ async def test_a_gap_found_while_the_last_one_is_flushed_is_filled_too(
 ) -> None:
     connection = await world.subscribed("alice", "open:x")
     await lose(world, "open:x", 1)
-    monkeypatch.setattr(hub, "GATHER_TURNS", 250)
+    monkeypatch.setattr(fan_out, "GATHER_TURNS", 250)
     await world.publish("open:x", 2)
     await lose(world, "open:x", 3)
     await world.publish("open:x", 4)

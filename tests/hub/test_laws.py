@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from messageflow.brokers.base import Item
 from messageflow.core.stream_table import Retention
-from messageflow.hub import gap_repair, history_reader, hub
+from messageflow.hub import fan_out, gap_repair, history_reader
 from messageflow.testing.memory_connection import MemoryConnection
 from tests.hub.conftest import World
 from tests.hub.links import DistantBroker
@@ -154,7 +154,7 @@ class Delivery(RuleBasedStateMachine):
     @rule(turns=st.sampled_from((0, 3, 12)))
     def flush_after(self, turns: int) -> None:
         """Let publications be pending for longer than other rules take, or not."""
-        hub.GATHER_TURNS = turns
+        fan_out.GATHER_TURNS = turns
 
     @rule(turns=st.sampled_from((1, 2, 5, 15, 40)))
     def turn(self, turns: int) -> None:
@@ -197,7 +197,7 @@ class Delivery(RuleBasedStateMachine):
 
 @pytest.fixture(autouse=True)
 def restored(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub, "GATHER_TURNS", hub.GATHER_TURNS)
+    monkeypatch.setattr(fan_out, "GATHER_TURNS", fan_out.GATHER_TURNS)
     for module in (gap_repair, history_reader):
         monkeypatch.setattr(module, "FIRST_DELAY", 0.0)
 

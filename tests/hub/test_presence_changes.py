@@ -309,7 +309,7 @@ async def test_decisions_about_a_client_that_is_connecting_follow_its_answer(wor
     kinds = [(push["push"]["channel"], next(k for k in push["push"] if k != "channel")) for push in pushes]
     assert kinds == [(CHANNEL, "unsubscribe"), ("#alice", "unsubscribe"), (CHANNEL, "subscribe")]
     assert list((await present(world)).values()) == ["alice"]
-    assert world.hub.deferred == {}
+    assert world.hub.control.deferred == {}
 
 
 async def test_a_client_that_is_connecting_can_be_sent_away_at_once(world: World) -> None:
@@ -321,7 +321,7 @@ async def test_a_client_that_is_connecting_can_be_sent_away_at_once(world: World
     await world.broker.control(control.encode_control(control.DisconnectUser("alice")))
     assert connection.closed is not None
     assert connection.closed.code == 3503
-    assert world.hub.deferred == {}
+    assert world.hub.control.deferred == {}
     gate.set()
     await quiet(world)
     assert await present(world) == {}

@@ -86,7 +86,15 @@ async def broker() -> DistantBroker:
 @pytest.fixture
 async def world(broker: DistantBroker) -> AsyncIterator[World]:
     made = World(Limits(recovery_rate=1000), broker)
-    made.hub.recovery_limiter = RecoveryRateLimiter(1000, made.clock, Sleeper(made.clock))
+    made.hub.recovery_limiter._sleep = Sleeper(made.clock)
+    await made.hub.start()
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def unlimited(broker: DistantBroker) -> AsyncIterator[World]:
+    made = World(Limits(recovery_rate=0), broker)
     await made.hub.start()
     yield made
     await made.close()
@@ -117,38 +125,40 @@ async def test_who_is_over_the_rate_is_answered_at_once_and_catches_up_in_turn(w
     assert world.hub.recovery_limiter.waits >= 49
 
 
-async def test_sessions_that_want_the_same_at_one_moment_share_one_read(world: World, broker: DistantBroker) -> None:
-    world.hub.recovery_limiter = RecoveryRateLimiter(0, world.clock)
-    stored = await world.publish("open:x", *range(10))
-    connections = await users(world, 200)
+async def test_sessions_that_want_the_same_at_one_moment_share_one_read(
+    unlimited: World, broker: DistantBroker
+) -> None:
+    stored = await unlimited.publish("open:x", *range(10))
+    connections = await users(unlimited, 200)
     broker.gate.clear()
     come_back(connections, stored[0].position, 3)
-    await world.settle()
+    await unlimited.settle()
     assert len(broker.reads) == 1
-    assert world.hub.counters.reads_shared == 199
+    assert unlimited.hub.counters.reads_shared == 199
     connections[0].lose()  # the one whose read it was
-    await world.settle()
+    await unlimited.settle()
     assert len(broker.reads) == 2
     broker.gate.set()
-    await world.settle()
+    await unlimited.settle()
     for connection in connections[1:]:
         assert [p["data"] for p in connection.publications("open:x")] == list(range(3, 10))
     assert len(broker.reads) == 2
 
 
-async def test_a_read_is_not_shared_over_a_time_in_which_nobody_listened(world: World, broker: DistantBroker) -> None:
-    world.hub.recovery_limiter = RecoveryRateLimiter(0, world.clock)
-    stored = await world.publish("open:x", 1)
-    gone, back = await users(world, 2)
+async def test_a_read_is_not_shared_over_a_time_in_which_nobody_listened(
+    unlimited: World, broker: DistantBroker
+) -> None:
+    stored = await unlimited.publish("open:x", 1)
+    gone, back = await users(unlimited, 2)
     broker.gate.clear()
     come_back([gone], stored[0].position, 0)
-    await world.settle()
+    await unlimited.settle()
     gone.lose()
-    await world.publish("open:x", 2)  # the worker is not subscribed any more, and this is not delivered to it
+    await unlimited.publish("open:x", 2)  # the worker is not subscribed any more, and this is not delivered to it
     come_back([back], stored[0].position, 0)
-    await world.settle()
+    await unlimited.settle()
     broker.gate.set()
-    await world.settle()
+    await unlimited.settle()
     assert [p["data"] for p in back.publications("open:x")] == [1, 2]
 
 

@@ -15,6 +15,7 @@ from types import MappingProxyType
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from messageflow.core.channels import NamespaceOptions
 from messageflow.core.signatures import read_json
 from messageflow.errors import TokenError
 
@@ -32,6 +33,15 @@ class SubscribeOptions(msgspec.Struct, frozen=True, kw_only=True):
     force_recovery: bool | None = None
     force_positioning: bool | None = None
     force_push_join_leave: bool | None = None
+
+    def apply_to(self, options: NamespaceOptions) -> NamespaceOptions:
+        """Return the options of a channel as they are for this one subscription."""
+        changes = {
+            name: value
+            for name in ("presence", "join_leave", "force_recovery", "force_positioning", "force_push_join_leave")
+            if (value := getattr(self, name)) is not None
+        }
+        return msgspec.structs.replace(options, **changes) if changes else options
 
 
 NO_SUBS: Mapping[str, SubscribeOptions] = MappingProxyType({})  # one for all, since most tokens have none

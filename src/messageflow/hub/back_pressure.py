@@ -16,13 +16,11 @@ Owns the set of stalled sessions. Transports own the bytes.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
 from messageflow.core.codes import NO_PONG, SLOW
-
-if TYPE_CHECKING:
-    from messageflow.hub.hub import Hub
-    from messageflow.hub.session import Session
+from messageflow.hub.backlog import Backlogs
+from messageflow.hub.runtime import Runtime
+from messageflow.hub.session import Session
 
 PATIENT_AFTER = 5.0  # seconds a session is stalled before its transport is told; most stalls are shorter
 
@@ -31,17 +29,18 @@ class BackPressure:
     """The stalled sessions of one hub.
 
     Args:
-        hub: whose sessions these are.
-        memory: bytes that may wait for all of them together.
+        runtime: limits, log and counters.
+        backlogs: what channels keep for slow readers, which counts too.
         tick_length: seconds between two calls of `tick`.
 
     Attributes:
         buffered: bytes that waited for them at the last tick.
     """
 
-    def __init__(self, hub: Hub, memory: int, tick_length: float) -> None:
-        self._hub = hub
-        self._memory = memory
+    def __init__(self, runtime: Runtime, backlogs: Backlogs, tick_length: float) -> None:
+        self._runtime = runtime
+        self._backlogs = backlogs
+        self._memory = runtime.limits.buffer_memory  # bytes that may wait for all of them together
         self._patient_after = max(1, round(PATIENT_AFTER / tick_length))  # ticks
         self._stalled: dict[Session, int] = {}  # for how many ticks
         self.buffered = 0
@@ -57,15 +56,16 @@ class BackPressure:
         """A session has ended."""
         self._stalled.pop(session, None)
 
-    def ask_after(self, session: Session) -> bool:
-        """Return whether a session is stalled, and end it when its peer is gone."""
-        if not (session.paused or session.connection.buffered):
-            return False
+    def is_stalled(self, session: Session) -> bool:
+        """Whether a peer does not take what is written: a ping would wait behind it."""
+        return session.paused or session.connection.buffered > 0
+
+    def look_after(self, session: Session) -> None:
+        """Count a session that is stalled among those, and end it when its peer is gone."""
         self.add(session)
         if session.connection.peer_is_gone:
             session.disconnect(NO_PONG, "it takes nothing, and its system acknowledges nothing")
             session.connection.abort()
-        return True
 
     def tick(self) -> None:
         """Count what waits; let go of those who take everything again; keep to the budget."""
@@ -81,7 +81,7 @@ class BackPressure:
                 del self._stalled[session]
                 if ticks >= self._patient_after:
                     session.connection.be_patient(False)
-        backlogs = self._hub.backlogs
+        backlogs = self._backlogs
         if self.buffered + backlogs.size > self._memory:
             self._shed(self.buffered + backlogs.size - backlogs.counted_twice())
 
@@ -98,5 +98,5 @@ class BackPressure:
             self.buffered -= sizes[session]
             held -= sizes[session]
             count += 1
-        self._hub.counters.shed += count
-        self._hub.log_limited(logging.WARNING, "shed", sessions=count, buffered=before, budget=self._memory)
+        self._runtime.counters.shed += count
+        self._runtime.log_limited(logging.WARNING, "shed", sessions=count, buffered=before, budget=self._memory)

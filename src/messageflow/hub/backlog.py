@@ -17,13 +17,10 @@ from __future__ import annotations
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from messageflow.core.stream import Position
-from messageflow.hub.transport import FramedEncoder
-
-if TYPE_CHECKING:
-    from messageflow.hub.session import Session
+from messageflow.hub.transport import FramedEncoder, Member
 
 SHARE = 4  # the part of the memory for slow readers that batches may take
 EACH = 262_144  # bytes of batches for each reader that is behind; they are shared
@@ -71,8 +68,8 @@ class Backlog:
         self._backlogs = backlogs
         self._batches: OrderedDict[int, Batch] = OrderedDict()
         self._starts: dict[int, int] = {}  # the batch that follows an offset
-        self._idle: dict[Session, tuple[int, int]] = {}  # where each stood, and for how many ticks
-        self.readers: dict[Session, int] = {}
+        self._idle: dict[Member, tuple[int, int]] = {}  # where each stood, and for how many ticks
+        self.readers: dict[Member, int] = {}
         self.next = 0
         self.size = 0
 
@@ -92,7 +89,7 @@ class Backlog:
         """Return a batch, unless it is given up or yet to be made."""
         return self._batches.get(number)
 
-    def place(self, session: Session, behind: Position | None) -> int | None:
+    def place(self, session: Member, behind: Position | None) -> int | None:
         """Return which batch a reader takes next, None where what it needs is not here."""
         number = self.readers.get(session, FROM_HISTORY)
         if number == self.next or number in self._batches:

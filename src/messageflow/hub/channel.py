@@ -17,7 +17,6 @@ import asyncio
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
 from enum import Enum
-from typing import TYPE_CHECKING
 
 from messageflow.core.channels import NamespaceOptions
 from messageflow.core.protocol import Push
@@ -25,10 +24,7 @@ from messageflow.core.stream import Position, Publication
 from messageflow.errors import BrokerError
 from messageflow.hub.backlog import Backlog, Backlogs
 from messageflow.hub.replay_buffer import ReplayBuffer
-from messageflow.hub.transport import FramedEncoder
-
-if TYPE_CHECKING:
-    from messageflow.hub.session import Session
+from messageflow.hub.transport import FramedEncoder, Member
 
 Write = Callable[[bytes], None]
 PENDING_BYTES = 1 << 20  # what comes from the history, rather than as it happens, waits while so much is pending
@@ -83,17 +79,17 @@ class Channel:
     def __init__(self, name: str, options: NamespaceOptions) -> None:
         self.name = name
         self.options = options
-        self.opened = False  # whether the broker delivers, see Hub.open
+        self.opened = False  # whether the broker delivers, see ChannelRegistry.open
         self.opening: asyncio.Future[BrokerError | None] | None = None  # while somebody asks it to
         self.marked = False  # whether it waits in the hub for a flush
         self.position: Position | None = None
-        self.live: dict[Session, Write] = {}
+        self.live: dict[Member, Write] = {}
         self.backlog: Backlog | None = None
-        self.watchers: set[Session] | None = None
+        self.watchers: set[Member] | None = None
         self.entering = 0
         self.aside: ReplayBuffer | None = None
         self.doubted = False
-        self.unserved: dict[Session, Write] | None = None
+        self.unserved: dict[Member, Write] | None = None
         self._encoder: FramedEncoder | None = None  # the one that all use, as nearly always
         self._used: dict[FramedEncoder, int] | None = None  # by how many each is used, where there are several
         self._batches: dict[FramedEncoder, bytes] | None = None
@@ -114,7 +110,7 @@ class Channel:
         return bool(self._held)
 
     @property
-    def lagging(self) -> Collection[Session]:
+    def lagging(self) -> Collection[Member]:
         """The sessions that fell behind."""
         return self.backlog.readers if self.backlog is not None else ()
 
@@ -124,7 +120,7 @@ class Channel:
         return not (self.live or self.backlog is not None or self.entering)
 
     @property
-    def sessions(self) -> Iterator[Session]:
+    def sessions(self) -> Iterator[Member]:
         """All sessions that hold a subscription, live or lagging."""
         yield from self.live
         yield from self.lagging
@@ -237,19 +233,19 @@ class Channel:
 
     # Who listens
 
-    def enter(self) -> None:
-        """A session is on its way in: keep aside what arrives until it is `entered`."""
+    def begin_entering(self) -> None:
+        """A session is on its way in: keep aside what arrives until `end_entering`."""
         self.entering += 1
         if self.aside is None:
             self.aside = ReplayBuffer()
 
-    def entered(self) -> None:
+    def end_entering(self) -> None:
         """That session has gone live, or given up."""
         self.entering -= 1
         if not self.entering:
             self.aside = None
 
-    def go_live(self, session: Session, *, watch: bool) -> None:
+    def go_live(self, session: Member, *, watch: bool) -> None:
         """Deliver to `session` from `position` on."""
         self._use(session)
         self.live[session] = session.write
@@ -260,7 +256,7 @@ class Channel:
                 self.watchers = set()
             self.watchers.add(session)
 
-    def fall_behind(self, session: Session, backlogs: Backlogs) -> Backlog:
+    def fall_behind(self, session: Member, backlogs: Backlogs) -> Backlog:
         """Deliver to `session` no longer; it stands at `position`, and will take what follows from the backlog."""
         self._use(session)
         if self.live.pop(session, None) is not None:
@@ -270,12 +266,12 @@ class Channel:
         self.backlog.readers[session] = self.backlog.next
         return self.backlog
 
-    def _not_behind(self, session: Session, backlog: Backlog) -> None:
+    def _not_behind(self, session: Member, backlog: Backlog) -> None:
         if backlog.readers.pop(session, None) is not None and not backlog.readers:
             backlog.end()
             self.backlog = None
 
-    def leave(self, session: Session) -> None:
+    def leave(self, session: Member) -> None:
         """Forget `session`."""
         self._use_no_longer(session)
         self.live.pop(session, None)
@@ -286,10 +282,10 @@ class Channel:
         if self.watchers is not None:
             self.watchers.discard(session)
 
-    def _has(self, session: Session) -> bool:
+    def _has(self, session: Member) -> bool:
         return session in self.live or (self.backlog is not None and session in self.backlog.readers)
 
-    def _use(self, session: Session) -> None:
+    def _use(self, session: Member) -> None:
         """Count the encoder of a session that is about to be here, unless it is here already."""
         encoder = session.encoder
         if self._used is None:
@@ -300,7 +296,7 @@ class Channel:
         if not self._has(session):
             self._used[encoder] = self._used.get(encoder, 0) + 1
 
-    def _use_no_longer(self, session: Session) -> None:
+    def _use_no_longer(self, session: Member) -> None:
         """The same for one that is about to leave."""
         if not self._has(session):
             return
@@ -363,7 +359,7 @@ class Channel:
             self.unserved = self._batches = None
         return written
 
-    def _serve(self, session: Session) -> None:
+    def _serve(self, session: Member) -> None:
         """Write the batch that is under way to a session that will not wait for its slice."""
         if self.unserved is not None and self._batches is not None:
             write = self.unserved.pop(session, None)

@@ -12,14 +12,12 @@ Owns nothing; backlogs know who stands where.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Mapping, Sequence
 
 from messageflow.brokers.base import Item
-
-if TYPE_CHECKING:
-    from messageflow.hub.channel import Channel
-    from messageflow.hub.hub import Hub
+from messageflow.hub.backlog import Backlogs
+from messageflow.hub.channel import Channel
+from messageflow.hub.runtime import Runtime
 
 CROWD = 100  # readers that are behind, below which nobody is held up for them
 BEHIND = 0.1  # seconds that a crowd may be behind on average
@@ -31,34 +29,38 @@ class Congestion:
     """Which channels of one hub are published in faster than they are read.
 
     Args:
-        hub: whose channels these are.
+        runtime: clock and counters.
+        channels: those of this worker, by name.
+        backlogs: of all channels in which anybody is behind.
     """
 
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
+    def __init__(self, runtime: Runtime, channels: Mapping[str, Channel], backlogs: Backlogs) -> None:
+        self._runtime = runtime
+        self._channels = channels
+        self._backlogs = backlogs
         self._congested: dict[Channel, bool] = {}  # as it was when last looked at
         self._looked: set[Channel] = set()  # since `_looked_at`
         self._looked_at = 0.0
 
     def wait(self, items: Sequence[Item]) -> Awaitable[None] | None:
         """Return what to wait for before these are stored, None when nobody needs it."""
-        if not self._hub.backlogs or not any(self._is_congested(item.channel) for item in items):
+        if not self._backlogs or not any(self._is_congested(item.channel) for item in items):
             return None
         return self._pass(items)
 
     async def _pass(self, items: Sequence[Item]) -> None:
-        self._hub.counters.publishes_delayed += 1
-        clock = self._hub.clock
+        self._runtime.counters.publishes_delayed += 1
+        clock = self._runtime.clock
         until = clock() + LONGEST
         while clock() < until and any(self._is_congested(item.channel) for item in items):  # noqa: ASYNC110 - below
             # Readers that catch up must not each look whether they were the last: they are many, publishers few.
             await asyncio.sleep(LOOK_EVERY)
 
     def _is_congested(self, name: str) -> bool:
-        channel = self._hub.channels.get(name)
+        channel = self._channels.get(name)
         if channel is None or channel.backlog is None:
             return False
-        now = self._hub.clock()
+        now = self._runtime.clock()
         if now - self._looked_at >= LOOK_EVERY:
             self._looked_at = now
             self._congested = {each: it for each, it in self._congested.items() if it and each in self._looked}

@@ -55,6 +55,6 @@ class Counters:
         self.messages_dropped = 0  # that clients sent although no application takes any
         self.logs_suppressed = 0
 
-    def disconnected(self, disconnect: Disconnect) -> None:
+    def count_disconnect(self, disconnect: Disconnect) -> None:
         """Count a decision of the server to end a connection."""
         self.disconnects[disconnect.code] += 1

@@ -12,10 +12,8 @@ import logging
 import math
 from collections.abc import Callable
 from itertools import islice
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from messageflow.hub.hub import Hub
+from messageflow.hub.hub import Hub
 
 log = logging.getLogger("messageflow.hub")
 
@@ -43,7 +41,7 @@ class Drain:
     def step(self) -> None:
         """Tell one batch to go; those who came longest ago first."""
         hub = self._hub
-        hub.flush()
+        hub.fan_out.flush()
         for session in list(islice(hub.sessions.values(), max(1, self.batch))):
             session.disconnect(hub.goodbye)
         self.remaining = len(hub.sessions)

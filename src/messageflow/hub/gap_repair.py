@@ -14,16 +14,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from messageflow.core.backoff import Backoff, pause_after
-from messageflow.core.codes import INSUFFICIENT_STATE, UNSUBSCRIBED_INSUFFICIENT
 from messageflow.errors import BrokerError, Unrecoverable
 from messageflow.hub import history_reader
 from messageflow.hub.channel import Channel
-
-if TYPE_CHECKING:
-    from messageflow.hub.hub import Hub
+from messageflow.hub.fan_out import FanOut
+from messageflow.hub.history_reader import HistoryReader
+from messageflow.hub.runtime import Runtime
 
 log = logging.getLogger("messageflow.hub")
 
@@ -36,27 +35,35 @@ class GapRepair:
     """The channels of one hub that are not known to be whole.
 
     Args:
-        hub: whose channels these are.
+        runtime: tasks, log and counters.
+        channels: those of this worker, by name.
+        reader: gives what is missing.
+        fan_out: delivers it.
     """
 
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
+    def __init__(
+        self, runtime: Runtime, channels: Mapping[str, Channel], reader: HistoryReader, fan_out: FanOut
+    ) -> None:
+        self._runtime = runtime
+        self._channels = channels
+        self._reader = reader
+        self._fan_out = fan_out
         self._waiting: dict[Channel, asyncio.Future[None]] = {}
         self._under_way: dict[Channel, asyncio.Future[None]] = {}
         self._failures: dict[Channel, int] = {}  # how often the broker could not be asked about a channel
         self._workers = 0
 
-    def gap(self, channel: Channel) -> None:
+    def report_gap(self, channel: Channel) -> None:
         """A publication came before one that was missed."""
         if channel not in self._waiting and channel not in self._under_way:
-            self._hub.counters.gaps += 1
-            self._hub.log_limited(logging.WARNING, "gap", channel=channel.name, sessions=len(channel.live))
+            self._runtime.counters.gaps += 1
+            self._runtime.log_limited(logging.WARNING, "gap", channel=channel.name, sessions=len(channel.live))
             self.look_at(channel)
 
     def doubt(self) -> None:
         """The broker may have missed something anywhere."""
-        channels = [channel for channel in self._hub.channels.values() if channel.options.keeps_history]
-        self._hub.log_limited(logging.WARNING, "doubt", channels=len(channels))
+        channels = [channel for channel in self._channels.values() if channel.options.keeps_history]
+        self._runtime.log_limited(logging.WARNING, "doubt", channels=len(channels))
         for channel in channels:
             if channel.top is None:
                 channel.doubted = True  # its first reader is about to learn where it stands
@@ -78,7 +85,7 @@ class GapRepair:
     def _begin(self) -> None:
         if self._workers < AT_ONCE:
             self._workers += 1
-            self._hub.spawn(self._work())
+            self._runtime.spawn(self._work())
 
     async def _work(self) -> None:
         try:
@@ -86,7 +93,7 @@ class GapRepair:
                 done = self._under_way[channel] = self._waiting.pop(channel)
                 answered = True
                 try:
-                    answered = await self._heal(channel)
+                    answered = await self._repair(channel)
                 except Exception:
                     log.exception("healing_failed", extra={"channel": channel.name})
                     self.send_away(channel, "healing failed")
@@ -96,7 +103,7 @@ class GapRepair:
                         self._failures.pop(channel, None)
                         done.set_result(None)
                     else:
-                        self._hub.spawn(self._look_later(channel, done))
+                        self._runtime.spawn(self._look_later(channel, done))
                 if answered and channel.holds and self._is_current(channel):
                     self.look_at(channel)
         finally:
@@ -137,30 +144,30 @@ class GapRepair:
         else:
             waiting.add_done_callback(lambda _: done.set_result(None))
 
-    async def _heal(self, channel: Channel) -> bool:
+    async def _repair(self, channel: Channel) -> bool:
         """Deliver what is missing. Returns whether the broker could be asked."""
         missed = 0
         backoff = Backoff(FIRST_DELAY, LONGEST_DELAY, random.random)
         while backoff.failures < ATTEMPTS and (top := channel.top) is not None and self._is_current(channel):
             try:
-                history = await self._hub.history_reader.since(channel, top, self._hub.limits.history_limit)
+                history = await self._reader.since(channel, top, self._runtime.limits.history_limit)
             except Unrecoverable as error:
                 self.send_away(channel, str(error))
                 return True
             except BrokerError as error:
-                self._hub.log_limited(logging.WARNING, "read_failed", channel=channel.name, error=str(error))
+                self._runtime.log_limited(logging.WARNING, "read_failed", channel=channel.name, error=str(error))
                 return False
             if channel.top is None or channel.top.epoch != top.epoch:
                 continue
             missed += channel.heal(history.publications)
             if channel.dirty:
-                self._hub.mark(channel)
+                self._fan_out.mark(channel)
             if channel.top.offset >= history.position.offset and not channel.holds:
-                await self._healed(channel, channel.top.offset, missed)
+                await self._finish(channel, channel.top.offset, missed)
                 return True
             if channel.top != top:
                 backoff.reset()
-                await self._room(channel)
+                await self._wait_for_room(channel)
             else:
                 await asyncio.sleep(backoff.fail())
         if backoff.failures == ATTEMPTS and self._is_current(channel):
@@ -168,30 +175,26 @@ class GapRepair:
         return True
 
     def _is_current(self, channel: Channel) -> bool:
-        return self._hub.channels.get(channel.name) is channel
+        return self._channels.get(channel.name) is channel
 
-    async def _healed(self, channel: Channel, until: int, missed: int) -> None:
+    async def _finish(self, channel: Channel, until: int, missed: int) -> None:
         if missed:
-            self._hub.counters.healed += 1
-            self._hub.log_limited(logging.INFO, "healed", channel=channel.name, publications=missed)
+            self._runtime.counters.healed += 1
+            self._runtime.log_limited(logging.INFO, "healed", channel=channel.name, publications=missed)
         while channel.dirty and channel.position is not None and channel.position.offset < until:
-            await self._hub.flushed()
+            await self._fan_out.wait_for_turn()
 
-    async def _room(self, channel: Channel) -> None:
+    async def _wait_for_room(self, channel: Channel) -> None:
         """Wait until less is pending than one flush should join."""
         while channel.full:
-            await self._hub.flushed()
+            await self._fan_out.wait_for_turn()
 
     def send_away(self, channel: Channel, why: str) -> None:
         """The history does not lead on from where the sessions stand: they come back and learn what they can have."""
-        hub = self._hub
-        hub.counters.unhealed += 1
-        hub.log_limited(logging.ERROR, "unhealed", channel=channel.name, sessions=len(channel.live), reason=why)
+        self._runtime.counters.unhealed += 1
+        self._runtime.log_limited(
+            logging.ERROR, "unhealed", channel=channel.name, sessions=len(channel.live), reason=why
+        )
         for session in tuple(channel.sessions):
-            if session.closed:
-                continue
-            if session.subscriptions[channel.name].server_side:
-                session.disconnect(INSUFFICIENT_STATE)
-            else:
-                hub.unsubscribe(session, channel.name, UNSUBSCRIBED_INSUFFICIENT)
+            session.lose_position(channel.name)
         channel.forget_position()

@@ -13,31 +13,47 @@ from __future__ import annotations
 import asyncio
 import heapq
 import random
+from collections.abc import Callable
 from itertools import count
-from typing import TYPE_CHECKING
 
 from messageflow.core.codes import CONNECTION_EXPIRED, NO_PONG, STALE, UNSUBSCRIBED_EXPIRED
+from messageflow.hub.back_pressure import BackPressure
 from messageflow.hub.limits import Limits
-from messageflow.hub.session import NEVER, State
-
-if TYPE_CHECKING:
-    from messageflow.hub.hub import Hub
-    from messageflow.hub.session import Session
+from messageflow.hub.runtime import NEVER, Runtime
+from messageflow.hub.session import Session, State
+from messageflow.hub.unauthenticated import Unauthenticated
 
 LONGEST_TICK = 0.5  # seconds; an expiry is acted on within this
+
+
+def tick_length(limits: Limits) -> float:
+    """Return the seconds between two ticks."""
+    return min(LONGEST_TICK, limits.ping_interval / 8, limits.connect_timeout / 4)
 
 
 class Heartbeat:
     """The wheel of one hub. `tick` is the whole of it; `run` only calls it in time.
 
     Args:
-        hub: whose sessions these are.
-        limits: the ping interval and the pong timeout, in seconds; the timeout is the shorter.
+        runtime: the clock, the ping interval and the pong timeout, in seconds; the timeout is the shorter.
+        unauthenticated: those who have not said who they are.
+        back_pressure: those who do not take what is written.
+        on_tick: told the time at every tick, before anybody is pinged.
     """
 
-    def __init__(self, hub: Hub, limits: Limits) -> None:
-        self._hub = hub
-        self.tick_length = min(LONGEST_TICK, limits.ping_interval / 8, limits.connect_timeout / 4)
+    def __init__(
+        self,
+        runtime: Runtime,
+        unauthenticated: Unauthenticated,
+        back_pressure: BackPressure,
+        on_tick: Callable[[float], None],
+    ) -> None:
+        limits = runtime.limits
+        self._clock = runtime.clock
+        self._unauthenticated = unauthenticated
+        self._back_pressure = back_pressure
+        self._on_tick = on_tick
+        self.tick_length = tick_length(limits)
         self._slots: list[set[Session]] = [set() for _ in range(round(limits.ping_interval / self.tick_length))]
         self._patience = max(1, round(limits.pong_timeout / self.tick_length))  # ticks a client has to answer
         self._cursor = 0
@@ -65,20 +81,17 @@ class Heartbeat:
     def note_expiry(self, session: Session) -> None:
         """Look at the expiries of a session that is new, or was refreshed, or is pinged."""
         soonest = min([session.expires_at, *(s.expires_at for s in session.subscriptions.values())])
-        if soonest != NEVER and soonest - self._hub.clock() <= (len(self._slots) + 2) * self.tick_length:
+        if soonest != NEVER and soonest - self._clock() <= (len(self._slots) + 2) * self.tick_length:
             heapq.heappush(self._expiries, (soonest, next(self._order), session))
 
     def tick(self) -> None:
         """Do what is due."""
-        now = self._hub.clock()
-        for session in self._hub.unauthenticated.stale(now):
+        now = self._clock()
+        for session in self._unauthenticated.stale(now):
             if session.state is not State.CONNECTING:  # it has said who it is, and waits for others to make room
                 session.disconnect(STALE)
         self._expire(now)
-        self._hub.user_cap.tick(now)
-        self._hub.backlogs.tick()
-        self._hub.chunks.clear()
-        self._hub.back_pressure.tick()
+        self._on_tick(now)
         length = len(self._slots)
         self._cursor = (self._cursor + 1) % length
         if self._patience < length:
@@ -89,15 +102,20 @@ class Heartbeat:
         for session in tuple(slot):
             session.rest()
             self.note_expiry(session)
-            if self._hub.back_pressure.ask_after(session):
-                continue  # a ping would wait behind what it does not read
+            if self._back_pressure.is_stalled(session):
+                self._back_pressure.look_after(session)  # a ping would wait behind what it does not read
+                continue
             session.pings += 1
             session.heard = False
             session.write(session.encoder.ping)
 
     def _ask_after(self, slot: set[Session]) -> None:
         for session in tuple(slot):
-            if session.pings and not session.heard and not self._hub.back_pressure.ask_after(session):
+            if not session.pings or session.heard:
+                continue
+            if self._back_pressure.is_stalled(session):
+                self._back_pressure.look_after(session)
+            else:
                 session.disconnect(NO_PONG)
 
     def _expire(self, now: float) -> None:
@@ -109,4 +127,4 @@ class Heartbeat:
                 continue
             for name, subscription in tuple(session.subscriptions.items()):
                 if subscription.expires_at <= now:
-                    self._hub.unsubscribe(session, name, UNSUBSCRIBED_EXPIRED)
+                    session.unsubscribe(name, UNSUBSCRIBED_EXPIRED)

@@ -4,7 +4,8 @@ After a restart thousands of sessions come back to a channel from one position; 
 shared within one life of a channel on this worker only: what was published before the worker subscribed again would
 be missing from an older one.
 
-Those who catch up from one place one after the other share what the first was sent, encoded, for a moment (`Chunks`).
+Those who catch up from one place one after the other share what the first was sent, encoded, for a moment
+(`ChunkCache`).
 
 Owns the reads under way, and those chunks; keeps nothing else of what reads gave.
 """
@@ -14,17 +15,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from messageflow.brokers.base import History
+from messageflow.brokers.base import History, StreamStore
 from messageflow.core.backoff import Backoff
 from messageflow.core.stream import Position
 from messageflow.errors import BrokerError, Unrecoverable
 from messageflow.hub.channel import Channel
+from messageflow.hub.runtime import Runtime
 from messageflow.hub.transport import FramedEncoder
-
-if TYPE_CHECKING:
-    from messageflow.hub.hub import Hub
 
 ATTEMPTS = 50
 FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0  # seconds before the second attempt, and at most; all take about a minute
@@ -42,7 +41,7 @@ class Chunk(NamedTuple):
     end: Position
 
 
-class Chunks:
+class ChunkCache:
     """The chunks of this moment by where they begin, `CHUNKS_BYTES` of them at most. `clear` is called at every tick.
 
     What follows a position in an epoch is always the same, so that a chunk holds for everybody who stands there.
@@ -72,11 +71,17 @@ class HistoryReader:
     """What one hub reads.
 
     Args:
-        hub: whose broker is asked.
+        runtime: limits and log.
+        broker: is asked.
+
+    Attributes:
+        chunks: what was read a moment ago, as it was written.
     """
 
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
+    def __init__(self, runtime: Runtime, broker: StreamStore) -> None:
+        self._runtime = runtime
+        self._broker = broker
+        self.chunks = ChunkCache()
         self._under_way: dict[Wanted, asyncio.Future[History | BrokerError | None]] = {}
 
     async def position(self, channel: Channel) -> History:
@@ -109,14 +114,22 @@ class HistoryReader:
             except Unrecoverable:
                 raise
             except BrokerError as error:
-                self._hub.log_limited(logging.WARNING, "read_failed", channel=channel.name, error=str(error))
+                self._runtime.log_limited(logging.WARNING, "read_failed", channel=channel.name, error=str(error))
             await asyncio.sleep(backoff.fail())
         return await self.since(channel, position, limit)
+
+    async def newest(self, channel: Channel) -> History:
+        """Return the newest publication alone.
+
+        Raises:
+            BrokerError: the broker failed.
+        """
+        return await self._broker.page(channel.name, None, 1, reverse=True)
 
     async def _share(self, wanted: Wanted) -> History:
         outcome: History | BrokerError | None = None
         while (read := self._under_way.get(wanted)) is not None:
-            self._hub.counters.reads_shared += 1
+            self._runtime.counters.reads_shared += 1
             outcome = await asyncio.shield(read)
             if outcome is not None:
                 break
@@ -142,10 +155,10 @@ class HistoryReader:
 
     async def _read(self, wanted: Wanted) -> History | BrokerError:
         channel, position, limit = wanted
-        broker = self._hub.broker
+        broker = self._broker
         try:
             if position is None:
                 return await broker.page(channel.name)
-            return await broker.since(channel.name, position, limit, self._hub.limits.chunk_bytes)
+            return await broker.since(channel.name, position, limit, self._runtime.limits.chunk_bytes)
         except BrokerError as error:
             return error

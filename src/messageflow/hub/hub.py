@@ -1,10 +1,7 @@
-"""The hub: the sessions and channels of one worker, and the fan-out from publications to connections.
+"""The hub: the sessions of one worker, and its life from the start of the broker to the last goodbye.
 
-A publication marks its channel dirty. A few turns of the event loop later the dirty channels are flushed, so that
-under light load a publication leaves at once, and under heavy load batches form by themselves. A turn makes at most
-`TURN_WRITES` writes; what remains waits for the next, and the loop serves everything else in between.
-
-Fan-out is synchronous, never awaits and never raises.
+Puts the parts together, each with what it needs of the others; is what sessions belong to and where the broker
+delivers. Owns who is connected. How publications reach connections is `hub.fan_out`'s.
 """
 
 from __future__ import annotations
@@ -13,47 +10,39 @@ import asyncio
 import logging
 import secrets
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable
 
 from messageflow.brokers.base import Broker
-from messageflow.core.channels import REVOKED, NamespaceOptions, Namespaces
-from messageflow.core.codes import SHUTDOWN, Unsubscribe
-from messageflow.core.control import Control
-from messageflow.core.protocol import Command, FaultyCommand, Joined, Left, Unsubscribed
-from messageflow.core.stream import Position, Publication
+from messageflow.core.channels import REVOKED, Namespaces
+from messageflow.core.codes import SHUTDOWN
+from messageflow.core.protocol import Command, FaultyCommand, Joined, Left
+from messageflow.core.stream import Publication
 from messageflow.core.tokens import Verifier
 from messageflow.dialects.base import Dialect
-from messageflow.errors import BrokerError
-from messageflow.hub import catch_up
 from messageflow.hub.back_pressure import BackPressure
 from messageflow.hub.backlog import Backlogs
+from messageflow.hub.catch_up import CatchUp
 from messageflow.hub.channel import Channel, Received
+from messageflow.hub.channel_registry import ChannelRegistry
 from messageflow.hub.commands import carry_out
 from messageflow.hub.congestion import Congestion
 from messageflow.hub.connection import Connection
-from messageflow.hub.control_handler import apply_control, apply_to
-from messageflow.hub.counters import Counters
+from messageflow.hub.control_handler import ControlHandler
+from messageflow.hub.fan_out import FanOut
 from messageflow.hub.gap_repair import GapRepair
-from messageflow.hub.heartbeat import Heartbeat
-from messageflow.hub.history_reader import Chunks, HistoryReader
+from messageflow.hub.heartbeat import Heartbeat, tick_length
+from messageflow.hub.history_reader import HistoryReader
 from messageflow.hub.limits import Limits
 from messageflow.hub.presence_changes import PresenceChanges
-from messageflow.hub.rate_limited_log import RateLimitedLog
 from messageflow.hub.recovery_rate_limiter import REPLY_TURNS, RecoveryRateLimiter
 from messageflow.hub.revocation_list import RevocationList
-from messageflow.hub.session import NEVER, Session
+from messageflow.hub.runtime import Runtime
+from messageflow.hub.services import Services
+from messageflow.hub.session import Session
 from messageflow.hub.unauthenticated import Unauthenticated
 from messageflow.hub.user_cap import UserCap
 
 log = logging.getLogger("messageflow.hub")
-
-T = TypeVar("T")
-
-REFRESH_MARGIN = 30.0  # seconds before the end at which a client should refresh, or a quarter of what is left
-GATHER_TURNS = 3  # turns of the event loop: a request is read, run and published within that many
-TURN_WRITES = 1000  # about 5 ms of writing; 1,000 keeps p99 of other work low at no cost in throughput
 
 
 class Hub:
@@ -67,6 +56,10 @@ class Hub:
         name: this worker's name, unique among all; shown in presence and `info`.
         clock: monotonic seconds.
         wall: seconds since 1970, for the dates in tokens alone.
+
+    Attributes:
+        answers: to questions of other workers, by their name.
+        goodbye: what those who are here at the end are told.
     """
 
     def __init__(
@@ -80,43 +73,57 @@ class Hub:
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self.broker = broker
-        self.namespaces = namespaces
-        self.verifier = verifier
-        self.limits = limits or Limits()
-        self.burst, self.commands_in_frame = self.limits.burst, self.limits.commands_in_frame  # asked at each connect
-        self.carry_out: Callable[[Session, Command | FaultyCommand], Awaitable[None]] = carry_out
+        self.broker, self.namespaces, self.verifier = broker, namespaces, verifier
         self.name = name or secrets.token_urlsafe(8)
-        self.clock = clock
-        self.wall = wall
-        self.counters = Counters()
-        self.answers: dict[bytes, Callable[[bytes], bytes]] = {}  # to questions of other workers, by their name
+        self.runtime = runtime = Runtime(limits or Limits(), clock, wall)
+        self.limits, self.counters = runtime.limits, runtime.counters
+        self.answers: dict[bytes, Callable[[bytes], bytes]] = {}
         self.channels: dict[str, Channel] = {}
         self.sessions: dict[str, Session] = {}
         self.users: dict[str, tuple[Session, ...]] = {}
         self.unauthenticated = Unauthenticated(self.limits.connect_timeout, self.limits.unauthenticated_per_address)
-        self.heartbeat = Heartbeat(self, self.limits)
-        self.recovery_limiter = RecoveryRateLimiter(self.limits.recovery_rate, clock)
-        self.reply_limiter = RecoveryRateLimiter(self.limits.recovery_rate, clock, turns=REPLY_TURNS)
-        self.history_reader = HistoryReader(self)
-        self.chunks = Chunks()
-        self.congestion = Congestion(self)
-        self.backlogs = Backlogs(self.limits.buffer_memory, self.heartbeat.tick_length, clock)
-        self.back_pressure = BackPressure(self, self.limits.buffer_memory, self.heartbeat.tick_length)
-        self.gap_repair = GapRepair(self)
-        self.revocation_list = RevocationList(self)
-        self.presence = PresenceChanges(self)
-        self.user_cap = UserCap(self, self.limits.connections_per_user)
-        self.connecting = 0  # sessions whose connect command is being carried out
-        self.controls: deque[tuple[Session, Control]] = deque()  # decisions about many sessions, to be carried out
-        self.deferred: dict[Session, list[Control]] = {}  # decisions about those, for when they have their answer
+        self.connecting = 0
         self.draining = False
-        self.goodbye = SHUTDOWN  # what those who are here at the end are told
-        self._dirty: deque[Channel] = deque()
-        self._flushing = False
-        self._turn: asyncio.Future[None] | None = None  # for those who wait for the next turn of flushing
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._log = RateLimitedLog(log, clock)
+        self.goodbye = SHUTDOWN
+        self.fan_out = FanOut(runtime)
+        self.presence = PresenceChanges(runtime, broker)
+        self.history_reader = HistoryReader(runtime, broker)
+        self.gap_repair = GapRepair(runtime, self.channels, self.history_reader, self.fan_out)
+        self.revocation_list = RevocationList(runtime, broker, self.users, verifier.lifetime_limit)
+        self.user_cap = UserCap(runtime, self.users)
+        self._make_room_for_slow_readers()
+        self._channels = ChannelRegistry(self.channels, broker, self.fan_out, self.gap_repair, self.presence)
+        self._services = self._assemble()
+        self.control = ControlHandler(self._services, self.users)
+
+    def _make_room_for_slow_readers(self) -> None:
+        runtime, length = self.runtime, tick_length(self.limits)
+        self.recovery_limiter = RecoveryRateLimiter(self.limits.recovery_rate, runtime.clock)
+        self.reply_limiter = RecoveryRateLimiter(self.limits.recovery_rate, runtime.clock, turns=REPLY_TURNS)
+        self.backlogs = Backlogs(self.limits.buffer_memory, length, runtime.clock)
+        self.back_pressure = BackPressure(runtime, self.backlogs, length)
+        self.congestion = Congestion(runtime, self.channels, self.backlogs)
+        self.catch_up = CatchUp(runtime, self.backlogs, self.history_reader, self.recovery_limiter, self.gap_repair)
+        self.heartbeat = Heartbeat(runtime, self.unauthenticated, self.back_pressure, self._tick)
+
+    def _assemble(self) -> Services:
+        return Services(
+            runtime=self.runtime,
+            broker=self.broker,
+            namespaces=self.namespaces,
+            verifier=self.verifier,
+            sessions=self,
+            channels=self._channels,
+            presence=self.presence,
+            history_reader=self.history_reader,
+            catch_up=self.catch_up,
+            recovery_limiter=self.recovery_limiter,
+            reply_limiter=self.reply_limiter,
+            congestion=self.congestion,
+            heartbeat=self.heartbeat,
+            user_cap=self.user_cap,
+            revocation_list=self.revocation_list,
+        )
 
     # Life
 
@@ -126,23 +133,23 @@ class Hub:
         Raises:
             BrokerError: the broker failed.
         """
-        self._loop = asyncio.get_running_loop()
+        self.fan_out.start()
         await self.broker.start(self)
         try:
             await self.revocation_list.start()
         except BaseException:
             await self.broker.close()
             raise
-        self.spawn(self.heartbeat.run())
+        self.runtime.spawn(self.heartbeat.run())
 
     async def close(self) -> None:
         """Send every client away, end every task, close the broker."""
         self.draining = True
-        self.flush()
+        self.fan_out.flush()
         for session in (*self.sessions.values(), *self.unauthenticated):
             session.disconnect(self.goodbye)
         await asyncio.sleep(0)  # the releases above spawned their leaves; let them begin
-        tasks = {task for task in self._tasks if task is not asyncio.current_task()}
+        tasks = {task for task in self.runtime.tasks if task is not asyncio.current_task()}
         for task in tasks:
             if task.get_name() != "presence":
                 task.cancel()
@@ -150,39 +157,22 @@ class Hub:
             await asyncio.wait(tasks)
         await self.broker.close()
 
-    def spawn(self, work: Coroutine[Any, Any, T], name: str | None = None) -> asyncio.Task[T]:
-        """Run a task that belongs to the hub and ends with it."""
-        task = asyncio.get_running_loop().create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-        return task
-
-    def _done(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("task_failed", exc_info=error, extra={"task": task.get_name()})
-
     def log_limited(self, level: int, event: str, **fields: object) -> None:
         """Log an event that a client can cause, within a rate."""
-        self.counters.logs_suppressed += not self._log(level, event, fields)
+        self.runtime.log_limited(level, event, **fields)
 
-    # Time
+    def _tick(self, now: float) -> None:
+        self.user_cap.tick(now)
+        self.backlogs.tick()
+        self.history_reader.chunks.clear()
+        self.back_pressure.tick()
 
-    def deadline(self, date: float | None) -> float:
-        """Return a date of a token, None for never, as a time of the hub's clock, which no wall clock step moves."""
-        return NEVER if date is None else self.clock() + date - self.wall()
-
-    def time_to_refresh(self, deadline: float) -> int:
-        """Return the seconds after which a client should refresh, to be in time for `deadline`."""
-        left = deadline - self.clock()
-        return max(1, int(left - min(REFRESH_MARGIN, left / 4)))
-
-    # Sessions
+    # Who is connected
 
     def accept(self, connection: Connection, dialect: Dialect) -> Session | None:
         """Begin a session for a connection that is up, or None when its address has too many that are not yet in."""
         session = Session(self, connection, dialect, secrets.token_urlsafe(16))
-        return session if self.unauthenticated.add(session, self.clock()) else None
+        return session if self.unauthenticated.add(session, self.runtime.clock()) else None
 
     def admit(self, session: Session) -> None:
         """A session has proved who it is."""
@@ -192,22 +182,13 @@ class Hub:
             self.users[session.user] = (*self.users.get(session.user, ()), session)
         self.heartbeat.add(session)
 
-    def pause(self, session: Session) -> None:
-        """The transport of a session is full."""
-        catch_up.pause(session)
-
-    def resume(self, session: Session) -> None:
-        """It has room again."""
-        catch_up.resume(session)
-
-    def connected(self, session: Session) -> None:
+    def complete_connect(self, session: Session) -> None:
         """A session has the answer to its connect command: carry out what was decided about it meanwhile, in order."""
-        for control in self.deferred.pop(session, ()):
-            apply_to(session, control)
+        self.control.apply_deferred(session)
 
     def remove(self, session: Session) -> None:
         """A session has ended: take it out of everything, now."""
-        self.deferred.pop(session, None)
+        self.control.forget(session)
         self.unauthenticated.discard(session)
         self.heartbeat.discard(session)
         self.back_pressure.discard(session)
@@ -218,87 +199,35 @@ class Hub:
                 self.users[session.user] = others
             else:
                 self.users.pop(session.user, None)
-            self.user_cap.heard(session)
+            self.user_cap.note_heard(session)
         for name in tuple(session.subscriptions):
-            self.leave(session, name)
+            self._channels.leave(session, name)
 
-    def matching(self, user: str, client: str = "") -> Iterator[Session]:
-        """Yield the sessions of a user, only the one named where `client` is given."""
-        for session in self.users.get(user, ()):
-            if not client or session.client == client:
-                yield session
+    # What sessions need
 
-    # Channels
+    def carry_out(self, session: Session, command: Command | FaultyCommand) -> Awaitable[None]:
+        """Carry out a command of a client's."""
+        return carry_out(self._services, session, command)
 
-    def enter(self, name: str, options: NamespaceOptions) -> Channel:
-        """Return the channel for a session on its way in; `entered` ends the way."""
-        channel = self.channels.get(name)
-        if channel is None:
-            channel = self.channels[name] = Channel(name, options)
-        channel.enter()
-        return channel
+    def note_heard(self, session: Session) -> None:
+        """A session has answered a ping."""
+        self.user_cap.note_heard(session)
 
-    async def open(self, channel: Channel) -> None:
-        """Return once the broker delivers the channel. The first to come asks it, and the next where the first left.
+    def pause(self, session: Session) -> None:
+        """The transport of a session is full."""
+        if not session.closed:
+            self.back_pressure.add(session)
+            self.catch_up.pause(session)
 
-        Raises:
-            BrokerError: it failed, and fails for all who waited: one after the other would wait as long again.
-        """
-        while not channel.opened:
-            if channel.opening is not None:
-                failed = await asyncio.shield(channel.opening)
-                if failed is not None:
-                    raise BrokerError(str(failed)) from failed
-                continue
-            channel.opening = opening = asyncio.get_running_loop().create_future()
-            failure: BrokerError | None = None
-            try:
-                await self.broker.subscribe(channel.name)
-                channel.opened = True
-            except BrokerError as error:
-                failure = error
-                raise
-            finally:
-                channel.opening = None
-                opening.set_result(failure)
-
-    def anchor(self, channel: Channel, position: Position) -> None:
-        """Say where the stream of a channel stands, when that was not known yet."""
-        received = channel.anchor(position)
-        if channel.dirty:
-            self.mark(channel)
-        if received is Received.GAP:
-            self.gap_repair.gap(channel)
-        elif received is Received.FOREIGN or channel.doubted:
-            self.gap_repair.look_at(channel)
-        channel.doubted = False
-
-    def entered(self, channel: Channel) -> None:
-        """A session is in the channel, or will not come."""
-        channel.entered()
-        self._drop_if_abandoned(channel)
+    def resume(self, session: Session) -> None:
+        """It has room again."""
+        if session.paused and not session.closed:
+            self.user_cap.note_heard(session)
+            self.catch_up.resume(session)
 
     def leave(self, session: Session, name: str) -> None:
         """Take a session out of a channel; one that is not in it is no error."""
-        subscription = session.subscriptions.pop(name, None)
-        if subscription is None:
-            return
-        channel = subscription.channel
-        channel.leave(session)
-        self._drop_if_abandoned(channel)
-        if subscription.info is not None:
-            self.presence.leave(name, subscription.info, tell=subscription.tell)
-
-    def _drop_if_abandoned(self, channel: Channel) -> None:
-        if channel.abandoned and self.channels.get(channel.name) is channel:
-            del self.channels[channel.name]
-            self.broker.unsubscribe(channel.name)
-
-    def unsubscribe(self, session: Session, name: str, why: Unsubscribe) -> None:
-        """End a subscription by the server's decision and tell the client."""
-        if name in session.subscriptions:
-            self.leave(session, name)
-            session.push(name, Unsubscribed(why.code, why.reason))
+        self._channels.leave(session, name)
 
     # What the broker delivers
 
@@ -311,22 +240,22 @@ class Hub:
         self.counters.publications += 1
         received = found.receive(epoch, publication)
         if received is Received.PENDING:
-            self.mark(found)
+            self.fan_out.mark(found)
         elif received is Received.STALE:
             self.counters.stale_publications += 1
         elif received is Received.GAP:
-            self.gap_repair.gap(found)
+            self.gap_repair.report_gap(found)
         elif received is Received.FOREIGN:
             self.gap_repair.send_away(found, "the stream is another one now")
 
     def on_presence(self, channel: str, push: Joined | Left) -> None:
         found = self.channels.get(channel)
         if found is not None and found.receive_presence(push):
-            self.mark(found)
+            self.fan_out.mark(found)
 
     def on_control(self, message: bytes) -> None:
         try:
-            apply_control(self, message)
+            self.control.apply(message)
         except Exception:
             log.exception("control_failed")
 
@@ -338,59 +267,3 @@ class Hub:
     def on_doubt(self) -> None:
         self.gap_repair.doubt()
         self.revocation_list.doubt()
-
-    # Fan-out
-
-    def mark(self, channel: Channel) -> None:
-        """There is something to write to the sessions of a channel."""
-        if not channel.marked:
-            channel.marked = True
-            self._dirty.append(channel)
-        if not self._flushing:
-            self._flushing = True
-            self._loop.call_soon(self._gather, GATHER_TURNS)
-
-    def _gather(self, turns: int) -> None:
-        """Let requests that are already on their way publish too, before a flush that takes the loop for a while.
-
-        When nothing else happens a turn takes microseconds; under load the batches grow from 10 to 30 publications
-        and deliveries a second double (benchmarks: burst).
-        """
-        if turns:
-            self._loop.call_soon(self._gather, turns - 1)
-        else:
-            self._flush()
-
-    def flush(self) -> None:
-        """Write everything that is pending, now, however much it is."""
-        while self._dirty:
-            self._flush()
-
-    async def flushed(self) -> None:
-        """Return after the next turn of flushing. Only for those who know that something is dirty."""
-        if self._turn is None:
-            self._turn = self._loop.create_future()
-        await asyncio.shield(self._turn)
-
-    def _flush(self) -> None:
-        dirty, budget = self._dirty, TURN_WRITES
-        while dirty and budget > 0:
-            channel = dirty.popleft()
-            channel.marked = False
-            try:
-                written = channel.flush(budget)
-            except Exception:
-                log.exception("flush_failed", extra={"channel": channel.name})
-                continue
-            budget -= written or 1
-            self.counters.deliveries += written
-            if channel.dirty:
-                channel.marked = True
-                dirty.append(channel)
-        if dirty:
-            self._loop.call_soon(self._flush)
-        else:
-            self._flushing = False
-        if self._turn is not None:
-            self._turn.set_result(None)
-            self._turn = None

@@ -12,13 +12,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
 
+from messageflow.brokers.base import PresenceStore
 from messageflow.core.protocol import ClientInfo
 from messageflow.errors import BrokerError
-
-if TYPE_CHECKING:
-    from messageflow.hub.hub import Hub
+from messageflow.hub.runtime import Runtime
 
 Key = tuple[str, str]  # channel and client
 
@@ -27,11 +25,13 @@ class PresenceChanges:
     """The changes of one hub.
 
     Args:
-        hub: whose clients these are.
+        runtime: owns the tasks.
+        broker: is told.
     """
 
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
+    def __init__(self, runtime: Runtime, broker: PresenceStore) -> None:
+        self._runtime = runtime
+        self._broker = broker
         self._last: dict[Key, asyncio.Future[None]] = {}  # the change that ends last of each that has any under way
         self._joining: set[asyncio.Task[None] | None] = set()
 
@@ -48,7 +48,7 @@ class PresenceChanges:
         """Whether a change is under way."""
         return (channel, client) in self._last
 
-    async def settled(self, channel: str, client: str) -> None:
+    async def wait_until_settled(self, channel: str, client: str) -> None:
         """Return once no change is under way."""
         while (last := self._last.get((channel, client))) is not None:
             await asyncio.wait([last])
@@ -64,7 +64,7 @@ class PresenceChanges:
         task = asyncio.current_task()
         self._joining.add(task)
         try:
-            await self._hub.broker.join(channel, info, keep=keep, tell=tell)
+            await self._broker.join(channel, info, keep=keep, tell=tell)
         finally:
             self._joining.discard(task)
             self._forget(key, done)
@@ -72,16 +72,16 @@ class PresenceChanges:
 
     def leave(self, channel: str, info: ClientInfo, *, tell: bool) -> None:
         """Take a client out, soon."""
-        self._append(channel, info, lambda: self._hub.broker.leave(channel, info, tell=tell))
+        self._append(channel, info, lambda: self._broker.leave(channel, info, tell=tell))
 
     def update(self, channel: str, info: ClientInfo) -> None:
         """Replace what is shown of a client that is in, soon."""
-        self._append(channel, info, lambda: self._hub.broker.join(channel, info, keep=True, tell=False))
+        self._append(channel, info, lambda: self._broker.join(channel, info, keep=True, tell=False))
 
     def _append(self, channel: str, info: ClientInfo, change: Callable[[], Awaitable[None]]) -> None:
         key = channel, info.client
         before = self._last.get(key)
-        self._last[key] = self._hub.spawn(self._carry_out(key, before, change), name="presence")
+        self._last[key] = self._runtime.spawn(self._carry_out(key, before, change), name="presence")
 
     async def _carry_out(
         self, key: Key, before: asyncio.Future[None] | None, change: Callable[[], Awaitable[None]]
@@ -91,7 +91,7 @@ class PresenceChanges:
                 await asyncio.wait([before])
             await change()
         except BrokerError as error:
-            self._hub.log_limited(logging.ERROR, "presence_not_changed", channel=key[0], error=str(error))
+            self._runtime.log_limited(logging.ERROR, "presence_not_changed", channel=key[0], error=str(error))
         finally:
             self._forget(key, asyncio.current_task())
 

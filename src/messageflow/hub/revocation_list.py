@@ -12,20 +12,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import msgspec
 
+from messageflow.brokers.base import Broker
 from messageflow.core.backoff import Backoff
 from messageflow.core.channels import REVOKED
 from messageflow.core.codes import CONNECTION_EXPIRED
 from messageflow.core.revocations import UNDATED, Revocations, decode_revocation, kept_for
 from messageflow.core.stream import Position, Publication
 from messageflow.errors import BrokerError, Unrecoverable
-
-if TYPE_CHECKING:
-    from messageflow.hub.hub import Hub
-    from messageflow.hub.session import Session
+from messageflow.hub.runtime import Runtime
+from messageflow.hub.session import Session
 
 log = logging.getLogger("messageflow.hub")
 
@@ -38,12 +37,23 @@ class RevocationList:
     """The revocations that one hub knows.
 
     Args:
-        hub: whose sessions these are about.
+        runtime: tasks, wall clock and log.
+        broker: carries and keeps them.
+        users: the sessions of each user.
+        lifetime: seconds that a token may be good for.
     """
 
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
-        self._known = Revocations(kept_for(hub.verifier.lifetime_limit))
+    def __init__(
+        self,
+        runtime: Runtime,
+        broker: Broker,
+        users: Mapping[str, tuple[Session, ...]],
+        lifetime: float,
+    ) -> None:
+        self._runtime = runtime
+        self._broker = broker
+        self._users = users
+        self._known = Revocations(kept_for(lifetime))
         self._position: Position | None = None  # up to here all is known
         self._started = False
         self._doubted = False
@@ -55,7 +65,7 @@ class RevocationList:
         Raises:
             BrokerError: it cannot be read.
         """
-        await self._hub.broker.subscribe(REVOKED)
+        await self._broker.subscribe(REVOKED)
         await self._read()
         self._started = True
         if self._doubted:
@@ -63,7 +73,7 @@ class RevocationList:
 
     def refuses(self, user: str, issued_at: float | None) -> bool:
         """Whether a token of `user` that was made at `issued_at`, if it says when, is revoked."""
-        return self._known.refuses(user, issued_at or UNDATED, self._hub.wall())
+        return self._known.refuses(user, issued_at or UNDATED, self._runtime.wall())
 
     def receive(self, epoch: str, publication: Publication) -> None:
         """Take a revocation that was just made."""
@@ -78,7 +88,7 @@ class RevocationList:
         """Something may have been missed: read it, soon."""
         self._doubted = True
         if self._started and self._reader is None:
-            self._reader = self._hub.spawn(self._read_on())
+            self._reader = self._runtime.spawn(self._read_on())
 
     async def _read_on(self) -> None:
         backoff = Backoff(FIRST_DELAY, LONGEST_DELAY, random.random)
@@ -90,7 +100,7 @@ class RevocationList:
                     backoff.reset()
                 except BrokerError as error:
                     self._doubted = True
-                    self._hub.log_limited(logging.ERROR, "revocations_not_read", error=str(error))
+                    self._runtime.log_limited(logging.ERROR, "revocations_not_read", error=str(error))
                     await asyncio.sleep(backoff.fail())
         finally:
             self._reader = None
@@ -107,7 +117,7 @@ class RevocationList:
 
     async def _read_since(self, position: Position) -> None:
         while True:
-            publications, top = await self._hub.broker.since(REVOKED, position, CHUNK)
+            publications, top = await self._broker.since(REVOKED, position, CHUNK)
             self._apply_all(publications)
             if not publications or publications[-1].offset >= top.offset:
                 self._position = top
@@ -118,7 +128,7 @@ class RevocationList:
         """Read whatever there is, be it without gaps or not."""
         epoch, offset = "", None
         while True:
-            publications, top = await self._hub.broker.page(REVOKED, offset, CHUNK)
+            publications, top = await self._broker.page(REVOKED, offset, CHUNK)
             if epoch != top.epoch and offset is not None:
                 epoch, offset = top.epoch, None  # offsets mean others now
                 continue
@@ -136,15 +146,15 @@ class RevocationList:
         try:
             revocation = decode_revocation(publication.data)
         except msgspec.MsgspecError as error:
-            self._hub.log_limited(logging.ERROR, "revocation_not_understood", error=str(error))
+            self._runtime.log_limited(logging.ERROR, "revocation_not_understood", error=str(error))
             return
-        if not self._known.add(revocation, self._hub.wall()):
+        if not self._known.add(revocation, self._runtime.wall()):
             return
-        self._hub.counters.revocations_forgotten = self._known.forgotten
-        revoked = [s for s in self._hub.matching(revocation.user) if s.oldest_token < revocation.before]
+        self._runtime.counters.revocations_forgotten = self._known.forgotten
+        revoked = [s for s in self._users.get(revocation.user, ()) if s.oldest_token < revocation.before]
         _end(revoked[:SLICE])
         if len(revoked) > SLICE:
-            self._hub.spawn(_end_in_slices(revoked[SLICE:]))
+            self._runtime.spawn(_end_in_slices(revoked[SLICE:]))
 
 
 def _end(sessions: list[Session]) -> None:

@@ -13,39 +13,40 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from enum import Enum, auto
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import msgspec
 from msgspec import Raw
 
 from messageflow.core.channels import Rights
 from messageflow.core.codes import (
+    INSUFFICIENT_STATE,
     INTERNAL,
     MALFORMED,
     SERVER_ERROR,
     TOO_MANY_COMMANDS,
     TOO_MANY_REQUESTS,
+    UNSUBSCRIBED_INSUFFICIENT,
     CommandRefused,
     Disconnect,
     Disconnected,
+    Unsubscribe,
 )
-from messageflow.core.protocol import ClientInfo, Command, FaultyCommand, Push, Result
-from messageflow.core.stream import Position
+from messageflow.core.protocol import ClientInfo, Command, FaultyCommand, Push, Result, Unsubscribed
 from messageflow.dialects.base import Dialect, MalformedMessage, TooManyCommands
 from messageflow.errors import BrokerError
-from messageflow.hub.channel import Channel, Write
+from messageflow.hub.channel import Write
 from messageflow.hub.connection import Connection
 from messageflow.hub.limits import CommandMeter, Verdict
+from messageflow.hub.presence_changes import PresenceChanges
+from messageflow.hub.runtime import NEVER, Runtime
+from messageflow.hub.subscription import Subscription
 from messageflow.hub.transport import framed
-
-if TYPE_CHECKING:
-    from messageflow.hub.hub import Hub
 
 log = logging.getLogger("messageflow.hub")
 
-NEVER = float("inf")
 WORK_SECONDS = 0.002  # that one session's commands may hold the event loop
 LAGGING_INBOX = 65_536  # bytes of commands that wait for a lagging session before reading from it pauses
 
@@ -70,39 +71,41 @@ class Inbox(deque[Command | FaultyCommand]):
     size: int
 
 
-class Subscription:
-    """One session in one channel.
+class Owner(Protocol):
+    """What a session needs of the hub it belongs to."""
 
-    Attributes:
-        server_side: made by the server; the client neither asked nor may unsubscribe.
-        expires_at: when it ends unless refreshed, on the hub's clock.
-        issued_at: when the token for it was made, as the token says; NEVER where there was none.
-        info: how the session shows in presence, when it does.
-        keep: whether it is shown among those who are present.
-        tell: whether its join and leave are told to others.
-        watch: whether it gets the joins and leaves of others.
-        behind: where a lagging session stands; None while it is live.
-    """
+    @property
+    def runtime(self) -> Runtime:
+        """Time, tasks, log, counters and limits."""
 
-    __slots__ = ("behind", "channel", "expires_at", "info", "issued_at", "keep", "server_side", "tell", "watch")
+    @property
+    def presence(self) -> PresenceChanges:
+        """What tells others who a client is."""
 
-    def __init__(self, channel: Channel, *, server_side: bool) -> None:
-        self.channel = channel
-        self.server_side = server_side
-        self.expires_at = NEVER
-        self.issued_at = NEVER
-        self.info: ClientInfo | None = None
-        self.keep = False
-        self.tell = False
-        self.watch = False
-        self.behind: Position | None = None
+    def carry_out(self, session: Session, command: Command | FaultyCommand) -> Awaitable[None]:
+        """Carry out a command; it answers for itself, or raises the refusal."""
+
+    def note_heard(self, session: Session) -> None:
+        """A session has answered a ping."""
+
+    def pause(self, session: Session) -> None:
+        """The transport of a session is full."""
+
+    def resume(self, session: Session) -> None:
+        """It has room again."""
+
+    def leave(self, session: Session, name: str) -> None:
+        """Take a session out of a channel; one that is not in it is no error."""
+
+    def remove(self, session: Session) -> None:
+        """A session has ended: take it out of everything, now."""
 
 
 class Session:
     """The server's side of one client connection.
 
     Args:
-        hub: where it belongs.
+        owner: the hub it belongs to.
         connection: the transport link.
         dialect: the language that its client speaks.
         client: its id, unguessable and unique.
@@ -111,6 +114,7 @@ class Session:
     __slots__ = (
         "_inbox",
         "_meter",
+        "_owner",
         "_worker",
         "catching_up",
         "client",
@@ -118,7 +122,6 @@ class Session:
         "encoder",
         "expires_at",
         "heard",
-        "hub",
         "info",
         "issued_at",
         "paused",
@@ -130,8 +133,8 @@ class Session:
         "write",
     )
 
-    def __init__(self, hub: Hub, connection: Connection, dialect: Dialect, client: str) -> None:
-        self.hub = hub
+    def __init__(self, owner: Owner, connection: Connection, dialect: Dialect, client: str) -> None:
+        self._owner = owner
         self.connection = connection
         self.client = client
         self.user = ""
@@ -182,7 +185,7 @@ class Session:
         """Show this client to others in one channel as `info` says."""
         subscription.info = info
         if subscription.keep:
-            self.hub.presence.update(channel, info)
+            self._owner.presence.update(channel, info)
 
     # What the client sends
 
@@ -192,7 +195,7 @@ class Session:
             self.disconnect(MALFORMED, "a pong nobody asked for")
             return
         self.pings -= 1
-        self.hub.user_cap.heard(self)
+        self._owner.note_heard(self)
 
     def receive(self, message: bytes) -> None:
         """Take a message of the client's."""
@@ -201,7 +204,7 @@ class Session:
             self.pong()
             return
         try:
-            commands = dialect.decode(message, self.hub.commands_in_frame)
+            commands = dialect.decode(message, self._owner.runtime.commands_in_frame)
         except TooManyCommands as error:
             self.disconnect(TOO_MANY_COMMANDS, str(error))
         except MalformedMessage as error:
@@ -224,21 +227,21 @@ class Session:
             inbox.size = 0
         inbox.extend(commands)
         inbox.size += size
-        if len(inbox) > self.hub.limits.inbox or (self.paused and inbox.size > LAGGING_INBOX):
+        if len(inbox) > self._owner.runtime.limits.inbox or (self.paused and inbox.size > LAGGING_INBOX):
             self.connection.pause_reading()
         if self._worker is None and not self.paused:
-            self._worker = self.hub.spawn(self._work())
+            self._worker = self._owner.runtime.spawn(self._work())
 
     def go_on(self) -> None:
         """The client takes what it is sent again: carry out what waits, and read on once that is done."""
         if self._worker is None and self._inbox:
-            self._worker = self.hub.spawn(self._work())
+            self._worker = self._owner.runtime.spawn(self._work())
         elif not self._inbox:
             self.connection.resume_reading()
 
     async def _work(self) -> None:
         """Carry out what waits, for as long as the client takes the answers, and let others have their turn between."""
-        inbox, clock = self._inbox, self.hub.clock
+        inbox, clock = self._inbox, self._owner.runtime.clock
         since = clock()
         try:
             while inbox and not self.closed and not self.paused:
@@ -256,7 +259,7 @@ class Session:
     async def _handle(self, command: Command | FaultyCommand) -> None:
         try:
             self._meter_command()
-            await self.hub.carry_out(self, command)
+            await self._owner.carry_out(self, command)
         except CommandRefused as refusal:
             if command.id:  # without one, as `send` has none, there is nothing to answer
                 self.write(self.encoder.error(command.id, refusal.error))
@@ -270,15 +273,16 @@ class Session:
             self.disconnect(SERVER_ERROR)
 
     def _meter_command(self) -> None:
-        now = self.hub.clock()
-        rate = self.hub.limits.commands_per_second
+        runtime = self._owner.runtime
+        now = runtime.clock()
+        rate = runtime.limits.commands_per_second
         if not rate:
             return
         if self._meter is None:
-            self._meter = CommandMeter(rate, self.hub.burst, now)
+            self._meter = CommandMeter(rate, runtime.burst, now)
         verdict = self._meter.take(now)
         if verdict is Verdict.REFUSE:
-            self.hub.counters.commands_refused += 1
+            runtime.counters.commands_refused += 1
             raise CommandRefused(TOO_MANY_REQUESTS)
         if verdict is Verdict.DISCONNECT:
             raise Disconnected(TOO_MANY_COMMANDS)
@@ -295,15 +299,31 @@ class Session:
         """Tell the client something it did not ask for."""
         self.write(self.encoder.pushes(channel, (push,)))
 
+    def unsubscribe(self, name: str, why: Unsubscribe) -> None:
+        """End a subscription by the server's decision and tell the client."""
+        if name in self.subscriptions:
+            self._owner.leave(self, name)
+            self.push(name, Unsubscribed(why.code, why.reason))
+
     # The end
+
+    def lose_position(self, channel: str) -> None:
+        """The stream does not lead on from where the session stands: let it come back and learn what it can have."""
+        if self.closed:
+            return
+        if self.subscriptions[channel].server_side:
+            self.disconnect(INSUFFICIENT_STATE)
+        else:
+            self.unsubscribe(channel, UNSUBSCRIBED_INSUFFICIENT)
 
     def disconnect(self, disconnect: Disconnect, detail: str = "") -> None:
         """Tell the client why and end. Once it has ended, nothing changes any more."""
         if self.closed:
             return
-        self.hub.counters.disconnected(disconnect)
+        runtime = self._owner.runtime
+        runtime.counters.count_disconnect(disconnect)
         level = logging.DEBUG if disconnect.reconnect else logging.WARNING
-        self.hub.log_limited(
+        runtime.log_limited(
             level,
             "disconnected",
             client=self.client,
@@ -316,11 +336,11 @@ class Session:
 
     def pause(self) -> None:
         """The transport's buffer is full: the session lags from here on."""
-        self.hub.pause(self)
+        self._owner.pause(self)
 
     def resume(self) -> None:
         """The transport has room again."""
-        self.hub.resume(self)
+        self._owner.resume(self)
 
     def lost(self) -> None:
         """The connection is gone."""
@@ -333,10 +353,10 @@ class Session:
         if self._inbox is not None:
             self._inbox.clear()
         for task in (self.catching_up, self._worker):
-            if task is None or task is asyncio.current_task() or self.hub.presence.is_awaited_by(task):
+            if task is None or task is asyncio.current_task() or self._owner.presence.is_awaited_by(task):
                 continue  # the last of these sees by itself that it is over
             task.cancel()
-        self.hub.remove(self)
+        self._owner.remove(self)
 
     def rest(self) -> None:
         """Give back what an idle session does not need. The heartbeat calls this once per ping."""

@@ -12,7 +12,6 @@ the broker has delivered to this one.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -24,17 +23,17 @@ from messageflow.core.protocol import SubscribeRequest, SubscribeResult, raw, vi
 from messageflow.core.stream import Position, Publication
 from messageflow.core.weights import chunk, weight
 from messageflow.errors import Unrecoverable
-from messageflow.hub.catch_up import lag_behind
-from messageflow.hub.session import NEVER, Subscription
-
-if TYPE_CHECKING:
-    from messageflow.hub.session import Session
+from messageflow.hub.runtime import NEVER
+from messageflow.hub.services import Services
+from messageflow.hub.session import Session
+from messageflow.hub.subscription import Subscription
 
 
 class Subscribing:
     """One session on its way into one channel. Either `complete` or `abandon` ends it.
 
     Args:
+        services: the parts of the hub it uses.
         session: who comes.
         name: the channel.
         options: what the channel does, as far as this session is concerned.
@@ -43,8 +42,16 @@ class Subscribing:
     """
 
     def __init__(
-        self, session: Session, name: str, options: NamespaceOptions, request: SubscribeRequest, *, server_side: bool
+        self,
+        services: Services,
+        session: Session,
+        name: str,
+        options: NamespaceOptions,
+        request: SubscribeRequest,
+        *,
+        server_side: bool,
     ) -> None:
+        self._services = services
         self._session = session
         self._options = options
         self._request = request
@@ -54,13 +61,13 @@ class Subscribing:
         self._data = b""  # JSON for the client, in the result
         self._chan_info = b""  # JSON that others see of this client in this channel
         self._ended = False
-        self.room = session.hub.limits.chunk_bytes  # bytes of publications that may travel in the answer
+        self.room = services.runtime.limits.chunk_bytes  # bytes of publications that may travel in the answer
         self.carried = 0  # of them, about how many will
         asked = options.allow_recovery and (request.recoverable or request.recover)
         self.recoverable = options.keeps_history and (options.force_recovery or asked)
         told = options.force_positioning or (options.allow_positioning and request.positioned)
         self.positioned = self.recoverable or (options.keeps_history and told)
-        self.channel = session.hub.enter(name, options)
+        self.channel = services.channels.enter(name, options)
         self.subscription = Subscription(self.channel, server_side=server_side)
         self.subscription.watch = options.force_push_join_leave or (options.join_leave and request.join_leave)
         self.subscription.tell = options.join_leave
@@ -83,7 +90,7 @@ class Subscribing:
         """
         try:
             if not self.channel.opened:
-                await self._session.hub.open(self.channel)
+                await self._services.channels.open(self.channel)
             if self._options.keeps_history:
                 self._history = await self._read()
             if self.subscription.keep or self.subscription.tell:
@@ -97,20 +104,21 @@ class Subscribing:
             raise
 
     async def _read(self) -> History:
-        hub, channel, request = self._session.hub, self.channel, self._request
+        services, channel, request = self._services, self.channel, self._request
+        reader = services.history_reader
         if request.recover and self.recoverable:
             if self._options.force_recovery_mode == "cache":
-                return await hub.broker.page(channel.name, None, 1, reverse=True)
+                return await reader.newest(channel)
             since = Position(request.epoch, request.offset, request.tag)
             if not since.epoch:
-                since = Position((await hub.history_reader.position(channel)).position.epoch, since.offset)
+                since = Position((await reader.position(channel)).position.epoch, since.offset)
             if self._stands_where_the_others_do(since):
                 self._since = since
                 return History([], since)
             try:
                 # Without pace or room nothing of it will travel in the answer, only whether it can be had.
-                limit = 1 if hub.recovery_limiter.debt or self.room <= 0 else hub.limits.history_limit
-                history = await hub.history_reader.since(channel, since, limit)
+                limit = 1 if services.recovery_limiter.debt or self.room <= 0 else services.runtime.limits.history_limit
+                history = await reader.since(channel, since, limit)
             except Unrecoverable:
                 pass
             else:
@@ -120,7 +128,7 @@ class Subscribing:
                 return history._replace(publications=first)
         if channel.position is not None:
             return History([], channel.position)
-        return await hub.history_reader.position(channel)
+        return await reader.position(channel)
 
     def _stands_where_the_others_do(self, since: Position) -> bool:
         """Whether the session missed nothing, as far as can be told without a read: most of those in a storm."""
@@ -129,54 +137,53 @@ class Subscribing:
 
     async def _appear(self) -> None:
         session, subscription, name = self._session, self.subscription, self.channel.name
-        if session.hub.presence.is_changing(name, session.client):
-            await session.hub.presence.settled(name, session.client)
+        presence = self._services.presence
+        if presence.is_changing(name, session.client):
+            await presence.wait_until_settled(name, session.client)
         if self._was_taken_out or session.info is None:
             return
         info = session.info
         if self._chan_info:
             info = msgspec.structs.replace(info, chan_info=raw(self._chan_info))
         subscription.info = info
-        await session.hub.presence.join(name, info, keep=subscription.keep, tell=subscription.tell)
+        await presence.join(name, info, keep=subscription.keep, tell=subscription.tell)
 
     def abandon(self) -> None:
         """Give up: the session is as if it had never come. Calling it again, or too late, does nothing."""
         if not self._ended:
             self._ended = True
             if not self._was_taken_out:
-                self._session.hub.leave(self._session, self.channel.name)
-            self._session.hub.entered(self.channel)
+                self._services.channels.leave(self._session, self.channel.name)
+            self._services.channels.end_entering(self.channel)
 
     @property
     def _was_taken_out(self) -> bool:
         return self._session.subscriptions.get(self.channel.name) is not self.subscription
 
+    @property
     def is_void(self) -> bool:
-        """Whether the server has ended the subscription while it was on its way; then the entry is abandoned.
+        """Whether the server has ended the subscription while it was on its way; then `abandon` it.
 
         To be asked right before `complete`, without awaiting in between.
         """
-        if self._was_taken_out:
-            self.abandon()
-            return True
-        return False
+        return self._was_taken_out
 
     def complete(self) -> SubscribeResult:
         """Decide what the session gets with its answer. Follow it with `go_live`, without awaiting in between."""
-        hub = self._session.hub
+        runtime = self._services.runtime
         expires = self.subscription.expires_at != NEVER
-        ttl = hub.time_to_refresh(self.subscription.expires_at) if expires else 0
+        ttl = runtime.time_to_refresh(self.subscription.expires_at) if expires else 0
         if self._history is None:
             return SubscribeResult(expires, ttl, data=raw(self._data))
-        hub.anchor(self.channel, self._history.position)
+        self._services.channels.anchor(self.channel, self._history.position)
         if not self.positioned:
             return SubscribeResult(expires, ttl, data=raw(self._data))
         self._position = self.channel.position or self._history.position
         publications = self._missed(self._history)
         recovered = publications is not None
         if self._request.recover:
-            hub.counters.recovered += recovered
-            hub.counters.unrecovered += not recovered
+            runtime.counters.recovered += recovered
+            runtime.counters.unrecovered += not recovered
         start = self._since if self._since is not None and recovered else self._position
         return SubscribeResult(
             expires,
@@ -209,7 +216,7 @@ class Subscribing:
         if run is None:  # there is more, and the history has it by now
             run = [p for p in history.publications if p.offset <= until]
         first = self._first(run) if arrived else run  # what was read is no more than there is room for
-        if first and not self._session.hub.recovery_limiter.take(weight(first)):
+        if first and not self._services.recovery_limiter.take(weight(first)):
             first = []
         offset, tag = (first[-1].offset, first[-1].tag) if first else (since.offset, since.tag)
         if offset != until:  # a long recovery, or a session that has seen more than was delivered here yet
@@ -218,7 +225,7 @@ class Subscribing:
 
     def _first(self, publications: list[Publication]) -> list[Publication]:
         """Return as many of the publications as there is room for, at least one where there is any."""
-        return chunk(publications, self._session.hub.limits.history_limit, self.room) if self.room > 0 else []
+        return chunk(publications, self._services.runtime.limits.history_limit, self.room) if self.room > 0 else []
 
     def catch_up_from(self, position: Position) -> None:
         """Send what was missed as publications after the answer, instead of within it."""
@@ -231,7 +238,7 @@ class Subscribing:
         if session.paused and subscription.behind is None:
             subscription.behind = self.channel.position
         if session.paused or subscription.behind is not None:
-            lag_behind(session, subscription)
+            self._services.catch_up.begin(session, subscription)
         else:
             self.channel.go_live(session, watch=subscription.watch)
-        session.hub.entered(self.channel)
+        self._services.channels.end_entering(self.channel)

@@ -78,6 +78,21 @@ class FramedEncoder:
         return self._frame(self._encoder.error(command_id, error))
 
 
+class Member(Protocol):
+    """What a channel needs of a session that listens in it."""
+
+    @property
+    def encoder(self) -> FramedEncoder:
+        """What makes the bytes it is written."""
+
+    @property
+    def write(self) -> Callable[[bytes], None]:
+        """Hand it bytes."""
+
+    def lose_position(self, channel: str) -> None:
+        """The stream does not lead on from where it stands: let it come back and learn what it can have."""
+
+
 _FRAMED: dict[tuple[Dialect, Transport], FramedEncoder] = {}
 
 

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from messageflow.hub.session import Session
+from messageflow.hub.session import Session
 
 
 class Unauthenticated:

@@ -10,13 +10,11 @@ Owns the questions under way. Time is the hub's clock; `tick` is called by its h
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from messageflow.core.codes import NO_PONG
-
-if TYPE_CHECKING:
-    from messageflow.hub.hub import Hub
-    from messageflow.hub.session import Session
+from messageflow.hub.runtime import Runtime
+from messageflow.hub.session import Session
 
 PATIENCE = 2.0  # seconds a connection has to answer while somebody waits for its place
 
@@ -34,18 +32,19 @@ class UserCap:
     """The cap on connections of each user of one hub.
 
     Args:
-        hub: whose sessions these are.
-        most: connections of one user; 0 is no cap.
+        runtime: clock and limits.
+        users: the sessions of each user, the oldest first.
     """
 
-    def __init__(self, hub: Hub, most: int) -> None:
-        self._hub = hub
-        self._most = most
+    def __init__(self, runtime: Runtime, users: Mapping[str, tuple[Session, ...]]) -> None:
+        self._clock = runtime.clock
+        self._users = users
+        self._most = runtime.limits.connections_per_user  # 0 is no cap
         self._questions: dict[str, _Question] = {}  # by user
 
     def is_reached(self, user: str) -> bool:
         """Whether a user has all the connections they may have. People without a name have no cap."""
-        return bool(self._most and user) and len(self._hub.users.get(user, ())) >= self._most
+        return bool(self._most and user) and len(self._users.get(user, ())) >= self._most
 
     async def make_room(self, user: str) -> None:
         """Return once all connections of a user have answered, or the oldest of those that did not has given way."""
@@ -58,8 +57,8 @@ class UserCap:
             silent.connection.abort()
 
     def _ask(self, user: str) -> _Question:
-        connected = [session for session in self._hub.users.get(user, ()) if session.is_connected]
-        question = self._questions[user] = _Question(dict.fromkeys(connected), self._hub.clock() + PATIENCE)
+        connected = [session for session in self._users.get(user, ()) if session.is_connected]
+        question = self._questions[user] = _Question(dict.fromkeys(connected), self._clock() + PATIENCE)
         for session in connected:
             if not (session.paused or session.connection.buffered):  # a ping would wait behind what it does not read
                 session.pings += 1
@@ -67,7 +66,7 @@ class UserCap:
         self._end_if_answered(user, question)
         return question
 
-    def heard(self, session: Session) -> None:
+    def note_heard(self, session: Session) -> None:
         """A session has answered, takes what is written to it again, or has ended."""
         question = self._questions.get(session.user)
         if question is not None:

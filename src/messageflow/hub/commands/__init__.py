@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from messageflow.core.codes import BAD_REQUEST, MALFORMED, CommandRefused, Disconnected
 from messageflow.core.protocol import Command, FaultyCommand
@@ -12,12 +12,10 @@ from messageflow.hub.commands.connect import connect, refresh
 from messageflow.hub.commands.publish import ping, publish, rpc, send
 from messageflow.hub.commands.read import history, presence, presence_stats
 from messageflow.hub.commands.subscribe import sub_refresh, subscribe, unsubscribe
-from messageflow.hub.session import State
+from messageflow.hub.services import Services
+from messageflow.hub.session import Session, State
 
-if TYPE_CHECKING:
-    from messageflow.hub.session import Session
-
-Handler = Callable[["Session", int, Any], Awaitable[None]]
+Handler = Callable[[Services, Session, int, Any], Awaitable[None]]
 
 HANDLERS: dict[str, Handler] = {
     "connect": connect,
@@ -35,7 +33,7 @@ HANDLERS: dict[str, Handler] = {
 }
 
 
-async def carry_out(session: Session, command: Command | FaultyCommand) -> None:
+async def carry_out(services: Services, session: Session, command: Command | FaultyCommand) -> None:
     """Carry out one command.
 
     Raises:
@@ -52,7 +50,7 @@ async def carry_out(session: Session, command: Command | FaultyCommand) -> None:
     if isinstance(command, FaultyCommand):
         if method == "connect":
             raise Disconnected(MALFORMED, command.reason)  # a connection that is not in yet is forgiven nothing
-        session.hub.log_limited(logging.WARNING, "command_not_taken", client=session.client, reason=command.reason)
+        services.runtime.log_limited(logging.WARNING, "command_not_taken", client=session.client, reason=command.reason)
         raise CommandRefused(BAD_REQUEST, command.reason)
-    session.hub.counters.commands[method] += 1
-    await HANDLERS[method](session, command.id, getattr(command, method))
+    services.runtime.counters.commands[method] += 1
+    await HANDLERS[method](services, session, command.id, getattr(command, method))

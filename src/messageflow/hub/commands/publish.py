@@ -9,7 +9,6 @@ Source: docs/protocol.md, "Commands".
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -28,21 +27,19 @@ from messageflow.core.codes import (
 from messageflow.core.json import UnsafeJSON, check_readable, compact
 from messageflow.core.protocol import EmptyResult, PingRequest, PublishRequest, RPCRequest, SendRequest
 from messageflow.core.stream_table import Retention
-
-if TYPE_CHECKING:
-    from messageflow.hub.session import Session
-
+from messageflow.hub.services import Services
+from messageflow.hub.session import Session
 
 KEY_LENGTH = 128
 """Characters of an idempotency key at most: each is kept for the whole window."""
 
 
-async def publish(session: Session, command_id: int, request: PublishRequest) -> None:
+async def publish(services: Services, session: Session, command_id: int, request: PublishRequest) -> None:
     """Publish what the client says, with its identity beside it."""
     name = request.channel
     if not name:
         raise Disconnected(MALFORMED, "a command names no channel")
-    options = session.hub.namespaces.options(name)
+    options = services.namespaces.options(name)
     if options is None:
         raise CommandRefused(UNKNOWN_CHANNEL)
     if not may_publish(name, options, session.rights(name)):
@@ -61,13 +58,13 @@ async def publish(session: Session, command_id: int, request: PublishRequest) ->
     retention = Retention(options.history_size, options.history_ttl)
     key = _own_key(session.user, request.idempotency_key)
     item = Item(name, data, retention, key, msgspec.json.encode(session.info))
-    size, most = len(item.data) + len(item.info), session.hub.limits.publication_bytes
+    size, most = len(item.data) + len(item.info), services.runtime.limits.publication_bytes
     if size > most:
         why = f"data and info have {size} bytes of JSON, over the limit of {most}: send what is large over HTTP"
         raise CommandRefused(LIMIT_EXCEEDED, why)
-    if (wait := session.hub.congestion.wait([item])) is not None:
+    if (wait := services.congestion.wait([item])) is not None:
         await wait
-    await session.hub.broker.publish([item])
+    await services.broker.publish([item])
     session.reply(command_id, "publish", EmptyResult())
 
 
@@ -76,23 +73,25 @@ def _own_key(user: str, key: str) -> str:
     return "client:" + msgspec.json.encode((user, key)).decode() if key else ""
 
 
-async def rpc(session: Session, command_id: int, request: RPCRequest) -> None:
+async def rpc(services: Services, session: Session, command_id: int, request: RPCRequest) -> None:
     """Refuse: no application takes calls over the socket."""
     raise CommandRefused(NOT_AVAILABLE)
 
 
-async def send(session: Session, command_id: int, request: SendRequest) -> None:
+async def send(services: Services, session: Session, command_id: int, request: SendRequest) -> None:
     """Refuse. A message without an id cannot be answered; it is dropped, counted, and the log says it.
 
     Ending the connection for good, as Centrifugo does with 3508, would cost a page its pushes for a message that
     promises nothing.
     """
-    hub = session.hub
-    hub.counters.messages_dropped += 1
-    hub.log_limited(logging.WARNING, "message_dropped", client=session.client, reason="no application takes messages")
+    runtime = services.runtime
+    runtime.counters.messages_dropped += 1
+    runtime.log_limited(
+        logging.WARNING, "message_dropped", client=session.client, reason="no application takes messages"
+    )
     raise CommandRefused(NOT_AVAILABLE)
 
 
-async def ping(session: Session, command_id: int, request: PingRequest) -> None:
+async def ping(services: Services, session: Session, command_id: int, request: PingRequest) -> None:
     """Refuse, as the protocol has it: the server pings, not the client."""
     raise CommandRefused(NOT_AVAILABLE)

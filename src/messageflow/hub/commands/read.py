@@ -6,7 +6,6 @@ Source: docs/protocol.md, "Commands".
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from messageflow.core.channels import NamespaceOptions, Rights, may_read_history, may_see_presence
 from messageflow.core.codes import (
@@ -27,12 +26,12 @@ from messageflow.core.protocol import (
     view,
 )
 from messageflow.core.weights import ENVELOPE, chunk
+from messageflow.hub.services import Services
+from messageflow.hub.session import Session
 
-if TYPE_CHECKING:
-    from messageflow.hub.session import Session
 
-
-def _allowed(
+def _check_right(
+    services: Services,
     session: Session,
     name: str,
     kept: Callable[[NamespaceOptions], bool],
@@ -41,7 +40,7 @@ def _allowed(
     """Refuse a question about a channel that is unknown, keeps no answer, or is not this client's to ask."""
     if not name:
         raise Disconnected(MALFORMED, "a command names no channel")
-    options = session.hub.namespaces.options(name)
+    options = services.namespaces.options(name)
     if options is None:
         raise CommandRefused(UNKNOWN_CHANNEL)
     if not kept(options):
@@ -50,39 +49,39 @@ def _allowed(
         raise CommandRefused(PERMISSION_DENIED)
 
 
-async def presence(session: Session, command_id: int, request: PresenceRequest) -> None:
+async def presence(services: Services, session: Session, command_id: int, request: PresenceRequest) -> None:
     """Answer who is in a channel."""
-    _allowed(session, request.channel, lambda options: options.presence, may_see_presence)
-    pace = session.hub.reply_limiter
-    async with pace.turn():
-        clients = await session.hub.broker.presence(request.channel)
-        pace.spend(session.reply(command_id, "presence", PresenceResult(clients)))
+    _check_right(services, session, request.channel, lambda options: options.presence, may_see_presence)
+    limiter = services.reply_limiter
+    async with limiter.turn():
+        clients = await services.broker.presence(request.channel)
+        limiter.spend(session.reply(command_id, "presence", PresenceResult(clients)))
 
 
-async def presence_stats(session: Session, command_id: int, request: PresenceRequest) -> None:
+async def presence_stats(services: Services, session: Session, command_id: int, request: PresenceRequest) -> None:
     """Answer how many are in a channel. It is paced like telling who they are, since all are looked at."""
-    _allowed(session, request.channel, lambda options: options.presence, may_see_presence)
-    pace = session.hub.reply_limiter
-    async with pace.turn():
-        stats = await session.hub.broker.presence_stats(request.channel)
-        pace.spend(stats.clients * ENVELOPE)
+    _check_right(services, session, request.channel, lambda options: options.presence, may_see_presence)
+    limiter = services.reply_limiter
+    async with limiter.turn():
+        stats = await services.broker.presence_stats(request.channel)
+        limiter.spend(stats.clients * ENVELOPE)
     session.reply(command_id, "presence_stats", PresenceStatsResult(stats.clients, stats.users))
 
 
-async def history(session: Session, command_id: int, request: HistoryRequest) -> None:
+async def history(services: Services, session: Session, command_id: int, request: HistoryRequest) -> None:
     """Answer with a page of a channel's history: `limit` 0 only the position, -1 as many as one reply carries.
 
     A reply carries no more than a chunk of a recovery, in number and in bytes, and at least one publication.
     """
-    name, since, limits = request.channel, request.since, session.hub.limits
-    _allowed(session, name, lambda options: options.keeps_history, may_read_history)
+    name, since, limits = request.channel, request.since, services.runtime.limits
+    _check_right(services, session, name, lambda options: options.keeps_history, may_read_history)
     limit = limits.history_limit if request.limit < 0 else min(request.limit, limits.history_limit)
-    pace = session.hub.reply_limiter
-    async with pace.turn():
+    limiter = services.reply_limiter
+    async with limiter.turn():
         offset = since.offset if since else None
-        page = await session.hub.broker.page(name, offset, limit, limits.chunk_bytes, reverse=request.reverse)
+        page = await services.broker.page(name, offset, limit, limits.chunk_bytes, reverse=request.reverse)
         if since is not None and since.epoch and since.epoch != page.position.epoch:
             raise CommandRefused(UNRECOVERABLE)
         publications = [view(publication) for publication in chunk(page.publications, limit, limits.chunk_bytes)]
         result = HistoryResult(publications, page.position.epoch, page.position.offset, page.position.tag)
-        pace.spend(session.reply(command_id, "history", result))
+        limiter.spend(session.reply(command_id, "history", result))

@@ -6,7 +6,6 @@ Source: docs/protocol.md, "Commands" and "Positions and recovery".
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Raw
@@ -36,52 +35,53 @@ from messageflow.core.protocol import (
 )
 from messageflow.core.revocations import UNDATED
 from messageflow.errors import TokenError, TokenExpired
-from messageflow.hub.commands.connect import overridden
-from messageflow.hub.session import NEVER
+from messageflow.hub.runtime import NEVER
+from messageflow.hub.services import Services
+from messageflow.hub.session import Session
 from messageflow.hub.subscribing import Subscribing
-
-if TYPE_CHECKING:
-    from messageflow.hub.session import Session
 
 REJECT_UNRECOVERED = 2  # bit of `flag`: answer an error instead of `recovered: false`
 DELTAS = ("", "fossil")
 
 
-async def subscribe(session: Session, command_id: int, request: SubscribeRequest) -> None:
+async def subscribe(services: Services, session: Session, command_id: int, request: SubscribeRequest) -> None:
     """Check the right, come in, answer, go live."""
-    name = _named(request.channel)
+    name = _check_name(request.channel)
     if request.delta not in DELTAS:
         raise Disconnected(MALFORMED, "an unknown delta type")
     if name in session.subscriptions:
         raise CommandRefused(ALREADY_SUBSCRIBED)
-    if len(session.subscriptions) >= session.hub.limits.channels_per_connection:
+    if len(session.subscriptions) >= services.runtime.limits.channels_per_connection:
         raise CommandRefused(LIMIT_EXCEEDED)
-    options, claims = _granted(session, name, request.token)
-    entry = Subscribing(session, name, options, request, server_side=False)
+    options, claims = _check_right(services, session, name, request.token)
+    subscribing = Subscribing(services, session, name, options, request, server_side=False)
     if claims is not None:
-        entry.apply(claims.options, session.hub.deadline(claims.expires_at))
-        entry.subscription.issued_at = claims.issued_at or UNDATED
-        session.hub.heartbeat.note_expiry(session)
-    await entry.prepare()
-    if entry.is_void():
+        subscribing.apply(claims.options, services.runtime.deadline(claims.expires_at))
+        subscribing.subscription.issued_at = claims.issued_at or UNDATED
+        services.heartbeat.note_expiry(session)
+    await subscribing.prepare()
+    if subscribing.is_void:
+        subscribing.abandon()
         raise CommandRefused(PERMISSION_DENIED)
-    result = entry.complete()
+    result = subscribing.complete()
     if request.flag & REJECT_UNRECOVERED and request.recover and not result.recovered:
-        entry.abandon()
+        subscribing.abandon()
         raise CommandRefused(UNRECOVERABLE)
     session.reply(command_id, "subscribe", result)
-    entry.go_live()
+    subscribing.go_live()
 
 
-def _named(channel: str) -> str:
+def _check_name(channel: str) -> str:
     if not channel:
         raise Disconnected(MALFORMED, "a command names no channel")
     return channel
 
 
-def _granted(session: Session, name: str, token: str) -> tuple[NamespaceOptions, SubscriptionClaims | None]:
+def _check_right(
+    services: Services, session: Session, name: str, token: str
+) -> tuple[NamespaceOptions, SubscriptionClaims | None]:
     """Return what the channel does for this session, if it may subscribe at all."""
-    options = session.hub.namespaces.options(name)
+    options = services.namespaces.options(name)
     if options is None:
         raise CommandRefused(UNKNOWN_CHANNEL)
     if not token:
@@ -91,51 +91,53 @@ def _granted(session: Session, name: str, token: str) -> tuple[NamespaceOptions,
         return options, None
     if owned_by_server(name):
         raise CommandRefused(PERMISSION_DENIED)
-    claims = _believe(session, name, token, expired=TOKEN_EXPIRED)
-    return overridden(options, claims.options), claims
+    claims = _verify(services, session, name, token, expired=TOKEN_EXPIRED)
+    return claims.options.apply_to(options), claims
 
 
-def _believe(session: Session, name: str, token: str, *, expired: ErrorCode) -> SubscriptionClaims:
+def _verify(services: Services, session: Session, name: str, token: str, *, expired: ErrorCode) -> SubscriptionClaims:
     try:
-        claims = session.hub.verifier.subscription(token, session.hub.wall())
+        claims = services.verifier.subscription(token, services.runtime.wall())
     except TokenExpired:
         raise CommandRefused(expired) from None
     except TokenError as error:
-        session.hub.log_limited(logging.WARNING, "subscription_token_refused", client=session.client, reason=str(error))
+        services.runtime.log_limited(
+            logging.WARNING, "subscription_token_refused", client=session.client, reason=str(error)
+        )
         raise CommandRefused(PERMISSION_DENIED) from None
     if claims.channel != name or claims.user != session.user or claims.client not in ("", None, session.client):
         raise Disconnected(INVALID_TOKEN, "a subscription token for another channel, user or client")
-    if session.hub.revocation_list.refuses(claims.user, claims.issued_at):
+    if services.revocation_list.refuses(claims.user, claims.issued_at):
         raise CommandRefused(expired)
     return claims
 
 
-async def unsubscribe(session: Session, command_id: int, request: UnsubscribeRequest) -> None:
+async def unsubscribe(services: Services, session: Session, command_id: int, request: UnsubscribeRequest) -> None:
     """Leave a channel. One that was never joined is fine; one the server chose is not the client's to leave."""
-    name = _named(request.channel)
+    name = _check_name(request.channel)
     subscription = session.subscriptions.get(name)
     if subscription is not None and subscription.server_side:
         raise CommandRefused(PERMISSION_DENIED)
-    session.hub.leave(session, name)
+    services.channels.leave(session, name)
     session.reply(command_id, "unsubscribe", EmptyResult())
 
 
-async def sub_refresh(session: Session, command_id: int, request: SubRefreshRequest) -> None:
+async def sub_refresh(services: Services, session: Session, command_id: int, request: SubRefreshRequest) -> None:
     """Extend a subscription with a new token."""
-    name = _named(request.channel)
+    name = _check_name(request.channel)
     if not request.token:
         raise Disconnected(MALFORMED, "sub_refresh without a token")
     subscription = session.subscriptions.get(name)
     if subscription is None:
         raise CommandRefused(PERMISSION_DENIED)
-    claims = _believe(session, name, request.token, expired=EXPIRED)
-    hub = session.hub
-    subscription.expires_at = hub.deadline(claims.expires_at)
+    claims = _verify(services, session, name, request.token, expired=EXPIRED)
+    runtime = services.runtime
+    subscription.expires_at = runtime.deadline(claims.expires_at)
     subscription.issued_at = claims.issued_at or UNDATED
     info, chan_info = subscription.info, claims.options.info
     if info is not None and chan_info and info.chan_info != Raw(chan_info):
         session.show_in(name, subscription, msgspec.structs.replace(info, chan_info=Raw(chan_info)))
-    hub.heartbeat.note_expiry(session)
+    services.heartbeat.note_expiry(session)
     expires = subscription.expires_at != NEVER
-    ttl = hub.time_to_refresh(subscription.expires_at) if expires else 0
+    ttl = runtime.time_to_refresh(subscription.expires_at) if expires else 0
     session.reply(command_id, "sub_refresh", SubRefreshResult(expires, ttl))

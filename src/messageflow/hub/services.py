@@ -1,0 +1,78 @@
+"""The parts of one hub that its commands use, each made once by the hub and given to whoever carries something out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from messageflow.brokers.base import Broker
+from messageflow.core.channels import Namespaces
+from messageflow.core.tokens import Verifier
+from messageflow.hub.catch_up import CatchUp
+from messageflow.hub.channel_registry import ChannelRegistry
+from messageflow.hub.congestion import Congestion
+from messageflow.hub.heartbeat import Heartbeat
+from messageflow.hub.history_reader import HistoryReader
+from messageflow.hub.presence_changes import PresenceChanges
+from messageflow.hub.recovery_rate_limiter import RecoveryRateLimiter
+from messageflow.hub.revocation_list import RevocationList
+from messageflow.hub.runtime import Runtime
+from messageflow.hub.session import Session
+from messageflow.hub.user_cap import UserCap
+
+
+class SessionRegistry(Protocol):
+    """Where sessions come in, and are found from then on.
+
+    Attributes:
+        draining: whether nobody comes in any more.
+        connecting: sessions whose connect command is being carried out.
+    """
+
+    draining: bool
+    connecting: int
+
+    def admit(self, session: Session) -> None:
+        """A session has proved who it is: from here on it is found by its user."""
+
+    def complete_connect(self, session: Session) -> None:
+        """A session has the answer to its connect command: carry out what was decided about it meanwhile, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What commands use.
+
+    Args:
+        runtime: time, tasks, log, counters, limits.
+        broker: publishes, keeps and reads.
+        namespaces: the options of every channel.
+        verifier: decides which tokens are believed.
+        sessions: lets sessions in.
+        channels: who is in which channel.
+        presence: tells the broker who comes and goes.
+        history_reader: reads what sessions missed.
+        catch_up: serves those that are behind.
+        recovery_limiter: how fast history is given out to those who recover.
+        reply_limiter: how fast it is given out to those who ask.
+        congestion: holds up publishers of channels that are read too slowly.
+        heartbeat: looks at expiries.
+        user_cap: how many connections a user may have.
+        revocation_list: which tokens are revoked.
+    """
+
+    runtime: Runtime
+    broker: Broker
+    namespaces: Namespaces
+    verifier: Verifier
+    sessions: SessionRegistry
+    channels: ChannelRegistry
+    presence: PresenceChanges
+    history_reader: HistoryReader
+    catch_up: CatchUp
+    recovery_limiter: RecoveryRateLimiter
+    reply_limiter: RecoveryRateLimiter
+    congestion: Congestion
+    heartbeat: Heartbeat
+    user_cap: UserCap
+    revocation_list: RevocationList
