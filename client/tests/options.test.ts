@@ -1,4 +1,4 @@
-/** Every option that the README names does something, and what nothing would read is refused. */
+/** Every option that the documentation names does something, and what nothing would read is refused. */
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -11,7 +11,7 @@ import { connected, JWT, Peer, settle, start, TestWorld } from "./world.js";
 
 declare const CLIENT_ROOT: string;
 
-const README = readFileSync(join(CLIENT_ROOT, "README.md"), "utf8");
+const PAGE = readFileSync(join(CLIENT_ROOT, "../docs/browser-client.md"), "utf8");
 
 function names(text: string): string[] {
   return [...text.matchAll(/`(\w+)[^`]*`/g)].map(([, name]) => name ?? "");
@@ -138,7 +138,7 @@ async function subscribed(options: SubscriptionOptions): Promise<{ world: TestWo
 }
 
 describe("an option of connect()", () => {
-  const table = README.split("## connect(options)")[1]?.split("\n## ")[0] ?? "";
+  const table = PAGE.split("\n## Options\n")[1]?.split("\n## ")[0] ?? "";
   const documented = table.split("\n").flatMap((line) => names(line.match(/^\| (`.+?) \|/)?.[1] ?? ""));
   assert.ok(documented.length > 10);
   for (const name of new Set([...documented, ...Object.keys(FLOW)])) {
@@ -150,7 +150,7 @@ describe("an option of connect()", () => {
 });
 
 describe("an option of subscribe()", () => {
-  const documented = names(README.match(/^Options: (.*)$/m)?.[1] ?? "");
+  const documented = names(PAGE.match(/ Options: (.*)$/m)?.[1] ?? "");
   assert.ok(documented.length > 6);
   for (const name of documented) {
     test(`${name} does something`, async () => {
