@@ -15,7 +15,7 @@ from messageflow.brokers.memory import MemoryBroker
 from messageflow.core.channels import NamespaceOptions, Namespaces
 from messageflow.core.keys import load_keys
 from messageflow.core.stream_table import Retention
-from messageflow.core.tokens import Verifier
+from messageflow.core.token_verifier import Verifier
 from messageflow.hub.hub import Hub
 from messageflow.hub.limits import Limits
 from messageflow.testing.clock import ManualClock

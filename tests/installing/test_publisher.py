@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from messageflow.core.keys import Key
-from messageflow.core.tokens import Verifier
+from messageflow.core.token_verifier import Verifier
 from messageflow.extras import DISTRIBUTION, LIBRARIES
 from tests.core.token_forge import private_key, public_pem
 from tests.installing.without import PUBLISHERS, command, only, run

@@ -15,7 +15,7 @@ import jwt
 import pytest
 
 from messageflow import AsyncFlow, ConfigurationError, EncodingError, Flow
-from messageflow.core.tokens import Verifier, load_keys
+from messageflow.core.token_verifier import Verifier, load_keys
 from messageflow.gateway.settings_loading import load_settings
 from messageflow.publisher.discovery import find, write_dev_file
 from tests.publisher.conftest import Face

@@ -17,7 +17,7 @@ from messageflow.core.channels import BROADCAST, NamespaceOptions, Namespaces, p
 from messageflow.core.codes import BAD_REQUEST, UNKNOWN_CHANNEL, ErrorCode
 from messageflow.core.json import UnsafeJSON, check_readable, check_utf8, compact
 from messageflow.core.stream_table import Retention
-from messageflow.core.tokens import is_user
+from messageflow.core.token_verifier import is_user
 from messageflow.errors import Picklable
 
 KEY_BYTES = 255  # of an idempotency key, which is remembered as long as the window is

@@ -3,7 +3,7 @@
 Claims are Centrifugo's, so that its token helpers work unchanged. JSON inside a token (`info`, `data`, `meta`) leaves
 here as bytes on one line, checked, for it will be written into frames without another look.
 
-Pure. Decides nothing about which token to believe or until when: that is `messageflow.core.tokens`.
+Pure. Decides nothing about which token to believe or until when: that is `messageflow.core.token_verifier`.
 """
 
 from __future__ import annotations

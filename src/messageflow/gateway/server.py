@@ -16,7 +16,7 @@ from types import FrameType
 import uvicorn
 
 from messageflow.brokers.base import Broker
-from messageflow.core.tokens import Verifier, load_keys
+from messageflow.core.token_verifier import Verifier, load_keys
 from messageflow.errors import ConfigurationError
 from messageflow.gateway import logs
 from messageflow.gateway.api import WorkerApi

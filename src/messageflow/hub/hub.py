@@ -17,7 +17,7 @@ from messageflow.core.channels import REVOKED, Namespaces
 from messageflow.core.codes import SHUTDOWN
 from messageflow.core.protocol import Command, FaultyCommand, Joined, Left
 from messageflow.core.stream import Publication
-from messageflow.core.tokens import Verifier
+from messageflow.core.token_verifier import Verifier
 from messageflow.dialects.base import Dialect
 from messageflow.hub.back_pressure import BackPressure
 from messageflow.hub.backlog import Backlogs

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from messageflow.brokers.base import Broker
 from messageflow.core.channels import Namespaces
-from messageflow.core.tokens import Verifier
+from messageflow.core.token_verifier import Verifier
 from messageflow.hub.catch_up import CatchUp
 from messageflow.hub.channel_registry import ChannelRegistry
 from messageflow.hub.congestion import Congestion

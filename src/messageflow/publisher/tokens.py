@@ -1,6 +1,6 @@
 """Tokens for users, made where the secret is: in the application, without asking the gateway.
 
-Makes JSON Web Tokens with the claims the gateway checks (messageflow.core.tokens has the other side). Opens no
+Makes JSON Web Tokens with the claims the gateway checks (messageflow.core.token_verifier has the other side). Opens no
 connection and keeps no clock: `now` is an argument.
 """
 
@@ -21,7 +21,7 @@ from messageflow.publisher.names import channel_name, user_name
 from messageflow.publisher.requests import User
 
 if TYPE_CHECKING:
-    from messageflow.core.tokens import Verifier
+    from messageflow.core.token_verifier import Verifier
 
 TTL = timedelta(minutes=15)
 OURS = frozenset({"sub", "exp", "iat", "jti", "channel", "channels", "info", "aud", "iss"})
@@ -120,7 +120,7 @@ def sign(
 
 @lru_cache(maxsize=8)
 def _verifier(secret: str, limit: float) -> Verifier:
-    from messageflow.core.tokens import Verifier, load_keys
+    from messageflow.core.token_verifier import Verifier, load_keys
 
     return Verifier(load_keys([secret]), lifetime_limit=limit)
 

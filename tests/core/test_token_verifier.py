@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from messageflow.core.claims import Said
 from messageflow.core.signatures import signed_payload
-from messageflow.core.tokens import SubscribeOptions, Verifier, is_user, load_keys
+from messageflow.core.token_verifier import SubscribeOptions, Verifier, is_user, load_keys
 from messageflow.errors import ConfigurationError, TokenError, TokenExpired
 from tests.core.token_forge import (
     CONNECTION,
