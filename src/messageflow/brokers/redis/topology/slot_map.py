@@ -3,7 +3,7 @@
 Pure; used by gateways, which keep connections and follow changes, and by flows, which come and go. Owns the map alone,
 never a connection.
 
-Source: https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/
+Source: the Redis Cluster specification, "Key distribution model" and "CLUSTER SLOTS".
 """
 
 from __future__ import annotations
