@@ -14,8 +14,8 @@ def test_the_entries_of_a_node_that_stops_renewing_are_gone() -> None:
     presence.renew("living", 20.0)
     assert set(presence.clients("x", 29.0)) == {"a", "b"}
     assert set(presence.clients("x", 31.0)) == {"a"}
-    assert [(channel, info.client) for channel, info in presence.expire(31.0)] == [("x", "b")]
-    assert presence.expire(31.0) == []
+    assert [(channel, info.client) for channel, info in presence.remove_node("dying")] == [("x", "b")]
+    assert presence.remove_node("dying") == []
 
 
 def test_connections_and_users_are_counted_apart() -> None:

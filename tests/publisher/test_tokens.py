@@ -201,7 +201,7 @@ def test_a_subscription_token_that_no_gateway_would_take_is_not_made(flow: Flow,
 
 def test_a_token_that_is_good_later_is_made(flow: Flow) -> None:
     later = time.time() + 60
-    assert verifier().connection(flow.token("alice", nbf=later, meta={"a": 1}), later).meta == b'{"a":1}'
+    assert verifier().connection(flow.token("alice", nbf=later, info={"a": 1}), later).info == b'{"a":1}'
 
 
 SIMPLE = "a-secret-of-forty-bytes-without-a-comma."

@@ -1,6 +1,6 @@
 """What tokens say: the claims as JSON has them, and as the rest of messageflow reads them.
 
-Claims are Centrifugo's, so that its token helpers work unchanged. JSON inside a token (`info`, `data`, `meta`) leaves
+Claims are Centrifugo's, so that its token helpers work unchanged. JSON inside a token (`info`, `data`) leaves
 here as bytes on one line, checked, for it will be written into frames without another look.
 
 Pure. Decides nothing about which token to believe or until when: that is `messageflow.core.token_verifier`.
@@ -57,8 +57,6 @@ class ConnectionClaims(msgspec.Struct, frozen=True, kw_only=True):
         channels: channels the server subscribes the session to.
         subs: the same with options.
         info: JSON on one line that others see beside the user, or None.
-        meta: JSON for the application alone, never shown to a client, or None.
-        jti: the token's own name, empty without one.
         issued_at: when it was made, or None.
     """
 
@@ -67,8 +65,6 @@ class ConnectionClaims(msgspec.Struct, frozen=True, kw_only=True):
     channels: tuple[str, ...] = ()
     subs: Mapping[str, SubscribeOptions] = NO_SUBS
     info: bytes | None = None
-    meta: bytes | None = None
-    jti: str = ""
     issued_at: float | None = None
 
 
@@ -82,7 +78,6 @@ class SubscriptionClaims(msgspec.Struct, frozen=True, kw_only=True):
             when the token was meant to be checked once.
         options: `info`, `data` and what is overridden.
         client: the one connection it is for, empty for any.
-        jti: the token's own name, empty without one.
         issued_at: when it was made, or None.
     """
 
@@ -91,7 +86,6 @@ class SubscriptionClaims(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: float | None
     options: SubscribeOptions = SubscribeOptions()
     client: str = ""
-    jti: str = ""
     issued_at: float | None = None
 
     @property
@@ -131,11 +125,10 @@ class Said(Options, frozen=True, kw_only=True, gc=False):
     nbf: float | None = None
     aud: str | list[str] | None = None
     iss: str | None = None
-    jti: str = ""
+    jti: str = ""  # nothing reads it, and a token whose name is none is not well made
     expire_at: float | None = None
     channels: list[str] | None = None
     subs: dict[str, Options] | None = None
-    meta: Raw = Raw()
     channel: str | UnsetType = UNSET
     client: str = ""
 

@@ -49,15 +49,11 @@ class Disconnect(NamedTuple):
         return not (3500 <= self.code < 4000 or 4500 <= self.code < 5000)
 
 
-CLOSED_NORMALLY = Disconnect(3000, "connection closed")
 SHUTDOWN = Disconnect(3001, "shutdown")
 SERVER_ERROR = Disconnect(3004, "internal server error")
 CONNECTION_EXPIRED = Disconnect(3005, "connection expired")
-SUBSCRIPTION_EXPIRED = Disconnect(3006, "subscription expired")
 SLOW = Disconnect(3008, "slow")
-WRITE_ERROR = Disconnect(3009, "write error")
 INSUFFICIENT_STATE = Disconnect(3010, "insufficient state")
-FORCE_RECONNECT = Disconnect(3011, "force reconnect")
 NO_PONG = Disconnect(3012, "no pong")
 TOO_MANY_COMMANDS = Disconnect(3013, "too many requests")
 RESTART = Disconnect(3401, "restart")  # ours: back in a moment, and few enough wait for it to come at once
@@ -66,7 +62,6 @@ INVALID_TOKEN = Disconnect(3500, "invalid token")
 MALFORMED = Disconnect(3501, "bad request")
 STALE = Disconnect(3502, "stale")
 FORCE_DISCONNECT = Disconnect(3503, "force disconnect")
-CHANNEL_LIMIT = Disconnect(3505, "channel limit")
 FORBIDDEN = Disconnect(3507, "permission denied")
 UNAVAILABLE = Disconnect(3508, "not available")
 

@@ -60,13 +60,6 @@ class Presence:
         infos = self.clients(channel, now).values()
         return PresenceStats(len(infos), len({info.user for info in infos}))
 
-    def expire(self, now: float) -> list[tuple[str, ClientInfo]]:
-        """Remove the entries of nodes whose lease ran out. Returns them, so that leaves can be told."""
-        dead = {node for node, until in self._leases.items() if until <= now}
-        if not dead:
-            return []
-        return [each for node in dead for each in self.remove_node(node)]
-
     def remove_node(self, node: str) -> list[tuple[str, ClientInfo]]:
         """Remove the entries of a node that is known to be gone. Returns them, so that leaves can be told."""
         self._leases.pop(node, None)

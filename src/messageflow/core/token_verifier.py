@@ -95,8 +95,6 @@ class Verifier:
             channels=channels_of(claims),
             subs=subs_of(claims),
             info=embedded(claims.info, claims.b64info, "info"),
-            meta=embedded(claims.meta, None, "meta"),
-            jti=claims.jti,
             issued_at=claims.iat,
         )
         _check_expiry(claims.exp, connection.expires_at, now)
@@ -119,7 +117,6 @@ class Verifier:
             expires_at=end,
             options=options_of(claims),
             client=claims.client,
-            jti=claims.jti,
             issued_at=claims.iat,
         )
         _check_expiry(claims.exp, end, now)
