@@ -226,6 +226,7 @@ PARALLEL: list[tuple[str, set[str]]] = [
     ("a backend each, with the same parts", {"brokers/embedded", "brokers/redis", "brokers/zeromq"}),
     ("a Redis as gateways find it and as flows do", {"brokers/redis/topology", "redis_publisher"}),
     ("what is kept: the idea, and its place in Redis", {"core", "brokers/redis"}),
+    ("the contract of a seam: `base`", {"brokers", "dialects"}),
     ("a module a command: of a client on the wire, of a person at a terminal", {"hub/commands", "cli"}),
     ("a command of the terminal and what it runs or shows", {"cli", "gateway"}),
     ("a command of the terminal and what it runs or shows", {"cli", "gateway/workers"}),

@@ -35,8 +35,8 @@ from messageflow.brokers.redis.streams.publish_batcher import PublishBatcher
 from messageflow.brokers.redis.streams.stream_store import Read, RedisStreamStore, to_history, unwrap_outcomes
 from messageflow.brokers.redis.streams.witness import Witness
 from messageflow.brokers.redis.tasks import cancel_all, supervise
-from messageflow.brokers.redis.topology.base import Topology
 from messageflow.brokers.redis.topology.detection import TopologySettings, open_topology
+from messageflow.brokers.redis.topology.topology import Topology
 from messageflow.core.presence import PresenceStats
 from messageflow.core.protocol import ClientInfo, Joined, Left
 from messageflow.core.stream import Position

@@ -19,10 +19,10 @@ from messageflow.brokers.redis.connections.server_info import (
 from messageflow.brokers.redis.connections.url import CLUSTER
 from messageflow.brokers.redis.names import Names
 from messageflow.brokers.redis.pubsub.pubsub_connection import PubSubListener
-from messageflow.brokers.redis.topology.base import Topology
 from messageflow.brokers.redis.topology.cluster import ClusterTopology
 from messageflow.brokers.redis.topology.shards import ShardedTopology
 from messageflow.brokers.redis.topology.single import SingleTopology
+from messageflow.brokers.redis.topology.topology import Topology
 from messageflow.errors import BrokerError
 
 

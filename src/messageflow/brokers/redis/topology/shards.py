@@ -17,7 +17,7 @@ from messageflow.brokers.base import Ack
 from messageflow.brokers.redis.connections.resp import Announcing, Command
 from messageflow.brokers.redis.connections.server_info import ServerInfo
 from messageflow.brokers.redis.names import Names, tag_of
-from messageflow.brokers.redis.topology.base import Topology
+from messageflow.brokers.redis.topology.topology import Topology
 
 log = logging.getLogger("messageflow.broker")
 
