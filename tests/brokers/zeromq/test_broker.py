@@ -16,12 +16,12 @@ from messageflow.brokers.base import Broker, Item
 from messageflow.brokers.embedded.broker import EmbeddedBroker
 from messageflow.brokers.memory import MemoryBroker
 from messageflow.brokers.zeromq import broker as zeromq_broker
-from messageflow.brokers.zeromq import link
 from messageflow.brokers.zeromq import messages as m
+from messageflow.brokers.zeromq import worker_outbox
 from messageflow.brokers.zeromq.broker import ZeroMQBroker
-from messageflow.brokers.zeromq.directory import SocketDirectory
-from messageflow.brokers.zeromq.server import BrokerServer
-from messageflow.brokers.zeromq.sockets import LoopSocket
+from messageflow.brokers.zeromq.broker_server import BrokerServer
+from messageflow.brokers.zeromq.loop_socket import LoopSocket
+from messageflow.brokers.zeromq.socket_directory import SocketDirectory
 from messageflow.core.protocol import ClientInfo
 from messageflow.errors import BrokerError, NoRoom, Unanswered, Unavailable, Unrecoverable
 from messageflow.testing.broker_suite import KEPT, BrokerSuite, RecordingSink, items, until
@@ -139,7 +139,7 @@ async def test_a_worker_that_stalls_delays_nobody_and_learns_that_it_missed_some
             await first.publish(items("x", *range(500)))
         await until(lambda: len(sinks[0].publications) == total)
         assert [p.offset for _, p in sinks[0].publications] == list(range(1, total + 1))
-        dropped = server._links[b"second"].dropped
+        dropped = server._outboxes[b"second"].dropped
         assert 0 < dropped < total
     await until(lambda: sinks[1].doubts == 1)
     offsets = [p.offset for _, p in sinks[1].publications]
@@ -164,11 +164,11 @@ async def test_what_must_not_be_lost_waits_for_room(server: BrokerServer, worker
 async def test_a_worker_far_behind_is_given_up(
     server: BrokerServer, workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(link, "OWED_LIMIT", 10)
+    monkeypatch.setattr(worker_outbox, "OWED_LIMIT", 10)
     with asleep(workers[1]):
         for _ in range(20_000):
             server.on_control(b"message")
-        await until(lambda: b"second" not in server._links)
+        await until(lambda: b"second" not in server._outboxes)
 
 
 async def test_a_worker_that_was_taken_for_dead_comes_back_with_all_it_had(
@@ -192,11 +192,11 @@ async def test_a_silent_worker_hears_later_what_was_decided_meanwhile(
     server: BrokerServer, workers: Workers, sinks: Sinks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = workers
-    monkeypatch.setattr("messageflow.brokers.zeromq.server.SILENCE", -1.0)  # whoever is not heard this moment
-    await until(lambda: not server._links)
-    monkeypatch.setattr("messageflow.brokers.zeromq.server.SILENCE", 15.0)
+    monkeypatch.setattr("messageflow.brokers.zeromq.broker_server.SILENCE", -1.0)  # whoever is not heard this moment
+    await until(lambda: not server._outboxes)
+    monkeypatch.setattr("messageflow.brokers.zeromq.broker_server.SILENCE", 15.0)
     server.on_control(b"disconnect alice")
-    await until(lambda: len(server._links) == 2)
+    await until(lambda: len(server._outboxes) == 2)
     await until(lambda: sinks[0].control == sinks[1].control == [b"disconnect alice"])
     assert (await first.publish(items("x", 1)))[0].position.offset == 1
     assert second.trouble == ""
@@ -220,16 +220,16 @@ async def test_who_subscribes_while_its_worker_comes_back_is_subscribed(
     server: BrokerServer, workers: Workers, sinks: Sinks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = workers
-    begin = second._begin
+    begin = second._connect
     subscribing: list[asyncio.Future[None]] = []
 
-    async def begin_while_a_client_comes() -> None:
+    async def connect_while_a_client_comes() -> None:
         subscribing.append(asyncio.ensure_future(second.subscribe("x")))
         for _ in range(3):
             await asyncio.sleep(0)
         await begin()
 
-    monkeypatch.setattr(second, "_begin", begin_while_a_client_comes)
+    monkeypatch.setattr(second, "_connect", connect_while_a_client_comes)
     server.forget("second")
     await until(lambda: sinks[1].doubts == 1)
     await subscribing[0]
@@ -349,7 +349,7 @@ async def test_a_link_made_anew_costs_nobody_their_presence_and_loses_no_decisio
         assert second._publications is not None
         second._publications.close()  # and what lies in it is lost
         second._publications = None
-        second._lose("as the test wants it")
+        second._mark_lost("as the test wants it")
         await until(lambda: sinks[1].doubts == 1)
     await until(lambda: sinks[1].control == [b"disconnect alice"])
     assert set(await first.presence("x")) == {"b"}
@@ -359,18 +359,18 @@ async def test_a_link_made_anew_costs_nobody_their_presence_and_loses_no_decisio
 async def test_a_worker_that_speaks_hears_however_much_it_was_sent(
     server: BrokerServer, workers: Workers, sinks: Sinks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(link, "UNHEARD_BYTES", 10_000)
+    monkeypatch.setattr(worker_outbox, "UNHEARD_BYTES", 10_000)
     first, second = workers
     await second.subscribe("x")
     for number in range(30):
         await first.publish([Item("x", b'"%1000d"' % number, KEPT)])
         await second.page("x")
     await until(lambda: len(sinks[1].publications) == 30)
-    assert server._links[b"second"].dropped == 0
+    assert server._outboxes[b"second"].dropped == 0
     with asleep(second):
         for _ in range(30):
             await first.publish([Item("x", b'"%1000d"' % 0, KEPT)])
-    assert server._links[b"second"].dropped > 0
+    assert server._outboxes[b"second"].dropped > 0
     await second.page("x")
     await until(lambda: sinks[1].doubts == 1)  # it is told, as soon as it speaks
     await first.publish(items("x", 1))
@@ -401,7 +401,7 @@ async def test_a_parent_that_was_frozen_takes_nobody_for_dead(
     now = server._clock()
     monkeypatch.setattr(server, "_clock", lambda: now + 60)
     await asyncio.sleep(0.1)
-    assert len(server._links) == 2
+    assert len(server._outboxes) == 2
 
 
 async def test_a_severed_worker_asks_no_more(workers: Workers) -> None:
@@ -423,9 +423,9 @@ async def test_garbage_ends_nothing(server: BrokerServer, workers: Workers, sink
     await second.subscribe("x")
     for frames in ([b"x"], [b"1", b"not msgpack"], [b"1", b"\x91\xa5wrong"], [b"1", b"2", b"3"]):
         first._requests.send(frames)
-    server._links[b"second"].tell([b"x\0", b"Pgarbage"])
-    server._links[b"second"].tell([b"x\0", b"?"])
-    server._links[b"second"].tell([b"x\0"])
+    server._outboxes[b"second"].tell([b"x\0", b"Pgarbage"])
+    server._outboxes[b"second"].tell([b"x\0", b"?"])
+    server._outboxes[b"second"].tell([b"x\0"])
     await first.publish(items("x", 1))
     await until(lambda: len(sinks[1].publications) == 1)
     assert second.statistics()["publications_not_understood"] == 3
@@ -445,5 +445,5 @@ async def test_a_channel_that_one_worker_leaves_stays_with_the_other(workers: Wo
 @pytest.mark.parametrize("kind", [Unrecoverable, NoRoom, Unanswered, Unavailable, m.NotKnown, BrokerError])
 def test_what_failed_at_the_parent_is_the_same_at_the_worker(kind: type[BrokerError]) -> None:
     with pytest.raises(BrokerError, match="why") as raised:
-        m.read_answer(m.failure(kind("why")))
+        m.read_answer(m.encode_failure(kind("why")))
     assert type(raised.value) is kind

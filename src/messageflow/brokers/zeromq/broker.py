@@ -1,9 +1,10 @@
 """A worker's side of the broker that its parent process serves: requests over a DEALER, publications over a PULL.
 
-A subscription is a request like any other (`interest`), so it counts once the other side has answered it. When the link
-says that something was missed, or had to be made anew, the hub is told to compare its positions; what is missing it
-reads from the history. A link is made anew when the other side does not know this worker, has not confirmed a
-subscription in time, or lets nothing be heard any more; until it stands the worker is in trouble, and says so.
+A subscription is a request like any other (`subscription_requests`), so it counts once it is answered. When
+publications were missed, or the worker had to connect anew, the hub is told to compare its positions; what is missing
+it reads from the history. A worker connects anew when the other side does not know it, has not confirmed a subscription
+in time, or is not heard any more; until then it is in trouble, and says so. Owns its requests and who of it is present,
+never a stream.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ import zmq
 
 from messageflow.brokers.base import History, Item, Sink, Stored
 from messageflow.brokers.zeromq import messages as m
-from messageflow.brokers.zeromq.interest import RETRY, Interest
-from messageflow.brokers.zeromq.sockets import LoopSocket
+from messageflow.brokers.zeromq.loop_socket import LoopSocket
+from messageflow.brokers.zeromq.subscription_requests import RETRY, SubscriptionRequests
 from messageflow.core.backoff import Backoff
 from messageflow.core.presence import PresenceStats
 from messageflow.core.protocol import ClientInfo
@@ -53,7 +54,7 @@ class ZeroMQBroker:
         self._deadline = deadline
         self._asked: dict[bytes, tuple[asyncio.Future[bytes], asyncio.TimerHandle]] = {}
         self._number = 0
-        self._interest = Interest(self._send, deadline, self._lose)
+        self._subscriptions = SubscriptionRequests(self._send, deadline, self._mark_lost)
         self._publications: LoopSocket | None = None
         self._welcomed: asyncio.Future[None] | None = None  # done once the newest link is heard
         self._present: dict[tuple[str, str], bytes] = {}  # who of this worker is in presence, as JSON
@@ -79,18 +80,18 @@ class ZeroMQBroker:
         """
         self._loop = asyncio.get_running_loop()
         self._context = zmq.Context()
-        self._requests = LoopSocket(self._context, zmq.DEALER, self._answered)
+        self._requests = LoopSocket(self._context, zmq.DEALER, self._take_answer)
         self._requests.socket.set(zmq.ROUTING_ID, self._node.encode())
         self._requests.socket.connect(self._address)
         try:
-            await self._begin()
+            await self._connect()
         except BaseException:
             await self._release()
             raise
         self._sink = sink
         self._keeping_alive = self._loop.create_task(self._keep_alive(), name="keep-alive")
 
-    async def _begin(self) -> None:
+    async def _connect(self) -> None:
         """Make the server's acquaintance, and hear it on a link of this worker's own.
 
         Raises:
@@ -100,7 +101,7 @@ class ZeroMQBroker:
         if self._publications is not None:
             self._publications.close()
         self._welcomed = self._loop.create_future()
-        self._publications = LoopSocket(self._context, zmq.PULL, self._heard)
+        self._publications = LoopSocket(self._context, zmq.PULL, self._receive)
         self._publications.socket.connect(address)
         try:
             async with asyncio.timeout(self._deadline):
@@ -108,36 +109,36 @@ class ZeroMQBroker:
         except TimeoutError:
             raise BrokerError(f"the parent process is not heard within {self._deadline:g} s") from None
 
-    async def _begin_anew(self) -> None:
+    async def _reconnect(self) -> None:
         """Come back with all this worker had."""
-        log.warning("begins_anew", extra={"channels": len(self._interest.channels), "reason": self._lost})
+        log.warning("begins_anew", extra={"channels": len(self._subscriptions.channels), "reason": self._lost})
         self._begun_anew += 1
-        await self._begin()
+        await self._connect()
         self._losing.clear()
-        channels = tuple(self._interest.channels)
+        channels = tuple(self._subscriptions.channels)
         for start in range(0, len(channels), AT_ONCE):
-            wanted = [name for name in channels[start : start + AT_ONCE] if name in self._interest.channels]
-            await self._ask(m.Subscribe(wanted, []), _nothing)
-        self._interest.resume()
+            wanted = [name for name in channels[start : start + AT_ONCE] if name in self._subscriptions.channels]
+            await self._ask(m.Subscribe(wanted, []), _ignore)
+        self._subscriptions.resume()
         for key in tuple(self._present):
             if (info := self._present.get(key)) is None:  # as it is now: it may have been replaced meanwhile
                 continue
-            await self._ask(m.Join(key[0], info, keep=True, tell=False), _nothing)
+            await self._ask(m.Join(key[0], info, keep=True, tell=False), _ignore)
             if key not in self._present:  # they left meanwhile
-                await self._ask(m.Leave(key[0], info, tell=False), _nothing)
+                await self._ask(m.Leave(key[0], info, tell=False), _ignore)
         if not self._losing.is_set():  # and not lost again meanwhile
             self._lost = ""
         if self._sink is not None:
             self._sink.on_doubt()
 
-    def _lose(self, why: str) -> None:
+    def _mark_lost(self, why: str) -> None:
         """The server may not know what this worker wants, or not be heard: begin anew, at once."""
         self._lost = self._trouble = why
         self._losing.set()
 
     async def close(self) -> None:
         self._sink = None
-        self._interest.close()
+        self._subscriptions.close()
         if self._keeping_alive is not None:
             self._keeping_alive.cancel()
             await asyncio.wait([self._keeping_alive])
@@ -165,14 +166,14 @@ class ZeroMQBroker:
         while True:
             try:
                 if self._lost:
-                    await self._begin_anew()
+                    await self._reconnect()
                 trouble = await self._ask(m.Alive(), m.decode_text)
                 if not self._lost:
                     self._trouble = trouble
-                self._listen()
+                self._check_link()
                 backoff.reset()
             except m.NotKnown as error:
-                self._lose(str(error))
+                self._mark_lost(str(error))
                 continue
             except (BrokerError, zmq.ZMQError) as error:
                 self._trouble = str(error)
@@ -185,12 +186,12 @@ class ZeroMQBroker:
             except TimeoutError:
                 pass
 
-    def _listen(self) -> None:
+    def _check_link(self) -> None:
         """A sign of life was answered, which the server also does on the link; find out when that is not heard."""
         self._quiet += 1
         if self._quiet > QUIET:
             self._quiet = 0
-            self._lose("the parent process answers, but its publications do not arrive")
+            self._mark_lost("the parent process answers, but its publications do not arrive")
 
     # Requests
 
@@ -214,20 +215,20 @@ class ZeroMQBroker:
         return await self._ask(m.Page(channel, offset, limit, size, reverse), m.decode_history)
 
     async def remove_history(self, channel: str) -> None:
-        await self._ask(m.Remove(channel), _nothing)
+        await self._ask(m.Remove(channel), _ignore)
 
     async def join(self, channel: str, info: ClientInfo, *, keep: bool, tell: bool) -> None:
         encoded = m.encode_json(info)
         if keep:
             self._present[channel, info.client] = encoded
-        await self._ask(m.Join(channel, encoded, keep, tell), _nothing)
+        await self._ask(m.Join(channel, encoded, keep, tell), _ignore)
 
     async def leave(self, channel: str, info: ClientInfo, *, tell: bool) -> None:
         self._present.pop((channel, info.client), None)
         left = m.Leave(channel, m.encode_json(info), tell)
         while True:  # who has left must not stay present because there was no room to say so
             try:
-                return await self._ask(left, _nothing)
+                return await self._ask(left, _ignore)
             except m.NotKnown:
                 return None  # and so of nobody of this worker, who begins anew without them
             except Unavailable:
@@ -242,7 +243,7 @@ class ZeroMQBroker:
         return await self._ask(m.HowMany(channel), m.decode_stats)
 
     async def control(self, message: bytes) -> None:
-        await self._ask(m.Tell(message), _nothing)
+        await self._ask(m.Tell(message), _ignore)
 
     async def survey(self, question: bytes) -> list[bytes]:
         return await self._ask(m.Survey(question), m.decode_answers)
@@ -278,7 +279,7 @@ class ZeroMQBroker:
             self._unanswered += 1
             answer.set_exception(Unanswered(f"the parent process did not answer within {self._deadline:g} s"))
 
-    def _answered(self, frames: list[bytes]) -> None:
+    def _take_answer(self, frames: list[bytes]) -> None:
         answer, overdue = self._asked.pop(frames[0], (None, None))
         if overdue is not None:
             overdue.cancel()
@@ -288,12 +289,12 @@ class ZeroMQBroker:
     # Publications
 
     async def subscribe(self, channel: str) -> None:
-        await self._interest.add(channel)
+        await self._subscriptions.add(channel)
 
     def unsubscribe(self, channel: str) -> None:
-        self._interest.discard(channel)
+        self._subscriptions.discard(channel)
 
-    def _heard(self, frames: list[bytes]) -> None:
+    def _receive(self, frames: list[bytes]) -> None:
         self._quiet = 0
         try:
             topic, body = frames
@@ -305,15 +306,15 @@ class ZeroMQBroker:
     def _take(self, topic: bytes, body: bytes) -> None:
         kind = body[:1]
         if kind == m.WELCOME:
-            self._stands()
+            self._note_welcome()
         elif self._sink is None:
             return
         elif kind == m.PUBLISHED:
-            self._sink.on_publication(m.channel_of(topic), *m.read_published(body))
+            self._sink.on_publication(m.decode_topic(topic), *m.read_published(body))
         elif kind == m.CONTROL:
             self._sink.on_control(body[1:])
         elif kind == m.ASKED:
-            survey, question = m.read_asked(body)
+            survey, question = m.read_question(body)
             report = m.Report(survey, self._sink.on_question(question))
             self._requests.send([b"report", m.encode(report)])
         elif kind == m.BEAT:
@@ -322,9 +323,9 @@ class ZeroMQBroker:
             self._missed += 1
             self._sink.on_doubt()
         else:
-            self._sink.on_presence(m.channel_of(topic), m.read_told(body))
+            self._sink.on_presence(m.decode_topic(topic), m.read_presence_push(body))
 
-    def _stands(self) -> None:
+    def _note_welcome(self) -> None:
         if self._welcomed is not None and not self._welcomed.done():
             self._welcomed.set_result(None)
 
@@ -338,5 +339,5 @@ class ZeroMQBroker:
         }
 
 
-def _nothing(body: bytes) -> None:
+def _ignore(body: bytes) -> None:
     return None

@@ -142,7 +142,7 @@ _ERRORS: dict[str, type[BrokerError]] = {  # the narrower before the wider
 }
 
 
-def failure(error: BrokerError) -> bytes:
+def encode_failure(error: BrokerError) -> bytes:
     """Return the answer that says why a request was not carried out."""
     kind = next((kind for kind, each in _ERRORS.items() if isinstance(error, each)), "failed")
     return NOT_OK + encode(Failed(kind, str(error)))
@@ -169,17 +169,17 @@ _encode_publication = msgspec.msgpack.Encoder().encode
 _decode_publication = msgspec.msgpack.Decoder(tuple[str, Publication]).decode
 
 
-def topic(channel: str) -> bytes:
+def encode_topic(channel: str) -> bytes:
     """Return what a channel's messages travel under."""
     return channel.encode() + b"\0"
 
 
-def channel_of(frame: bytes) -> str:
+def decode_topic(frame: bytes) -> str:
     """Return the channel of a topic."""
     return frame[:-1].decode()
 
 
-def published(epoch: str, publication: Publication) -> bytes:
+def encode_published(epoch: str, publication: Publication) -> bytes:
     """Return a publication as it travels."""
     return PUBLISHED + _encode_publication((epoch, publication))
 
@@ -189,22 +189,22 @@ def read_published(body: bytes) -> tuple[str, Publication]:
     return _decode_publication(memoryview(body)[1:])
 
 
-def asked(survey: int, question: bytes) -> bytes:
+def encode_question(survey: int, question: bytes) -> bytes:
     """Return a question of a survey as it travels."""
     return ASKED + survey.to_bytes(8, "big") + question
 
 
-def read_asked(body: bytes) -> tuple[int, bytes]:
+def read_question(body: bytes) -> tuple[int, bytes]:
     """Return the number of the survey and the question."""
     return int.from_bytes(body[1:9], "big"), body[9:]
 
 
-def told(push: Joined | Left) -> bytes:
+def encode_presence_push(push: Joined | Left) -> bytes:
     """Return a join or a leave as it travels."""
     return (JOINED if isinstance(push, Joined) else LEFT) + encode_json(push.info)
 
 
-def read_told(body: bytes) -> Joined | Left:
+def read_presence_push(body: bytes) -> Joined | Left:
     """Return the join or the leave."""
     info = decode_info(body[1:])
     return Joined(info) if body[:1] == JOINED else Left(info)

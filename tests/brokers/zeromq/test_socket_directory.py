@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from messageflow.brokers.zeromq import directory
-from messageflow.brokers.zeromq.directory import SocketDirectory
+from messageflow.brokers.zeromq import socket_directory
+from messageflow.brokers.zeromq.socket_directory import SocketDirectory
 from messageflow.errors import ConfigurationError
 
 
 @pytest.fixture
 def nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """No usual place: a root that is read-only, and nothing mounted."""
-    monkeypatch.setattr(directory, "PLACES", ("/nowhere", "/proc/self/nowhere"))
+    monkeypatch.setattr(socket_directory, "PLACES", ("/nowhere", "/proc/self/nowhere"))
     monkeypatch.delenv("TMPDIR", raising=False)
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
 

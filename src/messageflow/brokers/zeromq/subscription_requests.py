@@ -1,8 +1,9 @@
-"""What a worker wants to hear, and whether the process with the broker knows it.
+"""The channels a worker subscribes to, as requests to the process with the broker that are confirmed one by one.
 
 Changes go there in the order in which they were made, those of one turn of the event loop in one request. A
 subscription stands when the request that carried it is answered: the answer bears that request's number, travels
-beside the publications, and so can neither be taken for another's nor be overtaken by what comes after it.
+beside the publications, and so can neither be taken for another's nor be overtaken by what comes after it. Owns what is
+wanted and what is not confirmed yet; never hears a publication.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from messageflow.errors import BrokerError, Unanswered, Unavailable
 RETRY = 0.02  # seconds after which a request for which there was no room is tried again
 
 
-class Interest:
+class SubscriptionRequests:
     """The channels of one worker.
 
     Args:
@@ -68,7 +69,7 @@ class Interest:
     def resume(self) -> None:
         """The other side has been told of all `channels` anew."""
         stranded, self._stranded = self._stranded, []
-        _release(stranded)
+        _resolve(stranded)
 
     def close(self) -> None:
         """Send nothing any more."""
@@ -88,20 +89,20 @@ class Interest:
         except Unavailable:
             self._flushing = asyncio.get_running_loop().call_later(RETRY, self._flush)
             return
-        answer.add_done_callback(partial(self._answered, self._waiting))
+        answer.add_done_callback(partial(self._confirm, self._waiting))
         self._flushing, self._changes, self._waiting = None, {}, []
 
-    def _answered(self, waiting: list[asyncio.Future[None]], answer: asyncio.Future[bytes]) -> None:
+    def _confirm(self, waiting: list[asyncio.Future[None]], answer: asyncio.Future[bytes]) -> None:
         try:
             m.read_answer(answer.result())
         except BrokerError as error:
             self._stranded += waiting
             self._on_lost(str(error))
         else:
-            _release(waiting)
+            _resolve(waiting)
 
 
-def _release(waiting: list[asyncio.Future[None]]) -> None:
+def _resolve(waiting: list[asyncio.Future[None]]) -> None:
     for future in waiting:
-        if not future.done():  # who waited may have left
+        if not future.done():  # the caller may have given up
             future.set_result(None)

@@ -1,8 +1,9 @@
-"""One worker as the process with the broker sees it: the socket on which it hears, and whether it keeps up.
+"""What goes from the parent process to one worker: its queue, its back-pressure, and what it is owed.
 
-A publication that the worker's link has no room for is dropped there, never silently: the link then owes the word
-*missed*, and the worker compares all its positions when it comes. What must not be lost (control messages, answers)
-waits. The socket is a PUSH, the one kind that has no way to drop in silence; who wants what is decided before it.
+A publication that has no room is dropped here, never in silence: the outbox then owes the word *missed*, and the worker
+compares all its positions when it comes. What must not be lost (control messages, answers) waits. The socket is a PUSH,
+the one kind that has no way to drop in silence. Owns that socket and what waits for it, never which worker subscribes
+to what.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from collections import deque
 
 import zmq
 
+from messageflow.brokers.zeromq.loop_socket import LoopSocket
 from messageflow.brokers.zeromq.messages import BEAT, EVERYBODY, MISSED, WELCOME
-from messageflow.brokers.zeromq.sockets import LoopSocket
 
 UNHEARD_BYTES = 64 << 20  # sent to a worker that says nothing; from then on it misses
 SETTLED = 5.0  # seconds: what was told that long before a sign of life was taken
@@ -20,8 +21,8 @@ DECISIONS = 10_000  # kept at most
 OWED_LIMIT = 100_000  # messages that must not be lost and wait; a worker further behind than this is lost
 
 
-class Link:
-    """The publishing side towards one worker.
+class WorkerOutbox:
+    """What is sent to one worker.
 
     Args:
         context: of ZeroMQ.
@@ -61,7 +62,7 @@ class Link:
         self._publisher.socket.bind(address)
         self.tell([EVERYBODY, WELCOME])
 
-    def hear(self, now: float) -> None:
+    def note_heard(self, now: float) -> None:
         """The worker has said something."""
         self.heard = now
         self._unheard = 0
@@ -93,7 +94,7 @@ class Link:
             owed.append(frames)
             self.lost = self.lost or len(owed) > OWED_LIMIT
 
-    def decide(self, frames: list[bytes], now: float) -> None:
+    def tell_decision(self, frames: list[bytes], now: float) -> None:
         """Tell a decision about users, and keep it until the worker has shown that it still takes what it is told."""
         self._decisions.append((now, frames))
         self.tell(frames)
@@ -103,7 +104,7 @@ class Link:
         """The decisions the worker may not have taken."""
         return [frames for _, frames in self._decisions]
 
-    def settle(self) -> None:
+    def send_owed(self) -> None:
         """Send what is owed, as far as there is room. Called often."""
         for socket, owed in ((self._publisher, self._owed), (self._requests, self._owed_answers)):
             while owed and socket.send(owed[0]):

@@ -2,6 +2,7 @@
 
 The socket's descriptor says that something happened; then messages are taken in bounded batches, so that the loop
 serves everything else in between. Measured on 2 cores: 295,000 messages a second, where awaiting each gives 81,000.
+Owns one socket and its place on the loop, never what its frames mean.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Where the sockets of several workers lie: a directory that only this user may enter, with a path short enough.
 
 The system takes paths of sockets of 107 bytes, and not every machine has a temporary directory that can be written;
-so several places are tried, each by opening a socket there. What a cleaner removes is made anew.
+so several places are tried, each by opening a socket there. What a cleaner removes is made anew. Owns the
+directories it made, never a socket.
 """
 
 from __future__ import annotations

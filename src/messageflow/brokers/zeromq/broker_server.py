@@ -2,6 +2,7 @@
 
 Requests come to one ROUTER; each worker hears publications on a PUSH of its own, so that one that stalls is known,
 costs only itself, and learns that it missed something. Everything lies in a directory that only this user may enter.
+Owns the outboxes of the workers and the surveys under way, never a stream.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ import zmq
 
 from messageflow.brokers.local import LocalBroker
 from messageflow.brokers.zeromq import messages as m
-from messageflow.brokers.zeromq.directory import SocketDirectory
-from messageflow.brokers.zeromq.link import Link
-from messageflow.brokers.zeromq.sockets import LoopSocket
+from messageflow.brokers.zeromq.loop_socket import LoopSocket
+from messageflow.brokers.zeromq.socket_directory import SocketDirectory
+from messageflow.brokers.zeromq.worker_outbox import WorkerOutbox
 from messageflow.core.protocol import Joined, Left
 from messageflow.core.stream import Publication
 from messageflow.errors import BrokerError, ConfigurationError
@@ -34,8 +35,8 @@ ABSENT_LIMIT = 10_000  # decisions kept for a worker that is silent and may come
 SILENCE = 15.0  # seconds after which a worker that says nothing is gone
 
 
-class Answers:
-    """One survey under way: who is still to answer, and what the others said."""
+class SurveyUnderWay:
+    """One survey under way: which workers are still to answer, and what the others said."""
 
     def __init__(self, awaited: set[bytes], complete: asyncio.Event) -> None:
         self.awaited = awaited
@@ -64,11 +65,11 @@ class BrokerServer:
         self._broker = broker
         self._directory = directory
         self._clock = clock
-        self._links: dict[bytes, Link] = {}  # by the identity of the worker's DEALER
+        self._outboxes: dict[bytes, WorkerOutbox] = {}  # by the identity of the worker's DEALER
         self._made = 0
         self._absent: dict[str, deque[list[bytes]]] = {}  # what was decided while a silent worker is away
         self._surveys = 0
-        self._open_surveys: dict[int, Answers] = {}
+        self._open_surveys: dict[int, SurveyUnderWay] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -121,29 +122,29 @@ class BrokerServer:
         if self._tasks:
             await asyncio.wait(self._tasks)
         await self._broker.close()
-        for link in self._links.values():
-            link.close()
+        for outbox in self._outboxes.values():
+            outbox.close()
         self._requests.close()
         await asyncio.get_running_loop().run_in_executor(None, self._context.term)
 
     # From the broker
 
     def on_publication(self, channel: str, epoch: str, publication: Publication) -> None:
-        frames = [m.topic(channel), m.published(epoch, publication)]
-        for link in self._links.values():
-            if channel in link.channels:
-                link.publish(frames)
+        frames = [m.encode_topic(channel), m.encode_published(epoch, publication)]
+        for outbox in self._outboxes.values():
+            if channel in outbox.channels:
+                outbox.publish(frames)
 
     def on_presence(self, channel: str, push: Joined | Left) -> None:
-        frames = [m.topic(channel), m.told(push)]
-        for link in self._links.values():
-            if channel in link.channels:
-                link.publish(frames)
+        frames = [m.encode_topic(channel), m.encode_presence_push(push)]
+        for outbox in self._outboxes.values():
+            if channel in outbox.channels:
+                outbox.publish(frames)
 
     def on_control(self, message: bytes) -> None:
         frames = [m.EVERYBODY, m.CONTROL + message]
-        for link in self._links.values():
-            link.decide(frames, self._clock())
+        for outbox in self._outboxes.values():
+            outbox.tell_decision(frames, self._clock())
         for missed in self._absent.values():
             missed.append(frames)
 
@@ -151,8 +152,8 @@ class BrokerServer:
         return self._answer_for_all(question)
 
     def on_doubt(self) -> None:
-        for link in self._links.values():
-            link.tell([m.EVERYBODY, m.MISSED])
+        for outbox in self._outboxes.values():
+            outbox.tell([m.EVERYBODY, m.MISSED])
 
     # From the workers
 
@@ -161,53 +162,53 @@ class BrokerServer:
             log.error("request_not_understood", extra={"frames": len(frames)})
             return
         identity, number, body = frames
-        link = self._links.get(identity)
-        if link is not None:
-            link.hear(self._clock())
+        outbox = self._outboxes.get(identity)
+        if outbox is not None:
+            outbox.note_heard(self._clock())
         try:
             request = m.decode_request(body)
         except msgspec.MsgspecError as error:
             log.error("request_not_understood", extra={"error": str(error)})
             failed = BrokerError(f"the request was not understood: {error}")
-            self._reply(identity, number, m.failure(failed))
+            self._reply(identity, number, m.encode_failure(failed))
             return
         if isinstance(request, m.Hello | m.Subscribe):
-            self._reply(identity, number, self._at_once(identity, request))
+            self._reply(identity, number, self._carry_out_now(identity, request))
         else:
             self._spawn(self._answer(identity, number, request))
 
-    def _at_once(self, identity: bytes, request: m.Hello | m.Subscribe) -> bytes:
+    def _carry_out_now(self, identity: bytes, request: m.Hello | m.Subscribe) -> bytes:
         """Carry out what keeps its order, and return the answer."""
         try:
             if isinstance(request, m.Hello):
                 return m.OK + m.encode(self._welcome(identity, request.node))
-            self._subscribe(self._link(identity), request)
+            self._subscribe(self._outbox(identity), request)
         except BrokerError as error:
-            return m.failure(error)
+            return m.encode_failure(error)
         return m.OK
 
     async def _answer(self, identity: bytes, number: bytes, request: m.Call) -> None:
         try:
             answer = m.OK + await self._carry_out(identity, request)
         except BrokerError as error:
-            answer = m.failure(error)
+            answer = m.encode_failure(error)
         self._reply(identity, number, answer)
 
     def _reply(self, identity: bytes, number: bytes, answer: bytes) -> None:
-        link = self._links.get(identity)
-        if link is not None:
-            link.answer(number, answer)
+        outbox = self._outboxes.get(identity)
+        if outbox is not None:
+            outbox.answer(number, answer)
         else:
             self._requests.send([identity, number, answer])
 
-    def _link(self, identity: bytes) -> Link:
-        link = self._links.get(identity)
-        if link is None:
+    def _outbox(self, identity: bytes) -> WorkerOutbox:
+        outbox = self._outboxes.get(identity)
+        if outbox is None:
             raise m.NotKnown("the worker was taken for dead and has not begun anew yet")
-        return link
+        return outbox
 
     async def _carry_out(self, identity: bytes, request: m.Call) -> bytes:
-        link = self._link(identity)
+        outbox = self._outbox(identity)
         broker = self._broker
         match request:
             case m.Publish(items):
@@ -225,10 +226,10 @@ class BrokerServer:
             case m.Report(survey, answer):
                 self._report(survey, identity, answer)
             case m.Alive():
-                link.beat()
+                outbox.beat()
                 return m.encode(broker.trouble)
             case _:
-                return await self._about_presence(link.node, request)
+                return await self._about_presence(outbox.node, request)
         return b""
 
     async def _about_presence(self, node: str, request: m.Join | m.Leave | m.Who | m.HowMany) -> bytes:
@@ -245,11 +246,11 @@ class BrokerServer:
         return b""
 
     async def _survey(self, question: bytes) -> list[bytes]:
-        """Ask every worker that has a link; one that is silent is not waited for long."""
+        """Ask every worker that has said hello; one that is silent is not waited for long."""
         self._surveys += 1
-        survey = self._open_surveys[self._surveys] = Answers(set(self._links), asyncio.Event())
-        for link in self._links.values():
-            link.tell([m.EVERYBODY, m.asked(self._surveys, question)])
+        survey = self._open_surveys[self._surveys] = SurveyUnderWay(set(self._outboxes), asyncio.Event())
+        for outbox in self._outboxes.values():
+            outbox.tell([m.EVERYBODY, m.encode_question(self._surveys, question)])
         try:
             async with asyncio.timeout(SURVEY_SECONDS):
                 await survey.complete.wait()
@@ -269,63 +270,63 @@ class BrokerServer:
                 survey.complete.set()
 
     def _welcome(self, identity: bytes, node: str) -> str:
-        """Make a link for a worker, and return where it is."""
+        """Make an outbox for a worker, and return the address where the worker hears it."""
         self._made += 1
         try:
             self.keep_reachable()
             address = f"ipc://{self._directory.path}/publications-{self._made}"
-            link = Link(self._context, node, address, identity, self._requests)
+            outbox = WorkerOutbox(self._context, node, address, identity, self._requests)
         except (ConfigurationError, zmq.ZMQError) as error:
             raise BrokerError(f"the parent process cannot open a socket for this worker: {error}") from error
-        link.heard = self._clock()
-        before = self._links.get(identity)
-        self._links[identity] = link
+        outbox.heard = self._clock()
+        before = self._outboxes.get(identity)
+        self._outboxes[identity] = outbox
         decided = list(self._absent.pop(node, ()))
-        if before is not None:  # it takes its link for broken; it is still the one it was
+        if before is not None:  # it connects anew; it is still the worker it was
             decided = before.undecided
-            self._let_go(before)
+            self._release(before)
         for frames in decided:
-            link.tell(frames)
+            outbox.tell(frames)
         return address
 
-    def _subscribe(self, link: Link, request: m.Subscribe) -> None:
+    def _subscribe(self, outbox: WorkerOutbox, request: m.Subscribe) -> None:
         """A worker wants channels, or wants them no longer."""
         for channel in request.wanted:
-            link.channels.add(channel)
+            outbox.channels.add(channel)
             self._broker.begin(channel)
         for channel in request.unwanted:
-            link.channels.discard(channel)
+            outbox.channels.discard(channel)
             self._end_unwanted(channel)
 
     def _end_unwanted(self, channel: str) -> None:
-        if not any(channel in link.channels for link in self._links.values()):
+        if not any(channel in outbox.channels for outbox in self._outboxes.values()):
             self._broker.unsubscribe(channel)
 
     def forget(self, node: str) -> None:
         """A worker has ended: nobody of its connections is present any more."""
         self._absent.pop(node, None)
-        for identity in [identity for identity, link in self._links.items() if link.node == node]:
+        for identity in [identity for identity, outbox in self._outboxes.items() if outbox.node == node]:
             self._forget(identity)
 
     def _forget(self, identity: bytes) -> None:
-        link = self._links.pop(identity)
-        self._let_go(link)
-        self._broker.forget_node(link.node)
+        outbox = self._outboxes.pop(identity)
+        self._release(outbox)
+        self._broker.forget_node(outbox.node)
 
-    def _let_go(self, link: Link) -> None:
-        link.close()
-        for channel in link.channels:
+    def _release(self, outbox: WorkerOutbox) -> None:
+        outbox.close()
+        for channel in outbox.channels:
             self._end_unwanted(channel)
-        log.info("worker_forgotten", extra={"node": link.node, "publications_dropped": link.dropped})
+        log.info("worker_forgotten", extra={"node": outbox.node, "publications_dropped": outbox.dropped})
 
     # Tasks
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str | None = None) -> None:
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
-        task.add_done_callback(self._done)
+        task.add_done_callback(self._reap)
 
-    def _done(self, task: asyncio.Task[None]) -> None:
+    def _reap(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("task_failed", exc_info=error, extra={"task": task.get_name()})
@@ -336,12 +337,12 @@ class BrokerServer:
         while True:
             await asyncio.sleep(SETTLE_EVERY)
             now = self._clock()
-            for identity, link in tuple(self._links.items()):
+            for identity, outbox in tuple(self._outboxes.items()):
                 if now - before > STALLED:
-                    link.heard = now  # it is this process that was away: what they said is still to be read
-                link.settle()
-                if link.lost or link.heard < now - SILENCE:
-                    log.error("worker_silent", extra={"node": link.node, "seconds": round(now - link.heard, 1)})
-                    self._absent[link.node] = deque(link.undecided, maxlen=ABSENT_LIMIT)
+                    outbox.heard = now  # it is this process that was away: what they said is still to be read
+                outbox.send_owed()
+                if outbox.lost or outbox.heard < now - SILENCE:
+                    log.error("worker_silent", extra={"node": outbox.node, "seconds": round(now - outbox.heard, 1)})
+                    self._absent[outbox.node] = deque(outbox.undecided, maxlen=ABSENT_LIMIT)
                     self._forget(identity)
             before = now
