@@ -15,9 +15,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-import uvloop
 
 from messageflow.gateway import tcp
+from messageflow.gateway.loop import run_loop
 
 FLOOD = 4 << 20  # bytes, more than the sockets of both sides hold
 KERNEL = tuple(int(part) for part in os.uname().release.split(".")[:2])
@@ -107,7 +107,7 @@ def on_uvloop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., N
 
     @functools.wraps(test)
     def run(*arguments: Any, **fixtures: Any) -> None:
-        uvloop.run(test(*arguments, **fixtures))
+        run_loop(test(*arguments, **fixtures))
 
     return run
 

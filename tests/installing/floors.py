@@ -23,6 +23,8 @@ TESTS = (
     "--ignore=tests/benchmarks",
     "--ignore=tests/mutants",
 )
+# What else the tests use, in a version that goes with these: FastAPI as it was at the time of Starlette 0.40.
+BESIDE = {"lowest": ["fastapi==0.115.12"], "newest": []}
 REQUIREMENT = re.compile(r"(?P<name>[\w-]+)(?:\[\w+\])?>=(?P<floor>[\d.]+)(?P<cap>,<[\d.]+)?")
 
 
@@ -53,7 +55,7 @@ def environment(end: str) -> Path:
     pip: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "-r", ROOT / "requirements/dev.txt"], check=True)
     # Nothing else follows a library down or up: what else is there is the tests' own.
-    subprocess.run([*pip, "--no-deps", "--upgrade", *wanted(end)], check=True)
+    subprocess.run([*pip, "--no-deps", "--upgrade", *wanted(end), *BESIDE[end]], check=True)
     subprocess.run([*pip, "--no-deps", "--editable", ROOT], check=True)
     return python
 
