@@ -28,10 +28,10 @@ _PAGE = """<!doctype html>
   <tr><td><code><a href="{base}ready">{base}ready</a></code><td>whether it should be given work
   <tr><td><code><a href="{base}metrics">{base}metrics</a></code><td>how it is, for Prometheus
 </table>
-<p>From a terminal of the same person, if it was started with <code>--dev</code>:</p>
+<p>If it was started with <code>--dev</code>, from a terminal in the same directory:</p>
 <pre>messageflow listen --user alice
 messageflow push alice report/ready '{{"id": 7}}'</pre>
-<p>From Python:</p>
+<p>From Python, there too:</p>
 <pre>from messageflow import Flow
 Flow().push("alice", "report/ready", {{"id": 7}})</pre>
 <p>Read on: <code>docs/tutorial.md</code> of the project leads from here to a page of yours;

@@ -33,7 +33,7 @@ def gateway(url: str) -> Peer:
         f"the gateway at {url}",
         f"no gateway answers at {url}: start one with `messageflow serve --dev` or set MESSAGEFLOW_URL",
         f"the gateway at {url} does not accept the API key: set MESSAGEFLOW_API_KEY (or Flow(api_key=…)) to the "
-        "gateway's own; `messageflow serve --dev` leaves its key where programs of the same person find it",
+        "gateway's own; `messageflow serve --dev` leaves its key where programs of the same project find it",
     )
 
 

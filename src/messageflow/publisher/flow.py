@@ -53,7 +53,7 @@ class Flow(FlowBase):
     repeated within `timeout`; each publication carries an idempotency key, so that repeating stores it once.
 
     Args:
-        url: where the gateway is; else MESSAGEFLOW_URL, else where this person's development gateway runs, else
+        url: where the gateway is; else MESSAGEFLOW_URL, else where this project's development gateway runs, else
             http://127.0.0.1:8000. Without it, a gateway in this same process (`messageflow run`) is used directly.
             A Redis is redis://, rediss:// (TLS), unix://, redis+sentinel://host:port,host:port/service or
             redis+cluster://host:port,host:port; several shards are several of them, apart by spaces and in the order

@@ -101,7 +101,7 @@ def sign(
     if not secret:
         raise ConfigurationError(
             "there is no secret to sign tokens with: set MESSAGEFLOW_TOKEN_SECRET (or Flow(token_secret=…)) to the "
-            "gateway's own; `messageflow serve --dev` leaves its secret where programs of the same person find it"
+            "gateway's own; `messageflow serve --dev` leaves its secret where programs of the same project find it"
         )
     size = len(secret.encode(errors="replace"))
     if size < SECRET_BYTES:

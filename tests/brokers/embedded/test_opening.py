@@ -251,7 +251,7 @@ async def test_a_row_damaged_while_it_runs_is_never_served(data_dir: Path, opene
 
 async def test_a_data_directory_belongs_to_one_process(opened: Opened) -> None:
     async with opened():
-        with pytest.raises(ConfigurationError, match=rf"in use by another gateway \(process {os.getpid()}\)"):
+        with pytest.raises(ConfigurationError, match=rf"by another gateway \(process {os.getpid()}\): end that one"):
             async with opened():
                 pass
     async with opened():

@@ -51,7 +51,7 @@ def lock(directory: Path) -> Lock:
         os.close(descriptor)
         raise ConfigurationError(
             f"the data directory {directory} is in use by another gateway (process {holder or 'unknown'}): "
-            "--data-dir takes another, --broker memory needs none"
+            "end that one first; or --data-dir takes another, --broker memory needs none"
         ) from None
     os.ftruncate(descriptor, 0)
     os.write(descriptor, f"{os.getpid()}\n".encode())
