@@ -19,7 +19,8 @@ from messageflow.core.token_verifier import Verifier
 from messageflow.hub.hub import Hub
 from messageflow.hub.limits import Limits
 from messageflow.testing.clock import ManualClock
-from messageflow.testing.memory_connection import MemoryConnection
+from messageflow.testing.memory_connection import NATIVE_LINES, MemoryConnection
+from tests.hub.carriers import CARRIERS
 from tests.hub.links import DistantBroker
 
 SECRET = "a-secret-of-the-hub-tests-0123456789"
@@ -49,7 +50,13 @@ NAMESPACES = Namespaces(
 
 
 class World:
-    """A hub and what a test does with it."""
+    """A hub and what a test does with it.
+
+    Attributes:
+        carrier: how its connections speak.
+    """
+
+    carrier = NATIVE_LINES
 
     def __init__(self, limits: Limits | None = None, broker: MemoryBroker | None = None) -> None:
         self.clock = ManualClock()
@@ -62,7 +69,7 @@ class World:
         return jwt.encode({"sub": user, "exp": self.wall() + seconds, **claims}, SECRET, "HS256")
 
     def connection(self, address: str = "127.0.0.1") -> MemoryConnection:
-        return MemoryConnection(self.hub, address)
+        return MemoryConnection(self.hub, address, self.carrier)
 
     async def connected(self, user: str, subs: dict[str, Any] | None = None, **claims: Any) -> MemoryConnection:
         """Return a connection that is in."""
@@ -109,6 +116,32 @@ class World:
             self.wall.advance(tick)
             self.hub.heartbeat.tick()
         await self.settle()
+
+
+# What a session does it does in every dialect and over every transport: these suites run with each carrier there is.
+CARRIED = {
+    "test_backlog",
+    "test_catch_up",
+    "test_connect",
+    "test_delivery",
+    "test_drain",
+    "test_subscribe",
+    "test_expiry",
+}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "carrier" in metafunc.fixturenames and metafunc.module.__name__.rpartition(".")[2] in CARRIED:
+        marked = {mark.name for mark in metafunc.definition.iter_markers()}
+        names = [name for name, each in CARRIERS.items() if not ("two_way" in marked and each.transport.one_way)]
+        names = ["native"] if "native" in marked else names
+        metafunc.parametrize("carrier", names, indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def carrier(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How the connections of a test speak: natively, unless its suite runs with all carriers."""
+    monkeypatch.setattr(World, "carrier", CARRIERS[getattr(request, "param", "native")])
 
 
 @pytest.fixture

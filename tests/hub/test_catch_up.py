@@ -14,6 +14,7 @@ from messageflow.brokers.base import Item
 from messageflow.core.stream_table import Retention
 from messageflow.hub import fan_out
 from messageflow.testing.memory_connection import MemoryConnection
+from tests.hub.carriers import CARRIERS
 from tests.hub.conftest import World
 from tests.hub.links import DistantBroker
 
@@ -24,6 +25,7 @@ SESSIONS = 3
 class LagStates(RuleBasedStateMachine):
     """Sessions stall, read on, leave and come back to channels, while publications are flushed in slices of one."""
 
+    carrier = "native"
     budget = 1000  # bytes of the backlogs: now they have what is missing, now the history has
 
     def __init__(self) -> None:
@@ -40,6 +42,7 @@ class LagStates(RuleBasedStateMachine):
 
     async def _start(self) -> None:
         self.world = World(broker=DistantBroker(turns=2))
+        self.world.carrier = CARRIERS[self.carrier]
         await self.world.hub.start()
         self.world.hub.backlogs.budget = self.budget
         self.connections = [await self.world.connected(f"user{number}") for number in range(SESSIONS)]
@@ -152,12 +155,27 @@ class FromHistory(LagStates):
     budget = 0
 
 
+class InAnotherDialect(LagStates):
+    """The same in a dialect of which the hub knows nothing."""
+
+    carrier = "toy dialect"
+
+
+class OverAnotherTransport(LagStates):
+    """The same over a transport that takes a frame a write."""
+
+    carrier = "one-way toy"
+
+
 TestLagStates = LagStates.TestCase
 TestLagStates.settings = settings(
     max_examples=100, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 TestFromHistory = FromHistory.TestCase
 TestFromHistory.settings = TestLagStates.settings
+TestInAnotherDialect = InAnotherDialect.TestCase
+TestOverAnotherTransport = OverAnotherTransport.TestCase
+TestInAnotherDialect.settings = TestOverAnotherTransport.settings = settings(TestLagStates.settings, max_examples=30)
 
 
 # What the merge and the catch-up are to give, and what they would do without

@@ -19,7 +19,8 @@ async def test_connect_answers_with_the_channels_of_the_server(world: World) -> 
     connection = await world.connected("alice", channels=["open:granted"])
     result = connection.replies(1)[0]["connect"]
     assert list(result["subs"]) == ["#alice", "*", "open:granted"]
-    assert (result["ping"], result["pong"], result["expires"]) == (15, True, True)
+    assert (result["ping"], result["expires"]) == (15, True)
+    assert result.get("pong", False) is not world.carrier.transport.one_way
     assert result["subs"]["#alice"]["recoverable"]
 
 
@@ -182,6 +183,7 @@ async def coming(world: World) -> MemoryConnection:
     return connection
 
 
+@pytest.mark.two_way
 async def test_the_oldest_that_does_not_answer_gives_way(capped: World) -> None:
     tabs = [await capped.connected("alice") for _ in range(3)]
     tabs[1].answers_pings = tabs[2].answers_pings = False
@@ -208,6 +210,7 @@ async def test_one_that_takes_nothing_gives_way_unless_it_takes_again(capped: Wo
     assert slow.closed is None
 
 
+@pytest.mark.two_way
 async def test_who_answers_in_time_stays_and_the_newcomer_may_come_again(capped: World) -> None:
     tabs = [await capped.connected("alice") for _ in range(3)]
     for tab in tabs:
@@ -223,6 +226,7 @@ async def test_who_answers_in_time_stays_and_the_newcomer_may_come_again(capped:
     assert not any(tab.closed for tab in tabs)
 
 
+@pytest.mark.two_way
 async def test_who_waits_for_a_place_has_connected_in_time() -> None:
     world = World(Limits(connections_per_user=1, connect_timeout=1.0))
     await world.hub.start()
@@ -237,6 +241,7 @@ async def test_who_waits_for_a_place_has_connected_in_time() -> None:
     await world.close()
 
 
+@pytest.mark.two_way
 async def test_each_newcomer_takes_one_place_and_no_more(capped: World) -> None:
     tabs = [await capped.connected("alice") for _ in range(3)]
     for tab in tabs[:2]:
@@ -248,6 +253,7 @@ async def test_each_newcomer_takes_one_place_and_no_more(capped: World) -> None:
     assert len(capped.hub.users["alice"]) == 3
 
 
+@pytest.mark.two_way
 async def test_a_place_that_becomes_free_is_given_at_once(capped: World) -> None:
     tabs = [await capped.connected("alice") for _ in range(3)]
     for tab in tabs:
@@ -299,6 +305,7 @@ async def test_a_refresh_as_somebody_else_ends_the_connection(world: World) -> N
     assert connection.closed.code == 3500
 
 
+@pytest.mark.two_way
 async def test_a_client_that_does_not_answer_is_found_within_25_seconds(world: World) -> None:
     dead, alive = await world.connected("dead"), await world.connected("alive")
     dead.answers_pings = False
@@ -318,6 +325,7 @@ async def test_any_byte_counts_as_life(world: World) -> None:
     assert connection.closed is None
 
 
+@pytest.mark.two_way
 async def test_two_pings_on_a_slow_link_are_answered_by_two_pongs(world: World) -> None:
     connection = await world.connected("alice")
     connection.answers_pings = False
@@ -330,6 +338,7 @@ async def test_two_pings_on_a_slow_link_are_answered_by_two_pongs(world: World) 
     assert not connection.session.closed
 
 
+@pytest.mark.two_way
 async def test_a_pong_nobody_asked_for_ends_the_connection(world: World) -> None:
     connection = await world.connected("alice")
     assert connection.session is not None

@@ -146,6 +146,7 @@ async def test_a_user_listed_in_a_name_may_do_there_what_every_client_may(world:
 # What is wrong with one command is answered to that command
 
 
+@pytest.mark.native
 async def test_a_command_with_wrong_data_costs_its_neighbours_nothing(world: World) -> None:
     connection = await world.subscribed("alice", "open:x")
     assert connection.session is not None

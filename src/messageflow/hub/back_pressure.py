@@ -61,8 +61,9 @@ class BackPressure:
         return session.paused or session.connection.buffered > 0
 
     def look_after(self, session: Session) -> None:
-        """Count a session that is stalled among those, and end it when its peer is gone."""
-        self.add(session)
+        """End a session whose peer is gone, as its system shows; count it among the stalled while it is one."""
+        if self.is_stalled(session):
+            self.add(session)
         if session.connection.peer_is_gone:
             session.disconnect(NO_PONG, "it takes nothing, and its system acknowledges nothing")
             session.connection.abort()

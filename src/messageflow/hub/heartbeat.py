@@ -105,15 +105,17 @@ class Heartbeat:
             if self._back_pressure.is_stalled(session):
                 self._back_pressure.look_after(session)  # a ping would wait behind what it does not read
                 continue
-            session.pings += 1
-            session.heard = False
+            if not session.encoder.one_way:
+                session.pings += 1
+                session.heard = False
             session.write(session.encoder.ping)
 
     def _ask_after(self, slot: set[Session]) -> None:
         for session in tuple(slot):
-            if not session.pings or session.heard:
+            one_way = session.encoder.one_way
+            if not one_way and (session.heard or not session.pings):
                 continue
-            if self._back_pressure.is_stalled(session):
+            if one_way or self._back_pressure.is_stalled(session):
                 self._back_pressure.look_after(session)
             else:
                 session.disconnect(NO_PONG)

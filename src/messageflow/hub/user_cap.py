@@ -28,6 +28,11 @@ class _Question:
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
 
+def _is_to_answer(session: Session) -> bool:
+    """Whether silence tells anything of a session: who cannot answer is there as long as it takes what is written."""
+    return not session.encoder.one_way or session.paused or session.connection.buffered > 0
+
+
 class UserCap:
     """The cap on connections of each user of one hub.
 
@@ -57,7 +62,9 @@ class UserCap:
             silent.connection.abort()
 
     def _ask(self, user: str) -> _Question:
-        connected = [session for session in self._users.get(user, ()) if session.is_connected]
+        connected = [
+            session for session in self._users.get(user, ()) if session.is_connected and _is_to_answer(session)
+        ]
         question = self._questions[user] = _Question(dict.fromkeys(connected), self._clock() + PATIENCE)
         for session in connected:
             if not (session.paused or session.connection.buffered):  # a ping would wait behind what it does not read

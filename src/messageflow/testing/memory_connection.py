@@ -1,16 +1,22 @@
-"""A connection without a socket: what the hub writes is kept as JSON, and the test decides when its buffer is full."""
+"""A connection without a socket: what the hub writes is kept as JSON, and the test decides when its buffer is full.
+
+Whatever the dialect and the transport, a test sends and sees the commands, replies and pushes of the native dialect: a
+`Carrier` says how they look in others.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
 from messageflow.core.codes import Disconnect
+from messageflow.dialects.base import Dialect
 from messageflow.dialects.native import NATIVE
 from messageflow.hub.hub import Hub
 from messageflow.hub.session import Session
+from messageflow.hub.transport import Transport
 
 
 class Lines:
@@ -34,12 +40,42 @@ def _line(message: bytes) -> bytes:
 LINES = Lines()
 
 
+def write_json_lines(commands: Sequence[dict[str, Any]]) -> bytes:
+    """Return commands as one message of the native dialect."""
+    return b"\n".join(msgspec.json.encode(command) for command in commands)
+
+
+def read_json_lines(data: bytes) -> list[dict[str, Any]]:
+    """Return the messages of the native dialect in what was written at once."""
+    return [msgspec.json.decode(line) for line in data.splitlines()]
+
+
+class Carrier(NamedTuple):
+    """A dialect within a transport, and the client's side of both.
+
+    Args:
+        dialect: what is spoken.
+        transport: in what frames.
+        write: makes one message of commands.
+        read: takes apart what was written at once.
+    """
+
+    dialect: Dialect = NATIVE
+    transport: Transport = LINES
+    write: Callable[[Sequence[dict[str, Any]]], bytes] = write_json_lines
+    read: Callable[[bytes], list[dict[str, Any]]] = read_json_lines
+
+
+NATIVE_LINES = Carrier()
+
+
 class MemoryConnection:
     """A `hub.connection.Connection` for tests.
 
     Args:
         hub: where its session begins.
         address: of the peer.
+        carrier: how it speaks.
 
     Attributes:
         session: the session, None when the hub refused it.
@@ -53,10 +89,10 @@ class MemoryConnection:
         aborted: whether the hub dropped it.
     """
 
-    kind = LINES
-
-    def __init__(self, hub: Hub, address: str = "127.0.0.1") -> None:
+    def __init__(self, hub: Hub, address: str = "127.0.0.1", carrier: Carrier = NATIVE_LINES) -> None:
+        self.kind = carrier.transport
         self.address = address
+        self._carrier = carrier
         self.written: list[dict[str, Any]] = []
         self.closed: Disconnect | None = None
         self.reading = True
@@ -66,20 +102,20 @@ class MemoryConnection:
         self.patient = False
         self.aborted = False
         self._fills_after: int | None = None
-        self.session: Session | None = hub.accept(self, NATIVE)
+        self.session: Session | None = hub.accept(self, carrier.dialect)
 
     def write(self, data: bytes) -> None:
         if self.session is not None and data == self.session.encoder.ping:
             self._ping(self.session)
             return
-        self.written += [msgspec.json.decode(line) for line in data.splitlines()]
+        self.written += self._carrier.read(data)
         if self._fills_after is not None:
             self._fills_after -= 1
             if self._fills_after <= 0:
                 self.fill()
 
     def _ping(self, session: Session) -> None:
-        if self.answers_pings:
+        if self.answers_pings and not self.kind.one_way:
             session.heard = True
             session.pong()
 
@@ -104,7 +140,7 @@ class MemoryConnection:
     def send(self, *commands: dict[str, Any]) -> None:
         """Send commands, in one frame."""
         assert self.session is not None
-        self.session.receive(b"\n".join(msgspec.json.encode(command) for command in commands))
+        self.session.receive(self._carrier.write(commands))
 
     def fill(self, *, after: int = 0) -> None:
         """Let the transport's buffer be full, now or after so many writes."""

@@ -98,7 +98,7 @@ async def connect(services: Services, session: Session, command_id: int, request
         ttl=runtime.time_to_refresh(session.expires_at) if expires else 0,
         subs={each.channel.name: each.complete() for each in coming},
         ping=max(1, round(runtime.limits.ping_interval)),
-        pong=True,
+        pong=not session.encoder.one_way,
     )
     session.reply(command_id, "connect", result)
     for each in coming:
