@@ -1,5 +1,5 @@
 /**
- * Two ways to wait: for a state, and not too long.
+ * Waiting for a state, and not too long.
  */
 
 import type { Emitter } from "./emitter.js";
@@ -41,15 +41,4 @@ export function until<Args extends unknown[]>(
       reject(limit?.late());
     }, limit?.ms ?? 0);
   });
-}
-
-/** Wait for a promise, but reject after some milliseconds; no timer is left behind. */
-export async function inTime<T>(world: World, promise: Promise<T>, ms: number, late: () => Error): Promise<T> {
-  const alarm = new Alarm(world);
-  const end = new Promise<never>((_, reject) => alarm.set(() => reject(late()), ms));
-  try {
-    return await Promise.race([promise, end]);
-  } finally {
-    alarm.clear();
-  }
 }

@@ -5,9 +5,6 @@
  * no socket, no clock and no state. It must never trust an object key: channel names become keys only by
  * `Object.fromEntries`, which defines them, so that `__proto__` is a name like any other.
  */
-export type Json = null | boolean | number | string | Json[] | {
-    [key: string]: Json;
-};
 export type Method = "connect" | "subscribe" | "unsubscribe" | "publish" | "presence" | "presence_stats" | "history" | "rpc" | "ping" | "refresh" | "sub_refresh";
 /** Who holds a connection, as presence, join and leave tell it. */
 export interface ClientInfo {
@@ -23,30 +20,22 @@ export interface WirePublication {
     tag?: string;
     info?: ClientInfo;
     tags?: Record<string, string>;
-    time?: number;
 }
 /** The result of a subscription, asked for (`subscribe`) or given (`connect.subs`, the `subscribe` push). */
 export interface SubscribeResult {
     expires?: boolean;
     ttl?: number;
-    recoverable?: boolean;
-    positioned?: boolean;
     recovered?: boolean;
-    was_recovering?: boolean;
     epoch?: string;
     offset?: number;
     tag?: string;
     publications?: WirePublication[];
-    data?: unknown;
 }
 export interface ConnectResult {
-    client: string;
-    version?: string;
     expires?: boolean;
     ttl?: number;
     ping?: number;
     pong?: boolean;
-    data?: unknown;
     subs?: Record<string, SubscribeResult>;
 }
 export interface RefreshResult {

@@ -1,5 +1,5 @@
 /**
- * Two ways to wait: for a state, and not too long.
+ * Waiting for a state, and not too long.
  */
 import type { Emitter } from "./emitter.js";
 import { type World } from "./world.js";
@@ -15,5 +15,3 @@ export interface Limit {
  * @param limit after which to reject.
  */
 export declare function until<Args extends unknown[]>(emitter: Emitter<Args>, verdict: () => boolean | Error, limit?: Limit): Promise<void>;
-/** Wait for a promise, but reject after some milliseconds; no timer is left behind. */
-export declare function inTime<T>(world: World, promise: Promise<T>, ms: number, late: () => Error): Promise<T>;
