@@ -21,11 +21,11 @@ const common = { absWorkingDir: root, bundle: true, target: "es2022", charset: "
  * public face, of the wire or of the DOM; `tests/bundle.test.ts` runs the minified script to prove it.
  */
 const internal = [
-  "abandon accept alarm allow attend begin calls check clearTimer current depart done doubt drop first given give handBack hold inherit isHeld",
-  "invalidate isSet issue joined left link linked lose machine onAccepted onEmpty onEnd onFrame onInvalidate onLink onLost onOpen",
-  "onPush onRefused onSubs openSocket params plan positions renew renewable reopen report request requests reset",
-  "isOpen place release restart tokens use watched watches",
-  "quiet resume route setTimer settle take ungive wake watch world",
+  "abandon accept allow attend becomeClientSide begin check clearTimer commands current depart done drop first given",
+  "handBack hold inherit invalidate isHeld isOpen isServerSide isSet isWritable issue joined left lose machine onAccepted",
+  "onEmpty onEnd onFrame onInvalidate onLink onLost onOpen onPush onRefused onSubs openSocket params plan platform",
+  "positionKey positions probe quiet release renew renewable reopen report request requests reset restart resume route",
+  "setTimer settle take takeServerSide timer tokens use wake watch watched watches",
 ].flatMap((line) => line.split(" "));
 
 /** The script for plain pages: one global, minified. */

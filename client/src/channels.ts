@@ -8,10 +8,10 @@ import type { MessageflowError } from "./codes.js";
 import type { Context, Recovery } from "./context.js";
 import type { Since } from "./position.js";
 import type { Push, SubscribeResult } from "./protocol.js";
-import { type Holder, Shared } from "./shared.js";
+import { type Holder, SharedSubscription } from "./shared-subscription.js";
 import { Stream } from "./stream.js";
-import type { Link } from "./subscribing.js";
-import type { World } from "./world.js";
+import type { Connection } from "./subscription-machine.js";
+import type { Platform } from "./platform.js";
 
 export interface ChannelsEvents {
   /** A publication of a channel that the page has not subscribed to itself. */
@@ -21,17 +21,17 @@ export interface ChannelsEvents {
 }
 
 export class Channels {
-  readonly #world: World;
-  readonly #link: Link;
+  readonly #platform: Platform;
+  readonly #connection: Connection;
   readonly #events: ChannelsEvents;
   readonly #streams = new Map<string, Stream>();
-  readonly #shared = new Map<string, Shared>();
+  readonly #shared = new Map<string, SharedSubscription>();
   /** Those that were left, by whoever may come back; void when positions are. */
-  #left = new WeakSet<Shared>();
+  #left = new WeakSet<SharedSubscription>();
 
-  constructor(world: World, link: Link, since: Since | null | undefined, events: ChannelsEvents) {
-    this.#world = world;
-    this.#link = link;
+  constructor(platform: Platform, connection: Connection, since: Since | null | undefined, events: ChannelsEvents) {
+    this.#platform = platform;
+    this.#connection = connection;
     this.#events = events;
     // null is of an application that could not ask
     for (const [channel, position] of Object.entries(since ?? {})) this.#adopt(channel, new Stream(channel, position));
@@ -43,7 +43,7 @@ export class Channels {
    * @param last what they held before: where nobody else holds the channel, it goes on from there.
    * @param live whether the connection stands.
    */
-  hold(holder: Holder, last: Shared | undefined, live: boolean): Shared {
+  hold(holder: Holder, last: SharedSubscription | undefined, live: boolean): SharedSubscription {
     const { channel } = holder;
     let shared = this.#shared.get(channel);
     if (!shared) {
@@ -76,7 +76,7 @@ export class Channels {
   /** Where to resume what the server subscribes us to, for `connect.subs`. */
   positions(): Record<string, object> | undefined {
     const positions: [string, object][] = [...this.#streams].map(([channel, stream]) => [channel, stream.resume()]);
-    this.#each(({ machine }) => machine.given && positions.push([machine.channel, machine.resume()]));
+    this.#each(({ machine }) => machine.isServerSide && positions.push([machine.channel, machine.resume()]));
     // fromEntries defines, where an assignment to `__proto__` would not.
     return positions.length ? Object.fromEntries(positions) : undefined;
   }
@@ -85,8 +85,8 @@ export class Channels {
   begin(subs: Record<string, SubscribeResult>): void {
     const given = new Map(Object.entries(subs));
     for (const channel of this.#streams.keys()) if (!given.has(channel)) this.#streams.delete(channel);
-    this.#each(({ machine }) => machine.given && !given.has(machine.channel) && machine.ungive());
-    given.forEach((result, channel) => this.#give(channel, result));
+    this.#each(({ machine }) => machine.isServerSide && !given.has(machine.channel) && machine.becomeClientSide());
+    given.forEach((result, channel) => this.#takeServerSide(channel, result));
   }
 
   take(push: Push): void {
@@ -96,14 +96,14 @@ export class Channels {
     if (push.pub) (stream ?? shared?.machine)?.push(push.pub);
     else if (push.join) shared?.joined(push.join.info);
     else if (push.leave) shared?.left(push.leave.info);
-    else if (push.subscribe) this.#give(channel, push.subscribe);
+    else if (push.subscribe) this.#takeServerSide(channel, push.subscribe);
     else if (push.unsubscribe && !this.#streams.delete(channel)) {
       shared?.machine.end(push.unsubscribe.code ?? 0, push.unsubscribe.reason ?? "");
     }
   }
 
-  #share({ channel, tokens }: Holder): Shared {
-    const shared: Shared = new Shared(this.#world, this.#link, channel, tokens, {
+  #share({ channel, tokens }: Holder): SharedSubscription {
+    const shared: SharedSubscription = new SharedSubscription(this.#platform, this.#connection, channel, tokens, {
       onRecovery: (recovered) => this.#events.onRecovery({ channel, recovered }),
       onError: (error) => this.#events.onError(error),
       onEmpty: () => this.#leave(channel, shared),
@@ -112,7 +112,7 @@ export class Channels {
   }
 
   /** Nobody in the page wants it any more; what the server gave by itself goes back to where it was. */
-  #leave(channel: string, shared: Shared): void {
+  #leave(channel: string, shared: SharedSubscription): void {
     if (this.#shared.get(channel) !== shared) return; // left already, and somebody else has come
     this.#shared.delete(channel);
     this.#left.add(shared);
@@ -121,9 +121,9 @@ export class Channels {
     else shared.machine.stop();
   }
 
-  #give(channel: string, result: SubscribeResult): void {
+  #takeServerSide(channel: string, result: SubscribeResult): void {
     const shared = this.#shared.get(channel);
-    if (shared && shared.machine.state !== "unsubscribed") return shared.machine.give(result);
+    if (shared && shared.machine.state !== "unsubscribed") return shared.machine.takeServerSide(result);
     (this.#streams.get(channel) ?? this.#adopt(channel, new Stream(channel))).begin(result);
   }
 
@@ -134,7 +134,7 @@ export class Channels {
     return stream;
   }
 
-  #each(action: (shared: Shared) => unknown): void {
+  #each(action: (shared: SharedSubscription) => unknown): void {
     [...this.#shared.values()].forEach(action);
   }
 }

@@ -57,7 +57,7 @@ export class MessageflowError extends Error {
   }
 
   /** Whether this client made it. Looks at nothing that answers: what was thrown may be a proxy that throws itself. */
-  static made(error: unknown): error is MessageflowError {
+  static isOwn(error: unknown): error is MessageflowError {
     return typeof error === "object" && !!error && #own in error;
   }
 }
@@ -65,7 +65,7 @@ export class MessageflowError extends Error {
 /**
  * Make a sentence of whatever was thrown. Anything can be: what has no `toString`, what throws when it is looked at.
  */
-export function told(error: unknown): string {
+export function toText(error: unknown): string {
   try {
     return String(error);
   } catch {
@@ -74,19 +74,19 @@ export function told(error: unknown): string {
 }
 
 /** What was thrown as an error of this client; one of its own stays as it is. */
-export function known(error: unknown, code: number, text: string, temporary = false): MessageflowError {
-  if (MessageflowError.made(error)) return error;
-  return new MessageflowError(code, text + told(error), temporary, { cause: error });
+export function asError(error: unknown, code: number, text: string, temporary = false): MessageflowError {
+  if (MessageflowError.isOwn(error)) return error;
+  return new MessageflowError(code, text + toText(error), temporary, { cause: error });
 }
 
 /** What to make of a token that was just made and is over already. */
-export function skewed(): MessageflowError {
+export function clockSkewError(): MessageflowError {
   const message = "A fresh token was refused as expired: compare the clocks of its maker and the gateway.";
   return new MessageflowError(TOKEN_EXPIRED, message, true);
 }
 
 /** The last resort: nobody is told if even the console fails. */
-export function complain(...words: unknown[]): void {
+export function logError(...words: unknown[]): void {
   try {
     console.error("messageflow:", ...words);
   } catch {

@@ -1,13 +1,13 @@
 /**
  * The ways in: `connect`, and `createSocket` as the ancestors called it.
  *
- * Owns the choice of the world and of the default address.
+ * Owns the choice of the platform and of the default address.
  */
 
 import type { Action, ActionHandler } from "./actions.js";
 import { Flow, type Options } from "./flow.js";
 import { status } from "./status.js";
-import { browserWorld } from "./world.js";
+import { browserPlatform } from "./platform.js";
 
 let base: string | undefined;
 
@@ -32,7 +32,7 @@ export function connect<Pushes extends object>(options: Options<Pushes> = {}): F
   const page = globalThis.location?.href.replace(/^blob:/, ""); // of a worker that was made of a text
   const url = options.url ?? base ?? (page && new URL(page).origin);
   if (!url) throw new TypeError('There is no page to connect back to; give url.');
-  return new Flow<Pushes>({ ...options, url }, browserWorld(options.WebSocket), page);
+  return new Flow<Pushes>({ ...options, url }, browserPlatform(options.WebSocket), page);
 }
 
 /** An action under all the names it had: `id` and `data`, `action` and `payload`, `actionType`, `type`. */

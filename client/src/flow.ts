@@ -6,20 +6,20 @@
  */
 
 import { type ActionHandler, type ActionOf, Actions, type PayloadHandler } from "./actions.js";
-import { CLOSED, complain, HANDLER_FAILED, known, MessageflowError } from "./codes.js";
+import { CLOSED, logError, HANDLER_FAILED, asError, MessageflowError } from "./codes.js";
 import type { Recovery } from "./context.js";
 import { Channels } from "./channels.js";
 import { Emitter, type Off } from "./emitter.js";
 import type { ClientInfo } from "./protocol.js";
 import type { Since } from "./position.js";
-import { type Count, type History, type HistoryOptions, name, type PublishOptions, refuseUnread, Requests } from "./requests.js";
+import { type Count, type History, type HistoryOptions, checkChannel, type PublishOptions, refuseUnread, Requests } from "./requests.js";
 import { Session } from "./session.js";
 import type { State, StateDetail } from "./state.js";
-import { type Home, type PublicationHandler, Subscription, type SubscriptionOptions } from "./subscription.js";
+import { type SubscriptionHost, type PublicationHandler, Subscription, type SubscriptionOptions } from "./subscription.js";
 import { type TokenOptions, TokenSource } from "./token.js";
 import { socketUrl } from "./url.js";
 import { until } from "./wait.js";
-import type { SocketClass, World } from "./world.js";
+import type { SocketClass, Platform } from "./platform.js";
 
 export interface Options<Pushes extends object = Record<string, unknown>> extends TokenOptions {
   /** Where the gateway is. Default: where the script was loaded from, else where the page was. */
@@ -55,7 +55,7 @@ export class Flow<Pushes extends object = Record<string, unknown>> {
   readonly #requests: Requests;
   readonly #actions: Actions;
   readonly #channels: Channels;
-  readonly #home: Home;
+  readonly #host: SubscriptionHost;
   readonly #states: Emitter<[State, StateDetail]>;
   readonly #recoveries: Emitter<[Recovery]>;
   readonly #errors: Emitter<[MessageflowError]>;
@@ -65,16 +65,16 @@ export class Flow<Pushes extends object = Record<string, unknown>> {
   #said = "";
 
   /** @internal */
-  constructor(options: Options<Pushes>, world: World, base: string | undefined) {
+  constructor(options: Options<Pushes>, platform: Platform, base: string | undefined) {
     refuseUnread(options);
     const url = socketUrl(options.url ?? base ?? "", base);
-    this.#errors = new Emitter((error) => complain("onError failed:", error));
+    this.#errors = new Emitter((error) => logError("onError failed:", error));
     this.#states = new Emitter(this.#report);
     this.#recoveries = new Emitter(this.#report);
     this.#actions = new Actions(this.#report);
     const { connectTimeout = 5000, commandTimeout = 10_000 } = options;
-    const tokens = new TokenSource(world, options);
-    this.#session = new Session(world, { url, connectTimeout, commandTimeout }, tokens, {
+    const tokens = new TokenSource(platform, options);
+    this.#session = new Session(platform, { url, connectTimeout, commandTimeout }, tokens, {
       onAccepted: ({ subs }, withToken) => {
         const personal = Object.keys(subs ?? {}).find((channel) => channel.startsWith(PERSONAL));
         this.#user = personal?.slice(PERSONAL.length);
@@ -102,14 +102,14 @@ export class Flow<Pushes extends object = Record<string, unknown>> {
       },
       positions: () => this.#channels.positions(),
     });
-    this.#requests = new Requests(this.#session.calls, () => world.random());
-    this.#channels = new Channels(world, this.#session, options.since, {
+    this.#requests = new Requests(this.#session.commands, () => platform.random());
+    this.#channels = new Channels(platform, this.#session, options.since, {
       onPublication: (publication, context) => this.#actions.route(publication, context),
       onRecovery: (recovery) => this.#recoveries.emit(recovery),
       onError: this.#report,
     });
-    this.#home = {
-      world,
+    this.#host = {
+      platform,
       requests: this.#requests,
       commandTimeout,
       isOpen: () => this.state !== "disconnected",
@@ -186,7 +186,7 @@ export class Flow<Pushes extends object = Record<string, unknown>> {
     channel: string,
     given: PublicationHandler<Data> | SubscriptionOptions<Data> = {},
   ): Subscription<Data> {
-    if (name(channel).startsWith(PERSONAL) || channel === "*") {
+    if (checkChannel(channel).startsWith(PERSONAL) || channel === "*") {
       throw new TypeError(`What is pushed to "${channel}" comes by itself; handle it with flow.on(type, handler).`);
     }
     const options = typeof given === "function" ? { onPublication: given } : given;
@@ -194,7 +194,7 @@ export class Flow<Pushes extends object = Record<string, unknown>> {
       throw new TypeError("subscribe(channel, …) takes a function, or an object such as {onPublication(data) {…}}.");
     }
     refuseUnread(options);
-    const subscription = new Subscription<Data>(this.#home, channel, options);
+    const subscription = new Subscription<Data>(this.#host, channel, options);
     subscription.subscribe();
     return subscription;
   }
@@ -254,12 +254,12 @@ export class Flow<Pushes extends object = Record<string, unknown>> {
     const hint = code < 100 ? "" : isKnown ? "; the log of the gateway says why" : "; give tokenUrl, getToken or token";
     const message = `not connected (${code}), and not trying again: ${reason}${hint}`;
     if (this.#errors.size) this.#errors.emit(new MessageflowError(code, message));
-    else complain(message);
+    else logError(message);
   }
 
   readonly #report = (error: unknown): void => {
-    const failure = known(error, HANDLER_FAILED, "A handler failed: ");
+    const failure = asError(error, HANDLER_FAILED, "A handler failed: ");
     if (this.#errors.size) this.#errors.emit(failure);
-    else complain(failure);
+    else logError(failure);
   };
 }

@@ -52,7 +52,7 @@ export class Track {
     // A recovered stream is resumed at our own offset: the publications between it and the top follow.
     if (!recovered || !this.#position) {
       this.#position = result.epoch
-        ? place(result.epoch, recovered ? 0 : (result.offset ?? 0), result.tag)
+        ? positionAt(result.epoch, recovered ? 0 : (result.offset ?? 0), result.tag)
         : undefined;
     }
     return again ? recovered : undefined;
@@ -63,7 +63,7 @@ export class Track {
     const last = this.#position;
     if (!offset || !last) return "new";
     if (offset <= last.offset) return "duplicate";
-    this.#position = place(last.epoch, offset, tag);
+    this.#position = positionAt(last.epoch, offset, tag);
     return offset === last.offset + 1 ? "new" : "gap";
   }
 
@@ -73,6 +73,6 @@ export class Track {
   }
 }
 
-function place(epoch: string, offset: number, tag: string | undefined): Position {
+function positionAt(epoch: string, offset: number, tag: string | undefined): Position {
   return { epoch, offset, ...(tag !== undefined && { tag }) };
 }

@@ -6,11 +6,12 @@
  */
 
 import { backoff, refreshDelay } from "./backoff.js";
-import type { Done } from "./calls.js";
-import { MessageflowError, skewed, TOKEN_EXPIRED } from "./codes.js";
+import type { Done } from "./commands.js";
+import { MessageflowError, clockSkewError, TOKEN_EXPIRED } from "./codes.js";
 import type { RefreshResult } from "./protocol.js";
 import type { TokenSource } from "./token.js";
-import { Alarm, type World } from "./world.js";
+import type { Platform } from "./platform.js";
+import { Timer } from "./timer.js";
 
 export interface RefresherEvents {
   /** Hand a token to the server. */
@@ -25,37 +26,37 @@ export interface RefresherEvents {
 const RETRY_BASE_MS = 2000;
 
 export class Refresher {
-  readonly #world: World;
+  readonly #platform: Platform;
   readonly #tokens: () => TokenSource;
   readonly #events: RefresherEvents;
-  readonly #alarm: Alarm;
+  readonly #timer: Timer;
   #attempt = 0;
   #turn = 0;
 
   /** @param tokens gives the source in use: it may change while a right goes on. */
-  constructor(world: World, tokens: () => TokenSource, events: RefresherEvents) {
-    this.#world = world;
+  constructor(platform: Platform, tokens: () => TokenSource, events: RefresherEvents) {
+    this.#platform = platform;
     this.#tokens = tokens;
     this.#events = events;
-    this.#alarm = new Alarm(world);
+    this.#timer = new Timer(platform);
   }
 
   /** Plan by what the server says of the life of the right; without an end, or a way to a token, there is no plan. */
   plan({ expires, ttl }: RefreshResult): void {
     this.stop();
     this.#attempt = 0;
-    if (expires && this.#tokens().renewable) this.#wait(refreshDelay(ttl ?? 0, this.#world.random()));
+    if (expires && this.#tokens().renewable) this.#wait(refreshDelay(ttl ?? 0, this.#platform.random()));
   }
 
   /** Plan nothing, and wait for no token any more. */
   stop(): void {
     this.#turn++;
-    this.#alarm.clear();
+    this.#timer.clear();
     this.#tokens().abandon();
   }
 
   #wait(ms: number): void {
-    this.#alarm.set(() => void this.#refresh(), ms);
+    this.#timer.set(() => void this.#refresh(), ms);
   }
 
   async #refresh(): Promise<void> {
@@ -75,7 +76,7 @@ export class Refresher {
 
   #failed(error: MessageflowError): void {
     if (!error.temporary && error.code !== TOKEN_EXPIRED) return this.#events.onRefused(error);
-    this.#events.onError(error.code === TOKEN_EXPIRED ? skewed() : error);
-    this.#wait(RETRY_BASE_MS / 2 + backoff(this.#attempt++, this.#world.random(), RETRY_BASE_MS));
+    this.#events.onError(error.code === TOKEN_EXPIRED ? clockSkewError() : error);
+    this.#wait(RETRY_BASE_MS / 2 + backoff(this.#attempt++, this.#platform.random(), RETRY_BASE_MS));
   }
 }

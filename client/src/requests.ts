@@ -1,10 +1,10 @@
 /**
  * The commands of a page as promises, and their results in the page's words.
  *
- * Owns the translation only; when and how a command travels is `Calls`' to decide.
+ * Owns the translation only; when and how a command travels is `Commands`' to decide.
  */
 
-import type { Calls } from "./calls.js";
+import type { Commands } from "./commands.js";
 import { MessageflowError, NOT_AVAILABLE } from "./codes.js";
 import type { ClientInfo, Method, WirePublication } from "./protocol.js";
 
@@ -36,13 +36,13 @@ export interface PublishOptions {
 }
 
 export class Requests {
-  readonly #calls: Calls;
+  readonly #commands: Commands;
   /** No two pages' are alike; the server keeps those of different users apart. */
   readonly #prefix: string;
   #published = 0;
 
-  constructor(calls: Calls, random: () => number) {
-    this.#calls = calls;
+  constructor(calls: Commands, random: () => number) {
+    this.#commands = calls;
     this.#prefix = [random(), random()].map((number) => number.toString(36).slice(2)).join("");
   }
 
@@ -51,19 +51,19 @@ export class Requests {
     if (typeof idempotency_key !== "string" || !idempotency_key || idempotency_key.length > 128) {
       throw new TypeError("idempotencyKey must be a string of 1 to 128 characters.");
     }
-    await this.#request("publish", { channel: name(channel), data: some(data), idempotency_key });
+    await this.#request("publish", { channel: checkChannel(channel), data: checkData(data), idempotency_key });
   }
 
   async presence(channel: string): Promise<ClientInfo[]> {
     const { presence } = await this.#request<{ presence?: Record<string, ClientInfo> }>("presence", {
-      channel: name(channel),
+      channel: checkChannel(channel),
     });
     return Object.values(presence ?? {});
   }
 
   async presenceStats(channel: string): Promise<Count> {
     type Stats = { num_clients?: number; num_users?: number };
-    const stats = await this.#request<Stats>("presence_stats", { channel: name(channel) });
+    const stats = await this.#request<Stats>("presence_stats", { channel: checkChannel(channel) });
     return { clients: stats.num_clients ?? 0, users: stats.num_users ?? 0 };
   }
 
@@ -73,7 +73,7 @@ export class Requests {
   ): Promise<History<Data>> {
     const { publications, epoch, offset } = await this.#request<Partial<History> & { publications?: WirePublication[] }>(
       "history",
-      { channel: name(channel), limit, since, reverse },
+      { channel: checkChannel(channel), limit, since, reverse },
     );
     return { publications: (publications ?? []) as History<Data>["publications"], epoch: epoch ?? "", offset: offset ?? 0 };
   }
@@ -92,13 +92,13 @@ export class Requests {
 
   #request<Result>(method: Method, params: object): Promise<Result> {
     return new Promise((resolve, reject) => {
-      this.#calls.call(method, params, (error, result) => (error ? reject(error) : resolve(result as Result)));
+      this.#commands.call(method, params, (error, result) => (error ? reject(error) : resolve(result as Result)));
     });
   }
 }
 
 /** Check a channel's name as far as a client can. */
-export function name(channel: unknown): string {
+export function checkChannel(channel: unknown): string {
   if (typeof channel !== "string" || !channel) throw new TypeError("A channel's name must be a non-empty string.");
   return channel;
 }
@@ -111,7 +111,7 @@ export function refuseUnread(options: object): void {
   }
 }
 
-function some(data: unknown): unknown {
+function checkData(data: unknown): unknown {
   // JSON leaves these out where they are a property.
   if (data === undefined || typeof data === "function" || typeof data === "symbol") {
     throw new TypeError(`No data to send: ${typeof data}.`);

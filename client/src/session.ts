@@ -6,21 +6,21 @@
  */
 
 import { backoff, restartBackoff, slowBackoff } from "./backoff.js";
-import { Calls, type Done } from "./calls.js";
+import { Commands, type Done } from "./commands.js";
 import {
   BAD_FRAME,
   CLOSED,
   invalidatesState,
   isCrowded,
   isTerminalClose,
-  known,
+  asError,
   LINK_LOST,
   MessageflowError,
   RESTART,
-  skewed,
+  clockSkewError,
   TOKEN_EXPIRED,
   TOO_LARGE,
-  told,
+  toText,
 } from "./codes.js";
 import {
   type ConnectResult,
@@ -35,7 +35,8 @@ import type { SessionEvents, SessionOptions, State, StateDetail } from "./state.
 import type { TokenSource } from "./token.js";
 import { Transport } from "./transport.js";
 import { VERSION } from "./version.js";
-import { Alarm, type World } from "./world.js";
+import type { Platform } from "./platform.js";
+import { Timer } from "./timer.js";
 
 /** How much longer than its ping interval the server may be silent: for slow links and late timers. */
 const PING_GRACE_MS = 10_000;
@@ -45,16 +46,16 @@ const EXPIRED = 3005;
 const STALE = 3502;
 
 export class Session {
-  readonly calls: Calls;
-  readonly #world: World;
+  readonly commands: Commands;
+  readonly #platform: Platform;
   readonly #options: SessionOptions;
   readonly #tokens: TokenSource;
   readonly #events: SessionEvents;
   readonly #refresher: Refresher;
-  readonly #retry: Alarm;
+  readonly #retry: Timer;
   #state: State = "disconnected";
   #transport: Transport | undefined;
-  #linked = false;
+  #isWritable = false;
   #pong = false;
   /** The token of the last attempt was made for it. */
   #isNew = false;
@@ -67,15 +68,15 @@ export class Session {
   #away = false;
   #unattend: (() => void) | undefined;
 
-  constructor(world: World, options: SessionOptions, tokens: TokenSource, events: SessionEvents) {
-    this.#world = world;
+  constructor(platform: Platform, options: SessionOptions, tokens: TokenSource, events: SessionEvents) {
+    this.#platform = platform;
     this.#options = options;
     this.#tokens = tokens;
     this.#events = events;
-    this.#retry = new Alarm(world);
-    this.calls = new Calls(world, options.commandTimeout);
-    this.#refresher = new Refresher(world, () => tokens, {
-      send: (token, done) => this.calls.call("refresh", { token }, done),
+    this.#retry = new Timer(platform);
+    this.commands = new Commands(platform, options.commandTimeout);
+    this.#refresher = new Refresher(platform, () => tokens, {
+      send: (token, done) => this.commands.call("refresh", { token }, done),
       onRefused: ({ code, message }) => this.#stop(code, message),
       onError: (error) => events.onError(error),
     });
@@ -86,16 +87,16 @@ export class Session {
   }
 
   /** Whether commands can be written, be it ahead of the reply to `connect`. */
-  get linked(): boolean {
-    return this.#linked;
+  get isWritable(): boolean {
+    return this.#isWritable;
   }
 
   connect(): void {
     if (this.#state !== "disconnected") return;
     this.#attempt = 0;
     this.#away = false;
-    this.calls.reopen();
-    this.#unattend = this.#world.attend({ wake: () => this.wake(), depart: () => this.depart() });
+    this.commands.reopen();
+    this.#unattend = this.#platform.attend({ wake: () => this.wake(), depart: () => this.depart() });
     this.#enter("connecting", { code: 0, reason: "connect" });
     void this.#open();
   }
@@ -120,7 +121,7 @@ export class Session {
       this.#away = false;
       void this.#open();
     } else if (this.#state === "connected") {
-      if (this.#transport?.doubt(this.#options.connectTimeout)) this.issue("ping", {}, () => {});
+      if (this.#transport?.probe(this.#options.connectTimeout)) this.issue("ping", {}, () => {});
     } else this.#transport?.check();
   }
 
@@ -134,7 +135,7 @@ export class Session {
 
   /** Issue a command on the open link, even ahead of the reply to `connect`. */
   issue(method: Method, params: object, done: Done): void {
-    this.calls.first(method, params, done, (line) => this.#transport?.write(line));
+    this.commands.first(method, params, done, (line) => this.#transport?.write(line));
   }
 
   /** Give the link up and try again. */
@@ -150,7 +151,7 @@ export class Session {
       this.#isNew = !this.#tokens.ready;
       const token = this.#isNew ? await this.#tokens.get() : this.#tokens.current;
       if (turn !== this.#turn) return;
-      this.#transport = new Transport(this.#world, this.#options.url, this.#options.connectTimeout, {
+      this.#transport = new Transport(this.#platform, this.#options.url, this.#options.connectTimeout, {
         onOpen: () => this.#hello(token),
         onFrame: (frame) => this.#read(frame),
         onEnd: (code, reason) => this.#ended(code, reason),
@@ -158,14 +159,14 @@ export class Session {
     } catch (error) {
       if (turn !== this.#turn) return;
       // What the WebSocket constructor throws (a bad URL, ws: in an https: page) will be thrown again.
-      const failure = known(error, CLOSED, "");
+      const failure = asError(error, CLOSED, "");
       if (failure.temporary) this.#events.onError(failure);
       this.#again(failure);
     }
   }
 
   #hello(token: string | undefined): void {
-    this.#linked = true;
+    this.#isWritable = true;
     const subs = this.#events.positions();
     const params = { token, subs, name: "messageflow-js", version: VERSION };
     this.issue("connect", params, (error, result) => {
@@ -186,7 +187,7 @@ export class Session {
     this.#enter("connected", { code: 0, reason: "connected" });
     // A handler may have closed, or even closed and connected again.
     if (transport === this.#transport) this.#events.onSubs(result.subs ?? {});
-    if (transport === this.#transport) this.calls.open((line) => transport?.write(line));
+    if (transport === this.#transport) this.commands.open((line) => transport?.write(line));
   }
 
   #refused(error: MessageflowError): void {
@@ -204,14 +205,14 @@ export class Session {
       }
     } catch (error) {
       if (transport !== this.#transport) return;
-      this.#events.onError(new MessageflowError(BAD_FRAME, `The server sent a bad frame: ${told(error)}`));
+      this.#events.onError(new MessageflowError(BAD_FRAME, `The server sent a bad frame: ${toText(error)}`));
       this.#ended(BAD_FRAME, "bad frame");
     }
   }
 
   #take(message: ServerMessage): void {
     const { push } = message;
-    if (message.id) this.calls.settle(message);
+    if (message.id) this.commands.settle(message);
     else if (push?.disconnect) this.#ended(push.disconnect.code ?? 0, push.disconnect.reason ?? "");
     else if (push?.refresh) this.#refresher.plan(push.refresh);
     else if (push) this.#events.onPush(push);
@@ -219,7 +220,7 @@ export class Session {
   }
 
   #ended(code: number, reason: string): void {
-    const spared = code === STALE || (code === TOO_LARGE && this.calls.refuseLargest());
+    const spared = code === STALE || (code === TOO_LARGE && this.commands.refuseLargest());
     this.#lose();
     if (code === EXPIRED || invalidatesState(code)) this.#tokens.drop();
     if (invalidatesState(code)) this.#events.onInvalidate();
@@ -231,7 +232,7 @@ export class Session {
 
   /** The user has too many connections: say so once, and try again slowly until some are gone. */
   #wait(code: number, reason: string): void {
-    this.#plan(code, reason, slowBackoff(this.#attempt, this.#world.random()));
+    this.#plan(code, reason, slowBackoff(this.#attempt, this.#platform.random()));
     if (this.#crowded) return;
     this.#crowded = true;
     const message = `Too many connections of this user (${reason}): tried again, slowly.`;
@@ -242,14 +243,14 @@ export class Session {
   #again({ code, message, temporary }: MessageflowError): void {
     const renewable = code === TOKEN_EXPIRED && this.#tokens.renewable;
     // A token that expired during an absence has been waited for already; one that is new and has, has not.
-    if (renewable && this.#isNew) this.#events.onError(skewed());
+    if (renewable && this.#isNew) this.#events.onError(clockSkewError());
     if (renewable && !this.#isNew) this.#plan(code, message, 0);
     else if (temporary || renewable) this.#plan(code, message);
     else if (code === TOKEN_EXPIRED) this.#stop(code, `${message}; give tokenUrl or getToken to have it renewed`);
     else this.#stop(code, message);
   }
 
-  #plan(code: number, reason: string, retryIn = this.#delay(this.#world.random())): void {
+  #plan(code: number, reason: string, retryIn = this.#delay(this.#platform.random())): void {
     this.#attempt++;
     this.#retry.set(() => void this.#open(), retryIn);
     this.#enter("connecting", { code, reason, retryIn });
@@ -262,7 +263,7 @@ export class Session {
   #stop(code: number, reason: string): void {
     this.#release();
     this.#unattend?.();
-    this.calls.close(reason);
+    this.commands.close(reason);
     this.#enter("disconnected", { code, reason });
   }
 
@@ -274,11 +275,11 @@ export class Session {
   }
 
   #lose(same = true): void {
-    this.#linked = false;
+    this.#isWritable = false;
     this.#refresher.stop();
     this.#transport?.close();
     this.#transport = undefined;
-    this.calls.lose(same);
+    this.commands.lose(same);
     this.#events.onLost();
   }
 

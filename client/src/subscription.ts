@@ -1,21 +1,21 @@
 /**
  * A channel as a page sees it: handlers, and commands that belong to it.
  *
- * Owns the handlers of one who holds the channel. What state the channel is in, and why, is decided by `Subscribing`,
+ * Owns the handlers of one who holds the channel. What state the channel is in, and why, is decided by `SubscriptionMachine`,
  * which all who hold it share.
  */
 
 import { MessageflowError, TIMEOUT, UNSUBSCRIBED } from "./codes.js";
 import type { Context } from "./context.js";
-import { watchCount } from "./count.js";
+import { watchPresenceCount } from "./presence-count.js";
 import { Emitter, type Off } from "./emitter.js";
 import type { ClientInfo } from "./protocol.js";
 import type { Count, History, HistoryOptions, PublishOptions, Requests } from "./requests.js";
 import type { Detail, SubscriptionState } from "./state.js";
-import type { Holder, Shared } from "./shared.js";
+import type { Holder, SharedSubscription } from "./shared-subscription.js";
 import { type TokenOptions, TokenSource } from "./token.js";
 import { type Limit, until } from "./wait.js";
-import type { World } from "./world.js";
+import type { Platform } from "./platform.js";
 
 export type PublicationHandler<Data = unknown> = { handle(data: Data, context: Context): unknown }["handle"];
 export type InfoHandler = (info: ClientInfo) => unknown;
@@ -33,15 +33,15 @@ export interface SubscriptionOptions<Data = unknown> extends TokenOptions {
 }
 
 /** What a subscription needs of its flow. */
-export interface Home {
-  world: World;
+export interface SubscriptionHost {
+  platform: Platform;
   requests: Requests;
   /** Milliseconds a command may wait for the subscription. */
   commandTimeout: number;
   /** Whether there is, or will be, a connection. */
   isOpen(): boolean;
   report(error: unknown): void;
-  hold(holder: Holder, last: Shared | undefined): Shared;
+  hold(holder: Holder, last: SharedSubscription | undefined): SharedSubscription;
 }
 
 const LEFT = { code: 0, reason: "unsubscribed by the page" };
@@ -49,7 +49,7 @@ const LEFT = { code: 0, reason: "unsubscribed by the page" };
 /** @typeParam Data what is published in the channel. */
 export class Subscription<Data = unknown> {
   readonly channel: string;
-  readonly #home: Home;
+  readonly #host: SubscriptionHost;
   readonly #holder: Holder;
   readonly #publication: Emitter<[unknown, Context]>;
   readonly #join: Emitter<[ClientInfo]>;
@@ -58,22 +58,22 @@ export class Subscription<Data = unknown> {
   readonly #recovery: Emitter<[boolean]>;
   readonly #error: Emitter<[MessageflowError]>;
   /** What is held, or was held last. */
-  #shared: Shared | undefined;
+  #shared: SharedSubscription | undefined;
   #held = false;
   #leftAt: string | undefined;
 
   /** @internal */
-  constructor(home: Home, channel: string, options: SubscriptionOptions<Data>) {
-    const { report } = home;
+  constructor(host: SubscriptionHost, channel: string, options: SubscriptionOptions<Data>) {
+    const { report } = host;
     this.channel = channel;
-    this.#home = home;
+    this.#host = host;
     this.#publication = new Emitter(report);
     this.#join = new Emitter(report);
     this.#leave = new Emitter(report);
     this.#state = new Emitter(report);
     this.#recovery = new Emitter(report);
     this.#error = new Emitter(report);
-    this.#holder = this.#hold(new TokenSource(home.world, options));
+    this.#holder = this.#hold(new TokenSource(host.platform, options));
     this.#publication.on(options.onPublication as PublicationHandler | undefined);
     this.#join.on(options.onJoin);
     this.#leave.on(options.onLeave);
@@ -96,11 +96,11 @@ export class Subscription<Data = unknown> {
   subscribe(): void {
     if (this.#held) return this.#shared?.restart();
     const before = this.#shared;
-    const shared = (this.#shared = this.#home.hold(this.#holder, before));
-    const place = shared.isHeld && shared.place;
+    const shared = (this.#shared = this.#host.hold(this.#holder, before));
+    const position = shared.isHeld && shared.positionKey;
     this.#held = true;
     // Others went on meanwhile: what they got since is not to be had again.
-    if (before && place !== false && (!place || place !== this.#leftAt)) this.#recovery.emit(false);
+    if (before && position !== false && (!position || position !== this.#leftAt)) this.#recovery.emit(false);
     shared.hold(this.#holder);
   }
 
@@ -112,7 +112,7 @@ export class Subscription<Data = unknown> {
     if (!this.#held) return;
     const was = this.state;
     this.#held = false;
-    this.#leftAt = this.#shared?.place;
+    this.#leftAt = this.#shared?.positionKey;
     this.#shared?.release(this.#holder);
     if (was !== "unsubscribed") this.#state.emit("unsubscribed", LEFT);
   }
@@ -143,7 +143,7 @@ export class Subscription<Data = unknown> {
 
   /** Tell the number of connections and of people here, now and whenever it changes. */
   onCount(handler: (count: Count) => unknown): Off {
-    return watchCount(this, this.#home.world, this.#home.report, handler);
+    return watchPresenceCount(this, this.#host.platform, this.#host.report, handler);
   }
 
   publish(data: Data, options?: PublishOptions): Promise<void> {
@@ -178,11 +178,11 @@ export class Subscription<Data = unknown> {
 
   /** Commands about a channel wait for its subscription: often it is what gives the right to them. */
   async #command<T>(issue: (requests: Requests) => Promise<T>): Promise<T> {
-    const { world, requests, commandTimeout: ms } = this.#home;
-    if (this.#home.isOpen()) {
+    const { platform, requests, commandTimeout: ms } = this.#host;
+    if (this.#host.isOpen()) {
       const late = (): Error =>
         new MessageflowError(TIMEOUT, `Not subscribed to ${this.channel} within ${ms} ms.`, true);
-      await this.#ready({ world, ms, late });
+      await this.#ready({ platform, ms, late });
     }
     return issue(requests);
   }

@@ -4,8 +4,9 @@
  * Owns the token. It must never put one in a URL, a log line or an error message.
  */
 
-import { known, MessageflowError, TOKEN_FAILED, UNAUTHORIZED } from "./codes.js";
-import { Alarm, type World } from "./world.js";
+import { asError, MessageflowError, TOKEN_FAILED, UNAUTHORIZED } from "./codes.js";
+import type { Platform } from "./platform.js";
+import { Timer } from "./timer.js";
 
 export interface TokenOptions {
   /** A JWT. */
@@ -26,12 +27,12 @@ const FETCH_TIMEOUT_MS = 10_000;
 export class TokenSource {
   /** Whether a token was given, or a way to one. */
   readonly given: boolean;
-  readonly #world: World;
+  readonly #platform: Platform;
   readonly #fetch: Fetch | undefined;
   #token: string | undefined;
   #abandon: () => void = () => {};
 
-  constructor(world: World, options: TokenOptions) {
+  constructor(platform: Platform, options: TokenOptions) {
     const { token, tokenUrl, getToken } = options;
     if (getToken !== undefined && typeof getToken !== "function") {
       throw new TypeError("getToken must be a function that returns a token.");
@@ -40,12 +41,12 @@ export class TokenSource {
       throw new TypeError("token must be a JWT, or left out.");
     }
     this.given = !!(token || tokenUrl || getToken);
-    this.#world = world;
+    this.#platform = platform;
     this.#token = token;
     this.#fetch = getToken
       ? async (signal) => getToken({ signal })
       : tokenUrl
-        ? (signal) => fetchToken(world, tokenUrl, signal)
+        ? (signal) => fetchToken(platform, tokenUrl, signal)
         : undefined;
   }
 
@@ -98,28 +99,28 @@ export class TokenSource {
 
   async #load(fetch: Fetch): Promise<string> {
     this.abandon(); // a later fetch is about a later login
-    const alarm = new Alarm(this.#world);
+    const timer = new Timer(this.#platform);
     const aborter = new AbortController();
     const { signal } = aborter;
     // Not by `onabort`, which a page may take for itself.
     const abandoned = new Promise<never>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason as Error)));
     this.#abandon = () => aborter.abort(new Error("abandoned"));
-    alarm.set(() => aborter.abort(new Error(`no answer within ${FETCH_TIMEOUT_MS} ms`)), FETCH_TIMEOUT_MS);
+    timer.set(() => aborter.abort(new Error(`no answer within ${FETCH_TIMEOUT_MS} ms`)), FETCH_TIMEOUT_MS);
     try {
       const token = await Promise.race([fetch(signal), abandoned]);
       if (!token) throw new MessageflowError(UNAUTHORIZED, "getToken gave no token: nobody is logged in.");
       return token;
     } catch (error) {
-      throw known(error, TOKEN_FAILED, "Could not get a token: ", true);
+      throw asError(error, TOKEN_FAILED, "Could not get a token: ", true);
     } finally {
-      alarm.clear();
+      timer.clear();
       aborter.abort(); // an answer that is not read to its end holds a connection too
     }
   }
 }
 
-async function fetchToken(world: World, url: string, signal: AbortSignal): Promise<string> {
-  const response = await world.fetch(url, signal);
+async function fetchToken(platform: Platform, url: string, signal: AbortSignal): Promise<string> {
+  const response = await platform.fetch(url, signal);
   if (response.status === 401 || response.status === 403) {
     throw new MessageflowError(UNAUTHORIZED, `${url} answered ${response.status}: nobody is logged in.`);
   }

@@ -5,7 +5,8 @@
  * means; after it has reported its end it says nothing more.
  */
 
-import { Alarm, type Socket, type World } from "./world.js";
+import type { Platform, Socket } from "./platform.js";
+import { Timer } from "./timer.js";
 
 export interface TransportEvents {
   onOpen(): void;
@@ -21,11 +22,11 @@ export const FRAME_CHARACTERS = 32_768;
 const SILENT = 1006;
 
 export class Transport {
-  readonly #world: World;
+  readonly #platform: Platform;
   readonly #events: TransportEvents;
   readonly #socket: Socket;
-  readonly #watchdog: Alarm;
-  readonly #doubt: Alarm;
+  readonly #watchdog: Timer;
+  readonly #probe: Timer;
   #lines: string[] = [];
   #characters = 0;
   #allowed: number;
@@ -33,21 +34,21 @@ export class Transport {
   #ended = false;
 
   /** @param allowed how long, in ms, the link may be silent from now on; each sign of life starts it anew. */
-  constructor(world: World, url: string, allowed: number, events: TransportEvents) {
-    this.#world = world;
+  constructor(platform: Platform, url: string, allowed: number, events: TransportEvents) {
+    this.#platform = platform;
     this.#events = events;
     this.#allowed = allowed;
-    this.#heard = world.now();
-    this.#watchdog = new Alarm(world);
-    this.#doubt = new Alarm(world);
-    const socket = (this.#socket = world.openSocket(url));
+    this.#heard = platform.now();
+    this.#watchdog = new Timer(platform);
+    this.#probe = new Timer(platform);
+    const socket = (this.#socket = platform.openSocket(url));
     socket.onopen = () => {
-      this.#heard = world.now();
+      this.#heard = platform.now();
       events.onOpen();
     };
     socket.onmessage = ({ data }) => {
-      this.#heard = world.now();
-      this.#doubt.clear();
+      this.#heard = platform.now();
+      this.#probe.clear();
       if (typeof data === "string") events.onFrame(data);
     };
     socket.onclose = ({ code, reason }) => this.#end(code, reason);
@@ -67,7 +68,7 @@ export class Transport {
   /** End now if the link has been silent too long. Called by the timer, and when a page wakes whose timers slept. */
   check(): void {
     if (this.#ended || !this.#allowed) return;
-    if (this.#world.now() - this.#heard >= this.#allowed) this.#end(SILENT, "no data from the server");
+    if (this.#platform.now() - this.#heard >= this.#allowed) this.#end(SILENT, "no data from the server");
     else this.#watch();
   }
 
@@ -76,10 +77,10 @@ export class Transport {
    *
    * @returns whether the other end is to be asked for one.
    */
-  doubt(ms: number): boolean {
+  probe(ms: number): boolean {
     this.check();
-    if (this.#ended || this.#doubt.isSet) return false;
-    this.#doubt.set(() => this.#end(SILENT, "no answer from the server"), ms);
+    if (this.#ended || this.#probe.isSet) return false;
+    this.#probe.set(() => this.#end(SILENT, "no answer from the server"), ms);
     return true;
   }
 
@@ -95,7 +96,7 @@ export class Transport {
   close(): void {
     this.#ended = true;
     this.#watchdog.clear();
-    this.#doubt.clear();
+    this.#probe.clear();
     const socket = this.#socket;
     socket.onopen = socket.onmessage = socket.onclose = null;
     socket.close();
@@ -111,7 +112,7 @@ export class Transport {
   #watch(): void {
     // One timer that looks again when it fires costs less than one restarted for every frame.
     if (!this.#allowed) this.#watchdog.clear();
-    else this.#watchdog.set(() => this.check(), this.#heard + this.#allowed - this.#world.now());
+    else this.#watchdog.set(() => this.check(), this.#heard + this.#allowed - this.#platform.now());
   }
 
   #end(code: number, reason: string): void {

@@ -3,10 +3,11 @@
  */
 
 import type { Emitter } from "./emitter.js";
-import { Alarm, type World } from "./world.js";
+import type { Platform } from "./platform.js";
+import { Timer } from "./timer.js";
 
 export interface Limit {
-  world: World;
+  platform: Platform;
   ms: number;
   late(): Error;
 }
@@ -30,13 +31,13 @@ export function until<Args extends unknown[]>(
       return !!found;
     };
     if (look()) return;
-    const alarm = limit && new Alarm(limit.world);
+    const timer = limit && new Timer(limit.platform);
     const off = emitter.on(() => look() && end());
     const end = (): void => {
       off();
-      alarm?.clear();
+      timer?.clear();
     };
-    alarm?.set(() => {
+    timer?.set(() => {
       off();
       reject(limit?.late());
     }, limit?.ms ?? 0);

@@ -7,7 +7,7 @@ import { describe, test } from "node:test";
 import { createContext, runInContext } from "node:vm";
 import type * as messageflow from "../src/index.js";
 import { FakeDocument } from "./page.js";
-import { JWT, Peer, settle } from "./world.js";
+import { JWT, Peer, settle } from "./platform.js";
 
 declare const CLIENT_ROOT: string;
 

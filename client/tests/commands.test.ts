@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { connected, settle, start } from "./world.js";
+import { connected, settle, start } from "./platform.js";
 
 describe("commands", () => {
   test("travel under their wire names and answer in the page's words", async () => {
@@ -71,26 +71,26 @@ describe("commands", () => {
   });
 
   test("those issued while away wait, in their order", async () => {
-    const { flow, world, peer } = await connected();
+    const { flow, platform, peer } = await connected();
     await peer.drop();
     const calls = [flow.rpc("one"), flow.rpc("two")];
-    await world.pass(250);
-    await world.peer.accept();
-    const commands = world.peer.commands();
+    await platform.pass(250);
+    await platform.peer.accept();
+    const commands = platform.peer.commands();
     assert.deepEqual(commands.map(({ rpc }) => (rpc as { method: string }).method), ["one", "two"]);
-    await world.peer.say(...commands.map(({ id }) => ({ id, rpc: { data: id } })));
+    await platform.peer.say(...commands.map(({ id }) => ({ id, rpc: { data: id } })));
     assert.deepEqual(await Promise.all(calls), commands.map(({ id }) => id));
   });
 
   test("but not for ever", async () => {
-    const { flow, world } = start({ commandTimeout: 1000 });
+    const { flow, platform } = start({ commandTimeout: 1000 });
     const call = assert.rejects(flow.rpc("one"), { code: 1, temporary: true, message: "No connection within 1000 ms." });
     await settle();
-    await world.pass(1000);
+    await platform.pass(1000);
     await call;
-    await world.peer.accept();
-    assert.deepEqual(world.peer.commands(), [], "what was given up is not sent any more");
-    const { flow: live, world: there } = await connected({ commandTimeout: 1000 });
+    await platform.peer.accept();
+    assert.deepEqual(platform.peer.commands(), [], "what was given up is not sent any more");
+    const { flow: live, platform: there } = await connected({ commandTimeout: 1000 });
     const unanswered = assert.rejects(live.rpc("two"), { code: 1, message: /^No reply within 1000 ms\./ });
     await settle();
     await there.pass(1000);
@@ -113,15 +113,15 @@ describe("commands", () => {
   });
 
   test("one that was closed and connects again lets them wait", async () => {
-    const { flow, world } = await connected();
+    const { flow, platform } = await connected();
     flow.close();
     flow.connect();
     const history = flow.history("news");
     await settle();
-    await world.peer.accept();
-    const [sent] = world.peer.commands();
+    await platform.peer.accept();
+    const [sent] = platform.peer.commands();
     assert.deepEqual(sent?.["history"], { channel: "news", limit: 100 });
-    await world.peer.say({ id: sent?.id, history: { epoch: "e", offset: 7 } });
+    await platform.peer.say({ id: sent?.id, history: { epoch: "e", offset: 7 } });
     assert.deepEqual(await history, { publications: [], epoch: "e", offset: 7 });
   });
 
@@ -174,32 +174,32 @@ describe("commands", () => {
   for (const [what, data] of [["a bigint", 10n], ["a circle", circular], ["what throws when it is encoded", hostile]] as const) {
     test(`${what} is refused alone and at once, connected or not`, async () => {
       const refusal = { name: "MessageflowError", code: 10, temporary: false, message: /^This cannot be sent as JSON: ./ };
-      const { flow, world } = start();
+      const { flow, platform } = start();
       await settle();
       const before = flow.publish("news", 1);
       await assert.rejects(flow.publish("news", data), refusal);
       const after = flow.publish("news", 2);
-      await world.peer.accept();
-      const sent = world.peer.commands();
+      await platform.peer.accept();
+      const sent = platform.peer.commands();
       assert.deepEqual(sent.map(({ publish }) => (publish as { data: unknown }).data), [1, 2]);
-      await world.peer.say(...sent.map(({ id }) => ({ id, publish: {} })));
+      await platform.peer.say(...sent.map(({ id }) => ({ id, publish: {} })));
       await Promise.all([before, after]);
       await assert.rejects(flow.rpc("sum", data), refusal);
       assert.equal(flow.state, "connected");
-      assert.equal(world.peers.length, 1);
+      assert.equal(platform.peers.length, 1);
       flow.close();
-      assert.equal(world.timers, 0);
+      assert.equal(platform.timers, 0);
     });
   }
 
   test("data is taken as it is when it is given", async () => {
-    const { flow, world } = start();
+    const { flow, platform } = start();
     const data = { n: 1 };
     flow.publish("news", data).catch(() => {});
     data.n = 2;
     await settle();
-    await world.peer.accept();
-    assert.deepEqual(world.peer.commands()[0]?.["publish"], { channel: "news", data: { n: 1 }, idempotency_key: "ii-1" });
+    await platform.peer.accept();
+    assert.deepEqual(platform.peer.commands()[0]?.["publish"], { channel: "news", data: { n: 1 }, idempotency_key: "ii-1" });
     flow.close();
   });
 

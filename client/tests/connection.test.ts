@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { connected, JWT, settle, start } from "./world.js";
+import { connected, JWT, settle, start } from "./platform.js";
 
 test("the first frame holds connect and the subscriptions", async () => {
-  const { world, flow } = start({ token: JWT, channels: { news() {}, jobs: {} } });
+  const { platform, flow } = start({ token: JWT, channels: { news() {}, jobs: {} } });
   assert.equal(flow.state, "connecting");
   await settle();
-  assert.equal(world.peer.url, "ws://gateway.test/connection/websocket");
-  const [connect, news, jobs] = await world.peer.open();
-  assert.equal(world.peer.frames.length, 1);
+  assert.equal(platform.peer.url, "ws://gateway.test/connection/websocket");
+  const [connect, news, jobs] = await platform.peer.open();
+  assert.equal(platform.peer.frames.length, 1);
   assert.deepEqual(connect, {
     id: 1,
     connect: { token: JWT, name: "messageflow-js", version: "0.1.0" },
@@ -45,16 +45,16 @@ test("who has a personal channel is somebody, be it without a token", async () =
 });
 
 test("a command waits ten seconds unless it is told otherwise", async () => {
-  const { flow, world, peer } = await connected({}, { ping: 0 });
+  const { flow, platform, peer } = await connected({}, { ping: 0 });
   const late = assert.rejects(flow.rpc("x"), { code: 1, message: /within 10000 ms/ });
-  await world.pass(10_000);
+  await platform.pass(10_000);
   await late;
   assert.equal(peer.closed, false);
 });
 
 test("a lost link is opened again and resumed by position", async () => {
   const seen: unknown[] = [];
-  const { peer, world, flow } = await connected(
+  const { peer, platform, flow } = await connected(
     {
       onMessage: (action, { offset, recovered }) => seen.push([action.type, offset, recovered]),
       onRecovery: (recovery) => seen.push(recovery),
@@ -65,9 +65,9 @@ test("a lost link is opened again and resumed by position", async () => {
   await peer.drop();
   assert.equal(flow.state, "connecting");
   assert.equal(flow.detail.retryIn, 250);
-  await world.pass(250);
-  assert.equal(world.peers.length, 2);
-  const [connect] = await world.peer.open();
+  await platform.pass(250);
+  assert.equal(platform.peers.length, 2);
+  const [connect] = await platform.peer.open();
   assert.deepEqual((connect?.["connect"] as { subs: unknown }).subs, {
     "#alice": { recover: true, epoch: "e", offset: 5, tag: "t5" },
   });
@@ -75,7 +75,7 @@ test("a lost link is opened again and resumed by position", async () => {
     { data: { type: "b" }, offset: 6, tag: "t6" },
     { data: { type: "c" }, offset: 7, tag: "t7" },
   ];
-  await world.peer.say(
+  await platform.peer.say(
     {
       id: connect?.id,
       connect: { client: "c2", subs: { "#alice": { epoch: "e", offset: 5, recovered: true, publications } } },

@@ -5,7 +5,7 @@ import { describe, test } from "node:test";
 import type { MessageflowError } from "../src/codes.js";
 import type { Flow } from "../src/flow.js";
 import type { SubscriptionOptions } from "../src/subscription.js";
-import { connected, JWT, type Peer, type Sent, settle } from "./world.js";
+import { connected, JWT, type Peer, type Sent, settle } from "./platform.js";
 
 /** What a command asks, by its name. */
 function words(commands: Sent[]): string[] {
@@ -42,14 +42,14 @@ function publication(data: unknown): object {
 async function live(options?: SubscriptionOptions | ((data: unknown) => unknown)): Promise<{
   flow: Flow;
   peer: Peer;
-  world: Awaited<ReturnType<typeof connected>>["world"];
+  platform: Awaited<ReturnType<typeof connected>>["platform"];
   first: ReturnType<Flow["subscribe"]>;
 }> {
-  const { flow, peer, world } = await connected();
+  const { flow, peer, platform } = await connected();
   const first = flow.subscribe("news", options);
   await settle();
   await answer(peer, { recoverable: true, epoch: "e", offset });
-  return { flow, peer, world, first };
+  return { flow, peer, platform, first };
 }
 
 describe("a channel held by several", () => {
@@ -174,12 +174,12 @@ describe("doing and undoing in one tick", () => {
   });
 
   test("subscribe and unsubscribe asks for nothing", async () => {
-    const { flow, peer, world } = await connected();
+    const { flow, peer, platform } = await connected();
     flow.subscribe("news").unsubscribe();
     await settle();
     assert.deepEqual(peer.commands(), []);
     flow.close();
-    assert.equal(world.timers, 0);
+    assert.equal(platform.timers, 0);
   });
 
   test("one who goes as another comes leaves the subscription as it is", async () => {
@@ -283,15 +283,15 @@ describe("one who comes back", () => {
   });
 
   test("after positions became void starts anew", async () => {
-    const { peer, world, first } = await live();
+    const { peer, platform, first } = await live();
     first.unsubscribe();
     await settle();
     await peer.drop(3014);
-    await world.pass(250);
-    await world.peer.accept();
+    await platform.pass(250);
+    await platform.peer.accept();
     first.subscribe();
     await settle();
-    assert.deepEqual(asked(world.peer.commands()), { channel: "news", recoverable: true });
+    assert.deepEqual(asked(platform.peer.commands()), { channel: "news", recoverable: true });
   });
 });
 
@@ -307,8 +307,8 @@ describe("nothing stays", () => {
       }],
     ];
     for (const [what, act] of ways) {
-      const { flow, peer, world, commands } = await connected({ onError() {} });
-      const timers = world.timers;
+      const { flow, peer, platform, commands } = await connected({ onError() {} });
+      const timers = platform.timers;
       const counts: unknown[] = [];
       const subscription = flow.subscribe("news", { getToken: () => JWT, onCount: (count) => counts.push(count), onError() {} });
       await settle();
@@ -320,15 +320,15 @@ describe("nothing stays", () => {
       const farewell = peer.commands().find((sent) => sent["unsubscribe"])?.id;
       if (farewell) await peer.say({ id: farewell, unsubscribe: {} });
       assert.deepEqual(counts, [], what);
-      assert.equal(world.timers, timers, what);
+      assert.equal(platform.timers, timers, what);
       await peer.drop();
-      await world.pass(250);
-      assert.deepEqual(words(await world.peer.accept()), words(commands), `${what}: not asked for again`);
+      await platform.pass(250);
+      assert.deepEqual(words(await platform.peer.accept()), words(commands), `${what}: not asked for again`);
     }
   });
 
   test("of one who left, in memory", async () => {
-    const { flow, peer, world } = await connected();
+    const { flow, peer, platform } = await connected();
     const gone: WeakRef<object>[] = [];
     const come = (): (() => void) => {
       const big = {};
@@ -356,25 +356,25 @@ describe("nothing stays", () => {
     collect();
     assert.deepEqual(gone.map((ref) => ref.deref() === undefined), [true, true, true]);
     flow.close();
-    assert.equal(world.timers, 0);
+    assert.equal(platform.timers, 0);
   });
 
   test("of a command that waited for the subscription in vain", async () => {
-    const { flow, world } = await connected({ commandTimeout: 1000 });
+    const { flow, platform } = await connected({ commandTimeout: 1000 });
     const subscription = flow.subscribe("news", { getToken: () => new Promise<string>(() => {}) });
     const late = assert.rejects(subscription.publish(1), { code: 1, message: "Not subscribed to news within 1000 ms." });
     await settle();
-    const before = world.timers;
-    await world.pass(1000);
+    const before = platform.timers;
+    await platform.pass(1000);
     await late;
-    assert.equal(world.timers, before - 1);
+    assert.equal(platform.timers, before - 1);
   });
 });
 
 describe("joins and leaves", () => {
   test("are asked for as soon as one wants them, and no more when they have gone", async () => {
     const joins: string[] = [];
-    const { flow, peer, world, first } = await live();
+    const { flow, peer, platform, first } = await live();
     const second = flow.subscribe("news", { onJoin: ({ user }) => joins.push(user) });
     await settle();
     const renewed = peer.commands();
@@ -386,8 +386,8 @@ describe("joins and leaves", () => {
     await peer.say({ push: { channel: "news", join: { info: { user: "eve", client: "c3" } } } });
     assert.deepEqual(joins, ["bob"]);
     await peer.drop();
-    await world.pass(250);
-    assert.equal(asked(await world.peer.accept())["join_leave"], undefined);
+    await platform.pass(250);
+    assert.equal(asked(await platform.peer.accept())["join_leave"], undefined);
     assert.equal(first.state, "subscribing");
   });
 
@@ -412,31 +412,31 @@ describe("joins and leaves", () => {
 
 describe("the token of a channel held by several", () => {
   test("is that of whoever came last with one", async () => {
-    const { flow, peer, world } = await connected();
+    const { flow, peer, platform } = await connected();
     const first = flow.subscribe("news", { getToken: () => "first" });
     await settle();
     assert.equal((await answer(peer, { expires: true, ttl: 10 }))["token"], "first");
     const second = flow.subscribe("news", { getToken: () => "second" });
     flow.subscribe("news");
-    await world.pass(8000);
+    await platform.pass(8000);
     const [refresh] = peer.commands();
     assert.deepEqual(refresh?.["sub_refresh"], { channel: "news", token: "second" });
     await peer.say({ id: refresh?.id, sub_refresh: { expires: true, ttl: 10 } });
     second.unsubscribe();
-    await world.pass(8000);
+    await platform.pass(8000);
     assert.deepEqual(peer.commands().map((sent) => sent["sub_refresh"]), [{ channel: "news", token: "first" }]);
     assert.equal(first.state, "subscribed");
   });
 
   test("goes on when a newcomer has a way to one: a reconnect waits for no other", async () => {
-    const { flow, peer, world } = await connected();
+    const { flow, peer, platform } = await connected();
     flow.subscribe("news", { getToken: () => "first" });
     await settle();
     await answer(peer);
     flow.subscribe("news", { getToken: () => "second" });
     await peer.drop();
-    await world.pass(250);
-    assert.equal(asked(await world.peer.open())["token"], "first");
+    await platform.pass(250);
+    assert.equal(asked(await platform.peer.open())["token"], "first");
   });
 
   test("given while a request without one is under way, is tried when that is refused", async () => {
@@ -473,7 +473,7 @@ describe("the token of a channel held by several", () => {
 describe("a channel the server gave by itself", () => {
   test("goes back to the flow's handlers when the page lets it go", async () => {
     const seen: unknown[] = [];
-    const { flow, peer, world } = await connected({ onUnknown: (data) => seen.push(["flow", data]) }, { subs: { news: { epoch: "e", offset } } });
+    const { flow, peer, platform } = await connected({ onUnknown: (data) => seen.push(["flow", data]) }, { subs: { news: { epoch: "e", offset } } });
     const subscription = flow.subscribe("news", (data) => seen.push(["page", data]));
     await peer.say(publication("a"));
     subscription.unsubscribe();
@@ -485,8 +485,8 @@ describe("a channel the server gave by itself", () => {
     await peer.say(publication("c"));
     assert.deepEqual(seen, [["page", "a"], ["flow", "b"], ["page", "c"]]);
     await peer.drop();
-    await world.pass(250);
-    const [connect] = await world.peer.open();
+    await platform.pass(250);
+    const [connect] = await platform.peer.open();
     assert.deepEqual((connect?.["connect"] as { subs: unknown }).subs, { news: { recover: true, epoch: "e", offset } });
   });
 });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, mock, test } from "node:test";
 import { Emitter } from "../src/emitter.js";
 import { MessageflowError } from "../src/codes.js";
-import { connected, JWT, settle, start, TestWorld } from "./world.js";
+import { connected, JWT, settle, start, TestPlatform } from "./platform.js";
 
 const GIVEN = { subs: { "#alice": {}, "*": {} } };
 
@@ -60,7 +60,7 @@ describe("handlers", () => {
       const throwing = (): never => {
         throw thrown;
       };
-      const { flow, peer, world } = await connected({}, GIVEN);
+      const { flow, peer, platform } = await connected({}, GIVEN);
       const complaints = mock.method(console, "error", () => {
         throw new Error("a console that was replaced");
       });
@@ -88,7 +88,7 @@ describe("handlers", () => {
         assert.ok(Object.is(error.cause, thrown));
       }
       assert.equal(flow.state, "connected");
-      assert.equal(world.peers.length, 1, "the link is no part of it");
+      assert.equal(platform.peers.length, 1, "the link is no part of it");
     });
 
     test(`getToken that throws ${what} is tried again like any other failure`, async () => {
@@ -98,21 +98,21 @@ describe("handlers", () => {
         if (!calls++) throw thrown;
         return JWT;
       };
-      const { flow, world } = start({ getToken, onError: (error) => errors.push(error) });
+      const { flow, platform } = start({ getToken, onError: (error) => errors.push(error) });
       await settle();
       assert.deepEqual(errors.map(({ code, temporary }) => [code, temporary]), [[6, true]]);
-      await world.pass(250);
-      await world.peer.accept();
+      await platform.pass(250);
+      await platform.peer.accept();
       assert.equal(flow.state, "connected");
     });
   }
 
   test("a socket class that throws what cannot be shown ends the flow with a reason", async () => {
-    const world = new TestWorld();
-    world.openSocket = () => {
+    const platform = new TestPlatform();
+    platform.openSocket = () => {
       throw Object.create(null);
     };
-    const { flow } = start({}, world);
+    const { flow } = start({}, platform);
     await settle();
     assert.deepEqual(flow.detail, { code: 4, reason: "something that cannot be shown was thrown" });
   });
@@ -133,9 +133,9 @@ describe("handlers", () => {
       throw new Error("a console that was replaced");
     });
     try {
-      const { flow, world, peer } = await connected({}, GIVEN);
+      const { flow, platform, peer } = await connected({}, GIVEN);
       await peer.say(push({ type: "nobody/handles" }));
-      assert.deepEqual([flow.state, world.peers.length, debug.mock.callCount()], ["connected", 1, 1]);
+      assert.deepEqual([flow.state, platform.peers.length, debug.mock.callCount()], ["connected", 1, 1]);
       flow.close();
     } finally {
       debug.mock.restore();
@@ -224,7 +224,7 @@ describe("hostile names", () => {
   for (const name of ["__proto__", "constructor", "toString", "hasOwnProperty"]) {
     test(`${name} is a type, a channel and a key like any other`, async () => {
       const seen: unknown[] = [];
-      const { flow, peer, world } = await connected({ onUnknown: (data) => seen.push(data) });
+      const { flow, peer, platform } = await connected({ onUnknown: (data) => seen.push(data) });
       flow.subscribe(name, (data) => seen.push(data));
       await settle();
       const [subscribe] = peer.commands();
@@ -238,23 +238,23 @@ describe("hostile names", () => {
       );
       assert.deepEqual(seen, [JSON.parse(`{"${name}":{"polluted":1}}`), { type: name }]);
       await peer.drop();
-      await world.pass(250);
-      await world.peer.open();
-      assert.ok(world.peer.frames[0]?.includes(`"#${name}":{"recover":true,"epoch":"e","offset":1}`));
+      await platform.pass(250);
+      await platform.peer.open();
+      assert.ok(platform.peer.frames[0]?.includes(`"#${name}":{"recover":true,"epoch":"e","offset":1}`));
       assert.equal(({} as { polluted?: unknown }).polluted, undefined);
     });
   }
 
   test("__proto__ given by the server as a key of subs is resumed as a name", async () => {
-    const { peer, world, flow } = await connected({ onUnknown() {} });
+    const { peer, platform, flow } = await connected({ onUnknown() {} });
     await peer.drop();
-    await world.pass(250);
-    const [connect] = await world.peer.open();
-    await world.peer.raw(`{"id":${connect?.id},"connect":{"client":"c","subs":{"__proto__":{"epoch":"e","offset":3}}}}`);
+    await platform.pass(250);
+    const [connect] = await platform.peer.open();
+    await platform.peer.raw(`{"id":${connect?.id},"connect":{"client":"c","subs":{"__proto__":{"epoch":"e","offset":3}}}}`);
     flow.reconnect();
     await settle();
-    await world.peer.open();
-    assert.ok(world.peer.frames[0]?.includes('"subs":{"__proto__":{"recover":true,"epoch":"e","offset":3}}'));
+    await platform.peer.open();
+    assert.ok(platform.peer.frames[0]?.includes('"subs":{"__proto__":{"recover":true,"epoch":"e","offset":3}}'));
   });
 });
 

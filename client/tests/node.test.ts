@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import type * as ws from "ws";
 import { connect } from "../src/index.js";
-import { JWT } from "./world.js";
+import { JWT } from "./platform.js";
 
 declare const CLIENT_ROOT: string;
 

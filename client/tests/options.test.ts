@@ -7,7 +7,7 @@ import { describe, test } from "node:test";
 import type { Options } from "../src/flow.js";
 import { connect } from "../src/index.js";
 import type { SubscriptionOptions } from "../src/subscription.js";
-import { connected, JWT, Peer, settle, start, TestWorld } from "./world.js";
+import { connected, JWT, Peer, settle, start, TestPlatform } from "./platform.js";
 
 declare const CLIENT_ROOT: string;
 
@@ -33,17 +33,17 @@ async function pushed(options: Options): Promise<void> {
 /** What shows that an option of `connect()` is read. */
 const FLOW: Record<string, () => Promise<unknown>> = {
   async url() {
-    const { world } = start({ url: "wss://other.test/x" });
+    const { platform } = start({ url: "wss://other.test/x" });
     await settle();
-    return world.peer.url === "wss://other.test/x";
+    return platform.peer.url === "wss://other.test/x";
   },
   async token() {
     return (await connected({ token: JWT })).commands[0]?.["connect"];
   },
   async tokenUrl() {
-    const { world } = start({ tokenUrl: "/token", onError() {} });
+    const { platform } = start({ tokenUrl: "/token", onError() {} });
     await settle();
-    return world.fetched.length;
+    return platform.fetched.length;
   },
   async getToken() {
     const { calls, note } = noted();
@@ -76,10 +76,10 @@ const FLOW: Record<string, () => Promise<unknown>> = {
   },
   async onRecovery() {
     const { calls, note } = noted();
-    const { peer, world } = await connected({ onRecovery: note }, { subs: { "#a": { epoch: "e" } } });
+    const { peer, platform } = await connected({ onRecovery: note }, { subs: { "#a": { epoch: "e" } } });
     await peer.drop();
-    await world.pass(250);
-    await world.peer.accept({ subs: { "#a": { epoch: "e", recovered: true } } });
+    await platform.pass(250);
+    await platform.peer.accept({ subs: { "#a": { epoch: "e", recovered: true } } });
     return calls.length;
   },
   async onError() {
@@ -88,15 +88,15 @@ const FLOW: Record<string, () => Promise<unknown>> = {
     return calls.length;
   },
   async connectTimeout() {
-    const { world } = start({ connectTimeout: 7 });
+    const { platform } = start({ connectTimeout: 7 });
     await settle();
-    await world.pass(7);
-    return world.peer.closed;
+    await platform.pass(7);
+    return platform.peer.closed;
   },
   async commandTimeout() {
-    const { flow, world } = await connected({ commandTimeout: 7 });
+    const { flow, platform } = await connected({ commandTimeout: 7 });
     const call = assert.rejects(flow.rpc("x"), /within 7 ms/);
-    await world.pass(7);
+    await platform.pass(7);
     await call;
     return true;
   },
@@ -120,8 +120,8 @@ const FLOW: Record<string, () => Promise<unknown>> = {
 };
 
 /** Subscribe with an option, and let something happen. */
-async function subscribed(options: SubscriptionOptions): Promise<{ world: TestWorld; command: unknown }> {
-  const { peer, world, commands } = await connected({ channels: { news: options } });
+async function subscribed(options: SubscriptionOptions): Promise<{ platform: TestPlatform; command: unknown }> {
+  const { peer, platform, commands } = await connected({ channels: { news: options } });
   await peer.say({ id: commands[1]?.id, subscribe: { epoch: "e", offset: 1 } });
   const asked = peer.commands().find((command) => "presence_stats" in command);
   await peer.say(
@@ -131,10 +131,10 @@ async function subscribed(options: SubscriptionOptions): Promise<{ world: TestWo
     { push: { channel: "news", leave: { info: INFO } } },
   );
   await peer.drop();
-  await world.pass(250);
-  const [, again] = await world.peer.accept();
-  await world.peer.say({ id: again?.id, error: { code: 103, message: "permission denied" } });
-  return { world, command: commands[1]?.["subscribe"] };
+  await platform.pass(250);
+  const [, again] = await platform.peer.accept();
+  await platform.peer.say({ id: again?.id, error: { code: 103, message: "permission denied" } });
+  return { platform, command: commands[1]?.["subscribe"] };
 }
 
 describe("an option of connect()", () => {

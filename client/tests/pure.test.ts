@@ -8,7 +8,7 @@ import { Track, type Verdict } from "../src/position.js";
 import { decodeFrame, encodeCommand, isPing, type SubscribeResult, type WirePublication } from "../src/protocol.js";
 import { readToken } from "../src/token.js";
 import { socketUrl } from "../src/url.js";
-import { JWT } from "./world.js";
+import { JWT } from "./platform.js";
 
 declare const CLIENT_ROOT: string;
 

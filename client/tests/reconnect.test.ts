@@ -2,31 +2,31 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { MessageflowError } from "../src/codes.js";
 import type { State, StateDetail } from "../src/state.js";
-import { connected, JWT, settle, start } from "./world.js";
+import { connected, JWT, settle, start } from "./platform.js";
 
 describe("reconnects", () => {
   test("delays double with full jitter and begin anew only after the connect reply", async () => {
-    const { flow, world } = start();
+    const { flow, platform } = start();
     await settle();
     const delays: (number | undefined)[] = [];
     for (let attempt = 0; attempt < 8; attempt++) {
-      await world.peer.open(); // an open socket alone proves nothing
-      await world.peer.drop();
+      await platform.peer.open(); // an open socket alone proves nothing
+      await platform.peer.drop();
       delays.push(flow.detail.retryIn);
-      await world.pass(flow.detail.retryIn ?? 0);
+      await platform.pass(flow.detail.retryIn ?? 0);
     }
     assert.deepEqual(delays, [250, 500, 1000, 2000, 4000, 8000, 10_000, 10_000]);
-    await world.peer.accept();
-    await world.peer.drop();
+    await platform.peer.accept();
+    await platform.peer.drop();
     assert.equal(flow.detail.retryIn, 250);
   });
 
   test("a reconnecting close code is followed by another attempt", async () => {
     const states: [State, StateDetail][] = [];
-    const { flow, world, peer } = await connected({ onState: (state, detail) => states.push([state, detail]) });
+    const { flow, platform, peer } = await connected({ onState: (state, detail) => states.push([state, detail]) });
     await peer.drop(3001, "shutdown");
-    await world.pass(250);
-    await world.peer.accept();
+    await platform.pass(250);
+    await platform.peer.accept();
     assert.equal(flow.state, "connected");
     assert.deepEqual(states, [
       ["connecting", { code: 0, reason: "connect" }],
@@ -37,72 +37,72 @@ describe("reconnects", () => {
   });
 
   test("a server that says it starts again is looked for at once, and then every second at most", async () => {
-    const { flow, world } = await connected();
-    await world.peer.drop(3401, "restart");
+    const { flow, platform } = await connected();
+    await platform.peer.drop(3401, "restart");
     const delays: (number | undefined)[] = [];
     for (let attempt = 0; attempt < 6; attempt++) {
       delays.push(flow.detail.retryIn);
-      await world.pass(flow.detail.retryIn ?? 0);
-      await world.peer.drop();
+      await platform.pass(flow.detail.retryIn ?? 0);
+      await platform.peer.drop();
     }
     assert.deepEqual(delays, [50, 100, 200, 400, 500, 500]);
-    await world.pass(500);
-    await world.peer.accept();
-    await world.peer.drop();
+    await platform.pass(500);
+    await platform.peer.accept();
+    await platform.peer.drop();
     assert.equal(flow.detail.retryIn, 250, "once it is back, a loss is one like any other");
     flow.close();
   });
 
   test("a server that says so and does not come back is looked for as any other in the end", async () => {
-    const { flow, world } = await connected();
-    await world.peer.drop(3401, "restart");
+    const { flow, platform } = await connected();
+    await platform.peer.drop(3401, "restart");
     for (let attempt = 0; attempt < 60; attempt++) {
-      await world.pass(flow.detail.retryIn ?? 0);
-      await world.peer.drop();
+      await platform.pass(flow.detail.retryIn ?? 0);
+      await platform.peer.drop();
     }
     assert.equal(flow.detail.retryIn, 10_000);
     flow.close();
   });
 
   test("a terminal close code ends it, with nothing left running", async () => {
-    const { flow, world, peer } = await connected({ token: JWT });
+    const { flow, platform, peer } = await connected({ token: JWT });
     await peer.drop(3500, "invalid token");
     assert.equal(flow.state, "disconnected");
     assert.deepEqual(flow.detail, { code: 3500, reason: "invalid token" });
     assert.equal(flow.authenticated, false);
-    assert.equal(world.timers, 0);
-    assert.equal(world.lives.size, 0);
-    await world.pass(60_000);
-    assert.equal(world.peers.length, 1);
+    assert.equal(platform.timers, 0);
+    assert.equal(platform.lives.size, 0);
+    await platform.pass(60_000);
+    assert.equal(platform.peers.length, 1);
   });
 
   for (const code of [3404, 3504]) {
     test(`${code}, too many connections, is said once, and tried again slowly until there is room`, async () => {
       const errors: MessageflowError[] = [];
-      const { flow, world, peer } = await connected({ onError: (error) => errors.push(error) });
+      const { flow, platform, peer } = await connected({ onError: (error) => errors.push(error) });
       await peer.drop(code, "connection limit");
       const waits = [flow.detail.retryIn];
       for (let attempt = 0; attempt < 4; attempt++) {
-        await world.pass(flow.detail.retryIn ?? 0);
-        await world.peer.open();
-        await world.peer.drop(code, "connection limit");
+        await platform.pass(flow.detail.retryIn ?? 0);
+        await platform.peer.open();
+        await platform.peer.drop(code, "connection limit");
         waits.push(flow.detail.retryIn);
       }
       assert.equal(flow.state, "connecting");
       assert.deepEqual(waits, [15_000, 20_000, 30_000, 35_000, 35_000]);
       assert.deepEqual(errors.map(({ code, temporary }) => [code, temporary]), [[code, true]]);
       assert.match(errors[0]?.message ?? "", /Too many connections of this user \(connection limit\): tried again, slowly/);
-      await world.pass(35_000);
-      await world.peer.accept();
+      await platform.pass(35_000);
+      await platform.peer.accept();
       assert.equal(flow.state, "connected");
-      await world.peer.drop();
+      await platform.peer.drop();
       assert.equal(flow.detail.retryIn, 250);
-      await world.pass(250);
-      await world.peer.open();
-      await world.peer.drop(code, "connection limit");
+      await platform.pass(250);
+      await platform.peer.open();
+      await platform.peer.drop(code, "connection limit");
       assert.equal(errors.length, 2, "a new time is said anew");
       flow.close();
-      assert.equal(world.timers, 0);
+      assert.equal(platform.timers, 0);
     });
   }
 
@@ -113,12 +113,12 @@ describe("reconnects", () => {
   });
 
   test("what is subscribed to while away is asked for by the next link", async () => {
-    const { flow, world, peer } = await connected();
+    const { flow, platform, peer } = await connected();
     await peer.drop();
     flow.subscribe("late");
     await settle();
-    await world.pass(250);
-    const commands = await world.peer.accept();
+    await platform.pass(250);
+    const commands = await platform.peer.accept();
     assert.deepEqual(commands.map(({ id, connect, ...rest }) => rest), [{}, { subscribe: { channel: "late", recoverable: true } }]);
   });
 
@@ -130,49 +130,49 @@ describe("reconnects", () => {
   });
 
   test("a temporary error on connect is retried, a final one is not", async () => {
-    const { flow, world } = start();
+    const { flow, platform } = start();
     await settle();
-    let [connect] = await world.peer.open();
-    await world.peer.say({ id: connect?.id, error: { code: 100, message: "internal", temporary: true } });
+    let [connect] = await platform.peer.open();
+    await platform.peer.say({ id: connect?.id, error: { code: 100, message: "internal", temporary: true } });
     assert.equal(flow.state, "connecting");
-    await world.pass(250);
-    [connect] = await world.peer.open();
-    await world.peer.say({ id: connect?.id, error: { code: 103, message: "permission denied" } });
+    await platform.pass(250);
+    [connect] = await platform.peer.open();
+    await platform.peer.say({ id: connect?.id, error: { code: 103, message: "permission denied" } });
     assert.deepEqual([flow.state, flow.detail], ["disconnected", { code: 103, reason: "permission denied" }]);
-    assert.equal(world.peer.closed, true);
+    assert.equal(platform.peer.closed, true);
   });
 
   test("state invalidated: positions go, and the handlers are told", async () => {
     const told: unknown[] = [];
-    const { world, peer } = await connected(
+    const { platform, peer } = await connected(
       { onRecovery: (recovery) => told.push(recovery) },
       { subs: { "#alice": { epoch: "e", offset: 4 } } },
     );
     await peer.drop(3014, "state invalidated");
-    await world.pass(250);
-    const [connect] = await world.peer.accept({ subs: { "#alice": { epoch: "e", offset: 9 } } });
+    await platform.pass(250);
+    const [connect] = await platform.peer.accept({ subs: { "#alice": { epoch: "e", offset: 9 } } });
     assert.deepEqual((connect?.["connect"] as { subs?: unknown }).subs, { "#alice": {} });
     assert.deepEqual(told, [{ channel: "#alice", recovered: false }]);
   });
 
   test("a frame that is no JSON is reported, and the link replaced", async () => {
     const errors: MessageflowError[] = [];
-    const { flow, world, peer } = await connected({ onError: (error) => errors.push(error) });
+    const { flow, platform, peer } = await connected({ onError: (error) => errors.push(error) });
     await peer.raw("<html>");
     assert.match(errors[0]?.message ?? "", /bad frame/);
     assert.equal(peer.closed, true);
-    await world.pass(250);
-    await world.peer.accept();
+    await platform.pass(250);
+    await platform.peer.accept();
     assert.equal(flow.state, "connected");
   });
 
   test("an address the browser refuses ends it with its reason", async () => {
-    const { world } = start();
+    const { platform } = start();
     await settle();
-    world.openSocket = () => {
+    platform.openSocket = () => {
       throw new Error("insecure WebSocket in a secure page");
     };
-    const { flow } = start({}, world);
+    const { flow } = start({}, platform);
     await settle();
     assert.equal(flow.state, "disconnected");
     assert.match(flow.detail.reason, /insecure WebSocket/);
@@ -181,52 +181,52 @@ describe("reconnects", () => {
 
 describe("half-open links", () => {
   test("an attempt that stays silent is given up after the connect timeout", async () => {
-    const { flow, world } = start({ connectTimeout: 3000 });
+    const { flow, platform } = start({ connectTimeout: 3000 });
     await settle();
-    await world.pass(2999);
-    assert.equal(world.peer.closed, false);
-    await world.pass(1);
-    assert.equal(world.peer.closed, true);
+    await platform.pass(2999);
+    assert.equal(platform.peer.closed, false);
+    await platform.pass(1);
+    assert.equal(platform.peer.closed, true);
     assert.equal(flow.detail.reason, "no data from the server");
   });
 
   test("an open socket is a sign of life: its reply has the whole time anew", async () => {
-    const { world } = start();
+    const { platform } = start();
     await settle();
-    const { peer } = world;
-    await world.pass(4000);
+    const { peer } = platform;
+    await platform.pass(4000);
     await peer.open();
-    await world.pass(4999);
+    await platform.pass(4999);
     assert.equal(peer.closed, false);
   });
 
   test("a socket that opens but never answers connect is given up too", async () => {
-    const { world } = start();
+    const { platform } = start();
     await settle();
-    await world.peer.open();
-    await world.pass(5000);
-    assert.equal(world.peer.closed, true);
+    await platform.peer.open();
+    await platform.pass(5000);
+    assert.equal(platform.peer.closed, true);
   });
 
   test("silence of ping + 10 s ends the link; any byte counts as life", async () => {
-    const { flow, world, peer } = await connected();
-    await world.pass(24_000);
+    const { flow, platform, peer } = await connected();
+    await platform.pass(24_000);
     await peer.say({ push: { channel: "x", join: { info: { user: "u", client: "c" } } } });
-    await world.pass(24_000);
+    await platform.pass(24_000);
     await peer.raw(new ArrayBuffer(3));
-    await world.pass(24_999);
+    await platform.pass(24_999);
     assert.equal(peer.closed, false);
-    await world.pass(1);
+    await platform.pass(1);
     assert.equal(peer.closed, true);
     assert.equal(flow.detail.code, 1006);
   });
 
   test("a server that does not ping is never thought dead", async () => {
-    const { flow, world, peer } = await connected({}, { ping: 0, pong: false });
-    await world.pass(3_600_000);
+    const { flow, platform, peer } = await connected({}, { ping: 0, pong: false });
+    await platform.pass(3_600_000);
     assert.equal(peer.closed, false);
     assert.equal(flow.state, "connected");
-    assert.equal(world.timers, 0);
+    assert.equal(platform.timers, 0);
   });
 
   test("pings are answered if the server wants that", async () => {
@@ -245,73 +245,73 @@ describe("half-open links", () => {
 
 describe("waking", () => {
   test("ends a wait at once", async () => {
-    const { world, peer } = await connected();
+    const { platform, peer } = await connected();
     await peer.drop();
-    await world.wake();
-    assert.equal(world.peers.length, 2);
-    await world.peer.accept();
-    await world.pass(1000);
-    assert.equal(world.peers.length, 2, "the timer of the wait is gone");
+    await platform.wake();
+    assert.equal(platform.peers.length, 2);
+    await platform.peer.accept();
+    await platform.pass(1000);
+    assert.equal(platform.peers.length, 2, "the timer of the wait is gone");
   });
 
   test("a link that was silent while the page slept is replaced", async () => {
-    const { world, peer } = await connected();
-    world.sleep(25_000);
-    await world.wake();
+    const { platform, peer } = await connected();
+    platform.sleep(25_000);
+    await platform.wake();
     assert.equal(peer.closed, true);
   });
 
   test("a link is asked for a sign of life, since clocks may sleep with the machine", async () => {
-    const { flow, world, peer } = await connected();
+    const { flow, platform, peer } = await connected();
     peer.commands();
-    await world.wake();
-    await world.wake();
+    await platform.wake();
+    await platform.wake();
     const asked = peer.commands();
     assert.deepEqual(asked.map(({ id, ...rest }) => rest), [{ ping: {} }]);
-    await world.pass(4999);
+    await platform.pass(4999);
     assert.equal(peer.closed, false);
-    await world.pass(1);
+    await platform.pass(1);
     assert.equal(peer.closed, true);
     assert.equal(flow.detail.reason, "no answer from the server");
     flow.close();
-    assert.equal(world.timers, 0);
+    assert.equal(platform.timers, 0);
   });
 
   test("a link that gives one is kept, be it a refusal", async () => {
-    const { flow, world, peer } = await connected({ onError: (error) => assert.fail(error) });
+    const { flow, platform, peer } = await connected({ onError: (error) => assert.fail(error) });
     peer.commands();
-    await world.wake();
+    await platform.wake();
     const [ping] = peer.commands();
     await peer.say({ id: ping?.id, error: { code: 108, message: "not available" } });
-    await world.pass(10_000);
+    await platform.pass(10_000);
     assert.equal(peer.closed, false);
-    await world.wake();
+    await platform.wake();
     assert.equal(peer.commands().length, 1, "the next time it is asked again");
     flow.close();
-    assert.equal(world.timers, 0);
+    assert.equal(platform.timers, 0);
   });
 
   test("an attempt under way is not asked", async () => {
-    const { world } = start();
+    const { platform } = start();
     await settle();
-    await world.peer.open();
-    await world.wake();
-    assert.equal(world.peer.frames.length, 1);
+    await platform.peer.open();
+    await platform.wake();
+    assert.equal(platform.peer.frames.length, 1);
   });
 
   test("a link that has lately spoken is kept, and a late timer does not kill it", async () => {
-    const { world, peer } = await connected();
-    world.sleep(60_000); // timers of hidden pages run late
+    const { platform, peer } = await connected();
+    platform.sleep(60_000); // timers of hidden pages run late
     await peer.say({}); // but messages arrive
-    await world.pass(0);
-    await world.wake();
+    await platform.pass(0);
+    await platform.wake();
     assert.equal(peer.closed, false);
   });
 
   test("does not disturb a flow that is closed", async () => {
-    const { flow, world } = await connected();
+    const { flow, platform } = await connected();
     flow.close();
-    assert.equal(world.lives.size, 0);
+    assert.equal(platform.lives.size, 0);
   });
 });
 
@@ -319,41 +319,41 @@ describe("closing", () => {
   test("leaves no timer, from any state", async () => {
     const first = start({ getToken: () => new Promise<string>(() => {}) });
     await settle();
-    assert.equal(first.world.timers, 1, "the fetch of a token is bounded in time");
+    assert.equal(first.platform.timers, 1, "the fetch of a token is bounded in time");
     first.flow.close();
     await settle();
-    assert.equal(first.world.timers, 0);
+    assert.equal(first.platform.timers, 0);
 
     const opening = start();
     await settle();
     opening.flow.close();
-    assert.equal(opening.world.timers, 0);
-    assert.equal(opening.world.peer.closed, true);
+    assert.equal(opening.platform.timers, 0);
+    assert.equal(opening.platform.peer.closed, true);
 
     const live = await connected({ getToken: () => JWT, channels: { news() {} } }, { expires: true, ttl: 60 });
     const pending = live.flow.rpc("never");
     live.flow.close();
     await assert.rejects(pending, /connection was lost/);
-    assert.equal(live.world.timers, 0);
+    assert.equal(live.platform.timers, 0);
 
     const waiting = await connected();
     await waiting.peer.drop();
     waiting.flow.close();
-    assert.equal(waiting.world.timers, 0);
-    await waiting.world.wake();
-    assert.equal(waiting.world.peers.length, 1);
+    assert.equal(waiting.platform.timers, 0);
+    await waiting.platform.wake();
+    assert.equal(waiting.platform.peers.length, 1);
   });
 
   test("connect after close resumes where it was", async () => {
-    const { flow, world } = await connected({}, { subs: { "#alice": { epoch: "e", offset: 4 } } });
+    const { flow, platform } = await connected({}, { subs: { "#alice": { epoch: "e", offset: 4 } } });
     flow.close();
     assert.deepEqual(flow.detail, { code: 0, reason: "closed by the page" });
     flow.close();
     flow.connect();
     flow.connect();
     await settle();
-    assert.equal(world.peers.length, 2);
-    const [connect] = await world.peer.accept();
+    assert.equal(platform.peers.length, 2);
+    const [connect] = await platform.peer.accept();
     assert.deepEqual((connect?.["connect"] as { subs?: unknown }).subs, {
       "#alice": { recover: true, epoch: "e", offset: 4 },
     });
@@ -379,27 +379,27 @@ describe("closing", () => {
   });
 
   test("closing when told of the connection is safe", async () => {
-    const { flow, world } = start({ onState: (state) => void (state === "connected" && flow.close()) });
+    const { flow, platform } = start({ onState: (state) => void (state === "connected" && flow.close()) });
     await settle();
-    await world.peer.accept({ subs: { "#alice": {} } });
+    await platform.peer.accept({ subs: { "#alice": {} } });
     assert.equal(flow.state, "disconnected");
-    assert.equal(world.timers, 0);
+    assert.equal(platform.timers, 0);
   });
 
   test("nor is anything subscribed or sent when a handler has closed it meanwhile", async () => {
-    const { flow, world } = start({ channels: { news() {} }, onState: (state) => void (state === "connected" && flow.close()) });
+    const { flow, platform } = start({ channels: { news() {} }, onState: (state) => void (state === "connected" && flow.close()) });
     await settle();
-    await world.peer.accept({ subs: { news: {} } });
+    await platform.peer.accept({ subs: { news: {} } });
     assert.notEqual(flow.subscribe("news").state, "subscribed");
     await assert.rejects(flow.rpc("x"), { code: 4, message: /Call connect\(\) first/ });
-    assert.equal(world.timers, 0);
+    assert.equal(platform.timers, 0);
   });
 
   test("ready resolves when connected and rejects when there is nothing to wait for", async () => {
-    const { flow, world } = start();
+    const { flow, platform } = start();
     const ready = flow.ready();
     await settle();
-    await world.peer.accept();
+    await platform.peer.accept();
     await ready;
     await flow.ready();
     flow.close();

@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { status } from "../src/status.js";
 import { FakeElement } from "./page.js";
-import { JWT, settle, start } from "./world.js";
+import { JWT, settle, start } from "./platform.js";
 
 test("elements follow the flow until told not to", async () => {
-  const { flow, world } = start({ token: JWT });
+  const { flow, platform } = start({ token: JWT });
   const [connected, authenticated, dot] = [new FakeElement(), new FakeElement(), new FakeElement()];
   const elements = { connected, authenticated, dot } as unknown as Record<"connected" | "authenticated" | "dot", Element>;
   const off = status(flow, elements);
@@ -18,23 +18,23 @@ test("elements follow the flow until told not to", async () => {
   ];
   assert.deepEqual(shown(), ["Offline", "No", "red", "disconnected", "No connection: live updates are off."]);
   await settle();
-  await world.peer.accept();
+  await platform.peer.accept();
   assert.deepEqual(shown(), ["Online", "Yes", "green", "authenticated", "WebSocket is connected & authenticated."]);
-  await world.peer.drop(3500, "invalid token");
+  await platform.peer.drop(3500, "invalid token");
   assert.deepEqual(shown().slice(3), ["disconnected", "No connection: live updates are off (invalid token)."]);
   off();
   flow.connect();
   await settle();
-  await world.peer.accept();
+  await platform.peer.accept();
   assert.equal(connected.textContent, "Offline");
 });
 
 test("a connection without a user is orange; colours can be chosen; elements may be missing", async () => {
-  const { flow, world } = start();
+  const { flow, platform } = start();
   const dot = new FakeElement();
   status(flow, { dot: dot as unknown as Element, colors: { anonymous: "#fa0" }, connected: null });
   await settle();
-  await world.peer.accept();
+  await platform.peer.accept();
   assert.equal(dot.attributes.get("data-state"), "anonymous");
   assert.equal(dot.style.backgroundColor, "#fa0");
 });

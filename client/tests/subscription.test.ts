@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { MessageflowError } from "../src/codes.js";
-import { connected, JWT, type Sent, settle, start } from "./world.js";
+import { connected, JWT, type Sent, settle, start } from "./platform.js";
 
 /** Answer the subscribe command among some commands. */
 function reply(commands: Sent[], result: object): object {
@@ -46,7 +46,7 @@ describe("subscriptions", () => {
 
   test("a reconnect recovers in the first frame, and tells each publication once", async () => {
     const seen: unknown[] = [];
-    const { peer, world, commands } = await connected({
+    const { peer, platform, commands } = await connected({
       channels: {
         news: {
           onPublication: (data, { recovered }) => seen.push([data, recovered]),
@@ -57,10 +57,10 @@ describe("subscriptions", () => {
     });
     await peer.say(reply(commands, { recoverable: true, epoch: "e", offset: 4, tag: "t4" }));
     await peer.drop();
-    await world.pass(250);
-    const again = await world.peer.accept();
+    await platform.pass(250);
+    const again = await platform.peer.accept();
     assert.deepEqual(request(again), { channel: "news", recoverable: true, recover: true, epoch: "e", offset: 4, tag: "t4" });
-    await world.peer.say(
+    await platform.peer.say(
       reply(again, { epoch: "e", offset: 4, recovered: true, publications: [{ data: "a", offset: 5 }] }),
       { push: { channel: "news", pub: { data: "a", offset: 5 } } },
       { push: { channel: "news", pub: { data: "b", offset: 6 } } },
@@ -70,14 +70,14 @@ describe("subscriptions", () => {
 
   test("what could not be recovered is told once, before anything new", async () => {
     const seen: unknown[] = [];
-    const { peer, world, commands } = await connected({
+    const { peer, platform, commands } = await connected({
       channels: { news: (data) => seen.push(data) },
       onRecovery: (recovery) => seen.push(recovery),
     });
     await peer.say(reply(commands, { epoch: "e", offset: 4 }));
     await peer.drop();
-    await world.pass(250);
-    await world.peer.say(reply(await world.peer.accept(), { epoch: "f", offset: 1, was_recovering: true }), {
+    await platform.pass(250);
+    await platform.peer.say(reply(await platform.peer.accept(), { epoch: "f", offset: 1, was_recovering: true }), {
       push: { channel: "news", pub: { data: "new", offset: 2 } },
     });
     assert.deepEqual(seen, [{ channel: "news", recovered: false }, "new"]);
@@ -136,41 +136,41 @@ describe("subscriptions", () => {
   });
 
   test("a temporary error is tried again with backoff", async () => {
-    const { world, peer, commands, flow } = await connected({ channels: { news() {} } });
+    const { platform, peer, commands, flow } = await connected({ channels: { news() {} } });
     await peer.say(fail(commands, 100, "internal", true));
-    await world.pass(249);
+    await platform.pass(249);
     assert.equal(peer.commands().length, 0);
-    await world.pass(1);
+    await platform.pass(1);
     await peer.say(reply(peer.commands(), {}));
     assert.equal(flow.subscribe("news").state, "subscribed");
   });
 
   test("temporary errors are tried again later and later, until one try succeeds", async () => {
-    const { world, peer, commands } = await connected({ channels: { news() {} } });
+    const { platform, peer, commands } = await connected({ channels: { news() {} } });
     let asked = commands;
     for (const delay of [250, 500, 1000]) {
       await peer.say(fail(asked, 100, "internal", true));
-      await world.pass(delay - 1);
+      await platform.pass(delay - 1);
       assert.equal(peer.commands().length, 0, String(delay));
-      await world.pass(1);
+      await platform.pass(1);
       asked = peer.commands();
     }
     await peer.say(reply(asked, {}));
     await peer.say({ push: { channel: "news", unsubscribe: { code: 2500, reason: "" } } });
     await peer.say(fail(peer.commands(), 100, "internal", true));
-    await world.pass(250);
+    await platform.pass(250);
     assert.ok(request(peer.commands()));
   });
 
   test("a gap among what is recovered belongs to the recovery", async () => {
     const recovered: boolean[] = [];
-    const { world, peer, commands } = await connected({ channels: { news() {} }, onRecovery: (told) => recovered.push(told.recovered) });
+    const { platform, peer, commands } = await connected({ channels: { news() {} }, onRecovery: (told) => recovered.push(told.recovered) });
     await peer.say(reply(commands, { epoch: "e", offset: 4 }));
     await peer.drop();
-    await world.pass(250);
-    const again = await world.peer.accept();
+    await platform.pass(250);
+    const again = await platform.peer.accept();
     const publications = [{ data: "a", offset: 5 }, { data: "c", offset: 8 }];
-    await world.peer.say(reply(again, { epoch: "e", offset: 4, recovered: true, publications }));
+    await platform.peer.say(reply(again, { epoch: "e", offset: 4, recovered: true, publications }));
     assert.deepEqual(recovered, [true]);
   });
 
@@ -192,21 +192,21 @@ describe("subscriptions", () => {
   });
 
   test("a subscribe command without a reply gives the link up", async () => {
-    const { world, peer } = await connected({ channels: { news() {} }, commandTimeout: 4000 });
-    await world.pass(4000);
+    const { platform, peer } = await connected({ channels: { news() {} }, commandTimeout: 4000 });
+    await platform.pass(4000);
     assert.equal(peer.closed, true);
-    await world.pass(250);
-    assert.ok(request(await world.peer.accept()));
+    await platform.pass(250);
+    assert.ok(request(await platform.peer.accept()));
   });
 });
 
 describe("subscription tokens", () => {
   test("are got before asking, and anew when expired", async () => {
     let count = 0;
-    const { world, peer, commands } = await connected({ channels: { vip: { getToken: () => `t${++count}` } } });
+    const { platform, peer, commands } = await connected({ channels: { vip: { getToken: () => `t${++count}` } } });
     assert.equal(request(commands)?.["token"], "t1");
     await peer.say(fail(commands, 109, "token expired"));
-    await world.pass(250);
+    await platform.pass(250);
     const second = peer.commands();
     assert.equal(request(second)?.["token"], "t2");
   });
@@ -221,13 +221,13 @@ describe("subscription tokens", () => {
 
   test("are refreshed before they expire", async () => {
     let count = 0;
-    const { world, peer, commands } = await connected({ channels: { vip: { getToken: () => `t${++count}` } } });
+    const { platform, peer, commands } = await connected({ channels: { vip: { getToken: () => `t${++count}` } } });
     await peer.say(reply(commands, { expires: true, ttl: 10 }));
-    await world.pass(8000);
+    await platform.pass(8000);
     const [refresh] = peer.commands();
     assert.deepEqual(refresh?.["sub_refresh"], { channel: "vip", token: "t2" });
     await peer.say({ id: refresh?.id, sub_refresh: { expires: true, ttl: 10 } });
-    await world.pass(8000);
+    await platform.pass(8000);
     assert.deepEqual(peer.commands().map((sent) => sent["sub_refresh"]), [{ channel: "vip", token: "t3" }]);
   });
 
@@ -243,7 +243,7 @@ describe("subscription tokens", () => {
 describe("server-side subscriptions to a channel the page also handles", () => {
   test("are taken over instead of asked for twice", async () => {
     const seen: unknown[] = [];
-    const { flow, world, peer, commands } = await connected(
+    const { flow, platform, peer, commands } = await connected(
       { channels: { news: (data) => seen.push(data) } },
       { subs: { news: { epoch: "e", offset: 4 } } },
     );
@@ -251,12 +251,12 @@ describe("server-side subscriptions to a channel the page also handles", () => {
     assert.deepEqual(seen, ["a"]);
     assert.equal(flow.subscribe("news").state, "subscribed");
     await peer.drop();
-    await world.pass(250);
-    const again = await world.peer.open();
+    await platform.pass(250);
+    const again = await platform.peer.open();
     assert.equal(again.length, 1, "the position travels with connect");
     assert.deepEqual((again[0]?.["connect"] as { subs: unknown }).subs, { news: { recover: true, epoch: "e", offset: 5 } });
-    await world.peer.say({ id: again[0]?.id, connect: { client: "c2" } });
-    assert.equal(request(world.peer.commands())?.["channel"], "news", "not given this time: asked for");
+    await platform.peer.say({ id: again[0]?.id, connect: { client: "c2" } });
+    assert.equal(request(platform.peer.commands())?.["channel"], "news", "not given this time: asked for");
   });
 
   test("go over to the page's subscription when it comes later", async () => {
@@ -303,7 +303,7 @@ describe("joins, leaves and the head count", () => {
 
   test("the count is asked for on subscribing and once after many changes", async () => {
     const counts: unknown[] = [];
-    const { flow, world, peer } = await connected();
+    const { flow, platform, peer } = await connected();
     const off = flow.subscribe("lobby").onCount((count) => counts.push(count));
     await settle();
     await peer.say(reply(peer.commands(), {}));
@@ -312,17 +312,17 @@ describe("joins, leaves and the head count", () => {
     await peer.say({ id: first?.id, presence_stats: { num_clients: 3, num_users: 2 } });
     for (let change = 0; change < 5; change++) {
       await peer.say({ push: { channel: "lobby", join: { info } } });
-      await world.pass(40);
+      await platform.pass(40);
     }
     assert.equal(peer.commands().length, 0);
-    await world.pass(50);
+    await platform.pass(50);
     const asked = peer.commands();
     assert.equal(asked.length, 1);
     await peer.say({ id: asked[0]?.id, presence_stats: { num_clients: 0, num_users: 0 } });
     assert.deepEqual(counts, [{ clients: 3, users: 2 }, { clients: 0, users: 0 }]);
     off();
     await peer.say({ push: { channel: "lobby", leave: { info } } });
-    await world.pass(1000);
+    await platform.pass(1000);
     assert.equal(peer.commands().length, 0);
   });
 });
@@ -330,7 +330,7 @@ describe("joins, leaves and the head count", () => {
 describe("the head count of a channel that is held already", () => {
   test("is asked for at once; its refusal is told, its loss is not, and taken back it leaves no timer", async () => {
     const errors: number[] = [];
-    const { flow, world, peer, commands } = await connected({
+    const { flow, platform, peer, commands } = await connected({
       channels: { lobby: { onJoin() {} } },
       onError: ({ code }) => errors.push(code),
     });
@@ -341,10 +341,10 @@ describe("the head count of a channel that is held already", () => {
     assert.deepEqual(asked?.["presence_stats"], { channel: "lobby" });
     await peer.say({ id: asked?.id, error: { code: 103, message: "permission denied" } });
     assert.deepEqual(errors, [103]);
-    const before = world.timers;
+    const before = platform.timers;
     await peer.say({ push: { channel: "lobby", join: { info: { user: "bob", client: "c2" } } } });
     off();
-    assert.equal(world.timers, before);
+    assert.equal(platform.timers, before);
     flow.subscribe("lobby").onCount(() => {});
     flow.close();
     await settle();

@@ -5,8 +5,8 @@ var __getOwnPropDesc = Object.getOwnPropertyDescriptor;
 var __getOwnPropNames = Object.getOwnPropertyNames;
 var __hasOwnProp = Object.prototype.hasOwnProperty;
 var __export = (target, all) => {
-  for (var name2 in all)
-    __defProp(target, name2, { get: all[name2], enumerable: true });
+  for (var name in all)
+    __defProp(target, name, { get: all[name], enumerable: true });
 };
 var __copyProps = (to, from, except, desc) => {
   if (from && typeof from === "object" || typeof from === "function") {
@@ -69,26 +69,26 @@ var MessageflowError = class extends Error {
   /** Whether what was asked may have been done all the same: to ask again may do it twice. */
   unknown;
   /** Whether this client made it. Looks at nothing that answers: what was thrown may be a proxy that throws itself. */
-  static made(error) {
+  static isOwn(error) {
     return typeof error === "object" && !!error && #own in error;
   }
 };
-function told(error) {
+function toText(error) {
   try {
     return String(error);
   } catch {
     return "something that cannot be shown was thrown";
   }
 }
-function known(error, code, text, temporary = false) {
-  if (MessageflowError.made(error)) return error;
-  return new MessageflowError(code, text + told(error), temporary, { cause: error });
+function asError(error, code, text, temporary = false) {
+  if (MessageflowError.isOwn(error)) return error;
+  return new MessageflowError(code, text + toText(error), temporary, { cause: error });
 }
-function skewed() {
+function clockSkewError() {
   const message = "A fresh token was refused as expired: compare the clocks of its maker and the gateway.";
   return new MessageflowError(TOKEN_EXPIRED, message, true);
 }
-function complain(...words) {
+function logError(...words) {
   try {
     console.error("messageflow:", ...words);
   } catch {
@@ -179,12 +179,12 @@ var Actions = class {
   route(data, context) {
     const action = isAction(data) ? data : void 0;
     const emitter = action && this.#byType.get(action.type);
-    const known2 = emitter && emitter.size > 0;
+    const known = emitter && emitter.size > 0;
     if (action) {
       emitter?.emit(action.payload, context);
       this.#all.emit(action, context);
     }
-    if (known2) return;
+    if (known) return;
     this.#unknown.emit(data, context);
     if (!this.#unknown.size && !(action && this.#all.size)) this.#tell(action ? action.type : "(no type)", context);
   }
@@ -222,43 +222,14 @@ function refreshDelay(ttl, random) {
   return Math.max(0, ttl) * (750 + 100 * random);
 }
 
-// src/world.ts
-function isBlob() {
-  return globalThis.location?.protocol === "blob:";
-}
-function browserWorld(WebSocketClass) {
-  return {
-    now: () => performance.now(),
-    random: () => Math.random(),
-    setTimer: (action, ms) => setTimeout(action, ms),
-    clearTimer: (timer) => clearTimeout(timer),
-    openSocket: (url) => new (WebSocketClass ?? WebSocket)(url),
-    fetch: (url, signal) => fetch(isBlob() ? new URL(url, location.origin) : url, { signal, credentials: "same-origin", cache: "no-store", headers: { Accept: "application/json" } }),
-    attend({ wake, depart }) {
-      const page = globalThis.document;
-      const shown = () => page?.visibilityState === "visible" && wake();
-      const events = [
-        [globalThis, "online", wake],
-        [globalThis, "pageshow", wake],
-        [globalThis, "pagehide", depart],
-        [page, "visibilitychange", shown],
-        [page, "resume", wake],
-        [page, "freeze", depart]
-      ];
-      for (const [target, type, action] of events) target?.addEventListener?.(type, action);
-      return () => {
-        for (const [target, type, action] of events) target?.removeEventListener?.(type, action);
-      };
-    }
-  };
-}
+// src/timer.ts
 var LONGEST_MS = 2 ** 31 - 1;
-var Alarm = class {
+var Timer = class {
   #timer;
   #set = false;
-  #world;
-  constructor(world) {
-    this.#world = world;
+  #platform;
+  constructor(platform) {
+    this.#platform = platform;
   }
   get isSet() {
     return this.#set;
@@ -266,13 +237,13 @@ var Alarm = class {
   set(action, ms) {
     this.clear();
     this.#set = true;
-    this.#timer = this.#world.setTimer(() => {
+    this.#timer = this.#platform.setTimer(() => {
       this.#set = false;
       action();
     }, Math.min(ms, LONGEST_MS));
   }
   clear() {
-    if (this.#set) this.#world.clearTimer(this.#timer);
+    if (this.#set) this.#platform.clearTimer(this.#timer);
     this.#set = false;
   }
 };
@@ -280,33 +251,33 @@ var Alarm = class {
 // src/refresher.ts
 var RETRY_BASE_MS = 2e3;
 var Refresher = class {
-  #world;
+  #platform;
   #tokens;
   #events;
-  #alarm;
+  #timer;
   #attempt = 0;
   #turn = 0;
   /** @param tokens gives the source in use: it may change while a right goes on. */
-  constructor(world, tokens, events) {
-    this.#world = world;
+  constructor(platform, tokens, events) {
+    this.#platform = platform;
     this.#tokens = tokens;
     this.#events = events;
-    this.#alarm = new Alarm(world);
+    this.#timer = new Timer(platform);
   }
   /** Plan by what the server says of the life of the right; without an end, or a way to a token, there is no plan. */
   plan({ expires, ttl }) {
     this.stop();
     this.#attempt = 0;
-    if (expires && this.#tokens().renewable) this.#wait(refreshDelay(ttl ?? 0, this.#world.random()));
+    if (expires && this.#tokens().renewable) this.#wait(refreshDelay(ttl ?? 0, this.#platform.random()));
   }
   /** Plan nothing, and wait for no token any more. */
   stop() {
     this.#turn++;
-    this.#alarm.clear();
+    this.#timer.clear();
     this.#tokens().abandon();
   }
   #wait(ms) {
-    this.#alarm.set(() => void this.#refresh(), ms);
+    this.#timer.set(() => void this.#refresh(), ms);
   }
   async #refresh() {
     const turn = ++this.#turn;
@@ -324,8 +295,8 @@ var Refresher = class {
   }
   #failed(error) {
     if (!error.temporary && error.code !== TOKEN_EXPIRED) return this.#events.onRefused(error);
-    this.#events.onError(error.code === TOKEN_EXPIRED ? skewed() : error);
-    this.#wait(RETRY_BASE_MS / 2 + backoff(this.#attempt++, this.#world.random(), RETRY_BASE_MS));
+    this.#events.onError(error.code === TOKEN_EXPIRED ? clockSkewError() : error);
+    this.#wait(RETRY_BASE_MS / 2 + backoff(this.#attempt++, this.#platform.random(), RETRY_BASE_MS));
   }
 };
 
@@ -367,7 +338,7 @@ var Track = class {
     const recovered = !!result.recovered;
     this.#seen = true;
     if (!recovered || !this.#position) {
-      this.#position = result.epoch ? place(result.epoch, recovered ? 0 : result.offset ?? 0, result.tag) : void 0;
+      this.#position = result.epoch ? positionAt(result.epoch, recovered ? 0 : result.offset ?? 0, result.tag) : void 0;
     }
     return again ? recovered : void 0;
   }
@@ -376,7 +347,7 @@ var Track = class {
     const last = this.#position;
     if (!offset || !last) return "new";
     if (offset <= last.offset) return "duplicate";
-    this.#position = place(last.epoch, offset, tag);
+    this.#position = positionAt(last.epoch, offset, tag);
     return offset === last.offset + 1 ? "new" : "gap";
   }
   /** Forget the position; the next subscription starts at the top, and is told that it could not recover. */
@@ -384,7 +355,7 @@ var Track = class {
     this.#position = void 0;
   }
 };
-function place(epoch, offset, tag) {
+function positionAt(epoch, offset, tag) {
   return { epoch, offset, ...tag !== void 0 && { tag } };
 }
 
@@ -422,12 +393,12 @@ var Stream = class {
   }
 };
 
-// src/subscribing.ts
+// src/subscription-machine.ts
 var OK = { code: 0, reason: "" };
-var Subscribing = class {
+var SubscriptionMachine = class {
   channel;
-  #world;
-  #link;
+  #platform;
+  #connection;
   #events;
   #refresher;
   #retry;
@@ -439,22 +410,22 @@ var Subscribing = class {
   #watched = false;
   /** Whether there is a token that the request under way did not carry. */
   #renewed = false;
-  #given = false;
+  #serverSide = false;
   #asked = false;
   /** The token of the last request was made for it. */
   #isNew = false;
   #attempt = 0;
   #turn = 0;
-  constructor(world, link, channel, tokens, events) {
+  constructor(platform, connection, channel, tokens, events) {
     this.channel = channel;
-    this.#world = world;
-    this.#link = link;
+    this.#platform = platform;
+    this.#connection = connection;
     this.#tokens = tokens;
     this.#events = events;
     this.#stream = this.#fresh();
-    this.#retry = new Alarm(world);
-    this.#refresher = new Refresher(world, () => this.#tokens, {
-      send: (token, done) => link.issue("sub_refresh", { channel, token }, done),
+    this.#retry = new Timer(platform);
+    this.#refresher = new Refresher(platform, () => this.#tokens, {
+      send: (token, done) => connection.issue("sub_refresh", { channel, token }, done),
       onRefused: (error) => this.#stop(error.code, error.message),
       onError: (error) => events.onError(error)
     });
@@ -466,8 +437,8 @@ var Subscribing = class {
     return this.#detail;
   }
   /** Whether the server subscribed us by itself: then the position travels with `connect`. */
-  get given() {
-    return this.#given;
+  get isServerSide() {
+    return this.#serverSide;
   }
   /** What a request carries to resume here. */
   resume() {
@@ -496,14 +467,14 @@ var Subscribing = class {
   }
   /** Joins and leaves are wanted: ask anew if they were not asked for. */
   watch() {
-    if (!this.#asked || this.#given || this.#watched) return;
+    if (!this.#asked || this.#serverSide || this.#watched) return;
     this.#leave();
     this.#again(OK);
     this.request();
   }
   /** Ask the server, if there is someone to ask and all that is needed is at hand. */
   request(isNew = false) {
-    if (this.#state !== "subscribing" || this.#asked || this.#given || !this.#link.linked) return;
+    if (this.#state !== "subscribing" || this.#asked || this.#serverSide || !this.#connection.isWritable) return;
     this.#retry.clear();
     const turn = ++this.#turn;
     if (!this.#tokens.ready) {
@@ -524,30 +495,30 @@ var Subscribing = class {
       join_leave: this.#watched || void 0,
       ...this.resume()
     };
-    this.#link.issue("subscribe", params, (error, result) => {
+    this.#connection.issue("subscribe", params, (error, result) => {
       if (turn !== this.#turn) return;
       if (error) this.#failed(error);
       else this.#begin(result);
     });
   }
   /** The server subscribed us by itself, now. */
-  give(result) {
+  takeServerSide(result) {
     if (this.#state === "unsubscribed") return;
-    this.#given = true;
+    this.#serverSide = true;
     this.#begin(result);
   }
   /** The server had subscribed us by itself before the page asked: go on from its stream. */
   inherit(stream, live) {
-    this.#given = true;
+    this.#serverSide = true;
     this.#stream = stream;
     stream.events = this.#events;
     this.#enter(live ? "subscribed" : "subscribing", OK);
   }
   /** Nobody in the page wants it any more: give back what the server had subscribed us to by itself. */
   handBack() {
-    if (!this.#given) return void 0;
+    if (!this.#serverSide) return void 0;
     const stream = this.#stream;
-    this.#given = this.#asked = false;
+    this.#serverSide = this.#asked = false;
     this.#stream = this.#fresh();
     this.stop();
     return stream;
@@ -558,7 +529,7 @@ var Subscribing = class {
   /** The server unsubscribed us. */
   end(code, reason) {
     if (this.#state === "unsubscribed") return;
-    this.#given = this.#asked = false;
+    this.#serverSide = this.#asked = false;
     if (invalidatesState(code)) this.invalidate();
     if (isTerminalUnsubscribe(code)) return this.#stop(code, reason);
     this.#tokens.drop();
@@ -572,8 +543,8 @@ var Subscribing = class {
     if (this.#state === "subscribed") this.#enter("subscribing", { code: LINK_LOST, reason: "connection lost" });
   }
   /** The server did not subscribe us by itself this time: ask. */
-  ungive() {
-    this.#given = false;
+  becomeClientSide() {
+    this.#serverSide = false;
     this.request();
   }
   invalidate() {
@@ -590,8 +561,8 @@ var Subscribing = class {
   #failed(error) {
     this.#asked = false;
     const { code, message } = error;
-    if (code === LINK_LOST || code === ALREADY_SUBSCRIBED && this.#given) return;
-    if (code === TIMEOUT) return this.#link.reset(`no reply to subscribe to ${this.channel}`);
+    if (code === LINK_LOST || code === ALREADY_SUBSCRIBED && this.#serverSide) return;
+    if (code === TIMEOUT) return this.#connection.reset(`no reply to subscribe to ${this.channel}`);
     if (code === TOKEN_EXPIRED) this.#tokens.drop();
     if (this.#renewed || code === TOKEN_EXPIRED && this.#tokens.renewable && !this.#isNew) {
       this.#again({ code, reason: message });
@@ -601,10 +572,10 @@ var Subscribing = class {
       this.#stop(code, message);
       return this.#events.onError(new MessageflowError(code, `Not subscribed to ${this.channel}: ${message}`));
     }
-    if (code === TOKEN_EXPIRED) this.#events.onError(skewed());
+    if (code === TOKEN_EXPIRED) this.#events.onError(clockSkewError());
     else if (code === TOKEN_FAILED) this.#events.onError(error);
     this.#again({ code, reason: message });
-    this.#retry.set(() => this.request(), backoff(this.#attempt++, this.#world.random()));
+    this.#retry.set(() => this.request(), backoff(this.#attempt++, this.#platform.random()));
   }
   #again(detail) {
     this.#quiet();
@@ -629,11 +600,11 @@ var Subscribing = class {
     this.#enter("unsubscribed", { code, reason });
   }
   #leave() {
-    if (this.#link.linked && (this.#asked || this.#given)) {
-      this.#link.issue("unsubscribe", { channel: this.channel }, () => {
+    if (this.#connection.isWritable && (this.#asked || this.#serverSide)) {
+      this.#connection.issue("unsubscribe", { channel: this.channel }, () => {
       });
     }
-    this.#asked = this.#given = false;
+    this.#asked = this.#serverSide = false;
   }
   #enter(state, detail) {
     this.#state = state;
@@ -642,14 +613,14 @@ var Subscribing = class {
   }
 };
 
-// src/shared.ts
-var Shared = class {
+// src/shared-subscription.ts
+var SharedSubscription = class {
   machine;
   #events;
   #holders = [];
-  constructor(world, link, channel, tokens, events) {
+  constructor(platform, connection, channel, tokens, events) {
     this.#events = events;
-    this.machine = new Subscribing(world, link, channel, tokens, {
+    this.machine = new SubscriptionMachine(platform, connection, channel, tokens, {
       watched: () => this.#holders.some(({ watches }) => watches),
       onPublication: (data, context) => this.#each((holder) => holder.onPublication(data, context)),
       onState: (state, detail) => this.#each((holder) => holder.onState(state, detail)),
@@ -658,9 +629,9 @@ var Shared = class {
         events.onRecovery(recovered);
       },
       onError: (error) => {
-        let told2 = false;
-        this.#each((holder) => told2 = holder.onError(error) || told2);
-        if (!told2) events.onError(error);
+        let told = false;
+        this.#each((holder) => told = holder.onError(error) || told);
+        if (!told) events.onError(error);
       }
     });
   }
@@ -668,7 +639,7 @@ var Shared = class {
     return this.#holders.length > 0;
   }
   /** Where its stream stands, to be compared; undefined where it cannot be known. */
-  get place() {
+  get positionKey() {
     const { epoch, offset } = this.machine.resume();
     return epoch && `${offset} ${epoch}`;
   }
@@ -711,16 +682,16 @@ var Shared = class {
 
 // src/channels.ts
 var Channels = class {
-  #world;
-  #link;
+  #platform;
+  #connection;
   #events;
   #streams = /* @__PURE__ */ new Map();
   #shared = /* @__PURE__ */ new Map();
   /** Those that were left, by whoever may come back; void when positions are. */
   #left = /* @__PURE__ */ new WeakSet();
-  constructor(world, link, since, events) {
-    this.#world = world;
-    this.#link = link;
+  constructor(platform, connection, since, events) {
+    this.#platform = platform;
+    this.#connection = connection;
     this.#events = events;
     for (const [channel, position] of Object.entries(since ?? {})) this.#adopt(channel, new Stream(channel, position));
   }
@@ -759,15 +730,15 @@ var Channels = class {
   /** Where to resume what the server subscribes us to, for `connect.subs`. */
   positions() {
     const positions = [...this.#streams].map(([channel, stream]) => [channel, stream.resume()]);
-    this.#each(({ machine }) => machine.given && positions.push([machine.channel, machine.resume()]));
+    this.#each(({ machine }) => machine.isServerSide && positions.push([machine.channel, machine.resume()]));
     return positions.length ? Object.fromEntries(positions) : void 0;
   }
   /** Go live on what the server subscribed us to by itself when it accepted the connection. */
   begin(subs) {
     const given = new Map(Object.entries(subs));
     for (const channel of this.#streams.keys()) if (!given.has(channel)) this.#streams.delete(channel);
-    this.#each(({ machine }) => machine.given && !given.has(machine.channel) && machine.ungive());
-    given.forEach((result, channel) => this.#give(channel, result));
+    this.#each(({ machine }) => machine.isServerSide && !given.has(machine.channel) && machine.becomeClientSide());
+    given.forEach((result, channel) => this.#takeServerSide(channel, result));
   }
   take(push) {
     const channel = push.channel ?? "";
@@ -776,13 +747,13 @@ var Channels = class {
     if (push.pub) (stream ?? shared?.machine)?.push(push.pub);
     else if (push.join) shared?.joined(push.join.info);
     else if (push.leave) shared?.left(push.leave.info);
-    else if (push.subscribe) this.#give(channel, push.subscribe);
+    else if (push.subscribe) this.#takeServerSide(channel, push.subscribe);
     else if (push.unsubscribe && !this.#streams.delete(channel)) {
       shared?.machine.end(push.unsubscribe.code ?? 0, push.unsubscribe.reason ?? "");
     }
   }
   #share({ channel, tokens }) {
-    const shared = new Shared(this.#world, this.#link, channel, tokens, {
+    const shared = new SharedSubscription(this.#platform, this.#connection, channel, tokens, {
       onRecovery: (recovered) => this.#events.onRecovery({ channel, recovered }),
       onError: (error) => this.#events.onError(error),
       onEmpty: () => this.#leave(channel, shared)
@@ -798,9 +769,9 @@ var Channels = class {
     if (stream) this.#adopt(channel, stream);
     else shared.machine.stop();
   }
-  #give(channel, result) {
+  #takeServerSide(channel, result) {
     const shared = this.#shared.get(channel);
-    if (shared && shared.machine.state !== "unsubscribed") return shared.machine.give(result);
+    if (shared && shared.machine.state !== "unsubscribed") return shared.machine.takeServerSide(result);
     (this.#streams.get(channel) ?? this.#adopt(channel, new Stream(channel))).begin(result);
   }
   #adopt(channel, stream) {
@@ -816,12 +787,12 @@ var Channels = class {
 
 // src/requests.ts
 var Requests = class {
-  #calls;
+  #commands;
   /** No two pages' are alike; the server keeps those of different users apart. */
   #prefix;
   #published = 0;
   constructor(calls, random) {
-    this.#calls = calls;
+    this.#commands = calls;
     this.#prefix = [random(), random()].map((number) => number.toString(36).slice(2)).join("");
   }
   async publish(channel, data, { idempotencyKey } = {}) {
@@ -829,22 +800,22 @@ var Requests = class {
     if (typeof idempotency_key !== "string" || !idempotency_key || idempotency_key.length > 128) {
       throw new TypeError("idempotencyKey must be a string of 1 to 128 characters.");
     }
-    await this.#request("publish", { channel: name(channel), data: some(data), idempotency_key });
+    await this.#request("publish", { channel: checkChannel(channel), data: checkData(data), idempotency_key });
   }
   async presence(channel) {
     const { presence } = await this.#request("presence", {
-      channel: name(channel)
+      channel: checkChannel(channel)
     });
     return Object.values(presence ?? {});
   }
   async presenceStats(channel) {
-    const stats = await this.#request("presence_stats", { channel: name(channel) });
+    const stats = await this.#request("presence_stats", { channel: checkChannel(channel) });
     return { clients: stats.num_clients ?? 0, users: stats.num_users ?? 0 };
   }
   async history(channel, { limit = 100, since, reverse } = {}) {
     const { publications, epoch, offset } = await this.#request(
       "history",
-      { channel: name(channel), limit, since, reverse }
+      { channel: checkChannel(channel), limit, since, reverse }
     );
     return { publications: publications ?? [], epoch: epoch ?? "", offset: offset ?? 0 };
   }
@@ -860,11 +831,11 @@ var Requests = class {
   }
   #request(method, params) {
     return new Promise((resolve, reject) => {
-      this.#calls.call(method, params, (error, result) => error ? reject(error) : resolve(result));
+      this.#commands.call(method, params, (error, result) => error ? reject(error) : resolve(result));
     });
   }
 };
-function name(channel) {
+function checkChannel(channel) {
   if (typeof channel !== "string" || !channel) throw new TypeError("A channel's name must be a non-empty string.");
   return channel;
 }
@@ -874,7 +845,7 @@ function refuseUnread(options) {
     throw new TypeError(`Nothing would read "${option}": put it into the token (info) or use HTTP.`);
   }
 }
-function some(data) {
+function checkData(data) {
   if (data === void 0 || typeof data === "function" || typeof data === "symbol") {
     throw new TypeError(`No data to send: ${typeof data}.`);
   }
@@ -901,32 +872,32 @@ function isPing(message) {
 var FRAME_CHARACTERS = 32768;
 var SILENT = 1006;
 var Transport = class {
-  #world;
+  #platform;
   #events;
   #socket;
   #watchdog;
-  #doubt;
+  #probe;
   #lines = [];
   #characters = 0;
   #allowed;
   #heard;
   #ended = false;
   /** @param allowed how long, in ms, the link may be silent from now on; each sign of life starts it anew. */
-  constructor(world, url, allowed, events) {
-    this.#world = world;
+  constructor(platform, url, allowed, events) {
+    this.#platform = platform;
     this.#events = events;
     this.#allowed = allowed;
-    this.#heard = world.now();
-    this.#watchdog = new Alarm(world);
-    this.#doubt = new Alarm(world);
-    const socket = this.#socket = world.openSocket(url);
+    this.#heard = platform.now();
+    this.#watchdog = new Timer(platform);
+    this.#probe = new Timer(platform);
+    const socket = this.#socket = platform.openSocket(url);
     socket.onopen = () => {
-      this.#heard = world.now();
+      this.#heard = platform.now();
       events.onOpen();
     };
     socket.onmessage = ({ data }) => {
-      this.#heard = world.now();
-      this.#doubt.clear();
+      this.#heard = platform.now();
+      this.#probe.clear();
       if (typeof data === "string") events.onFrame(data);
     };
     socket.onclose = ({ code, reason }) => this.#end(code, reason);
@@ -943,7 +914,7 @@ var Transport = class {
   /** End now if the link has been silent too long. Called by the timer, and when a page wakes whose timers slept. */
   check() {
     if (this.#ended || !this.#allowed) return;
-    if (this.#world.now() - this.#heard >= this.#allowed) this.#end(SILENT, "no data from the server");
+    if (this.#platform.now() - this.#heard >= this.#allowed) this.#end(SILENT, "no data from the server");
     else this.#watch();
   }
   /**
@@ -951,10 +922,10 @@ var Transport = class {
    *
    * @returns whether the other end is to be asked for one.
    */
-  doubt(ms) {
+  probe(ms) {
     this.check();
-    if (this.#ended || this.#doubt.isSet) return false;
-    this.#doubt.set(() => this.#end(SILENT, "no answer from the server"), ms);
+    if (this.#ended || this.#probe.isSet) return false;
+    this.#probe.set(() => this.#end(SILENT, "no answer from the server"), ms);
     return true;
   }
   /** Send a line, in one frame with the other lines of this tick. */
@@ -968,7 +939,7 @@ var Transport = class {
   close() {
     this.#ended = true;
     this.#watchdog.clear();
-    this.#doubt.clear();
+    this.#probe.clear();
     const socket = this.#socket;
     socket.onopen = socket.onmessage = socket.onclose = null;
     socket.close();
@@ -981,7 +952,7 @@ var Transport = class {
   }
   #watch() {
     if (!this.#allowed) this.#watchdog.clear();
-    else this.#watchdog.set(() => this.check(), this.#heard + this.#allowed - this.#world.now());
+    else this.#watchdog.set(() => this.check(), this.#heard + this.#allowed - this.#platform.now());
   }
   #end(code, reason) {
     if (this.#ended) return;
@@ -990,12 +961,12 @@ var Transport = class {
   }
 };
 
-// src/calls.ts
+// src/commands.ts
 var REPEATABLE = /* @__PURE__ */ new Set(["publish", "history", "presence", "presence_stats"]);
 var ACTS = /* @__PURE__ */ new Set(["publish", "rpc"]);
 var MOST = 1e3;
-var Calls = class {
-  #world;
+var Commands = class {
+  #platform;
   #timeout;
   /** In flight by id, and those that wait for a connection under the ids they will have. */
   #sent = /* @__PURE__ */ new Map();
@@ -1003,8 +974,8 @@ var Calls = class {
   #write;
   #lastId = 0;
   #closed;
-  constructor(world, timeout) {
-    this.#world = world;
+  constructor(platform, timeout) {
+    this.#platform = platform;
     this.#timeout = timeout;
   }
   /** Issue a command: now if there is a connection, otherwise as soon as there is one. */
@@ -1028,10 +999,10 @@ var Calls = class {
     const error = reply.error && replyError(reply.error);
     if (error?.code === INTERNAL && call.method === "publish") {
       this.#waiting.set(id, call);
-      return call.again.set(() => this.#waiting.delete(id) && this.#go(call), backoff(call.tries, this.#world.random()));
+      return call.again.set(() => this.#waiting.delete(id) && this.#go(call), backoff(call.tries, this.#platform.random()));
     }
     if (error) return this.#end(call, error, call.tries > 1);
-    call.alarm.clear();
+    call.timer.clear();
     call.done(void 0, reply[call.method] ?? {});
   }
   /** A connection is there: send what waits, in the order it came. */
@@ -1086,10 +1057,10 @@ var Calls = class {
     try {
       line = encodeCommand(id, method, params);
     } catch (error) {
-      return done(known(error, NOT_JSON, "This cannot be sent as JSON: "), void 0);
+      return done(asError(error, NOT_JSON, "This cannot be sent as JSON: "), void 0);
     }
-    const call = { id, method, line, done, alarm: new Alarm(this.#world), again: new Alarm(this.#world), tries: 0 };
-    call.alarm.set(() => this.#expire(call), this.#timeout);
+    const call = { id, method, line, done, timer: new Timer(this.#platform), again: new Timer(this.#platform), tries: 0 };
+    call.timer.set(() => this.#expire(call), this.#timeout);
     go(call);
   }
   #go(call) {
@@ -1107,11 +1078,11 @@ var Calls = class {
     this.#waiting.delete(call.id);
     this.#end(call, new MessageflowError(TIMEOUT, `${reason} within ${this.#timeout} ms.`, true), call.tries > 0);
   }
-  /** @param doubt whether it may have been carried out. */
-  #end({ method, done, alarm, again }, error, doubt) {
-    alarm.clear();
+  /** @param mayHaveRun whether it may have been carried out. */
+  #end({ method, done, timer, again }, error, mayHaveRun) {
+    timer.clear();
     again.clear();
-    if (!doubt || !ACTS.has(method)) return done(error, void 0);
+    if (!mayHaveRun || !ACTS.has(method)) return done(error, void 0);
     const message = `${error.message} It is unknown whether this ${method} was carried out.`;
     done(new MessageflowError(error.code, message, false, { unknown: true }), void 0);
   }
@@ -1131,8 +1102,8 @@ var PING_GRACE_MS = 1e4;
 var EXPIRED = 3005;
 var STALE = 3502;
 var Session = class {
-  calls;
-  #world;
+  commands;
+  #platform;
   #options;
   #tokens;
   #events;
@@ -1140,7 +1111,7 @@ var Session = class {
   #retry;
   #state = "disconnected";
   #transport;
-  #linked = false;
+  #isWritable = false;
   #pong = false;
   /** The token of the last attempt was made for it. */
   #isNew = false;
@@ -1152,15 +1123,15 @@ var Session = class {
   /** The page is put away; nothing is opened until it is back. */
   #away = false;
   #unattend;
-  constructor(world, options, tokens, events) {
-    this.#world = world;
+  constructor(platform, options, tokens, events) {
+    this.#platform = platform;
     this.#options = options;
     this.#tokens = tokens;
     this.#events = events;
-    this.#retry = new Alarm(world);
-    this.calls = new Calls(world, options.commandTimeout);
-    this.#refresher = new Refresher(world, () => tokens, {
-      send: (token, done) => this.calls.call("refresh", { token }, done),
+    this.#retry = new Timer(platform);
+    this.commands = new Commands(platform, options.commandTimeout);
+    this.#refresher = new Refresher(platform, () => tokens, {
+      send: (token, done) => this.commands.call("refresh", { token }, done),
       onRefused: ({ code, message }) => this.#stop(code, message),
       onError: (error) => events.onError(error)
     });
@@ -1169,15 +1140,15 @@ var Session = class {
     return this.#state;
   }
   /** Whether commands can be written, be it ahead of the reply to `connect`. */
-  get linked() {
-    return this.#linked;
+  get isWritable() {
+    return this.#isWritable;
   }
   connect() {
     if (this.#state !== "disconnected") return;
     this.#attempt = 0;
     this.#away = false;
-    this.calls.reopen();
-    this.#unattend = this.#world.attend({ wake: () => this.wake(), depart: () => this.depart() });
+    this.commands.reopen();
+    this.#unattend = this.#platform.attend({ wake: () => this.wake(), depart: () => this.depart() });
     this.#enter("connecting", { code: 0, reason: "connect" });
     void this.#open();
   }
@@ -1199,7 +1170,7 @@ var Session = class {
       this.#away = false;
       void this.#open();
     } else if (this.#state === "connected") {
-      if (this.#transport?.doubt(this.#options.connectTimeout)) this.issue("ping", {}, () => {
+      if (this.#transport?.probe(this.#options.connectTimeout)) this.issue("ping", {}, () => {
       });
     } else this.#transport?.check();
   }
@@ -1212,7 +1183,7 @@ var Session = class {
   }
   /** Issue a command on the open link, even ahead of the reply to `connect`. */
   issue(method, params, done) {
-    this.calls.first(method, params, done, (line) => this.#transport?.write(line));
+    this.commands.first(method, params, done, (line) => this.#transport?.write(line));
   }
   /** Give the link up and try again. */
   reset(reason) {
@@ -1226,20 +1197,20 @@ var Session = class {
       this.#isNew = !this.#tokens.ready;
       const token = this.#isNew ? await this.#tokens.get() : this.#tokens.current;
       if (turn !== this.#turn) return;
-      this.#transport = new Transport(this.#world, this.#options.url, this.#options.connectTimeout, {
+      this.#transport = new Transport(this.#platform, this.#options.url, this.#options.connectTimeout, {
         onOpen: () => this.#hello(token),
         onFrame: (frame) => this.#read(frame),
         onEnd: (code, reason) => this.#ended(code, reason)
       });
     } catch (error) {
       if (turn !== this.#turn) return;
-      const failure = known(error, CLOSED, "");
+      const failure = asError(error, CLOSED, "");
       if (failure.temporary) this.#events.onError(failure);
       this.#again(failure);
     }
   }
   #hello(token) {
-    this.#linked = true;
+    this.#isWritable = true;
     const subs = this.#events.positions();
     const params = { token, subs, name: "messageflow-js", version: VERSION };
     this.issue("connect", params, (error, result) => {
@@ -1258,7 +1229,7 @@ var Session = class {
     this.#events.onAccepted(result, withToken);
     this.#enter("connected", { code: 0, reason: "connected" });
     if (transport === this.#transport) this.#events.onSubs(result.subs ?? {});
-    if (transport === this.#transport) this.calls.open((line) => transport?.write(line));
+    if (transport === this.#transport) this.commands.open((line) => transport?.write(line));
   }
   #refused(error) {
     if (error.code === TOKEN_EXPIRED) this.#tokens.drop();
@@ -1274,20 +1245,20 @@ var Session = class {
       }
     } catch (error) {
       if (transport !== this.#transport) return;
-      this.#events.onError(new MessageflowError(BAD_FRAME, `The server sent a bad frame: ${told(error)}`));
+      this.#events.onError(new MessageflowError(BAD_FRAME, `The server sent a bad frame: ${toText(error)}`));
       this.#ended(BAD_FRAME, "bad frame");
     }
   }
   #take(message) {
     const { push } = message;
-    if (message.id) this.calls.settle(message);
+    if (message.id) this.commands.settle(message);
     else if (push?.disconnect) this.#ended(push.disconnect.code ?? 0, push.disconnect.reason ?? "");
     else if (push?.refresh) this.#refresher.plan(push.refresh);
     else if (push) this.#events.onPush(push);
     else if (this.#pong && isPing(message)) this.#transport?.write(PONG);
   }
   #ended(code, reason) {
-    const spared = code === STALE || code === TOO_LARGE && this.calls.refuseLargest();
+    const spared = code === STALE || code === TOO_LARGE && this.commands.refuseLargest();
     this.#lose();
     if (code === EXPIRED || invalidatesState(code)) this.#tokens.drop();
     if (invalidatesState(code)) this.#events.onInvalidate();
@@ -1298,7 +1269,7 @@ var Session = class {
   }
   /** The user has too many connections: say so once, and try again slowly until some are gone. */
   #wait(code, reason) {
-    this.#plan(code, reason, slowBackoff(this.#attempt, this.#world.random()));
+    this.#plan(code, reason, slowBackoff(this.#attempt, this.#platform.random()));
     if (this.#crowded) return;
     this.#crowded = true;
     const message = `Too many connections of this user (${reason}): tried again, slowly.`;
@@ -1307,13 +1278,13 @@ var Session = class {
   /** Try again after a refusal, if that may help. */
   #again({ code, message, temporary }) {
     const renewable = code === TOKEN_EXPIRED && this.#tokens.renewable;
-    if (renewable && this.#isNew) this.#events.onError(skewed());
+    if (renewable && this.#isNew) this.#events.onError(clockSkewError());
     if (renewable && !this.#isNew) this.#plan(code, message, 0);
     else if (temporary || renewable) this.#plan(code, message);
     else if (code === TOKEN_EXPIRED) this.#stop(code, `${message}; give tokenUrl or getToken to have it renewed`);
     else this.#stop(code, message);
   }
-  #plan(code, reason, retryIn = this.#delay(this.#world.random())) {
+  #plan(code, reason, retryIn = this.#delay(this.#platform.random())) {
     this.#attempt++;
     this.#retry.set(() => void this.#open(), retryIn);
     this.#enter("connecting", { code, reason, retryIn });
@@ -1324,7 +1295,7 @@ var Session = class {
   #stop(code, reason) {
     this.#release();
     this.#unattend?.();
-    this.calls.close(reason);
+    this.commands.close(reason);
     this.#enter("disconnected", { code, reason });
   }
   /** Let go of all that is under way; `same` says that the next link will be of the same user. */
@@ -1334,11 +1305,11 @@ var Session = class {
     this.#lose(same);
   }
   #lose(same = true) {
-    this.#linked = false;
+    this.#isWritable = false;
     this.#refresher.stop();
     this.#transport?.close();
     this.#transport = void 0;
-    this.calls.lose(same);
+    this.commands.lose(same);
     this.#events.onLost();
   }
   #enter(state, detail) {
@@ -1347,10 +1318,10 @@ var Session = class {
   }
 };
 
-// src/count.ts
+// src/presence-count.ts
 var DEBOUNCE_MS = 250;
-function watchCount(subscription, world, report, handler) {
-  const alarm = new Alarm(world);
+function watchPresenceCount(subscription, platform, report, handler) {
+  const timer = new Timer(platform);
   const counts = new Emitter(report);
   const ask = () => {
     subscription.presenceStats().then(
@@ -1360,17 +1331,17 @@ function watchCount(subscription, world, report, handler) {
     );
   };
   const soon = () => {
-    if (!alarm.isSet) alarm.set(ask, DEBOUNCE_MS);
+    if (!timer.isSet) timer.set(ask, DEBOUNCE_MS);
   };
   const offs = [
     counts.on(handler),
     subscription.onJoin(soon),
     subscription.onLeave(soon),
     subscription.onState((state) => {
-      alarm.clear();
+      timer.clear();
       if (state === "subscribed") ask();
     }),
-    () => alarm.clear()
+    () => timer.clear()
   ];
   if (subscription.state === "subscribed") ask();
   return () => offs.forEach((off) => off());
@@ -1382,12 +1353,12 @@ var FETCH_TIMEOUT_MS = 1e4;
 var TokenSource = class {
   /** Whether a token was given, or a way to one. */
   given;
-  #world;
+  #platform;
   #fetch;
   #token;
   #abandon = () => {
   };
-  constructor(world, options) {
+  constructor(platform, options) {
     const { token, tokenUrl, getToken } = options;
     if (getToken !== void 0 && typeof getToken !== "function") {
       throw new TypeError("getToken must be a function that returns a token.");
@@ -1396,9 +1367,9 @@ var TokenSource = class {
       throw new TypeError("token must be a JWT, or left out.");
     }
     this.given = !!(token || tokenUrl || getToken);
-    this.#world = world;
+    this.#platform = platform;
     this.#token = token;
-    this.#fetch = getToken ? async (signal) => getToken({ signal }) : tokenUrl ? (signal) => fetchToken(world, tokenUrl, signal) : void 0;
+    this.#fetch = getToken ? async (signal) => getToken({ signal }) : tokenUrl ? (signal) => fetchToken(platform, tokenUrl, signal) : void 0;
   }
   /** The token at hand, if there is one. */
   get current() {
@@ -1441,26 +1412,26 @@ var TokenSource = class {
   }
   async #load(fetch2) {
     this.abandon();
-    const alarm = new Alarm(this.#world);
+    const timer = new Timer(this.#platform);
     const aborter = new AbortController();
     const { signal } = aborter;
     const abandoned = new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
     this.#abandon = () => aborter.abort(new Error("abandoned"));
-    alarm.set(() => aborter.abort(new Error(`no answer within ${FETCH_TIMEOUT_MS} ms`)), FETCH_TIMEOUT_MS);
+    timer.set(() => aborter.abort(new Error(`no answer within ${FETCH_TIMEOUT_MS} ms`)), FETCH_TIMEOUT_MS);
     try {
       const token = await Promise.race([fetch2(signal), abandoned]);
       if (!token) throw new MessageflowError(UNAUTHORIZED, "getToken gave no token: nobody is logged in.");
       return token;
     } catch (error) {
-      throw known(error, TOKEN_FAILED, "Could not get a token: ", true);
+      throw asError(error, TOKEN_FAILED, "Could not get a token: ", true);
     } finally {
-      alarm.clear();
+      timer.clear();
       aborter.abort();
     }
   }
 };
-async function fetchToken(world, url, signal) {
-  const response = await world.fetch(url, signal);
+async function fetchToken(platform, url, signal) {
+  const response = await platform.fetch(url, signal);
   if (response.status === 401 || response.status === 403) {
     throw new MessageflowError(UNAUTHORIZED, `${url} answered ${response.status}: nobody is logged in.`);
   }
@@ -1494,13 +1465,13 @@ function until(emitter, verdict, limit) {
       return !!found;
     };
     if (look()) return;
-    const alarm = limit && new Alarm(limit.world);
+    const timer = limit && new Timer(limit.platform);
     const off = emitter.on(() => look() && end());
     const end = () => {
       off();
-      alarm?.clear();
+      timer?.clear();
     };
-    alarm?.set(() => {
+    timer?.set(() => {
       off();
       reject(limit?.late());
     }, limit?.ms ?? 0);
@@ -1511,7 +1482,7 @@ function until(emitter, verdict, limit) {
 var LEFT = { code: 0, reason: "unsubscribed by the page" };
 var Subscription = class {
   channel;
-  #home;
+  #host;
   #holder;
   #publication;
   #join;
@@ -1524,17 +1495,17 @@ var Subscription = class {
   #held = false;
   #leftAt;
   /** @internal */
-  constructor(home, channel, options) {
-    const { report } = home;
+  constructor(host, channel, options) {
+    const { report } = host;
     this.channel = channel;
-    this.#home = home;
+    this.#host = host;
     this.#publication = new Emitter(report);
     this.#join = new Emitter(report);
     this.#leave = new Emitter(report);
     this.#state = new Emitter(report);
     this.#recovery = new Emitter(report);
     this.#error = new Emitter(report);
-    this.#holder = this.#hold(new TokenSource(home.world, options));
+    this.#holder = this.#hold(new TokenSource(host.platform, options));
     this.#publication.on(options.onPublication);
     this.#join.on(options.onJoin);
     this.#leave.on(options.onLeave);
@@ -1554,10 +1525,10 @@ var Subscription = class {
   subscribe() {
     if (this.#held) return this.#shared?.restart();
     const before = this.#shared;
-    const shared = this.#shared = this.#home.hold(this.#holder, before);
-    const place2 = shared.isHeld && shared.place;
+    const shared = this.#shared = this.#host.hold(this.#holder, before);
+    const position = shared.isHeld && shared.positionKey;
     this.#held = true;
-    if (before && place2 !== false && (!place2 || place2 !== this.#leftAt)) this.#recovery.emit(false);
+    if (before && position !== false && (!position || position !== this.#leftAt)) this.#recovery.emit(false);
     shared.hold(this.#holder);
   }
   /**
@@ -1568,7 +1539,7 @@ var Subscription = class {
     if (!this.#held) return;
     const was = this.state;
     this.#held = false;
-    this.#leftAt = this.#shared?.place;
+    this.#leftAt = this.#shared?.positionKey;
     this.#shared?.release(this.#holder);
     if (was !== "unsubscribed") this.#state.emit("unsubscribed", LEFT);
   }
@@ -1592,7 +1563,7 @@ var Subscription = class {
   }
   /** Tell the number of connections and of people here, now and whenever it changes. */
   onCount(handler) {
-    return watchCount(this, this.#home.world, this.#home.report, handler);
+    return watchPresenceCount(this, this.#host.platform, this.#host.report, handler);
   }
   publish(data, options) {
     return this.#command((requests) => requests.publish(this.channel, data, options));
@@ -1620,10 +1591,10 @@ var Subscription = class {
   }
   /** Commands about a channel wait for its subscription: often it is what gives the right to them. */
   async #command(issue) {
-    const { world, requests, commandTimeout: ms } = this.#home;
-    if (this.#home.isOpen()) {
+    const { platform, requests, commandTimeout: ms } = this.#host;
+    if (this.#host.isOpen()) {
       const late = () => new MessageflowError(TIMEOUT, `Not subscribed to ${this.channel} within ${ms} ms.`, true);
-      await this.#ready({ world, ms, late });
+      await this.#ready({ platform, ms, late });
     }
     return issue(requests);
   }
@@ -1685,7 +1656,7 @@ var Flow = class {
   #requests;
   #actions;
   #channels;
-  #home;
+  #host;
   #states;
   #recoveries;
   #errors;
@@ -1694,16 +1665,16 @@ var Flow = class {
   #detail = { code: 0, reason: "" };
   #said = "";
   /** @internal */
-  constructor(options, world, base2) {
+  constructor(options, platform, base2) {
     refuseUnread(options);
     const url = socketUrl(options.url ?? base2 ?? "", base2);
-    this.#errors = new Emitter((error) => complain("onError failed:", error));
+    this.#errors = new Emitter((error) => logError("onError failed:", error));
     this.#states = new Emitter(this.#report);
     this.#recoveries = new Emitter(this.#report);
     this.#actions = new Actions(this.#report);
     const { connectTimeout = 5e3, commandTimeout = 1e4 } = options;
-    const tokens = new TokenSource(world, options);
-    this.#session = new Session(world, { url, connectTimeout, commandTimeout }, tokens, {
+    const tokens = new TokenSource(platform, options);
+    this.#session = new Session(platform, { url, connectTimeout, commandTimeout }, tokens, {
       onAccepted: ({ subs }, withToken) => {
         const personal = Object.keys(subs ?? {}).find((channel) => channel.startsWith(PERSONAL));
         this.#user = personal?.slice(PERSONAL.length);
@@ -1730,14 +1701,14 @@ var Flow = class {
       },
       positions: () => this.#channels.positions()
     });
-    this.#requests = new Requests(this.#session.calls, () => world.random());
-    this.#channels = new Channels(world, this.#session, options.since, {
+    this.#requests = new Requests(this.#session.commands, () => platform.random());
+    this.#channels = new Channels(platform, this.#session, options.since, {
       onPublication: (publication, context) => this.#actions.route(publication, context),
       onRecovery: (recovery) => this.#recoveries.emit(recovery),
       onError: this.#report
     });
-    this.#home = {
-      world,
+    this.#host = {
+      platform,
       requests: this.#requests,
       commandTimeout,
       isOpen: () => this.state !== "disconnected",
@@ -1797,7 +1768,7 @@ var Flow = class {
    * with one.
    */
   subscribe(channel, given = {}) {
-    if (name(channel).startsWith(PERSONAL) || channel === "*") {
+    if (checkChannel(channel).startsWith(PERSONAL) || channel === "*") {
       throw new TypeError(`What is pushed to "${channel}" comes by itself; handle it with flow.on(type, handler).`);
     }
     const options = typeof given === "function" ? { onPublication: given } : given;
@@ -1805,7 +1776,7 @@ var Flow = class {
       throw new TypeError("subscribe(channel, …) takes a function, or an object such as {onPublication(data) {…}}.");
     }
     refuseUnread(options);
-    const subscription = new Subscription(this.#home, channel, options);
+    const subscription = new Subscription(this.#host, channel, options);
     subscription.subscribe();
     return subscription;
   }
@@ -1854,12 +1825,12 @@ var Flow = class {
     const hint = code < 100 ? "" : isKnown ? "; the log of the gateway says why" : "; give tokenUrl, getToken or token";
     const message = `not connected (${code}), and not trying again: ${reason}${hint}`;
     if (this.#errors.size) this.#errors.emit(new MessageflowError(code, message));
-    else complain(message);
+    else logError(message);
   }
   #report = (error) => {
-    const failure = known(error, HANDLER_FAILED, "A handler failed: ");
+    const failure = asError(error, HANDLER_FAILED, "A handler failed: ");
     if (this.#errors.size) this.#errors.emit(failure);
-    else complain(failure);
+    else logError(failure);
   };
 };
 
@@ -1896,6 +1867,37 @@ function write(target, text) {
   if (element) element.textContent = text;
 }
 
+// src/platform.ts
+function isBlob() {
+  return globalThis.location?.protocol === "blob:";
+}
+function browserPlatform(WebSocketClass) {
+  return {
+    now: () => performance.now(),
+    random: () => Math.random(),
+    setTimer: (action, ms) => setTimeout(action, ms),
+    clearTimer: (timer) => clearTimeout(timer),
+    openSocket: (url) => new (WebSocketClass ?? WebSocket)(url),
+    fetch: (url, signal) => fetch(isBlob() ? new URL(url, location.origin) : url, { signal, credentials: "same-origin", cache: "no-store", headers: { Accept: "application/json" } }),
+    attend({ wake, depart }) {
+      const page = globalThis.document;
+      const shown = () => page?.visibilityState === "visible" && wake();
+      const events = [
+        [globalThis, "online", wake],
+        [globalThis, "pageshow", wake],
+        [globalThis, "pagehide", depart],
+        [page, "visibilitychange", shown],
+        [page, "resume", wake],
+        [page, "freeze", depart]
+      ];
+      for (const [target, type, action] of events) target?.addEventListener?.(type, action);
+      return () => {
+        for (const [target, type, action] of events) target?.removeEventListener?.(type, action);
+      };
+    }
+  };
+}
+
 // src/connect.ts
 var base;
 function setBase(url) {
@@ -1908,7 +1910,7 @@ function connect(options = {}) {
   const page = globalThis.location?.href.replace(/^blob:/, "");
   const url = options.url ?? base ?? (page && new URL(page).origin);
   if (!url) throw new TypeError("There is no page to connect back to; give url.");
-  return new Flow({ ...options, url }, browserWorld(options.WebSocket), page);
+  return new Flow({ ...options, url }, browserPlatform(options.WebSocket), page);
 }
 function createSocket(url, messageHandler, options = {}) {
   if (typeof messageHandler !== "function") {

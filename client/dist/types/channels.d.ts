@@ -7,9 +7,9 @@ import type { MessageflowError } from "./codes.js";
 import type { Context, Recovery } from "./context.js";
 import type { Since } from "./position.js";
 import type { Push, SubscribeResult } from "./protocol.js";
-import { type Holder, Shared } from "./shared.js";
-import type { Link } from "./subscribing.js";
-import type { World } from "./world.js";
+import { type Holder, SharedSubscription } from "./shared-subscription.js";
+import type { Connection } from "./subscription-machine.js";
+import type { Platform } from "./platform.js";
 export interface ChannelsEvents {
     /** A publication of a channel that the page has not subscribed to itself. */
     onPublication(data: unknown, context: Context): void;
@@ -18,14 +18,14 @@ export interface ChannelsEvents {
 }
 export declare class Channels {
     #private;
-    constructor(world: World, link: Link, since: Since | null | undefined, events: ChannelsEvents);
+    constructor(platform: Platform, connection: Connection, since: Since | null | undefined, events: ChannelsEvents);
     /**
      * Count somebody in.
      *
      * @param last what they held before: where nobody else holds the channel, it goes on from there.
      * @param live whether the connection stands.
      */
-    hold(holder: Holder, last: Shared | undefined, live: boolean): Shared;
+    hold(holder: Holder, last: SharedSubscription | undefined, live: boolean): SharedSubscription;
     /** The link is open: every subscription that is wanted may ask. */
     request(): void;
     /** The link is gone. */

@@ -43,18 +43,18 @@ export declare class MessageflowError extends Error {
         unknown?: boolean;
     });
     /** Whether this client made it. Looks at nothing that answers: what was thrown may be a proxy that throws itself. */
-    static made(error: unknown): error is MessageflowError;
+    static isOwn(error: unknown): error is MessageflowError;
 }
 /**
  * Make a sentence of whatever was thrown. Anything can be: what has no `toString`, what throws when it is looked at.
  */
-export declare function told(error: unknown): string;
+export declare function toText(error: unknown): string;
 /** What was thrown as an error of this client; one of its own stays as it is. */
-export declare function known(error: unknown, code: number, text: string, temporary?: boolean): MessageflowError;
+export declare function asError(error: unknown, code: number, text: string, temporary?: boolean): MessageflowError;
 /** What to make of a token that was just made and is over already. */
-export declare function skewed(): MessageflowError;
+export declare function clockSkewError(): MessageflowError;
 /** The last resort: nobody is told if even the console fails. */
-export declare function complain(...words: unknown[]): void;
+export declare function logError(...words: unknown[]): void;
 /** The error of an error reply; codes below 100 are temporary by the protocol. */
 export declare function replyError(reply: ErrorReply): MessageflowError;
 /** Whether a WebSocket close code forbids a reconnect: 3500–3999, 4500–4999, and 1009, a frame too large for the server. */

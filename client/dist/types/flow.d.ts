@@ -14,7 +14,7 @@ import { type Count, type History, type HistoryOptions, type PublishOptions } fr
 import type { State, StateDetail } from "./state.js";
 import { type PublicationHandler, Subscription, type SubscriptionOptions } from "./subscription.js";
 import { type TokenOptions } from "./token.js";
-import type { SocketClass } from "./world.js";
+import type { SocketClass } from "./platform.js";
 export interface Options<Pushes extends object = Record<string, unknown>> extends TokenOptions {
     /** Where the gateway is. Default: where the script was loaded from, else where the page was. */
     url?: string | undefined;

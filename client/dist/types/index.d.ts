@@ -13,4 +13,4 @@ export { status, type StatusElement, type StatusElements, type StatusState } fro
 export type { InfoHandler, PublicationHandler, Subscription, SubscriptionOptions } from "./subscription.js";
 export type { TokenOptions } from "./token.js";
 export { VERSION as version } from "./version.js";
-export type { SocketClass } from "./world.js";
+export type { SocketClass } from "./platform.js";

@@ -4,11 +4,11 @@
  * Owns the timer of one right, of the connection or of one subscription. It must never decide what an ended right
  * means; that is told to `onRefused`.
  */
-import type { Done } from "./calls.js";
+import type { Done } from "./commands.js";
 import { MessageflowError } from "./codes.js";
 import type { RefreshResult } from "./protocol.js";
 import type { TokenSource } from "./token.js";
-import { type World } from "./world.js";
+import type { Platform } from "./platform.js";
 export interface RefresherEvents {
     /** Hand a token to the server. */
     send(token: string, done: Done): void;
@@ -20,7 +20,7 @@ export interface RefresherEvents {
 export declare class Refresher {
     #private;
     /** @param tokens gives the source in use: it may change while a right goes on. */
-    constructor(world: World, tokens: () => TokenSource, events: RefresherEvents);
+    constructor(platform: Platform, tokens: () => TokenSource, events: RefresherEvents);
     /** Plan by what the server says of the life of the right; without an end, or a way to a token, there is no plan. */
     plan({ expires, ttl }: RefreshResult): void;
     /** Plan nothing, and wait for no token any more. */

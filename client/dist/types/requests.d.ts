@@ -1,9 +1,9 @@
 /**
  * The commands of a page as promises, and their results in the page's words.
  *
- * Owns the translation only; when and how a command travels is `Calls`' to decide.
+ * Owns the translation only; when and how a command travels is `Commands`' to decide.
  */
-import type { Calls } from "./calls.js";
+import type { Commands } from "./commands.js";
 import type { ClientInfo } from "./protocol.js";
 export interface HistoryOptions {
     /** At most so many; −1 for all the server gives at once, 0 for the position alone. Default 100. */
@@ -38,7 +38,7 @@ export interface PublishOptions {
 }
 export declare class Requests {
     #private;
-    constructor(calls: Calls, random: () => number);
+    constructor(calls: Commands, random: () => number);
     publish(channel: string, data: unknown, { idempotencyKey }?: PublishOptions): Promise<void>;
     presence(channel: string): Promise<ClientInfo[]>;
     presenceStats(channel: string): Promise<Count>;
@@ -48,6 +48,6 @@ export declare class Requests {
     send(): Promise<void>;
 }
 /** Check a channel's name as far as a client can. */
-export declare function name(channel: unknown): string;
+export declare function checkChannel(channel: unknown): string;
 /** What no gateway of this version reads is refused: taken in silence it would be a promise. */
 export declare function refuseUnread(options: object): void;

@@ -1,7 +1,7 @@
 /**
  * A channel as a page sees it: handlers, and commands that belong to it.
  *
- * Owns the handlers of one who holds the channel. What state the channel is in, and why, is decided by `Subscribing`,
+ * Owns the handlers of one who holds the channel. What state the channel is in, and why, is decided by `SubscriptionMachine`,
  * which all who hold it share.
  */
 import { MessageflowError } from "./codes.js";
@@ -10,9 +10,9 @@ import { type Off } from "./emitter.js";
 import type { ClientInfo } from "./protocol.js";
 import type { Count, History, HistoryOptions, PublishOptions, Requests } from "./requests.js";
 import type { Detail, SubscriptionState } from "./state.js";
-import type { Holder, Shared } from "./shared.js";
+import type { Holder, SharedSubscription } from "./shared-subscription.js";
 import { type TokenOptions } from "./token.js";
-import type { World } from "./world.js";
+import type { Platform } from "./platform.js";
 export type PublicationHandler<Data = unknown> = {
     handle(data: Data, context: Context): unknown;
 }["handle"];
@@ -29,15 +29,15 @@ export interface SubscriptionOptions<Data = unknown> extends TokenOptions {
     onCount?: ((count: Count) => unknown) | undefined;
 }
 /** What a subscription needs of its flow. */
-export interface Home {
-    world: World;
+export interface SubscriptionHost {
+    platform: Platform;
     requests: Requests;
     /** Milliseconds a command may wait for the subscription. */
     commandTimeout: number;
     /** Whether there is, or will be, a connection. */
     isOpen(): boolean;
     report(error: unknown): void;
-    hold(holder: Holder, last: Shared | undefined): Shared;
+    hold(holder: Holder, last: SharedSubscription | undefined): SharedSubscription;
 }
 /** @typeParam Data what is published in the channel. */
 export declare class Subscription<Data = unknown> {

@@ -3,7 +3,7 @@
  *
  * Owns the token. It must never put one in a URL, a log line or an error message.
  */
-import { type World } from "./world.js";
+import type { Platform } from "./platform.js";
 export interface TokenOptions {
     /** A JWT. */
     token?: string | undefined;
@@ -18,7 +18,7 @@ export declare class TokenSource {
     #private;
     /** Whether a token was given, or a way to one. */
     readonly given: boolean;
-    constructor(world: World, options: TokenOptions);
+    constructor(platform: Platform, options: TokenOptions);
     /** The token at hand, if there is one. */
     get current(): string | undefined;
     /** Go on with a token that is in use, unless there is one of its own. */

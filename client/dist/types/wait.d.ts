@@ -2,9 +2,9 @@
  * Waiting for a state, and not too long.
  */
 import type { Emitter } from "./emitter.js";
-import { type World } from "./world.js";
+import type { Platform } from "./platform.js";
 export interface Limit {
-    world: World;
+    platform: Platform;
     ms: number;
     late(): Error;
 }

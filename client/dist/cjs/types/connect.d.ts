@@ -1,7 +1,7 @@
 /**
  * The ways in: `connect`, and `createSocket` as the ancestors called it.
  *
- * Owns the choice of the world and of the default address.
+ * Owns the choice of the platform and of the default address.
  */
 import type { Action, ActionHandler } from "./actions.js";
 import { Flow, type Options } from "./flow.js";

@@ -4,18 +4,18 @@
  * Owns the link of the moment, the connection token and the decision to try again. It must never know what a channel
  * or a message is about; it hands those to its events.
  */
-import { Calls, type Done } from "./calls.js";
+import { Commands, type Done } from "./commands.js";
 import { type Method } from "./protocol.js";
 import type { SessionEvents, SessionOptions, State } from "./state.js";
 import type { TokenSource } from "./token.js";
-import { type World } from "./world.js";
+import type { Platform } from "./platform.js";
 export declare class Session {
     #private;
-    readonly calls: Calls;
-    constructor(world: World, options: SessionOptions, tokens: TokenSource, events: SessionEvents);
+    readonly commands: Commands;
+    constructor(platform: Platform, options: SessionOptions, tokens: TokenSource, events: SessionEvents);
     get state(): State;
     /** Whether commands can be written, be it ahead of the reply to `connect`. */
-    get linked(): boolean;
+    get isWritable(): boolean;
     connect(): void;
     /** Start over at once, with a new token: after a login or a logout. */
     reconnect(): void;

@@ -4,7 +4,7 @@
  * Owns the socket, the batching of lines into frames and the watchdog. It must never reconnect or know what a line
  * means; after it has reported its end it says nothing more.
  */
-import { type World } from "./world.js";
+import type { Platform } from "./platform.js";
 export interface TransportEvents {
     onOpen(): void;
     onFrame(frame: string): void;
@@ -16,7 +16,7 @@ export declare const FRAME_CHARACTERS = 32768;
 export declare class Transport {
     #private;
     /** @param allowed how long, in ms, the link may be silent from now on; each sign of life starts it anew. */
-    constructor(world: World, url: string, allowed: number, events: TransportEvents);
+    constructor(platform: Platform, url: string, allowed: number, events: TransportEvents);
     get ended(): boolean;
     /** Allow another silence from now on, in ms; 0 for any. */
     allow(ms: number): void;
@@ -27,7 +27,7 @@ export declare class Transport {
      *
      * @returns whether the other end is to be asked for one.
      */
-    doubt(ms: number): boolean;
+    probe(ms: number): boolean;
     /** Send a line, in one frame with the other lines of this tick. */
     write(line: string): void;
     /** Let go without a word to `onEnd`. */

@@ -9,17 +9,18 @@ import { type MessageflowError, UNSUBSCRIBED } from "./codes.js";
 import { Emitter, type Off } from "./emitter.js";
 import type { Count } from "./requests.js";
 import type { Subscription } from "./subscription.js";
-import { Alarm, type World } from "./world.js";
+import type { Platform } from "./platform.js";
+import { Timer } from "./timer.js";
 
 const DEBOUNCE_MS = 250;
 
-export function watchCount(
+export function watchPresenceCount(
   subscription: Subscription,
-  world: World,
+  platform: Platform,
   report: (error: unknown) => void,
   handler: (count: Count) => unknown,
 ): Off {
-  const alarm = new Alarm(world);
+  const timer = new Timer(platform);
   const counts = new Emitter<[Count]>(report);
   const ask = (): void => {
     subscription.presenceStats().then(
@@ -30,17 +31,17 @@ export function watchCount(
   };
   // Not started anew by each change: where people come and go all the time, the count must still be told.
   const soon = (): void => {
-    if (!alarm.isSet) alarm.set(ask, DEBOUNCE_MS);
+    if (!timer.isSet) timer.set(ask, DEBOUNCE_MS);
   };
   const offs = [
     counts.on(handler),
     subscription.onJoin(soon),
     subscription.onLeave(soon),
     subscription.onState((state) => {
-      alarm.clear();
+      timer.clear();
       if (state === "subscribed") ask();
     }),
-    () => alarm.clear(),
+    () => timer.clear(),
   ];
   if (subscription.state === "subscribed") ask();
   return () => offs.forEach((off) => off());

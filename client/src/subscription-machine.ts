@@ -6,14 +6,14 @@
  */
 
 import { backoff } from "./backoff.js";
-import type { Done } from "./calls.js";
+import type { Done } from "./commands.js";
 import {
   ALREADY_SUBSCRIBED,
   invalidatesState,
   isTerminalUnsubscribe,
   LINK_LOST,
   MessageflowError,
-  skewed,
+  clockSkewError,
   TIMEOUT,
   TOKEN_EXPIRED,
   TOKEN_FAILED,
@@ -24,16 +24,17 @@ import { Refresher } from "./refresher.js";
 import type { Detail, SubscriptionState } from "./state.js";
 import { Stream, type StreamEvents } from "./stream.js";
 import type { TokenSource } from "./token.js";
-import { Alarm, type World } from "./world.js";
+import type { Platform } from "./platform.js";
+import { Timer } from "./timer.js";
 
 /** What a subscription needs of the connection. */
-export interface Link {
-  readonly linked: boolean;
+export interface Connection {
+  readonly isWritable: boolean;
   issue(method: Method, params: object, done: Done): void;
   reset(reason: string): void;
 }
 
-export interface SubscribingEvents extends StreamEvents {
+export interface SubscriptionMachineEvents extends StreamEvents {
   /** Whether joins and leaves are to be asked for. */
   watched(): boolean;
   onState(state: SubscriptionState, detail: Detail): void;
@@ -42,13 +43,13 @@ export interface SubscribingEvents extends StreamEvents {
 
 const OK = { code: 0, reason: "" };
 
-export class Subscribing {
+export class SubscriptionMachine {
   readonly channel: string;
-  readonly #world: World;
-  readonly #link: Link;
-  readonly #events: SubscribingEvents;
+  readonly #platform: Platform;
+  readonly #connection: Connection;
+  readonly #events: SubscriptionMachineEvents;
   readonly #refresher: Refresher;
-  readonly #retry: Alarm;
+  readonly #retry: Timer;
   #tokens: TokenSource;
   #stream: Stream;
   #state: SubscriptionState = "unsubscribed";
@@ -57,23 +58,23 @@ export class Subscribing {
   #watched = false;
   /** Whether there is a token that the request under way did not carry. */
   #renewed = false;
-  #given = false;
+  #serverSide = false;
   #asked = false;
   /** The token of the last request was made for it. */
   #isNew = false;
   #attempt = 0;
   #turn = 0;
 
-  constructor(world: World, link: Link, channel: string, tokens: TokenSource, events: SubscribingEvents) {
+  constructor(platform: Platform, connection: Connection, channel: string, tokens: TokenSource, events: SubscriptionMachineEvents) {
     this.channel = channel;
-    this.#world = world;
-    this.#link = link;
+    this.#platform = platform;
+    this.#connection = connection;
     this.#tokens = tokens;
     this.#events = events;
     this.#stream = this.#fresh();
-    this.#retry = new Alarm(world);
-    this.#refresher = new Refresher(world, () => this.#tokens, {
-      send: (token, done) => link.issue("sub_refresh", { channel, token }, done),
+    this.#retry = new Timer(platform);
+    this.#refresher = new Refresher(platform, () => this.#tokens, {
+      send: (token, done) => connection.issue("sub_refresh", { channel, token }, done),
       onRefused: (error) => this.#stop(error.code, error.message),
       onError: (error) => events.onError(error),
     });
@@ -88,8 +89,8 @@ export class Subscribing {
   }
 
   /** Whether the server subscribed us by itself: then the position travels with `connect`. */
-  get given(): boolean {
-    return this.#given;
+  get isServerSide(): boolean {
+    return this.#serverSide;
   }
 
   /** What a request carries to resume here. */
@@ -124,7 +125,7 @@ export class Subscribing {
 
   /** Joins and leaves are wanted: ask anew if they were not asked for. */
   watch(): void {
-    if (!this.#asked || this.#given || this.#watched) return;
+    if (!this.#asked || this.#serverSide || this.#watched) return;
     this.#leave();
     this.#again(OK);
     this.request();
@@ -132,7 +133,7 @@ export class Subscribing {
 
   /** Ask the server, if there is someone to ask and all that is needed is at hand. */
   request(isNew = false): void {
-    if (this.#state !== "subscribing" || this.#asked || this.#given || !this.#link.linked) return;
+    if (this.#state !== "subscribing" || this.#asked || this.#serverSide || !this.#connection.isWritable) return;
     this.#retry.clear();
     const turn = ++this.#turn;
     if (!this.#tokens.ready) {
@@ -153,7 +154,7 @@ export class Subscribing {
       join_leave: this.#watched || undefined,
       ...this.resume(),
     };
-    this.#link.issue("subscribe", params, (error, result) => {
+    this.#connection.issue("subscribe", params, (error, result) => {
       if (turn !== this.#turn) return;
       if (error) this.#failed(error);
       else this.#begin(result as SubscribeResult);
@@ -161,15 +162,15 @@ export class Subscribing {
   }
 
   /** The server subscribed us by itself, now. */
-  give(result: SubscribeResult): void {
+  takeServerSide(result: SubscribeResult): void {
     if (this.#state === "unsubscribed") return;
-    this.#given = true;
+    this.#serverSide = true;
     this.#begin(result);
   }
 
   /** The server had subscribed us by itself before the page asked: go on from its stream. */
   inherit(stream: Stream, live: boolean): void {
-    this.#given = true;
+    this.#serverSide = true;
     this.#stream = stream;
     stream.events = this.#events;
     this.#enter(live ? "subscribed" : "subscribing", OK);
@@ -177,9 +178,9 @@ export class Subscribing {
 
   /** Nobody in the page wants it any more: give back what the server had subscribed us to by itself. */
   handBack(): Stream | undefined {
-    if (!this.#given) return undefined;
+    if (!this.#serverSide) return undefined;
     const stream = this.#stream;
-    this.#given = this.#asked = false;
+    this.#serverSide = this.#asked = false;
     this.#stream = this.#fresh();
     this.stop();
     return stream;
@@ -192,7 +193,7 @@ export class Subscribing {
   /** The server unsubscribed us. */
   end(code: number, reason: string): void {
     if (this.#state === "unsubscribed") return;
-    this.#given = this.#asked = false;
+    this.#serverSide = this.#asked = false;
     if (invalidatesState(code)) this.invalidate();
     if (isTerminalUnsubscribe(code)) return this.#stop(code, reason);
     this.#tokens.drop(); // 2501: expired; a new one does no harm in the other cases
@@ -208,8 +209,8 @@ export class Subscribing {
   }
 
   /** The server did not subscribe us by itself this time: ask. */
-  ungive(): void {
-    this.#given = false;
+  becomeClientSide(): void {
+    this.#serverSide = false;
     this.request();
   }
 
@@ -229,8 +230,8 @@ export class Subscribing {
   #failed(error: MessageflowError): void {
     this.#asked = false;
     const { code, message } = error;
-    if (code === LINK_LOST || (code === ALREADY_SUBSCRIBED && this.#given)) return;
-    if (code === TIMEOUT) return this.#link.reset(`no reply to subscribe to ${this.channel}`);
+    if (code === LINK_LOST || (code === ALREADY_SUBSCRIBED && this.#serverSide)) return;
+    if (code === TIMEOUT) return this.#connection.reset(`no reply to subscribe to ${this.channel}`);
     if (code === TOKEN_EXPIRED) this.#tokens.drop();
     // A token that expired during an absence is replaced at once; one that was new and has, is not.
     if (this.#renewed || (code === TOKEN_EXPIRED && this.#tokens.renewable && !this.#isNew)) {
@@ -241,10 +242,10 @@ export class Subscribing {
       this.#stop(code, message);
       return this.#events.onError(new MessageflowError(code, `Not subscribed to ${this.channel}: ${message}`));
     }
-    if (code === TOKEN_EXPIRED) this.#events.onError(skewed());
+    if (code === TOKEN_EXPIRED) this.#events.onError(clockSkewError());
     else if (code === TOKEN_FAILED) this.#events.onError(error);
     this.#again({ code, reason: message });
-    this.#retry.set(() => this.request(), backoff(this.#attempt++, this.#world.random()));
+    this.#retry.set(() => this.request(), backoff(this.#attempt++, this.#platform.random()));
   }
 
   #again(detail: Detail): void {
@@ -274,10 +275,10 @@ export class Subscribing {
   }
 
   #leave(): void {
-    if (this.#link.linked && (this.#asked || this.#given)) {
-      this.#link.issue("unsubscribe", { channel: this.channel }, () => {});
+    if (this.#connection.isWritable && (this.#asked || this.#serverSide)) {
+      this.#connection.issue("unsubscribe", { channel: this.channel }, () => {});
     }
-    this.#asked = this.#given = false;
+    this.#asked = this.#serverSide = false;
   }
 
   #enter(state: SubscriptionState, detail: Detail): void {

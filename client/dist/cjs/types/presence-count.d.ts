@@ -7,5 +7,5 @@
 import { type Off } from "./emitter.js";
 import type { Count } from "./requests.js";
 import type { Subscription } from "./subscription.js";
-import { type World } from "./world.js";
-export declare function watchCount(subscription: Subscription, world: World, report: (error: unknown) => void, handler: (count: Count) => unknown): Off;
+import type { Platform } from "./platform.js";
+export declare function watchPresenceCount(subscription: Subscription, platform: Platform, report: (error: unknown) => void, handler: (count: Count) => unknown): Off;

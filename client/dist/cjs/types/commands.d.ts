@@ -6,12 +6,12 @@
  */
 import { MessageflowError } from "./codes.js";
 import { type Method, type ServerMessage } from "./protocol.js";
-import { type World } from "./world.js";
+import type { Platform } from "./platform.js";
 /** Called at once when the reply is read, before the lines that follow it in its frame. */
 export type Done = (error: MessageflowError | undefined, result: unknown) => void;
-export declare class Calls {
+export declare class Commands {
     #private;
-    constructor(world: World, timeout: number);
+    constructor(platform: Platform, timeout: number);
     /** Issue a command: now if there is a connection, otherwise as soon as there is one. */
     call(method: Method, params: object, done: Done): void;
     /** Issue a command past the queue, over a link that is not yet a connection. */

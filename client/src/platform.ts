@@ -1,7 +1,7 @@
 /**
  * Everything the client takes from its surroundings: clock, chance, timers, sockets, HTTP, and whether the page is there.
  *
- * Owns the only references to globals, so that a test hands in a world of its own.
+ * Owns the only references to globals, so that a test hands in a platform of its own.
  */
 
 /** The part of a WebSocket this client uses. */
@@ -40,7 +40,7 @@ export interface Answer {
   text(): Promise<string>;
 }
 
-export interface World {
+export interface Platform {
   /** Milliseconds on a clock that nobody sets. It may stand still while the machine sleeps. */
   now(): number;
   random(): number;
@@ -57,8 +57,8 @@ function isBlob(): boolean {
   return globalThis.location?.protocol === "blob:";
 }
 
-/** The world of a browser page (or of any runtime with the same globals). */
-export function browserWorld(WebSocketClass?: SocketClass): World {
+/** The platform of a browser page (or of any runtime with the same globals). */
+export function browserPlatform(WebSocketClass?: SocketClass): Platform {
   return {
     now: () => performance.now(),
     random: () => Math.random(),
@@ -85,36 +85,4 @@ export function browserWorld(WebSocketClass?: SocketClass): World {
       };
     },
   };
-}
-
-/** The longest delay a browser timer holds; a longer one would fire at once. */
-const LONGEST_MS = 2 ** 31 - 1;
-
-/** One timer that replaces itself. */
-export class Alarm {
-  #timer: unknown;
-  #set = false;
-  readonly #world: World;
-
-  constructor(world: World) {
-    this.#world = world;
-  }
-
-  get isSet(): boolean {
-    return this.#set;
-  }
-
-  set(action: () => void, ms: number): void {
-    this.clear();
-    this.#set = true;
-    this.#timer = this.#world.setTimer(() => {
-      this.#set = false;
-      action();
-    }, Math.min(ms, LONGEST_MS));
-  }
-
-  clear(): void {
-    if (this.#set) this.#world.clearTimer(this.#timer);
-    this.#set = false;
-  }
 }

@@ -1,12 +1,12 @@
 /**
- * A world for tests: a clock moved by hand, timers that can be counted, sockets whose other end is the test.
+ * A platform for tests: a clock moved by hand, timers that can be counted, sockets whose other end is the test.
  *
- * The client under test is the real one; the only thing replaced is what `World` names.
+ * The client under test is the real one; the only thing replaced is what `Platform` names.
  */
 
 import assert from "node:assert/strict";
 import { Flow, type Options } from "../src/flow.js";
-import type { Life, Socket, World } from "../src/world.js";
+import type { Life, Socket, Platform } from "../src/platform.js";
 
 export type Sent = Record<string, unknown> & { id?: number };
 
@@ -78,7 +78,7 @@ export async function settle(): Promise<void> {
   await new Promise<void>((resolve) => setImmediate(resolve));
 }
 
-export class TestWorld implements World {
+export class TestPlatform implements Platform {
   time = 1_000_000;
   chance = 0.5;
   readonly peers: Peer[] = [];
@@ -168,28 +168,28 @@ export class TestWorld implements World {
   }
 }
 
-/** A world whose token endpoint gives these answers, the last one again and again. */
-export function answering(...answers: [status: number, body: string][]): TestWorld {
-  const world = new TestWorld();
-  world.answers = answers.map(([status, body]) => () => ({ status, body }));
-  return world;
+/** A platform whose token endpoint gives these answers, the last one again and again. */
+export function answering(...answers: [status: number, body: string][]): TestPlatform {
+  const platform = new TestPlatform();
+  platform.answers = answers.map(([status, body]) => () => ({ status, body }));
+  return platform;
 }
 
-/** A flow in a world of its own. */
-export function start(options: Options = {}, world = new TestWorld()): { flow: Flow; world: TestWorld } {
-  const flow = new Flow({ url: "ws://gateway.test", ...options }, world, undefined);
-  return { flow, world };
+/** A flow in a platform of its own. */
+export function start(options: Options = {}, platform = new TestPlatform()): { flow: Flow; platform: TestPlatform } {
+  const flow = new Flow({ url: "ws://gateway.test", ...options }, platform, undefined);
+  return { flow, platform };
 }
 
 /** A flow that is connected. */
 export async function connected(
   options: Options = {},
   result: object = {},
-): Promise<{ flow: Flow; world: TestWorld; peer: Peer; commands: Sent[] }> {
-  const { flow, world } = start(options);
+): Promise<{ flow: Flow; platform: TestPlatform; peer: Peer; commands: Sent[] }> {
+  const { flow, platform } = start(options);
   await settle();
-  const commands = await world.peer.accept(result);
-  return { flow, world, peer: world.peer, commands };
+  const commands = await platform.peer.accept(result);
+  return { flow, platform, peer: platform.peer, commands };
 }
 
 /** An unsigned token that looks like one. */

@@ -1,7 +1,7 @@
 /**
  * Everything the client takes from its surroundings: clock, chance, timers, sockets, HTTP, and whether the page is there.
  *
- * Owns the only references to globals, so that a test hands in a world of its own.
+ * Owns the only references to globals, so that a test hands in a platform of its own.
  */
 /** The part of a WebSocket this client uses. */
 export interface Socket {
@@ -40,7 +40,7 @@ export interface Answer {
     readonly redirected?: boolean;
     text(): Promise<string>;
 }
-export interface World {
+export interface Platform {
     /** Milliseconds on a clock that nobody sets. It may stand still while the machine sleeps. */
     now(): number;
     random(): number;
@@ -51,13 +51,5 @@ export interface World {
     /** Tell of the life of the page; returns how to stop. */
     attend(life: Life): () => void;
 }
-/** The world of a browser page (or of any runtime with the same globals). */
-export declare function browserWorld(WebSocketClass?: SocketClass): World;
-/** One timer that replaces itself. */
-export declare class Alarm {
-    #private;
-    constructor(world: World);
-    get isSet(): boolean;
-    set(action: () => void, ms: number): void;
-    clear(): void;
-}
+/** The platform of a browser page (or of any runtime with the same globals). */
+export declare function browserPlatform(WebSocketClass?: SocketClass): Platform;

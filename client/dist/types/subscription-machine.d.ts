@@ -4,34 +4,34 @@
  * Owns the token, the retries and the stream of one channel. It must never call a page's handler itself; it tells its
  * events.
  */
-import type { Done } from "./calls.js";
+import type { Done } from "./commands.js";
 import { MessageflowError } from "./codes.js";
 import type { Resume } from "./position.js";
 import type { Method, SubscribeResult, WirePublication } from "./protocol.js";
 import type { Detail, SubscriptionState } from "./state.js";
 import { Stream, type StreamEvents } from "./stream.js";
 import type { TokenSource } from "./token.js";
-import { type World } from "./world.js";
+import type { Platform } from "./platform.js";
 /** What a subscription needs of the connection. */
-export interface Link {
-    readonly linked: boolean;
+export interface Connection {
+    readonly isWritable: boolean;
     issue(method: Method, params: object, done: Done): void;
     reset(reason: string): void;
 }
-export interface SubscribingEvents extends StreamEvents {
+export interface SubscriptionMachineEvents extends StreamEvents {
     /** Whether joins and leaves are to be asked for. */
     watched(): boolean;
     onState(state: SubscriptionState, detail: Detail): void;
     onError(error: MessageflowError): void;
 }
-export declare class Subscribing {
+export declare class SubscriptionMachine {
     #private;
     readonly channel: string;
-    constructor(world: World, link: Link, channel: string, tokens: TokenSource, events: SubscribingEvents);
+    constructor(platform: Platform, connection: Connection, channel: string, tokens: TokenSource, events: SubscriptionMachineEvents);
     get state(): SubscriptionState;
     get detail(): Detail;
     /** Whether the server subscribed us by itself: then the position travels with `connect`. */
-    get given(): boolean;
+    get isServerSide(): boolean;
     /** What a request carries to resume here. */
     resume(): Resume;
     /** Want the channel; whoever starts calls `request()` too, once all that it carries is known. */
@@ -44,7 +44,7 @@ export declare class Subscribing {
     /** Ask the server, if there is someone to ask and all that is needed is at hand. */
     request(isNew?: boolean): void;
     /** The server subscribed us by itself, now. */
-    give(result: SubscribeResult): void;
+    takeServerSide(result: SubscribeResult): void;
     /** The server had subscribed us by itself before the page asked: go on from its stream. */
     inherit(stream: Stream, live: boolean): void;
     /** Nobody in the page wants it any more: give back what the server had subscribed us to by itself. */
@@ -55,6 +55,6 @@ export declare class Subscribing {
     /** The link is gone; the next one will find us asking. */
     lose(): void;
     /** The server did not subscribe us by itself this time: ask. */
-    ungive(): void;
+    becomeClientSide(): void;
     invalidate(): void;
 }

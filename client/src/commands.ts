@@ -9,7 +9,7 @@ import { backoff } from "./backoff.js";
 import {
   CLOSED,
   INTERNAL,
-  known,
+  asError,
   LIMIT_EXCEEDED,
   LINK_LOST,
   MessageflowError,
@@ -20,20 +20,21 @@ import {
 } from "./codes.js";
 import { encodeCommand, type Method, type ServerMessage } from "./protocol.js";
 import { FRAME_CHARACTERS } from "./transport.js";
-import { Alarm, type World } from "./world.js";
+import type { Platform } from "./platform.js";
+import { Timer } from "./timer.js";
 
 /** Called at once when the reply is read, before the lines that follow it in its frame. */
 export type Done = (error: MessageflowError | undefined, result: unknown) => void;
 
-interface Call {
+interface PendingCommand {
   readonly id: number;
   readonly method: Method;
   readonly line: string;
   readonly done: Done;
   /** The end of its time. */
-  readonly alarm: Alarm;
+  readonly timer: Timer;
   /** When a publish that the server could not carry out is tried again. */
-  readonly again: Alarm;
+  readonly again: Timer;
   /** How often it was written. */
   tries: number;
 }
@@ -46,18 +47,18 @@ const ACTS: ReadonlySet<Method> = new Set(["publish", "rpc"]);
 
 const MOST = 1000;
 
-export class Calls {
-  readonly #world: World;
+export class Commands {
+  readonly #platform: Platform;
   readonly #timeout: number;
   /** In flight by id, and those that wait for a connection under the ids they will have. */
-  readonly #sent = new Map<number, Call>();
-  readonly #waiting = new Map<number, Call>();
+  readonly #sent = new Map<number, PendingCommand>();
+  readonly #waiting = new Map<number, PendingCommand>();
   #write: ((line: string) => void) | undefined;
   #lastId = 0;
   #closed: MessageflowError | undefined;
 
-  constructor(world: World, timeout: number) {
-    this.#world = world;
+  constructor(platform: Platform, timeout: number) {
+    this.#platform = platform;
     this.#timeout = timeout;
   }
 
@@ -85,10 +86,10 @@ export class Calls {
     if (error?.code === INTERNAL && call.method === "publish") {
       // Its store gave no clear answer either. With the same key it is stored once.
       this.#waiting.set(id, call);
-      return call.again.set(() => this.#waiting.delete(id) && this.#go(call), backoff(call.tries, this.#world.random()));
+      return call.again.set(() => this.#waiting.delete(id) && this.#go(call), backoff(call.tries, this.#platform.random()));
     }
     if (error) return this.#end(call, error, call.tries > 1);
-    call.alarm.clear();
+    call.timer.clear();
     call.done(undefined, reply[call.method] ?? {});
   }
 
@@ -143,48 +144,48 @@ export class Calls {
   }
 
   /** Encoded before anything else: what cannot be said fails alone, and now, not when the connection opens. */
-  #make(method: Method, params: object, done: Done, go: (call: Call) => void): void {
+  #make(method: Method, params: object, done: Done, go: (call: PendingCommand) => void): void {
     const id = ++this.#lastId;
     let line: string;
     try {
       line = encodeCommand(id, method, params);
     } catch (error) {
-      return done(known(error, NOT_JSON, "This cannot be sent as JSON: "), undefined);
+      return done(asError(error, NOT_JSON, "This cannot be sent as JSON: "), undefined);
     }
-    const call = { id, method, line, done, alarm: new Alarm(this.#world), again: new Alarm(this.#world), tries: 0 };
-    call.alarm.set(() => this.#expire(call), this.#timeout);
+    const call = { id, method, line, done, timer: new Timer(this.#platform), again: new Timer(this.#platform), tries: 0 };
+    call.timer.set(() => this.#expire(call), this.#timeout);
     go(call);
   }
 
-  #go(call: Call): void {
+  #go(call: PendingCommand): void {
     if (this.#write) this.#send(call, this.#write);
     else this.#waiting.set(call.id, call);
   }
 
-  #send(call: Call, write: (line: string) => void): void {
+  #send(call: PendingCommand, write: (line: string) => void): void {
     call.again.clear();
     call.tries++;
     this.#sent.set(call.id, call);
     write(call.line);
   }
 
-  #expire(call: Call): void {
+  #expire(call: PendingCommand): void {
     const reason = this.#sent.delete(call.id) ? "No reply" : "No connection";
     this.#waiting.delete(call.id);
     this.#end(call, new MessageflowError(TIMEOUT, `${reason} within ${this.#timeout} ms.`, true), call.tries > 0);
   }
 
-  /** @param doubt whether it may have been carried out. */
-  #end({ method, done, alarm, again }: Call, error: MessageflowError, doubt: boolean): void {
-    alarm.clear();
+  /** @param mayHaveRun whether it may have been carried out. */
+  #end({ method, done, timer, again }: PendingCommand, error: MessageflowError, mayHaveRun: boolean): void {
+    timer.clear();
     again.clear();
-    if (!doubt || !ACTS.has(method)) return done(error, undefined);
+    if (!mayHaveRun || !ACTS.has(method)) return done(error, undefined);
     const message = `${error.message} It is unknown whether this ${method} was carried out.`;
     done(new MessageflowError(error.code, message, false, { unknown: true }), undefined);
   }
 
   /** Empty first, then act: what is called may issue commands. */
-  #drain(calls: Map<number, Call>): Call[] {
+  #drain(calls: Map<number, PendingCommand>): PendingCommand[] {
     const entries = [...calls.values()];
     calls.clear();
     return entries;

@@ -8,9 +8,9 @@ import type { MessageflowError } from "./codes.js";
 import type { Context } from "./context.js";
 import type { ClientInfo } from "./protocol.js";
 import type { Detail, SubscriptionState } from "./state.js";
-import { type Link, Subscribing } from "./subscribing.js";
+import { type Connection, SubscriptionMachine } from "./subscription-machine.js";
 import type { TokenSource } from "./token.js";
-import type { World } from "./world.js";
+import type { Platform } from "./platform.js";
 /** Somebody in the page who wants the channel. */
 export interface Holder {
     readonly channel: string;
@@ -25,20 +25,20 @@ export interface Holder {
     /** @returns whether anybody was told. */
     onError(error: MessageflowError): boolean;
 }
-export interface SharedEvents {
+export interface SharedSubscriptionEvents {
     onRecovery(recovered: boolean): void;
     /** An error that no holder wants to know of. */
     onError(error: MessageflowError): void;
     /** The last holder has gone, and nobody came in the same tick. */
     onEmpty(): void;
 }
-export declare class Shared {
+export declare class SharedSubscription {
     #private;
-    readonly machine: Subscribing;
-    constructor(world: World, link: Link, channel: string, tokens: TokenSource, events: SharedEvents);
+    readonly machine: SubscriptionMachine;
+    constructor(platform: Platform, connection: Connection, channel: string, tokens: TokenSource, events: SharedSubscriptionEvents);
     get isHeld(): boolean;
     /** Where its stream stands, to be compared; undefined where it cannot be known. */
-    get place(): string | undefined;
+    get positionKey(): string | undefined;
     /** Count somebody in, and subscribe if that is not so already. */
     hold(holder: Holder): void;
     /** Subscribe again after the server has ended it. */

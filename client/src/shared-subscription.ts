@@ -9,9 +9,9 @@ import type { MessageflowError } from "./codes.js";
 import type { Context } from "./context.js";
 import type { ClientInfo } from "./protocol.js";
 import type { Detail, SubscriptionState } from "./state.js";
-import { type Link, Subscribing } from "./subscribing.js";
+import { type Connection, SubscriptionMachine } from "./subscription-machine.js";
 import type { TokenSource } from "./token.js";
-import type { World } from "./world.js";
+import type { Platform } from "./platform.js";
 
 /** Somebody in the page who wants the channel. */
 export interface Holder {
@@ -28,7 +28,7 @@ export interface Holder {
   onError(error: MessageflowError): boolean;
 }
 
-export interface SharedEvents {
+export interface SharedSubscriptionEvents {
   onRecovery(recovered: boolean): void;
   /** An error that no holder wants to know of. */
   onError(error: MessageflowError): void;
@@ -36,14 +36,14 @@ export interface SharedEvents {
   onEmpty(): void;
 }
 
-export class Shared {
-  readonly machine: Subscribing;
-  readonly #events: SharedEvents;
+export class SharedSubscription {
+  readonly machine: SubscriptionMachine;
+  readonly #events: SharedSubscriptionEvents;
   #holders: readonly Holder[] = [];
 
-  constructor(world: World, link: Link, channel: string, tokens: TokenSource, events: SharedEvents) {
+  constructor(platform: Platform, connection: Connection, channel: string, tokens: TokenSource, events: SharedSubscriptionEvents) {
     this.#events = events;
-    this.machine = new Subscribing(world, link, channel, tokens, {
+    this.machine = new SubscriptionMachine(platform, connection, channel, tokens, {
       watched: () => this.#holders.some(({ watches }) => watches),
       onPublication: (data, context) => this.#each((holder) => holder.onPublication(data, context)),
       onState: (state, detail) => this.#each((holder) => holder.onState(state, detail)),
@@ -64,7 +64,7 @@ export class Shared {
   }
 
   /** Where its stream stands, to be compared; undefined where it cannot be known. */
-  get place(): string | undefined {
+  get positionKey(): string | undefined {
     const { epoch, offset } = this.machine.resume();
     return epoch && `${offset} ${epoch}`;
   }
