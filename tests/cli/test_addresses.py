@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from messageflow.cli.subscriber import websocket_url
+from messageflow.cli.subscriber import make_websocket_url
 from messageflow.publisher.http1 import parse_url
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "addresses.json").read_text())
@@ -15,7 +15,7 @@ VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "addresses.json").
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["url"])
 def test_an_address_is_the_same_base_to_all(vector: dict[str, str]) -> None:
-    assert websocket_url(vector["url"]) == vector["websocket"]
+    assert make_websocket_url(vector["url"]) == vector["websocket"]
     if "base" in vector:
         assert parse_url(vector["url"]).url == vector["base"]
-        assert websocket_url(parse_url(vector["url"]).url) == vector["websocket"]
+        assert make_websocket_url(parse_url(vector["url"]).url) == vector["websocket"]

@@ -14,7 +14,7 @@ from pathlib import Path
 import jwt
 import pytest
 
-from messageflow.cli.bench import summary
+from messageflow.cli.bench import summarize
 from tests.support import Running, running
 
 SECONDS = 30
@@ -165,7 +165,7 @@ def test_bench_shows_its_figures(terminal: Terminal) -> None:
 
 
 def test_summary_of_a_run() -> None:
-    found = summary([number / 1000 for number in range(200, 0, -1)])
+    found = summarize([number / 1000 for number in range(200, 0, -1)])
     assert (found.median, found.p99, found.number) == (0.101, 0.199, 200)
 
 

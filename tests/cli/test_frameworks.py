@@ -13,7 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route, WebSocketRoute
 
-from messageflow.cli.frameworks import covers, layers, routes, with_static_files
+from messageflow.cli.frameworks import covers, find_layers, find_routes, serve_static_files
 from messageflow.gateway.paths import Paths
 from tests.gateway.asking import get
 from tests.support import Running, running
@@ -96,8 +96,8 @@ def test_routes_of_starlette_are_read_with_what_is_mounted() -> None:
         ]
     )
     expected = {"/x/{name}", "/live", "/inner/y", "/inner/deep/z", "/files/{path:path}"}
-    assert set(routes(application)) == expected
-    assert set(routes(CORSMiddleware(CORSMiddleware(application)))) == expected
+    assert set(find_routes(application)) == expected
+    assert set(find_routes(CORSMiddleware(CORSMiddleware(application)))) == expected
 
 
 def test_routes_of_flask_are_read_with_its_blueprints() -> None:
@@ -106,19 +106,19 @@ def test_routes_of_flask_are_read_with_its_blueprints() -> None:
     blueprint = Blueprint("inner", __name__, url_prefix="/inner")
     blueprint.add_url_rule("/y", "y", str)
     application.register_blueprint(blueprint)
-    assert set(routes(application)) == {"/x/<int:number>", "/inner/y"}
+    assert set(find_routes(application)) == {"/x/<int:number>", "/inner/y"}
 
 
 def test_an_application_of_no_known_framework_is_not_asked() -> None:
     touchy = Touchy()
-    assert list(routes(touchy)) == []
-    assert with_static_files(touchy, asgi=True) is touchy
+    assert list(find_routes(touchy)) == []
+    assert serve_static_files(touchy, asgi=True) is touchy
 
 
 def test_layers_that_hold_each_other_come_to_an_end() -> None:
     one, two = CORSMiddleware(asked), CORSMiddleware(asked)
     one.app, two.app = two, one
-    assert list(layers(one)) == [one, two]
+    assert list(find_layers(one)) == [one, two]
 
 
 SETTINGS = """

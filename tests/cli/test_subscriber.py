@@ -14,7 +14,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
 from messageflow.cli.listen_protocol import Arrived, Event
-from messageflow.cli.subscriber import Subscriber, jittered, websocket_url
+from messageflow.cli.subscriber import Subscriber, jittered, make_websocket_url
 from messageflow.errors import ConfigurationError, Refused
 
 Script = Callable[[ServerConnection, dict[str, Any]], Awaitable[None]]
@@ -193,13 +193,13 @@ async def test_handshake_that_is_refused_for_good_is_an_error(status: int, text:
     ],
 )
 def test_websocket_address_of_a_gateway(url: str, expected: str) -> None:
-    assert websocket_url(url) == expected
+    assert make_websocket_url(url) == expected
 
 
 @pytest.mark.parametrize("url", ["", "example.com", "ftp://example.com", "http://"])
 def test_what_is_no_address_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError, match="address of the gateway is none"):
-        websocket_url(url)
+        make_websocket_url(url)
 
 
 @pytest.mark.parametrize(("failures", "limit"), [(1, 0.4), (2, 0.8), (8, 20.0), (100_000, 20.0)])

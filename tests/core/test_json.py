@@ -1,4 +1,4 @@
-"""JSON that enters: its depth, its lines, its keys."""
+"""JSON that enters: its measure_depth, its lines, its keys."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from messageflow.core.json import (
     check_readable,
     check_untrusted,
     compact,
-    depth,
+    measure_depth,
 )
 
 
@@ -27,7 +27,7 @@ from messageflow.core.json import (
     ],
 )
 def test_depth_counts_what_is_open_at_once_outside_of_strings(data: bytes, deep: int) -> None:
-    assert depth(data) == deep
+    assert measure_depth(data) == deep
 
 
 def test_the_deepest_that_is_allowed_passes_and_one_more_does_not() -> None:

@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from messageflow.core.keys import AlgorithmName, Key, load_keys
-from messageflow.core.signatures import TOKEN_BYTES, signed_payload
+from messageflow.core.signatures import TOKEN_BYTES, verify_signature
 from messageflow.errors import TokenError
 from tests.core.token_forge import (
     CONNECTION,
@@ -85,13 +85,13 @@ RFC7515_PAYLOAD = b'{"iss":"joe",\r\n "exp":1300819380,\r\n "http://example.com/
     ],
 )
 def test_the_examples_of_the_rfcs_are_read(key: Key, token: str, payload: bytes) -> None:
-    assert signed_payload(token, [key]) == payload
+    assert verify_signature(token, [key]) == payload
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_token_made_by_pyjwt_is_read_with_the_public_key(algorithm: str) -> None:
     key = private_key(algorithm)
-    payload = signed_payload(signed(algorithm, key), load_keys(public_keys_pem=[public_pem(key)]))
+    payload = verify_signature(signed(algorithm, key), load_keys(public_keys_pem=[public_pem(key)]))
     assert json.loads(payload) == CONNECTION
 
 
@@ -100,34 +100,34 @@ def test_each_length_of_hmac_is_read_by_a_key_of_that_length_alone(digest: str) 
     lengths: dict[str, AlgorithmName] = {"sha256": "HS256", "sha384": "HS384", "sha512": "HS512"}
     right = lengths.pop(digest)
     token = forge({"alg": right}, digest=digest)
-    assert json.loads(signed_payload(token, [Key(right, SECRET.encode())])) == CONNECTION
+    assert json.loads(verify_signature(token, [Key(right, SECRET.encode())])) == CONNECTION
     with pytest.raises(TokenError, match="no configured key"):
-        signed_payload(token, [Key(other, SECRET.encode()) for other in lengths.values()])
+        verify_signature(token, [Key(other, SECRET.encode()) for other in lengths.values()])
 
 
 def test_in_a_rotation_both_secrets_are_good_and_the_one_taken_away_is_not() -> None:
     tokens = {secret: forge(secret=secret) for secret in (SECRET, OTHER)}
     both = load_keys([SECRET, OTHER])
-    assert [json.loads(signed_payload(token, both)) for token in tokens.values()] == [CONNECTION, CONNECTION]
+    assert [json.loads(verify_signature(token, both)) for token in tokens.values()] == [CONNECTION, CONNECTION]
     with pytest.raises(TokenError, match="no configured key"):
-        signed_payload(tokens[OTHER], load_keys([SECRET]))
+        verify_signature(tokens[OTHER], load_keys([SECRET]))
 
 
 def test_where_token_and_key_have_a_kid_only_the_named_key_is_tried() -> None:
     keys = [Key("HS256", SECRET.encode(), "2026"), Key("HS256", OTHER.encode(), "2027")]
-    assert signed_payload(forge({"alg": "HS256", "kid": "2026"}), keys)
-    assert signed_payload(forge({"alg": "HS256"}), keys)
+    assert verify_signature(forge({"alg": "HS256", "kid": "2026"}), keys)
+    assert verify_signature(forge({"alg": "HS256"}), keys)
     with pytest.raises(TokenError, match="no configured key"):
-        signed_payload(forge({"alg": "HS256", "kid": "2027"}), keys)
+        verify_signature(forge({"alg": "HS256", "kid": "2027"}), keys)
 
 
 def test_a_key_without_kid_reads_tokens_with_one() -> None:
-    assert signed_payload(forge({"alg": "HS256", "kid": "whatever the provider says"}), SHARED)
+    assert verify_signature(forge({"alg": "HS256", "kid": "whatever the provider says"}), SHARED)
 
 
 def test_where_a_header_points_is_not_looked_at() -> None:
     header = {**HEADER, "jku": "https://evil.example/keys", "x5u": "https://evil.example/cert", "cty": "x"}
-    assert signed_payload(forge(header), SHARED)
+    assert verify_signature(forge(header), SHARED)
 
 
 def resigned(header: dict[str, Any], secret: str | bytes) -> str:
@@ -239,28 +239,28 @@ BAD_HEADERS: dict[str, tuple[object, str]] = {
 def test_a_token_that_no_key_has_signed_is_refused(token: str) -> None:
     keys = load_keys([SECRET], [public_pem(private_key(name)) for name in ("EdDSA", "ES256")])
     with pytest.raises(TokenError, match="no configured key"):
-        signed_payload(token, keys)
+        verify_signature(token, keys)
 
 
 @pytest.mark.parametrize(("token", "reason"), BADLY_SPELLED.values(), ids=BADLY_SPELLED.keys())
 def test_a_token_in_another_spelling_is_refused(token: str, reason: str) -> None:
     with pytest.raises(TokenError, match=reason):
-        signed_payload(token, SHARED)
+        verify_signature(token, SHARED)
 
 
 @pytest.mark.parametrize(("header", "reason"), BAD_HEADERS.values(), ids=BAD_HEADERS.keys())
 def test_a_header_that_asks_for_more_or_says_less_is_refused(header: object, reason: str) -> None:
     with pytest.raises(TokenError, match=reason):
-        signed_payload(forge(header), SHARED)
+        verify_signature(forge(header), SHARED)
 
 
 def test_without_keys_no_token_is_good() -> None:
     with pytest.raises(TokenError, match="no configured key"):
-        signed_payload(GOOD, [])
+        verify_signature(GOOD, [])
 
 
 def test_a_token_of_the_longest_length_is_read() -> None:
     room = TOKEN_BYTES - len(HEAD) - len(MARK) - 2
     token = forge(payload=b"x" * (room * 3 // 4))
     assert len(token) == TOKEN_BYTES
-    assert len(signed_payload(token, SHARED)) == room * 3 // 4
+    assert len(verify_signature(token, SHARED)) == room * 3 // 4

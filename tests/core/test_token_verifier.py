@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from messageflow.core.claims import Said
-from messageflow.core.signatures import signed_payload
+from messageflow.core.signatures import verify_signature
 from messageflow.core.token_verifier import SubscribeOptions, Verifier, is_user, load_keys
 from messageflow.errors import ConfigurationError, TokenError, TokenExpired
 from tests.core.token_forge import (
@@ -481,4 +481,4 @@ def test_signed_bytes_of_any_kind_are_refused_or_are_claims(header: bytes, paylo
 @law
 @given(st.binary(min_size=1, max_size=200))
 def test_every_payload_comes_out_as_it_was_signed(payload: bytes) -> None:
-    assert signed_payload(forge(payload=payload), KEYS) == payload
+    assert verify_signature(forge(payload=payload), KEYS) == payload

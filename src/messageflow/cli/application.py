@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
-from messageflow.cli.frameworks import with_static_files
+from messageflow.cli.frameworks import serve_static_files
 from messageflow.errors import ConfigurationError
 
 Scope = MutableMapping[str, Any]
@@ -52,7 +52,7 @@ def load_application(target: str, directory: Path | None = None) -> object:
         path += "()" if path in ("create_app", "make_app") else ""
     found: Any = module
     for part in path.removesuffix("()").split("."):
-        found = _attribute(found, part, name)
+        found = _get_attribute(found, part, name)
     return found() if path.endswith("()") else found
 
 
@@ -78,15 +78,15 @@ def as_asgi(application: Any, target: str) -> ASGIApp:
     """
     if not callable(application):
         raise ConfigurationError(f"{target} is a {type(application).__name__}, not a WSGI or ASGI application")
-    required = _required(application)
+    required = _count_required(application)
     if required == 3 or _is_coroutine_function(application):
-        return cast(ASGIApp, with_static_files(application, asgi=True))
+        return cast(ASGIApp, serve_static_files(application, asgi=True))
     if required == 1 and inspect.isclass(application):
-        return _single_callable(application)
+        return _adapt_asgi2(application)
     if required in (2, None):  # None: a wrapper that takes anything; those are as good as always around WSGI
         from a2wsgi import WSGIMiddleware
 
-        return cast(ASGIApp, WSGIMiddleware(with_static_files(application, asgi=False), workers=WSGI_THREADS))
+        return cast(ASGIApp, WSGIMiddleware(serve_static_files(application, asgi=False), workers=WSGI_THREADS))
     hint = f"; if it is a factory, write {target}()" if required == 0 and not target.endswith("()") else ""
     raise ConfigurationError(
         f"{target} takes neither what WSGI gives (environ, start_response) "
@@ -100,21 +100,21 @@ def _import(name: str, directory: Path) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise  # the module is there; what it imports is not, and its traceback says where
-        hint = _nearest(error.name, [path.stem for path in directory.iterdir() if path.suffix in ("", ".py")])
+        hint = _suggest(error.name, [path.stem for path in directory.iterdir() if path.suffix in ("", ".py")])
         raise ConfigurationError(f"there is no module {error.name!r} in {directory} or on the path{hint}") from None
     except (ValueError, TypeError):
         raise ConfigurationError(f"{name!r} is not the name of a module; write module:app") from None
 
 
-def _attribute(owner: object, name: str, module: str) -> Any:
+def _get_attribute(owner: object, name: str, module: str) -> Any:
     try:
         return getattr(owner, name)
     except AttributeError:
-        hint = _nearest(name, [each for each in dir(owner) if not each.startswith("_")])
+        hint = _suggest(name, [each for each in dir(owner) if not each.startswith("_")])
         raise ConfigurationError(f"there is no {name!r} in the module {module!r}{hint}") from None
 
 
-def _nearest(name: str, known: list[str]) -> str:
+def _suggest(name: str, known: list[str]) -> str:
     nearest = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean {nearest[0]!r}?" if nearest else ""
 
@@ -126,7 +126,7 @@ def _is_coroutine_function(application: Any) -> bool:
     return inspect.iscoroutinefunction(application) or inspect.iscoroutinefunction(type(application).__call__)
 
 
-def _required(call: Callable[..., Any]) -> int | None:
+def _count_required(call: Callable[..., Any]) -> int | None:
     """Return how many positional arguments a callable needs; None if that cannot be told."""
     try:
         parameters = inspect.signature(call).parameters.values()
@@ -138,7 +138,7 @@ def _required(call: Callable[..., Any]) -> int | None:
     return sum(p.kind in positional and p.default is p.empty for p in parameters)
 
 
-def _single_callable(application: Callable[..., Any]) -> ASGIApp:
+def _adapt_asgi2(application: Callable[..., Any]) -> ASGIApp:
     """Adapt ASGI 2, where the application is called with the scope and gives a coroutine function."""
 
     async def adapted(scope: Scope, receive: Receive, send: Send) -> None:

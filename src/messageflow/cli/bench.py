@@ -44,10 +44,10 @@ def command(pushes: int, batch: int, subscribers: int, publications: int, url: s
     user = f"bench-{os.getpid()}"
     with Flow(url) as flow:
         rows = [
-            (f"push, one after the other, {pushes:,}", f"{one_by_one(flow, user, pushes):,.0f} /s"),
-            (f"push, in batches of {batch}", f"{in_batches(flow, user, pushes, batch):,.0f} /s"),
+            (f"push, one after the other, {pushes:,}", f"{push_one_by_one(flow, user, pushes):,.0f} /s"),
+            (f"push, in batches of {batch}", f"{push_in_batches(flow, user, pushes, batch):,.0f} /s"),
         ]
-        found = asyncio.run(_latencies(flow, user, subscribers, publications))
+        found = asyncio.run(_measure_latencies(flow, user, subscribers, publications))
     rows += [
         (f"delivery to {subscribers} subscribers, median", f"{found.median * 1000:.2f} ms"),
         (f"delivery to {subscribers} subscribers, p99", f"{found.p99 * 1000:.2f} ms"),
@@ -56,7 +56,7 @@ def command(pushes: int, batch: int, subscribers: int, publications: int, url: s
     _print(rows)
 
 
-def one_by_one(flow: Flow, user: str, count: int) -> float:
+def push_one_by_one(flow: Flow, user: str, count: int) -> float:
     """Return pushes per second, each waiting for its receipt."""
     flow.push(user, "bench/push")  # the first one opens the connection
     begun = time.perf_counter()
@@ -65,7 +65,7 @@ def one_by_one(flow: Flow, user: str, count: int) -> float:
     return count / (time.perf_counter() - begun)
 
 
-def in_batches(flow: Flow, user: str, count: int, size: int) -> float:
+def push_in_batches(flow: Flow, user: str, count: int, size: int) -> float:
     """Return pushes per second, `size` to a request."""
     begun = time.perf_counter()
     batches = max(1, count // size)
@@ -76,15 +76,15 @@ def in_batches(flow: Flow, user: str, count: int, size: int) -> float:
     return batches * size / (time.perf_counter() - begun)
 
 
-def summary(seconds: Sequence[float]) -> Latencies:
+def summarize(seconds: Sequence[float]) -> Latencies:
     """Return the figures of a run. Expects at least one measurement."""
     ordered = sorted(seconds)
     return Latencies(ordered[len(ordered) // 2], ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)], len(ordered))
 
 
-async def _latencies(flow: Flow, user: str, subscribers: int, publications: int) -> Latencies:
+async def _measure_latencies(flow: Flow, user: str, subscribers: int, publications: int) -> Latencies:
     from messageflow.cli.listen_protocol import Accepted, Arrived, Event
-    from messageflow.cli.subscriber import Subscriber, websocket_url
+    from messageflow.cli.subscriber import Subscriber, make_websocket_url
 
     seconds: list[float] = []
     ready = asyncio.Semaphore(0)
@@ -101,7 +101,9 @@ async def _latencies(flow: Flow, user: str, subscribers: int, publications: int)
                 left -= 1
             return left > 0
 
-        return Subscriber(websocket_url(flow.url), lambda: flow.token(f"{user}-{number}", channels=[CHANNEL]), heard)
+        return Subscriber(
+            make_websocket_url(flow.url), lambda: flow.token(f"{user}-{number}", channels=[CHANNEL]), heard
+        )
 
     async with asyncio.timeout(_PATIENCE), asyncio.TaskGroup() as tasks:
         for number in range(subscribers):
@@ -111,7 +113,7 @@ async def _latencies(flow: Flow, user: str, subscribers: int, publications: int)
         for _ in range(publications):
             await asyncio.to_thread(flow.publish, CHANNEL, time.perf_counter())
             await asyncio.sleep(_PAUSE)
-    return summary(seconds)
+    return summarize(seconds)
 
 
 def _print(rows: Sequence[tuple[str, str]]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from messageflow.cli.flags import GatewayCommand, setting_flags
+from messageflow.cli.flags import GatewayCommand, add_setting_flags
 from messageflow.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ TARGET = "app:app"
 
 
 @click.command(name="demo", cls=GatewayCommand)
-@setting_flags
+@add_setting_flags
 def command(config: Path | None, dev: bool, **flags: object) -> None:
     """Run the example: a Flask application that reads your files in the background and pushes what it finds."""
     from messageflow.cli.run import run_application

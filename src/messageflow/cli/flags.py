@@ -35,10 +35,10 @@ class GatewayCommand(click.Command):
                 formatter.write_dl([record for o in options if (record := records[o.name])])
 
 
-def setting_flags(function: F) -> F:
+def add_setting_flags(function: F) -> F:
     """Give a command one flag a setting, and `--config` and `--dev` beside them."""
     for option in reversed(OPTIONS):
-        function = _flag(option)(function)
+        function = _make_flag(option)(function)
     function = click.option("--dev", is_flag=True, help="Development on loopback: make keys, and say where they are.")(
         function
     )
@@ -50,7 +50,7 @@ def setting_flags(function: F) -> F:
     )(function)
 
 
-def _flag(option: Option) -> Callable[[F], F]:
+def _make_flag(option: Option) -> Callable[[F], F]:
     default = f"  [{option.default_text}]" if option.default_text else ""
     text = option.meaning + default
     if option.kind.is_switch:
@@ -61,12 +61,12 @@ def _flag(option: Option) -> Callable[[F], F]:
         default=None,
         multiple=option.kind.is_list,
         metavar=option.kind.metavar,
-        callback=_checked(option),
+        callback=_make_check(option),
         help=text,
     )
 
 
-def _checked(option: Option) -> Callable[[click.Context, click.Parameter, Any], Any]:
+def _make_check(option: Option) -> Callable[[click.Context, click.Parameter, Any], Any]:
     """Refuse a bad value as bad usage (exit code 2), before anything is read or started."""
 
     def check(_: click.Context, __: click.Parameter, value: Any) -> Any:

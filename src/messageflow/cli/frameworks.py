@@ -18,7 +18,7 @@ _PARAMETER = re.compile(r"[<{(\[]")
 _WHOLE = re.compile(r"<path:|<re_path|:path}|\.\*|\.\+")
 
 
-def layers(application: object) -> Iterator[object]:
+def find_layers(application: object) -> Iterator[object]:
     """Yield an application and what its middleware holds, without asking any of them."""
     waiting, seen = [application], set[int]()
     while waiting and len(seen) < _DEEPEST:
@@ -33,13 +33,13 @@ def layers(application: object) -> Iterator[object]:
         waiting += protocols.values() if isinstance(protocols, dict) else ()
 
 
-def routes(application: object) -> Iterator[str]:
+def find_routes(application: object) -> Iterator[str]:
     """Yield the routes of an application as it wrote them, where its framework is known.
 
     Those of Django are imported for it, as its first request would.
     """
-    for layer in layers(application):
-        for read in (_of_starlette, _of_flask, _of_django):
+    for layer in find_layers(application):
+        for read in (_find_in_starlette, _find_in_flask, _find_in_django):
             yield from read(layer)
 
 
@@ -65,10 +65,10 @@ def covers(route: str, kept: str) -> bool:
     return named and (below if kept.endswith("/") else len(written) == len(wanted))
 
 
-def with_static_files(application: Any, *, asgi: bool) -> Any:
+def serve_static_files(application: Any, *, asgi: bool) -> Any:
     """Return what serves the static files of a Django in DEBUG as well, as `runserver` does; else the application."""
-    handler = _known("django.core.handlers.base", "BaseHandler")
-    if handler is None or not any(isinstance(layer, handler) for layer in layers(application)):
+    handler = _find_class("django.core.handlers.base", "BaseHandler")
+    if handler is None or not any(isinstance(layer, handler) for layer in find_layers(application)):
         return application
     from django.apps import apps
     from django.conf import settings
@@ -77,56 +77,56 @@ def with_static_files(application: Any, *, asgi: bool) -> Any:
     wanted = settings.DEBUG and settings.STATIC_URL and apps.is_installed("django.contrib.staticfiles")
     if not wanted or apps.is_installed("whitenoise.runserver_nostatic"):
         return application
-    if any(isinstance(layer, handlers.StaticFilesHandlerMixin) for layer in layers(application)):
+    if any(isinstance(layer, handlers.StaticFilesHandlerMixin) for layer in find_layers(application)):
         return application
     wrap: Callable[[Any], Any] = handlers.ASGIStaticFilesHandler if asgi else handlers.StaticFilesHandler
     return wrap(application)
 
 
-def _known(module: str, name: str) -> Any:
+def _find_class(module: str, name: str) -> Any:
     """Return a class of a framework that is in use, else None."""
     return getattr(sys.modules.get(module), name, None)
 
 
 def _is(layer: object, module: str, name: str) -> bool:
-    kind = _known(module, name)
+    kind = _find_class(module, name)
     return kind is not None and isinstance(layer, kind)
 
 
-def _of_starlette(layer: Any, before: str = "") -> Iterator[str]:
+def _find_in_starlette(layer: Any, before: str = "") -> Iterator[str]:
     if not (_is(layer, "starlette.applications", "Starlette") or _is(layer, "starlette.routing", "Router")):
         return
     for route in layer.routes:
         path = before + getattr(route, "path", "")
         included = getattr(route, "original_router", None)  # of FastAPI, since it no longer copies what it includes
         if included is not None:
-            yield from _of_starlette(included, before + getattr(route.include_context, "prefix", ""))
+            yield from _find_in_starlette(included, before + getattr(route.include_context, "prefix", ""))
         elif not _is(route, "starlette.routing", "Mount"):
             yield path
         elif route.routes:
-            yield from _of_starlette(route.app, path)
+            yield from _find_in_starlette(route.app, path)
         else:
             yield f"{path}/{_REST}"
 
 
-def _of_flask(layer: Any) -> Iterator[str]:
+def _find_in_flask(layer: Any) -> Iterator[str]:
     if _is(layer, "flask", "Flask") or _is(layer, "quart", "Quart"):
         for rule in layer.url_map.iter_rules():
             yield rule.rule
 
 
-def _of_django(layer: Any) -> Iterator[str]:
+def _find_in_django(layer: Any) -> Iterator[str]:
     if _is(layer, "django.core.handlers.base", "BaseHandler"):
         from django.urls import get_resolver
 
-        yield from _below(get_resolver(), "/")
+        yield from _walk_patterns(get_resolver(), "/")
 
 
-def _below(resolver: Any, before: str) -> Iterator[str]:
+def _walk_patterns(resolver: Any, before: str) -> Iterator[str]:
     for pattern in resolver.url_patterns:
         written = str(pattern.pattern).removeprefix("^").removesuffix("$").removesuffix("\\Z")
         path = before + written.replace("\\.", ".").replace("\\/", "/").replace("\\-", "-")
         if hasattr(pattern, "url_patterns"):
-            yield from _below(pattern, path)
+            yield from _walk_patterns(pattern, path)
         else:
             yield path

@@ -8,7 +8,7 @@ import threading
 
 import click
 
-from messageflow.cli.frameworks import covers, routes
+from messageflow.cli.frameworks import covers, find_routes
 from messageflow.gateway.paths import Paths
 
 log = logging.getLogger("messageflow.cli")
@@ -34,7 +34,7 @@ def warn_of_routes(application: object, paths: Paths) -> None:
 def _warn(application: object, paths: Paths) -> None:
     *_, base = paths.kept
     try:
-        hidden = {route: kept for route in routes(application) for kept in paths.kept if covers(route, kept)}
+        hidden = {route: kept for route in find_routes(application) for kept in paths.kept if covers(route, kept)}
     except Exception as error:  # of the application's own modules; its first request tells where
         log.debug("routes_not_read", extra={"error": str(error)})
         return

@@ -33,7 +33,7 @@ def command(user: str, channels: tuple[str, ...], url: str | None, count: int | 
 
 async def _listen(url: str, token: Callable[[], str], user: str, count: int | None, timeout: float | None) -> None:
     from messageflow.cli.listen_protocol import Accepted, Event
-    from messageflow.cli.subscriber import Subscriber, websocket_url
+    from messageflow.cli.subscriber import Subscriber, make_websocket_url
     from messageflow.errors import GatewayUnreachable
 
     printed = 0
@@ -47,20 +47,20 @@ async def _listen(url: str, token: Callable[[], str], user: str, count: int | No
             for channel in event.lost:
                 _note(f"the history of {channel} no longer reaches back: something was missed")
             return True
-        click.echo(line_of(event))
+        click.echo(format_line(event))
         printed += 1
         return printed != count
 
     try:
         async with asyncio.timeout(timeout):
-            await Subscriber(websocket_url(url), token, heard, _note).run()
+            await Subscriber(make_websocket_url(url), token, heard, _note).run()
     except TimeoutError:
         if count is not None or state.startswith("no"):
             wanted = f" of {count}" if count else ""
             raise GatewayUnreachable(f"{printed}{wanted} arrived within {timeout:g} s ({state})") from None
 
 
-def line_of(event: object) -> str:
+def format_line(event: object) -> str:
     """Return an event as the line that is printed."""
     from messageflow.cli.listen_protocol import Arrived, SomebodyJoined, SomebodyLeft
 

@@ -43,7 +43,7 @@ class Sorry(click.ClickException):
         click.secho(f"messageflow: {self.format_message()}", fg="red", file=file, err=file is None)
 
 
-def _sorry(error: ImportError, command: str) -> Exception:
+def _explain(error: ImportError, command: str) -> Exception:
     """What to raise for a library that is missing: a sentence where an extra brings it, else the error itself."""
     sentence = missing(error, f"`messageflow {command}`")
     return Sorry(sentence) if sentence else error
@@ -61,7 +61,7 @@ class Commands(click.Group):
         try:
             module = importlib.import_module(f"messageflow.cli.{cmd_name}")
         except ImportError as error:
-            raise _sorry(error, cmd_name) from error
+            raise _explain(error, cmd_name) from error
         command: click.Command = module.command
         return command
 
@@ -79,7 +79,7 @@ class Commands(click.Group):
         except MessageflowError as error:
             raise Sorry(str(error)) from error
         except ImportError as error:
-            raise _sorry(error, ctx.invoked_subcommand or "") from error
+            raise _explain(error, ctx.invoked_subcommand or "") from error
         except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)
 

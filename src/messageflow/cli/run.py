@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from messageflow.cli.flags import GatewayCommand, setting_flags
+from messageflow.cli.flags import GatewayCommand, add_setting_flags
 from messageflow.core.codes import RESTART
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ _LIBRARIES = (
 @click.option("--reload", is_flag=True, help="Start again when a source file under this directory changes.")
 @click.option("--port-file", type=click.Path(path_type=Path), hidden=True)  # where the port is written once it is known
 @click.option("--handover", type=int, hidden=True)  # the descriptor of the end of it that `--reload` passes on
-@setting_flags
+@add_setting_flags
 def command(
     target: str,
     reload: bool,

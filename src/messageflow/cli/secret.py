@@ -9,7 +9,7 @@ import click
 _BYTES = 32
 
 
-def fresh_secret() -> str:
+def make_secret() -> str:
     """Return a new secret from the system's generator: 256 bits, safe in a shell, an URL and an environment file."""
     return secrets.token_urlsafe(_BYTES)
 
@@ -17,4 +17,4 @@ def fresh_secret() -> str:
 @click.command(name="secret")
 def command() -> None:
     """Print a fresh secret, for MESSAGEFLOW_API_KEY or MESSAGEFLOW_TOKEN_SECRET (one of its own for each)."""
-    click.echo(fresh_secret())
+    click.echo(make_secret())

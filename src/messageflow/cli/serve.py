@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from messageflow.cli.flags import GatewayCommand, setting_flags
+from messageflow.cli.flags import GatewayCommand, add_setting_flags
 
 if TYPE_CHECKING:
     from messageflow.cli.start import Start
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command(name="serve", cls=GatewayCommand)
-@setting_flags
+@add_setting_flags
 def command(config: Path | None, dev: bool, **flags: object) -> None:
     """Run the gateway.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from messageflow.cli.secret import fresh_secret
+from messageflow.cli.secret import make_secret
 from messageflow.core.base_path import BASE_PATH
 from messageflow.errors import MessageflowError
 from messageflow.gateway.hosts import is_loopback
@@ -61,7 +61,7 @@ class Start:
             self.made.token_secret,
             self.settings.data_dir,
             base_path=base_path,
-            port=self._port or _kept(self.settings).port,
+            port=self._port or _load_kept(self.settings).port,
         )
 
     def reserve(self) -> None:
@@ -70,7 +70,7 @@ class Start:
         Raises:
             ConfigurationError: they cannot be left.
         """
-        kept = _kept(self.settings)
+        kept = _load_kept(self.settings)
         self.leave_keys(kept.url)
         self._left = ""
 
@@ -87,7 +87,7 @@ class Start:
         url = self.url(port)
         self._port = port if self.settings.spare_ports else 0
         file = self.leave_keys(url)
-        keys = f" (dev keys in {_homely(file)})" if file else ""
+        keys = f" (dev keys in {_shorten_home(file)})" if file else ""
         if self.settings.port not in (0, port):
             said = f"port {self.settings.port} is taken, so this gateway has {port}; --port asks for one"
             click.secho(said, fg="yellow", err=True)
@@ -98,7 +98,7 @@ class Start:
     def withdraw(self) -> None:
         """Take back the address, for what listens there next may be of another project; the keys stay."""
         try:
-            if self._left and _kept(self.settings).url == self._left:
+            if self._left and _load_kept(self.settings).url == self._left:
                 self.leave_keys("")
         except MessageflowError:
             pass  # the directory is gone, and the address with it
@@ -132,8 +132,8 @@ def prepare(flags: Mapping[str, object], config: Path | None, *, dev: bool, dev_
     unasked = {"data_dir": state_dir(), "port": _UNASKED}
     settings = load_settings(flags, os.environ, config, unasked)
     if settings.port == _UNASKED:
-        settings = msgspec.structs.replace(settings, port=_kept(settings).port or PORT, spare_ports=SPARE_PORTS)
-    start = _with_keys(settings, in_process=dev_by_default)
+        settings = msgspec.structs.replace(settings, port=_load_kept(settings).port or PORT, spare_ports=SPARE_PORTS)
+    start = _fill_in_keys(settings, in_process=dev_by_default)
     _check(start.settings)
     start.reserve()  # now, while there is still a prompt to refuse to
     return start
@@ -145,15 +145,15 @@ def _check(settings: Settings) -> None:
         check_certificate(settings.tls_cert, settings.tls_key)
 
 
-def _with_keys(settings: Settings, *, in_process: bool) -> Start:
+def _fill_in_keys(settings: Settings, *, in_process: bool) -> Start:
     """Fill in the keys that were not configured: those of the last start, so that pages reconnect, or fresh ones.
 
     Only what was made is left in the file. A key that was configured is not copied to disk.
     """
-    kept = _kept(settings)
+    kept = _load_kept(settings)
     made = DevFile(
-        api_key="" if settings.api_key else kept.api_key or fresh_secret(),
-        token_secret="" if settings.token_secret else kept.token_secret or fresh_secret(),
+        api_key="" if settings.api_key else kept.api_key or make_secret(),
+        token_secret="" if settings.token_secret else kept.token_secret or make_secret(),
     )
     settings = msgspec.structs.replace(
         settings,
@@ -164,11 +164,11 @@ def _with_keys(settings: Settings, *, in_process: bool) -> Start:
     return Start(settings, made, in_process=in_process)
 
 
-def _kept(settings: Settings) -> DevFile:
+def _load_kept(settings: Settings) -> DevFile:
     return (load_dev_file(settings.data_dir) if settings.data_dir else None) or DevFile()
 
 
-def _homely(path: Path) -> str:
+def _shorten_home(path: Path) -> str:
     try:
         return f"~/{path.relative_to(Path.home())}"
     except (ValueError, RuntimeError):

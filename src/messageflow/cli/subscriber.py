@@ -31,7 +31,7 @@ _NO_ADDRESS = (  # without any part of it: what stands there may be a password
 )
 
 
-def websocket_url(url: str) -> str:
+def make_websocket_url(url: str) -> str:
     """Return where a gateway at `url` takes WebSockets; a `ws:` or `wss:` address with a path is taken as it is.
 
     Raises:
@@ -89,13 +89,13 @@ class Subscriber:
         """
         while True:
             try:
-                if await self._connection():
+                if await self._connect_once():
                     return
                 reason = "connection closed"
             except InvalidStatus as error:
-                reason = _refusal(error)
+                reason = _explain_refusal(error)
             except ConnectionClosed as error:
-                reason = _closing(error)
+                reason = _explain_close(error)
             except (OSError, InvalidHandshake, TimeoutError) as error:
                 reason = str(error) or "no answer"
             self._failures += 1
@@ -103,7 +103,7 @@ class Subscriber:
             self._note(f"{reason}; trying again in {delay:.1f} s")
             await asyncio.sleep(delay)
 
-    async def _connection(self) -> bool:
+    async def _connect_once(self) -> bool:
         async with connect(
             self._url, compression=None, ping_interval=None, open_timeout=_OPEN_TIMEOUT, max_size=None, proxy=None
         ) as socket:
@@ -121,7 +121,7 @@ class Subscriber:
                     await socket.send(PONG)
                     continue
                 if isinstance(event, Denied):
-                    return _denied(event)
+                    return _raise_unless_temporary(event)
                 if isinstance(event, Accepted):
                     self._failures = 0
                     patience = event.ping + SILENCE if event.ping else 3600.0
@@ -129,13 +129,13 @@ class Subscriber:
                     return True
 
 
-def _denied(event: Denied) -> bool:
+def _raise_unless_temporary(event: Denied) -> bool:
     if event.temporary or event.code == TOKEN_EXPIRED:
         return False
     raise Refused(event.code, event.message)
 
 
-def _refusal(error: InvalidStatus) -> str:
+def _explain_refusal(error: InvalidStatus) -> str:
     status = error.response.status_code
     if status == 429 or status >= 500:
         return f"HTTP {status}"
@@ -143,7 +143,7 @@ def _refusal(error: InvalidStatus) -> str:
     raise Refused(status, hint) from error
 
 
-def _closing(error: ConnectionClosed) -> str:
+def _explain_close(error: ConnectionClosed) -> str:
     close = error.rcvd
     if close is None:
         return "connection lost"

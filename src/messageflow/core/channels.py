@@ -133,7 +133,7 @@ class Namespaces:
                 raise ConfigurationError(
                     f"the namespace {name!r} is not a name: use 2 to 64 letters, digits, `-` and `_`"
                 )
-        self._patterns = {id(o): _compiled(o) for o in (self.default, *self.named.values()) if o.channel_regex}
+        self._patterns = {id(o): _compile(o) for o in (self.default, *self.named.values()) if o.channel_regex}
 
     def options(self, channel: str) -> NamespaceOptions | None:
         """Return the options of `channel`, or None where its name or its namespace is not known."""
@@ -150,7 +150,7 @@ class Namespaces:
         return options
 
 
-def _compiled(options: NamespaceOptions) -> re.Pattern[str]:
+def _compile(options: NamespaceOptions) -> re.Pattern[str]:
     try:
         return re.compile(options.channel_regex)
     except re.error as error:

@@ -146,7 +146,7 @@ def read_claims(payload: bytes) -> Said:
     return read_json(_payload, payload, "payload")
 
 
-def channels_of(said: Said) -> tuple[str, ...]:
+def read_channels(said: Said) -> tuple[str, ...]:
     """Return the claim `channels`."""
     channels = tuple(said.channels or ())
     if "" in channels:
@@ -154,34 +154,34 @@ def channels_of(said: Said) -> tuple[str, ...]:
     return channels
 
 
-def subs_of(said: Said) -> Mapping[str, SubscribeOptions]:
+def read_subs(said: Said) -> Mapping[str, SubscribeOptions]:
     """Return the claim `subs`."""
     if not said.subs:
         return NO_SUBS
     if "" in said.subs:
         raise TokenError("the subs of the token hold an empty name")
-    return {channel: options_of(options) for channel, options in said.subs.items()}
+    return {channel: read_options(options) for channel, options in said.subs.items()}
 
 
-def options_of(said: Options) -> SubscribeOptions:
+def read_options(said: Options) -> SubscribeOptions:
     """Return the options of one subscription, base64 and nesting undone."""
     over = said.override or _Override()
     return SubscribeOptions(
-        info=embedded(said.info, said.b64info, "info"),
-        data=embedded(said.data, said.b64data, "data"),
-        presence=_flag(over.presence),
-        join_leave=_flag(over.join_leave),
-        force_recovery=_flag(over.force_recovery),
-        force_positioning=_flag(over.force_positioning),
-        force_push_join_leave=_flag(over.force_push_join_leave),
+        info=read_embedded(said.info, said.b64info, "info"),
+        data=read_embedded(said.data, said.b64data, "data"),
+        presence=_read_flag(over.presence),
+        join_leave=_read_flag(over.join_leave),
+        force_recovery=_read_flag(over.force_recovery),
+        force_positioning=_read_flag(over.force_positioning),
+        force_push_join_leave=_read_flag(over.force_push_join_leave),
     )
 
 
-def _flag(value: _Value | None) -> bool | None:
+def _read_flag(value: _Value | None) -> bool | None:
     return None if value is None else value.value
 
 
-def embedded(raw: Raw, spelled: str | None, name: str) -> bytes | None:
+def read_embedded(raw: Raw, spelled: str | None, name: str) -> bytes | None:
     """Return the JSON of a claim or of its base64 twin, on one line, for it will be written into frames unread."""
     data = bytes(raw)
     if spelled is not None:

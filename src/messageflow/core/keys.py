@@ -70,12 +70,12 @@ def load_keys(secrets: Sequence[str] = (), public_keys_pem: Sequence[str] = ()) 
         ConfigurationError: a secret is too short, or a key is private, too weak or of another kind. The message
             says which by its place in the list, never by its text.
     """
-    shared = [_secret(text, f"token secret number {n}") for n, text in enumerate(secrets, 1)]
-    public = [_public(pem, f"token public key number {n}") for n, pem in enumerate(public_keys_pem, 1)]
+    shared = [_load_secret(text, f"token secret number {n}") for n, text in enumerate(secrets, 1)]
+    public = [_load_public(pem, f"token public key number {n}") for n, pem in enumerate(public_keys_pem, 1)]
     return (*shared, *public)
 
 
-def _secret(text: str, name: str) -> Key:
+def _load_secret(text: str, name: str) -> Key:
     try:
         material = text.encode()
     except UnicodeError:
@@ -89,16 +89,16 @@ def _secret(text: str, name: str) -> Key:
     return Key("HS256", material)
 
 
-def _public(pem: str, name: str) -> Key:
+def _load_public(pem: str, name: str) -> Key:
     if "PRIVATE KEY" in pem:
         raise ConfigurationError(f"{name} is a private key: keep it where tokens are made, and give the public one")
-    loaded = _loaded(pem, name)
+    loaded = _parse_pem(pem, name)
     if loaded is None:
         raise ConfigurationError(f"{name} is of a kind not used here: use Ed25519, RSA, P-256, P-384 or P-521")
     return Key(*loaded)
 
 
-def _loaded(pem: str, name: str) -> tuple[AlgorithmName, Material] | None:
+def _parse_pem(pem: str, name: str) -> tuple[AlgorithmName, Material] | None:
     """The algorithm of a public key, and the key; None for a kind that is not used here."""
     try:
         from cryptography.exceptions import UnsupportedAlgorithm

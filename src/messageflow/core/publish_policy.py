@@ -94,10 +94,10 @@ class PublishPolicy(Struct, frozen=True, kw_only=True):
         try:
             written = msgspec.json.decode(data, type=_Written)
             rules = cls(
-                default=_known(written.default),
-                named={name: _known(options) for name, options in written.named.items()},
-                personal=_known(written.personal),
-                broadcast=_known(written.broadcast),
+                default=_keep_known(written.default),
+                named={name: _keep_known(options) for name, options in written.named.items()},
+                personal=_keep_known(written.personal),
+                broadcast=_keep_known(written.broadcast),
                 size_limit=written.size_limit,
                 idempotency_window=written.idempotency_window,
                 revoked_for=written.revoked_for,
@@ -108,6 +108,6 @@ class PublishPolicy(Struct, frozen=True, kw_only=True):
         return rules
 
 
-def _known(options: Options) -> NamespaceOptions:
+def _keep_known(options: Options) -> NamespaceOptions:
     names = NamespaceOptions.__struct_fields__
     return msgspec.convert({name: value for name, value in options.items() if name in names}, NamespaceOptions)

@@ -38,7 +38,7 @@ class _Header(msgspec.Struct, frozen=True, gc=False):
 _header = msgspec.json.Decoder(_Header)
 
 
-def signed_payload(token: str, keys: Sequence[Key]) -> bytes:
+def verify_signature(token: str, keys: Sequence[Key]) -> bytes:
     """Return the payload of `token`, whose signature one of `keys` has made.
 
     Args:
@@ -56,11 +56,11 @@ def signed_payload(token: str, keys: Sequence[Key]) -> bytes:
     if len(segments) != 3:
         raise TokenError("the token does not have three segments")
     head, body, mark = segments
-    header = _read_header(_decoded(head, "header"))
-    signature = _decoded(mark, "signature")
+    header = _read_header(_decode(head, "header"))
+    signature = _decode(mark, "signature")
     message = head + b"." + body
     if any(_fits(key, header) and key.verify(message, signature) for key in keys):
-        return _decoded(body, "payload")
+        return _decode(body, "payload")
     raise TokenError("no configured key has signed the token")
 
 
@@ -77,7 +77,7 @@ def _read_header(data: bytes) -> _Header:
     return header
 
 
-def _decoded(segment: bytes, name: str) -> bytes:
+def _decode(segment: bytes, name: str) -> bytes:
     """Decode base64url, and refuse every spelling but the one canonical one."""
     try:
         data = urlsafe_b64decode(segment + b"==")

@@ -82,17 +82,17 @@ class StreamTable:
         self, channel: str, data: bytes, retention: Retention, now: float, *, info: bytes = b"", tags: bytes = b""
     ) -> tuple[str, Publication]:
         """Give `data` the next offset of `channel`. Returns the epoch and the publication."""
-        stream = self._retained(channel, retention)
+        stream = self._retain(channel, retention)
         before = stream.cost
         publication = stream.append(data, now, info=info, tags=tags)
-        self._grown(channel, stream, before)
+        self._note_growth(channel, stream, before)
         return stream.epoch, publication
 
     def stage(
         self, channel: str, data: bytes, retention: Retention, now: float, *, info: bytes = b"", tags: bytes = b""
     ) -> tuple[str, Publication]:
         """As `append`, but unseen until it is committed."""
-        stream = self._retained(channel, retention)
+        stream = self._retain(channel, retention)
         self._streams.move_to_end(channel)  # what is under way is not forgotten for another's sake
         return stream.epoch, stream.stage(data, now, info=info, tags=tags)
 
@@ -103,7 +103,7 @@ class StreamTable:
             return
         before = stream.cost
         stream.commit(publication)
-        self._grown(channel, stream, before)
+        self._note_growth(channel, stream, before)
 
     def rollback(self, channel: str) -> None:
         """Give up what was staged in `channel` and not committed."""
@@ -118,12 +118,12 @@ class StreamTable:
 
     def take(self, channel: str, retention: Retention, publication: Publication) -> None:
         """Keep the next publication of a stream that was stored elsewhere."""
-        stream = self._retained(channel, retention)
+        stream = self._retain(channel, retention)
         before = stream.cost
         stream.commit(publication)
-        self._grown(channel, stream, before)
+        self._note_growth(channel, stream, before)
 
-    def _retained(self, channel: str, retention: Retention) -> Stream:
+    def _retain(self, channel: str, retention: Retention) -> Stream:
         """Return the stream of `channel`, with this retention from now on."""
         stream = self._streams.get(channel)
         if stream is None:
@@ -133,7 +133,7 @@ class StreamTable:
             stream.size, stream.ttl = retention
         return stream
 
-    def _grown(self, channel: str, stream: Stream, before: int) -> None:
+    def _note_growth(self, channel: str, stream: Stream, before: int) -> None:
         """Keep the books after a stream has taken a publication; it cost `before` until then."""
         self._streams.move_to_end(channel)
         kept = self._kept.get(stream.ttl)
@@ -141,11 +141,11 @@ class StreamTable:
             kept = self._kept[stream.ttl] = OrderedDict()
         kept[channel] = stream
         kept.move_to_end(channel)
-        self._changed(stream, before)
+        self._note_change(stream, before)
         if self.cost > self._memory:
             self._make_room()
 
-    def _changed(self, stream: Stream, before: int) -> None:
+    def _note_change(self, stream: Stream, before: int) -> None:
         self.cost += stream.cost - before
         self._by_size.changed(stream, before)
 
@@ -171,7 +171,7 @@ class StreamTable:
         if stream is not None:
             before = stream.cost
             stream.clear()
-            self._changed(stream, before)
+            self._note_change(stream, before)
 
     def sweep(self, now: float) -> None:
         """Drop what is too old in channels that nobody publishes in. Call it every second or so."""
@@ -190,7 +190,7 @@ class StreamTable:
             self._unkeep(oldest, stream)
             before = stream.cost
             stream.clear()
-            self._changed(stream, before)
+            self._note_change(stream, before)
             self.forgotten += 1
             self.epoch = self._new_epoch()
             if self._on_forgotten is not None:
@@ -206,7 +206,7 @@ class StreamTable:
     def _expire(self, stream: Stream, now: float) -> None:
         before = stream.cost
         stream.expire(now)
-        self._changed(stream, before)
+        self._note_change(stream, before)
 
     def _make_room(self) -> None:
         """Let the largest streams lose their oldest halves, no more at once than is needed now."""
@@ -216,4 +216,4 @@ class StreamTable:
             while largest.cost > before // 2 and self.cost - before + largest.cost > room:
                 largest.evict()
                 self.evicted += 1
-            self._changed(largest, before)
+            self._note_change(largest, before)

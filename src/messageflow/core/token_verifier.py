@@ -20,15 +20,15 @@ from messageflow.core.claims import (
     Said,
     SubscribeOptions,
     SubscriptionClaims,
-    channels_of,
-    embedded,
-    options_of,
+    read_channels,
     read_claims,
-    subs_of,
+    read_embedded,
+    read_options,
+    read_subs,
 )
 from messageflow.core.credentials import LIFETIME_LIMIT
 from messageflow.core.keys import Key, load_keys
-from messageflow.core.signatures import signed_payload
+from messageflow.core.signatures import verify_signature
 from messageflow.errors import ConfigurationError, TokenError, TokenExpired
 
 __all__ = ["ConnectionClaims", "Key", "SubscribeOptions", "SubscriptionClaims", "Verifier", "is_user", "load_keys"]
@@ -86,15 +86,15 @@ class Verifier:
             TokenExpired: the token was good and its time is over.
             TokenError: anything else.
         """
-        claims = self._believed(token, now)
+        claims = self._verify(token, now)
         if claims.channel is not UNSET:
             raise TokenError("the token is for a subscription, not for a connection")
         connection = ConnectionClaims(
             user=claims.sub,
-            expires_at=self._connection_end(claims, now),
-            channels=channels_of(claims),
-            subs=subs_of(claims),
-            info=embedded(claims.info, claims.b64info, "info"),
+            expires_at=self._decide_end(claims, now),
+            channels=read_channels(claims),
+            subs=read_subs(claims),
+            info=read_embedded(claims.info, claims.b64info, "info"),
             issued_at=claims.iat,
         )
         _check_expiry(claims.exp, connection.expires_at, now)
@@ -107,7 +107,7 @@ class Verifier:
             TokenExpired: the token was good and its time is over.
             TokenError: anything else.
         """
-        claims = self._believed(token, now)
+        claims = self._verify(token, now)
         if claims.channel is UNSET or not claims.channel:
             raise TokenError("the token is not for a subscription: it names no channel")
         end = claims.exp if claims.expire_at is None else claims.expire_at or None
@@ -115,16 +115,16 @@ class Verifier:
             user=claims.sub,
             channel=claims.channel,
             expires_at=end,
-            options=options_of(claims),
+            options=read_options(claims),
             client=claims.client,
             issued_at=claims.iat,
         )
         _check_expiry(claims.exp, end, now)
         return subscription
 
-    def _believed(self, token: str, now: float) -> Said:
+    def _verify(self, token: str, now: float) -> Said:
         """Everything both kinds of token have to satisfy but the expiry, which is judged last."""
-        claims = read_claims(signed_payload(token, self.keys))
+        claims = read_claims(verify_signature(token, self.keys))
         if claims.sub:
             if not is_user(claims.sub):
                 raise TokenError(f"the sub of the token is no user: at most {USER_BYTES} bytes, no control characters")
@@ -153,7 +153,7 @@ class Verifier:
         if self.issuer is not None and self.issuer != claims.iss:
             raise TokenError("the token is from another issuer (iss)")
 
-    def _connection_end(self, claims: Said, now: float) -> float | None:
+    def _decide_end(self, claims: Said, now: float) -> float | None:
         """`expire_at` where it is given, 0 meaning never, within the lifetime limit; else `exp`."""
         if claims.expire_at is None:
             return claims.exp

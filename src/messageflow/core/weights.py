@@ -12,7 +12,7 @@ from messageflow.core.stream import Publication
 ENVELOPE = 100  # bytes that a publication takes on the wire beside its data, info and tags, as pushes do
 
 
-def weight(publications: Iterable[Publication]) -> int:
+def weigh(publications: Iterable[Publication]) -> int:
     """Return about how many bytes publications take on the wire."""
     return sum([ENVELOPE + len(p.data) + len(p.info) + len(p.tags) for p in publications])
 
@@ -25,7 +25,7 @@ def within(publications: list[Publication], size: int | None) -> list[Publicatio
 def chunk(publications: list[Publication], count: int, size: int) -> list[Publication]:
     """Return the first publications, at most `count` and about `size` bytes of them, and at least one."""
     first = publications[:count]
-    total = weight(first)
+    total = weigh(first)
     while total > size and len(first) > 1:
-        total -= weight((first.pop(),))
+        total -= weigh((first.pop(),))
     return first

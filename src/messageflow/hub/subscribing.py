@@ -21,7 +21,7 @@ from messageflow.core.claims import SubscribeOptions
 from messageflow.core.merge import merge
 from messageflow.core.protocol import SubscribeRequest, SubscribeResult, raw, view
 from messageflow.core.stream import Position, Publication
-from messageflow.core.weights import chunk, weight
+from messageflow.core.weights import chunk, weigh
 from messageflow.errors import Unrecoverable
 from messageflow.hub.runtime import NEVER
 from messageflow.hub.services import Services
@@ -124,7 +124,7 @@ class Subscribing:
             else:
                 self._since = since
                 first = self._first(history.publications)
-                self.carried = weight(first)
+                self.carried = weigh(first)
                 return history._replace(publications=first)
         if channel.position is not None:
             return History([], channel.position)
@@ -216,7 +216,7 @@ class Subscribing:
         if run is None:  # there is more, and the history has it by now
             run = [p for p in history.publications if p.offset <= until]
         first = self._first(run) if arrived else run  # what was read is no more than there is room for
-        if first and not self._services.recovery_limiter.take(weight(first)):
+        if first and not self._services.recovery_limiter.take(weigh(first)):
             first = []
         offset, tag = (first[-1].offset, first[-1].tag) if first else (since.offset, since.tag)
         if offset != until:  # a long recovery, or a session that has seen more than was delivered here yet

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from messageflow.brokers.embedded.log import LogReader
 from messageflow.brokers.embedded.shelf import Shelf
 from messageflow.core.stream import Publication
-from messageflow.core.weights import weight, within
+from messageflow.core.weights import weigh, within
 from messageflow.errors import BrokerError
 
 log = logging.getLogger("messageflow.broker")
@@ -51,7 +51,7 @@ class Reading:
             found += await self._read(channel, part)
             if len(found) < start + len(part):
                 return found, bool(found) and size is not None
-            if size is not None and weight(found) >= size:
+            if size is not None and weigh(found) >= size:
                 return within(found, size), True
         return found, False
 
