@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from messageflow.gateway.app import CLIENT
+from messageflow.gateway.pages import CLIENT
 from tests.brokers.redis.processes import Server, wait_until
 from tests.gateway.asking import asked, get
 from tests.gateway.test_bad_input import Client, token

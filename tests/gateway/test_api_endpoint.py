@@ -8,16 +8,21 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.client import HTTPResponse
 from typing import Any
 
 import pytest
-from uvicorn.protocols.http.flow_control import FlowControl
 
-from messageflow.gateway import api_endpoint
-from messageflow.gateway.api_endpoint import BODY_BYTES, Call, Calls
+from messageflow.gateway.api_endpoint import Answering, ApiEndpoint, ApiKey
+from messageflow.gateway.front_door.front_door import FrontDoor
+from messageflow.gateway.front_door.http_connection import HttpConnection
+from messageflow.gateway.front_door.http_limits import HttpLimits
+from messageflow.gateway.front_door.routes import Routes
+from messageflow.gateway.paths import Paths
 from tests.support import API_KEY, Running, running
+
+BODY_BYTES = HttpLimits().body_bytes
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +193,25 @@ class _Transport(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.written = b""
-        self.closed = self.aborted = False
+        self.closed = self.aborted = self.ended = False
+
+    def is_closing(self) -> bool:
+        return self.closed or self.aborted
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        self.ended = True
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return default
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written += bytes(data)
@@ -218,28 +241,47 @@ class _Crash:
     ],
 )
 def test_who_has_the_key_may_call(headers: list[tuple[bytes, bytes]], allowed: bool) -> None:
-    assert Calls(_Crash(), "key").are_allowed(headers) is allowed
-    assert not Calls(_Crash(), "").are_allowed(headers)
+    assert ApiKey("key").is_in(headers) is allowed
+    assert not ApiKey("").is_in(headers)
+
+
+class _Port:
+    """A port on which there is only the API.
+
+    Attributes:
+        connections: those on which nothing has been closed.
+    """
+
+    def __init__(self, api: Answering, limits: HttpLimits) -> None:
+        endpoint = ApiEndpoint(api, ApiKey("key"), Paths("/", guest=True), limits)
+        self.door = FrontDoor(Routes({}, {}, endpoint), limits, lambda: None)
+
+    def call(self, method: str, *, paused: bool = False, body: bytes = b"") -> tuple[_Transport, HttpConnection]:
+        """Make a call on a connection of its own, whose caller takes nothing when `paused`."""
+        transport, connection = _Transport(), HttpConnection(self.door)
+        connection.connection_made(transport)
+        if paused:
+            connection.pause_writing()
+        connection.data_received(
+            b"POST /api/%b HTTP/1.1\r\nHost: here\r\nX-API-Key: key\r\nContent-Length: %d\r\n\r\n%b"
+            % (method.encode(), len(body), body)
+        )
+        return transport, connection
+
+
+async def until(condition: Callable[[], object]) -> None:
+    for _ in range(10_000):
+        if condition():
+            return
+        await asyncio.sleep(0.001)
+    raise AssertionError("it does not happen")
 
 
 async def test_a_call_that_crashes_is_answered_and_logged(caplog: pytest.LogCaptureFixture) -> None:
-    transport, ended = _Transport(), []
-    call = Call(
-        Calls(_Crash(), "key"),
-        b"info",
-        [(b"x-api-key", b"key")],
-        transport,
-        FlowControl(transport),
-        [],
-        keep_alive=True,
-        expects_continue=False,
-        on_response=lambda: ended.append(True),
-    )
-    call.more_body = False
-    await call.run_asgi(None)
+    transport, _ = _Port(_Crash(), HttpLimits()).call("info")
+    await until(lambda: transport.closed)
     assert transport.written.startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
-    assert transport.closed
-    assert ended
+    assert b'"code":100' in transport.written
     assert "call_crashed" in caplog.text
 
 
@@ -255,47 +297,56 @@ class _Large:
         return 200, b"x" * self.size
 
 
-def _call(calls: Calls, method: bytes, transport: _Transport, *, paused: bool) -> tuple[Call, FlowControl]:
-    flow = FlowControl(transport)
-    if paused:
-        flow.pause_writing()
-    headers = [(b"x-api-key", b"key")]
-    made = Call(
-        calls,
-        method,
-        headers,
-        transport,
-        flow,
-        [],
-        keep_alive=True,
-        expects_continue=False,
-        on_response=lambda: None,
-    )
-    made.more_body = False
-    return made, flow
-
-
 async def test_answers_that_nobody_takes_hold_back_others_that_only_read() -> None:
-    api = _Large(api_endpoint.UNSENT_BYTES + 1)
-    calls = Calls(api, "key")
-    stuck, flow = _call(calls, b"history", _Transport(), paused=True)
-    first = asyncio.ensure_future(stuck.run_asgi(None))
-    await asyncio.sleep(0)
-    reading, _ = _call(calls, b"history", _Transport(), paused=False)
-    writing, _ = _call(calls, b"publish", _Transport(), paused=False)
-    second = asyncio.ensure_future(reading.run_asgi(None))
+    limits = HttpLimits()
+    api = _Large(limits.unsent_bytes + 1)
+    port = _Port(api, limits)
+    stuck, connection = port.call("history", paused=True)
+    await until(lambda: stuck.written)
+    reading, _ = port.call("history")
     for _ in range(5):
         await asyncio.sleep(0)
-    await writing.run_asgi(None)
-    assert (api.asked, first.done(), second.done()) == (2, False, False)
-    flow.resume_writing()
-    await asyncio.wait_for(asyncio.gather(first, second), 10)
+    writing, _ = port.call("publish")
+    await until(lambda: writing.written)
+    assert (api.asked, reading.written) == (2, b"")
+    connection.resume_writing()
+    await until(lambda: reading.written)
     assert api.asked == 3
 
 
-async def test_a_caller_that_does_not_take_its_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api_endpoint, "ANSWER_TIMEOUT", 0.01)
-    transport = _Transport()
-    call, _ = _call(Calls(_Large(10), "key"), b"history", transport, paused=True)
-    await call.run_asgi(None)
-    assert transport.aborted
+async def test_answers_whose_caller_left_hold_back_nobody() -> None:
+    limits = HttpLimits()
+    api = _Large(limits.unsent_bytes + 1)
+    port = _Port(api, limits)
+    stuck, connection = port.call("history", paused=True)
+    await until(lambda: stuck.written)
+    connection.connection_lost(None)
+    reading, _ = port.call("history")
+    await until(lambda: reading.written)
+
+
+async def test_a_caller_that_does_not_take_its_answer_is_given_up() -> None:
+    transport, _ = _Port(_Large(10), HttpLimits(answer_timeout=0.01)).call("history", paused=True)
+    await until(lambda: transport.aborted)
+
+
+async def test_what_follows_an_answer_that_is_not_taken_waits() -> None:
+    api = _Large(10)
+    transport, connection = _Port(api, HttpLimits()).call("history", paused=True)
+    connection.data_received(b"POST /api/info HTTP/1.1\r\nX-API-Key: key\r\n\r\n")
+    await until(lambda: transport.written)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert api.asked == 1
+    connection.resume_writing()
+    await until(lambda: api.asked == 2)
+
+
+async def test_a_body_that_does_not_arrive_is_given_up() -> None:
+    port = _Port(_Large(10), HttpLimits(body_timeout=0.01))
+    transport, connection = _Transport(), HttpConnection(port.door)
+    connection.connection_made(transport)
+    connection.data_received(b"POST /api/info HTTP/1.1\r\nX-API-Key: key\r\nContent-Length: 5\r\n\r\n123")
+    await until(lambda: transport.closed or transport.ended)
+    assert transport.written.startswith(b"HTTP/1.1 408 ")
+    assert b"connection: close\r\n" in transport.written

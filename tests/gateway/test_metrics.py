@@ -7,12 +7,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from messageflow.gateway.api import WorkerApi
-from messageflow.gateway.api_endpoint import Calls
-from messageflow.gateway.http import Doorway
+from messageflow.gateway.front_door.admission import Admission
 from messageflow.gateway.metrics import Metrics, _joined, parent_metrics
 from messageflow.gateway.origins import Origins
 from messageflow.gateway.proxies import Proxies
-from messageflow.gateway.websocket import FrameLimits
 from messageflow.hub.counters import Counters
 from tests.hub.conftest import World
 
@@ -23,17 +21,8 @@ class Watched(World):
     def __init__(self) -> None:
         super().__init__()
         self.api = WorkerApi(self.hub, 65_536)
-        self.doorway = Doorway(
-            self.hub,
-            Calls(self.api, "key"),
-            Origins(),
-            FrameLimits(),
-            head_timeout=1.0,
-            proxies=Proxies(),
-            connections_limit=3,
-            arrivals_limit=2,
-        )
-        self.metrics = Metrics(self.hub, self.api, self.doorway)
+        self.admission = Admission(self.hub, Origins(), Proxies(), connections_limit=3, arrivals_limit=2)
+        self.metrics = Metrics(self.hub, self.api, self.admission)
 
     async def figures(self) -> dict[str, float]:
         return figures((await self.metrics.render()).decode())
@@ -90,7 +79,7 @@ async def test_every_counter_and_every_refusal_at_the_door_is_shown(world: Watch
         setattr(world.hub.counters, name, number)
     doors = ("refused_origins", "refused_full", "refused_busy", "slow_heads")
     for number, name in enumerate(doors, 100):
-        setattr(world.doorway, name, number)
+        setattr(world.admission, name, number)
     found = await world.figures()
     shown = {name: found[f"{name}_total"] for name in (*names, *doors) if name != "logs_suppressed"}
     expected = {name: float(number) for number, name in enumerate(names, 1)}
@@ -100,21 +89,21 @@ async def test_every_counter_and_every_refusal_at_the_door_is_shown(world: Watch
 
 
 async def test_the_door_counts_who_is_in_who_comes_and_who_leaves(world: Watched) -> None:
-    assert not world.doorway.full
-    assert not world.doorway.busy
+    assert not world.admission.full
+    assert not world.admission.busy
     await world.connected("alice")
     world.connection()
-    assert not world.doorway.full
-    assert not world.doorway.busy
+    assert not world.admission.full
+    assert not world.admission.busy
     world.hub.connecting += 1
-    assert world.doorway.busy
+    assert world.admission.busy
     world.hub.connecting -= 1
-    world.doorway.leaving.add(object())
-    assert world.doorway.full
-    world.doorway.leaving.clear()
-    assert not world.doorway.full
+    world.admission.leaving.add(object())
+    assert world.admission.full
+    world.admission.leaving.clear()
+    assert not world.admission.full
     world.hub.draining = True
-    assert world.doorway.full
+    assert world.admission.full
 
 
 async def test_metrics_of_several_workers_say_whose_each_is() -> None:

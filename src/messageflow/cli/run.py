@@ -187,7 +187,8 @@ def _import_ahead() -> None:
     import messageflow.cli.start
     import messageflow.gateway.api
     import messageflow.gateway.broker
-    import messageflow.gateway.http
+    import messageflow.gateway.front_door.http_connection
+    import messageflow.gateway.websocket_connection
     import messageflow.hub.hub
     import messageflow.publisher.flow  # noqa: F401
 

@@ -37,7 +37,7 @@ class WorkerApi:
     """
 
     def __init__(self, hub: Hub, size_limit: int) -> None:
-        self._hub = hub
+        self.hub = hub
         self._api = Api(
             hub.broker,
             hub.namespaces,
@@ -52,7 +52,7 @@ class WorkerApi:
 
     async def call(self, method: str, body: bytes) -> tuple[int, bytes]:
         """Carry out one call; see `Api.call`."""
-        if self._hub.draining:
+        if self.hub.draining:
             return self._api.refuse(
                 CallRefused(INTERNAL, "the gateway is shutting down: try another, or again soon", status=503)
             )
@@ -73,18 +73,18 @@ class WorkerApi:
         return self._api.refused
 
     def _log(self, method: str, error: BrokerError) -> None:
-        self._hub.log_limited(logging.ERROR, "call_failed", method=method, error=str(error))
+        self.hub.log_limited(logging.ERROR, "call_failed", method=method, error=str(error))
 
     def _own_channels(self, pattern: bytes) -> bytes:
         """How many clients each channel has on this worker."""
-        channels = self._hub.channels.items()
+        channels = self.hub.channels.items()
         if not pattern:
             return _encode({name: len(channel.live) + len(channel.lagging) for name, channel in channels})
         wanted = re.compile(fnmatch.translate(pattern.decode())).match
         return _encode({name: len(channel.live) + len(channel.lagging) for name, channel in channels if wanted(name)})
 
     def _own_info(self, _: bytes) -> bytes:
-        hub = self._hub
+        hub = self.hub
         return _encode(
             calls.NodeFigures(
                 uid=hub.name,

@@ -1,8 +1,7 @@
-"""Calls of the API, answered on their HTTP connection without an ASGI application in between.
+"""The endpoint of the server API: calls, answered on their HTTP connection without an application in between.
 
 A push is worth 30 µs to the hub; requests and responses of uvicorn and Starlette took 130 around it (benchmarks: push,
-redis-push). What else HTTP asks for, pipelines, keep-alive, shutdown, stays uvicorn's: a call takes the place of its
-request-response cycle, and is used by `HttpToolsProtocol` as that would be.
+redis-push). Owns the key, and the bytes of answers that callers do not take.
 """
 
 from __future__ import annotations
@@ -10,21 +9,21 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from http import HTTPStatus
+from collections.abc import Iterable
 from typing import Protocol
 
-from uvicorn.protocols.http.flow_control import FlowControl
+from messageflow.core.codes import BAD_REQUEST, INTERNAL, UNAUTHORIZED, ErrorCode
+from messageflow.gateway.front_door.deadlines import Deadlines
+from messageflow.gateway.front_door.endpoint import Connection
+from messageflow.gateway.front_door.head import CHUNKED, Head
+from messageflow.gateway.front_door.http_limits import HttpLimits
+from messageflow.gateway.front_door.response import JSON, HttpResponse
+from messageflow.gateway.paths import Paths
 
 log = logging.getLogger("messageflow.gateway")
 
-BODY_BYTES = 16 << 20  # of one call; a batch larger than this is better sent as several
-ANSWER_TIMEOUT = 30.0  # seconds an answer may take to be taken
-UNSENT_BYTES = 64 << 20  # of answers that callers do not take; beyond it what is only read has to wait
 STORING = frozenset((b"publish", b"push", b"broadcast_push", b"broadcast"))  # methods whose answers are small
-BODY_TIMEOUT = 10.0  # seconds the body of a call may take to arrive
-JSON = "application/json"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -36,20 +35,64 @@ class Answering(Protocol):
         """Return the status and the JSON to answer."""
 
 
-class Calls:
-    """Who may call, and what carries it out.
+class ApiKey:
+    """What a backend has to present.
 
     Args:
-        api: carries it out.
-        key: what a backend has to present; empty: the API is closed.
+        key: empty: the API is closed.
     """
 
-    def __init__(self, api: Answering, key: str) -> None:
+    def __init__(self, key: str) -> None:
         self._key = key.encode()
+
+    def is_in(self, headers: Headers) -> bool:
+        """Whether a request presents the key. It is compared in constant time."""
+        found = dict(headers)
+        presented = found.get(b"x-api-key") or found.get(b"authorization", b"").removeprefix(b"apikey ")
+        return bool(self._key) and hmac.compare_digest(presented, self._key)
+
+
+class ApiEndpoint:
+    """A `front_door.endpoint.HttpEndpoint`.
+
+    Args:
+        api: carries calls out.
+        key: what callers present.
+        paths: which are calls.
+        limits: of bodies and answers.
+    """
+
+    def __init__(self, api: Answering, key: ApiKey, paths: Paths, limits: HttpLimits) -> None:
         self.api = api
+        self.limits = limits
+        self.late_bodies: Deadlines[ApiCall] = Deadlines(limits.body_timeout, ApiCall.end_late)
+        self.stuck_answers: Deadlines[ApiCall] = Deadlines(limits.answer_timeout, ApiCall.give_up)
+        self._key = key
+        self._paths = paths
         self._unsent = 0  # bytes
         self._room = asyncio.Event()
         self._room.set()
+
+    def begin(self, connection: Connection, head: Head) -> ApiCall | None:
+        """Begin to answer a request; None when it is answered already."""
+        if head.method != b"POST":
+            connection.answer(_not_a_call())
+            return None
+        if not self._key.is_in(head.headers):
+            connection.keep_alive = connection.keep_alive and not connection.body_is_due
+            connection.answer(
+                failure(401, UNAUTHORIZED, "the API key is missing or wrong: send it as the header X-API-Key")
+            )
+            return None
+        call = ApiCall(self, connection, self._paths.method_called(head.path) or b"")
+        if head.length > self.limits.body_bytes:
+            call.refuse_size()
+            return None
+        if connection.body_is_due and (head.length == CHUNKED or head.length > connection.pending):
+            self.late_bodies.add(call)
+            if head.expects_continue:
+                connection.transport.write(CONTINUE)
+        return call
 
     def has_room(self, method: bytes) -> bool:
         """Whether an answer may be made now: what callers ask for and do not take stays within a bound."""
@@ -59,135 +102,128 @@ class Calls:
         """Return when there is room for any answer."""
         await self._room.wait()
 
-    @contextmanager
-    def unsent(self, size: int) -> Iterator[None]:
-        """So many bytes of an answer wait for the caller."""
+    def count_unsent(self, size: int) -> None:
+        """So many bytes of an answer wait for the caller; of a negative size, no longer."""
         self._unsent += size
-        if self._unsent > UNSENT_BYTES:
+        if self._unsent > self.limits.unsent_bytes:
             self._room.clear()
-        try:
-            yield
-        finally:
-            self._unsent -= size
-            if self._unsent <= UNSENT_BYTES:
-                self._room.set()
-
-    def are_allowed(self, headers: Headers) -> bool:
-        """Whether a request presents the key. It is compared in constant time."""
-        found = dict(headers)
-        presented = found.get(b"x-api-key") or found.get(b"authorization", b"").removeprefix(b"apikey ")
-        return bool(self._key) and hmac.compare_digest(presented, self._key)
+        else:
+            self._room.set()
 
 
-class Call:
-    """One call, in the place of a `RequestResponseCycle`, whose attributes it has.
+class ApiCall:
+    """One call: a `front_door.endpoint.Exchange`.
 
     Args:
-        calls: where to.
+        endpoint: where it was made.
+        connection: on which it came.
         method: of the API.
-        headers: of the request, names in lower case.
-        transport: of the connection.
-        flow: of the connection.
-        answer_headers: of every answer.
-        keep_alive: whether the connection stays.
-        expects_continue: whether the body waits for a word of ours.
-        on_response: called when it is answered.
     """
 
-    def __init__(
-        self,
-        calls: Calls,
-        method: bytes,
-        headers: Headers,
-        transport: asyncio.WriteTransport,
-        flow: FlowControl,
-        answer_headers: Headers,
-        *,
-        keep_alive: bool,
-        expects_continue: bool,
-        on_response: Callable[[], None],
-    ) -> None:
-        self._calls = calls
+    __slots__ = ("_body", "_connection", "_endpoint", "_is_lost", "_method", "_unsent", "has_begun")
+
+    def __init__(self, endpoint: ApiEndpoint, connection: Connection, method: bytes) -> None:
+        self.has_begun = False
+        self._endpoint = endpoint
+        self._connection = connection
         self._method = method
-        self._headers = headers
-        self._transport = transport
-        self._flow = flow
-        self._answer_headers = answer_headers
-        self._expects_continue = expects_continue
-        self._on_response = on_response
-        self.keep_alive = keep_alive
-        self.message_event = asyncio.Event()
-        self.body = bytearray()
-        self.more_body = True
-        self.disconnected = False
-        self.response_complete = False
+        self._body = b""
+        self._unsent = 0  # bytes of an answer that its caller does not take
+        self._is_lost = False
 
-    async def run_asgi(self, app: object) -> None:
-        """Carry it out and answer it. What uvicorn runs; the application has no part in it."""
+    # What its connection says
+
+    def receive(self, raw: bytes, content: bytes) -> None:
+        """Take some of the body."""
+        self._body = self._body + content if self._body else content
+        if len(self._body) > self._endpoint.limits.body_bytes:
+            self.refuse_size()
+
+    def end(self) -> None:
+        """Carry it out."""
+        self._endpoint.late_bodies.discard(self)
+        self._connection.spawn(self._run())
+
+    def lost(self, exc: Exception | None) -> None:
+        """Nobody is there to be answered; what is under way is carried out all the same."""
+        self._is_lost = True
+        self._endpoint.late_bodies.discard(self)
+        self._settle()
+
+    def pause_writing(self) -> None:
+        pass
+
+    def resume_writing(self) -> None:
+        """The caller has taken nearly all of the answer."""
+        if self._unsent:
+            self._settle()
+            self._connection.finish()
+
+    # What becomes of it
+
+    async def _run(self) -> None:
+        endpoint, method = self._endpoint, self._method
         try:
-            status, answer = await self._answer()
+            if not endpoint.has_room(method):
+                await endpoint.room()
+            if self._is_lost:
+                return
+            status, answer = await endpoint.api.call(method.decode("latin-1"), self._body)
         except Exception:
-            log.exception("call_crashed", extra={"method": self._method.decode("latin-1")})
-            self.keep_alive = False
-            status, answer = 500, error(100, "the gateway failed, its log says at what")
-        if self.disconnected:
+            log.exception("call_crashed", extra={"method": method.decode("latin-1")})
+            self._connection.keep_alive = False
+            self._answer(failure(500, INTERNAL, "the gateway failed, its log says at what"))
+        else:
+            self._answer(HttpResponse(status, body=answer, kind=JSON))
+
+    def _answer(self, response: HttpResponse) -> None:
+        if self._is_lost:
             return
-        self._transport.write(self._head(status, len(answer)) + answer)
-        if self._flow.write_paused:
-            await self._be_taken(len(answer))
-        self.response_complete = True
-        if not self.keep_alive:
-            self._transport.close()
-        self._on_response()
+        connection = self._connection
+        self.has_begun = True
+        connection.send(response)
+        if connection.write_paused:
+            self._unsent = len(response.body)
+            self._endpoint.count_unsent(self._unsent)
+            self._endpoint.stuck_answers.add(self)
+        else:
+            connection.finish()
 
-    async def _answer(self) -> tuple[int, bytes]:
-        if not self._calls.are_allowed(self._headers):
-            self.keep_alive = self.keep_alive and not self.more_body
-            return 401, error(101, "the API key is missing or wrong: send it as the header X-API-Key")
-        if self.more_body:
-            try:
-                async with asyncio.timeout(BODY_TIMEOUT):
-                    await self._arrival()
-            except TimeoutError:
-                self.keep_alive = False
-                return 408, error(107, f"the body did not arrive within {BODY_TIMEOUT:.0f} s")
-        if len(self.body) > BODY_BYTES:
-            self.keep_alive = False
-            return 413, error(107, f"the body is over {BODY_BYTES} bytes: send several smaller calls")
-        if not self._calls.has_room(self._method):
-            await self._calls.room()
-        if self.disconnected:
-            return 400, b""
-        return await self._calls.api.call(self._method.decode("latin-1"), bytes(self.body))
+    def _settle(self) -> None:
+        """What was written waits for nobody any more."""
+        if self._unsent:
+            self._endpoint.stuck_answers.discard(self)
+            self._endpoint.count_unsent(-self._unsent)
+            self._unsent = 0
 
-    async def _be_taken(self, size: int) -> None:
-        """Return when the caller has taken nearly all of the answer, or is given up."""
-        try:
-            with self._calls.unsent(size):
-                async with asyncio.timeout(ANSWER_TIMEOUT):
-                    await self._flow.drain()
-        except TimeoutError:
-            log.debug("answer_not_taken", extra={"method": self._method.decode("latin-1"), "bytes": size})
-            self._transport.abort()
+    def refuse_size(self) -> None:
+        """Refuse a body that is too large."""
+        most = self._endpoint.limits.body_bytes
+        self._refuse(failure(413, BAD_REQUEST, f"the body is over {most} bytes: send several smaller calls"))
 
-    async def _arrival(self) -> None:
-        """Return when the body is whole or too large, or when nobody is there any more."""
-        if self._expects_continue:
-            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        while self.more_body and not self.disconnected and len(self.body) <= BODY_BYTES:
-            self._flow.resume_reading()
-            await self.message_event.wait()
-            self.message_event.clear()
+    def end_late(self) -> None:
+        """Refuse a body that takes too long."""
+        seconds = self._endpoint.limits.body_timeout
+        self._refuse(failure(408, BAD_REQUEST, f"the body did not arrive within {seconds:.0f} s"))
 
-    def _head(self, status: int, length: int) -> bytes:
-        lines = [b"HTTP/1.1 %d %b" % (status, HTTPStatus(status).phrase.encode())]
-        lines += [b"%b: %b" % header for header in self._answer_headers]
-        lines.append(b"content-type: %b\r\ncontent-length: %d" % (JSON.encode(), length))
-        if not self.keep_alive:
-            lines.append(b"connection: close")
-        return b"\r\n".join(lines) + b"\r\n\r\n"
+    def _refuse(self, response: HttpResponse) -> None:
+        self._endpoint.late_bodies.discard(self)
+        self.has_begun = True
+        self._connection.keep_alive = False
+        self._connection.answer(response)
+
+    def give_up(self) -> None:
+        """Cut off a caller that does not take its answer."""
+        log.debug("answer_not_taken", extra={"method": self._method.decode("latin-1"), "bytes": self._unsent})
+        self._connection.transport.abort()
 
 
-def error(code: int, message: str) -> bytes:
-    """Return an error as the API answers it."""
-    return b'{"error":{"code":%d,"message":"%b"}}' % (code, message.encode())
+def failure(status: int, error: ErrorCode, message: str) -> HttpResponse:
+    """Return an error as the API answers it, with a message of its own."""
+    return HttpResponse(
+        status, body=b'{"error":{"code":%d,"message":"%b"}}' % (error.code, message.encode()), kind=JSON
+    )
+
+
+def _not_a_call() -> HttpResponse:
+    return failure(405, BAD_REQUEST, "calls of the API are made with POST")._replace(headers=[(b"allow", b"POST")])

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from messageflow.gateway.api import WorkerApi
-from messageflow.gateway.http import Doorway
+from messageflow.gateway.front_door.admission import Admission
 from messageflow.gateway.logs import LIMIT
 from messageflow.hub.hub import Hub
 
@@ -42,10 +42,10 @@ _BROKER_TOTALS = {"publications_evicted", "streams_forgotten", "idempotency_keys
 class Metrics(Collector):
     """The metrics of one worker."""
 
-    def __init__(self, hub: Hub, api: WorkerApi, doorway: Doorway) -> None:
+    def __init__(self, hub: Hub, api: WorkerApi, admission: Admission) -> None:
         self._hub = hub
         self._api = api
-        self._doorway = doorway
+        self._admission = admission
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
@@ -87,7 +87,7 @@ class Metrics(Collector):
         yield _labelled("api_errors", "Calls of the server API that were refused.", "code", self._api.refused)
         for name in ("refused_origins", "refused_full", "refused_busy", "slow_heads"):
             yield CounterMetricFamily(
-                f"messageflow_{name}", "Requests refused before a session began.", value=getattr(self._doorway, name)
+                f"messageflow_{name}", "Requests refused before a session began.", value=getattr(self._admission, name)
             )
         yield CounterMetricFamily(
             "messageflow_recovery_bytes", "History given out to sessions.", value=hub.recovery_limiter.spent

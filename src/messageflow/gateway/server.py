@@ -20,13 +20,16 @@ from messageflow.core.token_verifier import Verifier, load_keys
 from messageflow.errors import ConfigurationError
 from messageflow.gateway import logs
 from messageflow.gateway.api import WorkerApi
-from messageflow.gateway.api_endpoint import Calls
-from messageflow.gateway.app import ASGIApp, GatewayApp
+from messageflow.gateway.api_endpoint import ApiKey
+from messageflow.gateway.application import ApplicationEndpoint, ASGIApp, observe
 from messageflow.gateway.broker import make_broker
+from messageflow.gateway.endpoints import make_routes
+from messageflow.gateway.front_door.admission import Admission
+from messageflow.gateway.front_door.front_door import FrontDoor
+from messageflow.gateway.front_door.http_connection import HttpConnection
+from messageflow.gateway.front_door.http_limits import HttpLimits
 from messageflow.gateway.gc_tuning import pause_collector, settle
-from messageflow.gateway.http import Doorway, http_protocol
 from messageflow.gateway.loop import run_loop
-from messageflow.gateway.metrics import Metrics
 from messageflow.gateway.origins import Origins
 from messageflow.gateway.paths import Paths
 from messageflow.gateway.proxies import Proxies
@@ -42,7 +45,6 @@ log = logging.getLogger("messageflow.gateway")
 BACKLOG = 4096  # connections the kernel holds while the loop is busy, as after a restart
 HURRIED = 3.0  # seconds after a second signal in which all must have ended
 LAST_PORT = 65_535
-KEEP_ALIVE = 75  # seconds an idle HTTP connection of a publisher stays open
 
 
 class Gateway:
@@ -76,33 +78,38 @@ class Gateway:
         broker = broker or make_broker(settings)
         self.hub = Hub(broker, settings.namespaces, _verifier(settings), _limits(settings), name=worker)
         self.api = WorkerApi(self.hub, settings.payload_size_limit)
-        calls = Calls(self.api, settings.api_key)
-        self.doorway = Doorway(
+        self.admission = Admission(
             self.hub,
-            calls,
             Origins(settings.allowed_origins, require_origin=settings.require_origin, dev=settings.dev),
-            FrameLimits(
-                settings.message_size_limit
-                or message_size(settings.channels_per_connection, settings.payload_size_limit),
-                settings.fragments_limit,
-                settings.buffer_high_water,
-            ),
-            head_timeout=settings.handshake_timeout,
-            proxies=Proxies(settings.trusted_proxies),
+            Proxies(settings.trusted_proxies),
+            tls=settings.tls_cert is not None,
             tls_terminated=settings.tls_terminated,
             connections_limit=settings.connections_limit,
             arrivals_limit=settings.arrivals_limit,
         )
         self.paths = Paths(settings.base_path, guest=application is not None)
-        metrics = Metrics(self.hub, self.api, self.doorway)
-        self.app = GatewayApp(
-            self.doorway,
-            metrics,
-            self.paths,
-            metrics_public=settings.metrics_public,
-            application=application,
+        limits = HttpLimits(head_timeout=settings.handshake_timeout)
+        frames = FrameLimits(
+            settings.message_size_limit or message_size(settings.channels_per_connection, settings.payload_size_limit),
+            settings.fragments_limit,
+            settings.buffer_high_water,
         )
-        self.has_application = application is not None
+        self.application = application
+        self.application_endpoint = None if application is None else ApplicationEndpoint(self.admission)
+        self.front_door = FrontDoor(
+            make_routes(
+                self.admission,
+                self.api,
+                ApiKey(settings.api_key),
+                self.paths,
+                limits,
+                frames,
+                self.application_endpoint,
+                metrics_public=settings.metrics_public,
+            ),
+            limits,
+            self.admission.count_slow_head,
+        )
         self.loop: asyncio.AbstractEventLoop
         self.port = settings.port
 
@@ -143,18 +150,18 @@ class _Server(uvicorn.Server):
     """uvicorn's server, which lets the hub say goodbye before the port closes, and ends without a signal's death."""
 
     def __init__(self, gateway: Gateway, on_started: Callable[[Gateway], None] | None) -> None:
-        settings = gateway.settings
+        settings, application = gateway.settings, gateway.application
         super().__init__(
             uvicorn.Config(
-                gateway.app,
-                http=http_protocol(gateway.doorway, gateway.paths),  # type: ignore[arg-type]  # uvicorn only calls it
-                ws="websockets-sansio" if gateway.has_application else "none",
-                lifespan="auto" if gateway.has_application else "off",
+                _no_application if application is None else observe(application),
+                http=self._make_connection,  # type: ignore[arg-type]  # uvicorn only calls it
+                ws="none" if application is None else "websockets-sansio",
+                lifespan="off" if application is None else "auto",
                 log_config=None,
-                access_log=gateway.has_application,
-                proxy_headers=False,  # `gateway.app` reads them, as for WebSockets
+                access_log=application is not None,
+                proxy_headers=False,  # `front_door.admission` reads them, for all alike
                 server_header=False,
-                timeout_keep_alive=KEEP_ALIVE,
+                timeout_keep_alive=int(gateway.front_door.limits.keep_alive),
                 ssl_certfile=settings.tls_cert,
                 ssl_keyfile=settings.tls_key,
             )
@@ -162,7 +169,14 @@ class _Server(uvicorn.Server):
         self._gateway = gateway
         self._on_started = on_started
 
+    def _make_connection(self, **_: object) -> HttpConnection:
+        return HttpConnection(self._gateway.front_door)
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        gateway, state = self._gateway, self.server_state
+        gateway.front_door.join(state.connections, state.tasks, lambda: state.default_headers)
+        if gateway.application_endpoint is not None:
+            gateway.application_endpoint.serve_with(self.config, state, self.lifespan.state)
         await super().startup(sockets)
         if self._on_started is not None:
             self._on_started(self._gateway)
@@ -173,9 +187,9 @@ class _Server(uvicorn.Server):
         log.info("stopping", extra={"sessions": len(self._gateway.hub.sessions)})
         for listening in (*self.servers, *(sockets or ())):
             listening.close()
-        settings, doorway = self._gateway.settings, self._gateway.doorway
+        settings, admission = self._gateway.settings, self._gateway.admission
         never_outlive(settings.shutdown_grace)
-        shutdown = Shutdown(doorway, settings.drain_time, settings.shutdown_grace, lambda: self.force_exit)
+        shutdown = Shutdown(admission, settings.drain_time, settings.shutdown_grace, lambda: self.force_exit)
         await shutdown.drain()
         self.config.timeout_graceful_shutdown = max(1, int(shutdown.left / 2))
         await super().shutdown(sockets)  # requests of the application end first, for they may still push
@@ -228,6 +242,10 @@ def never_outlive(seconds: float) -> None:
     timer = threading.Timer(seconds, end)
     timer.daemon = True
     timer.start()
+
+
+async def _no_application(scope: object, receive: object, send: object) -> None:
+    raise AssertionError("a gateway alone gives no request to an application")
 
 
 def _already_closed(number: int, frame: FrameType | None) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from messageflow.gateway.http import Doorway
+from messageflow.gateway.front_door.admission import Admission
 from messageflow.hub.drain import Drain
 
 LOOK_EVERY = 0.05  # seconds
@@ -21,14 +21,14 @@ class Shutdown:
     """How one worker ends.
 
     Args:
-        doorway: where its connections came in.
+        admission: where its connections came in.
         drain_time: seconds over which the clients are spread.
         grace: seconds after which it is over, whoever is left.
         hurried: whether somebody wants it to end at once.
     """
 
-    def __init__(self, doorway: Doorway, drain_time: float, grace: float, hurried: Callable[[], bool]) -> None:
-        self._doorway = doorway
+    def __init__(self, admission: Admission, drain_time: float, grace: float, hurried: Callable[[], bool]) -> None:
+        self._admission = admission
         self._drain_time = drain_time
         self._hurried = hurried
         self._loop = asyncio.get_running_loop()
@@ -42,16 +42,16 @@ class Shutdown:
 
     async def drain(self) -> None:
         """Ask the clients to leave, in time."""
-        await Drain(self._doorway.hub, self._drain_time).run(lambda: self._hurried() or self.left <= self._last)
+        await Drain(self._admission.hub, self._drain_time).run(lambda: self._hurried() or self.left <= self._last)
 
     async def close(self) -> None:
         """Close the hub, and return once what was written to the clients has been sent."""
-        await self._doorway.hub.close()
+        await self._admission.hub.close()
         await self._close_connections()
 
     async def _close_connections(self) -> None:
         """Wait for the closing handshakes; a client that takes too long is cut off."""
-        leaving = self._doorway.leaving
+        leaving = self._admission.leaving
         for _ in range(int(self.left / LOOK_EVERY)):
             if not leaving or self._hurried():
                 break

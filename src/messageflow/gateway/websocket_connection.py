@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 
 from websockets.frames import CloseCode
 
 from messageflow.core.codes import CONNECTION_LIMIT, Disconnect
-from messageflow.dialects.base import Dialect
 from messageflow.gateway import tcp
 from messageflow.gateway.websocket import FrameLimits, WebSocketProtocol
 from messageflow.gateway.websocket_frames import WEBSOCKET
@@ -38,12 +38,14 @@ class WebSocketConnection(WebSocketProtocol):
         self.address = address
         self.write: Callable[[bytes], None]
 
-    def open(self, dialect: Dialect) -> None:
-        """Begin the session; the transport is connected and the handshake answered."""
-        self.write = self.transport.write
-        self._session = self._hub.accept(self, dialect)
-        if self._session is None:
-            self._hub.log_limited(logging.WARNING, "too_many_unauthenticated", address=self.address)
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.write = transport.write
+
+    def begin(self, session: Session | None) -> None:
+        """Serve this session from now on; None: there is no room for one. The handshake is answered."""
+        self._session = session
+        if session is None:
             self.close(CONNECTION_LIMIT)
 
     # What comes

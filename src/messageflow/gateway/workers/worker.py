@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from messageflow.brokers.zeromq.broker import ZeroMQBroker
 from messageflow.gateway import logs
-from messageflow.gateway.app import ASGIApp
+from messageflow.gateway.application import ASGIApp
 from messageflow.gateway.broker import make_broker
 from messageflow.gateway.loop import run_loop
 from messageflow.gateway.server import Gateway

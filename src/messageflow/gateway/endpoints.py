@@ -1,0 +1,63 @@
+"""The table of the port: every path of the gateway and what answers there. To add a transport, add a line."""
+
+from __future__ import annotations
+
+from messageflow.gateway.api import WorkerApi
+from messageflow.gateway.api_endpoint import ApiEndpoint, ApiKey
+from messageflow.gateway.application import ApplicationEndpoint
+from messageflow.gateway.front_door.admission import Admission
+from messageflow.gateway.front_door.endpoint import HttpEndpoint
+from messageflow.gateway.front_door.http_limits import HttpLimits
+from messageflow.gateway.front_door.routes import Routes
+from messageflow.gateway.metrics import Metrics
+from messageflow.gateway.pages import Client, Page, Show, ShowLater, Status, show_front, show_nothing, show_upgrade
+from messageflow.gateway.paths import CLIENT_PATH, WEBSOCKET_PATH, Paths
+from messageflow.gateway.websocket import FrameLimits
+from messageflow.gateway.websocket_endpoint import WebSocketEndpoint
+
+
+def make_routes(
+    admission: Admission,
+    api: WorkerApi,
+    key: ApiKey,
+    paths: Paths,
+    limits: HttpLimits,
+    frames: FrameLimits,
+    application: ApplicationEndpoint | None,
+    *,
+    metrics_public: bool = False,
+) -> Routes:
+    """Return the table.
+
+    Args:
+        admission: whom the endpoints ask.
+        api: carries calls out.
+        key: of the API.
+        paths: where the gateway's own are.
+        limits: of requests.
+        frames: of WebSockets.
+        application: answers for every other path; None: the gateway is alone.
+        metrics_public: show metrics to everybody.
+    """
+    guest = application is not None
+
+    def page(show: Show | ShowLater) -> Page:
+        return Page(admission, show, guest=guest)
+
+    status = Status(admission, Metrics(api.hub, api, admission), key, metrics_public=metrics_public)
+    calls = ApiEndpoint(api, key, paths, limits)
+    pages: dict[bytes, HttpEndpoint] = {CLIENT_PATH: page(Client().show)}
+    for root in paths.roots:
+        pages |= {
+            f"{root}health".encode(): page(status.show_health),
+            f"{root}ready".encode(): page(status.show_readiness),
+            f"{root}metrics".encode(): page(status.show_metrics),
+        }
+    if application is None:
+        pages[b"/"] = page(show_front(paths.roots[0]))
+    nothing = page(show_nothing(pages.keys()))
+    return Routes(
+        pages | {WEBSOCKET_PATH: WebSocketEndpoint(admission, frames, page(show_upgrade(admission)))},
+        {**dict.fromkeys(paths.calls, calls), paths.base: nothing},
+        nothing if application is None else application,
+    )

@@ -1,0 +1,133 @@
+"""Who is let in: one place that every endpoint asks, and that counts and logs whom it turned away.
+
+Knows how many there are, which pages may come, which proxies are believed, and whether the gateway ends. Owns no
+connection but those that were told to leave; answering is the endpoint's.
+"""
+
+from __future__ import annotations
+
+import http
+import logging
+import random
+from collections.abc import Sequence
+
+from messageflow.dialects.base import Dialect
+from messageflow.gateway import refusals
+from messageflow.gateway.front_door.response import HttpResponse
+from messageflow.gateway.origins import Origins
+from messageflow.gateway.proxies import Forwarded, Proxies, forwarded
+from messageflow.gateway.websocket_connection import WebSocketConnection
+from messageflow.hub.hub import Hub
+from messageflow.hub.session import Session
+
+LONGEST_RETRY = 5  # seconds: those who were refused together come back at different times
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+
+class Admission:
+    """What decides who is let in.
+
+    Args:
+        hub: where sessions begin.
+        origins: the pages that may connect.
+        proxies: those whose X-Forwarded headers are believed.
+        tls: whether the port itself speaks TLS.
+        tls_terminated: whether a proxy in front ends TLS, so that pages come from https.
+        connections_limit: how many WebSockets may be open; 0 is no limit.
+        arrivals_limit: how many may be between their handshake and the answer to their connect; 0 is no limit.
+
+    Attributes:
+        leaving: the connections that were told to end and are not gone yet.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        origins: Origins,
+        proxies: Proxies,
+        *,
+        tls: bool = False,
+        tls_terminated: bool = False,
+        connections_limit: int = 0,
+        arrivals_limit: int = 0,
+    ) -> None:
+        self.hub = hub
+        self.origins = origins
+        self.proxies = proxies
+        self.tls = tls
+        self.tls_terminated = tls_terminated
+        self.connections_limit = connections_limit
+        self.arrivals_limit = arrivals_limit
+        self.leaving: set[WebSocketConnection] = set()
+        self.refused_origins = 0
+        self.refused_full = 0
+        self.refused_busy = 0
+        self.slow_heads = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether no more connections are taken."""
+        if self.hub.draining:
+            return True
+        open_connections = len(self.hub.sessions) + len(self.hub.unauthenticated) + len(self.leaving)
+        return bool(self.connections_limit) and open_connections >= self.connections_limit
+
+    @property
+    def busy(self) -> bool:
+        """Whether more are coming in than should be served at once; those beyond do better to come a little later."""
+        return bool(self.arrivals_limit) and len(self.hub.unauthenticated) + self.hub.connecting >= self.arrivals_limit
+
+    @property
+    def secure(self) -> bool:
+        """Whether what comes straight to us came over TLS, as far as a visitor's browser is concerned."""
+        return self.tls or self.tls_terminated
+
+    def trace(self, peer: str, headers: Headers, *, secure: bool) -> Forwarded:
+        """Return where a request came from.
+
+        Args:
+            peer: the address at the other end of the socket.
+            headers: of the request.
+            secure: whether it came over TLS, unless a trusted proxy knows better.
+        """
+        return forwarded(peer, secure, headers, self.proxies)
+
+    def refuse_flood(self, peer: str) -> HttpResponse | None:
+        """Return what is answered to somebody who wants to stay while there is no room; None where there is."""
+        if self.full:
+            self.refused_full += 1
+            refusals.full(self.hub, peer, self.connections_limit)
+            return _unavailable(1)
+        if self.busy:
+            self.refused_busy += 1
+            refusals.busy(self.hub, peer, self.arrivals_limit)
+            return _unavailable(random.randint(1, LONGEST_RETRY))
+        return None
+
+    def answers_to(self, origin: str | None, came: Forwarded) -> bool:
+        """Return whether a request is for a host of ours; one that is not is counted and logged."""
+        if self.origins.answer_to(came.host):
+            return True
+        self.refuse_origin(origin, came)
+        return False
+
+    def refuse_origin(self, origin: str | None, came: Forwarded) -> None:
+        """Count and log that a page, or any page on a name that leads here, may not connect."""
+        self.refused_origins += 1
+        refusals.origin_refused(self.hub, self.origins, origin, came)
+
+    def count_slow_head(self) -> None:
+        """Count a request head that took too long."""
+        self.slow_heads += 1
+
+    def enter(self, connection: WebSocketConnection, dialect: Dialect) -> Session | None:
+        """Begin the session of a connection, None where its address has too many that have not authenticated."""
+        session = self.hub.accept(connection, dialect)
+        if session is None:
+            self.hub.log_limited(logging.WARNING, "too_many_unauthenticated", address=connection.address)
+        return session
+
+
+def _unavailable(seconds: int) -> HttpResponse:
+    return HttpResponse(http.HTTPStatus.SERVICE_UNAVAILABLE, [(b"Retry-After", b"%d" % seconds)])

@@ -1,0 +1,59 @@
+"""Those who have the same time for the same thing, and one timer for all of them.
+
+As all have the same time, the order in which they came is the order in which they run out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Deadlines(Generic[T]):
+    """Members whose time runs.
+
+    Args:
+        seconds: each has.
+        expire: called with one whose time is over, once.
+    """
+
+    def __init__(self, seconds: float, expire: Callable[[T], None]) -> None:
+        self._seconds = seconds
+        self._expire = expire
+        self._due: dict[T, float] = {}  # in the order in which they are due
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def __contains__(self, member: T) -> bool:
+        return member in self._due
+
+    def add(self, member: T) -> None:
+        """Let the time of one run from now on; it is not here yet."""
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
+        self._due[member] = loop.time() + self._seconds
+        if self._timer is None:
+            self._timer = loop.call_later(self._seconds, self._look)
+
+    def discard(self, member: T) -> None:
+        """Stop the time of one, if it is here. The timer stays: it looks, and finds what is due then."""
+        self._due.pop(member, None)
+
+    def _look(self) -> None:
+        assert self._loop is not None
+        self._timer = None
+        now = self._loop.time()
+        over = []
+        for member, due in self._due.items():
+            if due > now:
+                self._timer = self._loop.call_at(due, self._look)
+                break
+            over.append(member)
+        for member in over:
+            del self._due[member]
+        for member in over:
+            self._expire(member)

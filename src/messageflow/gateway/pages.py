@@ -1,0 +1,258 @@
+"""The endpoints that show something: the browser client, the front page, health, readiness and metrics.
+
+Each is a function from a request to a response. Only GET and HEAD are answered, and only for a host of ours.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Collection, Coroutine
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote, unquote
+
+from messageflow.core.codes import INTERNAL, UNAUTHORIZED
+from messageflow.errors import BrokerError
+from messageflow.gateway import front_page, refusals
+from messageflow.gateway.api_endpoint import ApiKey, failure
+from messageflow.gateway.front_door.admission import Admission
+from messageflow.gateway.front_door.endpoint import Connection, Exchange
+from messageflow.gateway.front_door.head import Head
+from messageflow.gateway.front_door.response import HTML, HttpResponse
+from messageflow.gateway.handshake import origin_of
+from messageflow.gateway.metrics import CONTENT_TYPE, Metrics
+from messageflow.gateway.proxies import Forwarded, is_local
+
+log = logging.getLogger("messageflow.gateway")
+access_log = logging.getLogger("uvicorn.access")
+
+CLIENT = Path(__file__).parent / "static" / "messageflow.js"
+NOT_OURS = HttpResponse(
+    403,
+    body=b"This gateway is in development and answers to localhost alone, so that no page on a name that was pointed "
+    b"at this machine passes for its own. If the name is yours, add http://that-name:port to allowed_origins.\n",
+)
+
+
+class Asked(NamedTuple):
+    """A request for a page.
+
+    Args:
+        head: of it.
+        came: from where.
+        client: address and port of who asks, as far as proxies are believed.
+    """
+
+    head: Head
+    came: Forwarded
+    client: tuple[str, int]
+
+
+Show = Callable[[Asked], HttpResponse]
+ShowLater = Callable[[Asked], Coroutine[Any, Any, HttpResponse]]
+
+
+class Page:
+    """A `front_door.endpoint.HttpEndpoint` that shows something.
+
+    Args:
+        admission: knows for which hosts.
+        show: returns it, or the coroutine that will.
+        guest: whether an application is beside the gateway, so that requests are logged, and no WebSocket is opened
+            where the gateway has none.
+    """
+
+    def __init__(self, admission: Admission, show: Show | ShowLater, *, guest: bool = False) -> None:
+        self._admission = admission
+        self._show = show
+        self._guest = guest
+
+    def begin(self, connection: Connection, head: Head) -> Exchange | None:
+        """Answer a request, at once or as a task."""
+        admission, peer = self._admission, connection.peer
+        came = admission.trace(peer[0], head.headers, secure=admission.tls)
+        asked = Asked(head, came, (came.address, 0) if admission.proxies.trust(peer[0]) else peer)
+        if not admission.answers_to(origin_of(head.headers), came):
+            response = NOT_OURS
+        elif self._guest and head.upgrade == b"websocket":
+            response = HttpResponse(403)
+        elif head.method not in (b"GET", b"HEAD"):
+            response = HttpResponse(405, [(b"allow", b"GET, HEAD")], b"Method Not Allowed")
+        else:
+            shown = self._show(asked)
+            if not isinstance(shown, HttpResponse):
+                return _Shown(connection, partial(self._answer, connection, asked), shown)
+            response = shown
+        self._answer(connection, asked, response)
+        return None
+
+    def _answer(self, connection: Connection, asked: Asked, response: HttpResponse) -> None:
+        if self._guest:
+            _log_access(asked, response.status)
+        connection.answer(response)
+
+
+class _Shown:
+    """A page that takes time: a `front_door.endpoint.Exchange`."""
+
+    has_begun = False
+
+    def __init__(
+        self, connection: Connection, answer: Callable[[HttpResponse], None], shown: Coroutine[Any, Any, HttpResponse]
+    ) -> None:
+        self._connection = connection
+        self._answer = answer
+        self._shown = shown
+        self._has_ended = False
+
+    def receive(self, raw: bytes, content: bytes) -> None:
+        pass
+
+    def end(self) -> None:
+        self._has_ended = True
+        self._connection.spawn(self._run())
+
+    def lost(self, exc: Exception | None) -> None:
+        if not self._has_ended:
+            self._shown.close()
+
+    def pause_writing(self) -> None:
+        pass
+
+    def resume_writing(self) -> None:
+        pass
+
+    async def _run(self) -> None:
+        try:
+            response = await self._shown
+        except Exception:
+            log.exception("page_crashed")
+            self._connection.keep_alive = False
+            response = HttpResponse(500, body=b"Internal Server Error")
+        self._answer(response)
+
+
+def _log_access(asked: Asked, status: int) -> None:
+    """Write the line that the application's own requests get."""
+    head = asked.head
+    path = quote(unquote(head.path.decode("latin-1")))
+    query = head.target.decode("latin-1").partition("?")[1:]
+    client = ":".join(map(str, asked.client))
+    method = head.method.decode("latin-1")
+    access_log.info('%s - "%s %s HTTP/%s" %d', client, method, path + "".join(query), head.version, status)
+
+
+class Client:
+    """The browser client, which lies beside this module."""
+
+    def __init__(self) -> None:
+        self._client = CLIENT.read_bytes()
+        self._tag = f'"{hashlib.sha256(self._client).hexdigest()[:32]}"'.encode()
+        self._headers = [
+            (b"etag", self._tag),
+            (b"cache-control", b"no-cache"),  # it may be kept, and is asked for again after an upgrade of the gateway
+            (b"x-content-type-options", b"nosniff"),
+            # Pages of other origins may have it: with `crossorigin` and `integrity`, as a module, isolated, measured.
+            (b"access-control-allow-origin", b"*"),
+            (b"cross-origin-resource-policy", b"cross-origin"),
+            (b"timing-allow-origin", b"*"),
+        ]
+
+    def show(self, asked: Asked) -> HttpResponse:
+        """Return the client, or that whoever asks has it."""
+        tags = b",".join(value for name, value in asked.head.headers if name == b"if-none-match").split(b",")
+        known = {tag.strip().removeprefix(b"W/") for tag in tags}
+        if known & {self._tag, b"*"}:
+            return HttpResponse(304, self._headers)
+        return HttpResponse(200, self._headers, self._client, b"text/javascript; charset=utf-8")
+
+
+class Status:
+    """How the gateway is.
+
+    Args:
+        admission: knows who asks, and the hub.
+        metrics: what `/metrics` shows.
+        key: with which all may be seen.
+        metrics_public: show metrics to everybody.
+    """
+
+    def __init__(self, admission: Admission, metrics: Metrics, key: ApiKey, *, metrics_public: bool = False) -> None:
+        self._admission = admission
+        self._metrics = metrics
+        self._key = key
+        self._metrics_public = metrics_public
+
+    def show_health(self, asked: Asked) -> HttpResponse:
+        """Say that it lives."""
+        return HttpResponse(200, body=b"ok\n")
+
+    def show_readiness(self, asked: Asked) -> HttpResponse:
+        """Say whether it should be given work."""
+        hub = self._admission.hub
+        trouble = "draining" if hub.draining else hub.broker.trouble
+        if not trouble:
+            return HttpResponse(200, body=b"ready\n")
+        # What it is names directories and servers; whoever balances load has to know no more than that there is some.
+        told = f"{trouble if hub.draining or self._may_look(asked) else 'not ready'}\n"
+        return HttpResponse(503, body=told.encode())
+
+    async def show_metrics(self, asked: Asked) -> HttpResponse:
+        """Return the metrics of all workers."""
+        if not (self._metrics_public or self._may_look(asked)):
+            return failure(
+                401,
+                UNAUTHORIZED,
+                "metrics are shown with the API key, sent as X-API-Key, or to all with metrics_public; without them to "
+                "programs on this machine that ask for localhost and not through a proxy",
+            )
+        try:
+            return HttpResponse(200, body=await self._metrics.render(), kind=f"{CONTENT_TYPE}; charset=utf-8".encode())
+        except BrokerError as problem:
+            return failure(503, INTERNAL, f"the other workers cannot be asked: {problem}")
+
+    def _may_look(self, asked: Asked) -> bool:
+        """Whether a request comes with the API key, or from this machine."""
+        admission, head = self._admission, asked.head
+        if self._key.is_in(head.headers):
+            return True
+        if admission.tls_terminated:  # what comes from this machine then is the proxy
+            return False
+        return is_local(asked.client[0], head.version, head.headers, admission.proxies)
+
+
+def show_front(base: str) -> Show:
+    """Return what shows the page at the printed address."""
+    headers = [(name.encode(), value.encode()) for name, value in front_page.HEADERS.items()]
+    page = HttpResponse(200, headers, front_page.front_page(base).encode(), HTML)
+    return lambda asked: page
+
+
+def show_upgrade(admission: Admission) -> Show:
+    """Return what answers where a WebSocket should be asked for."""
+
+    def show(asked: Asked) -> HttpResponse:
+        host = next((value.decode("latin-1") for name, value in asked.head.headers if name == b"host"), None)
+        refusals.not_upgraded(admission.hub, asked.client[0], host)
+        return HttpResponse(
+            426,
+            [(b"upgrade", b"websocket"), (b"connection", b"upgrade")],
+            b"This address takes WebSocket connections, for example from /messageflow.js.\n",
+        )
+
+    return show
+
+
+def show_nothing(pages: Collection[bytes]) -> Show:
+    """Return what answers where nothing is, and leads on where only a slash at the end is too much."""
+
+    def show(asked: Asked) -> HttpResponse:
+        wanted = asked.head.path.rstrip(b"/")
+        if wanted and wanted in pages:
+            query = b"".join(asked.head.target.partition(b"?")[1:])
+            return HttpResponse(307, [(b"location", wanted + query)])
+        return HttpResponse(404, body=b"Not Found")
+
+    return show

@@ -1,0 +1,63 @@
+"""The endpoint of WebSockets: who may open one, and the connection that takes the transport over.
+
+Owns no connection: from its handshake on each is its session's.
+"""
+
+from __future__ import annotations
+
+from messageflow.gateway import refusals
+from messageflow.gateway.front_door.admission import Admission
+from messageflow.gateway.front_door.endpoint import Connection, Exchange
+from messageflow.gateway.front_door.head import Head
+from messageflow.gateway.front_door.response import HttpResponse
+from messageflow.gateway.handshake import answer, origin_of
+from messageflow.gateway.pages import Page
+from messageflow.gateway.websocket import FrameLimits
+from messageflow.gateway.websocket_connection import WebSocketConnection
+
+
+class WebSocketEndpoint:
+    """A `front_door.endpoint.HttpEndpoint`.
+
+    Args:
+        admission: knows who may come.
+        limits: of frames.
+        otherwise: answers requests for no WebSocket.
+    """
+
+    def __init__(self, admission: Admission, limits: FrameLimits, otherwise: Page) -> None:
+        self._admission = admission
+        self._limits = limits
+        self._otherwise = otherwise
+
+    def begin(self, connection: Connection, head: Head) -> Exchange | None:
+        """Answer a handshake, and open the WebSocket."""
+        if not head.upgrade or head.method != b"GET" or head.length:
+            return self._otherwise.begin(connection, head)
+        admission = self._admission
+        peer, _ = connection.peer
+        flooded = admission.refuse_flood(peer)
+        if flooded is not None:
+            connection.keep_alive = False
+            connection.answer(flooded)
+            return None
+        origin = origin_of(head.headers)
+        came = admission.trace(peer, head.headers, secure=admission.secure)
+        if not admission.answers_to(origin, came):
+            connection.keep_alive = False
+            connection.answer(HttpResponse(403))
+            return None
+        response = answer(head.target.decode("latin-1"), head.headers, admission.origins, came)
+        connection.transport.write(response.data)
+        if response.status != 101 or response.dialect is None:
+            if response.status == 403:
+                admission.refuse_origin(origin, came)
+            else:
+                refusals.bad_upgrade(admission.hub, response.data, came)
+            connection.close()
+            return None
+        opened = WebSocketConnection(admission.hub, self._limits, came.address, admission.leaving)
+        opened.connection_made(connection.transport)
+        opened.begin(admission.enter(opened, response.dialect))
+        connection.hand_over(opened)
+        return None

@@ -1,0 +1,47 @@
+"""One timer for many: each who is still there when their time is over is told once, in order."""
+
+from __future__ import annotations
+
+import asyncio
+
+from messageflow.gateway.front_door.deadlines import Deadlines
+
+
+async def test_whose_time_is_over_is_told_once_and_whoever_left_is_not() -> None:
+    told: list[str] = []
+    enough = asyncio.Event()
+
+    def expire(name: str) -> None:
+        told.append(name)
+        if name == "last":
+            enough.set()
+
+    deadlines = Deadlines(0.02, expire)
+    for name in ("one", "two", "three"):
+        deadlines.add(name)
+    deadlines.discard("two")
+    assert ("one" in deadlines, "two" in deadlines) == (True, False)
+    deadlines.discard("nobody")
+    await asyncio.sleep(0.005)
+    deadlines.add("two")
+    deadlines.add("last")
+    await asyncio.wait_for(enough.wait(), 10)
+    assert told == ["one", "three", "two", "last"]
+    assert "one" not in deadlines
+
+
+async def test_who_is_told_may_begin_again_and_take_others_out() -> None:
+    told: list[str] = []
+    twice = asyncio.Event()
+
+    def expire(name: str) -> None:
+        told.append(name)
+        if told.count(name) == 1:
+            deadlines.add(name)
+        else:
+            twice.set()
+
+    deadlines = Deadlines(0.01, expire)
+    deadlines.add("again")
+    await asyncio.wait_for(twice.wait(), 10)
+    assert told == ["again", "again"]
