@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
+from messageflow import Flow
 from tests.brokers.redis.servers import Server
-from tests.docs.written import GATEWAY, Written
+from tests.docs.written import GATEWAY, ROOT, Written
+from tests.support import API_KEY, TOKEN_SECRET
 
 pytestmark = pytest.mark.browser
 
 PORT_OPTIONS = {"flask": "--port {port}", "django": "127.0.0.1:{port} --noreload", "fastapi": "--port {port}"}
 FRAMEWORKS = [*PORT_OPTIONS]
 RELOAD = " --reload"
+KEYS = {"MESSAGEFLOW_API_KEY": API_KEY, "MESSAGEFLOW_TOKEN_SECRET": TOKEN_SECRET}
 SCRIPT = 'src="/messageflow.js"'
 
 
@@ -102,6 +107,29 @@ def test_in_one_process_a_push_arrives(framework: str, site: Site, page: Page) -
 
 def test_in_two_processes_a_push_arrives(framework: str, site: Site, page: Page) -> None:
     order(page, site.in_two_processes(PORT_OPTIONS[framework]), password=framework == "django")
+
+
+def test_in_production_a_push_is_stored_by_an_application_of_several_processes(
+    tmp_path: Path, stack: ExitStack
+) -> None:
+    written = Written("fastapi.md", tmp_path)
+    serve, application = written.commands("In production")
+    gateway = stack.enter_context(written.gateway(serve, **KEYS))
+    command = application.removesuffix(" --port 5000")
+    port = stack.enter_context(written.server(command, "--port {port}", MESSAGEFLOW_URL=gateway.url, **KEYS))
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}") as page:
+        assert page.get("/login", params={"name": "alice"}).is_redirect
+        assert page.get("/token").json()["token"]
+        assert page.post("/reports").status_code == 204
+    assert Flow(gateway.url, api_key=API_KEY).history("#alice").offset == 1
+
+
+def test_no_page_starts_an_application_on_the_port_of_the_gateway(framework: str) -> None:
+    """Which is what gunicorn and uvicorn have where nobody asks for another."""
+    text = (ROOT / "docs" / f"{framework}.md").read_text()
+    started = re.findall(r"^\$ ((?:gunicorn|uvicorn) .*)$", text, re.MULTILINE)
+    assert started
+    assert not [command for command in started if not re.search(r"(:|--port )(?!8000)\d{4}", command)]
 
 
 def test_a_celery_task_reaches_a_page_of_an_application_under_run(celery: Site, page: Page) -> None:
