@@ -238,15 +238,8 @@ OWED_MODULES = {
     "api",
     "base",
     "broker",
-    "control",
-    "entry",
-    "logs",
     "names",
     "pool",
-    "presence",
-    "refusals",
-    "server",
-    "sockets",
 }
 OWED_CLASSES = {
     "Answer",
