@@ -24,7 +24,7 @@ class Disk:
 
     def __init__(self, broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch) -> None:
         self.failure: str | None = None
-        append = broker._store.log.append
+        append = broker._data.log.append
 
         def fail_or_append(values: Any) -> None:
             if self.failure is not None:
@@ -33,7 +33,7 @@ class Disk:
                 raise error
             append(values)
 
-        monkeypatch.setattr(broker._store.log, "append", fail_or_append)
+        monkeypatch.setattr(broker._data.log, "append", fail_or_append)
 
 
 async def test_a_full_disk_refuses_and_heals(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,13 +123,13 @@ async def test_what_waits_for_a_hanging_disk_is_bounded(opened: Opened, monkeypa
     monkeypatch.setattr("messageflow.brokers.embedded.broker.STAGED_BYTES", 99 * 252)
     async with opened(ack="disk") as broker:
         go_on = threading.Event()
-        append = broker._store.log.append
+        append = broker._data.log.append
 
         def hang(values: Any) -> None:
             go_on.wait(20)
             append(values)
 
-        monkeypatch.setattr(broker._store.log, "append", hang)
+        monkeypatch.setattr(broker._data.log, "append", hang)
         waiting = [asyncio.ensure_future(broker.publish(items("x", 0)))]
         await asyncio.sleep(0.05)
         waiting += [asyncio.ensure_future(broker.publish(items("x", number))) for number in range(100)]
@@ -147,7 +147,7 @@ async def test_a_retry_is_answered_when_the_first_is_stored_and_never_before(
 ) -> None:
     async with opened(ack="disk") as broker:
         begun, go_on = threading.Event(), threading.Event()
-        append = broker._store.log.append
+        append = broker._data.log.append
 
         def hang(values: Any) -> None:
             begun.set()
@@ -158,7 +158,7 @@ async def test_a_retry_is_answered_when_the_first_is_stored_and_never_before(
                 raise error
             append(values)
 
-        monkeypatch.setattr(broker._store.log, "append", hang)
+        monkeypatch.setattr(broker._data.log, "append", hang)
         keyed = items("x", 1)[0]._replace(key="k")
         tries = [asyncio.ensure_future(broker.publish([keyed]))]
         await asyncio.to_thread(begun.wait, 20)

@@ -1,10 +1,10 @@
 """The embedded broker: streams in this process's memory and in one file of its data directory.
 
 A publication is staged, which gives it its offset; stored, by the writer's thread, together with all that came
-meanwhile; and only then committed: kept in memory, delivered, acknowledged. So nobody has seen what a crash could
+meanwhile; and only then committed: kept in memory, delivered, acknowledged. So no reader has seen what a crash could
 take back. What memory has no room for is read from the log.
 
-It owns the writer's thread and a thread that reads.
+Owns the writer's thread and a thread that reads; never delivers what is not stored.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from pathlib import Path
 from typing import Literal
 
 from messageflow.brokers.base import History, Item, Sink, Stored
+from messageflow.brokers.embedded.commit_batch import CommitBatch
+from messageflow.brokers.embedded.data_directory import LOG, DataDirectory, open_data_directory, set_aside
+from messageflow.brokers.embedded.disk_reads import DiskReads
 from messageflow.brokers.embedded.files import Displaced
-from messageflow.brokers.embedded.loading import Timeline, load
 from messageflow.brokers.embedded.log import DamagedFile
-from messageflow.brokers.embedded.reading import Reading
-from messageflow.brokers.embedded.rounds import Round
+from messageflow.brokers.embedded.log_recovery import Timeline, recover_log
+from messageflow.brokers.embedded.retention import LogRetention
+from messageflow.brokers.embedded.row_index import RowIndex
 from messageflow.brokers.embedded.rows import follows
-from messageflow.brokers.embedded.shelf import Shelf
-from messageflow.brokers.embedded.store import LOG, Store, open_store, set_aside
-from messageflow.brokers.embedded.tidying import Tidying
 from messageflow.brokers.embedded.writer import Writer
 from messageflow.brokers.local import LocalBroker, new_epoch
 from messageflow.core.stream import Position, Publication
@@ -85,9 +85,9 @@ class EmbeddedBroker(LocalBroker):
         self.ack = ack
         self._disk = disk
         self._reset_damaged = reset_damaged
-        self._shelf = Shelf()
-        self._round = Round()
-        self._storing: Round | None = None
+        self._index = RowIndex()
+        self._batch = CommitBatch()
+        self._storing: CommitBatch | None = None
         self._due = False
         self._patient_until = 0.0
         self._trouble = ""
@@ -95,10 +95,10 @@ class EmbeddedBroker(LocalBroker):
         self._refused = 0
         self._next_id = 1
         self._loop: asyncio.AbstractEventLoop
-        self._store: Store
+        self._data: DataDirectory
         self._writer: Writer
-        self._tidying: Tidying
-        self._reading: Reading
+        self._retention: LogRetention
+        self._disk_reads: DiskReads
 
     def _empty_streams(self) -> StreamTable:
         return StreamTable(new_epoch, memory=self._memory, on_forgotten=self._forget)
@@ -123,45 +123,45 @@ class EmbeddedBroker(LocalBroker):
             log.error("log_set_aside", extra={"why": str(error), "file": str(set_aside(self._directory))})
             self._open()
         self._writer = Writer(self._loop)
-        self._tidying = Tidying(self._store, self._shelf, self._writer, self._disk, self._clock, self._judge)
-        self._reading = Reading(self._loop, self._store.reader, self._shelf)
+        self._retention = LogRetention(self._data, self._index, self._writer, self._disk, self._clock, self._judge)
+        self._disk_reads = DiskReads(self._loop, self._data.reader, self._index)
         await super().start(sink)
 
     def _open(self) -> None:
-        self._store = open_store(self._directory, synced=self.ack == "disk")
+        self._data = open_data_directory(self._directory, synced=self.ack == "disk")
         self._streams = self._empty_streams()
         try:
-            found = load(self._store.log, self._streams, self._stored, self.ack)
+            found = recover_log(self._data.log, self._streams, self._stored, self.ack)
         except BaseException as error:
-            self._store.close()
+            self._data.close()
             if isinstance(error, sqlite3.DatabaseError) and error.sqlite_errorname.startswith("SQLITE_CORRUPT"):
                 raise DamagedFile(str(error)) from None
             if isinstance(error, sqlite3.Error):
                 raise ConfigurationError(f"the log {self._directory / LOG} cannot be read: {error}") from None
             raise
-        self._streams.epoch = self._store.epoch
-        self._shelf = found.shelf
-        self._next_id = self._store.log.last_id() + 1
+        self._streams.epoch = self._data.epoch
+        self._index = found.rows
+        self._next_id = self._data.log.last_id() + 1
         self._timeline.begin_after(found.newest)
         self._streams.sweep(self._clock())
         if found.garbage:
-            self._store.log.drop(found.garbage, [], self._clock())
+            self._data.log.drop(found.garbage, [], self._clock())
 
     async def close(self) -> None:
         if self._sink is None:
             return
-        while self._storing is not None or self._round.entries:
-            await asyncio.wait([(self._storing or self._round).wait(self._loop)])
+        while self._storing is not None or self._batch.entries:
+            await asyncio.wait([(self._storing or self._batch).wait(self._loop)])
         await super().close()
-        self._tidying.stop()
+        self._retention.stop()
         if not self._trouble:
             try:
-                await self._writer.call(self._store.finish)
+                await self._writer.call(self._data.finish)
             except (sqlite3.Error, OSError) as error:
                 log.error("close_failed", extra={"error": str(error)})
         await self._writer.close()
-        self._reading.close()
-        self._store.close()
+        self._disk_reads.close()
+        self._data.close()
 
     @property
     def trouble(self) -> str:
@@ -173,14 +173,14 @@ class EmbeddedBroker(LocalBroker):
         self._running()
         if self._displaced:
             raise NoRoom(self._displaced)
-        now, rounds = self._clock(), set[Round]()
-        if self._round.size > STAGED_BYTES and not all(self._is_stored(item, now) for item in items):
+        now, batches = self._clock(), set[CommitBatch]()
+        if self._batch.size > STAGED_BYTES and not all(self._is_stored(item, now) for item in items):
             raise NoRoom("storage_slow: the disk does not keep up, and as much waits for it as may")
-        outcomes = [self._stage(item, now, rounds) for item in items]
-        if self._round.entries and not self._due and self._storing is None:
+        outcomes = [self._stage(item, now, batches) for item in items]
+        if self._batch.entries and not self._due and self._storing is None:
             self._due = True
             self._loop.call_soon(self._commit)  # the other publishers of this turn come along
-        waiters = [each.wait(self._loop) for each in rounds]
+        waiters = [each.wait(self._loop) for each in batches]
         if len(waiters) == 1:
             await waiters[0]
         else:
@@ -192,15 +192,15 @@ class EmbeddedBroker(LocalBroker):
     def _is_stored(self, item: Item, now: float) -> bool:
         return bool(item.key) and self._stored.get(item.channel, item.key, now) is not None
 
-    def _stage(self, item: Item, now: float, rounds: set[Round]) -> Stored:
-        """Give an item its place, and note which rounds its caller has to wait for."""
+    def _stage(self, item: Item, now: float, batches: set[CommitBatch]) -> Stored:
+        """Give an item its place, and note which batches its caller has to wait for."""
         channel, data, retention, key, info, tags = item
         if key:
             before = self._stored.get(channel, key, now)
             if before is not None:
-                self._look()
-                under_way = (self._storing, self._round)
-                rounds.update(each for each in under_way if each is not None and (channel, key) in each.keys)
+                self._check_files()
+                under_way = (self._storing, self._batch)
+                batches.update(each for each in under_way if each is not None and (channel, key) in each.keys)
                 return before
         if self._trouble:
             raise NoRoom(self._trouble)  # only now: what was stored before under this key is stored
@@ -210,28 +210,28 @@ class EmbeddedBroker(LocalBroker):
         else:
             epoch, publication = self._streams.stage(channel, data, retention, now, info=info, tags=tags)
             stored = Stored(Position(epoch, publication.offset, publication.tag), self.ack)
-            self._round.add(self._next_id, channel, epoch, publication, retention, key)
+            self._batch.add(self._next_id, channel, epoch, publication, retention, key)
             self._next_id += 1
-            rounds.add(self._round)
+            batches.add(self._batch)
         if key:
-            self._stored.put(channel, key, stored, now)  # believed only together with the round it waits for
+            self._stored.put(channel, key, stored, now)  # believed only together with the batch it waits for
         return stored
 
     def _commit(self) -> None:
-        """Have the round stored, unless the writer is still busy with the one before.
+        """Have the batch stored, unless the writer is still busy with the one before.
 
         A small one is stored here and now while the writer has nothing to do: 30 µs, where two switches of threads
         take 150. A disk that once kept the event loop waiting is left to the writer for a while.
         """
         self._due = False
-        if self._storing is not None or not self._round.entries:
+        if self._storing is not None or not self._batch.entries:
             return
-        self._storing, self._round = self._round, Round()
+        self._storing, self._batch = self._batch, CommitBatch()
         entries, now = self._storing.entries, self._clock()
         last, _, _, end, _ = entries[-1]
-        store = partial(self._store.append, self._storing.rows, end, last)
+        store = partial(self._data.append, self._storing.rows, end, last)
         if len(entries) > INLINE_ROWS or self._writer.busy or self.ack == "disk" or now < self._patient_until:
-            self._writer.submit(store, self._committed)
+            self._writer.submit(store, self._finish_commit)
             return
         error: BaseException | None = None
         try:
@@ -240,10 +240,10 @@ class EmbeddedBroker(LocalBroker):
             error = raised
         if self._clock() - now > INLINE_SECONDS:
             self._patient_until = self._clock() + PATIENCE
-        self._committed(error)
+        self._finish_commit(error)
 
-    def _committed(self, error: BaseException | None) -> None:
-        """The round is stored, or not: tell everybody, and go on with the next."""
+    def _finish_commit(self, error: BaseException | None) -> None:
+        """The batch is stored, or not: commit or fail it, and go on with the next."""
         done, self._storing = self._storing, None
         if done is None:
             return
@@ -253,16 +253,16 @@ class EmbeddedBroker(LocalBroker):
         size = 0
         for row, channel, epoch, publication, retention in done.entries:
             self._streams.commit(channel, epoch, publication)
-            self._shelf.put(channel, epoch, publication, row, retention)
+            self._index.put(channel, epoch, publication, row, retention)
             size += len(publication.data) + len(publication.info) + len(publication.tags)
             self._deliver(channel, epoch, publication)
-        done.end(None if error is None else self._displace(error))
+        done.end(None if error is None else self._note_displaced(error))
         self._commit()
-        self._tidying.appended(len(done.entries), size)
+        self._retention.note_append(len(done.entries), size)
 
-    def _fail(self, done: Round, error: BaseException) -> None:
-        """Nothing of a round was stored: give its offsets back, and those of the next, which follow them."""
-        following, self._round = self._round, Round()
+    def _fail(self, done: CommitBatch, error: BaseException) -> None:
+        """Nothing of a batch was stored: roll back its offsets, and those of the next batch, which follow them."""
+        following, self._batch = self._batch, CommitBatch()
         refusal = self._judge(error)
         # What a failing disk was given may be there at the next start; what it was not given will not.
         for each, verdict in ((done, refusal), (following, NoRoom(str(refusal)))):
@@ -273,28 +273,28 @@ class EmbeddedBroker(LocalBroker):
                 self._stored.discard(channel, key)
             each.end(verdict)
 
-    def _look(self) -> None:
+    def _check_files(self) -> None:
         """See that what was stored is where the next start will find it.
 
         Raises:
             NoRoom: it is not.
         """
         try:
-            self._store.files.check()
+            self._data.files.check()
         except Displaced as error:
-            self._displace(error)
+            self._note_displaced(error)
             raise NoRoom(self._displaced) from None
 
-    def _displace(self, error: BaseException) -> BrokerError:
+    def _note_displaced(self, error: BaseException) -> BrokerError:
         """The files are not where they were. Return what that means for what was just stored."""
         if not self._displaced:
             log.critical("storage_displaced", extra={"error": str(error), "directory": str(self._directory)})
         self._displaced = str(error)
         return Unanswered(self._displaced)
 
-    def _looked(self, error: BaseException | None) -> None:
+    def _note_files(self, error: BaseException | None) -> None:
         if error is not None:
-            self._displace(error)
+            self._note_displaced(error)
         elif self._displaced:
             self._displaced = ""
             log.warning("storage_back", extra={"directory": str(self._directory)})
@@ -302,7 +302,7 @@ class EmbeddedBroker(LocalBroker):
     def _judge(self, error: BaseException) -> BrokerError:
         """Say what a failure of the storage means; one after which nothing it says can be trusted ends all storing."""
         name = getattr(error, "sqlite_errorname", "") if isinstance(error, sqlite3.Error) else ""
-        if name == "SQLITE_FULL" or (name in MAYBE_FULL and self._store.is_full()):
+        if name == "SQLITE_FULL" or (name in MAYBE_FULL and self._data.is_full()):
             log.error("storage_full", extra={"directory": str(self._directory)})
             return NoRoom(f"storage_full: there is no room left in {self._directory}")
         if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
@@ -313,7 +313,7 @@ class EmbeddedBroker(LocalBroker):
                 f"storage_failed: {error or type(error).__name__}; restart the gateway once the disk is well"
             )
             log.critical("storage_failed", extra={"error": str(error), "directory": str(self._directory)})
-            self._store.seal()
+            self._data.seal()
         return Unanswered(self._trouble)
 
     # Reading
@@ -329,7 +329,7 @@ class EmbeddedBroker(LocalBroker):
             if position.epoch != top.epoch or first is None or not first <= position.offset + 1 <= top.offset:
                 raise _unrecoverable(position)
             end = top.offset if limit is None else min(position.offset + limit, top.offset)
-            missed, full = await self._reading.read(channel, range(position.offset + 1, end + 1), size)
+            missed, full = await self._disk_reads.read(channel, range(position.offset + 1, end + 1), size)
             if full:
                 end = position.offset + max(len(missed), 1)
             if not follows(missed, position, end):
@@ -358,36 +358,36 @@ class EmbeddedBroker(LocalBroker):
             end = min(end, start + limit - 1)
             if start <= end and start < stream.first:
                 offsets = range(start, end + 1)
-                found, _ = await self._reading.read(channel, offsets[::-1] if reverse else offsets, size)
+                found, _ = await self._disk_reads.read(channel, offsets[::-1] if reverse else offsets, size)
                 return History(found, top)
         return History(within(self._streams.page(channel, offset, limit, now, reverse=reverse), size), top)
 
     def _first_on_disk(self, channel: str, now: float) -> int | None:
-        run = self._shelf.get(channel)
-        return None if run is None else run.kept_from(now)
+        held = self._index.get(channel)
+        return None if held is None else held.find_kept(now)
 
     async def remove_history(self, channel: str) -> None:
         self._streams.remove(channel)
-        await self._tidying.drop(self._shelf.remove(channel), self._clock())
+        await self._retention.drop(self._index.remove(channel), self._clock())
 
     # Keeping it in bounds
 
     def _tidy(self, now: float) -> None:
         super()._tidy(now)
         if not self._trouble:
-            self._tidying.tidy()
+            self._retention.enforce()
         if not self._writer.busy:
-            self._writer.submit(self._store.files.look, self._looked)
+            self._writer.submit(self._data.files.look, self._note_files)
 
     def _forget(self, channel: str) -> None:
         """A stream's position was given up for want of memory: nothing of it stays."""
-        self._tidying.forget(self._shelf.remove(channel), channel, self._streams.epoch)
+        self._retention.forget(self._index.remove(channel), channel, self._streams.epoch)
 
     def statistics(self) -> dict[str, float]:
         return super().statistics() | {
-            "log_publications": self._shelf.rows,
-            "log_bytes": self._tidying.size,
-            "log_publications_shed": self._tidying.shed,
+            "log_publications": self._index.rows,
+            "log_bytes": self._retention.size,
+            "log_publications_shed": self._retention.evicted,
             "publications_not_stored": self._refused,
         }
 

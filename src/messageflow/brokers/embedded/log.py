@@ -1,12 +1,12 @@
 """The log: every publication in the order it was stored, in one SQLite file.
 
-Rows are appended at the end and dropped when their time is over. There is no index: appending to the end costs the
-same whether a batch goes to one channel or to ten thousand (3.7 µs a row, where an index by channel costs 9 and a
-table by channel 36), and where each publication lies is known in memory, see `shelf`.
+Rows are appended at the end and dropped when their time is over. There is no index: appending to the end costs the same
+whether a batch goes to one channel or to ten thousand (3.7 µs a row, where an index by channel costs 9 and a table by
+channel 36), and where each publication lies is known in memory, see `row_index`.
 
 One connection writes and checkpoints, and only from the writer's thread: SQLite before 3.51.3 can damage a file that
-two connections write and checkpoint at once. Each append is one statement, so that the interpreter lock is given up
-and taken back once: beside a busy event loop each taking may wait 5 ms (30 rows by `executemany`: 176 ms, so: 6 ms).
+two connections write and checkpoint at once. Each append is one statement, so that the interpreter lock is given up and
+taken back once: beside a busy event loop each taking may wait 5 ms (30 rows by `executemany`: 176 ms, so: 6 ms).
 """
 
 from __future__ import annotations

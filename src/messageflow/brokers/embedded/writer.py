@@ -42,7 +42,7 @@ class Writer:
         self._pending += 1
         self._jobs.put((job, done))
 
-    def _finished(self, done: Done, error: BaseException | None) -> None:
+    def _finish(self, done: Done, error: BaseException | None) -> None:
         self._pending -= 1
         done(error)
 
@@ -79,7 +79,7 @@ class Writer:
             except BaseException as raised:
                 error = raised
             try:
-                self._loop.call_soon_threadsafe(self._finished, done, error)
+                self._loop.call_soon_threadsafe(self._finish, done, error)
             except RuntimeError:  # the loop is closed: the process is ending without having waited
                 log.warning("writer_outlived_the_loop")
                 return

@@ -1,6 +1,6 @@
 """Reading what memory has no room for from the log, in a thread of its own.
 
-Owns that thread.
+Owns that thread, never writes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 
 from messageflow.brokers.embedded.log import LogReader
-from messageflow.brokers.embedded.shelf import Shelf
+from messageflow.brokers.embedded.row_index import RowIndex
 from messageflow.core.stream import Publication
 from messageflow.core.weights import weigh, within
 from messageflow.errors import BrokerError
@@ -21,19 +21,19 @@ log = logging.getLogger("messageflow.broker")
 STEP = 32  # publications read at once where their bytes are bounded
 
 
-class Reading:
+class DiskReads:
     """Reads publications by channel and offset.
 
     Args:
         loop: where it is asked.
         reader: of the log.
-        shelf: which says in which rows they lie.
+        index: which says in which rows they lie.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, reader: LogReader, shelf: Shelf) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, reader: LogReader, index: RowIndex) -> None:
         self._loop = loop
         self._reader = reader
-        self._shelf = shelf
+        self._index = index
         self._thread = ThreadPoolExecutor(1, "messageflow-reader")
 
     async def read(self, channel: str, offsets: range, size: int | None) -> tuple[list[Publication], bool]:
@@ -56,10 +56,10 @@ class Reading:
         return found, False
 
     async def _read(self, channel: str, offsets: range) -> list[Publication]:
-        run = self._shelf.get(channel)
-        if run is None or min(offsets) < run.first:
+        held = self._index.get(channel)
+        if held is None or min(offsets) < held.first:
             return []
-        ids = run.rows(min(offsets), max(offsets) + 1)
+        ids = held.rows(min(offsets), max(offsets) + 1)
         try:
             rows = await self._loop.run_in_executor(self._thread, self._reader.read, ids)
         except sqlite3.Error as error:

@@ -1,7 +1,7 @@
 """Where each publication of a channel lies in the log: its row, its time, and which of them are kept.
 
-The memory holds what is new; the log holds everything within the retention. The shelf says, for 16 bytes a
-publication, which rows those are, and which rows nobody can ask for any more.
+The memory holds what is new; the log holds everything within the retention. The index says, for 16 bytes a publication,
+which rows those are, and which of them nothing can ask for any more.
 
 Pure: time is an argument.
 """
@@ -19,7 +19,7 @@ from messageflow.core.stream_table import Retention
 GRACE = 60.0  # seconds a row stays at least, so that a restart does not forget the key of a publish tried again
 
 
-class Run:
+class ChannelRows:
     """The rows of one channel: contiguous offsets, oldest first.
 
     Attributes:
@@ -50,7 +50,7 @@ class Run:
         """The offset after the newest row."""
         return self.first + len(self)
 
-    def kept_from(self, now: float) -> int:
+    def find_kept(self, now: float) -> int:
         """Return the first offset within the retention."""
         index = bisect_right(self.times, now - self.ttl, lo=max(self._start, len(self.ids) - self.size))
         return self.first + index - self._start
@@ -60,10 +60,10 @@ class Run:
         shift = self._start - self.first
         return self.ids[first + shift : end + shift].tolist()
 
-    def surplus(self, now: float, most: int) -> int:
-        """Return how many of the oldest rows nobody can ask for and no retry can mean, `most` at most."""
+    def count_surplus(self, now: float, most: int) -> int:
+        """Return how many of the oldest rows no read can ask for and no retry can mean, `most` at most."""
         settled = bisect_right(self.times, now - GRACE, lo=self._start) - self._start
-        return min(self.kept_from(now) - self.first, settled, most)
+        return min(self.find_kept(now) - self.first, settled, most)
 
     def cut(self, count: int) -> list[int]:
         """Take off the oldest `count` rows and return them."""
@@ -76,42 +76,42 @@ class Run:
         return cut
 
 
-class Cut(NamedTuple):
+class DroppedRows(NamedTuple):
     """Rows to drop, and those of them which are the newest of their channel to be dropped."""
 
     ids: list[int]
     newest: list[int]
 
 
-class Shelf:
-    """The runs of all channels."""
+class RowIndex:
+    """The rows of all channels."""
 
     def __init__(self) -> None:
-        self._runs: OrderedDict[str, Run] = OrderedDict()  # the longest not looked at first
+        self._channels: OrderedDict[str, ChannelRows] = OrderedDict()  # the least recently trimmed first
         self.rows = 0
 
-    def get(self, channel: str) -> Run | None:
-        return self._runs.get(channel)
+    def get(self, channel: str) -> ChannelRows | None:
+        return self._channels.get(channel)
 
     def put(self, channel: str, epoch: str, publication: Publication, row: int, retention: Retention) -> None:
-        """A publication lies in a row."""
-        run = self._runs.get(channel)
-        if run is None:
-            run = self._runs[channel] = Run(epoch, publication.offset)
-        run.size, run.ttl = retention
-        run.ids.append(row)
-        run.times.append(publication.time)
+        """Note that a publication lies in a row."""
+        held = self._channels.get(channel)
+        if held is None:
+            held = self._channels[channel] = ChannelRows(epoch, publication.offset)
+        held.size, held.ttl = retention
+        held.ids.append(row)
+        held.times.append(publication.time)
         self.rows += 1
 
-    def remove(self, channel: str) -> Cut:
+    def remove(self, channel: str) -> DroppedRows:
         """Take off all rows of a channel."""
-        cut = Cut([], [])
-        run = self._runs.get(channel)
-        if run is not None:
-            self._take(cut, channel, len(run))
+        cut = DroppedRows([], [])
+        held = self._channels.get(channel)
+        if held is not None:
+            self._take(cut, channel, len(held))
         return cut
 
-    def trim(self, now: float, *, most: int, channels: int = 2000) -> Cut:
+    def trim(self, now: float, *, most: int, channels: int = 2000) -> DroppedRows:
         """Take off rows that are past their time.
 
         Args:
@@ -119,31 +119,31 @@ class Shelf:
             most: rows to take off at most.
             channels: how many to look at.
         """
-        cut = Cut([], [])
-        for _ in range(min(channels, len(self._runs))):
-            channel, run = next(iter(self._runs.items()))
-            self._runs.move_to_end(channel)
-            self._take(cut, channel, run.surplus(now, most - len(cut.ids)))
+        cut = DroppedRows([], [])
+        for _ in range(min(channels, len(self._channels))):
+            channel, held = next(iter(self._channels.items()))
+            self._channels.move_to_end(channel)
+            self._take(cut, channel, held.count_surplus(now, most - len(cut.ids)))
             if len(cut.ids) >= most:
                 break
         return cut
 
-    def shed(self, rows: int) -> Cut:
-        """Take off the oldest of the longest runs, half of each at most, `rows` in all where there are so many."""
-        cut = Cut([], [])
-        longest = sorted(self._runs.items(), key=lambda item: len(item[1]), reverse=True)
-        for channel, run in longest:
+    def evict(self, rows: int) -> DroppedRows:
+        """Take off the oldest rows of the largest channels, half of each at most, `rows` in all where there are."""
+        cut = DroppedRows([], [])
+        longest = sorted(self._channels.items(), key=lambda item: len(item[1]), reverse=True)
+        for channel, held in longest:
             if len(cut.ids) >= rows:
                 break
-            self._take(cut, channel, min((len(run) + 1) // 2, rows - len(cut.ids)))
+            self._take(cut, channel, min((len(held) + 1) // 2, rows - len(cut.ids)))
         return cut
 
-    def _take(self, cut: Cut, channel: str, count: int) -> None:
+    def _take(self, cut: DroppedRows, channel: str, count: int) -> None:
         if not count:
             return
-        run = self._runs[channel]
-        cut.ids.extend(run.cut(count))
+        held = self._channels[channel]
+        cut.ids.extend(held.cut(count))
         cut.newest.append(cut.ids[-1])
         self.rows -= count
-        if not len(run):
-            del self._runs[channel]
+        if not len(held):
+            del self._channels[channel]

@@ -1,6 +1,7 @@
-"""Keeping the log within bounds: rows past their time are dropped, the write-ahead log is brought in.
+"""The retention of the log: rows past their time or over the budget are dropped, the write-ahead log is brought in.
 
-Everything here is a job for the writer, small enough that no publish waits for it long.
+Everything here is a job for the writer, small enough that no publish waits for it long. Owns when rows are dropped,
+never which rows a channel has (`row_index`).
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ import logging
 from collections.abc import Callable
 from functools import partial
 
-from messageflow.brokers.embedded.shelf import Cut, Shelf
-from messageflow.brokers.embedded.store import Store
+from messageflow.brokers.embedded.data_directory import DataDirectory
+from messageflow.brokers.embedded.row_index import DroppedRows, RowIndex
 from messageflow.brokers.embedded.writer import Writer
 from messageflow.errors import BrokerError
 
@@ -23,12 +24,12 @@ COMMIT_BYTES, ROW_BYTES = 4096, 150  # what an append and a row beside its JSON 
 SLICE = 2000  # rows dropped in one job
 
 
-class Tidying:
-    """The bounds of one store.
+class LogRetention:
+    """Keeps the log of one data directory within its bounds.
 
     Args:
-        store: whose log it is.
-        shelf: knows the rows.
+        directory: whose log it is.
+        index: knows the rows.
         writer: does the jobs.
         budget: bytes the file may hold.
         clock: seconds, as the rows have them.
@@ -36,22 +37,22 @@ class Tidying:
 
     Attributes:
         size: bytes the file holds, as of the last job.
-        shed: publications dropped for the budget, before their time.
+        evicted: publications dropped for the budget, before their time.
     """
 
     def __init__(
         self,
-        store: Store,
-        shelf: Shelf,
+        directory: DataDirectory,
+        index: RowIndex,
         writer: Writer,
         budget: int,
         clock: Callable[[], float],
         judge: Callable[[BaseException], BrokerError],
     ) -> None:
         self._judge = judge
-        self._again: list[Cut] = []  # could not be dropped yet
-        self._log = store.log
-        self._shelf = shelf
+        self._again: list[DroppedRows] = []  # could not be dropped yet
+        self._log = directory.log
+        self._index = index
         self._writer = writer
         self._budget = budget
         self._written = 0  # bytes since the last checkpoint, about
@@ -59,30 +60,30 @@ class Tidying:
         self._dropping = False
         self._stopped = False
         self.size = self._log.size()
-        self.shed = 0
+        self.evicted = 0
 
-    def appended(self, rows: int, size: int) -> None:
+    def note_append(self, rows: int, size: int) -> None:
         """So many rows with so many bytes of data, info and tags were appended at once."""
         self._written += COMMIT_BYTES + rows * ROW_BYTES + size
         if self._written > CHECKPOINT_BYTES:
             self._written = 0
             self._writer.submit(self._checkpoint, self._report)
 
-    def tidy(self) -> None:
+    def enforce(self) -> None:
         """Drop what is past its time, or over the budget, slice by slice. Called once a second."""
         if self._dropping or self._stopped:
             return
         now = self._clock()
-        cut = self._again.pop() if self._again else self._shelf.trim(now, most=SLICE)
+        cut = self._again.pop() if self._again else self._index.trim(now, most=SLICE)
         if not cut.ids and self.size > self._budget:
-            cut = self._shelf.shed(SLICE)
-            self.shed += len(cut.ids)
+            cut = self._index.evict(SLICE)
+            self.evicted += len(cut.ids)
             log.warning("disk_budget", extra={"dropped": len(cut.ids), "bytes": self.size, "budget": self._budget})
         if cut.ids:
             self._dropping = True
-            self._submit(cut, now, partial(self._dropped, cut))
+            self._submit(cut, now, partial(self._finish_drop, cut))
 
-    async def drop(self, cut: Cut, now: float) -> None:
+    async def drop(self, cut: DroppedRows, now: float) -> None:
         """Drop rows, and return once they are gone.
 
         Raises:
@@ -95,7 +96,7 @@ class Tidying:
                 self._again.append(cut)
                 raise self._judge(error)
 
-    def forget(self, cut: Cut, channel: str, epoch: str) -> None:
+    def forget(self, cut: DroppedRows, channel: str, epoch: str) -> None:
         """Drop all that is known of a channel; streams that begin from now on do so in `epoch`."""
 
         def job() -> None:
@@ -104,7 +105,7 @@ class Tidying:
 
         self._writer.submit(job, self._report)
 
-    def _submit(self, cut: Cut, now: float, done: Callable[[BaseException | None], None]) -> None:
+    def _submit(self, cut: DroppedRows, now: float, done: Callable[[BaseException | None], None]) -> None:
         def job() -> None:
             for start in range(0, len(cut.ids), SLICE):
                 self._log.drop(cut.ids[start : start + SLICE], cut.newest, now)
@@ -113,10 +114,10 @@ class Tidying:
         self._written += COMMIT_BYTES * len(cut.newest)
         self._writer.submit(job, done)
 
-    def _dropped(self, cut: Cut, error: BaseException | None) -> None:
+    def _finish_drop(self, cut: DroppedRows, error: BaseException | None) -> None:
         self._dropping = False
         if error is None:
-            self.tidy()  # there may be more; publishes that came meanwhile go between two slices
+            self.enforce()  # there may be more; publishes that came meanwhile go between two slices
         else:
             self._again.append(cut)  # unseen by readers all the same
             self._judge(error)

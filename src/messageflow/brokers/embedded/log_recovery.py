@@ -1,7 +1,7 @@
 """From the log into memory, at the start: every row proved against its neighbour, or the log is damaged.
 
 A row is good when its checksum is right, its offset follows the one before it in its channel, and its tag chains from
-there. Where a channel's oldest row must begin is in the log's floors.
+there. Where a channel's oldest row must begin is in the log's floors. Owns nothing once the start is over.
 """
 
 from __future__ import annotations
@@ -11,29 +11,29 @@ from typing import NamedTuple
 
 from messageflow.brokers.base import Ack, Stored
 from messageflow.brokers.embedded.log import DamagedFile, StreamLog
+from messageflow.brokers.embedded.row_index import RowIndex
 from messageflow.brokers.embedded.rows import Row
-from messageflow.brokers.embedded.shelf import Shelf
 from messageflow.core.idempotency import IdempotencyWindow
 from messageflow.core.stream import Position, chain
 from messageflow.core.stream_table import Retention, StreamTable
 
 
-class Loaded(NamedTuple):
+class RecoveredLog(NamedTuple):
     """What the log held."""
 
-    shelf: Shelf
+    rows: RowIndex
     garbage: list[int]  # rows of streams that were given up
     newest: float  # the time of the newest row; 0 without any
 
 
-def load(log: StreamLog, streams: StreamTable, stored: IdempotencyWindow[Stored], ack: Ack) -> Loaded:
+def recover_log(log: StreamLog, streams: StreamTable, stored: IdempotencyWindow[Stored], ack: Ack) -> RecoveredLog:
     """Fill `streams` and `stored` from the log.
 
     Raises:
         DamagedFile: a row does not read as it was written.
         sqlite3.DatabaseError: SQLite finds the file damaged.
     """
-    shelf, garbage, newest = Shelf(), [], 0.0
+    index, garbage, newest = RowIndex(), [], 0.0
     floors: dict[str, Position] = {}
     for floor in log.floors():
         floors[floor.channel] = floor.position
@@ -46,18 +46,18 @@ def load(log: StreamLog, streams: StreamTable, stored: IdempotencyWindow[Stored]
             continue
         before = positions.get(row.channel)
         if before is None or (before.epoch != row.epoch and row.offset == 1):
-            garbage.extend(shelf.remove(row.channel).ids)
+            garbage.extend(index.remove(row.channel).ids)
             before = Position(row.epoch, 0)
             streams.restore(row.channel, before, row.retention)
         _prove(row, before)
         positions[row.channel] = row.position
         publication = row.publication
         streams.take(row.channel, row.retention, publication)
-        shelf.put(row.channel, row.epoch, publication, row.id, row.retention)
+        index.put(row.channel, row.epoch, publication, row.id, row.retention)
         if row.key:
             stored.put(row.channel, row.key, Stored(row.position, ack), row.time)
         newest = max(newest, row.time)
-    return Loaded(shelf, garbage, newest)
+    return RecoveredLog(index, garbage, newest)
 
 
 def _is_below(row: Row, floor: Position | None) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from messageflow.brokers.base import Stored
-from messageflow.brokers.embedded.loading import load
 from messageflow.brokers.embedded.log import StreamLog
+from messageflow.brokers.embedded.log_recovery import recover_log
 from messageflow.brokers.embedded.rows import row_values
 from messageflow.core.idempotency import IdempotencyWindow
 from messageflow.core.stream import Position, Publication, chain
@@ -23,7 +23,7 @@ def test_rows_that_were_to_be_dropped_do_not_come_back(tmp_path: Path) -> None:
     log.drop([1], [2], 5.0)  # the process ended between two slices: 2 is still there, below the floor
     streams = StreamTable(lambda: "another", memory=1 << 20)
     stored: IdempotencyWindow[Stored] = IdempotencyWindow(ttl=600, size=10)
-    found = load(log, streams, stored, "os")
+    found = recover_log(log, streams, stored, "os")
     assert found.garbage == [2]
     assert streams.position("x") == Position("e", 3, tags[3])
     log.close()

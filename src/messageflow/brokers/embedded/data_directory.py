@@ -1,7 +1,8 @@
 """The data directory of the embedded broker: opened by one process at a time, checked, and found whole or not.
 
-`open_store` refuses what it must not touch: a directory in use, a file of another program, a damaged log. It decides
-whether a stream could have lost something since the log was last written to; if so, all streams go into a new epoch.
+`open_data_directory` refuses what it must not touch: a directory in use, a file of another program, a damaged log. It
+decides whether a stream could have lost something since the log was last written to; if so, all streams go into a new
+epoch.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ FULL = 1 << 20  # bytes of room below which an error of a write is believed to b
 BESIDE = ("", "-wal", "-shm")  # what SQLite keeps of one database
 
 
-class Store:
+class DataDirectory:
     """An open data directory.
 
     Args:
@@ -130,7 +131,7 @@ class Store:
         self._lock.close()
 
 
-def open_store(directory: Path, *, synced: bool) -> Store:
+def open_data_directory(directory: Path, *, synced: bool) -> DataDirectory:
     """Return the store of a data directory.
 
     Raises:
@@ -138,7 +139,7 @@ def open_store(directory: Path, *, synced: bool) -> Store:
         DamagedFile: the log does not read as it was written.
     """
     try:
-        return Store(directory, synced=synced)
+        return DataDirectory(directory, synced=synced)
     except ForeignFile as error:
         raise ConfigurationError(
             f"{directory / LOG} is not a log of this messageflow: {error}. Move it away, or take another --data-dir"

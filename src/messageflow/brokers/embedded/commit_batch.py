@@ -1,6 +1,6 @@
-"""Rounds of the group commit: what is stored together, and who waits for it.
+"""The batch of one group commit: what is stored together, and the publishers that wait for it.
 
-Pure but for the futures of those who wait.
+Pure but for the futures of those publishers. Owns nothing on disk, and never decides when it is stored.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from messageflow.core.stream import Publication
 from messageflow.core.stream_table import Retention
 
 
-class Round:
+class CommitBatch:
     """What one append stores: whole calls of `publish`, so that a call is stored wholly or not at all.
 
     Attributes:
@@ -32,7 +32,7 @@ class Round:
         self._waiters: list[asyncio.Future[None]] = []
 
     def add(self, row: int, channel: str, epoch: str, publication: Publication, retention: Retention, key: str) -> None:
-        """Put a publication into the round."""
+        """Put a publication into the batch."""
         self.rows += row_values(row, channel, epoch, publication, retention, key)
         self.entries.append((row, channel, epoch, publication, retention))
         self.size += publication.cost
@@ -40,13 +40,13 @@ class Round:
             self.keys.add((channel, key))
 
     def wait(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
-        """Return a future for the end of this round; cancelling it is nobody else's business."""
+        """Return a future for the end of this batch; cancelling it changes nothing for the others."""
         waiter = loop.create_future()
         self._waiters.append(waiter)
         return waiter
 
     def end(self, error: Exception | None) -> None:
-        """Let those who wait go on, or fail."""
+        """Resolve the futures of all that wait, or fail them."""
         for waiter in self._waiters:
             if waiter.done():
                 continue
