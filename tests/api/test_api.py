@@ -11,7 +11,7 @@ import pytest
 from messageflow.api.api import Api
 from messageflow.brokers.base import Item, Stored
 from messageflow.brokers.memory import MemoryBroker
-from messageflow.core.channels import REVOKED, Namespaces
+from messageflow.core.channels import REVOKED, NamespaceOptions, Namespaces
 from messageflow.core.revocations import Revocation, decode_revocation
 from messageflow.errors import BrokerError, NoRoom, Unanswered, Unavailable
 from messageflow.testing.broker_suite import RecordingSink
@@ -94,3 +94,72 @@ async def test_calls_and_refusals_are_counted(broker: Failing) -> None:
         await api.call(method, b"{}")
     assert api.answered == {"push": 2, "unknown": 2}
     assert api.refused == {107: 2, 104: 2}
+
+
+ABOUT_USERS = ("subscribe", "unsubscribe", "disconnect", "refresh", "revoke", "push")
+NOBODY = {
+    "": "the user is empty",
+    "*": "'*' is everyone, not a user",
+    "a\n": "U+000A",
+    "x" * 256: "at most 255 bytes",
+}
+
+
+class Untold(MemoryBroker):
+    """Fails when anything is asked of it."""
+
+    async def publish(self, items: Sequence[Item]) -> list[Stored]:
+        raise AssertionError(items)
+
+    async def control(self, message: bytes) -> None:
+        raise AssertionError(message)
+
+
+async def refusal(method: str, body: dict[str, object], namespaces: Namespaces | None = None) -> tuple[int, str]:
+    """The code and the message that a call is refused with, before a broker hears of it."""
+    _, answer = await Api(Untold(), namespaces or Namespaces(), 65_536).call(method, json.dumps(body).encode())
+    error = json.loads(answer)["error"]
+    return error["code"], error["message"]
+
+
+@pytest.mark.parametrize("user", NOBODY)
+@pytest.mark.parametrize("method", ABOUT_USERS)
+async def test_a_call_about_nobody_or_everyone_is_refused_and_says_why(method: str, user: str) -> None:
+    code, message = await refusal(method, {"user": user, "channel": "news", "type": "t", "payload": 1})
+    assert code == 107
+    assert NOBODY[user] in message
+    assert ("broadcast_push" in message) == (user == "*")
+
+
+ABOUT_CHANNELS = ("publish", "subscribe", "unsubscribe", "presence", "presence_stats", "history", "history_remove")
+NO_CHANNELS = {
+    "": "1 to 255 characters",
+    "a b": "printable ASCII",
+    "a\n": "printable ASCII",
+    "#*": "call broadcast_push or publish into `*`",
+    "#": "the user is empty",
+    "#a\n": "U+000A",
+    "!revoked": "the gateways' own",
+    "nosuch:x": "no namespace 'nosuch'",
+    "room:x": "channel_regex",
+}
+
+
+@pytest.mark.parametrize("channel", NO_CHANNELS)
+@pytest.mark.parametrize("method", ABOUT_CHANNELS)
+async def test_a_call_about_what_is_no_channel_is_refused_and_says_why(method: str, channel: str) -> None:
+    namespaces = Namespaces(named={"room": NamespaceOptions(channel_regex="[0-9]+")})
+    code, message = await refusal(method, {"user": "alice", "channel": channel, "data": 1}, namespaces)
+    assert code == 102
+    assert message.startswith("unknown channel")
+    assert NO_CHANNELS[channel] in message
+
+
+async def test_a_broadcast_names_each_channel_that_is_none() -> None:
+    made = MemoryBroker()
+    await made.start(RecordingSink())
+    _, answer = await Api(made, Namespaces(), 65_536).call("broadcast", b'{"channels":["news","#*"],"data":1}')
+    good, bad = json.loads(answer)["result"]["responses"]
+    assert good["result"]["offset"] == 1
+    assert "broadcast_push" in bad["error"]["message"]
+    await made.close()

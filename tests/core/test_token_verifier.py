@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from messageflow.core.claims import Said
 from messageflow.core.signatures import verify_signature
-from messageflow.core.token_verifier import SubscribeOptions, Verifier, is_user, load_keys
+from messageflow.core.token_verifier import SubscribeOptions, Verifier, load_keys
+from messageflow.core.users import is_user
 from messageflow.errors import ConfigurationError, TokenError, TokenExpired
 from tests.core.token_forge import (
     CONNECTION,

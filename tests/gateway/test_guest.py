@@ -124,6 +124,7 @@ def test_the_prefix_moves_for_everybody(tmp_path: Path, monkeypatch: pytest.Monk
         monkeypatch.setenv("MESSAGEFLOW_BASE_PATH", "/own/")
         assert flow.push("alice", "report/ready").offset == 1
         monkeypatch.delenv("MESSAGEFLOW_BASE_PATH")
+        assert Flow(started.url, api_key=API_KEY, base_path="/own").push("alice", "report/ready").offset == 2
         with pytest.raises(PublishError):
             Flow(started.url, api_key=API_KEY).push("alice", "report/ready")
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from messageflow import AsyncFlow, Flow
 from messageflow.errors import ConfigurationError
-from messageflow.publisher.discovery import DevFile, data_dir, find, load_dev_file, write_dev_file
+from messageflow.publisher.discovery import DevFile, Place, data_dir, find, load_dev_file, write_dev_file
+from messageflow.publisher.http1 import Endpoint
 from messageflow.publisher.projects import own_project
 
 
@@ -114,3 +116,25 @@ def test_no_secret_shows_when_printed(environ: dict[str, str]) -> None:
     shown = repr(find(None, None, None, environ)) + repr(load_dev_file(data_dir(environ)))
     assert "dev-key" not in shown
     assert "dev-secret" not in shown
+
+
+def base_path_of(place: Place) -> str:
+    assert isinstance(place.endpoint, Endpoint)
+    return place.endpoint.base_path
+
+
+def test_the_base_path_comes_from_the_argument_the_environment_or_the_file(environ: dict[str, str]) -> None:
+    write_dev_file("http://dev", "key", "secret", data_dir(environ), base_path="/left/")
+    assert base_path_of(find(None, None, None, environ)) == "/left/"
+    assert base_path_of(find("http://other", None, None, environ)) == "/messageflow/"
+    environ["MESSAGEFLOW_BASE_PATH"] = "/environment/"
+    assert base_path_of(find(None, None, None, environ)) == "/environment/"
+    assert base_path_of(find("http://other/below", "key", "secret", environ)) == "/environment/"
+    assert base_path_of(find(None, None, None, environ, base_path="argument")) == "/argument/"
+    assert base_path_of(find("http://other", "key", "secret", environ, base_path="/argument/")) == "/argument/"
+
+
+@pytest.mark.parametrize("face", [Flow, AsyncFlow])
+def test_a_base_path_that_is_none_is_refused_when_the_flow_is_made(face: type[Flow | AsyncFlow]) -> None:
+    with pytest.raises(ConfigurationError, match="base_path"):
+        face("http://127.0.0.1:8000", base_path="/a b/")

@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Raw
 
 from messageflow.api import bounds, calls
-from messageflow.api.publishing import CallRefused, Publishing, receipt
+from messageflow.api.publishing import CallRefused, Publishing, check_user, options_of, receipt
 from messageflow.brokers.base import Item, NodeMessages, PresenceReader, Stored, StreamStore
 from messageflow.core import control
 from messageflow.core.channels import REVOKED, NamespaceOptions, Namespaces
@@ -29,16 +29,16 @@ from messageflow.core.codes import (
     INTERNAL,
     METHOD_NOT_FOUND,
     NOT_AVAILABLE,
-    UNKNOWN_CHANNEL,
     UNRECOVERABLE,
 )
 from messageflow.core.json import UnsafeJSON, check_utf8, explain
 from messageflow.core.protocol import view
 from messageflow.core.revocations import MARGIN, MOST, UNLIMITED, Revocation, encode_revocation
 from messageflow.core.stream_table import Retention
-from messageflow.core.token_verifier import is_user
 from messageflow.core.weights import chunk
 from messageflow.errors import BrokerError, NoRoom, Unanswered, Unavailable
+
+EACH_USER = "this is for one user a call; what is for everyone is sent with broadcast_push"
 
 _BROKER_STATUS = {
     NoRoom: 507,
@@ -259,6 +259,8 @@ class Api:
         )
 
     async def _unsubscribe(self, call: calls.Unsubscribe) -> calls.Nothing:
+        bounds.check_names(call.channel)
+        self._options(call.channel)
         return await self._tell(control.UnsubscribeUser(call.user, call.channel, call.client))
 
     async def _disconnect(self, call: calls.Disconnect) -> calls.Nothing:
@@ -273,8 +275,7 @@ class Api:
         return await self._tell(control.RefreshUser(call.user, call.client, call.expired, call.expire_at or None))
 
     async def _revoke(self, call: calls.Revoke) -> calls.Nothing:
-        if not is_user(call.user):
-            raise CallRefused(BAD_REQUEST, f"{call.user!r} is no user")
+        check_user(call.user, EACH_USER)
         now = time.time()
         before = now if call.before is None else call.before
         if before > now + MARGIN / 2:
@@ -284,9 +285,8 @@ class Api:
         return calls.Nothing()
 
     async def _tell(self, message: control.Control) -> calls.Nothing:
-        if not message.user:
-            raise CallRefused(BAD_REQUEST, "the call names no user")
-        bounds.check_names(message.user, message.client, getattr(message, "channel", ""))
+        check_user(message.user, EACH_USER)
+        bounds.check_names(message.client, getattr(message, "channel", ""))
         await self._broker.control(control.encode_control(message))
         return calls.Nothing()
 
@@ -331,10 +331,7 @@ class Api:
         return calls.Info(sorted(map(_decode_node, answers), key=lambda node: node.name))
 
     def _options(self, channel: str) -> NamespaceOptions:
-        options = self._namespaces.options(channel)
-        if options is None:
-            raise CallRefused(UNKNOWN_CHANNEL)
-        return options
+        return options_of(self._namespaces, channel)
 
     def _with_presence(self, channel: str) -> None:
         if not self._options(channel).presence:

@@ -17,7 +17,7 @@ from messageflow.core.channels import BROADCAST, NamespaceOptions, Namespaces, p
 from messageflow.core.codes import BAD_REQUEST, UNKNOWN_CHANNEL, ErrorCode
 from messageflow.core.json import UnsafeJSON, check_readable, check_utf8, compact
 from messageflow.core.stream_table import Retention
-from messageflow.core.token_verifier import is_user
+from messageflow.core.users import explain_user, is_user
 from messageflow.errors import Picklable
 
 KEY_BYTES = 255  # of an idempotency key, which is remembered as long as the window is
@@ -75,8 +75,7 @@ class Publishing:
             CallRefused: there is no such user, no type, or the payload is too large.
         """
         user = call.user if isinstance(call.user, str) else str(call.user)
-        if not is_user(user):
-            raise CallRefused(BAD_REQUEST, f"{user!r} is no user; to reach everyone, call broadcast_push")
+        check_user(user, "to reach everyone, call broadcast_push")
         data = self._action(call.type, call.payload)
         return Item(personal(user), data, self._personal, _key(call.idempotency_key))
 
@@ -134,10 +133,29 @@ class Publishing:
         return data
 
     def _options(self, channel: str) -> NamespaceOptions:
-        options = self._namespaces.options(channel)
-        if options is None:
-            raise CallRefused(UNKNOWN_CHANNEL)
-        return options
+        return options_of(self._namespaces, channel)
+
+
+def options_of(namespaces: Namespaces, channel: str) -> NamespaceOptions:
+    """Return the options of a channel.
+
+    Raises:
+        CallRefused: there is none of this name; the message says why.
+    """
+    options = namespaces.options(channel)
+    if options is None:
+        raise CallRefused(UNKNOWN_CHANNEL, f"{UNKNOWN_CHANNEL.message} {channel[:60]!r}: {namespaces.explain(channel)}")
+    return options
+
+
+def check_user(user: str, everyone: str) -> None:
+    """Refuse what cannot name a user.
+
+    Raises:
+        CallRefused: the message says why, and how everyone is reached where that is meant.
+    """
+    if not is_user(user):
+        raise CallRefused(BAD_REQUEST, explain_user(user, everyone))
 
 
 def receipt(channel: str, stored: Stored) -> calls.Receipt:

@@ -25,6 +25,7 @@ import msgspec
 from msgspec import Meta
 
 from messageflow.core.codes import PERMISSION_DENIED, ErrorCode
+from messageflow.core.users import explain_user, is_user
 from messageflow.errors import ConfigurationError
 
 BROADCAST = "*"
@@ -138,7 +139,7 @@ class Namespaces:
     def options(self, channel: str) -> NamespaceOptions | None:
         """Return the options of `channel`, or None where its name or its namespace is not known."""
         if channel.startswith(PERSONAL_PREFIX):
-            return self.personal if len(channel) > 1 and len(channel.encode()) <= NAME_BYTES + 1 else None
+            return self.personal if is_user(channel[1:]) else None
         if channel == BROADCAST:
             return self.broadcast
         if channel.startswith(INTERNAL_PREFIX) or not _NAME.fullmatch(channel):
@@ -148,6 +149,20 @@ class Namespaces:
         if options is not None and options.channel_regex and not self._patterns[id(options)].fullmatch(rest):
             return None
         return options
+
+    def explain(self, channel: str) -> str:
+        """Say why `options` knows no channel of this name."""
+        if channel.startswith(PERSONAL_PREFIX):
+            everyone = "to reach everyone, call broadcast_push or publish into `*`"
+            return f"it would be a user's own, and {explain_user(channel[1:], everyone)}"
+        if channel.startswith(INTERNAL_PREFIX):
+            return "names with `!` are the gateways' own"
+        if not _NAME.fullmatch(channel):
+            return f"a name has 1 to {NAME_BYTES} characters of printable ASCII and no spaces"
+        namespace, _ = split(channel)
+        if namespace is not None and namespace not in self.named:
+            return f"no namespace {namespace!r} is configured"
+        return "its name does not match the channel_regex there"
 
 
 def _compile(options: NamespaceOptions) -> re.Pattern[str]:

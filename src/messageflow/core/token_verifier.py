@@ -9,9 +9,7 @@ Pure: `now` is an argument, in seconds since 1970. Never makes a token, and no m
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
-from functools import lru_cache
 
 from msgspec import UNSET
 
@@ -29,14 +27,12 @@ from messageflow.core.claims import (
 from messageflow.core.credentials import LIFETIME_LIMIT
 from messageflow.core.keys import Key, load_keys
 from messageflow.core.signatures import verify_signature
+from messageflow.core.users import USER_BYTES, is_user
 from messageflow.errors import ConfigurationError, TokenError, TokenExpired
 
-__all__ = ["ConnectionClaims", "Key", "SubscribeOptions", "SubscriptionClaims", "Verifier", "is_user", "load_keys"]
+__all__ = ["ConnectionClaims", "Key", "SubscribeOptions", "SubscriptionClaims", "Verifier", "load_keys"]
 
-USER_BYTES = 255
 LONGEST_LEEWAY = 30.0
-
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class Verifier:
@@ -160,14 +156,6 @@ class Verifier:
         latest = now + self.lifetime_limit
         end = min(claims.expire_at or math.inf, latest)
         return None if end == math.inf else end
-
-
-@lru_cache(maxsize=10_000)  # 0.6 µs of the 5 that a push in a batch costs the API (benchmarks: push)
-def is_user(text: str) -> bool:
-    """Whether `text` can name a user: 1 to 255 bytes, no control characters, not the `*` that means everyone."""
-    if len(text) > USER_BYTES or (not text.isascii() and len(text.encode(errors="replace")) > USER_BYTES):
-        return False
-    return bool(text) and text != "*" and _CONTROL.search(text) is None
 
 
 def _check_expiry(exp: float, end: float | None, now: float) -> None:

@@ -47,12 +47,13 @@ class FlowBase:
         token_issuer: str | None = None,
         token_audience: str | None = None,
         prefix: str | None = None,
+        base_path: str | None = None,
         token_lifetime_limit: timedelta | float | None = None,
     ) -> None:
         if not timeout > 0:
             raise ValueError(f"timeout must be more than 0 seconds, not {timeout!r}")
         if url:
-            discovery.endpoint(url, prefix)
+            discovery.endpoint(url, prefix, base_path=base_path)
         self._url = url
         self._api_key = api_key
         self._token_secret = credential(token_secret or "")
@@ -60,6 +61,7 @@ class FlowBase:
         self._issuer = token_issuer
         self._audience = token_audience
         self._prefix = prefix
+        self._base_path = base_path
         self._limit = (
             None
             if token_lifetime_limit is None
@@ -97,7 +99,9 @@ class FlowBase:
 
     def _place(self) -> Place:
         if self._found is None:
-            found = discovery.find(self._url, self._api_key, self._token_secret, prefix=self._prefix)
+            found = discovery.find(
+                self._url, self._api_key, self._token_secret, prefix=self._prefix, base_path=self._base_path
+            )
             if found.found and testruns.under_test():
                 found = found._replace(absent=TEST_RUN.format(found.endpoint.url))
             self._found = self._used = found

@@ -132,6 +132,7 @@ def find(
     environ: Mapping[str, str] | None = None,
     *,
     prefix: str | None = None,
+    base_path: str | None = None,
 ) -> Place:
     """Return the gateway to use: each value from the argument, else the environment, else the development file.
 
@@ -144,14 +145,14 @@ def find(
     url = url or environ.get("MESSAGEFLOW_URL", "").strip()
     api_key = api_key or environ.get("MESSAGEFLOW_API_KEY", "")
     token_secret = credential(token_secret or "") or signing_secret(environ.get("MESSAGEFLOW_TOKEN_SECRET", ""))
-    base_path = environ.get("MESSAGEFLOW_BASE_PATH", "")
+    base_path = base_path or environ.get("MESSAGEFLOW_BASE_PATH", "")
     if not (url and api_key and token_secret):
         directory = find_state_dir(environ)
         kept = load_dev_file(directory) if directory else None
         left = kept or DevFile()
-        environ = {**environ, "MESSAGEFLOW_BASE_PATH": base_path or ("" if url else left.base_path)}
+        base_path = base_path or ("" if url else left.base_path)
         place = Place(
-            endpoint(url or left.url or DEFAULT_URL, prefix, environ),
+            endpoint(url or left.url or DEFAULT_URL, prefix, environ, base_path=base_path),
             credential(api_key or left.api_key),
             token_secret or credential(left.token_secret),
             found=not url and bool(left.url),
@@ -160,7 +161,7 @@ def find(
         if url or left.url or api_key not in ("", left.api_key):
             return place
         return place._replace(absent=_absent(kept is not None, environ))
-    return Place(endpoint(url, prefix, environ), credential(api_key), token_secret)
+    return Place(endpoint(url, prefix, environ, base_path=base_path), credential(api_key), token_secret)
 
 
 def _absent(begun_once: bool, environ: Mapping[str, str]) -> str:
@@ -192,23 +193,27 @@ def running_elsewhere(environ: Mapping[str, str] | None = None) -> list[DevFile]
     return found
 
 
-def endpoint(url: str, prefix: str | None, environ: Mapping[str, str] | None = None) -> Endpoint | Redis:
+def endpoint(
+    url: str, prefix: str | None, environ: Mapping[str, str] | None = None, *, base_path: str | None = None
+) -> Endpoint | Redis:
     """Return what is at an address; in a Redis the names begin with `prefix`, else with MESSAGEFLOW_BROKER_PREFIX.
+
+    A gateway's own paths begin with `base_path`, else with MESSAGEFLOW_BASE_PATH, below the path of the URL.
 
     Raises:
         ConfigurationError: it cannot be used.
     """
     environ = os.environ if environ is None else environ
     if not is_redis(url):
-        return parse_url(url, _base_path(environ))
+        return parse_url(url, _base_path(base_path or environ.get("MESSAGEFLOW_BASE_PATH", "")))
     return redis_at(url, prefix or environ.get("MESSAGEFLOW_BROKER_PREFIX", "").strip())
 
 
-def _base_path(environ: Mapping[str, str]) -> str:
-    text = environ.get("MESSAGEFLOW_BASE_PATH", "").strip()
+def _base_path(text: str) -> str:
     try:
-        return parse_base_path(text) if text else BASE_PATH
+        return parse_base_path(text) if text.strip() else BASE_PATH
     except ValueError:
         raise ConfigurationError(
-            f"MESSAGEFLOW_BASE_PATH is {text!r}: write the gateway's base_path, such as /messageflow/"
+            f"base_path (argument, or MESSAGEFLOW_BASE_PATH) is {text.strip()!r}: write what the gateway's setting "
+            "of this name has, such as /messageflow/"
         ) from None

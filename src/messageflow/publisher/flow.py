@@ -66,6 +66,8 @@ class Flow(FlowBase):
         token_lifetime_limit: how long a token may live, as the gateway's setting has it, seconds or a timedelta;
             else MESSAGEFLOW_TOKEN_LIFETIME_LIMIT, else a day.
         prefix: what the gateways' names in Redis begin with; else MESSAGEFLOW_BROKER_PREFIX, else `messageflow`.
+        base_path: the gateway's setting of this name, where it is not the default, below the path of `url`; else
+            MESSAGEFLOW_BASE_PATH, else `/messageflow/`.
 
     Raises:
         ConfigurationError: `url` is no URL of a gateway or a Redis, or the library of Redis is not installed.

@@ -160,8 +160,8 @@ def _problem(call: Call[Any], answer: Answer, peer: Peer) -> PublishError:
         return Refused(said.code, said.message)
     if answer.status == 404:
         return PublishError(
-            f"there is no messageflow API at {peer.url}: check MESSAGEFLOW_URL, and MESSAGEFLOW_BASE_PATH "
-            "where the gateway's setting base_path is not the default"
+            f"there is no messageflow API at {peer.url}: check its URL (argument url, or MESSAGEFLOW_URL), and "
+            "base_path (argument, or MESSAGEFLOW_BASE_PATH) where the gateway's setting of this name is not the default"
         )
     return PublishError(_no_gateway(answer, peer.url))
 
