@@ -13,6 +13,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
+from messageflow.cli import subscriber as subscriber_module
 from messageflow.cli.listen_protocol import Arrived, Event
 from messageflow.cli.subscriber import Subscriber, jittered, make_websocket_url
 from messageflow.errors import ConfigurationError, Refused
@@ -20,9 +21,9 @@ from messageflow.errors import ConfigurationError, Refused
 Script = Callable[[ServerConnection, dict[str, Any]], Awaitable[None]]
 
 
-def opening(offset: int, **more: Any) -> str:
+def opening(offset: int, ping: int = 15, **more: Any) -> str:
     sub = {"recoverable": True, "epoch": "e", "offset": offset} | more
-    return json.dumps({"id": 1, "connect": {"client": "c", "version": "v", "ping": 15, "subs": {"#alice": sub}}})
+    return json.dumps({"id": 1, "connect": {"client": "c", "version": "v", "ping": ping, "subs": {"#alice": sub}}})
 
 
 def publication(offset: int) -> str:
@@ -98,6 +99,42 @@ async def test_after_a_lost_connection_it_resumes_with_a_fresh_token() -> None:
     assert commands[0]["token"] == "token-1"
     assert commands[0]["subs"] == {"#alice": {"recover": True, "epoch": "e", "offset": 1, "tag": ""}}
     assert notes == ["connection lost; trying again in 0.0 s"]
+
+
+async def arrives(socket: ServerConnection, _: dict[str, Any]) -> None:
+    await socket.send("\n".join([opening(0), publication(1)]))
+
+
+@pytest.mark.parametrize("said", [[], [opening(0, ping=1)], [opening(0, ping=1), "{}"]])
+async def test_a_gateway_that_falls_silent_is_given_up(said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subscriber_module, "SILENCE", 0.1)
+    monkeypatch.setattr(subscriber_module, "_OPEN_TIMEOUT", 1.0)
+
+    async def falls_silent(socket: ServerConnection, _: dict[str, Any]) -> None:
+        for message in said:
+            await socket.send(message)
+        await socket.wait_closed()
+
+    notes: list[str] = []
+    async with gateway(falls_silent, arrives) as url:
+        await asyncio.wait_for(listener(url, stop_at=1, notes=notes)[0].run(), 60)
+    assert notes == ["no answer; trying again in 0.0 s"]
+
+
+@pytest.mark.parametrize("ping", [15, 0])
+async def test_a_gateway_that_has_let_it_in_may_say_nothing_until_its_next_ping(
+    ping: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def waits(socket: ServerConnection, _: dict[str, Any]) -> None:
+        await socket.send(opening(0, ping=ping))
+        await asyncio.sleep(2.5)  # more than an answer to `connect` may take
+        await socket.send(publication(1))
+
+    monkeypatch.setattr(subscriber_module, "_OPEN_TIMEOUT", 2.0)
+    notes: list[str] = []
+    async with gateway(waits) as url:
+        await listener(url, stop_at=1, notes=notes)[0].run()
+    assert notes == []
 
 
 @pytest.mark.parametrize("code", [3001, 3005, 3012, 4000, 1001])
