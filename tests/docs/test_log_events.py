@@ -14,9 +14,17 @@ ROW = re.compile(r"^\| (`[^|]+`) \| ([a-z, ]+) \| [^|]+ \| [^|]+ \|$", re.MULTIL
 EVENT = re.compile(r"[a-z]+(_[a-z]+)*")
 
 
+def walk(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield what is in a tree, but for functions that pass a line on to another log."""
+    for node in ast.iter_child_nodes(tree):
+        if not (isinstance(node, ast.FunctionDef) and node.name == "log_limited"):
+            yield node
+            yield from walk(node)
+
+
 def logged(tree: ast.AST) -> Iterator[tuple[str, str]]:
     """Yield event and level of every call that logs; `varies` where the level is decided at run time."""
-    for node in ast.walk(tree):
+    for node in walk(tree):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
             continue
         method, where = node.func.attr, ast.unparse(node.func.value).split(".")[-1]
