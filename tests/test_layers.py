@@ -21,16 +21,9 @@ MAY_IMPORT = {
     "hub": {"core", "dialects.base", "brokers.base"},
     "api": {"core", "brokers.base"},
     "gateway": {"core", "dialects", "hub", "brokers", "api"},
-    "redis_publisher": {
-        "core",
-        "api",
-        "brokers.base",
-        "brokers.redis",
-        "publisher.http1",
-        "publisher.processes",
-        "publisher.sockets",
-    },
-    "publisher": {"redis_publisher", "core"},
+    "client_io": {"core"},
+    "redis_publisher": {"core", "api", "brokers.base", "brokers.redis", "client_io"},
+    "publisher": {"redis_publisher", "client_io", "core"},
     "testing": {"core", "dialects", "hub", "brokers"},
     "cli": {"core", "dialects", "hub", "brokers", "api", "gateway", "publisher"},
     "__init__": {"publisher"},
@@ -183,9 +176,8 @@ def folders(graph: Graph) -> Graph:
 # What is still a circle. It only shrinks: strike out what you have untied, and add nothing.
 OWED_CIRCLES = {
     frozenset({"publisher/requests", "publisher/responses"}),
-    frozenset({"redis_publisher/edge", "redis_publisher/login"}),
 }
-OWED_LAYER_CIRCLES = {frozenset({"publisher", "redis_publisher"})}
+OWED_LAYER_CIRCLES = set[frozenset[str]]()
 
 
 def test_no_modules_import_one_another_in_a_circle() -> None:
@@ -218,7 +210,7 @@ def test_the_publisher_loads_three_libraries_and_no_more() -> None:
                 seen.add(module)
                 waiting.append(module)
     assert libraries - sys.stdlib_module_names == {"msgspec", "httptools", "jwt"}
-    assert {layer(path) for path in seen} == {"__init__", "cli", "core", "errors", "extras", "publisher"}
+    assert {layer(path) for path in seen} == {"__init__", "cli", "client_io", "core", "errors", "extras", "publisher"}
 
 
 # Folders parallel by design, with the reason: one name in several of them is one role, and a reader is glad of it.
@@ -239,24 +231,18 @@ OWED_MODULES = {
     "base",
     "broker",
     "names",
-    "pool",
 }
 OWED_CLASSES = {
-    "Answer",
     "Batch",
     "Broadcast",
     "Call",
-    "ClientInfo",
-    "Cluster",
-    "Command",
     "Connection",
+    "ClientInfo",
+    "Command",
     "Disconnect",
-    "Failure",
     "History",
     "Known",
-    "Layout",
     "Page",
-    "Pool",
     "Position",
     "Presence",
     "PresenceStats",
@@ -264,12 +250,9 @@ OWED_CLASSES = {
     "Publish",
     "Push",
     "Receipt",
-    "Refused",
-    "Servers",
     "Settings",
     "Subscribe",
     "Unsubscribe",
-    "Wire",
 }
 
 

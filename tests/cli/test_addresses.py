@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from messageflow.cli.subscriber import make_websocket_url
-from messageflow.publisher.http1 import parse_url
+from messageflow.client_io.http1 import parse_url
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "addresses.json").read_text())
 

@@ -12,7 +12,8 @@ import pytest
 import uvloop
 
 from messageflow import AsyncFlow, Flow
-from messageflow.publisher import inprocess, pool
+from messageflow.client_io import blocking_io
+from messageflow.publisher import inprocess
 from tests.publisher.scripted import ScriptedServer
 
 
@@ -24,9 +25,9 @@ def strange_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator
     monkeypatch.setenv("MESSAGEFLOW_DATA_DIR", str(tmp_path / "data"))
     yield
     inprocess.uninstall()
-    for each in pool._pools.table().values():
+    for each in blocking_io._clients.table().values():
         each.close()
-    pool._pools.table().clear()
+    blocking_io._clients.table().clear()
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ import ctypes, os, random, sys
 from messageflow.publisher import requests
 from messageflow.publisher.retry import Retry
 from messageflow.publisher.error_texts import gateway
-from messageflow.publisher.http1 import Failure
+from messageflow.client_io.outcome import NoResponse
 
 fork = ctypes.PyDLL(None).fork  # as uWSGI forks: without a word to Python
 
@@ -46,7 +46,7 @@ def in_children(work):
             status = 1
             try:
                 retry = Retry(gateway("x"), stores=True, timeout=60, now=0)
-                drawn = (requests.fresh_key(), retry.pause(Failure("no"), 0.0))
+                drawn = (requests.fresh_key(), retry.pause(NoResponse("no"), 0.0))
                 status = 0 if all(work(f"child{number}", turn) for turn in range(1, 101)) else 2
                 os.write(writer, "{}\\n{}\\n".format(*drawn).encode())
             finally:

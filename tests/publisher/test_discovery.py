@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from messageflow import AsyncFlow, Flow
+from messageflow.client_io.http1 import Endpoint
 from messageflow.errors import ConfigurationError
 from messageflow.publisher.discovery import DevFile, Place, data_dir, find, load_dev_file, write_dev_file
-from messageflow.publisher.http1 import Endpoint
 from messageflow.publisher.projects import own_project
 
 

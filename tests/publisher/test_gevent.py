@@ -36,7 +36,7 @@ if child:
 LATE = """
 import sys
 from messageflow import Flow
-import messageflow.publisher.pool
+import messageflow.client_io.pool
 from gevent import monkey
 monkey.patch_all()
 import gevent

@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 from messageflow import AsyncFlow, Flow, GatewayUnreachable, OutcomeUnknown, PublishError, Refused, Unauthorized
+from messageflow.client_io.http1 import parse_url
 from messageflow.publisher import inprocess
-from messageflow.publisher.http1 import parse_url
 from tests.publisher.scripted import RECEIPT, ScriptedServer
 
 

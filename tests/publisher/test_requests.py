@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from messageflow.client_io.outcome import Response
 from messageflow.errors import EncodingError, PayloadTooLarge, PublishError, Refused, Unauthorized
 from messageflow.publisher import requests
 from messageflow.publisher.error_texts import gateway
-from messageflow.publisher.http1 import Answer
 from messageflow.publisher.requests import Call
 from messageflow.publisher.responses import read
 from messageflow.publisher.results import ClientInfo, History, Node, Position, PresenceStats, Publication, Receipt
@@ -124,8 +124,8 @@ def test_enormous_payload_is_refused_before_anything_is_sent(monkeypatch: pytest
         requests.push("alice", "t", "x" * 100)
 
 
-def answer(result: Any) -> Answer:
-    return Answer(200, msgspec.json.encode({"result": result}))
+def answer(result: Any) -> Response:
+    return Response(200, msgspec.json.encode({"result": result}))
 
 
 RESULTS: list[tuple[Call[Any], Any, Any]] = [
@@ -170,46 +170,46 @@ PUSH = requests.push("alice", "t")
 @pytest.mark.parametrize("status", [200, 400])
 def test_error_of_the_gateway_keeps_code_and_text(status: int) -> None:
     with pytest.raises(Refused, match="error 107: bad request") as caught:
-        read(PUSH, Answer(status, b'{"error":{"code":107,"message":"bad request"}}'), GATEWAY)
+        read(PUSH, Response(status, b'{"error":{"code":107,"message":"bad request"}}'), GATEWAY)
     assert (caught.value.code, caught.value.text) == (107, "bad request")
 
 
 @pytest.mark.parametrize("body", [b"", b'{"error":{"code":101,"message":"unauthorized"}}'])
 def test_wrong_key_names_the_setting_and_the_remedy(body: bytes) -> None:
     with pytest.raises(Unauthorized, match=r"MESSAGEFLOW_API_KEY.*messageflow serve --dev"):
-        read(PUSH, Answer(401, body), GATEWAY)
+        read(PUSH, Response(401, body), GATEWAY)
 
 
 @pytest.mark.parametrize("advice", [b"", b": push an identifier and let the browser fetch the rest, or raise it"])
 def test_too_large_tells_the_limit_and_the_advice_once(advice: bytes) -> None:
     said = b'{"error":{"code":107,"message":"limit is 65536 bytes%b"}}' % advice
     with pytest.raises(PayloadTooLarge, match=r"limit is 65536 bytes: push an identifier") as caught:
-        read(PUSH, Answer(413, said), GATEWAY)
+        read(PUSH, Response(413, said), GATEWAY)
     assert str(caught.value).count("identifier") == 1
 
 
 def test_too_large_for_a_proxy_tells_the_size() -> None:
     with pytest.raises(PayloadTooLarge, match=rf"^{len(PUSH.body)} bytes .*http://gateway: push an identifier"):
-        read(PUSH, Answer(413, b"<html>"), GATEWAY)
+        read(PUSH, Response(413, b"<html>"), GATEWAY)
 
 
 @pytest.mark.parametrize(
     "got",
     [
-        Answer(200, b"<html><title>It works!</title>"),
-        Answer(200, b""),
-        Answer(200, b"[]"),
-        Answer(200, b"{}"),
-        Answer(200, b'{"result":{"offset":"seven"}}'),
-        Answer(301, b""),
-        Answer(500, b"Internal Server Error"),
+        Response(200, b"<html><title>It works!</title>"),
+        Response(200, b""),
+        Response(200, b"[]"),
+        Response(200, b"{}"),
+        Response(200, b'{"result":{"offset":"seven"}}'),
+        Response(301, b""),
+        Response(500, b"Internal Server Error"),
     ],
 )
-def test_what_is_no_gateway_is_told_apart(got: Answer) -> None:
+def test_what_is_no_gateway_is_told_apart(got: Response) -> None:
     with pytest.raises(PublishError, match=rf"http://gateway is not a messageflow gateway \(status {got.status}"):
         read(PUSH, got, GATEWAY)
 
 
 def test_wrong_address_is_told_apart() -> None:
     with pytest.raises(PublishError, match="no messageflow API at http://gateway: check"):
-        read(PUSH, Answer(404, b"Not Found"), GATEWAY)
+        read(PUSH, Response(404, b"Not Found"), GATEWAY)

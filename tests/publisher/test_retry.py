@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import pytest
 
+from messageflow.client_io.outcome import NO_CONNECTION, NoResponse, Response
 from messageflow.errors import GatewayUnreachable, OutcomeUnknown, PublishError, Refused
 from messageflow.publisher import requests
 from messageflow.publisher.error_texts import gateway
-from messageflow.publisher.http1 import NO_CONNECTION, Answer, Failure
 from messageflow.publisher.retry import ABSENT_PATIENCE, Retry
 
-LOST = Failure("the connection was closed", sent=True)
-ABSENT = Failure("refused", absent=True)
-UNROUTED = Failure("no route")
-STALE = Failure("closed", sent=True, stale=True)
+LOST = NoResponse("the connection was closed", sent=True)
+ABSENT = NoResponse("refused", absent=True)
+UNROUTED = NoResponse("no route")
+STALE = NoResponse("closed", sent=True, stale=True)
 
 
 def retry(*, stores: bool = True, timeout: float = 5.0, chance: float = 1.0) -> Retry:
     return Retry(gateway("http://gateway"), stores=stores, timeout=timeout, now=100.0, chance=lambda: chance)
 
 
-def exhaust(retry: Retry, outcome: Answer | Failure) -> tuple[list[float], PublishError]:
+def exhaust(retry: Retry, outcome: Response | NoResponse) -> tuple[list[float], PublishError]:
     """Fail in the same way again and again; return the pauses and what is said at the end."""
     now = 100.0
     pauses: list[float] = []
@@ -37,7 +37,7 @@ def exhaust(retry: Retry, outcome: Answer | Failure) -> tuple[list[float], Publi
 
 @pytest.mark.parametrize("status", [200, 400, 401, 404, 413, 500])
 def test_answer_is_read_not_repeated(status: int) -> None:
-    assert retry().pause(Answer(status, b""), 101.0) is None
+    assert retry().pause(Response(status, b""), 101.0) is None
 
 
 def test_pauses_grow_up_to_a_second_and_end_with_the_timeout() -> None:
@@ -61,7 +61,7 @@ def test_nobody_listening_is_said_early_and_names_the_remedy() -> None:
 
 
 @pytest.mark.parametrize(("then", "said"), [(NO_CONNECTION, "no gateway answers"), (UNROUTED, "cannot be reached")])
-def test_what_was_seen_of_nobody_holds_until_something_else_is_seen(then: Failure, said: str) -> None:
+def test_what_was_seen_of_nobody_holds_until_something_else_is_seen(then: NoResponse, said: str) -> None:
     call = retry(timeout=0.1)
     call.pause(ABSENT, 100.0)
     _, error = exhaust(call, then)
@@ -75,35 +75,35 @@ def test_short_timeout_ends_before_patience_does() -> None:
 
 @pytest.mark.parametrize("status", [408, 429, 503])
 def test_not_ready_means_nothing_was_stored(status: int) -> None:
-    _, error = exhaust(retry(), Answer(status, b""))
+    _, error = exhaust(retry(), Response(status, b""))
     assert type(error) is GatewayUnreachable
     assert str(status) in str(error)
 
 
-@pytest.mark.parametrize("outcome", [LOST, Answer(502, b""), Answer(504, b"")])
-def test_request_that_may_have_arrived_leaves_the_outcome_unknown(outcome: Answer | Failure) -> None:
+@pytest.mark.parametrize("outcome", [LOST, Response(502, b""), Response(504, b"")])
+def test_request_that_may_have_arrived_leaves_the_outcome_unknown(outcome: Response | NoResponse) -> None:
     _, error = exhaust(retry(), outcome)
     assert type(error) is OutcomeUnknown
     assert "idempotency_key" in str(error)
 
 
-@pytest.mark.parametrize("then", [ABSENT, UNROUTED, Answer(503, b"")])
-def test_one_uncertain_attempt_makes_the_end_uncertain(then: Answer | Failure) -> None:
+@pytest.mark.parametrize("then", [ABSENT, UNROUTED, Response(503, b"")])
+def test_one_uncertain_attempt_makes_the_end_uncertain(then: Response | NoResponse) -> None:
     call = retry()
     call.pause(LOST, 100.0)
     assert type(exhaust(call, then)[1]) is OutcomeUnknown
 
 
 REFUSALS = [
-    Answer(507, b'{"error":{"code":100,"message":"storage_full"}}'),
-    Answer(200, b'{"error":{"code":100,"message":"the broker failed"}}'),
-    Answer(401, b"{}"),
-    Answer(500, b"of a proxy"),
+    Response(507, b'{"error":{"code":100,"message":"storage_full"}}'),
+    Response(200, b'{"error":{"code":100,"message":"the broker failed"}}'),
+    Response(401, b"{}"),
+    Response(500, b"of a proxy"),
 ]
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-def test_a_refusal_after_an_uncertain_attempt_leaves_the_outcome_unknown(refusal: Answer) -> None:
+def test_a_refusal_after_an_uncertain_attempt_leaves_the_outcome_unknown(refusal: Response) -> None:
     call = requests.push("alice", "a")
     unsure = retry()
     unsure.pause(LOST, 101.0)
@@ -119,7 +119,7 @@ def test_a_wrong_call_is_refused_whatever_came_before() -> None:
     unsure = retry()
     unsure.pause(LOST, 101.0)
     with pytest.raises(Refused):
-        unsure.read(requests.push("alice", "a"), Answer(200, b'{"error":{"code":107,"message":"bad request"}}'))
+        unsure.read(requests.push("alice", "a"), Response(200, b'{"error":{"code":107,"message":"bad request"}}'))
 
 
 def test_call_that_stores_nothing_has_no_unknown_outcome() -> None:
@@ -139,7 +139,7 @@ def test_stale_connection_may_have_carried_the_request() -> None:
 
 def test_hopeless_failure_is_not_repeated() -> None:
     with pytest.raises(GatewayUnreachable, match="not trusted"):
-        retry().pause(Failure("its certificate is not trusted", hopeless=True), 100.0)
+        retry().pause(NoResponse("its certificate is not trusted", hopeless=True), 100.0)
 
 
 def test_one_attempt_leaves_time_for_another() -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from messageflow.client_io import blocking_io
 from messageflow.core.channels import NamespaceOptions, Namespaces
 from messageflow.core.publish_policy import PublishPolicy
-from messageflow.redis_publisher import clients as registry
 from tests.brokers.redis.conftest import authority as authority
 from tests.brokers.redis.conftest import own_cluster as own_cluster
 from tests.brokers.redis.conftest import running_cluster as running_cluster
@@ -45,9 +45,9 @@ def strange_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator
         monkeypatch.delenv(f"MESSAGEFLOW_{name}", raising=False)
     monkeypatch.setenv("MESSAGEFLOW_DATA_DIR", str(tmp_path / "data"))
     yield
-    for each in registry._blocking.table().values():
+    for each in blocking_io._clients.table().values():
         each.close()
-    registry._blocking.table().clear()
+    blocking_io._clients.table().clear()
 
 
 @pytest.fixture(scope="module")

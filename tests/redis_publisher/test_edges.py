@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from messageflow import AsyncFlow, ConfigurationError, Flow
-from messageflow.redis_publisher import clients as registry
-from messageflow.redis_publisher.edge import run_now
-from messageflow.redis_publisher.pool import CONNECTIONS
+from messageflow.client_io import asyncio_io
+from messageflow.client_io.kernel import run_now
+from messageflow.client_io.pool import CONNECTIONS
 from tests.brokers.redis.servers import Server, wait_until
 from tests.publisher.programs import FORKED_IN_C, FORKED_IN_C_TO_AWAIT, GREENLETS, run
 
@@ -181,7 +181,7 @@ def test_each_event_loop_has_its_own_connections(ruled: Server) -> None:
             return (await flow.push("alice", "t")).offset
 
     assert [asyncio.run(push()) for _ in range(3)] == [1, 2, 3]
-    assert len([loop for loop in registry._awaiting.table() if not loop.is_closed()]) == 0
+    assert len([loop for loop in asyncio_io._clients.table() if not loop.is_closed()]) == 0
 
 
 def test_a_coroutine_that_waits_is_no_work_for_the_blocking_edge() -> None:

@@ -9,10 +9,10 @@ import pytest
 
 from messageflow.brokers.base import StreamStore
 from messageflow.brokers.redis.names import Names
-from messageflow.redis_publisher.awaiting import Awaiting
+from messageflow.client_io.asyncio_io import ASYNCIO
+from messageflow.client_io.kernel import Attempt
 from messageflow.redis_publisher.broker import DirectBroker
 from messageflow.redis_publisher.client import RedisClient
-from messageflow.redis_publisher.edge import Attempt
 from messageflow.redis_publisher.servers import Servers
 from messageflow.testing.broker_suite import StreamSuite
 from tests.brokers.redis.servers import Server
@@ -22,7 +22,7 @@ class TestStreamsOfAFlow(StreamSuite):
     @pytest.fixture
     async def streams(self, ruled: Server) -> AsyncIterator[StreamStore]:
         limit = time.monotonic() + 50
-        client = RedisClient(Awaiting(), ruled.url, "messageflow", ruled.url)
+        client = RedisClient(ASYNCIO, ruled.url, "messageflow", ruled.url)
         known = await client._prepare(limit)
         servers = Servers(client._routers, known.acks, Attempt(limit))
         yield DirectBroker(servers, Names("messageflow"), known.window, limit)

@@ -1,6 +1,6 @@
 """The one prefix below which a gateway answers for itself, beside an application that has all other paths.
 
-The gateway keeps it free (`gateway.paths`), the publisher calls there (`publisher.http1`): both read it here.
+The gateway keeps it free (`gateway.paths`), the publisher calls there (`client_io.http1`): both read it here.
 """
 
 from __future__ import annotations

@@ -11,18 +11,13 @@ import time
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
-from messageflow.errors import MessageflowError
+from messageflow.client_io.asyncio_io import ASYNCIO
 from messageflow.publisher import requests
-from messageflow.publisher.aio_pool import pool_for
 from messageflow.publisher.base import FlowBase
 from messageflow.publisher.batch import Batch
-from messageflow.publisher.discovery import Place
-from messageflow.publisher.http1 import Answer, Failure, build_request
-from messageflow.publisher.inprocess import InProcess
-from messageflow.publisher.redis_target import Redis
-from messageflow.publisher.requests import Call, User
+from messageflow.publisher.requests import User
 from messageflow.publisher.results import (
     ClientInfo,
     History,
@@ -34,8 +29,6 @@ from messageflow.publisher.results import (
 )
 from messageflow.publisher.tokens import TTL
 
-T = TypeVar("T")
-
 
 class AsyncFlow(FlowBase):
     """`Flow` for asyncio: the same arguments and the same calls, to be awaited.
@@ -45,6 +38,8 @@ class AsyncFlow(FlowBase):
 
     Use it as `async with AsyncFlow() as flow`, or `await flow.close()` before the event loop ends.
     """
+
+    _io = ASYNCIO
 
     async def __aenter__(self) -> Self:
         return self
@@ -56,9 +51,8 @@ class AsyncFlow(FlowBase):
 
     async def close(self) -> None:
         """Close this event loop's idle connections to the gateway. The flow may still be used and opens new ones."""
-        if self._used is not None:
-            endpoint = self._used.endpoint
-            await (endpoint.close_async() if isinstance(endpoint, Redis) else pool_for(endpoint).close())
+        self._close()
+        await asyncio.sleep(0)  # lets the loop close the sockets before it may be closed itself
 
     async def push(self, user: User, type: str, payload: Any = None, *, idempotency_key: str | None = None) -> Receipt:
         """As `Flow.push`."""
@@ -162,34 +156,6 @@ class AsyncFlow(FlowBase):
         """As `Flow.subscription_token`."""
         return self._subscription_token(user, channel, ttl, info)
 
-    async def _perform(self, call: Call[T]) -> T:
-        gateway = self._gateway()
-        try:
-            return await self._attempt(call, gateway)
-        except MessageflowError as error:
-            if not self._forget(error, gateway):
-                raise
-        return await self._attempt(call, self._gateway())
-
-    async def _attempt(self, call: Call[T], gateway: InProcess | Place) -> T:
-        retry = self._retry(call, gateway)
-        while True:
-            outcome = await _exchange(gateway, call, retry.limit(time.monotonic()))
-            pause = retry.pause(outcome, time.monotonic())
-            if isinstance(outcome, Answer) and pause is None:
-                return retry.read(call, outcome)
-            await asyncio.sleep(pause or 0)
-
-
-async def _exchange(gateway: InProcess | Place, call: Call[Any], limit: float) -> Answer | Failure:
-    if isinstance(gateway, InProcess):
-        return await gateway.exchange_async(call.method, call.body, limit)
-    endpoint = gateway.endpoint
-    if isinstance(endpoint, Redis):
-        return await endpoint.exchange_async(call.method, call.body, limit)
-    request = build_request(endpoint, gateway.api_key, call.method, call.body)
-    return await pool_for(endpoint).exchange(request, limit)
-
 
 class AsyncBatch(Batch):
     """A batch of an `AsyncFlow`; see `AsyncFlow.batch`."""
@@ -209,6 +175,4 @@ class AsyncBatch(Batch):
 
     async def send(self) -> None:
         """Send what has no outcome yet; see `SyncBatch.send`."""
-        while (request := self.next_request()) is not None:
-            self.settle(await self._flow._perform(request))
-        self.check()
+        await self.send_all(self._flow._perform)

@@ -10,17 +10,24 @@ import os
 import time
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeVar
 
+from messageflow.client_io.http1 import Endpoint
+from messageflow.client_io.http_client import HttpClient
+from messageflow.client_io.kernel import ApiClient, ClientIO
+from messageflow.client_io.outcome import Response
 from messageflow.core.credentials import LIFETIME_LIMIT, credential
 from messageflow.core.durations import parse_duration
-from messageflow.errors import ConfigurationError, GatewayUnreachable, Unauthorized
+from messageflow.errors import ConfigurationError, GatewayUnreachable, MessageflowError, Unauthorized
 from messageflow.publisher import discovery, error_texts, inprocess, testruns, tokens
 from messageflow.publisher.discovery import Place
-from messageflow.publisher.inprocess import InProcess
-from messageflow.publisher.redis_target import Redis, is_redis, masked
+from messageflow.publisher.inprocess import InProcess, InProcessClient
+from messageflow.publisher.redis_target import RedisTarget, is_redis, make_redis_client, masked
 from messageflow.publisher.requests import Call, User
 from messageflow.publisher.retry import Retry
+
+T = TypeVar("T")
 
 TIMEOUT = 5.0
 IN_PROCESS = "this process"
@@ -35,7 +42,13 @@ FOREIGN = (
 
 
 class FlowBase:
-    """The common part of `Flow` and `AsyncFlow`; see there for the arguments."""
+    """The common part of `Flow` and `AsyncFlow`; see there for the arguments.
+
+    Attributes:
+        _io: what a face waits by. All that performs a call is written once, as coroutines over it.
+    """
+
+    _io: ClientIO
 
     def __init__(
         self,
@@ -86,7 +99,7 @@ class FlowBase:
         if self._url is None and (gateway := inprocess.installed()) is not None:
             return gateway
         place = self._reachable()
-        if isinstance(place.endpoint, Redis):
+        if isinstance(place.endpoint, RedisTarget):
             return place
         return inprocess.installed_at(place.endpoint, place.api_key) or place
 
@@ -129,13 +142,40 @@ class FlowBase:
             raise GatewayUnreachable(FOREIGN.format(gateway.endpoint.url)) from error
         return False
 
-    def _retry(self, call: Call[Any], gateway: InProcess | Place) -> Retry:
+    async def _perform(self, call: Call[T]) -> T:
+        gateway = self._gateway()
+        try:
+            return await self._attempt(call, gateway)
+        except MessageflowError as error:
+            if not self._forget(error, gateway):
+                raise
+        return await self._attempt(call, self._gateway())
+
+    async def _attempt(self, call: Call[T], gateway: InProcess | Place) -> T:
+        retry = self._retry(call, gateway)
+        client, api_key = self._client(gateway)
+        while True:
+            outcome = await client.exchange(call.method, call.body, retry.limit(time.monotonic()), api_key)
+            pause = retry.pause(outcome, time.monotonic())
+            if isinstance(outcome, Response) and pause is None:
+                return retry.read(call, outcome)
+            await self._io.sleep(pause or 0)
+
+    def _client(self, gateway: InProcess | Place) -> tuple[ApiClient, str]:
+        """Return what carries calls out there, and the key it takes."""
         if isinstance(gateway, InProcess):
-            peer = error_texts.gateway(IN_PROCESS)
-        elif isinstance(gateway.endpoint, Redis):
-            peer = error_texts.redis(gateway.endpoint.url)
-        else:
-            peer = error_texts.gateway(gateway.endpoint.url)
+            return InProcessClient(self._io, gateway), ""
+        endpoint = gateway.endpoint
+        if isinstance(endpoint, RedisTarget):
+            return self._io.get_client(endpoint, make_redis_client), ""
+        return self._io.get_client(endpoint, HttpClient), gateway.api_key
+
+    def _close(self) -> None:
+        if self._used is not None:
+            self._client(self._used)[0].close()
+
+    def _retry(self, call: Call[Any], gateway: InProcess | Place) -> Retry:
+        peer = error_texts.gateway(IN_PROCESS) if isinstance(gateway, InProcess) else _peer_at(gateway.endpoint)
         return Retry(peer, stores=call.stores, timeout=self._timeout, now=time.monotonic())
 
     def _sign(self, claims: dict[str, Any], extra: dict[str, Any] | None = None) -> str:
@@ -165,6 +205,11 @@ class FlowBase:
     def _subscription_token(self, user: User, channel: str, ttl: timedelta | float, info: Any) -> str:
         seconds = tokens.seconds_of(ttl, self._lifetime_limit())
         return self._sign(tokens.subscription_claims(user, channel, seconds, time.time(), info=info))
+
+
+@lru_cache(maxsize=64)
+def _peer_at(endpoint: Endpoint | RedisTarget) -> error_texts.Peer:
+    return (error_texts.redis if isinstance(endpoint, RedisTarget) else error_texts.gateway)(endpoint.url)
 
 
 def _variable(name: str) -> str:

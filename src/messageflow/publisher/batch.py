@@ -10,7 +10,7 @@ Pure: it hands out requests and takes answers; the edges carry them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -105,6 +105,14 @@ class Batch:
     def settle(self, outcomes: list[Receipt | Refused]) -> None:
         """Take what came of the last request."""
         self._outcomes.extend(outcomes)
+
+    async def send_all(
+        self, perform: Callable[[Call[list[Receipt | Refused]]], Awaitable[list[Receipt | Refused]]]
+    ) -> None:
+        """Send what has no outcome yet, request by request, and raise as `check` does."""
+        while (request := self.next_request()) is not None:
+            self.settle(await perform(request))
+        self.check()
 
     def check(self) -> None:
         """Raise BatchRefused if the gateway refused any call."""

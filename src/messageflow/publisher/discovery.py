@@ -16,12 +16,12 @@ from typing import NamedTuple
 
 import msgspec
 
+from messageflow.client_io.http1 import Endpoint, parse_url
 from messageflow.core.base_path import BASE_PATH, parse_base_path
 from messageflow.core.credentials import credential, signing_secret
 from messageflow.errors import ConfigurationError
-from messageflow.publisher.http1 import Endpoint, parse_url
 from messageflow.publisher.projects import STATE, data_dir, find_state_dir, own_project, state_dir
-from messageflow.publisher.redis_target import Redis, is_redis, redis_at
+from messageflow.publisher.redis_target import RedisTarget, is_redis, redis_at
 
 __all__ = ["DevFile", "Place", "data_dir", "endpoint", "find", "load_dev_file", "write_dev_file"]
 
@@ -59,7 +59,7 @@ class Place(NamedTuple):
         absent: why there is none, where nobody has named one and none runs; the endpoint then is the usual one.
     """
 
-    endpoint: Endpoint | Redis
+    endpoint: Endpoint | RedisTarget
     api_key: str
     token_secret: str
     found: bool = False
@@ -195,7 +195,7 @@ def running_elsewhere(environ: Mapping[str, str] | None = None) -> list[DevFile]
 
 def endpoint(
     url: str, prefix: str | None, environ: Mapping[str, str] | None = None, *, base_path: str | None = None
-) -> Endpoint | Redis:
+) -> Endpoint | RedisTarget:
     """Return what is at an address; in a Redis the names begin with `prefix`, else with MESSAGEFLOW_BROKER_PREFIX.
 
     A gateway's own paths begin with `base_path`, else with MESSAGEFLOW_BASE_PATH, below the path of the URL.

@@ -1,7 +1,7 @@
 """`Flow`: the blocking face of the publisher.
 
-Thin on purpose: what a call asks and what its answer means stands in `requests`, when it is repeated in `retry`.
-Here a call meets a connection, and waits.
+Thin on purpose: what a call asks and what its answer means stands in `requests`, when it is repeated in `retry`, how it
+is performed in `base`. Here it waits, on blocking I/O.
 """
 
 from __future__ import annotations
@@ -10,18 +10,14 @@ import time
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
-from messageflow.errors import MessageflowError
+from messageflow.client_io.blocking_io import BLOCKING
+from messageflow.client_io.kernel import run_now
 from messageflow.publisher import requests
 from messageflow.publisher.base import FlowBase
 from messageflow.publisher.batch import Batch
-from messageflow.publisher.discovery import Place
-from messageflow.publisher.http1 import Answer, Failure, build_request
-from messageflow.publisher.inprocess import InProcess
-from messageflow.publisher.pool import pool_for
-from messageflow.publisher.redis_target import Redis
-from messageflow.publisher.requests import Call, User
+from messageflow.publisher.requests import User
 from messageflow.publisher.results import (
     ClientInfo,
     History,
@@ -32,8 +28,6 @@ from messageflow.publisher.results import (
     Receipt,
 )
 from messageflow.publisher.tokens import TTL
-
-T = TypeVar("T")
 
 
 class Flow(FlowBase):
@@ -73,6 +67,8 @@ class Flow(FlowBase):
         ConfigurationError: `url` is no URL of a gateway or a Redis, or the library of Redis is not installed.
     """
 
+    _io = BLOCKING
+
     def __enter__(self) -> Self:
         return self
 
@@ -81,9 +77,7 @@ class Flow(FlowBase):
 
     def close(self) -> None:
         """Close this process's idle connections to the gateway. The flow may still be used and opens new ones."""
-        if self._used is not None:
-            endpoint = self._used.endpoint
-            (endpoint if isinstance(endpoint, Redis) else pool_for(endpoint)).close()
+        self._close()
 
     def push(self, user: User, type: str, payload: Any = None, *, idempotency_key: str | None = None) -> Receipt:
         """Push to one user: to every browser and tab where he is, and to those that come back within the window.
@@ -107,11 +101,11 @@ class Flow(FlowBase):
             EncodingError: JSON cannot carry the payload; the message says what of it, by its place.
             TypeError, ValueError: an argument is no user, no type or no key.
         """
-        return self._perform(requests.push(user, type, payload, idempotency_key=idempotency_key))
+        return run_now(self._perform(requests.push(user, type, payload, idempotency_key=idempotency_key)))
 
     def broadcast(self, type: str, payload: Any = None, *, idempotency_key: str | None = None) -> Receipt:
         """Push to everyone online. Arguments, result and errors as in `push`."""
-        return self._perform(requests.broadcast(type, payload, idempotency_key=idempotency_key))
+        return run_now(self._perform(requests.broadcast(type, payload, idempotency_key=idempotency_key)))
 
     def publish(
         self,
@@ -133,9 +127,8 @@ class Flow(FlowBase):
 
         Returns, raises: as `push`.
         """
-        return self._perform(
-            requests.publish(channel, data, tags=tags, idempotency_key=idempotency_key, skip_history=skip_history)
-        )
+        call = requests.publish(channel, data, tags=tags, idempotency_key=idempotency_key, skip_history=skip_history)
+        return run_now(self._perform(call))
 
     def batch(self) -> SyncBatch:
         """Collect calls in a `with` block and send them together when it ends; nothing if it raises.
@@ -153,15 +146,15 @@ class Flow(FlowBase):
 
     def subscribe(self, user: User, channel: str) -> None:
         """Subscribe a user's present connections to a channel."""
-        self._perform(requests.subscribe(user, channel))
+        run_now(self._perform(requests.subscribe(user, channel)))
 
     def unsubscribe(self, user: User, channel: str) -> None:
         """End a user's subscriptions to a channel."""
-        self._perform(requests.unsubscribe(user, channel))
+        run_now(self._perform(requests.unsubscribe(user, channel)))
 
     def disconnect(self, user: User, *, code: int | None = None, reason: str = "") -> None:
         """Close all connections of a user, who is told not to come back unless `code` says otherwise."""
-        self._perform(requests.disconnect(user, code=code, reason=reason))
+        run_now(self._perform(requests.disconnect(user, code=code, reason=reason)))
 
     def revoke(self, user: User, *, before: float | None = None) -> None:
         """Let no token of a user be good any more that was made until now, and close the connections made with one.
@@ -177,19 +170,19 @@ class Flow(FlowBase):
             user: who, as his token's `sub` says.
             before: seconds since 1970: what was made earlier is revoked; else now, by this machine's clock.
         """
-        self._perform(requests.revoke(user, time.time() if before is None else before))
+        run_now(self._perform(requests.revoke(user, time.time() if before is None else before)))
 
     def online(self, user: User) -> bool:
         """Whether a user has a connection now."""
-        return self._perform(requests.online(user))
+        return run_now(self._perform(requests.online(user)))
 
     def presence(self, channel: str) -> dict[str, ClientInfo]:
         """Return who is subscribed to a channel, by session."""
-        return self._perform(requests.presence(channel))
+        return run_now(self._perform(requests.presence(channel)))
 
     def presence_stats(self, channel: str) -> PresenceStats:
         """Return how many are subscribed to a channel."""
-        return self._perform(requests.presence_stats(channel))
+        return run_now(self._perform(requests.presence_stats(channel)))
 
     def history(
         self,
@@ -207,7 +200,7 @@ class Flow(FlowBase):
             since: begin after (with `reverse`: before) this position.
             reverse: newest first.
         """
-        return self._perform(requests.history(channel, limit=limit, since=since, reverse=reverse))
+        return run_now(self._perform(requests.history(channel, limit=limit, since=since, reverse=reverse)))
 
     def position(self, user: User, *, channels: Iterable[str] = ()) -> dict[str, PagePosition]:
         """Return where a user's streams stand now, for a page that is being made: `connect({since: …})`.
@@ -223,19 +216,19 @@ class Flow(FlowBase):
         Returns:
             A position for each channel, made of dicts, text and numbers: write it into the page as JSON.
         """
-        return self._perform(requests.position(user, channels))
+        return run_now(self._perform(requests.position(user, channels)))
 
     def history_remove(self, channel: str) -> None:
         """Remove what a channel keeps."""
-        self._perform(requests.history_remove(channel))
+        run_now(self._perform(requests.history_remove(channel)))
 
     def channels(self, pattern: str = "") -> dict[str, int]:
         """Return the channels that have subscribers and how many; `pattern` is a glob over their names."""
-        return self._perform(requests.channels(pattern))
+        return run_now(self._perform(requests.channels(pattern)))
 
     def info(self) -> tuple[Node, ...]:
         """Return the gateway's workers."""
-        return self._perform(requests.info())
+        return run_now(self._perform(requests.info()))
 
     def token(
         self,
@@ -268,33 +261,6 @@ class Flow(FlowBase):
         """Return a token with which `user` may subscribe to `channel`. Arguments and errors as in `token`."""
         return self._subscription_token(user, channel, ttl, info)
 
-    def _perform(self, call: Call[T]) -> T:
-        gateway = self._gateway()
-        try:
-            return self._attempt(call, gateway)
-        except MessageflowError as error:
-            if not self._forget(error, gateway):
-                raise
-        return self._attempt(call, self._gateway())
-
-    def _attempt(self, call: Call[T], gateway: InProcess | Place) -> T:
-        retry = self._retry(call, gateway)
-        while True:
-            outcome = _exchange(gateway, call, retry.limit(time.monotonic()))
-            pause = retry.pause(outcome, time.monotonic())
-            if isinstance(outcome, Answer) and pause is None:
-                return retry.read(call, outcome)
-            time.sleep(pause or 0)
-
-
-def _exchange(gateway: InProcess | Place, call: Call[Any], limit: float) -> Answer | Failure:
-    if isinstance(gateway, InProcess):
-        return gateway.exchange(call.method, call.body, limit)
-    endpoint = gateway.endpoint
-    if isinstance(endpoint, Redis):
-        return endpoint.exchange(call.method, call.body, limit)
-    return pool_for(endpoint).exchange(build_request(endpoint, gateway.api_key, call.method, call.body), limit)
-
 
 class SyncBatch(Batch):
     """A batch of a `Flow`; see `Flow.batch`."""
@@ -317,6 +283,4 @@ class SyncBatch(Batch):
             BatchRefused: the gateway refused some of the calls, all others are stored.
             PublishError: as in `Flow.push`; `receipts` says what is stored.
         """
-        while (request := self.next_request()) is not None:
-            self.settle(self._flow._perform(request))
-        self.check()
+        run_now(self.send_all(self._flow._perform))

@@ -13,20 +13,22 @@ asyncio is imported when it is needed: a process without a gateway never pays fo
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from messageflow.client_io.http1 import Endpoint, parse_url
+from messageflow.client_io.kernel import Broken
+from messageflow.client_io.outcome import NO_ANSWER, NoResponse, Response
+from messageflow.client_io.processes import PerProcess
 from messageflow.errors import GatewayUnreachable, PublishError
-from messageflow.publisher.http1 import NO_ANSWER, Answer, Endpoint, Failure, parse_url
-from messageflow.publisher.processes import PerProcess
 
 if TYPE_CHECKING:
     import asyncio
 
+    from messageflow.client_io.kernel import ClientIO
+
 Handler = Callable[[str, bytes], Coroutine[Any, Any, tuple[int, bytes]]]
 
-_STOPPED = Failure("it has stopped")
 _NOT_YET = (
     "not before the gateway serves: it starts in this process once the application is loaded, and nothing was stored. "
     "Push from a request, from a task or thread that starts later, or from the lifespan of an ASGI application"
@@ -44,56 +46,47 @@ class InProcess(NamedTuple):
     call: Handler
     loop: asyncio.AbstractEventLoop
 
-    def exchange(self, method: str, body: bytes, limit: float) -> Answer | Failure:
-        """Call from a thread and wait for what comes of it until `limit`, on the clock of `time.monotonic`.
+
+class InProcessClient:
+    """Calls on a gateway in this process; see `client_io.kernel.ApiClient`.
+
+    Args:
+        io: of whoever calls.
+        gateway: what answers.
+    """
+
+    __slots__ = ("_gateway", "_io")
+
+    def __init__(self, io: ClientIO, gateway: InProcess) -> None:
+        self._io = io
+        self._gateway = gateway
+
+    async def exchange(self, method: str, body: bytes, limit: float, api_key: str = "") -> Response | NoResponse:
+        """Call, and return what came of it by `limit`. Cancelling it cancels the call.
 
         Raises:
             PublishError: called on the gateway's own event loop, which would wait for itself.
         """
-        import asyncio
-
-        if _running_loop() is self.loop:
+        call, loop = self._gateway
+        if self._io.blocks and _running_loop() is loop:
             raise PublishError(
                 "this code runs on the gateway's event loop, where waiting would stop the gateway itself: "
                 "await AsyncFlow instead of calling Flow"
             )
-        coroutine = self.call(method, body)
         try:
-            future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
-        except RuntimeError:
-            coroutine.close()
-            return _STOPPED
-        try:
-            return Answer(*future.result(max(0.0, limit - time.monotonic())))
+            return Response(*await self._io.run_on(loop, call(method, body), limit))
+        except Broken as error:
+            return NoResponse(error.reason)
+        except TimeoutError:
+            return NO_ANSWER
         except Exception as error:
-            return _failed(error)
-        finally:
-            future.cancel()
+            return NoResponse(f"it failed with {type(error).__name__}: {error}", sent=True, hopeless=True)
 
-    async def exchange_async(self, method: str, body: bytes, limit: float) -> Answer | Failure:
-        """The same to await, on any event loop. Cancelling it cancels the call."""
-        import asyncio
+    def close(self) -> None:
+        """Nothing is open."""
 
-        coroutine = self.call(method, body)
-        try:
-            if _running_loop() is self.loop:
-                answering: Any = coroutine
-            else:
-                answering = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, self.loop))
-        except RuntimeError:
-            coroutine.close()
-            return _STOPPED
-        try:
-            async with asyncio.timeout(limit - time.monotonic()):
-                return Answer(*await answering)
-        except Exception as error:
-            return _failed(error)
-
-
-def _failed(error: Exception) -> Failure:
-    if isinstance(error, TimeoutError):
-        return NO_ANSWER
-    return Failure(f"it failed with {type(error).__name__}: {error}", sent=True, hopeless=True)
+    def abandon(self) -> None:
+        """Nothing is open."""
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

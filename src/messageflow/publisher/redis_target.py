@@ -11,16 +11,15 @@ from urllib.parse import urlsplit
 
 from messageflow.errors import ConfigurationError
 from messageflow.extras import missing
-from messageflow.publisher.http1 import Answer, Failure
 
 if TYPE_CHECKING:
-    from messageflow.redis_publisher.client import RedisClient
+    from messageflow.client_io.kernel import ApiClient, ClientIO
 
 SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
 PREFIX = "messageflow"
 
 
-class Redis(NamedTuple):
+class RedisTarget(NamedTuple):
     """A Redis, or several that are shards. Its `repr` tells no password.
 
     Args:
@@ -36,41 +35,6 @@ class Redis(NamedTuple):
     def __repr__(self) -> str:
         return f"Redis({self.url})"
 
-    def exchange(self, method: str, body: bytes, limit: float) -> Answer | Failure:
-        """Carry out a call, and return what came of it by `limit`, on the clock of `time.monotonic`.
-
-        Raises:
-            GatewayUnreachable: no gateway has used this Redis.
-        """
-        from messageflow.redis_publisher.edge import run_now
-
-        return run_now(self._blocking().exchange(method, body, limit))
-
-    async def exchange_async(self, method: str, body: bytes, limit: float) -> Answer | Failure:
-        """The same to await. Cancelling it closes the connection it used; the call may have arrived."""
-        return await self._awaiting().exchange(method, body, limit)
-
-    def close(self) -> None:
-        """Close this process's idle connections."""
-        self._blocking().close()
-
-    async def close_async(self) -> None:
-        """Close the running event loop's idle connections."""
-        import asyncio
-
-        self._awaiting().close()
-        await asyncio.sleep(0)  # lets the loop close the sockets before it may be closed itself
-
-    def _blocking(self) -> RedisClient:
-        from messageflow.redis_publisher.clients import blocking_client
-
-        return blocking_client(self.urls, self.prefix, self.url)
-
-    def _awaiting(self) -> RedisClient:
-        from messageflow.redis_publisher.clients import asyncio_client
-
-        return asyncio_client(self.urls, self.prefix, self.url)
-
 
 def is_redis(url: str) -> bool:
     """Whether an address is that of a Redis."""
@@ -78,20 +42,27 @@ def is_redis(url: str) -> bool:
 
 
 @lru_cache(maxsize=64)
-def redis_at(urls: str, prefix: str) -> Redis:
+def redis_at(urls: str, prefix: str) -> RedisTarget:
     """Return the Redis of some addresses.
 
     Raises:
         ConfigurationError: an address or the prefix cannot be used, or the library is not installed.
     """
     try:
-        from messageflow.redis_publisher.clients import check
+        from messageflow.redis_publisher.client import check_target
     except ImportError as error:
         if sentence := missing(error, "pushing through Redis"):
             raise ConfigurationError(sentence) from None
         raise
-    check(urls, prefix or PREFIX)
-    return Redis(urls, prefix or PREFIX, masked(urls))
+    check_target(urls, prefix or PREFIX)
+    return RedisTarget(urls, prefix or PREFIX, masked(urls))
+
+
+def make_redis_client(io: ClientIO, target: RedisTarget) -> ApiClient:
+    """Return a new client of a Redis."""
+    from messageflow.redis_publisher.client import RedisClient
+
+    return RedisClient(io, target.urls, target.prefix, target.url)
 
 
 def masked(urls: str) -> str:

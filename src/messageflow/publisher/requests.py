@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from math import isfinite
-from secrets import token_hex
+from os import urandom
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
@@ -194,7 +194,7 @@ def _count(value: object, name: str) -> int:
 
 def fresh_key() -> str:
     """Return an idempotency key: 128 bits of the system's randomness, so that no fork can repeat one."""
-    return token_hex(16)
+    return urandom(16).hex()  # half the price of `secrets.token_hex`, and the same
 
 
 def _to_json(command: Any) -> bytes:

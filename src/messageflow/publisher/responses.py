@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
+from messageflow.client_io.outcome import Response
 from messageflow.errors import NotStored, PayloadTooLarge, PublishError, Refused, Unauthorized
 from messageflow.publisher.error_texts import Peer
-from messageflow.publisher.http1 import Answer
 from messageflow.publisher.results import ClientInfo, History, Node, PagePosition, PresenceStats, Receipt
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def read_info(body: bytes) -> tuple[Node, ...]:
     return _info(body).nodes
 
 
-def read(call: Call[T], answer: Answer, peer: Peer) -> T:
+def read(call: Call[T], answer: Response, peer: Peer) -> T:
     """Return the result an answer carries.
 
     Raises:
@@ -147,7 +147,7 @@ def read(call: Call[T], answer: Answer, peer: Peer) -> T:
         raise PublishError(_no_gateway(answer, peer.url)) from error
 
 
-def _problem(call: Call[Any], answer: Answer, peer: Peer) -> PublishError:
+def _problem(call: Call[Any], answer: Response, peer: Peer) -> PublishError:
     said = _said(answer.body)
     if answer.status == 401:
         return Unauthorized(peer.unauthorized)
@@ -173,7 +173,7 @@ def _said(body: bytes) -> ApiError | None:
         return None
 
 
-def _no_gateway(answer: Answer, url: str) -> str:
+def _no_gateway(answer: Response, url: str) -> str:
     start = answer.body[:80].decode("utf-8", "replace")
     return (
         f"what answers at {url} is not a messageflow gateway (status {answer.status}, {start!r}): check "

@@ -13,9 +13,9 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from messageflow.client_io.outcome import NO_CONNECTION, NoResponse, Response
 from messageflow.errors import GatewayUnreachable, NotStored, OutcomeUnknown, PublishError, Refused, Unauthorized
 from messageflow.publisher.error_texts import Peer
-from messageflow.publisher.http1 import NO_CONNECTION, Answer, Failure
 from messageflow.publisher.responses import read
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Retry:
         """
         return min(self._start + self._timeout, now + self._timeout / 2)
 
-    def pause(self, outcome: Answer | Failure, now: float) -> float | None:
+    def pause(self, outcome: Response | NoResponse, now: float) -> float | None:
         """Return the seconds to wait before the next attempt, or None when `outcome` is an answer to read.
 
         Raises:
@@ -73,7 +73,7 @@ class Retry:
             OutcomeUnknown: time is over and an attempt may have arrived.
         """
         patience = self._timeout
-        if isinstance(outcome, Answer):
+        if isinstance(outcome, Response):
             if outcome.status not in BUSY and outcome.status not in UNSURE:
                 return None
             self._unsure = self._unsure or outcome.status in UNSURE
@@ -97,7 +97,7 @@ class Retry:
             raise self._verdict(outcome)
         return pause
 
-    def read(self, call: Call[T], answer: Answer) -> T:
+    def read(self, call: Call[T], answer: Response) -> T:
         """Return the result in the answer that ended the attempts.
 
         Raises:
@@ -114,12 +114,12 @@ class Retry:
                 ) from error
             raise
 
-    def _verdict(self, outcome: Answer | Failure) -> PublishError:
+    def _verdict(self, outcome: Response | NoResponse) -> PublishError:
         if not self._unsure:
             if self._absent:
                 return GatewayUnreachable(self._peer.absent)
             return GatewayUnreachable(f"{self._peer.name} cannot be reached: {self._reason}; nothing was stored")
-        hopeless = isinstance(outcome, Failure) and outcome.hopeless
+        hopeless = isinstance(outcome, NoResponse) and outcome.hopeless
         within = "" if hopeless else f" within {self._timeout:g} s"
         silence = f"no answer from {self._peer.name}{within} ({self._reason})"
         if not self._stores:

@@ -15,15 +15,15 @@ from messageflow.brokers.base import Ack
 from messageflow.brokers.redis.connections.connector import split_urls
 from messageflow.brokers.redis.connections.resp import Command, ErrorReply
 from messageflow.brokers.redis.names import Names
+from messageflow.client_io.kernel import Attempt, Broken, ClientIO
+from messageflow.client_io.outcome import NoResponse, Response
+from messageflow.client_io.pool import ConnectionPool
 from messageflow.core.channels import Namespaces
 from messageflow.core.publish_policy import PublishPolicy
 from messageflow.errors import BrokerError, ConfigurationError, GatewayUnreachable, Unanswered, Unavailable
-from messageflow.publisher.http1 import NO_ANSWER, NO_CONNECTION, Answer, Failure
 from messageflow.redis_publisher.broker import DirectBroker
 from messageflow.redis_publisher.detection import acknowledgements, recognise
-from messageflow.redis_publisher.edge import Attempt, Broken, Edge, NotAccepted
-from messageflow.redis_publisher.login import Login
-from messageflow.redis_publisher.pool import Pool
+from messageflow.redis_publisher.login import Login, NotAccepted
 from messageflow.redis_publisher.routing import Router
 from messageflow.redis_publisher.servers import Servers
 
@@ -37,7 +37,7 @@ class Known(NamedTuple):
     size_limit: int
     window: float
     revoked_for: float
-    acks: Mapping[Pool, Ack]
+    acks: Mapping[ConnectionPool, Ack]
     at: float
 
     @property
@@ -49,7 +49,7 @@ class RedisClient:
     """Calls on one Redis, or several, without a gateway.
 
     Args:
-        edge: of this process or event loop.
+        io: of this process or event loop.
         urls: where it is; several apart by spaces.
         prefix: what the names of everything begin with.
         shown: the URLs as they may be shown, without passwords.
@@ -58,16 +58,16 @@ class RedisClient:
         ConfigurationError: a URL or the prefix cannot be used.
     """
 
-    def __init__(self, edge: Edge, urls: str, prefix: str, shown: str) -> None:
-        self._edge = edge
+    def __init__(self, io: ClientIO, urls: str, prefix: str, shown: str) -> None:
+        self._io = io
         self._shown = shown
         self._logins = [Login(url) for url in split_urls(urls)]
         self._names = Names(prefix)
         self._routers: list[Router] = []
         self._known: Known | None = None
-        self._looking = edge.slots(1)
+        self._looking = io.make_slots(1)
 
-    async def exchange(self, method: str, body: bytes, limit: float) -> Answer | Failure:
+    async def exchange(self, method: str, body: bytes, limit: float, api_key: str = "") -> Response | NoResponse:
         """Carry out a call of the API, and return what came of it by `limit`, on the clock of `time.monotonic`.
 
         Raises:
@@ -85,22 +85,25 @@ class RedisClient:
                 lambda _, error: failures.append(error),
                 known.revoked_for,
             )
-            answer = Answer(*await api.call(method, body))
+            answer = Response(*await api.call(method, body))
         except NotAccepted:
-            return Answer(401, b"")
-        except TimeoutError:
-            return NO_ANSWER if attempt.sent else NO_CONNECTION
-        except Broken as error:
-            return Failure(error.reason, attempt.sent, stale=error.stale, absent=error.absent, hopeless=error.hopeless)
+            return Response(401, b"")
+        except (Broken, TimeoutError) as error:
+            return attempt.explain(error)
         for failure in failures:
             if isinstance(failure, Unanswered | Unavailable):
-                return Failure(str(failure), sent=isinstance(failure, Unanswered))
+                return NoResponse(str(failure), sent=isinstance(failure, Unanswered))
         return answer
 
     def close(self) -> None:
         """Close idle connections; later calls open new ones."""
         for router in self._routers:
             router.close()
+
+    def abandon(self) -> None:
+        """In a forked child: let go of the parent's connections. Takes no lock, for a lost thread may hold it."""
+        for router in self._routers:
+            router.abandon()
 
     # What has to be known
 
@@ -123,7 +126,7 @@ class RedisClient:
 
     async def _look(self, attempt: Attempt) -> Known:
         for login in self._logins[len(self._routers) :]:
-            self._routers.append(await recognise(self._edge, login, attempt))
+            self._routers.append(await recognise(self._io, login, attempt))
         for router in self._routers:
             await router.prepare(attempt)
         known = await self._found(attempt)
@@ -156,6 +159,19 @@ class RedisClient:
         return Known(
             rules.namespaces, rules.size_limit, rules.idempotency_window, rules.revoked_for, acks, time.monotonic()
         )
+
+
+def check_target(urls: str, prefix: str) -> None:
+    """See whether there can be a client.
+
+    Makes none, nor any lock: gevent may yet patch what locks are made of.
+
+    Raises:
+        ConfigurationError: a URL or the prefix cannot be used.
+    """
+    Names(prefix)
+    for url in split_urls(urls):
+        Login(url)
 
 
 def _read(written: Any) -> PublishPolicy | None:

@@ -9,22 +9,22 @@ from messageflow.brokers.base import Ack
 from messageflow.brokers.redis.connections.resp import ErrorReply, Value
 from messageflow.brokers.redis.connections.server_info import is_cluster, judge_server, read_info_sections
 from messageflow.brokers.redis.connections.url import CLUSTER, SENTINEL
-from messageflow.redis_publisher.edge import Attempt, Broken, Edge
-from messageflow.redis_publisher.login import Login
-from messageflow.redis_publisher.pool import Part, Pool, exchange
+from messageflow.client_io.kernel import Attempt, Broken, ClientIO
+from messageflow.client_io.pool import ConnectionPool, exchange
+from messageflow.redis_publisher.login import Login, part
 from messageflow.redis_publisher.routing import ClusterRouter, PrimaryRouter, Router
 from messageflow.redis_publisher.servers import give_up
 
 
-async def recognise(edge: Edge, login: Login, attempt: Attempt) -> Router:
+async def recognise(io: ClientIO, login: Login, attempt: Attempt) -> Router:
     """Return the router of what is found at a URL: a Cluster is recognised by itself.
 
     Raises:
         Broken, NotAccepted, TimeoutError: it cannot be asked.
     """
     if login.kind == CLUSTER:
-        return ClusterRouter(edge, login)
-    primary = PrimaryRouter(edge, login)
+        return ClusterRouter(io, login)
+    primary = PrimaryRouter(io, login)
     if login.kind == SENTINEL or not login.addresses:
         return primary
     try:
@@ -37,10 +37,10 @@ async def recognise(edge: Edge, login: Login, attempt: Attempt) -> Router:
     if not is_cluster(info):
         return primary
     primary.close()
-    return ClusterRouter(edge, login)
+    return ClusterRouter(io, login)
 
 
-async def acknowledgements(pools: Iterable[Pool], attempt: Attempt) -> dict[Pool, Ack]:
+async def acknowledgements(pools: Iterable[ConnectionPool], attempt: Attempt) -> dict[ConnectionPool, Ack]:
     """Return what storing means at each server.
 
     Raises:
@@ -64,12 +64,12 @@ async def _acknowledgement(ask: _Asking) -> Ack:
 class _Asking:
     """Sends one command to one server, and returns the reply."""
 
-    def __init__(self, pool: Pool, attempt: Attempt) -> None:
+    def __init__(self, pool: ConnectionPool, attempt: Attempt) -> None:
         self._pool = pool
         self._attempt = attempt
 
     async def __call__(self, *command: Value) -> Any:
-        [[reply]] = await exchange([Part(self._pool, [command])], self._attempt)
+        [[reply]] = await exchange([part(self._pool, [command])], self._attempt)
         if isinstance(reply, ErrorReply):
             give_up(reply)
             raise reply

@@ -17,9 +17,16 @@ from messageflow.brokers.redis.connections.server_info import choose_announcing,
 from messageflow.brokers.redis.connections.url import Address
 from messageflow.brokers.redis.topology.redirects import Then, read_redirect
 from messageflow.brokers.redis.topology.slot_map import SlotMap, read_slots, slot_of
-from messageflow.redis_publisher.edge import Attempt, Broken, Edge, NotAccepted, Wire, left, talking
-from messageflow.redis_publisher.login import Login
-from messageflow.redis_publisher.pool import Part, Pool, exchange, packed
+from messageflow.client_io.kernel import (
+    Attempt,
+    Broken,
+    ClientConnection,
+    ClientIO,
+    time_left,
+    translate_errors,
+)
+from messageflow.client_io.pool import ConnectionPool, exchange
+from messageflow.redis_publisher.login import Login, NotAccepted, pack, part
 
 
 class Router(Protocol):
@@ -38,16 +45,16 @@ class Router(Protocol):
             Broken, NotAccepted, TimeoutError: it cannot be found out.
         """
 
-    def pool(self, key: str) -> Pool:
+    def pool(self, key: str) -> ConnectionPool:
         """Return the connections to the server that has a key."""
 
-    def pools(self) -> Iterable[Pool]:
+    def pools(self) -> Iterable[ConnectionPool]:
         """Return the connections to each server that has keys."""
 
     def place(self, key: str) -> Hashable:
         """Return what keys have in common that one script may use together."""
 
-    def follow(self, command: Command, refusal: ErrorReply, asked: Pool) -> Pool | None:
+    def follow(self, command: Command, refusal: ErrorReply, asked: ConnectionPool) -> ConnectionPool | None:
         """Take what a refusal says of where a key is. Returns whom to ask at once, None where there is nobody."""
 
     def doubt(self) -> None:
@@ -56,31 +63,34 @@ class Router(Protocol):
     def close(self) -> None:
         """Close all idle connections."""
 
+    def abandon(self) -> None:
+        """In a forked child: let go of the parent's connections."""
+
 
 class PrimaryRouter:
     """One server that takes writes: the one a URL names, or whom Sentinel names when a connection is made."""
 
     in_doubt = False
 
-    def __init__(self, edge: Edge, login: Login) -> None:
+    def __init__(self, io: ClientIO, login: Login) -> None:
         self.announces = Announcing("PUBLISH", f"@{login.database}" if login.database else "")
-        self._edge = edge
+        self._io = io
         self._login = login
-        self._pool = Pool(edge, self._dial, "the primary")
+        self._pool = ConnectionPool(io, self._dial, "the primary")
 
     async def prepare(self, attempt: Attempt) -> None:
         pass
 
-    def pool(self, key: str) -> Pool:
+    def pool(self, key: str) -> ConnectionPool:
         return self._pool
 
-    def pools(self) -> Iterable[Pool]:
+    def pools(self) -> Iterable[ConnectionPool]:
         return (self._pool,)
 
     def place(self, key: str) -> Hashable:
         return None
 
-    def follow(self, command: Command, refusal: ErrorReply, asked: Pool) -> Pool | None:
+    def follow(self, command: Command, refusal: ErrorReply, asked: ConnectionPool) -> ConnectionPool | None:
         return None
 
     def doubt(self) -> None:
@@ -89,20 +99,23 @@ class PrimaryRouter:
     def close(self) -> None:
         self._pool.clear()
 
-    async def _dial(self, limit: float) -> Wire:
+    def abandon(self) -> None:
+        self._pool.abandon()
+
+    async def _dial(self, limit: float) -> ClientConnection:
         login = self._login
         if login.service:
-            return await _connected(self._edge, login, await self._named(limit), limit)
-        return await self._edge.connect(login, login.addresses[0] if login.addresses else None, limit)
+            return await _connected(self._io, login, await self._named(limit), limit)
+        return await login.connect(self._io, login.addresses[0] if login.addresses else None, limit)
 
     async def _named(self, limit: float) -> Address:
         """Return whom Sentinels name."""
 
         async def ask(address: Address, until: float) -> Any:
-            wire = await self._edge.connect(self._login, address, until, sentinel=True)
-            with closing(wire), talking():
-                await wire.send(packed([ask_for_primary(self._login.service)]), until)
-                return read_primary(await wire.receive(until))
+            connection = await self._login.connect(self._io, address, until, sentinel=True)
+            with closing(connection), translate_errors():
+                await connection.send(pack([ask_for_primary(self._login.service)]), until)
+                return read_primary(await connection.receive(until))
 
         found: Address | None = await first(self._login.addresses, ask, limit)
         if found is not None:
@@ -114,19 +127,19 @@ class ClusterRouter:
     """The primaries of a Cluster.
 
     Args:
-        edge: of this process or event loop.
+        io: of this process or event loop.
         login: names some nodes.
 
     Attributes:
         announces: before Redis 7 every server hears all, since then announcements lie in slots.
     """
 
-    def __init__(self, edge: Edge, login: Login) -> None:
+    def __init__(self, io: ClientIO, login: Login) -> None:
         self.announces = Announcing("PUBLISH")
-        self._edge = edge
+        self._io = io
         self._login = login
-        self._pools: dict[Address, Pool] = {}
-        self._slots: SlotMap[Pool] = SlotMap()
+        self._pools: dict[Address, ConnectionPool] = {}
+        self._slots: SlotMap[ConnectionPool] = SlotMap()
         self.in_doubt = True
 
     async def prepare(self, attempt: Attempt) -> None:
@@ -134,7 +147,7 @@ class ClusterRouter:
             return
 
         async def ask(address: Address, until: float) -> Any:
-            commands = Part(self._at(address), [("CLUSTER", "SLOTS"), ("INFO", "server")])
+            commands = part(self._at(address), [("CLUSTER", "SLOTS"), ("INFO", "server")])
             [[rows, info]] = await exchange([commands], Attempt(until))
             if isinstance(info, bytes):
                 self.announces = choose_announcing(parse_info(info))
@@ -146,7 +159,7 @@ class ClusterRouter:
             raise Broken("the Redis Cluster does not have all of its slots")
         self._slots, self.in_doubt = slots, False
 
-    def _read(self, rows: Any, asked: Address) -> SlotMap[Pool] | None:
+    def _read(self, rows: Any, asked: Address) -> SlotMap[ConnectionPool] | None:
         """Return the server of each slot; None when one has none."""
         try:
             slots = SlotMap.from_ranges(read_slots(rows, asked), self._at)
@@ -154,28 +167,28 @@ class ClusterRouter:
             raise Broken(str(error)) from None
         return slots if slots.is_whole else None
 
-    def _at(self, address: Address) -> Pool:
+    def _at(self, address: Address) -> ConnectionPool:
         pool = self._pools.get(address)
         if pool is None:
 
-            async def dial(limit: float) -> Wire:
-                return await _connected(self._edge, self._login, address, limit)
+            async def dial(limit: float) -> ClientConnection:
+                return await _connected(self._io, self._login, address, limit)
 
-            pool = self._pools.setdefault(address, Pool(self._edge, dial, str(address)))
+            pool = self._pools.setdefault(address, ConnectionPool(self._io, dial, str(address)))
         return pool
 
-    def pool(self, key: str) -> Pool:
+    def pool(self, key: str) -> ConnectionPool:
         pool = self._slots.find(key)
         assert pool is not None, "the map is whole once it is prepared"
         return pool
 
-    def pools(self) -> Iterable[Pool]:
+    def pools(self) -> Iterable[ConnectionPool]:
         return self._slots.servers
 
     def place(self, key: str) -> Hashable:
         return slot_of(key)
 
-    def follow(self, command: Command, refusal: ErrorReply, asked: Pool) -> Pool | None:
+    def follow(self, command: Command, refusal: ErrorReply, asked: ConnectionPool) -> ConnectionPool | None:
         host = asked.name.rpartition(":")[0]
         redirect = read_redirect(refusal, announces=command.announces, host=host)
         if redirect is None or redirect.address is None:
@@ -193,11 +206,15 @@ class ClusterRouter:
         for pool in tuple(self._pools.values()):
             pool.clear()
 
+    def abandon(self) -> None:
+        for pool in tuple(self._pools.values()):
+            pool.abandon()
 
-async def _connected(edge: Edge, login: Login, address: Address, limit: float) -> Wire:
+
+async def _connected(io: ClientIO, login: Login, address: Address, limit: float) -> ClientConnection:
     """Connect to one of several; that nobody listens there does not mean that nobody is there."""
     try:
-        return await edge.connect(login, address, limit)
+        return await login.connect(io, address, limit)
     except Broken as error:
         raise Broken(error.reason, hopeless=error.hopeless) from error
 
@@ -212,7 +229,7 @@ async def first(addresses: list[Address], ask: Callable[[Address, float], Any], 
     """
     failure: Exception | None = None
     for number, address in enumerate(addresses):
-        until = time.monotonic() + left(limit) / (len(addresses) - number)
+        until = time.monotonic() + time_left(limit) / (len(addresses) - number)
         try:
             if found := await ask(address, until):
                 return found

@@ -14,8 +14,8 @@ from messageflow.brokers.redis.connections.resp import ErrorReply
 from messageflow.brokers.redis.names import Names
 from messageflow.brokers.redis.presence.presence_store import RedisPresenceStore
 from messageflow.brokers.redis.pubsub.scatter_gather import SURVEY_SECONDS, encode_question, read_answer
-from messageflow.redis_publisher.edge import talking
-from messageflow.redis_publisher.pool import packed
+from messageflow.client_io.kernel import translate_errors
+from messageflow.redis_publisher.login import pack
 from messageflow.redis_publisher.servers import Servers
 
 
@@ -37,11 +37,11 @@ async def survey(
         TimeoutError: at the limit, before it was asked.
     """
     own = names.to_node(f"flow-{secrets.token_urlsafe(8)}")
-    wire, subscribe = await servers.home(own)
+    connection, subscribe = await servers.home(own)
     found: list[bytes] = []
-    with closing(wire), talking():
-        await wire.send(packed([subscribe]), limit)
-        confirmed = await wire.receive(limit)
+    with closing(connection), translate_errors():
+        await connection.send(pack([subscribe]), limit)
+        confirmed = await connection.receive(limit)
         if isinstance(confirmed, ErrorReply):
             raise confirmed
         await ask.tell(names.control, encode_question(1, own, text))
@@ -49,7 +49,7 @@ async def survey(
         until = min(limit, time.monotonic() + SURVEY_SECONDS)
         while len(found) < awaited:
             try:
-                heard = await wire.receive(until)
+                heard = await connection.receive(until)
             except TimeoutError:
                 break
             if isinstance(heard, list) and len(heard) == 3 and (said := read_answer(heard[2])) is not None:

@@ -9,8 +9,9 @@ from messageflow.brokers.base import Ack
 from messageflow.brokers.redis.connections.resp import NOT_HERE, NOT_NOW, Announcing, Command, ErrorReply, Parts
 from messageflow.brokers.redis.topology.redirects import ASKING, MOST_REDIRECTS
 from messageflow.brokers.redis.topology.shards import shard_of
-from messageflow.redis_publisher.edge import Attempt, Broken, NotAccepted, Wire
-from messageflow.redis_publisher.pool import Part, Pool, exchange
+from messageflow.client_io.kernel import Attempt, Broken, ClientConnection
+from messageflow.client_io.pool import ConnectionPool, exchange
+from messageflow.redis_publisher.login import NotAccepted, part
 from messageflow.redis_publisher.routing import Router
 
 ANOTHER_TIME = (*NOT_NOW, *NOT_HERE)  # nothing of it was carried out
@@ -25,12 +26,12 @@ class Servers:
         attempt: how long it may take, and how far it came.
     """
 
-    def __init__(self, routers: Sequence[Router], acks: Mapping[Pool, Ack], attempt: Attempt) -> None:
+    def __init__(self, routers: Sequence[Router], acks: Mapping[ConnectionPool, Ack], attempt: Attempt) -> None:
         self._routers = routers
         self._acks = acks
         self._attempt = attempt
 
-    async def home(self, name: str) -> tuple[Wire, Parts]:
+    async def home(self, name: str) -> tuple[ClientConnection, Parts]:
         """Return a new connection to where a name is announced, and the command to hear it there."""
         router = self._of(name)
         return await router.pool(name).dial(self._attempt.limit), router.announces.hearing(name)
@@ -64,33 +65,33 @@ class Servers:
         return replies
 
     async def _ask_once(
-        self, commands: Sequence[Command], where: Mapping[int, Pool], asking: set[int], replies: list[Any]
+        self, commands: Sequence[Command], where: Mapping[int, ConnectionPool], asking: set[int], replies: list[Any]
     ) -> None:
-        chosen: dict[Pool, list[int]] = {}
+        chosen: dict[ConnectionPool, list[int]] = {}
         for index, pool in where.items():
             chosen.setdefault(pool, []).append(index)
-        parts = []
+        sent: list[tuple[ConnectionPool, list[Parts]]] = []
         for pool in sorted(chosen, key=_name) if len(chosen) > 1 else chosen:
             together: list[Parts] = []
             for index in chosen[pool]:
                 if index in asking:
                     together.append(ASKING)
                 together.append(commands[index].parts)
-            parts.append(Part(pool, together))
+            sent.append((pool, together))
         try:
-            answers = await exchange(parts, self._attempt)
+            answers = await exchange([part(pool, together) for pool, together in sent], self._attempt)
         except (Broken, TimeoutError):
             for router in self._routers:
                 router.doubt()
             raise
-        for part, found in zip(parts, answers, strict=True):
-            useful = [reply for sent, reply in zip(part.commands, found, strict=True) if sent is not ASKING]
-            for index, reply in zip(chosen[part.pool], useful, strict=True):
+        for (pool, together), found in zip(sent, answers, strict=True):
+            useful = [reply for command, reply in zip(together, found, strict=True) if command is not ASKING]
+            for index, reply in zip(chosen[pool], useful, strict=True):
                 replies[index] = reply
 
     def _redirected(
-        self, commands: Sequence[Command], refused: Mapping[int, ErrorReply], where: Mapping[int, Pool]
-    ) -> dict[int, Pool]:
+        self, commands: Sequence[Command], refused: Mapping[int, ErrorReply], where: Mapping[int, ConnectionPool]
+    ) -> dict[int, ConnectionPool]:
         found = {
             index: self._of(commands[index].key).follow(commands[index], refusal, where[index])
             for index, refusal in refused.items()
@@ -122,7 +123,7 @@ class Servers:
         return self._acks.get(self._of(key).pool(key), "memory")
 
 
-def _name(pool: Pool) -> str:
+def _name(pool: ConnectionPool) -> str:
     """By which servers are put in one order, so that no two calls wait for each other's connections."""
     return pool.name
 

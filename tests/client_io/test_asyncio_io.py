@@ -9,9 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from messageflow import AsyncFlow, OutcomeUnknown
-from messageflow.publisher import aio_pool
-from messageflow.publisher.aio_pool import AsyncPool, pool_for
-from messageflow.publisher.http1 import NO_CONNECTION, Answer, build_request, parse_url
+from messageflow.client_io import asyncio_io
+from messageflow.client_io.asyncio_io import ASYNCIO
+from messageflow.client_io.http1 import parse_url
+from messageflow.client_io.http_client import HttpClient
+from messageflow.client_io.outcome import NoResponse, Response
 from tests.publisher.scripted import RECEIPT, ScriptedServer, Silence, raw, result, say
 
 
@@ -42,19 +44,19 @@ async def test_calls_at_once_have_a_connection_each(server: ScriptedServer) -> N
 
 
 async def test_number_of_connections_is_bounded(server: ScriptedServer) -> None:
-    endpoint = parse_url(server.url)
-    pool = AsyncPool(endpoint, size=1)
-    request = build_request(endpoint, "", "push", b'{"idempotency_key":"k"}')
+    client = HttpClient(ASYNCIO, parse_url(server.url), size=1)
+    call = ("push", b'{"idempotency_key":"k"}')
     silence = Silence(then=result(RECEIPT))
     server.script.append(silence)
-    first = asyncio.create_task(pool.exchange(request, time.monotonic() + 10))
+    first = asyncio.create_task(client.exchange(*call, time.monotonic() + 10))
     await heard(silence)
-    assert await pool.exchange(request, time.monotonic() + 0.05) == NO_CONNECTION
+    assert await client.exchange(*call, time.monotonic() + 0.05) == NoResponse("all 1 connections are busy")
     silence.released.set()
-    assert isinstance(await first, Answer)
-    assert isinstance(await pool.exchange(request, time.monotonic() + 10), Answer)
+    assert isinstance(await first, Response)
+    assert isinstance(await client.exchange(*call, time.monotonic() + 10), Response)
     assert server.connections == 1
-    await pool.close()
+    client.close()
+    await asyncio.sleep(0)
 
 
 async def test_connection_cut_while_idle_is_replaced(server: ScriptedServer) -> None:
@@ -107,8 +109,9 @@ def test_ended_event_loops_are_forgotten(server: ScriptedServer) -> None:
 
     for _ in range(5):
         asyncio.run(push())
-    assert len([loop for loop in aio_pool._pools.table() if loop.is_closed()]) <= 1
+    assert len([loop for loop in asyncio_io._clients.table() if loop.is_closed()]) <= 1
 
 
-async def test_pool_is_one_for_a_loop_and_an_address() -> None:
-    assert pool_for(parse_url("http://gateway")) is pool_for(parse_url("http://gateway:80/"))
+async def test_client_is_one_for_a_loop_and_an_address() -> None:
+    found = [ASYNCIO.get_client(parse_url(url), HttpClient) for url in ("http://gateway", "http://gateway:80/")]
+    assert found[0] is found[1]

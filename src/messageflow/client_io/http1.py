@@ -10,46 +10,19 @@ Not here, because the gateway needs none of it: redirects, cookies, content codi
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import httptools
 
+from messageflow.client_io.codec import CLOSED, PENDING, Malformed
+from messageflow.client_io.outcome import Response
 from messageflow.core.base_path import BASE_PATH
 from messageflow.errors import ConfigurationError
 
 BODY_LIMIT = 64 * 1024 * 1024  # bytes of one response; a history of 10,000 small publications fits many times
 WEBSOCKET_PATH = "/connection/websocket"  # what the browser is given is right here too
 _PORTS = {"http": 80, "https": 443}
-
-
-class Answer(NamedTuple):
-    """A complete HTTP response, as far as the calls need it."""
-
-    status: int
-    body: bytes
-
-
-class Failure(NamedTuple):
-    """Why an exchange brought no answer.
-
-    Args:
-        reason: completes the sentence "no answer from …: …".
-        sent: the gateway may have got the request.
-        stale: a kept connection turned out to be closed, which says nothing about the gateway.
-        absent: nobody listens at that address.
-        hopeless: another attempt will fail in the same way.
-    """
-
-    reason: str
-    sent: bool = False
-    stale: bool = False
-    absent: bool = False
-    hopeless: bool = False
-
-
-NO_CONNECTION = Failure("no connection in time")
-NO_ANSWER = Failure("no answer in time", sent=True)
 
 
 class Endpoint(NamedTuple):
@@ -82,10 +55,6 @@ class Endpoint(NamedTuple):
     @property
     def url(self) -> str:
         return f"{self.scheme}://{self.authority}{self.prefix}"
-
-
-class Malformed(Exception):
-    """The bytes are no HTTP response, or one that is too long."""
 
 
 _COMPLAINT = (  # without any part of it: what stands there may be a password
@@ -140,11 +109,14 @@ def _head(endpoint: Endpoint, api_key: str, method: str) -> bytes:
     return "\r\n".join(lines).encode("ascii")
 
 
-class Response:
-    """One response, fed with bytes until it is complete."""
+class ResponseParser:
+    """One response, fed with bytes until it is complete.
+
+    Attributes:
+        complete: all of it is there.
+    """
 
     __slots__ = (
-        "_complete",
         "_kept_alive",
         "_measured",
         "_parser",
@@ -153,28 +125,33 @@ class Response:
         "_spoiled",
         "_started",
         "_status",
+        "complete",
     )
 
     def __init__(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
+        self.begin()
+
+    def begin(self) -> None:
+        """Be ready for the next response on the same connection."""
         self._parts: list[bytes] = []
         self._size = 0
         self._status = 0
-        self._complete = False
+        self.complete = False
         self._started = False  # the head of a final response is complete
         self._measured = False  # the response says itself where it ends
         self._spoiled = False  # there were bytes behind its end
         self._kept_alive = False  # the other side keeps the connection open
 
     @property
-    def answer(self) -> Answer:
+    def response(self) -> Response:
         """Status and body, once complete."""
-        return Answer(self._status, b"".join(self._parts))
+        return Response(self._status, b"".join(self._parts))
 
     @property
     def reusable(self) -> bool:
         """Whether the connection may carry another request."""
-        return self._complete and self._kept_alive and not self._spoiled
+        return self.complete and self._kept_alive and not self._spoiled
 
     def feed(self, data: bytes) -> bool:
         """Take bytes as they arrived; tell whether the response is complete.
@@ -185,41 +162,73 @@ class Response:
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            if self._complete:  # what follows a complete response is not ours to judge
+            if self.complete:  # what follows a complete response is not ours to judge
                 self._spoiled = True
                 return True
             raise Malformed(f"what answered does not speak HTTP ({error})") from None
         if self._size > BODY_LIMIT:
             raise Malformed(f"the response is over {BODY_LIMIT} bytes")
-        return self._complete
+        return self.complete
 
     def end(self) -> bool:
         """The other side closed: tell whether that is how this response ends."""
-        return self._complete or (self._started and not self._measured)
+        self.complete = self.complete or (self._started and not self._measured)
+        return self.complete
 
     # Called by the parser
 
     def on_message_begin(self) -> None:
-        if self._complete:
+        if self.complete:
             self._spoiled = True
 
     def on_header(self, name: bytes, _value: bytes) -> None:
-        if not self._complete and name.lower() in (b"content-length", b"transfer-encoding"):
+        if not self.complete and name.lower() in (b"content-length", b"transfer-encoding"):
             self._measured = True
 
     def on_headers_complete(self) -> None:
-        if not self._complete:
+        if not self.complete:
             self._status = self._parser.get_status_code()
             self._started = self._status >= 200
 
     def on_body(self, body: bytes) -> None:
-        if self._complete:
+        if self.complete:
             return
         self._size += len(body)
         if self._size <= BODY_LIMIT:
             self._parts.append(body)
 
     def on_message_complete(self) -> None:
-        if self._started and not self._complete:  # not an interim response (1xx), which another one follows
-            self._complete = True
+        if self._started and not self.complete:  # not an interim response (1xx), which another one follows
+            self.complete = True
             self._kept_alive = bool(self._parser.should_keep_alive())  # the parser knows only until here
+
+
+class ResponseDecoder:
+    """The responses on one connection, one a request; see `codec.Decoder`."""
+
+    __slots__ = ("_fed", "_parser", "_reusable")
+
+    def __init__(self) -> None:
+        self._parser = ResponseParser()
+        self._fed = False  # a response has begun
+        self._reusable = True
+
+    def feed(self, data: bytes) -> None:
+        self._fed = True
+        self._parser.feed(data)
+
+    def take(self) -> Any:
+        parser = self._parser
+        if not parser.complete:
+            return PENDING
+        response = parser.response
+        self._fed, self._reusable = False, parser.reusable
+        parser.begin()
+        return response
+
+    def end(self) -> None:
+        if not self._parser.end():
+            raise ConnectionResetError(CLOSED)
+
+    def is_idle(self) -> bool:
+        return self._reusable and not self._fed

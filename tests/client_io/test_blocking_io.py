@@ -11,13 +11,20 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from messageflow import Flow
-from messageflow.publisher.http1 import Answer, Endpoint, Failure, build_request, parse_url
-from messageflow.publisher.pool import Pool, pool_for
+from messageflow.client_io.blocking_io import BLOCKING
+from messageflow.client_io.http1 import parse_url
+from messageflow.client_io.http_client import HttpClient
+from messageflow.client_io.kernel import run_now
+from messageflow.client_io.outcome import NoResponse, Response
 from tests.publisher.scripted import RECEIPT, ScriptedServer, Silence, free_port, raw, result, say
 
 
-def ask(pool: Pool, endpoint: Endpoint, seconds: float = 5.0) -> Answer | Failure:
-    return pool.exchange(build_request(endpoint, "", "push", b'{"idempotency_key":"k"}'), time.monotonic() + seconds)
+def ask(client: HttpClient, seconds: float = 5.0) -> Response | NoResponse:
+    return run_now(client.exchange("push", b'{"idempotency_key":"k"}', time.monotonic() + seconds))
+
+
+def client_of(url: str) -> object:
+    return BLOCKING.get_client(parse_url(url), HttpClient)
 
 
 def in_child(work: Callable[[], bool]) -> bool:
@@ -32,9 +39,9 @@ def in_child(work: Callable[[], bool]) -> bool:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
-def test_pool_is_one_for_an_address() -> None:
-    assert pool_for(parse_url("http://gateway")) is pool_for(parse_url("http://gateway:80/"))
-    assert pool_for(parse_url("http://gateway")) is not pool_for(parse_url("http://gateway:81"))
+def test_client_is_one_for_an_address() -> None:
+    assert client_of("http://gateway") is client_of("http://gateway:80/")
+    assert client_of("http://gateway") is not client_of("http://gateway:81")
 
 
 def test_connections_cut_while_idle_are_replaced_unnoticed(server: ScriptedServer) -> None:
@@ -64,19 +71,18 @@ def test_bytes_nobody_asked_for_end_the_connection(server: ScriptedServer) -> No
 
 
 def test_busy_connections_are_not_shared_and_their_number_is_bounded(server: ScriptedServer) -> None:
-    endpoint = parse_url(server.url)
-    pool = Pool(endpoint, size=1)
+    client = HttpClient(BLOCKING, parse_url(server.url), size=1)
     silence = Silence(then=result(RECEIPT))
     server.script.append(silence)
     with ThreadPoolExecutor(1) as threads:
-        first = threads.submit(ask, pool, endpoint)
+        first = threads.submit(ask, client)
         assert silence.heard.wait(10)
-        assert ask(pool, endpoint, 0.05) == Failure("all 1 connections are busy")
+        assert ask(client, 0.05) == NoResponse("all 1 connections are busy")
         silence.released.set()
-        assert isinstance(first.result(10), Answer)
-    assert isinstance(ask(pool, endpoint), Answer)
+        assert isinstance(first.result(10), Response)
+    assert isinstance(ask(client), Response)
     assert server.connections == 1
-    pool.close()
+    client.close()
 
 
 def test_32_threads_share_one_flow(server: ScriptedServer) -> None:
@@ -128,7 +134,7 @@ def test_interrupted_exchange_never_leaves_its_connection_to_the_next(
     flow = Flow(server.url)
     flow.push("alice", "t")
     with monkeypatch.context() as patched:
-        patched.setattr("messageflow.publisher.http1.Response.feed", _interrupt)
+        patched.setattr("messageflow.client_io.http1.ResponseParser.feed", _interrupt)
         with pytest.raises(KeyboardInterrupt):
             flow.push("alice", "t")
     flow.push("alice", "t")
@@ -140,9 +146,8 @@ def _interrupt(_response: object, _data: bytes) -> bool:
 
 
 def test_nobody_listening_is_told_apart_from_silence() -> None:
-    endpoint = parse_url(f"http://127.0.0.1:{free_port()}")
-    failure = ask(Pool(endpoint), endpoint)
-    assert isinstance(failure, Failure)
+    failure = ask(HttpClient(BLOCKING, parse_url(f"http://127.0.0.1:{free_port()}")))
+    assert isinstance(failure, NoResponse)
     assert (failure.absent, failure.sent) == (True, False)
 
 
@@ -151,8 +156,7 @@ CUT = raw(b'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"result"')
 
 def test_answer_cut_in_the_middle_is_no_answer(server: ScriptedServer) -> None:
     server.script.append(CUT)
-    endpoint = parse_url(server.url)
-    assert ask(Pool(endpoint), endpoint, 30.0) == Failure("the connection was closed", sent=True)
+    assert ask(HttpClient(BLOCKING, parse_url(server.url)), 30.0) == NoResponse("the connection was closed", sent=True)
 
 
 def test_answer_cut_in_the_middle_is_asked_for_again_with_the_same_key(server: ScriptedServer) -> None:

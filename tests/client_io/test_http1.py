@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from messageflow.client_io import http1
+from messageflow.client_io.codec import Malformed
+from messageflow.client_io.http1 import Endpoint, ResponseParser, build_request, parse_url
+from messageflow.client_io.outcome import Response
 from messageflow.errors import ConfigurationError
-from messageflow.publisher import http1
-from messageflow.publisher.http1 import Answer, Endpoint, Malformed, Response, build_request, parse_url
 
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n"
@@ -87,25 +89,25 @@ def test_key_that_would_smuggle_a_header_is_refused() -> None:
 @pytest.mark.parametrize("response", [PLAIN, CHUNKED, b"HTTP/1.1 100 Continue\r\n\r\n" + PLAIN])
 def test_response_is_whole_wherever_it_is_split(response: bytes) -> None:
     for at in range(1, len(response)):
-        parser = Response()
+        parser = ResponseParser()
         assert not parser.feed(response[:at])
         assert parser.feed(response[at:])
-        assert parser.answer == Answer(200, b"hello")
+        assert parser.response == Response(200, b"hello")
         assert parser.reusable
 
 
 def test_response_that_ends_with_the_connection() -> None:
-    parser = Response()
+    parser = ResponseParser()
     assert not parser.feed(b"HTTP/1.1 503 No\r\n\r\nhel")
     assert not parser.feed(b"lo")
     assert parser.end()
-    assert parser.answer == Answer(503, b"hello")
+    assert parser.response == Response(503, b"hello")
     assert not parser.reusable
 
 
 @pytest.mark.parametrize("cut", [b"", b"HTTP/1.1 200 OK\r\n", PLAIN[:-1], CHUNKED[:-4]])
 def test_response_that_was_cut_does_not_pass_for_whole(cut: bytes) -> None:
-    parser = Response()
+    parser = ResponseParser()
     parser.feed(cut)
     assert not parser.end()
 
@@ -121,19 +123,19 @@ def test_response_that_was_cut_does_not_pass_for_whole(cut: bytes) -> None:
     ],
 )
 def test_connection_is_not_used_again(response: bytes) -> None:
-    parser = Response()
+    parser = ResponseParser()
     assert parser.feed(response)
-    assert parser.answer in (Answer(200, b""), Answer(200, b"hello"))
+    assert parser.response in (Response(200, b""), Response(200, b"hello"))
     assert not parser.reusable
 
 
 @pytest.mark.parametrize("noise", [b"SSH-2.0-OpenSSH\r\n", b"\x15\x03\x01\x00\x02\x02\x0a", b"HTTP/1.1 abc\r\n"])
 def test_what_is_no_http_is_malformed(noise: bytes) -> None:
     with pytest.raises(Malformed, match="does not speak HTTP"):
-        Response().feed(noise)
+        ResponseParser().feed(noise)
 
 
 def test_endless_body_is_malformed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http1, "BODY_LIMIT", 4)
     with pytest.raises(Malformed, match="over 4 bytes"):
-        Response().feed(PLAIN)
+        ResponseParser().feed(PLAIN)

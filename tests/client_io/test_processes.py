@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 
 from messageflow import AsyncFlow, Flow, OutcomeUnknown
-from messageflow.publisher import aio_pool, inprocess
-from messageflow.publisher.http1 import parse_url
-from messageflow.publisher.processes import Opened, PerProcess
+from messageflow.client_io.asyncio_io import ASYNCIO
+from messageflow.client_io.http1 import parse_url
+from messageflow.client_io.http_client import HttpClient
+from messageflow.client_io.kernel import ApiClient
+from messageflow.client_io.processes import OpenedBy, PerProcess
+from messageflow.publisher import inprocess
 from tests.publisher.programs import FORKED_IN_C, FORKED_IN_C_TO_AWAIT, run
 from tests.publisher.scripted import RECEIPT, ScriptedServer, result
 from tests.support import running
@@ -48,13 +51,13 @@ def test_children_that_no_hook_announced_get_their_own_receipts(
 def test_a_loop_that_came_with_the_fork_gets_new_connections(server: ScriptedServer) -> None:
     endpoint = parse_url(server.url)
 
-    async def pool() -> aio_pool.AsyncPool:
-        return aio_pool.pool_for(endpoint)
+    async def client() -> ApiClient:
+        return ASYNCIO.get_client(endpoint, HttpClient)
 
     loop = asyncio.new_event_loop()
-    first = loop.run_until_complete(pool())
-    assert loop.run_until_complete(pool()) is first
-    assert in_child(lambda: loop.run_until_complete(pool()) is not first)
+    first = loop.run_until_complete(client())
+    assert loop.run_until_complete(client()) is first
+    assert in_child(lambda: loop.run_until_complete(client()) is not first)
     loop.close()
 
 
@@ -78,17 +81,17 @@ def test_a_call_that_was_under_way_at_the_fork_reads_no_answer_in_the_child(
     """As a greenlet is: it goes on in parent and child."""
     server.script.extend([result(RECEIPT)] * 3)
     flow = kind(server.url, timeout=0.5)
-    monkeypatch.setattr(Opened, "check", _forked_meanwhile)
+    monkeypatch.setattr(OpenedBy, "check", _forked_meanwhile)
     with pytest.raises(OutcomeUnknown, match="forked during the call"):
         asyncio.run(flow.push("a", "t")) if isinstance(flow, AsyncFlow) else flow.push("a", "t")
 
 
-def _forked_meanwhile(_self: Opened) -> None:
+def _forked_meanwhile(_self: OpenedBy) -> None:
     raise ConnectionAbortedError("the process was forked during the call")
 
 
 def test_only_the_process_that_opened_it_goes_on() -> None:
-    opened = Opened()
+    opened = OpenedBy()
     opened.check()
 
     def refused() -> bool:

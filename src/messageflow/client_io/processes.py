@@ -47,7 +47,7 @@ class PerProcess(Generic[K, V]):
         return own
 
 
-class Opened:
+class OpenedBy:
     """By which process something was opened. Made as it is opened."""
 
     __slots__ = ("_process",)

@@ -1,0 +1,190 @@
+"""Asyncio I/O: transports of the running event loop. Everything belongs to one event loop.
+
+A connection is closed when the call that uses it is cancelled, so that its answer is never the next one's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, TypeVar, cast
+
+from messageflow.client_io.codec import CLOSED, PENDING, Decoder, Malformed
+from messageflow.client_io.kernel import ApiClient, Broken, ClientIO, ServerAddress, time_left
+from messageflow.client_io.processes import OpenedBy, PerProcess
+from messageflow.client_io.tcp_sockets import set_up
+
+T = TypeVar("T")
+K = TypeVar("K")
+
+_Clients = dict[object, ApiClient]
+
+
+class AsyncioConnection(asyncio.Protocol):
+    """One open connection.
+
+    Args:
+        decoder: of what comes back.
+    """
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._opened = OpenedBy()
+        self._decoder = decoder
+        self._transport: asyncio.Transport | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._lost: OSError | Malformed | None = None
+
+    def is_quiet(self) -> bool:
+        return self._lost is None and self._decoder.is_idle()
+
+    def is_reusable(self) -> bool:
+        return self.is_quiet()
+
+    async def send(self, data: bytes, limit: float) -> None:
+        self._opened.check()
+        if self._lost is not None:
+            raise self._lost
+        assert self._transport is not None
+        self._transport.write(data)
+
+    async def receive(self, limit: float) -> Any:
+        while (reply := self._decoder.take()) is PENDING:
+            if self._lost is not None:
+                raise self._lost
+            self._waiter = asyncio.get_running_loop().create_future()
+            async with asyncio.timeout(time_left(limit)):
+                await self._waiter
+            self._opened.check()
+        return reply
+
+    def close(self) -> None:
+        self._lost = self._lost or ConnectionAbortedError(CLOSED)
+        if self._transport is not None:
+            self._transport.abort()
+
+    def abandon(self) -> None:
+        """Nothing to do: the loop came with the fork, and what it holds goes with it."""
+
+    # Called by the event loop
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's are not subclasses of it
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._decoder.feed(data)
+        except (OSError, Malformed) as error:
+            self._lost = error
+        self._wake()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._lost is None:
+            self._lost = ConnectionResetError(str(error or CLOSED))
+            try:
+                self._decoder.end()
+            except OSError:
+                pass  # no reply ends so
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+class AsyncioSlots:
+    """How many may still go on at once; see `Slots`."""
+
+    __slots__ = ("_free",)
+
+    def __init__(self, size: int) -> None:
+        self._free = asyncio.Semaphore(size)
+
+    async def take(self, limit: float) -> None:
+        if self._free.locked():
+            async with asyncio.timeout(time_left(limit)):
+                await self._free.acquire()
+        else:
+            await self._free.acquire()  # at once
+
+    def give_back(self) -> None:
+        self._free.release()
+
+
+_clients: PerProcess[asyncio.AbstractEventLoop, _Clients] = PerProcess()
+
+
+class AsyncioIO:
+    """See `ClientIO`."""
+
+    blocks = False
+
+    async def connect(self, address: ServerAddress, decoder: Decoder, limit: float) -> AsyncioConnection:
+        async with asyncio.timeout(time_left(limit)):
+            return await _open(address, decoder)
+
+    def make_slots(self, size: int) -> AsyncioSlots:
+        return AsyncioSlots(size)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    async def run_on(self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T], limit: float) -> T:
+        running: Any = work
+        if asyncio.get_running_loop() is not loop:
+            try:
+                running = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop))
+            except RuntimeError:
+                work.close()
+                raise Broken("it has stopped") from None
+        async with asyncio.timeout(limit - time.monotonic()):
+            result: T = await running
+        return result
+
+    def get_client(self, target: K, make: Callable[[ClientIO, K], ApiClient]) -> ApiClient:
+        loop = asyncio.get_running_loop()
+        loops = _clients.table()
+        clients = loops.get(loop)
+        if clients is None:
+            for ended in [each for each in list(loops) if each.is_closed()]:
+                loops.pop(ended, None)
+            clients = loops.setdefault(loop, {})
+        client = clients.get(target)
+        if client is None:
+            client = clients[target] = make(self, target)
+        return client
+
+
+ASYNCIO = AsyncioIO()
+
+
+async def _open(address: ServerAddress, decoder: Decoder) -> AsyncioConnection:
+    loop = asyncio.get_running_loop()
+    failure = OSError(f"the name {address.host} has no address")
+    for family, kind, protocol, where in await _resolve(address, loop):
+        connection = socket.socket(family, kind, protocol)
+        try:
+            connection.setblocking(False)
+            await loop.sock_connect(connection, where)
+            if not address.path:
+                set_up(connection)
+            security: dict[str, Any] = {}
+            if address.tls is not None:
+                security = {"ssl": address.tls(), "server_hostname": address.host}
+            create = loop.create_unix_connection if address.path else loop.create_connection
+            return (await create(lambda: AsyncioConnection(decoder), sock=connection, **security))[1]
+        except OSError as error:
+            connection.close()
+            failure = error
+        except BaseException:
+            connection.close()
+            raise
+    raise failure
+
+
+async def _resolve(address: ServerAddress, loop: asyncio.AbstractEventLoop) -> Iterable[tuple[int, int, int, Any]]:
+    if address.path:
+        return ((socket.AF_UNIX, socket.SOCK_STREAM, 0, address.path),)
+    found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    return ((family, kind, protocol, where) for family, kind, protocol, _, where in found)

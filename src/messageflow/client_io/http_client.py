@@ -1,0 +1,44 @@
+"""The calls of the server API over HTTP: requests on connections that are kept."""
+
+from __future__ import annotations
+
+from messageflow.client_io.http1 import Endpoint, ResponseDecoder, build_request
+from messageflow.client_io.kernel import Attempt, Broken, ClientConnection, ClientIO, ServerAddress, connect
+from messageflow.client_io.outcome import NoResponse, Response
+from messageflow.client_io.pool import CONNECTIONS, ConnectionPool, exchange
+from messageflow.client_io.tcp_sockets import system_tls
+
+
+class HttpClient:
+    """Calls on one gateway; see `kernel.ApiClient`.
+
+    Args:
+        io: of this process or event loop.
+        endpoint: where the gateway is.
+        size: how many connections may be open at once.
+    """
+
+    def __init__(self, io: ClientIO, endpoint: Endpoint, size: int = CONNECTIONS) -> None:
+        self._endpoint = endpoint
+        address = ServerAddress(endpoint.host, endpoint.port, tls=system_tls if endpoint.secure else None)
+
+        async def dial(limit: float) -> ClientConnection:
+            return await connect(io, address, ResponseDecoder(), limit)
+
+        self._pool = ConnectionPool(io, dial, endpoint.authority, size)
+
+    async def exchange(self, method: str, body: bytes, limit: float, api_key: str = "") -> Response | NoResponse:
+        request = build_request(self._endpoint, api_key, method, body)
+        attempt = Attempt(limit)
+        try:
+            [[response]] = await exchange(((self._pool, request, 1),), attempt)
+        except (Broken, TimeoutError) as error:
+            return attempt.explain(error)
+        found: Response = response
+        return found
+
+    def close(self) -> None:
+        self._pool.clear()
+
+    def abandon(self) -> None:
+        self._pool.abandon()
