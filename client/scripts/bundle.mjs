@@ -21,6 +21,7 @@ const common = { absWorkingDir: root, bundle: true, target: "es2022", charset: "
  * public face, of the wire or of the DOM; `tests/bundle.test.ts` runs the minified script to prove it.
  */
 const internal = [
+  "isNew renewed serverSide",
   "abandon accept allow attend becomeClientSide begin check clearTimer commands current depart done drop first given",
   "handBack hold inherit invalidate isHeld isOpen isServerSide isSet isWritable issue joined left lose machine onAccepted",
   "onEmpty onEnd onFrame onInvalidate onLink onLost onOpen onPush onRefused onSubs openSocket params plan platform",

@@ -1,13 +1,16 @@
 /**
- * Check that what is committed is what the source builds, and that it is small enough. The package is committed so that
+ * Check that what is committed is what the source builds, that it is small enough, and so is each file of the source. The package is committed so that
  * its folder can be installed from a fresh clone, which has nothing to build it with.
  */
 
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { buildPackage, committed, dist } from "./bundle.mjs";
+import { buildPackage, committed, dist, root } from "./bundle.mjs";
 import { report } from "./size.mjs";
+
+/** A file of the source has one idea. */
+const LINES = 250;
 
 const files = (folder) =>
   existsSync(folder) ? readdirSync(folder, { recursive: true }).filter((name) => statSync(join(folder, name)).isFile()) : [];
@@ -21,6 +24,11 @@ try {
   if (stale.length > 0) {
     const names = stale.map(([, file]) => file).join("\n");
     console.error(`This is not what the source builds: run \`npm run build\` in client/ and commit what it changes.\n${names}`);
+    process.exitCode = 1;
+  }
+  const long = files(join(root, "src")).filter((name) => readFileSync(join(root, "src", name), "utf8").split("\n").length > LINES + 1);
+  if (long.length > 0) {
+    console.error(`Longer than ${LINES} lines: ${long.join(", ")}. Split by idea.`);
     process.exitCode = 1;
   }
   if (!report(script)) {

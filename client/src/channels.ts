@@ -6,12 +6,12 @@
 
 import type { MessageflowError } from "./codes.js";
 import type { Context, Recovery } from "./context.js";
+import type { Platform } from "./platform.js";
 import type { Since } from "./position.js";
 import type { Push, SubscribeResult } from "./protocol.js";
 import { type Holder, SharedSubscription } from "./shared-subscription.js";
+import type { Connection } from "./state.js";
 import { Stream } from "./stream.js";
-import type { Connection } from "./subscription-machine.js";
-import type { Platform } from "./platform.js";
 
 export interface ChannelsEvents {
   /** A publication of a channel that the page has not subscribed to itself. */

@@ -28,6 +28,15 @@ export const NOT_JSON = 10;
 /** Close code: a message larger than the server takes. */
 export const TOO_LARGE = 1009;
 
+/** Close code: the right to be connected has run out. */
+export const CONNECTION_EXPIRED = 3005;
+
+/** Close code: `connect` did not arrive in time; terminal by the protocol, but it is the network that kept it. */
+export const STALE = 3502;
+
+/** Close code: the application has disconnected the user. */
+export const FORCE_DISCONNECT = 3503;
+
 /** Close code: the server starts again and will be back in a moment. */
 export const RESTART = 3401;
 
@@ -83,6 +92,11 @@ export function asError(error: unknown, code: number, text: string, temporary = 
 export function clockSkewError(): MessageflowError {
   const message = "A fresh token was refused as expired: compare the clocks of its maker and the gateway.";
   return new MessageflowError(TOKEN_EXPIRED, message, true);
+}
+
+/** What to make of a close for too many connections: it is tried again until some are gone. */
+export function crowdError(code: number, reason: string): MessageflowError {
+  return new MessageflowError(code, `Too many connections of this user (${reason}): tried again, slowly.`, true);
 }
 
 /** The last resort: nobody is told if even the console fails. */

@@ -7,9 +7,9 @@
 
 import { backoff } from "./backoff.js";
 import {
+  asError,
   CLOSED,
   INTERNAL,
-  asError,
   LIMIT_EXCEEDED,
   LINK_LOST,
   MessageflowError,
@@ -18,10 +18,10 @@ import {
   replyError,
   TIMEOUT,
 } from "./codes.js";
-import { encodeCommand, type Method, type ServerMessage } from "./protocol.js";
-import { FRAME_CHARACTERS } from "./transport.js";
 import type { Platform } from "./platform.js";
+import { encodeCommand, type Method, type ServerMessage } from "./protocol.js";
 import { Timer } from "./timer.js";
+import { FRAME_CHARACTERS } from "./transport.js";
 
 /** Called at once when the reply is read, before the lines that follow it in its frame. */
 export type Done = (error: MessageflowError | undefined, result: unknown) => void;

@@ -5,9 +5,10 @@
  */
 
 import type { Action, ActionHandler } from "./actions.js";
-import { Flow, type Options } from "./flow.js";
-import { status } from "./status.js";
+import { Flow } from "./flow.js";
+import type { Options } from "./options.js";
 import { browserPlatform } from "./platform.js";
+import { status } from "./status.js";
 
 let base: string | undefined;
 

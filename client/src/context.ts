@@ -2,8 +2,8 @@
  * What is told about a message besides its data.
  */
 
-import type { ClientInfo, WirePublication } from "./protocol.js";
 import type { Position } from "./position.js";
+import type { ClientInfo, WirePublication } from "./protocol.js";
 
 export interface Context {
   channel: string;

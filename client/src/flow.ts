@@ -6,48 +6,22 @@
  */
 
 import { type ActionHandler, type ActionOf, Actions, type PayloadHandler } from "./actions.js";
-import { CLOSED, logError, HANDLER_FAILED, asError, MessageflowError } from "./codes.js";
-import type { Recovery } from "./context.js";
 import { Channels } from "./channels.js";
+import { asError, CLOSED, FORCE_DISCONNECT, HANDLER_FAILED, logError, MessageflowError } from "./codes.js";
+import type { Recovery } from "./context.js";
 import { Emitter, type Off } from "./emitter.js";
+import type { Options } from "./options.js";
+import type { Platform } from "./platform.js";
 import type { ClientInfo } from "./protocol.js";
-import type { Since } from "./position.js";
-import { type Count, type History, type HistoryOptions, checkChannel, type PublishOptions, refuseUnread, Requests } from "./requests.js";
+import { checkChannel, type Count, type History, type HistoryOptions, type PublishOptions, refuseUnread, Requests } from "./requests.js";
 import { Session } from "./session.js";
 import type { State, StateDetail } from "./state.js";
-import { type SubscriptionHost, type PublicationHandler, Subscription, type SubscriptionOptions } from "./subscription.js";
-import { type TokenOptions, TokenSource } from "./token.js";
+import { type PublicationHandler, Subscription, type SubscriptionHost, type SubscriptionOptions } from "./subscription.js";
+import { TokenSource } from "./token.js";
 import { socketUrl } from "./url.js";
 import { until } from "./wait.js";
-import type { SocketClass, Platform } from "./platform.js";
-
-export interface Options<Pushes extends object = Record<string, unknown>> extends TokenOptions {
-  /** Where the gateway is. Default: where the script was loaded from, else where the page was. */
-  url?: string | undefined;
-  /** Called with every push to this user, or to all. */
-  onMessage?: ActionHandler<ActionOf<Pushes>> | undefined;
-  /** Handlers by type. */
-  on?: { [Type in keyof Pushes]?: PayloadHandler<Pushes[Type]> | undefined } | undefined;
-  /** Channels to subscribe to, each with a handler or with options. */
-  channels?: Record<string, PublicationHandler | SubscriptionOptions | undefined> | undefined;
-  /** What `flow.position(user)` gave where the page was made: all that was pushed since arrives. */
-  since?: Since | null | undefined;
-  onState?: ((state: State, detail: StateDetail) => unknown) | undefined;
-  onUnknown?: PublicationHandler | undefined;
-  onRecovery?: ((recovery: Recovery) => unknown) | undefined;
-  onError?: ((error: MessageflowError) => unknown) | undefined;
-  /** Milliseconds an attempt to connect may be silent. Default 5000. */
-  connectTimeout?: number | undefined;
-  /** Milliseconds a command may wait for the connection and its reply. Default 10000. */
-  commandTimeout?: number | undefined;
-  /** A WebSocket class, where there is no global one. */
-  WebSocket?: SocketClass | undefined;
-}
 
 const PERSONAL = "#";
-
-/** The application has disconnected the user. */
-const EXPELLED = 3503;
 
 /** @typeParam Pushes what may be pushed: payloads by type, `interface Pushes { "report/ready": Report }`. */
 export class Flow<Pushes extends object = Record<string, unknown>> {
@@ -84,7 +58,7 @@ export class Flow<Pushes extends object = Record<string, unknown>> {
       onState: (state, detail) => {
         this.#detail = detail;
         const { code } = detail;
-        if (state === "disconnected" && code && !this.#states.size) this.#tellOfEnd(detail, tokens.given || code === EXPELLED);
+        if (state === "disconnected" && code && !this.#states.size) this.#tellOfEnd(detail, tokens.given || code === FORCE_DISCONNECT);
         this.#states.emit(state, detail);
       },
       onLink: () => this.#channels.request(),

@@ -7,9 +7,9 @@
 
 import { type MessageflowError, UNSUBSCRIBED } from "./codes.js";
 import { Emitter, type Off } from "./emitter.js";
+import type { Platform } from "./platform.js";
 import type { Count } from "./requests.js";
 import type { Subscription } from "./subscription.js";
-import type { Platform } from "./platform.js";
 import { Timer } from "./timer.js";
 
 const DEBOUNCE_MS = 250;

@@ -6,12 +6,12 @@
  */
 
 import { backoff, refreshDelay } from "./backoff.js";
+import { clockSkewError, MessageflowError, TOKEN_EXPIRED } from "./codes.js";
 import type { Done } from "./commands.js";
-import { MessageflowError, clockSkewError, TOKEN_EXPIRED } from "./codes.js";
-import type { RefreshResult } from "./protocol.js";
-import type { TokenSource } from "./token.js";
 import type { Platform } from "./platform.js";
+import type { RefreshResult } from "./protocol.js";
 import { Timer } from "./timer.js";
+import type { TokenSource } from "./token.js";
 
 export interface RefresherEvents {
   /** Hand a token to the server. */

@@ -4,8 +4,8 @@
  * Owns the translation only; when and how a command travels is `Commands`' to decide.
  */
 
-import type { Commands } from "./commands.js";
 import { MessageflowError, NOT_AVAILABLE } from "./codes.js";
+import type { Commands } from "./commands.js";
 import type { ClientInfo, Method, WirePublication } from "./protocol.js";
 
 export interface HistoryOptions {

@@ -5,45 +5,21 @@
  * or a message is about; it hands those to its events.
  */
 
-import { backoff, restartBackoff, slowBackoff } from "./backoff.js";
-import { Commands, type Done } from "./commands.js";
 import {
-  BAD_FRAME,
-  CLOSED,
-  invalidatesState,
-  isCrowded,
-  isTerminalClose,
-  asError,
-  LINK_LOST,
-  MessageflowError,
-  RESTART,
-  clockSkewError,
-  TOKEN_EXPIRED,
-  TOO_LARGE,
-  toText,
+  asError, BAD_FRAME, clockSkewError, CLOSED, CONNECTION_EXPIRED, crowdError, invalidatesState, isCrowded, isTerminalClose,
+  LINK_LOST, MessageflowError, STALE, TOKEN_EXPIRED, TOO_LARGE, toText,
 } from "./codes.js";
-import {
-  type ConnectResult,
-  decodeFrame,
-  isPing,
-  type Method,
-  PONG,
-  type ServerMessage,
-} from "./protocol.js";
+import { Commands, type Done } from "./commands.js";
+import type { Platform } from "./platform.js";
+import { type ConnectResult, decodeFrame, isPing, type Method, PONG, type ServerMessage } from "./protocol.js";
 import { Refresher } from "./refresher.js";
+import { Retry } from "./retry.js";
 import type { SessionEvents, SessionOptions, State, StateDetail } from "./state.js";
 import type { TokenSource } from "./token.js";
 import { Transport } from "./transport.js";
 import { VERSION } from "./version.js";
-import type { Platform } from "./platform.js";
-import { Timer } from "./timer.js";
 
-/** How much longer than its ping interval the server may be silent: for slow links and late timers. */
-const PING_GRACE_MS = 10_000;
-
-const EXPIRED = 3005;
-/** `connect` did not arrive in time: terminal by the protocol, but it is the network that kept it. */
-const STALE = 3502;
+const PING_GRACE_MS = 10_000; // the server may be silent for its ping interval and that: slow links, late timers
 
 export class Session {
   readonly commands: Commands;
@@ -52,7 +28,7 @@ export class Session {
   readonly #tokens: TokenSource;
   readonly #events: SessionEvents;
   readonly #refresher: Refresher;
-  readonly #retry: Timer;
+  readonly #retry: Retry;
   #state: State = "disconnected";
   #transport: Transport | undefined;
   #isWritable = false;
@@ -60,9 +36,6 @@ export class Session {
   /** The token of the last attempt was made for it. */
   #isNew = false;
   #crowded = false;
-  /** The server said that it starts again at once. */
-  #restarting = false;
-  #attempt = 0;
   #turn = 0;
   /** The page is put away; nothing is opened until it is back. */
   #away = false;
@@ -73,7 +46,7 @@ export class Session {
     this.#options = options;
     this.#tokens = tokens;
     this.#events = events;
-    this.#retry = new Timer(platform);
+    this.#retry = new Retry(platform, () => void this.#open());
     this.commands = new Commands(platform, options.commandTimeout);
     this.#refresher = new Refresher(platform, () => tokens, {
       send: (token, done) => this.commands.call("refresh", { token }, done),
@@ -93,7 +66,7 @@ export class Session {
 
   connect(): void {
     if (this.#state !== "disconnected") return;
-    this.#attempt = 0;
+    this.#retry.reset();
     this.#away = false;
     this.commands.reopen();
     this.#unattend = this.#platform.attend({ wake: () => this.wake(), depart: () => this.depart() });
@@ -106,7 +79,7 @@ export class Session {
     this.#tokens.drop();
     this.#release();
     if (this.#state === "disconnected") return this.connect();
-    this.#attempt = 0;
+    this.#retry.reset();
     this.#enter("connecting", { code: 0, reason: "reconnect" });
     void this.#open();
   }
@@ -178,8 +151,8 @@ export class Session {
 
   #accepted(result: ConnectResult, withToken: boolean): void {
     const transport = this.#transport;
-    this.#crowded = this.#restarting = false;
-    this.#attempt = 0; // not before: a socket that opens and is refused must not make us eager
+    this.#crowded = false;
+    this.#retry.reset(); // not before: a socket that opens and is refused must not make us eager
     this.#pong = !!result.pong;
     transport?.allow(result.ping ? result.ping * 1000 + PING_GRACE_MS : 0);
     this.#refresher.plan(result);
@@ -222,21 +195,13 @@ export class Session {
   #ended(code: number, reason: string): void {
     const spared = code === STALE || (code === TOO_LARGE && this.commands.refuseLargest());
     this.#lose();
-    if (code === EXPIRED || invalidatesState(code)) this.#tokens.drop();
+    if (code === CONNECTION_EXPIRED || invalidatesState(code)) this.#tokens.drop();
     if (invalidatesState(code)) this.#events.onInvalidate();
-    if (code === RESTART) this.#restarting = true;
-    if (isCrowded(code)) this.#wait(code, reason);
-    else if (isTerminalClose(code) && !spared) this.#stop(code, reason);
-    else this.#plan(code, reason);
-  }
-
-  /** The user has too many connections: say so once, and try again slowly until some are gone. */
-  #wait(code: number, reason: string): void {
-    this.#plan(code, reason, slowBackoff(this.#attempt, this.#platform.random()));
-    if (this.#crowded) return;
-    this.#crowded = true;
-    const message = `Too many connections of this user (${reason}): tried again, slowly.`;
-    this.#events.onError(new MessageflowError(code, message, true));
+    if (isTerminalClose(code) && !isCrowded(code) && !spared) return this.#stop(code, reason);
+    this.#plan(code, reason);
+    if (!isCrowded(code) || this.#crowded) return;
+    this.#crowded = true; // said once, however often it is tried again
+    this.#events.onError(crowdError(code, reason));
   }
 
   /** Try again after a refusal, if that may help. */
@@ -244,20 +209,15 @@ export class Session {
     const renewable = code === TOKEN_EXPIRED && this.#tokens.renewable;
     // A token that expired during an absence has been waited for already; one that is new and has, has not.
     if (renewable && this.#isNew) this.#events.onError(clockSkewError());
-    if (renewable && !this.#isNew) this.#plan(code, message, 0);
+    if (renewable && !this.#isNew) this.#plan(code, message, true);
     else if (temporary || renewable) this.#plan(code, message);
     else if (code === TOKEN_EXPIRED) this.#stop(code, `${message}; give tokenUrl or getToken to have it renewed`);
     else this.#stop(code, message);
   }
 
-  #plan(code: number, reason: string, retryIn = this.#delay(this.#platform.random())): void {
-    this.#attempt++;
-    this.#retry.set(() => void this.#open(), retryIn);
+  #plan(code: number, reason: string, atOnce = false): void {
+    const retryIn = this.#retry.plan(code, atOnce);
     this.#enter("connecting", { code, reason, retryIn });
-  }
-
-  #delay(random: number): number {
-    return this.#restarting ? restartBackoff(this.#attempt, random) : backoff(this.#attempt, random);
   }
 
   #stop(code: number, reason: string): void {

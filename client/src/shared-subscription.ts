@@ -7,11 +7,11 @@
 
 import type { MessageflowError } from "./codes.js";
 import type { Context } from "./context.js";
-import type { ClientInfo } from "./protocol.js";
-import type { Detail, SubscriptionState } from "./state.js";
-import { type Connection, SubscriptionMachine } from "./subscription-machine.js";
-import type { TokenSource } from "./token.js";
 import type { Platform } from "./platform.js";
+import type { ClientInfo } from "./protocol.js";
+import type { Connection, Detail, SubscriptionState } from "./state.js";
+import { SubscriptionMachine } from "./subscription-machine.js";
+import type { TokenSource } from "./token.js";
 
 /** Somebody in the page who wants the channel. */
 export interface Holder {

@@ -3,7 +3,9 @@
  */
 
 import type { MessageflowError } from "./codes.js";
-import type { ConnectResult, Push, SubscribeResult } from "./protocol.js";
+import type { Done } from "./commands.js";
+import type { ConnectResult, Method, Push, SubscribeResult } from "./protocol.js";
+import type { StreamEvents } from "./stream.js";
 
 export type State = "connecting" | "connected" | "disconnected";
 
@@ -44,4 +46,18 @@ export interface SessionEvents {
   onError(error: MessageflowError): void;
   /** The positions of server-side subscriptions. */
   positions(): Record<string, object> | undefined;
+}
+
+/** What a subscription needs of the connection. */
+export interface Connection {
+  readonly isWritable: boolean;
+  issue(method: Method, params: object, done: Done): void;
+  reset(reason: string): void;
+}
+
+export interface SubscriptionMachineEvents extends StreamEvents {
+  /** Whether joins and leaves are to be asked for. */
+  watched(): boolean;
+  onState(state: SubscriptionState, detail: Detail): void;
+  onError(error: MessageflowError): void;
 }

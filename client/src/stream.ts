@@ -20,7 +20,8 @@ export class Stream {
   /** Whoever has the stream now; it may change hands. */
   events!: StreamEvents;
 
-  constructor(channel: string, since?: Position) {
+  constructor(channel: string, since?: Position, events?: StreamEvents) {
+    if (events) this.events = events;
     this.#channel = channel;
     this.#track = new Track(since);
   }

@@ -5,51 +5,25 @@
  * events.
  */
 
-import { backoff } from "./backoff.js";
-import type { Done } from "./commands.js";
-import {
-  ALREADY_SUBSCRIBED,
-  invalidatesState,
-  isTerminalUnsubscribe,
-  LINK_LOST,
-  MessageflowError,
-  clockSkewError,
-  TIMEOUT,
-  TOKEN_EXPIRED,
-  TOKEN_FAILED,
-} from "./codes.js";
-import type { Resume } from "./position.js";
-import type { Method, SubscribeResult, WirePublication } from "./protocol.js";
-import { Refresher } from "./refresher.js";
-import type { Detail, SubscriptionState } from "./state.js";
-import { Stream, type StreamEvents } from "./stream.js";
-import type { TokenSource } from "./token.js";
+import { clockSkewError, invalidatesState, isTerminalUnsubscribe, LINK_LOST, MessageflowError, TOKEN_EXPIRED, TOKEN_FAILED } from "./codes.js";
 import type { Platform } from "./platform.js";
-import { Timer } from "./timer.js";
-
-/** What a subscription needs of the connection. */
-export interface Connection {
-  readonly isWritable: boolean;
-  issue(method: Method, params: object, done: Done): void;
-  reset(reason: string): void;
-}
-
-export interface SubscriptionMachineEvents extends StreamEvents {
-  /** Whether joins and leaves are to be asked for. */
-  watched(): boolean;
-  onState(state: SubscriptionState, detail: Detail): void;
-  onError(error: MessageflowError): void;
-}
+import type { Resume } from "./position.js";
+import type { SubscribeResult, WirePublication } from "./protocol.js";
+import { Refresher } from "./refresher.js";
+import { Retry } from "./retry.js";
+import type { Connection, Detail, SubscriptionMachineEvents, SubscriptionState } from "./state.js";
+import { Stream } from "./stream.js";
+import { judgeFailure } from "./subscription-failure.js";
+import type { TokenSource } from "./token.js";
 
 const OK = { code: 0, reason: "" };
 
 export class SubscriptionMachine {
   readonly channel: string;
-  readonly #platform: Platform;
   readonly #connection: Connection;
   readonly #events: SubscriptionMachineEvents;
   readonly #refresher: Refresher;
-  readonly #retry: Timer;
+  readonly #retry: Retry;
   #tokens: TokenSource;
   #stream: Stream;
   #state: SubscriptionState = "unsubscribed";
@@ -62,17 +36,15 @@ export class SubscriptionMachine {
   #asked = false;
   /** The token of the last request was made for it. */
   #isNew = false;
-  #attempt = 0;
   #turn = 0;
 
   constructor(platform: Platform, connection: Connection, channel: string, tokens: TokenSource, events: SubscriptionMachineEvents) {
     this.channel = channel;
-    this.#platform = platform;
     this.#connection = connection;
     this.#tokens = tokens;
     this.#events = events;
-    this.#stream = this.#fresh();
-    this.#retry = new Timer(platform);
+    this.#stream = new Stream(this.channel, undefined, this.#events);
+    this.#retry = new Retry(platform, () => this.request());
     this.#refresher = new Refresher(platform, () => this.#tokens, {
       send: (token, done) => connection.issue("sub_refresh", { channel, token }, done),
       onRefused: (error) => this.#stop(error.code, error.message),
@@ -101,7 +73,7 @@ export class SubscriptionMachine {
   /** Want the channel; whoever starts calls `request()` too, once all that it carries is known. */
   start(): void {
     if (this.#state !== "unsubscribed") return;
-    this.#attempt = 0;
+    this.#retry.reset();
     this.#enter("subscribing", OK);
   }
 
@@ -147,13 +119,9 @@ export class SubscriptionMachine {
     this.#isNew = isNew;
     this.#renewed = false;
     this.#watched = this.#events.watched();
-    const params = {
-      channel: this.channel,
-      token: this.#tokens.current,
-      recoverable: true,
-      join_leave: this.#watched || undefined,
-      ...this.resume(),
-    };
+    const { channel } = this;
+    const join_leave = this.#watched || undefined;
+    const params = { channel, token: this.#tokens.current, recoverable: true, join_leave, ...this.resume() };
     this.#connection.issue("subscribe", params, (error, result) => {
       if (turn !== this.#turn) return;
       if (error) this.#failed(error);
@@ -181,7 +149,7 @@ export class SubscriptionMachine {
     if (!this.#serverSide) return undefined;
     const stream = this.#stream;
     this.#serverSide = this.#asked = false;
-    this.#stream = this.#fresh();
+    this.#stream = new Stream(this.channel, undefined, this.#events);
     this.stop();
     return stream;
   }
@@ -221,7 +189,7 @@ export class SubscriptionMachine {
 
   #begin(result: SubscribeResult): void {
     this.#turn++;
-    this.#attempt = 0;
+    this.#retry.reset();
     this.#refresher.plan(result);
     this.#enter("subscribed", OK);
     if (this.#state === "subscribed") this.#stream.begin(result);
@@ -230,22 +198,20 @@ export class SubscriptionMachine {
   #failed(error: MessageflowError): void {
     this.#asked = false;
     const { code, message } = error;
-    if (code === LINK_LOST || (code === ALREADY_SUBSCRIBED && this.#serverSide)) return;
-    if (code === TIMEOUT) return this.#connection.reset(`no reply to subscribe to ${this.channel}`);
+    const { renewable } = this.#tokens;
+    const then = judgeFailure(error, { serverSide: this.#serverSide, renewed: this.#renewed, isNew: this.#isNew, renewable });
+    if (then === "none") return;
+    if (then === "reset") return this.#connection.reset(`no reply to subscribe to ${this.channel}`);
     if (code === TOKEN_EXPIRED) this.#tokens.drop();
-    // A token that expired during an absence is replaced at once; one that was new and has, is not.
-    if (this.#renewed || (code === TOKEN_EXPIRED && this.#tokens.renewable && !this.#isNew)) {
-      this.#again({ code, reason: message });
-      return this.request();
-    }
-    if (!error.temporary && !(code === TOKEN_EXPIRED && this.#tokens.renewable)) {
+    if (then === "end") {
       this.#stop(code, message);
       return this.#events.onError(new MessageflowError(code, `Not subscribed to ${this.channel}: ${message}`));
     }
-    if (code === TOKEN_EXPIRED) this.#events.onError(clockSkewError());
-    else if (code === TOKEN_FAILED) this.#events.onError(error);
+    if (then === "later" && code === TOKEN_EXPIRED) this.#events.onError(clockSkewError());
+    else if (then === "later" && code === TOKEN_FAILED) this.#events.onError(error);
     this.#again({ code, reason: message });
-    this.#retry.set(() => this.request(), backoff(this.#attempt++, this.#platform.random()));
+    if (then === "again") this.request();
+    else this.#retry.plan(code);
   }
 
   #again(detail: Detail): void {
@@ -260,12 +226,6 @@ export class SubscriptionMachine {
     this.#retry.clear();
     this.#refresher.stop();
     tokens.abandon();
-  }
-
-  #fresh(): Stream {
-    const stream = new Stream(this.channel);
-    stream.events = this.#events;
-    return stream;
   }
 
   #stop(code: number, reason: string): void {

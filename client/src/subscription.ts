@@ -7,15 +7,15 @@
 
 import { MessageflowError, TIMEOUT, UNSUBSCRIBED } from "./codes.js";
 import type { Context } from "./context.js";
-import { watchPresenceCount } from "./presence-count.js";
 import { Emitter, type Off } from "./emitter.js";
+import type { Platform } from "./platform.js";
+import { watchPresenceCount } from "./presence-count.js";
 import type { ClientInfo } from "./protocol.js";
 import type { Count, History, HistoryOptions, PublishOptions, Requests } from "./requests.js";
-import type { Detail, SubscriptionState } from "./state.js";
 import type { Holder, SharedSubscription } from "./shared-subscription.js";
+import type { Detail, SubscriptionState } from "./state.js";
 import { type TokenOptions, TokenSource } from "./token.js";
 import { type Limit, until } from "./wait.js";
-import type { Platform } from "./platform.js";
 
 export type PublicationHandler<Data = unknown> = { handle(data: Data, context: Context): unknown }["handle"];
 export type InfoHandler = (info: ClientInfo) => unknown;

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import type { Options } from "../src/flow.js";
+import type { Options } from "../src/options.js";
 import { connect } from "../src/index.js";
 import type { SubscriptionOptions } from "../src/subscription.js";
 import { connected, JWT, Peer, settle, start, TestPlatform } from "./platform.js";

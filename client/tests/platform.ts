@@ -5,8 +5,9 @@
  */
 
 import assert from "node:assert/strict";
-import { Flow, type Options } from "../src/flow.js";
-import type { Life, Socket, Platform } from "../src/platform.js";
+import { Flow } from "../src/flow.js";
+import type { Options } from "../src/options.js";
+import type { Life, Platform, Socket } from "../src/platform.js";
 
 export type Sent = Record<string, unknown> & { id?: number };
 

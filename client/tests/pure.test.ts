@@ -3,9 +3,10 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { backoff, refreshDelay, slowBackoff } from "../src/backoff.js";
-import { invalidatesState, isTerminalClose, isTerminalUnsubscribe, replyError } from "../src/codes.js";
+import { invalidatesState, isTerminalClose, isTerminalUnsubscribe, MessageflowError, replyError } from "../src/codes.js";
 import { Track, type Verdict } from "../src/position.js";
 import { decodeFrame, encodeCommand, isPing, type SubscribeResult, type WirePublication } from "../src/protocol.js";
+import { judgeFailure } from "../src/subscription-failure.js";
 import { readToken } from "../src/token.js";
 import { socketUrl } from "../src/url.js";
 import { JWT } from "./platform.js";
@@ -163,4 +164,25 @@ describe("addresses", () => {
     assert.throws(() => socketUrl("wss://a.example/?token=x", undefined), /must not stand in a URL/);
     assert.throws(() => socketUrl("wss://a.example/?access_token=x", undefined), /must not stand in a URL/);
   });
+});
+
+describe("a subscription whose request failed", () => {
+  const request = { serverSide: false, renewed: false, isNew: false, renewable: true };
+  const cases: [string, number, boolean, Partial<typeof request>, string][] = [
+    ["the link was lost", 2, true, {}, "none"],
+    ["the server subscribed us meanwhile", 105, false, { serverSide: true }, "none"],
+    ["the server says so wrongly", 105, false, {}, "end"],
+    ["no reply", 1, true, {}, "reset"],
+    ["an old token expired", 109, false, {}, "again"],
+    ["a new token is expired", 109, false, { isNew: true }, "later"],
+    ["a given token expired", 109, false, { renewable: false }, "end"],
+    ["refused, with another token at hand", 103, false, { renewed: true }, "again"],
+    ["refused", 103, false, {}, "end"],
+    ["too many requests", 111, true, {}, "later"],
+  ];
+  for (const [name, code, temporary, differs, consequence] of cases) {
+    test(`${name}: ${consequence}`, () => {
+      assert.equal(judgeFailure(new MessageflowError(code, "", temporary), { ...request, ...differs }), consequence);
+    });
+  }
 });

@@ -47,6 +47,9 @@ var BAD_FRAME = 8;
 var HANDLER_FAILED = 9;
 var NOT_JSON = 10;
 var TOO_LARGE = 1009;
+var CONNECTION_EXPIRED = 3005;
+var STALE = 3502;
+var FORCE_DISCONNECT = 3503;
 var RESTART = 3401;
 var STATE_INVALIDATED = 3014;
 var SUBSCRIPTION_INVALIDATED = 2502;
@@ -87,6 +90,9 @@ function asError(error, code, text, temporary = false) {
 function clockSkewError() {
   const message = "A fresh token was refused as expired: compare the clocks of its maker and the gateway.";
   return new MessageflowError(TOKEN_EXPIRED, message, true);
+}
+function crowdError(code, reason) {
+  return new MessageflowError(code, `Too many connections of this user (${reason}): tried again, slowly.`, true);
 }
 function logError(...words) {
   try {
@@ -300,6 +306,47 @@ var Refresher = class {
   }
 };
 
+// src/retry.ts
+var Retry = class {
+  #platform;
+  #timer;
+  #action;
+  #attempt = 0;
+  /** The server said that it starts again at once. */
+  #restarting = false;
+  /** @param action makes an attempt. */
+  constructor(platform, action) {
+    this.#platform = platform;
+    this.#timer = new Timer(platform);
+    this.#action = action;
+  }
+  /** Whether an attempt is planned. */
+  get isSet() {
+    return this.#timer.isSet;
+  }
+  /** The next wait is a first one: somebody has asked for an attempt, or one has succeeded. */
+  reset() {
+    this.#attempt = 0;
+    this.#restarting = false;
+  }
+  clear() {
+    this.#timer.clear();
+  }
+  /**
+   * Plan the next attempt by why the last one, or what it led to, has ended.
+   *
+   * @returns milliseconds until then.
+   */
+  plan(code, atOnce = false) {
+    if (code === RESTART) this.#restarting = true;
+    const wait = isCrowded(code) ? slowBackoff : this.#restarting ? restartBackoff : backoff;
+    const ms = atOnce ? 0 : wait(this.#attempt, this.#platform.random());
+    this.#attempt++;
+    this.#timer.set(this.#action, ms);
+    return ms;
+  }
+};
+
 // src/context.ts
 function contextOf(channel, { offset, info, tags }, position, recovered) {
   return {
@@ -365,7 +412,8 @@ var Stream = class {
   #track;
   /** Whoever has the stream now; it may change hands. */
   events;
-  constructor(channel, since) {
+  constructor(channel, since, events) {
+    if (events) this.events = events;
     this.#channel = channel;
     this.#track = new Track(since);
   }
@@ -393,11 +441,19 @@ var Stream = class {
   }
 };
 
+// src/subscription-failure.ts
+function judgeFailure({ code, temporary }, { serverSide, renewed, isNew, renewable }) {
+  if (code === LINK_LOST || code === ALREADY_SUBSCRIBED && serverSide) return "none";
+  if (code === TIMEOUT) return "reset";
+  const expired = code === TOKEN_EXPIRED && renewable;
+  if (renewed || expired && !isNew) return "again";
+  return temporary || expired ? "later" : "end";
+}
+
 // src/subscription-machine.ts
 var OK = { code: 0, reason: "" };
 var SubscriptionMachine = class {
   channel;
-  #platform;
   #connection;
   #events;
   #refresher;
@@ -414,16 +470,14 @@ var SubscriptionMachine = class {
   #asked = false;
   /** The token of the last request was made for it. */
   #isNew = false;
-  #attempt = 0;
   #turn = 0;
   constructor(platform, connection, channel, tokens, events) {
     this.channel = channel;
-    this.#platform = platform;
     this.#connection = connection;
     this.#tokens = tokens;
     this.#events = events;
-    this.#stream = this.#fresh();
-    this.#retry = new Timer(platform);
+    this.#stream = new Stream(this.channel, void 0, this.#events);
+    this.#retry = new Retry(platform, () => this.request());
     this.#refresher = new Refresher(platform, () => this.#tokens, {
       send: (token, done) => connection.issue("sub_refresh", { channel, token }, done),
       onRefused: (error) => this.#stop(error.code, error.message),
@@ -447,7 +501,7 @@ var SubscriptionMachine = class {
   /** Want the channel; whoever starts calls `request()` too, once all that it carries is known. */
   start() {
     if (this.#state !== "unsubscribed") return;
-    this.#attempt = 0;
+    this.#retry.reset();
     this.#enter("subscribing", OK);
   }
   /** Have the next token from here. One that has proved good goes on. */
@@ -488,13 +542,9 @@ var SubscriptionMachine = class {
     this.#isNew = isNew;
     this.#renewed = false;
     this.#watched = this.#events.watched();
-    const params = {
-      channel: this.channel,
-      token: this.#tokens.current,
-      recoverable: true,
-      join_leave: this.#watched || void 0,
-      ...this.resume()
-    };
+    const { channel } = this;
+    const join_leave = this.#watched || void 0;
+    const params = { channel, token: this.#tokens.current, recoverable: true, join_leave, ...this.resume() };
     this.#connection.issue("subscribe", params, (error, result) => {
       if (turn !== this.#turn) return;
       if (error) this.#failed(error);
@@ -519,7 +569,7 @@ var SubscriptionMachine = class {
     if (!this.#serverSide) return void 0;
     const stream = this.#stream;
     this.#serverSide = this.#asked = false;
-    this.#stream = this.#fresh();
+    this.#stream = new Stream(this.channel, void 0, this.#events);
     this.stop();
     return stream;
   }
@@ -553,7 +603,7 @@ var SubscriptionMachine = class {
   }
   #begin(result) {
     this.#turn++;
-    this.#attempt = 0;
+    this.#retry.reset();
     this.#refresher.plan(result);
     this.#enter("subscribed", OK);
     if (this.#state === "subscribed") this.#stream.begin(result);
@@ -561,21 +611,20 @@ var SubscriptionMachine = class {
   #failed(error) {
     this.#asked = false;
     const { code, message } = error;
-    if (code === LINK_LOST || code === ALREADY_SUBSCRIBED && this.#serverSide) return;
-    if (code === TIMEOUT) return this.#connection.reset(`no reply to subscribe to ${this.channel}`);
+    const { renewable } = this.#tokens;
+    const then = judgeFailure(error, { serverSide: this.#serverSide, renewed: this.#renewed, isNew: this.#isNew, renewable });
+    if (then === "none") return;
+    if (then === "reset") return this.#connection.reset(`no reply to subscribe to ${this.channel}`);
     if (code === TOKEN_EXPIRED) this.#tokens.drop();
-    if (this.#renewed || code === TOKEN_EXPIRED && this.#tokens.renewable && !this.#isNew) {
-      this.#again({ code, reason: message });
-      return this.request();
-    }
-    if (!error.temporary && !(code === TOKEN_EXPIRED && this.#tokens.renewable)) {
+    if (then === "end") {
       this.#stop(code, message);
       return this.#events.onError(new MessageflowError(code, `Not subscribed to ${this.channel}: ${message}`));
     }
-    if (code === TOKEN_EXPIRED) this.#events.onError(clockSkewError());
-    else if (code === TOKEN_FAILED) this.#events.onError(error);
+    if (then === "later" && code === TOKEN_EXPIRED) this.#events.onError(clockSkewError());
+    else if (then === "later" && code === TOKEN_FAILED) this.#events.onError(error);
     this.#again({ code, reason: message });
-    this.#retry.set(() => this.request(), backoff(this.#attempt++, this.#platform.random()));
+    if (then === "again") this.request();
+    else this.#retry.plan(code);
   }
   #again(detail) {
     this.#quiet();
@@ -588,11 +637,6 @@ var SubscriptionMachine = class {
     this.#retry.clear();
     this.#refresher.stop();
     tokens.abandon();
-  }
-  #fresh() {
-    const stream = new Stream(this.channel);
-    stream.events = this.#events;
-    return stream;
   }
   #stop(code, reason) {
     this.#quiet();
@@ -1099,8 +1143,6 @@ var VERSION = "0.1.0";
 
 // src/session.ts
 var PING_GRACE_MS = 1e4;
-var EXPIRED = 3005;
-var STALE = 3502;
 var Session = class {
   commands;
   #platform;
@@ -1116,9 +1158,6 @@ var Session = class {
   /** The token of the last attempt was made for it. */
   #isNew = false;
   #crowded = false;
-  /** The server said that it starts again at once. */
-  #restarting = false;
-  #attempt = 0;
   #turn = 0;
   /** The page is put away; nothing is opened until it is back. */
   #away = false;
@@ -1128,7 +1167,7 @@ var Session = class {
     this.#options = options;
     this.#tokens = tokens;
     this.#events = events;
-    this.#retry = new Timer(platform);
+    this.#retry = new Retry(platform, () => void this.#open());
     this.commands = new Commands(platform, options.commandTimeout);
     this.#refresher = new Refresher(platform, () => tokens, {
       send: (token, done) => this.commands.call("refresh", { token }, done),
@@ -1145,7 +1184,7 @@ var Session = class {
   }
   connect() {
     if (this.#state !== "disconnected") return;
-    this.#attempt = 0;
+    this.#retry.reset();
     this.#away = false;
     this.commands.reopen();
     this.#unattend = this.#platform.attend({ wake: () => this.wake(), depart: () => this.depart() });
@@ -1157,7 +1196,7 @@ var Session = class {
     this.#tokens.drop();
     this.#release();
     if (this.#state === "disconnected") return this.connect();
-    this.#attempt = 0;
+    this.#retry.reset();
     this.#enter("connecting", { code: 0, reason: "reconnect" });
     void this.#open();
   }
@@ -1221,8 +1260,8 @@ var Session = class {
   }
   #accepted(result, withToken) {
     const transport = this.#transport;
-    this.#crowded = this.#restarting = false;
-    this.#attempt = 0;
+    this.#crowded = false;
+    this.#retry.reset();
     this.#pong = !!result.pong;
     transport?.allow(result.ping ? result.ping * 1e3 + PING_GRACE_MS : 0);
     this.#refresher.plan(result);
@@ -1260,37 +1299,26 @@ var Session = class {
   #ended(code, reason) {
     const spared = code === STALE || code === TOO_LARGE && this.commands.refuseLargest();
     this.#lose();
-    if (code === EXPIRED || invalidatesState(code)) this.#tokens.drop();
+    if (code === CONNECTION_EXPIRED || invalidatesState(code)) this.#tokens.drop();
     if (invalidatesState(code)) this.#events.onInvalidate();
-    if (code === RESTART) this.#restarting = true;
-    if (isCrowded(code)) this.#wait(code, reason);
-    else if (isTerminalClose(code) && !spared) this.#stop(code, reason);
-    else this.#plan(code, reason);
-  }
-  /** The user has too many connections: say so once, and try again slowly until some are gone. */
-  #wait(code, reason) {
-    this.#plan(code, reason, slowBackoff(this.#attempt, this.#platform.random()));
-    if (this.#crowded) return;
+    if (isTerminalClose(code) && !isCrowded(code) && !spared) return this.#stop(code, reason);
+    this.#plan(code, reason);
+    if (!isCrowded(code) || this.#crowded) return;
     this.#crowded = true;
-    const message = `Too many connections of this user (${reason}): tried again, slowly.`;
-    this.#events.onError(new MessageflowError(code, message, true));
+    this.#events.onError(crowdError(code, reason));
   }
   /** Try again after a refusal, if that may help. */
   #again({ code, message, temporary }) {
     const renewable = code === TOKEN_EXPIRED && this.#tokens.renewable;
     if (renewable && this.#isNew) this.#events.onError(clockSkewError());
-    if (renewable && !this.#isNew) this.#plan(code, message, 0);
+    if (renewable && !this.#isNew) this.#plan(code, message, true);
     else if (temporary || renewable) this.#plan(code, message);
     else if (code === TOKEN_EXPIRED) this.#stop(code, `${message}; give tokenUrl or getToken to have it renewed`);
     else this.#stop(code, message);
   }
-  #plan(code, reason, retryIn = this.#delay(this.#platform.random())) {
-    this.#attempt++;
-    this.#retry.set(() => void this.#open(), retryIn);
+  #plan(code, reason, atOnce = false) {
+    const retryIn = this.#retry.plan(code, atOnce);
     this.#enter("connecting", { code, reason, retryIn });
-  }
-  #delay(random) {
-    return this.#restarting ? restartBackoff(this.#attempt, random) : backoff(this.#attempt, random);
   }
   #stop(code, reason) {
     this.#release();
@@ -1650,7 +1678,6 @@ function socketUrl(url, page) {
 
 // src/flow.ts
 var PERSONAL = "#";
-var EXPELLED = 3503;
 var Flow = class {
   #session;
   #requests;
@@ -1684,7 +1711,7 @@ var Flow = class {
       onState: (state, detail) => {
         this.#detail = detail;
         const { code } = detail;
-        if (state === "disconnected" && code && !this.#states.size) this.#tellOfEnd(detail, tokens.given || code === EXPELLED);
+        if (state === "disconnected" && code && !this.#states.size) this.#tellOfEnd(detail, tokens.given || code === FORCE_DISCONNECT);
         this.#states.emit(state, detail);
       },
       onLink: () => this.#channels.request(),
@@ -1834,6 +1861,37 @@ var Flow = class {
   };
 };
 
+// src/platform.ts
+function isBlob() {
+  return globalThis.location?.protocol === "blob:";
+}
+function browserPlatform(WebSocketClass) {
+  return {
+    now: () => performance.now(),
+    random: () => Math.random(),
+    setTimer: (action, ms) => setTimeout(action, ms),
+    clearTimer: (timer) => clearTimeout(timer),
+    openSocket: (url) => new (WebSocketClass ?? WebSocket)(url),
+    fetch: (url, signal) => fetch(isBlob() ? new URL(url, location.origin) : url, { signal, credentials: "same-origin", cache: "no-store", headers: { Accept: "application/json" } }),
+    attend({ wake, depart }) {
+      const page = globalThis.document;
+      const shown = () => page?.visibilityState === "visible" && wake();
+      const events = [
+        [globalThis, "online", wake],
+        [globalThis, "pageshow", wake],
+        [globalThis, "pagehide", depart],
+        [page, "visibilitychange", shown],
+        [page, "resume", wake],
+        [page, "freeze", depart]
+      ];
+      for (const [target, type, action] of events) target?.addEventListener?.(type, action);
+      return () => {
+        for (const [target, type, action] of events) target?.removeEventListener?.(type, action);
+      };
+    }
+  };
+}
+
 // src/status.ts
 var COLORS = { disconnected: "red", anonymous: "orange", authenticated: "green" };
 var TITLES = {
@@ -1865,37 +1923,6 @@ function find(element) {
 function write(target, text) {
   const element = find(target);
   if (element) element.textContent = text;
-}
-
-// src/platform.ts
-function isBlob() {
-  return globalThis.location?.protocol === "blob:";
-}
-function browserPlatform(WebSocketClass) {
-  return {
-    now: () => performance.now(),
-    random: () => Math.random(),
-    setTimer: (action, ms) => setTimeout(action, ms),
-    clearTimer: (timer) => clearTimeout(timer),
-    openSocket: (url) => new (WebSocketClass ?? WebSocket)(url),
-    fetch: (url, signal) => fetch(isBlob() ? new URL(url, location.origin) : url, { signal, credentials: "same-origin", cache: "no-store", headers: { Accept: "application/json" } }),
-    attend({ wake, depart }) {
-      const page = globalThis.document;
-      const shown = () => page?.visibilityState === "visible" && wake();
-      const events = [
-        [globalThis, "online", wake],
-        [globalThis, "pageshow", wake],
-        [globalThis, "pagehide", depart],
-        [page, "visibilitychange", shown],
-        [page, "resume", wake],
-        [page, "freeze", depart]
-      ];
-      for (const [target, type, action] of events) target?.addEventListener?.(type, action);
-      return () => {
-        for (const [target, type, action] of events) target?.removeEventListener?.(type, action);
-      };
-    }
-  };
 }
 
 // src/connect.ts

@@ -5,8 +5,8 @@
  * never say that something failed which may have been done.
  */
 import { MessageflowError } from "./codes.js";
-import { type Method, type ServerMessage } from "./protocol.js";
 import type { Platform } from "./platform.js";
+import { type Method, type ServerMessage } from "./protocol.js";
 /** Called at once when the reply is read, before the lines that follow it in its frame. */
 export type Done = (error: MessageflowError | undefined, result: unknown) => void;
 export declare class Commands {

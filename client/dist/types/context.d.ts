@@ -1,8 +1,8 @@
 /**
  * What is told about a message besides its data.
  */
-import type { ClientInfo, WirePublication } from "./protocol.js";
 import type { Position } from "./position.js";
+import type { ClientInfo, WirePublication } from "./protocol.js";
 export interface Context {
     channel: string;
     /** The number of the publication, in channels that keep history. */

@@ -5,7 +5,7 @@
  * joins and leaves may be missed, the server's number is not.
  */
 import { type Off } from "./emitter.js";
+import type { Platform } from "./platform.js";
 import type { Count } from "./requests.js";
 import type { Subscription } from "./subscription.js";
-import type { Platform } from "./platform.js";
 export declare function watchPresenceCount(subscription: Subscription, platform: Platform, report: (error: unknown) => void, handler: (count: Count) => unknown): Off;

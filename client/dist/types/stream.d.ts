@@ -15,7 +15,7 @@ export declare class Stream {
     #private;
     /** Whoever has the stream now; it may change hands. */
     events: StreamEvents;
-    constructor(channel: string, since?: Position);
+    constructor(channel: string, since?: Position, events?: StreamEvents);
     /** What a request carries to resume here. */
     resume(): Resume;
     drop(): void;

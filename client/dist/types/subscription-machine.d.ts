@@ -4,26 +4,12 @@
  * Owns the token, the retries and the stream of one channel. It must never call a page's handler itself; it tells its
  * events.
  */
-import type { Done } from "./commands.js";
-import { MessageflowError } from "./codes.js";
-import type { Resume } from "./position.js";
-import type { Method, SubscribeResult, WirePublication } from "./protocol.js";
-import type { Detail, SubscriptionState } from "./state.js";
-import { Stream, type StreamEvents } from "./stream.js";
-import type { TokenSource } from "./token.js";
 import type { Platform } from "./platform.js";
-/** What a subscription needs of the connection. */
-export interface Connection {
-    readonly isWritable: boolean;
-    issue(method: Method, params: object, done: Done): void;
-    reset(reason: string): void;
-}
-export interface SubscriptionMachineEvents extends StreamEvents {
-    /** Whether joins and leaves are to be asked for. */
-    watched(): boolean;
-    onState(state: SubscriptionState, detail: Detail): void;
-    onError(error: MessageflowError): void;
-}
+import type { Resume } from "./position.js";
+import type { SubscribeResult, WirePublication } from "./protocol.js";
+import type { Connection, Detail, SubscriptionMachineEvents, SubscriptionState } from "./state.js";
+import { Stream } from "./stream.js";
+import type { TokenSource } from "./token.js";
 export declare class SubscriptionMachine {
     #private;
     readonly channel: string;

@@ -7,12 +7,12 @@
 import { MessageflowError } from "./codes.js";
 import type { Context } from "./context.js";
 import { type Off } from "./emitter.js";
+import type { Platform } from "./platform.js";
 import type { ClientInfo } from "./protocol.js";
 import type { Count, History, HistoryOptions, PublishOptions, Requests } from "./requests.js";
-import type { Detail, SubscriptionState } from "./state.js";
 import type { Holder, SharedSubscription } from "./shared-subscription.js";
+import type { Detail, SubscriptionState } from "./state.js";
 import { type TokenOptions } from "./token.js";
-import type { Platform } from "./platform.js";
 export type PublicationHandler<Data = unknown> = {
     handle(data: Data, context: Context): unknown;
 }["handle"];

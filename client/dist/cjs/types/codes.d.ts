@@ -23,6 +23,12 @@ export declare const HANDLER_FAILED = 9;
 export declare const NOT_JSON = 10;
 /** Close code: a message larger than the server takes. */
 export declare const TOO_LARGE = 1009;
+/** Close code: the right to be connected has run out. */
+export declare const CONNECTION_EXPIRED = 3005;
+/** Close code: `connect` did not arrive in time; terminal by the protocol, but it is the network that kept it. */
+export declare const STALE = 3502;
+/** Close code: the application has disconnected the user. */
+export declare const FORCE_DISCONNECT = 3503;
 /** Close code: the server starts again and will be back in a moment. */
 export declare const RESTART = 3401;
 /** What every promise of this client rejects with, and what `onError` is given. */
@@ -53,6 +59,8 @@ export declare function toText(error: unknown): string;
 export declare function asError(error: unknown, code: number, text: string, temporary?: boolean): MessageflowError;
 /** What to make of a token that was just made and is over already. */
 export declare function clockSkewError(): MessageflowError;
+/** What to make of a close for too many connections: it is tried again until some are gone. */
+export declare function crowdError(code: number, reason: string): MessageflowError;
 /** The last resort: nobody is told if even the console fails. */
 export declare function logError(...words: unknown[]): void;
 /** The error of an error reply; codes below 100 are temporary by the protocol. */

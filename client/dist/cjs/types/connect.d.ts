@@ -4,7 +4,8 @@
  * Owns the choice of the platform and of the default address.
  */
 import type { Action, ActionHandler } from "./actions.js";
-import { Flow, type Options } from "./flow.js";
+import { Flow } from "./flow.js";
+import type { Options } from "./options.js";
 /** Tell where the script came from; for the entry that is a script tag. Its path is kept: a proxy may have put one before. */
 export declare function setBase(url: string | undefined): void;
 /**

@@ -4,11 +4,11 @@
  * Owns the timer of one right, of the connection or of one subscription. It must never decide what an ended right
  * means; that is told to `onRefused`.
  */
-import type { Done } from "./commands.js";
 import { MessageflowError } from "./codes.js";
+import type { Done } from "./commands.js";
+import type { Platform } from "./platform.js";
 import type { RefreshResult } from "./protocol.js";
 import type { TokenSource } from "./token.js";
-import type { Platform } from "./platform.js";
 export interface RefresherEvents {
     /** Hand a token to the server. */
     send(token: string, done: Done): void;

@@ -5,10 +5,10 @@
  * or a message is about; it hands those to its events.
  */
 import { Commands, type Done } from "./commands.js";
+import type { Platform } from "./platform.js";
 import { type Method } from "./protocol.js";
 import type { SessionEvents, SessionOptions, State } from "./state.js";
 import type { TokenSource } from "./token.js";
-import type { Platform } from "./platform.js";
 export declare class Session {
     #private;
     readonly commands: Commands;

@@ -2,7 +2,9 @@
  * The states of connections and subscriptions and what their machines tell: types only.
  */
 import type { MessageflowError } from "./codes.js";
-import type { ConnectResult, Push, SubscribeResult } from "./protocol.js";
+import type { Done } from "./commands.js";
+import type { ConnectResult, Method, Push, SubscribeResult } from "./protocol.js";
+import type { StreamEvents } from "./stream.js";
 export type State = "connecting" | "connected" | "disconnected";
 /** Why a state was entered. */
 export interface StateDetail {
@@ -37,4 +39,16 @@ export interface SessionEvents {
     onError(error: MessageflowError): void;
     /** The positions of server-side subscriptions. */
     positions(): Record<string, object> | undefined;
+}
+/** What a subscription needs of the connection. */
+export interface Connection {
+    readonly isWritable: boolean;
+    issue(method: Method, params: object, done: Done): void;
+    reset(reason: string): void;
+}
+export interface SubscriptionMachineEvents extends StreamEvents {
+    /** Whether joins and leaves are to be asked for. */
+    watched(): boolean;
+    onState(state: SubscriptionState, detail: Detail): void;
+    onError(error: MessageflowError): void;
 }

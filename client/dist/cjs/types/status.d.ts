@@ -3,8 +3,8 @@
  *
  * Owns nothing but the elements it is given. It writes text and attributes only, never HTML.
  */
-import type { Flow } from "./flow.js";
 import type { Off } from "./emitter.js";
+import type { Flow } from "./flow.js";
 /** What is used of an element. Not `Element` itself: where there is no page, in a worker or in Node, there is no such type. */
 export interface StatusElement {
     textContent: string | null;
