@@ -49,7 +49,7 @@ async def test_a_node_that_is_gone_leaves_nobody_behind(opened: Opened, server: 
         assert await stays.presence("x") == {}
         assert (await stays.presence_stats("x")).clients == 1  # until somebody has cleared up
         stays._lease._well_since -= LEASE + 1
-        await stays._people.tend(stays._lease)
+        await stays._local_presence.tend(stays._lease)
         assert (await stays.presence_stats("x")).clients == 0
         assert await stays.presence("x") == {}
         await until(lambda: [type(push) for _, push in watcher.pushes] == [Left])
@@ -246,7 +246,7 @@ async def test_presence_that_redis_lost_is_entered_again(opened: Opened, server:
         with server.client() as client:
             client.flushall()
         await broker._lease.renew()
-        await broker._people.tend(broker._lease)
+        await broker._local_presence.tend(broker._lease)
         assert set(await broker.presence("x")) == {"a", "b", "c"}
         await broker.leave("x", ClientInfo("alice", "a"), tell=False)
         assert await broker.presence_stats("x") == (2, 2)
@@ -260,7 +260,7 @@ async def test_leases_that_ran_out_while_redis_was_away_are_no_deaths(opened: Op
         with server.client() as client:
             client.zadd(one._names.nodes, {one._node: 1, other._node: 1})
         await one._lease.renew()
-        await one._people.tend(one._lease)
+        await one._local_presence.tend(one._lease)
         assert (await one.presence_stats("x")).clients == 1
         await other._lease.renew()
         assert set(await one.presence("x")) == {"a"}
@@ -270,7 +270,7 @@ async def test_one_publication_that_fails_leaves_the_others_alone(opened: Opened
     async with opened(server) as broker:
         with server.client() as client:
             client.hset(broker._names.key("x", "k"), "not", "ours")
-        outcomes = await broker._store.publish([*items("w", 1), items("x", 1)[0]._replace(key="k"), *items("y", 1)])
+        outcomes = await broker._streams.publish([*items("w", 1), items("x", 1)[0]._replace(key="k"), *items("y", 1)])
         assert [isinstance(outcome, BrokerError) for outcome in outcomes] == [False, True, False]
         with pytest.raises(Unanswered, match="not all of it"):
             await broker.publish([*items("w", 1), items("x", 1)[0]._replace(key="k")])
@@ -380,15 +380,15 @@ async def test_presence_that_came_back_after_it_had_gone_is_taken_out(opened: Op
     async with opened(server) as broker, opened(server) as gone:
         stays, left, ghost = ClientInfo("alice", "a"), ClientInfo("bob", "b"), ClientInfo("carol", "c")
         await broker.join("x", stays, keep=True, tell=False)
-        await broker._registry.enter(broker._node, [("x", left), ("y", left)])  # a failover brought them back
-        await gone._registry.enter("nobody-knows", [("x", ghost)])
-        broker._people.in_disorder()
-        await broker._people.tend(broker._lease)
+        await broker._presence_store.enter(broker._node, [("x", left), ("y", left)])  # a failover brought them back
+        await gone._presence_store.enter("nobody-knows", [("x", ghost)])
+        broker._local_presence.mark_disordered()
+        await broker._local_presence.tend(broker._lease)
         assert await broker.presence_stats("x") == (2, 2)
         assert await broker.presence_stats("y") == (0, 0)
         broker._lease._well_since -= LEASE + 1
-        broker._people._sift_at = 0
-        await broker._people.tend(broker._lease)
+        broker._local_presence._sift_at = 0
+        await broker._local_presence.tend(broker._lease)
         assert await broker.presence_stats("x") == (1, 1)
 
 
@@ -420,6 +420,6 @@ async def test_a_key_that_comes_again_harms_no_stream(opened: Opened, server: Se
         stored = (await broker.publish([first]))[0]
         await broker.publish(items("x", 2, 3))
         assert await broker.publish([first]) == [stored]
-        await until(lambda: not broker._watch._judging)
+        await until(lambda: not broker._positions._judging)
         assert (await broker.page("x")).position.epoch == stored.position.epoch
         assert broker.statistics()["lost_tails"] == 0

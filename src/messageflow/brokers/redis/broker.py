@@ -49,10 +49,10 @@ class RedisBroker:
     """The contract of `brokers.base.Broker` over one Redis, a Cluster, or several shards.
 
     Args:
-        sources: where each shard is, in an order that all nodes share.
+        connectors: where each shard is, in an order that all nodes share.
         node: this node's name, without spaces, unique among all that ever were.
         prefix: sets apart what belongs to one gateway.
-        rules: what is left in Redis for those who publish without a gateway.
+        rules: what is left in Redis for flows that publish without a gateway.
         idempotency_window: seconds for which a repeated key is recognised.
         deadline: seconds a call may take.
         memory: a directory for what this machine remembers beside Redis, see `witness`; None remembers nothing.
@@ -63,7 +63,7 @@ class RedisBroker:
 
     def __init__(
         self,
-        sources: Sequence[Connector],
+        connectors: Sequence[Connector],
         node: str,
         *,
         prefix: str = "messageflow",
@@ -72,7 +72,7 @@ class RedisBroker:
         deadline: float = 5.0,
         memory: Path | None = None,
     ) -> None:
-        self._sources = list(sources)
+        self._connectors = list(connectors)
         self._names = Names(prefix)
         self._node = node
         self._rules = rules
@@ -92,36 +92,40 @@ class RedisBroker:
         Raises:
             BrokerError: Redis cannot be reached, or refuses.
         """
-        topology = await open_topology(self._sources, self, TopologySettings(self._names, self._node, self._deadline))
-        self._topology = topology
-        self._ask = CommandClient(topology)
-        self._store = RedisStreamStore(self._ask, self._names, self._window)
-        self._registry = RedisPresenceStore(self._ask, self._names)
-        self._rounds = PublishBatcher(
-            self._store.publish, lambda channel: topology.server(self._names.state(channel)), self._deadline
+        topology = await open_topology(
+            self._connectors, self, TopologySettings(self._names, self._node, self._deadline)
         )
-        self._people = LocalPresence(self._registry, self._node, self._left)
-        self._lease = Lease(self._registry, self._node, self._rules, self._people.in_disorder)
-        self._surveys = ScatterGather(self._names, self._node, self._ask.tell, self._say, self._lease.count)
-        self._watch = PositionMonitor(self._store, self._doubt, self._witness.stir)
-        self._ages = Ages(self._ask, self._names, self._node, self._store, self._witness)
+        self._topology = topology
+        self._client = CommandClient(topology)
+        self._streams = RedisStreamStore(self._client, self._names, self._window)
+        self._presence_store = RedisPresenceStore(self._client, self._names)
+        self._batcher = PublishBatcher(
+            self._streams.publish, lambda channel: topology.server(self._names.state(channel)), self._deadline
+        )
+        self._local_presence = LocalPresence(self._presence_store, self._node, self._announce_leave)
+        self._lease = Lease(self._presence_store, self._node, self._rules, self._local_presence.mark_disordered)
+        self._scatter = ScatterGather(
+            self._names, self._node, self._client.tell, self._announce_unawaited, self._lease.count
+        )
+        self._positions = PositionMonitor(self._streams, self._doubt, self._witness.stir)
+        self._ages = Ages(self._client, self._names, self._node, self._streams, self._witness)
         self._sink = sink
         try:
             await topology.start()
             await self._ages.begin(await self._inspect())
             await self._lease.renew()
-            await topology.subscribe(self._surveys.own)
+            await topology.subscribe(self._scatter.own)
             await topology.subscribe(self._names.control)
         except BaseException:
             self._sink = None
-            await self._rounds.close()
+            await self._batcher.close()
             await self._ages.close()
             await topology.close()
             raise
         self._tasks = [
             supervise(self._lease.run, "redis-lease"),
-            supervise(lambda: self._people.run(self._lease), "redis-people"),
-            supervise(self._watch.run, "redis-positions"),
+            supervise(lambda: self._local_presence.run(self._lease), "redis-presence"),
+            supervise(self._positions.run, "redis-positions"),
             supervise(lambda: self._ages.keep(self._is_back, self._inspect_again), "redis-inspection"),
             supervise(self._ages.run_beats, "redis-beats"),
         ]
@@ -131,12 +135,12 @@ class RedisBroker:
             return
         self._sink = None
         await cancel_all(self._tasks)
-        await self._watch.close()
-        await self._rounds.close()
-        await self._people.close()
+        await self._positions.close()
+        await self._batcher.close()
+        await self._local_presence.close()
         try:
-            # Others clear up after this one if it could not take its people out.
-            await self._registry.remove_node(self._node, lease_over=self._people.are_any)
+            # Other nodes clear up after this one if it could not take its clients out.
+            await self._presence_store.remove_node(self._node, lease_over=self._local_presence.has_any)
         except BrokerError as error:
             log.warning("leave_failed", extra={"error": str(error)})
         await self._ages.close()
@@ -156,32 +160,32 @@ class RedisBroker:
         for where, inspection in found.items():
             for advice in inspection.advice:
                 log.warning("redis_advice", extra={"redis": where, "server": inspection.server, "advice": advice})
-        if problem := _hindrances(found):
+        if problem := _list_hindrances(found):
             raise BrokerError(f"this Redis cannot be used: {problem}")
         return [inspection.life for inspection in found.values()]
 
     async def _inspect_again(self) -> list[str]:
-        """Look anew, for Redis was away: it may be another, and run otherwise. Returns the lives of all servers."""
+        """Inspect all servers again after an absence: they may be others. Returns the lives of all."""
         found = await self._topology.inspect()
-        if problem := _hindrances(found):
+        if problem := _list_hindrances(found):
             log.error("redis_unfit", extra={"problem": problem})
-        await self._watch.reviewed()
+        await self._positions.wait_for_review()
         return [inspection.life for inspection in found.values()]
 
     # Publishing and reading
 
     async def publish(self, items: Sequence[Item]) -> list[Stored]:
-        receipts = unwrap_outcomes(await self._rounds.publish(items))
+        receipts = unwrap_outcomes(await self._batcher.publish(items))
         for item, receipt in zip(items, receipts, strict=True):
-            self._watch.acknowledged(item.channel, receipt.position)
+            self._positions.note_receipt(item.channel, receipt.position)
         return receipts
 
     async def since(
         self, channel: str, position: Position, limit: int | None = None, size: int | None = None
     ) -> History:
-        read = await self._compared(channel, await self._store.since(channel, position, limit, size))
+        read = await self._compare(channel, await self._streams.since(channel, position, limit, size))
         if not read.found:
-            await self._watch.refused(channel, read.top)
+            await self._positions.judge_refusal(channel, read.top)
         return to_history(read, channel, position)
 
     async def page(
@@ -193,25 +197,25 @@ class RedisBroker:
         *,
         reverse: bool = False,
     ) -> History:
-        found = await self._store.page(channel, offset, limit, size, reverse=reverse)
-        read = await self._compared(channel, found)
+        found = await self._streams.page(channel, offset, limit, size, reverse=reverse)
+        read = await self._compare(channel, found)
         return History(read.publications, read.top)
 
-    async def _compared(self, channel: str, read: Read) -> Read:
-        await self._watch.compare(channel, read.top)
+    async def _compare(self, channel: str, read: Read) -> Read:
+        await self._positions.compare(channel, read.top)
         return read
 
     async def remove_history(self, channel: str) -> None:
-        await self._store.remove_history(channel)
+        await self._streams.remove_history(channel)
 
     # Subscribing
 
     async def subscribe(self, channel: str) -> None:
-        self._watch.add(channel)
+        self._positions.add(channel)
         await self._topology.subscribe(self._names.live(channel))
 
     def unsubscribe(self, channel: str) -> None:
-        if self._watch.remove(channel):
+        if self._positions.remove(channel):
             self._topology.unsubscribe(self._names.live(channel))
 
     # What is heard
@@ -223,18 +227,18 @@ class RedisBroker:
         channel = self._names.channel_of(name)
         try:
             if channel is None:
-                self._told(name, body, self._sink)
+                self._take_node_message(name, body, self._sink)
             elif body[:1] == PUBLISHED:
                 epoch, publication = read_published(body)
-                if self._watch.announced(channel, epoch, publication):
+                if self._positions.note_announcement(channel, epoch, publication):
                     self._sink.on_publication(channel, epoch, publication)
             else:
                 self._sink.on_presence(channel, read_presence_push(body))
         except ValueError as error:
-            self._ask.skip(error, channel or "")
+            self._client.skip(error, channel or "")
 
-    def _told(self, name: bytes, body: bytes, sink: Sink) -> None:
-        if self._surveys.take(name, body, sink):
+    def _take_node_message(self, name: bytes, body: bytes, sink: Sink) -> None:
+        if self._scatter.take(name, body, sink):
             return
         if body[:1] != b"C":
             raise Garbage("a message to all nodes that cannot be read")
@@ -242,11 +246,11 @@ class RedisBroker:
 
     def on_missed(self) -> None:
         """Something may have been missed."""
-        self._watch.review()
+        self._positions.review()
 
     def on_lost(self) -> None:
         """Redis is gone, or cannot be heard."""
-        self._watch.set_aside()
+        self._positions.set_aside()
 
     def _doubt(self) -> None:
         if self._sink is not None:
@@ -257,50 +261,50 @@ class RedisBroker:
         if self._tasks:
             self._is_back.set()
             self._lease.renew_soon()
-            self._people.in_disorder()
-            self._watch.review()
+            self._local_presence.mark_disordered()
+            self._positions.review()
 
     # Presence, control, surveys
 
     async def join(self, channel: str, info: ClientInfo, *, keep: bool, tell: bool) -> None:
         if keep:
-            await self._people.enter(channel, info)
+            await self._local_presence.enter(channel, info)
         if tell:
-            await self._ask.tell(self._names.live(channel), encode_presence_push(Joined(info)))
+            await self._client.tell(self._names.live(channel), encode_presence_push(Joined(info)))
 
     async def leave(self, channel: str, info: ClientInfo, *, tell: bool) -> None:
-        await self._people.exit(channel, info)
+        await self._local_presence.exit(channel, info)
         if tell:
-            await self._ask.tell(self._names.live(channel), encode_presence_push(Left(info)))
+            await self._client.tell(self._names.live(channel), encode_presence_push(Left(info)))
 
-    def _left(self, channel: str, push: Left) -> None:
-        self._say(self._names.live(channel), encode_presence_push(push))
+    def _announce_leave(self, channel: str, push: Left) -> None:
+        self._announce_unawaited(self._names.live(channel), encode_presence_push(push))
 
-    def _say(self, name: str, message: bytes) -> None:
+    def _announce_unawaited(self, name: str, message: bytes) -> None:
         self._topology.expect(self._topology.announce(name).of(name, message))
 
     async def presence(self, channel: str) -> dict[str, ClientInfo]:
-        return await self._registry.presence(channel)
+        return await self._presence_store.presence(channel)
 
     async def presence_stats(self, channel: str) -> PresenceStats:
-        return await self._registry.presence_stats(channel)
+        return await self._presence_store.presence_stats(channel)
 
     async def control(self, message: bytes) -> None:
-        await self._ask.tell(self._names.control, b"C" + message)
+        await self._client.tell(self._names.control, b"C" + message)
 
     async def survey(self, question: bytes) -> list[bytes]:
-        return await self._surveys.ask(question)
+        return await self._scatter.ask(question)
 
     def statistics(self) -> dict[str, float]:
         return {
             "redis_lost": self._topology.times_lost,
-            "garbage_skipped": self._ask.garbage,
-            "lost_tails": self._watch.lost_tails,
-            "publications_refused": self._rounds.refused,
+            "garbage_skipped": self._client.garbage,
+            "lost_tails": self._positions.lost_tails,
+            "publications_refused": self._batcher.refused,
         }
 
 
-def _hindrances(found: dict[str, ServerInfo]) -> str:
+def _list_hindrances(found: dict[str, ServerInfo]) -> str:
     return "; ".join(
         f"{where}: {hindrance}" for where, inspection in found.items() for hindrance in inspection.hindrances
     )

@@ -40,7 +40,7 @@ class Names:
 
     def channel(self, channel: str) -> str:
         """What all names of a channel begin with."""
-        return f"{self.prefix}:{{{_encoded(channel)}}}"
+        return f"{self.prefix}:{{{_encode(channel)}}}"
 
     def live(self, channel: str) -> str:
         """Where its publications are announced."""
@@ -87,7 +87,7 @@ class Names:
         if not live.startswith(self._start) or not live.endswith(b"}:live"):
             return None
         try:
-            return _decoded(live[len(self._start) : -len(b"}:live")])
+            return _decode(live[len(self._start) : -len(b"}:live")])
         except ValueError:
             return None
 
@@ -99,9 +99,9 @@ def tag_of(key: str) -> str:
     return key[start + 1 : end] if 0 <= start < end - 1 else key
 
 
-def _encoded(channel: str) -> str:
+def _encode(channel: str) -> str:
     return urlsafe_b64encode(channel.encode()).rstrip(b"=").decode()
 
 
-def _decoded(text: bytes) -> str:
+def _decode(text: bytes) -> str:
     return b64decode(text + b"=" * (-len(text) % 4), b"-_", validate=True).decode()

@@ -1,4 +1,4 @@
-"""Work that goes on for as long as a broker lives, whatever happens in it."""
+"""Supervised tasks: work that goes on for as long as a broker lives, and is restarted with a back-off when it fails."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def supervise(work: Callable[[], Awaitable[None]], name: str) -> asyncio.Task[No
     """Return a task that does some work until it is cancelled, and begins again when it fails.
 
     Args:
-        work: ends only by being cancelled, or by an error that nobody thought of.
+        work: ends only by being cancelled, or by an unexpected error.
         name: of the task, for the log.
     """
     return asyncio.get_running_loop().create_task(_run_forever(work, name), name=name)

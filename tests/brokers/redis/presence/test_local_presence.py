@@ -24,7 +24,7 @@ class Held(RedisPresenceStore):
     """A registry that is slow, or fails, as the test says."""
 
     def __init__(self, real: RedisPresenceStore) -> None:
-        super().__init__(real._ask, real._names)
+        super().__init__(real._client, real._names)
         self.calls: list[str] = []
         self.waiting = {"enter", "exit", "disown"}  # at the gate
         self.gate = asyncio.Event()
@@ -75,7 +75,7 @@ async def broker(opened: Opened, server: Server) -> AsyncIterator[RedisBroker]:
 @pytest.fixture
 def held(broker: RedisBroker) -> Held:
     """A registry, held up as the test wants."""
-    return Held(broker._registry)
+    return Held(broker._presence_store)
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ async def test_an_entry_that_nobody_waits_for_any_more_is_taken_out_all_the_same
     leaving.cancel()
     held.gate.set()
     await asyncio.wait([entering, leaving])
-    await until(lambda: not crowd.are_any)
+    await until(lambda: not crowd.has_any)
     assert await broker.presence_stats("x") == (0, 0)
 
 
@@ -137,10 +137,10 @@ async def test_an_end_that_could_not_be_told_is_told_later(
     held.failure = Unavailable("it is away")
     with pytest.raises(BrokerError, match="it is away"):
         await crowd.exit("x", ALICE)
-    assert crowd.are_any
+    assert crowd.has_any
     held.failure = None
     await crowd.tend(broker._lease)
-    assert not crowd.are_any
+    assert not crowd.has_any
     assert await broker.presence_stats("x") == (0, 0)
 
 
@@ -164,7 +164,7 @@ async def test_who_could_not_be_entered_for_sure_is_not_there(
     with pytest.raises(BrokerError, match="it is away"):
         await crowd.enter("x", ALICE)
     held.failure = None
-    await broker._registry.enter(broker._node, [("x", ALICE)])  # it had arrived
+    await broker._presence_store.enter(broker._node, [("x", ALICE)])  # it had arrived
     await crowd.tend(broker._lease)
     assert await broker.presence_stats("x") == (0, 0)
 
@@ -175,7 +175,7 @@ async def test_who_leaves_while_all_are_entered_again_is_gone(
     await crowd.enter("x", ALICE)
     await crowd.enter("x", BOB)
     held.gate.clear()
-    crowd.in_disorder()
+    crowd.mark_disordered()
     ordering = asyncio.ensure_future(crowd.tend(broker._lease))
     await until(lambda: held.calls[2:] == ["enter"])  # of all
     leaving = asyncio.ensure_future(crowd.exit("x", ALICE))
@@ -192,7 +192,7 @@ async def test_who_leaves_while_all_are_entered_again_is_gone_though_nobody_know
     await crowd.enter("x", ALICE)
     held.gate.clear()
     held.waiting = {"enter"}
-    crowd.in_disorder()
+    crowd.mark_disordered()
     ordering = asyncio.ensure_future(crowd.tend(broker._lease))
     await until(lambda: held.calls[1:] == ["enter"])  # of all
     await crowd.exit("x", ALICE)
@@ -200,7 +200,7 @@ async def test_who_leaves_while_all_are_entered_again_is_gone_though_nobody_know
     held.gate.set()
     await ordering
     held.failure = None
-    await broker._registry.enter(broker._node, [("x", ALICE)])  # it had arrived
+    await broker._presence_store.enter(broker._node, [("x", ALICE)])  # it had arrived
     await crowd.tend(broker._lease)
     assert await broker.presence_stats("x") == (0, 0)
 
@@ -211,9 +211,9 @@ async def test_what_arrives_late_after_a_disorder_is_taken_out(
     await crowd.enter("x", ALICE)
     await crowd.exit("x", ALICE)
     monkeypatch.setattr(local_presence, "ONCE_MORE", 0.0)
-    crowd.in_disorder()
+    crowd.mark_disordered()
     await crowd.tend(broker._lease)
-    await broker._registry.enter(broker._node, [("x", ALICE)])
+    await broker._presence_store.enter(broker._node, [("x", ALICE)])
     await crowd.tend(broker._lease)
     assert await broker.presence_stats("x") == (0, 0)
 
@@ -273,7 +273,7 @@ async def test_whatever_happens_at_once_who_is_here_is_present_in_the_end(
     await asyncio.gather(*(visit(number) for number in range(10)))
     await crowd.close()
     held.disturbed = None
-    crowd.in_disorder()
+    crowd.mark_disordered()
     for _ in range(3):
         await crowd.tend(broker._lease)
     for room in range(3):
@@ -283,5 +283,5 @@ async def test_whatever_happens_at_once_who_is_here_is_present_in_the_end(
         assert set(await broker.presence(f"room-{room}")) == set(crowd._here.get(f"room-{room}", {}))
         users = {info.user for info in crowd._here.get(f"room-{room}", {}).values()}
         assert (await broker.presence_stats(f"room-{room}")).users == len(users)
-    owned = await broker._registry.owned(broker._node, 100)
+    owned = await broker._presence_store.list_owned(broker._node, 100)
     assert {name.decode() for name in owned} == set(crowd._here)

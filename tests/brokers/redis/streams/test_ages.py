@@ -56,7 +56,7 @@ class Site:
     async def kill(self, broker: RedisBroker) -> None:
         """End a gateway as if its process was killed."""
         await cancel_all(broker._tasks)
-        await broker._rounds.close()
+        await broker._batcher.close()
         await broker._topology.close()
         broker._witness.close()
 
@@ -298,12 +298,12 @@ async def test_a_life_that_began_without_a_lost_connection_is_noted(
 async def test_who_knows_no_age_judges_no_stream(server: Server) -> None:
     broker = broker_at(server.url)
     await broker.start(RecordingSink())
-    broker._store.age = 7
+    broker._streams.age = 7
     position = await filled(broker, 1)
-    broker._store.age = 0  # as a flow has it
+    broker._streams.age = 0  # as a flow has it
     assert await filled(broker, 2) == (await broker.page("x")).position
     assert (await broker.page("x")).position.epoch == position.epoch
-    broker._store.age = 8
+    broker._streams.age = 8
     assert (await filled(broker, 3)).epoch != position.epoch
     await broker.close()
 
@@ -316,7 +316,7 @@ def test_what_processes_left_is_judged_once(tmp_path: Path) -> None:
     (tmp_path / "broken.seen").write_text("{")
     following = Witness(tmp_path, "following")
     assert following.open() == [None, Seen("left", 4, True, False)]
-    following.judged()
+    following.discard_judged()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["following.seen", "living.seen"]
     assert json.loads((tmp_path / "living.seen").read_text()) == {
         "node": "living",

@@ -120,21 +120,21 @@ async def test_presence_lives_an_hour_from_the_last_entry(broker: RedisBroker, c
 
 async def test_who_is_entered_twice_counts_once(broker: RedisBroker, client: Redis) -> None:
     for _ in range(2):
-        await broker._registry.enter("node", [("x", ALICE)])
+        await broker._presence_store.enter("node", [("x", ALICE)])
     assert client.hgetall(broker._names.users("x")) == {b"alice": b"1"}
-    assert await broker._registry.exit([Gone("node", "x", ALICE)] * 2) == [True, False]
+    assert await broker._presence_store.exit([Gone("node", "x", ALICE)] * 2) == [True, False]
     assert not client.exists(broker._names.users("x"), broker._names.present("x"))
 
 
 async def test_nobody_is_taken_out_for_another_node(broker: RedisBroker) -> None:
-    await broker._registry.enter("node-10", [("x", ALICE)])
-    assert await broker._registry.exit([Gone("node-1", "x", ALICE), Gone("node", "x", ALICE)]) == [False, False]
+    await broker._presence_store.enter("node-10", [("x", ALICE)])
+    assert await broker._presence_store.exit([Gone("node-1", "x", ALICE), Gone("node", "x", ALICE)]) == [False, False]
     assert await broker.presence_stats("x") == (1, 1)
-    assert await broker._registry.exit([Gone("node-10", "x", ALICE)]) == [True]
+    assert await broker._presence_store.exit([Gone("node-10", "x", ALICE)]) == [True]
 
 
 async def test_a_lease_that_was_over_was_not_good(broker: RedisBroker, client: Redis) -> None:
-    registry = broker._registry
+    registry = broker._presence_store
     assert not (await registry.nodes("new", 20)).good
     assert (await registry.nodes("new", 20)).good
     client.zadd(broker._names.nodes, {"new": time.time() - 1})
@@ -148,4 +148,4 @@ async def test_an_age_is_never_given_out_twice(broker: RedisBroker, client: Redi
     later = int(time.time() * 1000) + 10**9
     client.hset(broker._names.age, "age", later)  # of a clock that was ahead
     await broker._ages._agree(["another"], Known.LOST)
-    assert broker._store.age == later + 1
+    assert broker._streams.age == later + 1

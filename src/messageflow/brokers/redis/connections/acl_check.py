@@ -1,8 +1,8 @@
-"""Whether a user may do all that messageflow will ask of a Redis: each command is tried once, on keys that go at once.
+"""The check of a user's rights (ACL) in Redis: each command messageflow uses is tried once, on keys that go at once.
 
-A script that is refused in its middle does not say which command it was, and a push is a bad moment to learn it.
-Redis looks at what a user may do before anything else, a node of a Cluster even before it looks whether a key is its
-own; so any answer but NOPERM means that he may.
+A script that is refused in its middle does not say which command it was, and a push is a bad moment to learn it. Redis
+looks at what a user may do before anything else, a node of a Cluster even before it looks whether a key is its own; so
+any answer but NOPERM means that they may.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ AskAll = Callable[[Sequence[Parts]], Awaitable[list[Any]]]
 
 
 async def find_missing_permissions(ask: AskAll, prefix: str) -> tuple[str, ...]:
-    """Return what this user may not do and must, each with what to add to him.
+    """Return what this user may not do and must, each with what to add to their rights.
 
     Args:
         ask: sends commands to one server and returns their replies.

@@ -1,7 +1,7 @@
-"""Asking Redis: commands and scripts to servers, and what to do about replies that nobody wanted.
+"""Commands and scripts to Redis: a script that was flushed is sent along, and what is not ours is taken away.
 
-Has no connection and no tasks: it asks servers that are given to it, so that the broker and whoever publishes to Redis
-without a gateway do the same. It waits for nothing but their answers.
+Owns what is done about replies, never a connection or a task: the servers are given to it, so that gateways and flows
+that publish without one do the same. It waits for nothing but their replies.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ScriptCall = tuple[Sequence[str], Sequence[Value]]  # keys and arguments of a sc
 
 
 class CommandRouter(Protocol):
-    """Whom a store asks."""
+    """The servers that have the keys, however many and wherever they are."""
 
     async def ask(self, commands: Sequence[Command]) -> list[Any]:
         """Return a reply to each command, in order; a `BrokerError` where there is none. Never raises one."""
@@ -41,10 +41,10 @@ class CommandRouter(Protocol):
 
 
 class CommandClient:
-    """Who asks some servers.
+    """Sends commands to the servers that have their keys.
 
     Args:
-        servers: whom to ask.
+        servers: where the keys are.
 
     Attributes:
         garbage: how much was found that messageflow does not write.
@@ -68,7 +68,7 @@ class CommandClient:
             log.error("garbage_in_redis", extra={"channel": channel, "error": str(error), "skipped": self.garbage})
 
     async def all(self, commands: Sequence[Command]) -> list[Any]:
-        """Ask; where something that is not ours lies under a key, take it away and ask again."""
+        """Send commands and return their replies; remove what lies under a key and is not ours, and send them again."""
         replies = await self.servers.ask(commands)
         wrong = [
             index for index, reply in enumerate(replies) if isinstance(reply, ErrorReply) and WRONG_TYPE in reply.text
@@ -102,7 +102,7 @@ class CommandClient:
         return raise_if_error(reply)
 
     async def run(self, script: Script, calls: Sequence[ScriptCall]) -> list[Any]:
-        """Run a script with each of some keys and arguments; where somebody flushed it, send it along."""
+        """Run a script with each of some keys and arguments; where the server does not have it, send it along."""
 
         def commands(verb: str, what: str, which: Sequence[int]) -> list[Command]:
             chosen = [calls[index] for index in which]

@@ -1,7 +1,7 @@
 """Where Redis is: from a URL to connections that are yet to be made.
 
-What a URL may say is `url`'s to read. With Sentinels the primary is asked for each time a connection is made, so
-after a failover the next connection is to the new one. Several URLs, apart by spaces, are shards.
+What a URL may say is `url`'s to read. With Sentinels the primary is asked for each time a connection is made, so after
+a failover the next connection is to the new one. Several URLs, apart by spaces, are shards.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class Connector:
         self._service = found.service
         self._sentinel_login = {name: found.sentinel_login.get(name) for name in LOGIN}  # never that of Redis
         self._connection = _CONNECTIONS[found.base]
-        # Who uses a connection limits how long it takes. With a limit of its own the library would send by
-        # `asyncio.wait_for`, which before Python 3.12 may pass over that whoever waits was cancelled.
+        # Our own code keeps the time limits. With one of its own the library would send by `asyncio.wait_for`, which
+        # before Python 3.12 may swallow the cancellation of its caller.
         limits = {"socket_connect_timeout": deadline, "socket_timeout": None}
         self._arguments: dict[str, Any] = {
             **found.options,
@@ -67,25 +67,25 @@ class Connector:
         self.database = found.database
 
     async def connect(self) -> Connection:
-        """Return a connection to the server that takes writes: the one the URL names, or whom Sentinel names."""
+        """Return a connection to the server that takes writes: the one the URL names, or the one Sentinel names."""
         if self.kind == SENTINEL:
-            return self._made(await self._primary())
-        return self._made(self.addresses[0]) if self.addresses else self._connection(**self._arguments)
+            return self._make(await self._find_primary())
+        return self._make(self.addresses[0]) if self.addresses else self._connection(**self._arguments)
 
     def at(self, address: Address) -> MakeConnection:
         """Return what makes connections to another server."""
 
         async def make() -> Connection:
-            return self._made(address)
+            return self._make(address)
 
         return make
 
-    def _made(self, address: Address) -> Connection:
+    def _make(self, address: Address) -> Connection:
         return self._connection(**{**self._arguments, "host": address.host, "port": address.port})
 
-    async def _primary(self) -> Address:
+    async def _find_primary(self) -> Address:
         """Ask all Sentinels at once: one that does not answer must not stand in the way of the others."""
-        asked = [asyncio.ensure_future(self._named_by(sentinel)) for sentinel in self.addresses]
+        asked = [asyncio.ensure_future(self._ask_sentinel(sentinel)) for sentinel in self.addresses]
         problems = []
         try:
             for answer in asyncio.as_completed(asked):
@@ -104,7 +104,7 @@ class Connector:
             raise BrokerError(f"no Sentinel answers: {explain_connection_failure(problems[0])}") from problems[0]
         raise BrokerError(f"Sentinel watches no service called {self._service!r}: look at the end of the broker's URL")
 
-    async def _named_by(self, sentinel: Address) -> Address | None:
+    async def _ask_sentinel(self, sentinel: Address) -> Address | None:
         """Return what one Sentinel says."""
         kept = {name: value for name, value in self._arguments.items() if name.startswith(("ssl", "socket"))}
         connection = self._connection(**{**kept, **self._sentinel_login, **sentinel._asdict(), "protocol": 2})

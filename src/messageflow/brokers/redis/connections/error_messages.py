@@ -1,6 +1,6 @@
-"""What keeps a server of Redis from being used, in words that say what to do.
+"""Error messages about a Redis that cannot be used: what went wrong, and what to write instead.
 
-Pure. The library and the server say what went wrong; a person wants to know what to write instead.
+Pure. Owns the sentences, never when they are shown.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""One connection to Redis, shared by all who have something to ask: commands go out at once, replies come in order.
+"""One pipelined connection to Redis, shared by all callers: commands go out at once, replies come in order.
 
-The library makes the connection (TLS, users, versions) and parses; here is what it does not do, many commands under
-way on one connection. A command that is given up leaves its place in the order of replies; one that is overdue closes
-the connection, since from then on nothing on it can be trusted.
+The library makes the connection (TLS, users, versions) and parses; here is what it does not do, many commands under way
+on one connection. A command that is given up leaves its place in the order of replies; one that is overdue closes the
+connection, since from then on nothing on it can be trusted.
 """
 
 from __future__ import annotations
@@ -54,14 +54,14 @@ class _Replies:
 
 
 class PipelinedConnection(asyncio.Protocol):
-    """A connection that is made anew whenever it is lost.
+    """A connection that reconnects whenever it is lost, with a back-off.
 
     Args:
         make: returns a connection that is yet to be made.
         deadline: seconds a command may take.
         on_connected: called when it is there, before anything else is sent.
         on_message: gets what comes, on a connection that subscribes; on such a connection no reply is awaited.
-        on_lost: called when it is gone, before it is made anew.
+        on_lost: called when it is gone, before it reconnects.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class PipelinedConnection(asyncio.Protocol):
 
     def begin(self) -> None:
         """Stay connected from now on, whether or not it can be reached yet."""
-        self._running = [supervise(self._run, "redis-link")]
+        self._running = [supervise(self._run, "redis-connection")]
 
     async def close(self) -> None:
         """Release the connection."""
@@ -221,7 +221,7 @@ class PipelinedConnection(asyncio.Protocol):
                 raise
         assert connection._writer is not None
         transport = connection._writer.transport
-        if transport.is_closing():  # the library's protocol was told, and we would never be
+        if transport.is_closing():  # the library's protocol was notified, and ours never would be
             await release(connection)
             raise ConnectionResetError("the other side closed it at once")
         self._connection = connection
@@ -275,7 +275,7 @@ class PipelinedConnection(asyncio.Protocol):
             log.error("redis_refused", extra={"error": str(reply)})
 
     def _end(self, why: str) -> None:
-        """The connection is gone: whoever awaits a reply does not know what came of his command."""
+        """The connection is gone: callers that await a reply do not know the outcome of their command."""
         self._up.clear()
         self._transport = None
         self._unsent.clear()

@@ -1,6 +1,6 @@
-"""What a Redis is fit for, by its own settings: what an acknowledgement can mean there, and what to change.
+"""What a Redis says of itself: version, part of a Cluster or not, what an acknowledgement means, what to change.
 
-Pure but for what asks.
+Pure but for the callable that asks. Owns the judgement of a server, never a connection to it.
 """
 
 from __future__ import annotations

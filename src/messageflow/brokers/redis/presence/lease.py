@@ -1,6 +1,6 @@
 """This node's place among those that share a Redis: it says that it lives, every few seconds, and nothing else.
 
-What follows from others' deaths is `people`'s to do, which may take long; a lease must not wait for it.
+What follows from the deaths of others is `local_presence`'s to do, which may take long; a lease must not wait for it.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ class Lease:
     """The lease of one node.
 
     Args:
-        registry: where all nodes meet.
+        store: where all nodes meet.
         node: this node's name, without spaces, unique among all that ever were.
         rules: what is left for those who publish without a gateway; nothing when empty.
         on_lost: called when Redis did not know this node any more.
     """
 
-    def __init__(self, registry: RedisPresenceStore, node: str, rules: bytes, on_lost: Callable[[], None]) -> None:
-        self._registry = registry
+    def __init__(self, store: RedisPresenceStore, node: str, rules: bytes, on_lost: Callable[[], None]) -> None:
+        self._store = store
         self._node = node
         self._rules = rules
         self._on_lost = on_lost
@@ -52,12 +52,12 @@ class Lease:
         now = time.monotonic()
         if now - self._renewed > 2 * RENEW_EVERY:
             self._well_since = now
-        found = await self._registry.nodes(self._node, LEASE)
+        found = await self._store.nodes(self._node, LEASE)
         self._renewed = now
         if not found.good:
             self._on_lost()
         if self._rules:
-            await self._registry.publish_rules(self._rules)
+            await self._store.publish_rules(self._rules)
 
     def renew_soon(self) -> None:
         """Redis may have lost it."""
@@ -65,7 +65,7 @@ class Lease:
 
     async def count(self) -> int:
         """Return how many nodes live, this one among them even where Redis has just forgotten it."""
-        return len((await self._registry.nodes()).live | {self._node})
+        return len((await self._store.nodes()).live | {self._node})
 
     async def run(self) -> None:
         """Renew until cancelled."""

@@ -1,11 +1,12 @@
-"""Who is present through this node, in Redis and here; and what nodes that died left behind.
+"""The presence of this node's clients, here and in Redis; and the clearing up after nodes that died.
 
-Everybody is kept here too, so that they can be entered again when Redis lost them, and taken out when Redis remembers
-them after they left. Whoever lives clears up after the dead.
+Clients are kept here too, so that they can be entered again when Redis lost them, and taken out when Redis still has
+them after they left. Nodes that live clear up after those that died.
 
-Redis is told of one client in one channel one thing at a time. Whatever may have made it differ from what is so here
-leaves a *note*, and a note goes only when what is so here was told after that very note was seen: what comes in the
-meantime leaves a note of its own. Nothing depends on a caller who waits until the end.
+Of one client in one channel Redis is told one thing at a time. Whatever may make Redis differ from this node leaves a
+*note*. A note is removed only when Redis was told the present state after that very note was seen; what changes in the
+meantime leaves a note of its own. Nothing depends on a caller that waits until the end. Owns the notes and the tasks
+that tell Redis, never the lease.
 """
 
 from __future__ import annotations
@@ -28,52 +29,52 @@ log = logging.getLogger("messageflow.broker")
 TEND_EVERY = 5.0  # seconds
 TRY_AGAIN = 30.0  # seconds until presence that could not be put in order is tried again
 ONCE_MORE = LEASE  # seconds after a disorder: what was under way on a lost connection may have been carried out late
-AT_ONCE = 500  # people or channels in one go
+AT_ONCE = 500  # clients or channels in one go
 EVERY = 10_000_000  # more than there are
-LEFT_FOR = 300.0  # seconds for which it is remembered that a channel had somebody; no replica is further behind
+LEFT_FOR = 300.0  # seconds for which it is remembered that a channel had clients; no replica is further behind
 MOST_LEFT = 20_000  # channels of which that is remembered
 
-Tell = Callable[[str, Left], None]
+Announce = Callable[[str, Left], None]
 Key = tuple[str, str]  # channel and client
 
 
 class LocalPresence:
-    """The people of one node.
+    """The clients that are present through one node.
 
     Args:
-        registry: where all nodes meet.
+        store: where all nodes meet.
         node: this node's name.
-        tell: announces that somebody left a channel.
+        announce: announces that a client left a channel.
     """
 
-    def __init__(self, registry: RedisPresenceStore, node: str, tell: Tell) -> None:
-        self._registry = registry
+    def __init__(self, store: RedisPresenceStore, node: str, announce: Announce) -> None:
+        self._store = store
         self._node = node
-        self._tell = tell
+        self._announce = announce
         self._here: dict[str, dict[str, ClientInfo]] = {}  # by channel and client
-        self._notes: dict[Key, Gone] = {}  # of whom Redis may know something else than is so here
+        self._notes: dict[Key, Gone] = {}  # clients of which Redis may know something else
         self._changes: dict[Key, asyncio.Task[None]] = {}  # tell Redis
-        self._left: OrderedDict[str, float] = OrderedDict()  # channels in which nobody is any more, and since when
-        self._emptied: set[str] = set()  # those of which Redis still thinks that this node has somebody there
+        self._left: OrderedDict[str, float] = OrderedDict()  # channels that lost their last client here, and when
+        self._emptied: set[str] = set()  # those that Redis still has as channels of this node
         self._soon = asyncio.Event()
         self._in_order_until = time.monotonic() + PRESENT_LIFE / 4
         self._is_late = False  # whether what was sent before a disorder may still be carried out
-        self._sift_at = math.inf  # when to look for people of nodes that nobody knows
+        self._sift_at = math.inf  # when to look for clients of nodes that are not known
 
     # Coming and going
 
     async def enter(self, channel: str, info: ClientInfo) -> None:
-        """Somebody is present in a channel through this node. When cancelled they are until they `exit`.
+        """Enter a client into a channel. When cancelled it is present until it `exit`s.
 
         Raises:
-            BrokerError: Redis could not be told; they are not present.
+            BrokerError: Redis could not be told; the client is not present.
         """
         self._here.setdefault(channel, {})[info.client] = info
         self._note(channel, info)
         await asyncio.shield(self._change((channel, info.client)))
 
     async def exit(self, channel: str, info: ClientInfo) -> None:
-        """They are not any more. One who was not is no error.
+        """Take a client out. One that was not there is no error.
 
         Raises:
             BrokerError: Redis could not be told, and will be.
@@ -89,15 +90,15 @@ class LocalPresence:
         self._notes[channel, info.client] = Gone(self._node, channel, info)
 
     def _change(self, key: Key) -> asyncio.Task[None]:
-        """Have Redis told what is so of a client, after what it is being told already."""
+        """Have Redis told the state of a client, after what it is being told already."""
         task = self._changes.get(key)
         if task is None:
             task = self._changes[key] = asyncio.get_running_loop().create_task(self._tell_all(key))
-            task.add_done_callback(_retrieve)  # whoever waited may have given up
+            task.add_done_callback(_retrieve)  # its callers may have given up
         return task
 
     async def _tell_all(self, key: Key) -> None:
-        """Tell what is so until there is no newer note."""
+        """Tell Redis the state of a client until there is no newer note."""
         try:
             while (note := self._notes.get(key)) is not None:
                 failure = await self._tell_one(note)
@@ -106,20 +107,20 @@ class LocalPresence:
                 if failure is None:
                     del self._notes[key]
                     continue
-                if self._is_here(*key):  # they are refused, and Redis may have them
+                if self._is_here(*key):  # it is refused, and Redis may have it
                     self._drop(note.channel, note.info)
                 raise failure
         finally:
             del self._changes[key]
 
     async def _tell_one(self, note: Gone) -> BrokerError | None:
-        """Tell what is so of a client. Returns why it could not be told, if so."""
+        """Tell Redis the state of a client. Returns why that failed, if it did."""
         info = self._here.get(note.channel, {}).get(note.info.client)
         try:
             if info is None:
-                [outcome] = await self._registry.exit([note])
+                [outcome] = await self._store.exit([note])
                 return outcome if isinstance(outcome, BrokerError) else None
-            if not await self._registry.enter(self._node, [(note.channel, info)]):
+            if not await self._store.enter(self._node, [(note.channel, info)]):
                 self._put_in_order_within(TRY_AGAIN)
         except BrokerError as error:
             return error
@@ -140,13 +141,13 @@ class LocalPresence:
                 self._left.popitem(last=False)
 
     @property
-    def are_any(self) -> bool:
-        """Whether Redis may have people of this node."""
+    def has_any(self) -> bool:
+        """Whether Redis may have clients of this node."""
         return bool(self._here or self._notes)
 
     # Keeping order
 
-    def in_disorder(self) -> None:
+    def mark_disordered(self) -> None:
         """Redis was away, and may know less, or more, than it did."""
         self._in_order_until = 0.0
         self._is_late = True
@@ -156,7 +157,7 @@ class LocalPresence:
         self._in_order_until = min(self._in_order_until, time.monotonic() + seconds)
 
     async def tend(self, lease: Lease) -> None:
-        """Tell what could not be told, put this node's people in order when that is due, clear up after the dead."""
+        """Tell Redis what it could not be told, put presence in order when that is due, clear up after dead nodes."""
         for work in (self._catch_up, self._disown, self._keep_order, lambda: self._clear_up(lease)):
             try:
                 await work()
@@ -173,30 +174,30 @@ class LocalPresence:
                     raise failure
 
     async def _disown(self) -> None:
-        """Let it be known in which channels this node has nobody any more.
+        """Note in Redis in which channels this node has no clients any more.
 
-        Somebody may come at the same time, so it is looked at again once that is known.
+        A client may come at the same time, so this is checked again afterwards.
         """
-        if len(self._notes) > AT_ONCE:  # most of these channels may yet have somebody in Redis
+        if len(self._notes) > AT_ONCE:  # most of these channels may yet have clients in Redis
             return
         emptied = list(self._emptied)
         for start in range(0, len(emptied), AT_ONCE):
             part = set(emptied[start : start + AT_ONCE])
-            if not (channels := part - self._used(part)):
+            if not (channels := part - self._find_used(part)):
                 continue
             self._emptied -= channels
             try:
-                await self._registry.disown(self._node, list(channels))
-                if again := self._used(channels):
-                    await self._registry.own(self._node, again)
+                await self._store.disown(self._node, list(channels))
+                if again := self._find_used(channels):
+                    await self._store.own(self._node, again)
             except BrokerError:
                 self._emptied |= channels
                 self._put_in_order_within(TRY_AGAIN)
                 raise
         self._emptied = {channel for channel in self._emptied if channel not in self._here}
 
-    def _used(self, channels: set[str]) -> set[str]:
-        """Return those of some channels in which Redis may have somebody of this node."""
+    def _find_used(self, channels: set[str]) -> set[str]:
+        """Return those of some channels in which Redis may have clients of this node."""
         noted = {channel for channel, _ in self._notes}
         return {channel for channel in channels if channel in self._here or channel in noted}
 
@@ -217,7 +218,7 @@ class LocalPresence:
         """Clear up after nodes that died, once this one has been well for so long that it can tell."""
         if lease.well_for <= LEASE:
             return
-        found = await self._registry.nodes()
+        found = await self._store.nodes()
         for dead in found.dead:
             await self._clear(dead)
         if time.monotonic() > self._sift_at:
@@ -225,7 +226,7 @@ class LocalPresence:
             self._sift_at = math.inf
 
     async def _put_in_order(self) -> None:
-        """Enter whom Redis has forgotten, and take out who left since what it remembers.
+        """Enter the clients that Redis has lost, and take out those that left since.
 
         What this node had lies elsewhere than the channels, in a Cluster, and may be newer than they are.
         """
@@ -239,51 +240,51 @@ class LocalPresence:
         long_ago = time.monotonic() - LEFT_FOR
         while self._left and next(iter(self._left.values())) < long_ago:
             self._left.popitem(last=False)
-        for part in await self._owned({channel for channel, _ in people} | set(self._left)):
-            gone = await self._registry.sift(part, stays)
+        for part in await self._list_owned({channel for channel, _ in people} | set(self._left)):
+            gone = await self._store.sift(part, stays)
             self._note_changed(
                 (each.channel, each.info) for each in gone if self._is_here(each.channel, each.info.client)
             )
 
     async def _enter_again(self, people: Sequence[tuple[str, ClientInfo]]) -> None:
         try:
-            if not await self._registry.enter(self._node, people):
+            if not await self._store.enter(self._node, people):
                 self._put_in_order_within(TRY_AGAIN)
-        finally:  # who left meanwhile may have been taken out first
+        finally:  # a client that left meanwhile may have been taken out first
             self._note_changed(
                 (channel, info) for channel, info in people if self._here.get(channel, {}).get(info.client) is not info
             )
 
     def _note_changed(self, people: Iterable[tuple[str, ClientInfo]]) -> None:
-        """Of these something came to be while Redis was told of all together."""
+        """Note clients that changed while Redis was told of all together."""
         for channel, info in people:
             self._note(channel, info)
             self._soon.set()
 
     async def _sift(self, known: set[str]) -> None:
-        """Take people of nodes that nobody knows out of the channels in which this one has somebody.
+        """Take clients of nodes that are not known out of the channels in which this one has clients.
 
         What such a node left behind was lost with what Redis lost.
         """
-        for part in await self._owned(set(self._here)):
-            await self._registry.sift(part, lambda channel, node, client: node in known)
+        for part in await self._list_owned(set(self._here)):
+            await self._store.sift(part, lambda channel, node, client: node in known)
 
-    async def _owned(self, known: set[str]) -> list[list[str]]:
-        """Return some channels, and those that Redis thinks this node has somebody in, in parts."""
-        found = await self._registry.owned(self._node, EVERY)
+    async def _list_owned(self, known: set[str]) -> list[list[str]]:
+        """Return some channels, and those that Redis has as channels of this node, in parts."""
+        found = await self._store.list_owned(self._node, EVERY)
         channels = sorted(known | {name.decode("utf-8", "replace") for name in found})
         return [channels[start : start + AT_ONCE] for start in range(0, len(channels), AT_ONCE)]
 
     async def _clear(self, node: str) -> None:
-        """Take out whom a dead node left behind. Others may do the same: each is told of once."""
+        """Take out the clients a dead node left behind. Other nodes may do the same: each leave is announced once."""
         cleared = 0
-        while names := await self._registry.owned(node, AT_ONCE):
+        while names := await self._store.list_owned(node, AT_ONCE):
             channels = [name.decode("utf-8", "replace") for name in names]
-            for gone in await self._registry.sift(channels, lambda channel, owner, client: owner != node):
-                self._tell(gone.channel, Left(gone.info))
-            await self._registry.disown(node, names)
+            for gone in await self._store.sift(channels, lambda channel, owner, client: owner != node):
+                self._announce(gone.channel, Left(gone.info))
+            await self._store.disown(node, names)
             cleared += len(names)
-        await self._registry.remove_node(node)
+        await self._store.remove_node(node)
         log.warning("node_gone", extra={"node": node, "channels": cleared})
 
     async def run(self, lease: Lease) -> None:
@@ -299,6 +300,6 @@ class LocalPresence:
 
 
 def _retrieve(task: asyncio.Task[None]) -> None:
-    """Look at how a task ended: what failed has left its note, and is told again."""
+    """Take the exception of a task: what failed has left its note, and is told again."""
     if not task.cancelled():
         task.exception()

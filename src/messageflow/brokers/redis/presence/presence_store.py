@@ -1,4 +1,7 @@
-"""Who is present, and which nodes there are, in Redis: calls to commands, replies to values."""
+"""Presence and the registry of nodes in Redis: calls to commands, replies to values.
+
+Owns the shapes in Redis, never remembers who is present (`local_presence`).
+"""
 
 from __future__ import annotations
 
@@ -15,21 +18,21 @@ from messageflow.core.presence import PresenceStats
 from messageflow.core.protocol import ClientInfo
 from messageflow.errors import BrokerError
 
-PRESENT_LIFE = 3_600  # seconds after which a channel's presence goes if nobody renews it
+PRESENT_LIFE = 3_600  # seconds after which a channel's presence goes unless a node renews it
 NODE = re.compile(rb"[A-Za-z0-9_.-]{1,64}")  # a node's name
 
 Stay = Callable[[str, str, str], bool]
 
 
 class Entered(NamedTuple):
-    """Somebody present in a channel, and the node through which he is."""
+    """A client that is present in a channel, and the node it is connected to."""
 
     node: str
     info: ClientInfo
 
 
 class Gone(NamedTuple):
-    """Somebody who is to be present no more through a node."""
+    """A client that is to be present no more through a node."""
 
     node: str
     channel: str
@@ -37,7 +40,7 @@ class Gone(NamedTuple):
 
 
 class Nodes(NamedTuple):
-    """Which nodes there are: whether the asker was still among them, who lives, and whose lease is over."""
+    """Which nodes there are: whether the one that asks was still among them, which live, and which leases are over."""
 
     good: bool
     live: set[str]
@@ -48,21 +51,21 @@ class RedisPresenceStore:
     """Presence and nodes under one prefix.
 
     Args:
-        ask: asks the servers.
+        client: asks the servers.
         names: of everything.
     """
 
-    def __init__(self, ask: CommandClient, names: Names) -> None:
-        self._ask = ask
+    def __init__(self, client: CommandClient, names: Names) -> None:
+        self._client = client
         self._names = names
         self._live: set[str] | None = None  # when it was known last
 
     async def enter(self, node: str, people: Sequence[tuple[str, ClientInfo]]) -> bool:
-        """People are present in channels, through a node.
+        """Enter clients into channels, through a node.
 
         Returns:
-            Whether it was noted that the node has somebody there, by which others clear up after it. That lies
-            elsewhere than the channels, and nobody should be kept out for it.
+            Whether it was noted that the node has clients there, by which others clear up after it. That lies
+            elsewhere than the channels, and its failure keeps no client out.
         """
         calls: list[ScriptCall] = [
             (
@@ -79,67 +82,67 @@ class RedisPresenceStore:
             noted = True
         except BrokerError:
             noted = False
-        for reply in await self._ask.run(scripts.ENTER, calls):
+        for reply in await self._client.run(scripts.ENTER, calls):
             raise_if_error(reply)
         return noted
 
     async def own(self, node: str, channels: Iterable[str]) -> None:
-        """A node has somebody in these channels."""
+        """Note that a node has clients in these channels."""
         key = self._names.of_node(node)
-        await self._ask.one(Command(key, ("SADD", key, *channels)))
+        await self._client.one(Command(key, ("SADD", key, *channels)))
 
     async def disown(self, node: str, channels: Sequence[str | bytes]) -> None:
-        """A node has nobody in these channels any more."""
+        """Note that a node has no clients in these channels any more."""
         key = self._names.of_node(node)
-        await self._ask.one(Command(key, ("SREM", key, *channels)))
+        await self._client.one(Command(key, ("SREM", key, *channels)))
 
     async def sift(self, channels: Sequence[str], stay: Stay) -> list[Gone]:
-        """Take out of channels whoever is not there indeed.
+        """Take clients out of channels that are not connected any more.
 
         Args:
             channels: to look into.
-            stay: says of a channel, a node and a client whether he is there indeed.
+            stay: says of a channel, a node and a client whether it stays.
 
         Returns:
-            Those who were taken out.
+            Those that were taken out.
         """
         keys = [self._names.present(channel) for channel in channels]
-        replies = await self._ask.all([Command(key, ("HGETALL", key)) for key in keys])
+        replies = await self._client.all([Command(key, ("HGETALL", key)) for key in keys])
         going = [
             Gone(owner, channel, info)
             for channel, reply in zip(channels, map(raise_if_error, replies), strict=True)
-            for owner, info in self._read_entered(channel, reply).values()
+            for owner, info in self._parse_entered(channel, reply).values()
             if not stay(channel, owner, info.client)
         ]
         outcomes = await self.exit(going)
         return [gone for gone, was_there in zip(going, map(raise_if_error, outcomes), strict=True) if was_there]
 
-    async def owned(self, node: str, most: int) -> list[bytes]:
-        """Return up to so many of the channels in which a node has somebody, as they are written there."""
+    async def list_owned(self, node: str, most: int) -> list[bytes]:
+        """Return up to so many of the channels in which a node has clients, as they are written there."""
         key = self._names.of_node(node)
-        found: list[bytes] = await self._ask.one(Command(key, ("SRANDMEMBER", key, most)))
+        found: list[bytes] = await self._client.one(Command(key, ("SRANDMEMBER", key, most)))
         return found
 
     async def remove_node(self, node: str, *, lease_over: bool = False) -> None:
         """A node is no more; with `lease_over` it still has to be cleared up after."""
         name, owned = self._names.nodes, self._names.of_node(node)
         if lease_over:
-            await self._ask.one(Command(name, ("ZADD", name, 0, node)))
+            await self._client.one(Command(name, ("ZADD", name, 0, node)))
         else:
-            await self._ask.one(Command(owned, ("DEL", owned)))
-            await self._ask.one(Command(name, ("ZREM", name, node)))
+            await self._client.one(Command(owned, ("DEL", owned)))
+            await self._client.one(Command(name, ("ZREM", name, node)))
 
     async def publish_rules(self, rules: bytes) -> None:
-        """Leave word for those who publish without a gateway."""
-        await self._ask.one(Command(self._names.rules, ("SET", self._names.rules, rules)))
+        """Leave the rules for flows that publish without a gateway."""
+        await self._client.one(Command(self._names.rules, ("SET", self._names.rules, rules)))
 
     async def exit(self, people: Sequence[Gone]) -> list[bool | BrokerError]:
-        """People are not present any more through the nodes they came through. Returns of each whether he was."""
+        """Take clients out that came through these nodes. Returns of each whether it was there."""
         calls: list[ScriptCall] = [
             ([self._names.present(channel), self._names.users(channel)], [info.client, node, info.user])
             for node, channel, info in people
         ]
-        replies = await self._ask.run(scripts.EXIT, calls) if calls else []
+        replies = await self._client.run(scripts.EXIT, calls) if calls else []
         return [reply if isinstance(reply, BrokerError) else bool(reply) for reply in replies]
 
     async def presence(self, channel: str) -> dict[str, ClientInfo]:
@@ -150,36 +153,36 @@ class RedisPresenceStore:
             if self._live is None:
                 raise
             live = self._live
-        return {client: info for client, (node, info) in (await self.entered(channel)).items() if node in live}
+        return {client: info for client, (node, info) in (await self.read_entered(channel)).items() if node in live}
 
     async def presence_stats(self, channel: str) -> PresenceStats:
         """Return how many are present, without reading who; a node that died counts until it is cleared up after."""
         keys = [self._names.present(channel), self._names.users(channel)]
-        clients, users = map(raise_if_error, await self._ask.all([Command(key, ("HLEN", key)) for key in keys]))
+        clients, users = map(raise_if_error, await self._client.all([Command(key, ("HLEN", key)) for key in keys]))
         return PresenceStats(clients, users)
 
-    async def entered(self, channel: str) -> dict[str, Entered]:
+    async def read_entered(self, channel: str) -> dict[str, Entered]:
         """Return who was entered into a channel and not taken out, by client."""
         key = self._names.present(channel)
-        return self._read_entered(channel, await self._ask.one(Command(key, ("HGETALL", key))))
+        return self._parse_entered(channel, await self._client.one(Command(key, ("HGETALL", key))))
 
-    def _read_entered(self, channel: str, reply: list[bytes]) -> dict[str, Entered]:
+    def _parse_entered(self, channel: str, reply: list[bytes]) -> dict[str, Entered]:
         found = {}
         for client, value in to_dict(reply).items():
             node, _, info = value.partition(b" ")
             try:
                 found[client.decode()] = Entered(node.decode(), read_info(info))
             except (Garbage, UnicodeDecodeError) as error:
-                self._ask.skip(error, channel)
+                self._client.skip(error, channel)
         return found
 
     async def nodes(self, node: str = "", lease: float = 0.0) -> Nodes:
         """Renew the lease of a node, if one is named, and look around among all."""
         name = self._names.nodes
-        good, live, dead = await self._ask.run_one(scripts.RENEW, [name], [node, lease])
+        good, live, dead = await self._client.run_one(scripts.RENEW, [name], [node, lease])
         if foreign := [each for each in (*live, *dead) if not NODE.fullmatch(each)]:
-            self._ask.skip(Garbage(f"names that no node has: {foreign[:3]}"), "")
-            await self._ask.one(Command(name, ("ZREM", name, *foreign)))
+            self._client.skip(Garbage(f"names that no node has: {foreign[:3]}"), "")
+            await self._client.one(Command(name, ("ZREM", name, *foreign)))
         self._live = _node_names(live)
         return Nodes(bool(good), self._live, _node_names(dead))
 

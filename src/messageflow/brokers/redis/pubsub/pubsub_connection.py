@@ -1,7 +1,7 @@
-"""What is heard at one server: a set of names, on a connection of its own.
+"""The pub/sub connection to one server: a set of names that are subscribed to there.
 
-The names are subscribed to anew whenever the connection is made anew, and whoever depends on them is told that
-something may have been missed. Knows nothing of what is announced, but for the canary, of which it keeps the time.
+After each reconnect all names are subscribed to again, and the listener is told that something may have been missed.
+Owns the subscriptions, never reads what is announced, but for the canary, of which it keeps the time.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CANARY = b"canary"
 
 
 class PubSubListener(Protocol):
-    """Who hears. Calls are synchronous and never raise."""
+    """Takes what is announced. Calls are synchronous and never raise."""
 
     def on_announced(self, name: bytes, body: bytes) -> None:
         """Something was announced under a name."""
@@ -45,7 +45,7 @@ class PubSubConnection:
 
     Args:
         make: returns a connection to it that is yet to be made.
-        listener: who hears what is announced.
+        listener: takes what is announced.
         deadline: seconds within which a subscription is confirmed.
         announces: how something is announced there.
         on_connected: called when the connection is there, for the first time or again.
@@ -53,7 +53,7 @@ class PubSubConnection:
         on_moved: called when the slots of some names are no longer here.
 
     Attributes:
-        names: what is heard here, with those who wait until it is.
+        names: what is subscribed to, with the futures of the callers that wait for the confirmation.
         canary_at: when the last canary arrived, on the clock of `time.monotonic`.
         connected_at: when the connection was made, on the same clock.
     """
@@ -84,62 +84,62 @@ class PubSubConnection:
         self._most = 1 if sharded else SUBSCRIBE_AT_ONCE  # names of one command lie in one slot
         self._ending = announces.ending
         self._loop = asyncio.get_running_loop()
-        self.link = PipelinedConnection(
-            make, deadline=deadline, on_connected=self._hear_again, on_message=self._message, on_lost=on_lost
+        self.connection = PipelinedConnection(
+            make, deadline=deadline, on_connected=self._resubscribe, on_message=self._take_message, on_lost=on_lost
         )
 
     async def subscribe(self, name: str) -> None:
-        """Hear a name: all that is announced under it after this returns.
+        """Subscribe to a name: all that is announced under it after this returns is heard.
 
         Raises:
             Refused: this user may not.
             Unanswered: Redis did not confirm it in time.
         """
         confirmed = self._loop.create_future()
-        self.take(name, deque([confirmed]))
+        self.add(name, deque([confirmed]))
         try:
             async with asyncio.timeout(self._deadline):
                 await confirmed
         except TimeoutError:
             raise Unanswered("Redis did not confirm a subscription in time") from None
 
-    def take(self, name: str, waiting: Iterable[asyncio.Future[None]] = ()) -> None:
-        """Hear a name from now on; those who wait learn when it is confirmed."""
+    def add(self, name: str, waiting: Iterable[asyncio.Future[None]] = ()) -> None:
+        """Subscribe to a name; the futures are done when that is confirmed."""
         self.names.setdefault(name, deque()).extend(waiting)
-        self._say(True, name)
+        self._queue_change(True, name)
 
-    def drop(self, name: str) -> deque[asyncio.Future[None]]:
-        """Hear a name no longer. Returns those who still waited."""
-        self._say(False, name)
+    def remove(self, name: str) -> deque[asyncio.Future[None]]:
+        """Unsubscribe from a name. Returns the futures that were not done."""
+        self._queue_change(False, name)
         return self.names.pop(name, deque())
 
     def unsubscribe(self, name: str) -> None:
-        """Hear a name no longer. Who still waits for it to be heard waits no more."""
-        for future in self.drop(name):
+        """Unsubscribe from a name; callers that still wait for its confirmation go on."""
+        for future in self.remove(name):
             if not future.done():
                 future.set_result(None)
 
-    def doubt(self) -> None:
-        """Tell the listener that something may have been missed, once all names are heard."""
+    def report_missed(self) -> None:
+        """Report to the listener that something may have been missed, once all names are confirmed."""
         self.flush()
-        self.link.send("PING", "doubt")
+        self.connection.send("PING", "doubt")
 
     @property
     def misses_names(self) -> bool:
         """Whether some names should be heard here and are not."""
         return bool(self._unheard)
 
-    def hear_missing(self) -> bool:
+    def resubscribe_missing(self) -> bool:
         """Subscribe again to names that should be heard here and are not. Returns whether there were any."""
         missing = [name for name in self._unheard if name in self.names]
         self._unheard.clear()
         for name in missing:
-            self._say(True, name)
+            self._queue_change(True, name)
         return bool(missing)
 
     # What is said
 
-    def _say(self, subscribe: bool, name: str) -> None:
+    def _queue_change(self, subscribe: bool, name: str) -> None:
         if not self._unsent:
             self._loop.call_soon(self.flush)
         self._unsent.append((subscribe, name))
@@ -157,13 +157,15 @@ class PubSubConnection:
             start = end
 
     def _send(self, subscribe: bool, names: list[str]) -> None:
-        if not self.link.is_up:
+        if not self.connection.is_up:
             return  # they are sent when it is
         if subscribe:
             self._sent.append([name.encode() for name in names])
-        self.link.send(self._subscribe if subscribe else self._unsubscribe, *[name + self._ending for name in names])
+        self.connection.send(
+            self._subscribe if subscribe else self._unsubscribe, *[name + self._ending for name in names]
+        )
 
-    def _hear_again(self) -> None:
+    def _resubscribe(self) -> None:
         """The connection is there, for the first time or again."""
         self._sent.clear()
         self._unsent.clear()
@@ -174,13 +176,13 @@ class PubSubConnection:
         for start in range(0, len(names), self._most):
             self._send(True, names[start : start + self._most])
         if names:
-            self.link.send("PING", "doubt")  # answered after all of them
+            self.connection.send("PING", "doubt")  # answered after all of them
 
     # What is heard
 
-    def _message(self, message: Any) -> None:
+    def _take_message(self, message: Any) -> None:
         if isinstance(message, ErrorReply):
-            self._refused(message)
+            self._take_refusal(message)
             return
         if not isinstance(message, list) or len(message) < 2:
             return
@@ -192,13 +194,13 @@ class PubSubConnection:
             else:
                 self._listener.on_announced(message[1], message[2])
         elif message[0] in (b"subscribe", b"ssubscribe"):
-            self._confirmed(message[1])
+            self._confirm(message[1])
         elif message[0] == b"sunsubscribe" and message[1] and message[1].decode() in self.names:
-            self._moved([message[1]])
+            self._note_moved([message[1]])
         elif message[0] == b"pong" and message[1] == b"doubt":
             self._listener.on_missed()
 
-    def _confirmed(self, name: bytes) -> None:
+    def _confirm(self, name: bytes) -> None:
         if self._sent:
             first = self._sent[0]
             if name in first:
@@ -211,11 +213,11 @@ class PubSubConnection:
             if not future.done():
                 future.set_result(None)
 
-    def _refused(self, error: ErrorReply) -> None:
+    def _take_refusal(self, error: ErrorReply) -> None:
         """A command was refused: the first one that has no answer yet."""
         names = self._sent.popleft() if self._sent else []
         if error.word in NOT_HERE:
-            self._moved(names)
+            self._note_moved(names)
             return
         log.error("redis_refused", extra={"error": error.text})
         for name in names:
@@ -223,7 +225,7 @@ class PubSubConnection:
                 if not future.done():
                     future.set_exception(error)
 
-    def _moved(self, names: Iterable[bytes]) -> None:
+    def _note_moved(self, names: Iterable[bytes]) -> None:
         """The slots of names went elsewhere."""
         self._unheard |= {name.decode() for name in names}
         self._on_moved()

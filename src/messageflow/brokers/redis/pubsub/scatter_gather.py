@@ -1,4 +1,7 @@
-"""Questions to all nodes: asked under the name that all hear, answered under the asker's own."""
+"""Scatter and gather over pub/sub: a question to all nodes, and their answers under the name of the node that asks.
+
+Owns the questions under way, never what they mean.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,8 @@ log = logging.getLogger("messageflow.broker")
 SURVEY_SECONDS = 1.0
 QUESTION, ANSWER = b"Q", b"A"
 
-Tell = Callable[[str, bytes], Awaitable[None]]
-Say = Callable[[str, bytes], None]
+Announce = Callable[[str, bytes], Awaitable[None]]
+AnnounceUnawaited = Callable[[str, bytes], None]
 
 
 def encode_question(number: int, back: str, text: bytes) -> bytes:
@@ -41,18 +44,25 @@ class ScatterGather:
     Args:
         names: of everything.
         node: this node's name, without spaces.
-        tell: announces under a name, and returns once that is done.
-        say: announces under a name if it can be done now.
+        announce: announces under a name, and returns once that is done.
+        announce_unawaited: announces under a name if it can be done now.
         count: returns how many nodes live.
 
     Attributes:
         own: the name under which this node hears answers.
     """
 
-    def __init__(self, names: Names, node: str, tell: Tell, say: Say, count: Callable[[], Awaitable[int]]) -> None:
+    def __init__(
+        self,
+        names: Names,
+        node: str,
+        announce: Announce,
+        announce_unawaited: AnnounceUnawaited,
+        count: Callable[[], Awaitable[int]],
+    ) -> None:
         self._names = names
-        self._tell = tell
-        self._say = say
+        self._announce = announce
+        self._announce_unawaited = announce_unawaited
         self._count = count
         self.own = names.to_node(node)
         self._number = 0
@@ -65,7 +75,7 @@ class ScatterGather:
         answers = self._open[number] = asyncio.Queue()
         found: list[bytes] = []
         try:
-            await self._tell(self._names.control, encode_question(number, self.own, text))
+            await self._announce(self._names.control, encode_question(number, self.own, text))
             awaited = await self._count()
             async with asyncio.timeout(SURVEY_SECONDS):
                 while len(found) < awaited:
@@ -84,7 +94,7 @@ class ScatterGather:
         """
         if body[:1] == QUESTION:
             number, back, text = body[1:].split(b" ", 2)
-            self._say(back.decode(), b"%b%d %b" % (ANSWER, int(number), sink.on_question(text)))
+            self._announce_unawaited(back.decode(), b"%b%d %b" % (ANSWER, int(number), sink.on_question(text)))
             return True
         if name == self.own.encode() and (found := read_answer(body)) is not None:
             if found[0] in self._open:

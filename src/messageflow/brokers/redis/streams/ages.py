@@ -1,9 +1,10 @@
-"""The age of streams, by which a Redis that went back in time is found out though nobody was watching.
+"""The age of streams, by which a Redis that went back in time is found out though no gateway was watching.
 
 Each start of a server, and each time it takes another's place, begins another *life* of it. While a gateway is there,
-it compares what it knows with what Redis has when a new life begins (`watch`). A gateway that starts and finds a life
-of which nobody has left word cannot know what is missing: unless this machine remembers enough to prove that nothing is
-(`witness`), it begins a new *age*, and every stream of an earlier one goes on in a new epoch when it is touched.
+it compares what it knows with what Redis has when a new life begins (`position_monitor`). A gateway that starts and
+finds a life of which no gateway has left word cannot know what is missing: unless this machine remembers enough to
+prove that nothing is (`witness`), it begins a new *age*, and every stream of an earlier one goes on in a new epoch when
+it is touched.
 """
 
 from __future__ import annotations
@@ -44,15 +45,17 @@ class Ages:
     """The age, as one node knows it.
 
     Args:
-        ask: asks the servers.
+        client: asks the servers.
         names: of everything.
         node: this node's name.
         store: is told the age.
         witness: remembers beside Redis.
     """
 
-    def __init__(self, ask: CommandClient, names: Names, node: str, store: RedisStreamStore, witness: Witness) -> None:
-        self._ask = ask
+    def __init__(
+        self, client: CommandClient, names: Names, node: str, store: RedisStreamStore, witness: Witness
+    ) -> None:
+        self._client = client
         self._names = names
         self._node = node
         self._store = store
@@ -71,10 +74,10 @@ class Ages:
         except BaseException:
             self._witness.abandon()
             raise
-        self._witness.judged()
+        self._witness.discard_judged()
 
     async def _take_over(self, left: Sequence[Seen | None], lives: Sequence[str]) -> None:
-        found = [await self._judged(seen) for seen in left]
+        found = [await self._judge(seen) for seen in left]
         known = Known.NEW
         if Known.LOST in found:
             known = Known.LOST
@@ -85,15 +88,15 @@ class Ages:
         if self._witness.remembers:
             await self.beat()
         for name in [self._names.beat(seen.node) for seen in left if seen is not None]:
-            await self._ask.one(Command(name, ("DEL", name)))
+            await self._client.one(Command(name, ("DEL", name)))
 
-    async def _judged(self, seen: Seen | None) -> Known:
+    async def _judge(self, seen: Seen | None) -> Known:
         """Return what a process that ended has left to know."""
         if seen is None:
             return Known.NEW
         if seen.beat:
             name = self._names.beat(seen.node)
-            written: bytes | None = await self._ask.one(Command(name, ("GET", name)))
+            written: bytes | None = await self._client.one(Command(name, ("GET", name)))
             if written is None or not written.isdigit() or int(written) < seen.beat:
                 return Known.LOST
         return Known.PROVED if seen.all or (seen.durable and seen.beat) else Known.NEW
@@ -108,11 +111,11 @@ class Ages:
 
     async def _agree(self, lives: Iterable[str], known: Known) -> None:
         self._lives = sorted(set(lives))
-        self._take(await self._ask.run_one(scripts.AGE, [self._names.age], [" ".join(self._lives), known]))
+        self._take(await self._client.run_one(scripts.AGE, [self._names.age], [" ".join(self._lives), known]))
 
     async def _look(self) -> None:
         """Learn of an age that another has begun."""
-        age = await self._ask.one(Command(self._names.age, ("HGET", self._names.age, "age")))
+        age = await self._client.one(Command(self._names.age, ("HGET", self._names.age, "age")))
         if age is None:  # it was deleted
             await self.go_on(self._lives)
         else:
@@ -131,7 +134,7 @@ class Ages:
         witness, name = self._witness, self._names.beat(self._node)
         witness.stirred = False
         try:
-            await self._ask.one(Command(name, ("SET", name, witness.beat + 1, "EX", STATE_LIFE)))
+            await self._client.one(Command(name, ("SET", name, witness.beat + 1, "EX", STATE_LIFE)))
         except BrokerError:
             witness.stirred = True
             raise
@@ -139,7 +142,7 @@ class Ages:
         self._remember()
 
     def _remember(self, *, synced: bool = False) -> None:
-        durable = self._ask.servers.ack(self._names.age) == "disk"
+        durable = self._client.servers.ack(self._names.age) == "disk"
         seen = Seen(self._node, self._witness.beat, not self._witness.stirred, durable)
         self._witness.write(seen if synced else Seen(seen.node, seen.beat, durable=durable), synced=synced)
 
@@ -182,7 +185,7 @@ class Ages:
                 is_back.set()
 
     async def close(self) -> None:
-        """Leave word for whoever comes next."""
+        """Leave word for the gateway that starts next."""
         if self._witness.remembers:
             try:
                 await self.beat()

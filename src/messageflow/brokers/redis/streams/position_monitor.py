@@ -1,6 +1,7 @@
-"""Where this node has seen its channels stand, against where Redis says they do.
+"""The monitor of positions: where this node has seen its channels, compared with where Redis says they stand.
 
-So it finds out what it missed, and what Redis lost. Owns one task of the broker's, and one for each stream in question.
+So it finds what this node missed, and what Redis lost. Owns one task of the broker's, and one for each stream in
+question; never delivers anything.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ log = logging.getLogger("messageflow.broker")
 
 CHECK_EVERY = 5.0  # seconds between two looks, at least
 CHECK_SLICE = 512  # positions asked for at once
-MOST_PAST = 20_000  # channels whose place is kept though nobody hears them: 4 MB
+MOST_PAST = 20_000  # channels whose position is kept after their last subscriber: 4 MB
 CHECKS_A_SECOND = 5_000  # channels; with very many, each is looked at less often
 
 
@@ -47,20 +48,20 @@ class PositionMonitor:
         self.lost_tails = 0
 
     def add(self, channel: str) -> None:
-        """A channel is subscribed from now on; where it stands is not known."""
+        """Watch a channel that is subscribed to; where it stands is not known."""
         self._seen[channel] = None
 
     def remove(self, channel: str) -> bool:
-        """It is no longer. Returns whether it was."""
+        """Watch it no longer. Returns whether it was watched."""
         if channel not in self._seen:
             return False
         seen = self._seen.pop(channel)
         if seen is not None:
-            self.acknowledged(channel, seen)
+            self.note_receipt(channel, seen)
         return True
 
-    def acknowledged(self, channel: str, position: Position) -> None:
-        """Redis said that a channel stands here. This is kept, for Redis may forget it."""
+    def note_receipt(self, channel: str, position: Position) -> None:
+        """Note where Redis said that a channel stands, for Redis may lose that."""
         if not position.offset:
             return
         self._stir()
@@ -73,8 +74,8 @@ class PositionMonitor:
         if len(self._past) > MOST_PAST:
             self._past.popitem(last=False)
 
-    def announced(self, channel: str, epoch: str, publication: Publication) -> bool:
-        """Note a publication. Returns whether it may follow what was seen, or comes after something that was missed.
+    def note_announcement(self, channel: str, epoch: str, publication: Publication) -> bool:
+        """Note a publication. Returns whether to deliver it: it follows what was seen, or comes after a gap.
 
         A stream that lost its end and gave its offsets out again shows here at once: an offset that was there before,
         or a tag that does not follow from the one before.
@@ -158,7 +159,7 @@ class PositionMonitor:
                     missed = True
                 if before.get(channel) == seen:
                     missed = True
-                    self._seen[channel] = position  # who doubts reads at least this far
+                    self._seen[channel] = position  # the doubt makes the hub read at least this far
             if len(known) > CHECK_SLICE:
                 await asyncio.sleep(CHECK_SLICE / CHECKS_A_SECOND)
         if missed:
@@ -175,7 +176,7 @@ class PositionMonitor:
         if self._reviewing is None:
             self._reviewing = asyncio.get_running_loop().create_task(self._review())
 
-    async def reviewed(self) -> None:
+    async def wait_for_review(self) -> None:
         """Return once what is being judged is judged."""
         if self._reviewing is not None:
             await asyncio.wait([self._reviewing])
@@ -199,8 +200,8 @@ class PositionMonitor:
             self._reviewing = None
             self._doubt()
 
-    async def refused(self, channel: str, top: Position) -> None:
-        """A position is not in this stream: whoever has it may be wrong, or the stream is.
+    async def judge_refusal(self, channel: str, top: Position) -> None:
+        """Judge a position that is not in this stream: the client that has it may be wrong, or the stream is.
 
         Raises:
             Unrecoverable: the stream is; it goes on in a new epoch.
@@ -218,7 +219,7 @@ class PositionMonitor:
 
 
 def _follows(seen: Position, publication: Publication) -> bool:
-    """Whether a publication can come after what was seen; after a gap nobody can tell."""
+    """Whether a publication can come after what was seen; after a gap that cannot be told."""
     if publication.offset <= seen.offset:
         return False
     return publication.offset > seen.offset + 1 or chain_tag(seen.tag, publication.data) == publication.tag

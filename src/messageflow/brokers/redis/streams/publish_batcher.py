@@ -1,8 +1,10 @@
-"""Publications of many callers, stored together: while one call of the script is under way, the next one gathers.
+"""Batches of publications: while one call of the script is under way, the publications of many callers gather for the
+next.
 
-A caller who is alone waits for nobody. Under load Redis and the gateway spend a third on each publication
-(benchmarks: redis-push). Each server has rounds of its own: one that hangs takes nothing along that others have. Nobody
-waits longer than the deadline, and what waits is bounded.
+A caller that is alone waits for no other. Under load Redis and the gateway spend a third on each publication
+(benchmarks: redis-push). Each server has a queue of its own, so one that hangs delays no other. No caller waits longer
+than the deadline, and the queues are bounded in bytes. Owns the queues and the calls under way, never how a publication
+is stored.
 """
 
 from __future__ import annotations
@@ -16,15 +18,15 @@ from messageflow.brokers.redis.streams.stream_store import Outcome
 from messageflow.brokers.redis.tasks import cancel_all, supervise
 from messageflow.errors import BrokerError, Unanswered, Unavailable
 
-UNDER_WAY = 2  # rounds of a server at the same time: while it carries out one, the next is already there
-LARGEST = 1_000  # publications in a round that are not of one caller
+UNDER_WAY = 2  # batches of a server at the same time: while it carries out one, the next is already there
+LARGEST = 1_000  # publications in a batch, unless one caller has more
 MOST_WAITING = 64 << 20  # bytes; beyond it publications are refused
 
 Publish = Callable[[Sequence[Item]], Awaitable[list[Outcome]]]
 
 
 class _PendingPublish:
-    """Who waits for what came of his items, since when, and how many bytes they have."""
+    """The items of one call of `publish`, and the future of their outcomes."""
 
     __slots__ = ("items", "outcome", "since", "size")
 
@@ -44,7 +46,7 @@ class _PendingPublish:
 
 
 class _ServerQueue:
-    """The publications for one server: who waits, and which rounds are under way.
+    """The publications for one server: calls that wait, and batches under way.
 
     Args:
         publish: as `PublishBatcher` has it.
@@ -57,81 +59,81 @@ class _ServerQueue:
         self._publish = publish
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[_PendingPublish] = deque()
-        self._rounds: dict[asyncio.Task[None], list[_PendingPublish]] = {}
-        self._due = False  # a round is about to begin
+        self._batches: dict[asyncio.Task[None], list[_PendingPublish]] = {}
+        self._due = False  # a batch is about to begin
         self.size = 0
 
     @property
     def is_idle(self) -> bool:
-        """Whether nobody waits for anything."""
-        return not (self._waiting or self._rounds)
+        """Whether no call waits or is under way."""
+        return not (self._waiting or self._batches)
 
     def add(self, items: Sequence[Item]) -> asyncio.Future[list[Outcome]]:
-        """Let items wait for their round; return what will come of each."""
-        caller = _PendingPublish(items, self._loop.create_future(), self._loop.time())
-        self._waiting.append(caller)
-        self.size += caller.size
+        """Queue the items of a call; return the future of their outcomes."""
+        pending = _PendingPublish(items, self._loop.create_future(), self._loop.time())
+        self._waiting.append(pending)
+        self.size += pending.size
         self._begin_soon()
-        return caller.outcome
+        return pending.outcome
 
     def give_up(self, oldest: float) -> None:
-        """Tell all who came before a moment that they wait no longer."""
+        """Fail all calls that came before a moment."""
         _give_up(self._waiting, oldest, Unavailable("Redis is behind: it was not asked in time"))
-        for taken in self._rounds.values():
+        for taken in self._batches.values():
             _give_up(taken, oldest, Unanswered("Redis did not answer in time"))
 
-    async def emptied(self) -> None:
+    async def drain(self) -> None:
         """Return once all that waits has its outcome."""
         while not self.is_idle:
-            await asyncio.wait(list(self._rounds) or [self._loop.create_task(asyncio.sleep(0))])
+            await asyncio.wait(list(self._batches) or [self._loop.create_task(asyncio.sleep(0))])
 
     def _begin_soon(self) -> None:
-        if not self._due and self._waiting and len(self._rounds) < UNDER_WAY:
+        if not self._due and self._waiting and len(self._batches) < UNDER_WAY:
             self._due = True
             self._loop.call_soon(self._begin)
 
     def _begin(self) -> None:
-        """Begin a round with those who came first."""
+        """Begin a batch with the calls that came first."""
         self._due = False
         taken: list[_PendingPublish] = []
         count = 0
         while self._waiting and (not taken or count + len(self._waiting[0].items) <= LARGEST):
-            caller = self._waiting.popleft()
-            self.size -= caller.size
-            if not caller.outcome.done():  # else he gave up
-                taken.append(caller)
-                count += len(caller.items)
+            pending = self._waiting.popleft()
+            self.size -= pending.size
+            if not pending.outcome.done():  # else it was cancelled
+                taken.append(pending)
+                count += len(pending.items)
         if taken:
-            task = self._loop.create_task(self._carry_out(taken))
-            self._rounds[task] = taken
-            task.add_done_callback(self._ended)
+            task = self._loop.create_task(self._store_batch(taken))
+            self._batches[task] = taken
+            task.add_done_callback(self._reap)
         self._begin_soon()
 
-    async def _carry_out(self, taken: Iterable[_PendingPublish]) -> None:
+    async def _store_batch(self, taken: Iterable[_PendingPublish]) -> None:
         try:
-            outcomes = await self._publish([item for caller in taken for item in caller.items])
+            outcomes = await self._publish([item for pending in taken for item in pending.items])
         except BaseException as error:
-            for caller in taken:
-                caller.fail(error)
+            for pending in taken:
+                pending.fail(error)
             raise
         start = 0
-        for caller in taken:
-            end = start + len(caller.items)
-            caller.settle(outcomes[start:end])
+        for pending in taken:
+            end = start + len(pending.items)
+            pending.settle(outcomes[start:end])
             start = end
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        del self._rounds[task]
+    def _reap(self, task: asyncio.Task[None]) -> None:
+        del self._batches[task]
         if not task.cancelled():
-            task.exception()  # whoever waited has it
+            task.exception()  # its callers have it
         self._begin_soon()
 
 
 def _give_up(callers: Iterable[_PendingPublish], oldest: float, error: BrokerError) -> None:
-    for caller in callers:
-        if caller.since > oldest:
+    for pending in callers:
+        if pending.since > oldest:
             break
-        caller.fail(error)
+        pending.fail(error)
 
 
 class PublishBatcher:
@@ -140,7 +142,7 @@ class PublishBatcher:
     Args:
         publish: stores items and returns what came of each. Never raises `BrokerError`.
         server: returns what tells the server that has a channel from others.
-        deadline: seconds after which nobody waits any more.
+        deadline: seconds after which a call fails.
 
     Attributes:
         refused: how many publications were refused because too much waited already.
@@ -151,8 +153,8 @@ class PublishBatcher:
         self._server = server
         self._deadline = deadline
         self._loop = asyncio.get_running_loop()
-        self._lanes: dict[Hashable, _ServerQueue] = {}
-        self._tasks = [supervise(self._watch, "redis-rounds")]
+        self._queues: dict[Hashable, _ServerQueue] = {}
+        self._tasks = [supervise(self._enforce_deadline, "redis-publish")]
         self.refused = 0
 
     async def publish(self, items: Sequence[Item]) -> list[Outcome]:
@@ -164,43 +166,43 @@ class PublishBatcher:
             Unavailable: they waited too long, or too much waits already: nothing was stored.
             Unanswered: they were sent, and no answer came in time.
         """
-        waiting = sum([lane.size for lane in self._lanes.values()])
+        waiting = sum([queue.size for queue in self._queues.values()])
         if waiting > MOST_WAITING:
             self.refused += len(items)
             raise Unavailable(f"Redis is behind: {waiting >> 20} MiB wait to be stored")
         if len(items) == 1:
-            return await self._lane(self._server(items[0].channel)).add(items)
+            return await self._queue_of(self._server(items[0].channel)).add(items)
         parts: dict[Hashable, list[int]] = {}
         for index, item in enumerate(items):
             parts.setdefault(self._server(item.channel), []).append(index)
         if len(parts) == 1:
-            return await self._lane(next(iter(parts))).add(items)
-        added = [self._lane(server).add([items[index] for index in part]) for server, part in parts.items()]
+            return await self._queue_of(next(iter(parts))).add(items)
+        added = [self._queue_of(server).add([items[index] for index in part]) for server, part in parts.items()]
         outcomes: list[Outcome] = [Unavailable("it was not asked")] * len(items)
         for part, found in zip(parts.values(), await asyncio.gather(*map(_outcomes_or_error, added)), strict=True):
             for place, index in enumerate(part):
                 outcomes[index] = found if isinstance(found, BrokerError) else found[place]
         return outcomes
 
-    def _lane(self, server: Hashable) -> _ServerQueue:
-        lane = self._lanes.get(server)
-        if lane is None:
-            lane = self._lanes[server] = _ServerQueue(self._publish)
-        return lane
+    def _queue_of(self, server: Hashable) -> _ServerQueue:
+        queue = self._queues.get(server)
+        if queue is None:
+            queue = self._queues[server] = _ServerQueue(self._publish)
+        return queue
 
-    async def _watch(self) -> None:
-        """Let nobody wait beyond the deadline, and forget servers for which there is nothing to do."""
+    async def _enforce_deadline(self) -> None:
+        """Fail calls that wait beyond the deadline, and forget servers for which there is nothing to do."""
         while True:
             await asyncio.sleep(self._deadline / 8)
-            for server, lane in list(self._lanes.items()):
-                lane.give_up(self._loop.time() - self._deadline)
-                if lane.is_idle:
-                    del self._lanes[server]
+            for server, queue in list(self._queues.items()):
+                queue.give_up(self._loop.time() - self._deadline)
+                if queue.is_idle:
+                    del self._queues[server]
 
     async def close(self) -> None:
         """Return once what was accepted has its outcome."""
-        for lane in list(self._lanes.values()):
-            await lane.emptied()
+        for queue in list(self._queues.values()):
+            await queue.drain()
         await cancel_all(self._tasks)
 
 

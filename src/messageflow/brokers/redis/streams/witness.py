@@ -1,9 +1,9 @@
 """What this machine remembers of Redis beside Redis: how far it was when a gateway here saw it last.
 
 What Redis has is always all up to some point, be it after a crash, at a replica, or from an older file. So a gateway
-writes *beats* into it, while it sees anything at all, and remembers the last one here: who finds that beat in Redis
-again knows that nothing from before it is missing, and who does not knows that something is. Each process keeps a file
-of its own, locked while it lives; what processes left behind is judged by the next one that starts.
+writes *beats* into it, while it sees anything at all, and remembers the last one here. A gateway that finds that beat
+in Redis again knows that nothing from before it is missing, and one that does not knows that something is. Each process
+keeps a file of its own, locked while it lives; what processes left behind is judged by the next one that starts.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class Witness:
             self._left.append((path, file))
             yield file
 
-    def judged(self) -> None:
+    def discard_judged(self) -> None:
         """What others have left was judged, and is not needed any more."""
         for path, file in self._left:
             path.unlink(missing_ok=True)

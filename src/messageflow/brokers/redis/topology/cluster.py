@@ -1,8 +1,8 @@
 """A Redis Cluster: its primaries, which slots each has, and what to do while that changes.
 
-The map of slots is read from the Cluster and read again whenever something hints that it changed: a redirection, a
-lost connection, a name that is no longer heard, ten seconds without a look. Commands that a server would not carry out
-for that reason go where they belong (`redirects`), within their deadline; names to be heard move with their slots.
+The map of slots is read from the Cluster and read again whenever something hints that it changed: a redirection, a lost
+connection, a name that is no longer heard, ten seconds without a look. Commands that a server would not carry out for
+that reason go where they belong (`redirects`), within their deadline; names to be heard move with their slots.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ CANARY_TRIES = 200_000
 
 
 class Target(NamedTuple):
-    """Whom to ask a command, and whether ASKING goes before it."""
+    """The server a command goes to, and whether ASKING goes before it."""
 
     address: Address
     asking: bool = False
@@ -55,8 +55,8 @@ class ClusterTopology:
     """The topology of a Cluster.
 
     Args:
-        source: names some of its nodes.
-        listener: who hears what is announced.
+        connector: names some of its nodes.
+        listener: takes what is announced.
         names: of everything.
         node: this node's name.
         deadline: seconds a command may take.
@@ -65,7 +65,7 @@ class ClusterTopology:
 
     def __init__(
         self,
-        source: Connector,
+        connector: Connector,
         listener: PubSubListener,
         names: Names,
         node: str,
@@ -73,7 +73,7 @@ class ClusterTopology:
         *,
         announces: Announcing,
     ) -> None:
-        self._source = source
+        self._connector = connector
         self._listener = listener
         self._names = names
         self._node = node
@@ -103,11 +103,11 @@ class ClusterTopology:
             await server.start()
         self._tasks = [supervise(self._follow, "redis-cluster")]
 
-    def _server(self, address: Address) -> PrimaryServer:
+    def _make_server(self, address: Address) -> PrimaryServer:
         return PrimaryServer(
-            self._source.at(address),
+            self._connector.at(address),
             self._listener,
-            self._canary,
+            self._choose_canary,
             deadline=self._deadline,
             announces=self._announces,
             on_moved=self._in_doubt.set,
@@ -150,7 +150,7 @@ class ClusterTopology:
                 break
             redirects += 1
             if None in pending.values() or redirects % MOST_REDIRECTS == 0:
-                await self._look(due)
+                await self._refresh(due)
                 pending = {index: self._target(commands[index].key) for index in pending}
         for index in pending:
             if isinstance(replies[index], ErrorReply):
@@ -179,7 +179,7 @@ class ClusterTopology:
     def _redirect(
         self, commands: Sequence[Command], asked: Mapping[int, Target | None], replies: Sequence[Any]
     ) -> dict[int, Target | None]:
-        """Return which commands have to be asked again, and whom; None where the map has to be read first."""
+        """Return which commands have to be asked again, and where; None where the map has to be read first."""
         pending: dict[int, Target | None] = {}
         for index, target in asked.items():
             host = "" if target is None else target.address.host
@@ -194,38 +194,38 @@ class ClusterTopology:
         return pending
 
     def expect(self, command: Command) -> None:
-        server = self._home(command.key)
+        server = self._find_home(command.key)
         if server is not None:
-            server.asking.expect(*command.parts)
+            server.commands.expect(*command.parts)
 
     # Hearing
 
     async def subscribe(self, name: str) -> None:
-        server = self._home(name) or next(iter(self._servers.values()))
-        await server.hearing.subscribe(name)
+        server = self._find_home(name) or next(iter(self._servers.values()))
+        await server.pubsub.subscribe(name)
 
     def unsubscribe(self, name: str) -> None:
         for server in self._servers.values():
-            if name in server.hearing.names:
-                server.hearing.unsubscribe(name)
+            if name in server.pubsub.names:
+                server.pubsub.unsubscribe(name)
 
-    def _home(self, key: str) -> PrimaryServer | None:
+    def _find_home(self, key: str) -> PrimaryServer | None:
         address = self._slots.find(key)
         return None if address is None else self._servers[address]
 
-    def _canary(self, server: PrimaryServer) -> str:
+    def _choose_canary(self, server: PrimaryServer) -> str:
         """Return a name that lies on a server, the same for as long as it lies there."""
         number = self._canaries.get(server, 0)
         for _ in range(CANARY_TRIES):
             name = self._names.canary(self._node, number)
-            if self._home(name) is server:
+            if self._find_home(name) is server:
                 break
             number += 1
         self._canaries[server] = number
         return name
 
     def server(self, key: str) -> Hashable:
-        return self._home(key)
+        return self._find_home(key)
 
     def place(self, key: str) -> Hashable:
         return slot_of(key)
@@ -234,12 +234,12 @@ class ClusterTopology:
         return self._announces
 
     def ack(self, key: str) -> Ack:
-        server = self._home(key)
+        server = self._find_home(key)
         return self._acks.get(server, "memory") if server is not None else "memory"
 
     # Following changes
 
-    async def _look(self, due: float) -> None:
+    async def _refresh(self, due: float) -> None:
         """Have the map read again, and wait until it was."""
         self._in_doubt.set()
         await asyncio.wait([self._looked], timeout=max(0.0, due - self._loop.time()))
@@ -253,25 +253,25 @@ class ClusterTopology:
             looked, self._looked = self._looked, self._loop.create_future()
             looked.set_result(None)
             await asyncio.sleep(LOOK_REST)
-            if view is None or not view.is_well or any(not each.asking.is_up for each in self._servers.values()):
+            if view is None or not view.is_well or any(not each.commands.is_up for each in self._servers.values()):
                 await asyncio.sleep(LOOK_AGAIN)
                 self._in_doubt.set()
 
     async def _ask_anybody(self) -> View | None:
         """Return the newest map that a server has, asking those that can be asked, else all that were ever named."""
-        reached = [(address, each.asking) for address, each in self._servers.items() if each.asking.is_up]
-        views = [view for view in await asyncio.gather(*(_view(*each) for each in reached)) if view is not None]
+        reached = [(address, each.commands) for address, each in self._servers.items() if each.commands.is_up]
+        views = [view for view in await asyncio.gather(*(_read_view(*each) for each in reached)) if view is not None]
         if not views:
-            for address in dict.fromkeys([*self._servers, *self._source.addresses]):
-                link = PipelinedConnection(self._source.at(address), deadline=min(1.0, self._deadline))
+            for address in dict.fromkeys([*self._servers, *self._connector.addresses]):
+                connection = PipelinedConnection(self._connector.at(address), deadline=min(1.0, self._deadline))
                 try:
-                    await link.start()
-                    view = await _view(address, link)
+                    await connection.start()
+                    view = await _read_view(address, connection)
                 except BrokerError as error:
                     log.info("cluster_node_not_reached", extra={"node": str(address), "error": str(error)})
                     continue
                 finally:
-                    await link.close()
+                    await connection.close()
                 if view is not None:
                     views.append(view)
                     break
@@ -279,7 +279,7 @@ class ClusterTopology:
 
     def _adopt(self, view: View) -> None:
         """Take over a map: servers that have slots now, and names to be heard, wherever these lie now."""
-        if view.ranges == self._ranges and not any(server.hearing.misses_names for server in self._servers.values()):
+        if view.ranges == self._ranges and not any(server.pubsub.misses_names for server in self._servers.values()):
             return
         before = {each.primary for each in self._ranges}
         new = self._take_slots(view)
@@ -290,25 +290,25 @@ class ClusterTopology:
             server.begin()
         gained: set[PrimaryServer] = set()
         for server in self._servers.values():
-            for name in list(server.hearing.names):
-                home = self._home(name)
+            for name in list(server.pubsub.names):
+                home = self._find_home(name)
                 if home is not None and home is not server:
-                    home.hearing.take(name, server.hearing.drop(name))
+                    home.pubsub.add(name, server.pubsub.remove(name))
                     gained.add(home)
-            if server.hearing.hear_missing():
+            if server.pubsub.resubscribe_missing():
                 gained.add(server)
         for server in gained:
-            server.hearing.doubt()
+            server.pubsub.report_missed()
         for address in [each for each in self._servers if each not in with_slots]:
             self._retire(self._servers.pop(address))
 
     def _take_slots(self, view: View) -> list[PrimaryServer]:
-        """Note who has which slot. Returns the servers that are new."""
+        """Note which server has which slot. Returns the servers that are new."""
         self._ranges = view.ranges
         new = []
         for address in dict.fromkeys(each.primary for each in view.ranges):
             if address not in self._servers:
-                server = self._servers[address] = self._server(address)
+                server = self._servers[address] = self._make_server(address)
                 new.append(server)
                 log.info("cluster_primary", extra={"address": str(address)})
         self._slots = SlotMap.from_ranges(view.ranges, lambda address: address)
@@ -334,10 +334,10 @@ async def _ask(server: PrimaryServer, commands: Sequence[Command], which: Sequen
     return [reply for parts, reply in zip(sent, replies, strict=True) if parts is not ASKING]
 
 
-async def _view(address: Address, link: PipelinedConnection) -> View | None:
+async def _read_view(address: Address, connection: PipelinedConnection) -> View | None:
     try:
-        facts = parse_info(await link.ask_one("CLUSTER", "INFO"))
-        ranges = read_slots(await link.ask_one("CLUSTER", "SLOTS"), address)
+        facts = parse_info(await connection.ask_one("CLUSTER", "INFO"))
+        ranges = read_slots(await connection.ask_one("CLUSTER", "SLOTS"), address)
     except (BrokerError, ValueError):
         return None
     return View(int(facts.get("cluster_current_epoch", 0)), facts.get("cluster_state") == "ok", ranges)

@@ -1,7 +1,7 @@
 """From the URLs of a broker to its topology: a Cluster is detected by itself, several URLs are shards.
 
-Owns the question what stands behind a URL, for a gateway that begins and for people who look (`messageflow doctor`);
-keeps nothing, and changes nothing in Redis.
+Owns the question what stands behind a URL, for a gateway that starts and for `messageflow doctor`; keeps nothing, and
+changes nothing in Redis.
 """
 
 from __future__ import annotations
@@ -40,34 +40,36 @@ class TopologySettings(NamedTuple):
     deadline: float
 
 
-async def open_topology(sources: list[Connector], listener: PubSubListener, settings: TopologySettings) -> Topology:
+async def open_topology(connectors: list[Connector], listener: PubSubListener, settings: TopologySettings) -> Topology:
     """Return the topology of what is found where some URLs point, not started yet.
 
     Raises:
         BrokerError: something cannot be reached.
     """
-    found = [await _detect(source, listener, settings) for source in sources]
+    found = [await _detect(connector, listener, settings) for connector in connectors]
     return found[0] if len(found) == 1 else ShardedTopology(found, settings.names)
 
 
-async def _detect(source: Connector, listener: PubSubListener, settings: TopologySettings) -> Topology:
+async def _detect(connector: Connector, listener: PubSubListener, settings: TopologySettings) -> Topology:
     info: dict[str, str] = {}
     problem: BrokerError | None = None
-    for make in [source.at(each) for each in source.addresses] if source.kind == CLUSTER else [source.connect]:
-        link = PipelinedConnection(make, deadline=settings.deadline)
+    for make in (
+        [connector.at(each) for each in connector.addresses] if connector.kind == CLUSTER else [connector.connect]
+    ):
+        connection = PipelinedConnection(make, deadline=settings.deadline)
         try:
-            await link.start()
-            info = await read_info_sections(link.ask_one, "server", "cluster")
+            await connection.start()
+            info = await read_info_sections(connection.ask_one, "server", "cluster")
             break
         except BrokerError as error:
             problem = error
         finally:
-            await link.close()
+            await connection.close()
     if not info:
         raise problem or BrokerError("Redis says nothing of itself")
     if not is_cluster(info):
-        return SingleTopology(source, listener, *settings)
-    return ClusterTopology(source, listener, *settings, announces=choose_announcing(info))
+        return SingleTopology(connector, listener, *settings)
+    return ClusterTopology(connector, listener, *settings, announces=choose_announcing(info))
 
 
 class _DeafListener:

@@ -1,7 +1,7 @@
 """One Redis that takes writes, as a node uses it: a connection to ask on, one to hear on, a canary between them.
 
 The canary is announced every few seconds. While it does not come back, nothing else would be heard either: the server
-says so, and its hearing connection is made anew.
+says so, and its pub/sub connection is reset.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ class PrimaryServer:
 
     Args:
         make: returns a connection to it that is yet to be made.
-        listener: who hears what is announced.
+        listener: takes what is announced.
         canary: returns the name under which the canary is announced here.
         deadline: seconds a command may take.
         announces: how something is announced here.
         on_moved: called when it no longer has all that it had, or cannot be reached.
 
     Attributes:
-        asking: the connection on which it is asked.
-        hearing: the names that are heard here.
+        commands: the connection on which it is asked.
+        pubsub: the names that are heard here.
     """
 
     def __init__(
@@ -60,14 +60,16 @@ class PrimaryServer:
         self._is_back = asyncio.Event()  # a connection is there again, and it is time for a canary
         self._tasks: list[asyncio.Task[None]] = []
         self.announces = announces
-        self.asking = PipelinedConnection(make, deadline=deadline, on_connected=self._asked_again, on_lost=self._lost)
-        self.hearing = PubSubConnection(
+        self.commands = PipelinedConnection(
+            make, deadline=deadline, on_connected=self._prepare_connection, on_lost=self._report_lost
+        )
+        self.pubsub = PubSubConnection(
             make,
             listener,
             deadline=deadline,
             announces=announces,
             on_connected=self._is_back.set,
-            on_lost=self._lost,
+            on_lost=self._report_lost,
             on_moved=on_moved,
         )
 
@@ -77,43 +79,43 @@ class PrimaryServer:
         Raises:
             BrokerError: it cannot be reached, or refuses.
         """
-        await self.asking.start()
-        await self.hearing.link.start()
+        await self.commands.start()
+        await self.pubsub.connection.start()
         self._tasks = [supervise(self._announce_canaries, "redis-canary")]
 
     def begin(self) -> None:
         """Connect as soon as it can be reached."""
-        self.asking.begin()
-        self.hearing.link.begin()
+        self.commands.begin()
+        self.pubsub.connection.begin()
         self._tasks = [supervise(self._announce_canaries, "redis-canary")]
 
     async def close(self) -> None:
         """Let go of it."""
         await cancel_all(self._tasks)
-        await self.hearing.link.close()
-        await self.asking.close()
+        await self.pubsub.connection.close()
+        await self.commands.close()
 
     @property
     def trouble(self) -> str:
         """Why it cannot be relied on now; empty while it can."""
-        for link in (self.asking, self.hearing.link):
-            if not link.is_up:
-                return f"Redis cannot be reached: {link.lost}"
+        for connection in (self.commands, self.pubsub.connection):
+            if not connection.is_up:
+                return f"Redis cannot be reached: {connection.lost}"
         if self._refusal:
             return self._refusal
-        return "what is announced in Redis does not arrive" if _is_silent_since(self.hearing.canary_at) else ""
+        return "what is announced in Redis does not arrive" if _is_silent_since(self.pubsub.canary_at) else ""
 
     @property
     def times_lost(self) -> int:
         """How often a connection to it was lost."""
-        return self.asking.times_lost + self.hearing.link.times_lost
+        return self.commands.times_lost + self.pubsub.connection.times_lost
 
     # Asking
 
     async def ask(self, commands: Sequence[Parts]) -> list[Any]:
         """Return a reply to each command; a `BrokerError` where there is none."""
         try:
-            replies = await self.asking.ask(commands)
+            replies = await self.commands.ask(commands)
         except BrokerError as error:
             return [error] * len(commands)
         for index, reply in enumerate(replies):
@@ -121,8 +123,8 @@ class PrimaryServer:
                 continue
             if reply.word == "READONLY":
                 log.warning("redis_is_a_replica_now")
-                self.asking.sever("it is a replica now")  # who takes writes is found out when connecting
-                self.hearing.link.sever("it is a replica now")
+                self.commands.sever("it is a replica now")  # which server takes writes is found out when connecting
+                self.pubsub.connection.sever("it is a replica now")
                 break
             if reply.word in NOT_NOW:
                 replies[index] = Unavailable(f"Redis cannot do it now: {reply.text}")
@@ -134,40 +136,42 @@ class PrimaryServer:
         Raises:
             BrokerError: it does not answer.
         """
-        found = await read_server_info(self.asking.ask_one)
-        return found._replace(hindrances=(*found.hindrances, *await find_missing_permissions(self.asking.ask, prefix)))
+        found = await read_server_info(self.commands.ask_one)
+        return found._replace(
+            hindrances=(*found.hindrances, *await find_missing_permissions(self.commands.ask, prefix))
+        )
 
-    def _asked_again(self) -> None:
+    def _prepare_connection(self) -> None:
         for script in scripts.ALL:
-            self.asking.expect("SCRIPT", "LOAD", script.text)
+            self.commands.expect("SCRIPT", "LOAD", script.text)
         self._is_back.set()
         self._listener.on_back()
 
-    def _lost(self) -> None:
+    def _report_lost(self) -> None:
         self._listener.on_lost()
         self._on_moved()
 
     # The canary
 
     async def _announce_canaries(self) -> None:
-        """Announce to itself until cancelled; a connection on which that does not arrive is made anew."""
-        hearing, name = self.hearing, ""
+        """Announce to itself until cancelled; a connection on which that does not arrive is reset."""
+        pubsub, name = self.pubsub, ""
         while True:
             if (wanted := self._canary(self)) != name:
                 if name:
-                    hearing.drop(name)
+                    pubsub.remove(name)
                 name = wanted
-                hearing.take(name)
-                hearing.flush()
+                pubsub.add(name)
+                pubsub.flush()
             # A Redis that loads its file announces, and does nothing else: so something is read, too.
             replies = await self.ask([self.announces.of(name, CANARY).parts, ("GET", name)])
             self._refusal = next((str(reply) for reply in replies if isinstance(reply, BrokerError)), "")
             if self._refusal:
                 log.warning("canary_not_sent", extra={"error": self._refusal})
             await wait_at_most(self._is_back, CANARY_EVERY)
-            if hearing.link.is_up and _is_silent_since(max(hearing.canary_at, hearing.connected_at)):
+            if pubsub.connection.is_up and _is_silent_since(max(pubsub.canary_at, pubsub.connected_at)):
                 log.error("deaf")
-                hearing.link.sever("what is announced does not arrive")
+                pubsub.connection.sever("what is announced does not arrive")
 
 
 def _is_silent_since(moment: float) -> bool:

@@ -1,8 +1,8 @@
 """What to do with a command that a server of a Cluster did not carry out, since its slot is elsewhere or on its way.
 
-Pure; one policy for gateways and flows. A slot that has moved is followed at once. While it moves, what only reads or
-enters somebody follows, too, but what announces waits: gateways hear the slot at the old server until the move is over,
-so an announcement at the new one would reach nobody.
+Pure; one policy for gateways and flows. A slot that has moved is followed at once. While it moves, what announces
+nothing follows, too, but what announces waits: gateways hear the slot at the old server until the move is over, so an
+announcement at the new one would reach no subscriber.
 """
 
 from __future__ import annotations

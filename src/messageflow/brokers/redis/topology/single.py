@@ -1,4 +1,4 @@
-"""One server that takes writes: the one a URL names, or whom Sentinel names just now."""
+"""One server that takes writes: the one a URL names, or the one that Sentinel names just now."""
 
 from __future__ import annotations
 
@@ -18,19 +18,21 @@ class SingleTopology:
     """The topology of one server.
 
     Args:
-        source: where it is.
-        listener: who hears what is announced.
+        connector: where it is.
+        listener: takes what is announced.
         names: of everything.
         node: this node's name.
         deadline: seconds a command may take.
     """
 
-    def __init__(self, source: Connector, listener: PubSubListener, names: Names, node: str, deadline: float) -> None:
-        self._where = source.where
+    def __init__(
+        self, connector: Connector, listener: PubSubListener, names: Names, node: str, deadline: float
+    ) -> None:
+        self._where = connector.where
         self._prefix = names.prefix
-        announces = Announcing("PUBLISH", f"@{source.database}" if source.database else "")
+        announces = Announcing("PUBLISH", f"@{connector.database}" if connector.database else "")
         self._server = PrimaryServer(
-            source.connect, listener, lambda _: names.canary(node, 0), deadline=deadline, announces=announces
+            connector.connect, listener, lambda _: names.canary(node, 0), deadline=deadline, announces=announces
         )
         self._ack: Ack = "memory"  # until it has said how it is run
 
@@ -57,13 +59,13 @@ class SingleTopology:
         return await self._server.ask([command.parts for command in commands])
 
     def expect(self, command: Command) -> None:
-        self._server.asking.expect(*command.parts)
+        self._server.commands.expect(*command.parts)
 
     async def subscribe(self, name: str) -> None:
-        await self._server.hearing.subscribe(name)
+        await self._server.pubsub.subscribe(name)
 
     def unsubscribe(self, name: str) -> None:
-        self._server.hearing.unsubscribe(name)
+        self._server.pubsub.unsubscribe(name)
 
     def server(self, key: str) -> Hashable:
         return None

@@ -42,7 +42,7 @@ class Topology(Protocol):
         """Return a reply to each command, in order; a `BrokerError` where there is none. Never raises one."""
 
     def expect(self, command: Command) -> None:
-        """Send a command of whose reply nobody wants to know, if it can be sent now."""
+        """Send a command whose reply is not awaited, if it can be sent now."""
 
     async def subscribe(self, name: str) -> None:
         """Hear a name: all that is announced under it after this returns.
