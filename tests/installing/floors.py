@@ -3,7 +3,7 @@
     python -m tests.installing.floors lowest|newest [what pytest is given]
 
 Each in an environment of its own, .venv/lowest and .venv/newest, which stays. Outside of the common run, for it takes
-as long as that does, twice.
+as long as that does, twice. The second begins when the first has passed: what the lowest lack is told first.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ TESTS = (
     "--ignore=tests/faults",
     "--ignore=tests/benchmarks",
     "--ignore=tests/mutants",
+    "-n4",
+    "--dist=loadfile",
 )
 # What else the tests use, in a version that goes with these: FastAPI as it was at the time of Starlette 0.40.
 BESIDE = {"lowest": ["fastapi==0.115.12"], "newest": []}
