@@ -19,7 +19,7 @@ test:
 
 pytest: .venv/ready-dev
 	@scripts/system-packages $(SYSTEM_PACKAGES)
-	$(PYTHON) -m pytest -q -n 4 --dist loadfile
+	$(PYTHON) -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder
 
 lint: .venv/ready-dev
 	$(PYTHON) -m ruff check .

@@ -20,11 +20,12 @@ from messageflow.core import codes
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "messageflow.errors.Refused": (102, "unknown channel"),
     "messageflow.publisher.batch.BatchRefused": ({1: Refused(107, "bad")}, [Receipt("#a", 1), None]),
-    "messageflow.brokers.redis.connections.resp.Refused": ("OOM command not allowed",),
+    "messageflow.brokers.redis.connections.resp.ErrorReply": ("OOM command not allowed",),
     "messageflow.core.codes.CommandRefused": (codes.BAD_REQUEST,),
     "messageflow.core.codes.Disconnected": (codes.Disconnect(3500, "invalid token"), "a detail"),
     "messageflow.api.publishing.CallRefused": (codes.BAD_REQUEST, "no type"),
     "messageflow.gateway.websocket.TooManyFragments": (64,),
+    "messageflow.gateway.front_door.head.BadRequest": (400, "no host"),
     "messageflow.cli.output.OutputFailed": (OSError(28, "No space left on device"),),
 }
 """What those are made of that take something other than one text."""
