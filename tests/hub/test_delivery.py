@@ -162,21 +162,21 @@ async def test_a_very_large_channel_is_served_in_slices_and_nobody_twice(world: 
     stayed: list[MemoryConnection] = []
     left: list[MemoryConnection] = []
     slowed: list[MemoryConnection] = []
-    for number in range(2400):
+    for number in range(240):
         group = (stayed, left, slowed)[number % 3]
         group.append(await world.subscribed(f"user{number}", "open:x"))
     options = world.hub.namespaces.options("open:x")
     assert options is not None
     channel = world.hub.channels["open:x"]
     channel.receive(*await _stored(world, 1))
-    channel.flush(1000)
+    channel.flush(100)
     assert channel.unserved is not None
     for connection in left:
         connection.lose()
     for connection in slowed:
         connection.fill()
     while channel.dirty:
-        channel.flush(1000)
+        channel.flush(100)
     for connection in slowed:
         connection.empty()
     await world.settle()
