@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from messageflow.core.backoff import Backoff, pause_after
@@ -28,6 +28,7 @@ def test_after_a_success_the_pause_is_short_again() -> None:
     assert backoff.fail() == 0.1
 
 
+@settings(deadline=None)
 @given(
     failures=st.integers(1, 10**9),
     first=st.floats(0.0, 10.0),

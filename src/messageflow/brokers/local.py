@@ -92,9 +92,9 @@ class LocalBroker(ABC):
     async def remove_history(self, channel: str) -> None: ...
 
     async def subscribe(self, channel: str) -> None:
-        self.begin(channel)
+        self.subscribe_now(channel)
 
-    def begin(self, channel: str) -> None:
+    def subscribe_now(self, channel: str) -> None:
         """Deliver a channel from now on, see `Delivery.subscribe`; here that takes no time."""
         self._subscribed.add(channel)
 
@@ -113,18 +113,18 @@ class LocalBroker(ABC):
             self._presence.renew(node, self._clock())
             self._presence.add(channel, info, node)
         if tell:
-            self._tell(channel, Joined(info))
+            self._announce(channel, Joined(info))
 
     def exit(self, channel: str, info: ClientInfo, *, tell: bool) -> None:
         """A connection leaves a channel, see `PresenceStore.leave`."""
         self._presence.remove(channel, info.client)
         if tell:
-            self._tell(channel, Left(info))
+            self._announce(channel, Left(info))
 
     def forget_node(self, node: str) -> None:
         """Take everybody of a node that is gone out of presence, and tell who watches."""
         for channel, info in self._presence.remove_node(node):
-            self._tell(channel, Left(info))
+            self._announce(channel, Left(info))
 
     async def presence(self, channel: str) -> dict[str, ClientInfo]:
         return self._presence.clients(channel, self._clock())
@@ -137,7 +137,7 @@ class LocalBroker(ABC):
             self._sink.on_control(message)
 
     async def survey(self, question: bytes) -> list[bytes]:
-        return [self._running().on_question(question)]
+        return [self._require_sink().on_question(question)]
 
     def statistics(self) -> dict[str, float]:
         return {
@@ -149,7 +149,7 @@ class LocalBroker(ABC):
             "idempotency_keys_evicted": self._stored.evicted,
         }
 
-    def _running(self) -> Sink:
+    def _require_sink(self) -> Sink:
         """Return the sink.
 
         Raises:
@@ -163,15 +163,15 @@ class LocalBroker(ABC):
         if self._sink is not None and channel in self._subscribed:
             self._sink.on_publication(channel, epoch, publication)
 
-    def _tell(self, channel: str, push: Joined | Left) -> None:
+    def _announce(self, channel: str, push: Joined | Left) -> None:
         if self._sink is not None and channel in self._subscribed:
             self._sink.on_presence(channel, push)
 
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_EVERY)
-            self._tidy(self._clock())
+            self._enforce_limits(self._clock())
 
-    def _tidy(self, now: float) -> None:
+    def _enforce_limits(self, now: float) -> None:
         """Drop what is too old. Called once a second."""
         self._streams.sweep(now)

@@ -47,7 +47,7 @@ class MemoryBroker(LocalBroker):
         )
 
     async def publish(self, items: Sequence[Item]) -> list[Stored]:
-        self._running()
+        self._require_sink()
         now = self._clock()
         return [self._publish(item, now) for item in items]
 

@@ -45,7 +45,7 @@ async def survey(
         if isinstance(confirmed, ErrorReply):
             raise confirmed
         await ask.tell(names.control, encode_question(1, own, text))
-        awaited = len((await registry.nodes()).live)
+        awaited = len((await registry.list_nodes()).live)
         until = min(limit, time.monotonic() + SURVEY_SECONDS)
         while len(found) < awaited:
             try:

@@ -55,7 +55,7 @@ async def test_a_key_is_known_after_a_restart(opened: Opened, clock: ManualClock
         await broker.publish(items("x", *range(200), retention=Retention(1, 60)))
         clock.advance(30)
         wall.advance(30)
-        broker._tidy(broker._clock())  # what is past its time leaves the log, but not what a retry may mean
+        broker._enforce_limits(broker._clock())  # what is past its time leaves the log, but not what a retry may mean
         await asyncio.sleep(0.05)
     async with opened() as broker:
         assert await broker.publish([item]) == first
@@ -135,7 +135,7 @@ async def test_rows_past_their_time_leave_the_log(opened: Opened, clock: ManualC
         stored = await broker.publish(items("x", *range(3000)) + items("y", 1, retention=Retention(9, 10_000)))
         clock.advance(100)
         for _ in range(3):
-            broker._tidy(broker._clock())
+            broker._enforce_limits(broker._clock())
             await broker.remove_history("nobody's")
             await asyncio.sleep(0.05)
         assert broker.statistics()["log_publications"] == 1
@@ -154,7 +154,7 @@ async def test_over_the_disk_budget_the_longest_streams_lose_their_oldest(opened
             await broker.publish(large)
             await broker.remove_history("nobody's")
             broker._retention.size = 1 << 22  # as the next checkpoint will find
-            broker._tidy(broker._clock())
+            broker._enforce_limits(broker._clock())
             await asyncio.sleep(0.05)
         assert broker.statistics()["log_publications_shed"] > 0
         assert len((await broker.since("small", small._replace(offset=0, tag=""))).publications) == 1
@@ -222,5 +222,5 @@ async def test_many_rows_past_their_time_leave_as_fast_as_they_came(opened: Open
         for _ in range(5):
             await broker.publish(items("x", *range(2000)))
         clock.advance(100)
-        broker._tidy(broker._clock())
+        broker._enforce_limits(broker._clock())
         await until(lambda: broker.statistics()["log_publications"] == 0)

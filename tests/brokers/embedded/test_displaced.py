@@ -82,7 +82,7 @@ async def test_a_receipt_given_before_is_not_given_again(opened: Opened, data_di
         with pytest.raises(NoRoom, match="storage_displaced"):
             await broker.publish([keyed])
         data_dir.with_name("elsewhere").rename(data_dir)
-        broker._tidy(0.0)
+        broker._enforce_limits(0.0)
         await until(lambda: broker.trouble == "")
         assert await broker.publish([keyed]) == receipt
 

@@ -12,7 +12,7 @@ import pytest
 
 from messageflow.brokers.embedded.broker import EmbeddedBroker
 from messageflow.brokers.embedded.log import STATEMENT_VALUES, StreamLog
-from messageflow.brokers.embedded.rows import WIDTH, row_values
+from messageflow.brokers.embedded.rows import WIDTH, make_row
 from messageflow.core.stream import Publication
 from messageflow.errors import NoRoom, Unanswered
 from messageflow.testing.broker_suite import KEPT, RecordingSink, items
@@ -180,14 +180,14 @@ def test_rows_are_stored_all_or_none(tmp_path: Path) -> None:
     log = StreamLog(tmp_path / "log", synced=False)
     many = STATEMENT_VALUES // WIDTH + 10
     kept = Publication(1, "tag", 1.0, b"0")
-    twice = [row_values(number, "x", "e", kept, KEPT, "") for number in (*range(1, many), 1)]  # the last is there
+    twice = [make_row(number, "x", "e", kept, KEPT, "") for number in (*range(1, many), 1)]  # the last is there
     with pytest.raises(sqlite3.IntegrityError):
         log.append([value for row in twice for value in row])
-    assert list(log.rows()) == []
+    assert list(log.read_rows()) == []
     log.append([value for row in twice[:-1] for value in row])
-    assert [row.id for row in log.rows()] == list(range(1, many))
+    assert [row.id for row in log.read_rows()] == list(range(1, many))
     with pytest.raises(sqlite3.IntegrityError):
-        log.append(row_values(1, "x", "e", kept, KEPT, ""))
+        log.append(make_row(1, "x", "e", kept, KEPT, ""))
     log.drop([1, 2], [2], 5.0)
-    assert [floor.position.offset for floor in log.floors()] == [1]
+    assert [floor.position.offset for floor in log.read_floors()] == [1]
     log.close()

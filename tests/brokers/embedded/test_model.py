@@ -106,7 +106,7 @@ class EmbeddedModel(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([1.0, 20.0, 61.0, 101.0]))
     def let_time_pass(self, seconds: float) -> None:
         self.pass_time(seconds)
-        self.broker._tidy(self.broker._clock())
+        self.broker._enforce_limits(self.broker._clock())
 
     @rule()
     def restart(self) -> None:

@@ -52,7 +52,7 @@ def crash(data_dir: Path, ack: str = "os") -> Position:
 @pytest.fixture
 def another_boot(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the machine have been started anew, which loses what was not synced."""
-    monkeypatch.setattr(data_directory, "boot_id", lambda: "another boot")
+    monkeypatch.setattr(data_directory, "read_boot_id", lambda: "another boot")
 
 
 async def test_a_killed_process_loses_nothing_it_acknowledged(
@@ -95,7 +95,7 @@ async def test_no_power_cut_takes_back_what_was_synced(
         later = (data_dir / "streams.db-wal").read_bytes()
         database = (data_dir / "streams.db").read_bytes()
     assert later.startswith(synced)
-    monkeypatch.setattr(data_directory, "boot_id", lambda: "another boot")
+    monkeypatch.setattr(data_directory, "read_boot_id", lambda: "another boot")
     cuts = [*range(len(synced), len(later), 509), len(later)]
     for number, cut in enumerate(cuts):
         for kept_mark in (at_start, mark):
@@ -120,7 +120,7 @@ async def test_a_clean_end_is_whole_on_any_boot(
 ) -> None:
     async with opened() as broker:
         position = (await broker.publish(items("x", 1)))[0].position
-    monkeypatch.setattr(data_directory, "boot_id", lambda: "another boot")
+    monkeypatch.setattr(data_directory, "read_boot_id", lambda: "another boot")
     async with opened() as broker:
         assert (await broker.page("x")).position == position
 

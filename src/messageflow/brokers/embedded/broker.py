@@ -76,7 +76,7 @@ class EmbeddedBroker(LocalBroker):
         self._timeline = Timeline(clock, wall)
         self._memory = memory
         super().__init__(
-            self._empty_streams(),
+            self._make_streams(),
             idempotency_window=idempotency_window,
             idempotency_keys=idempotency_keys,
             clock=self._timeline,
@@ -100,7 +100,7 @@ class EmbeddedBroker(LocalBroker):
         self._retention: LogRetention
         self._disk_reads: DiskReads
 
-    def _empty_streams(self) -> StreamTable:
+    def _make_streams(self) -> StreamTable:
         return StreamTable(new_epoch, memory=self._memory, on_forgotten=self._forget)
 
     # Life
@@ -129,7 +129,7 @@ class EmbeddedBroker(LocalBroker):
 
     def _open(self) -> None:
         self._data = open_data_directory(self._directory, synced=self.ack == "disk")
-        self._streams = self._empty_streams()
+        self._streams = self._make_streams()
         try:
             found = recover_log(self._data.log, self._streams, self._stored, self.ack)
         except BaseException as error:
@@ -141,7 +141,7 @@ class EmbeddedBroker(LocalBroker):
             raise
         self._streams.epoch = self._data.epoch
         self._index = found.rows
-        self._next_id = self._data.log.last_id() + 1
+        self._next_id = self._data.log.read_last_id() + 1
         self._timeline.begin_after(found.newest)
         self._streams.sweep(self._clock())
         if found.garbage:
@@ -170,7 +170,7 @@ class EmbeddedBroker(LocalBroker):
     # Publishing
 
     async def publish(self, items: Sequence[Item]) -> list[Stored]:
-        self._running()
+        self._require_sink()
         if self._displaced:
             raise NoRoom(self._displaced)
         now, batches = self._clock(), set[CommitBatch]()
@@ -325,15 +325,15 @@ class EmbeddedBroker(LocalBroker):
         top = self._streams.position(channel)
         missed = self._streams.since(channel, position, now, limit)
         if missed is None:
-            first = self._first_on_disk(channel, now)
+            first = self._find_first_on_disk(channel, now)
             if position.epoch != top.epoch or first is None or not first <= position.offset + 1 <= top.offset:
-                raise _unrecoverable(position)
+                raise _make_unrecoverable(position)
             end = top.offset if limit is None else min(position.offset + limit, top.offset)
             missed, full = await self._disk_reads.read(channel, range(position.offset + 1, end + 1), size)
             if full:
                 end = position.offset + max(len(missed), 1)
             if not follows(missed, position, end):
-                raise _unrecoverable(position)
+                raise _make_unrecoverable(position)
         return History(within(missed, size), top)
 
     async def page(
@@ -348,7 +348,7 @@ class EmbeddedBroker(LocalBroker):
         now, top = self._clock(), self._streams.position(channel)
         if not limit:
             return History([], top)
-        first = self._first_on_disk(channel, now)
+        first = self._find_first_on_disk(channel, now)
         stream = self._streams.get(channel)
         if first is not None and stream is not None:
             start, end = max(first, (offset or 0) + 1), top.offset
@@ -362,7 +362,7 @@ class EmbeddedBroker(LocalBroker):
                 return History(found, top)
         return History(within(self._streams.page(channel, offset, limit, now, reverse=reverse), size), top)
 
-    def _first_on_disk(self, channel: str, now: float) -> int | None:
+    def _find_first_on_disk(self, channel: str, now: float) -> int | None:
         held = self._index.get(channel)
         return None if held is None else held.find_kept(now)
 
@@ -372,8 +372,8 @@ class EmbeddedBroker(LocalBroker):
 
     # Keeping it in bounds
 
-    def _tidy(self, now: float) -> None:
-        super()._tidy(now)
+    def _enforce_limits(self, now: float) -> None:
+        super()._enforce_limits(now)
         if not self._trouble:
             self._retention.enforce()
         if not self._writer.busy:
@@ -392,5 +392,5 @@ class EmbeddedBroker(LocalBroker):
         }
 
 
-def _unrecoverable(position: Position) -> Unrecoverable:
+def _make_unrecoverable(position: Position) -> Unrecoverable:
     return Unrecoverable(f"offset {position.offset} of epoch {position.epoch!r} is not in the history")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 
-from messageflow.brokers.embedded.rows import RowValue, row_values
+from messageflow.brokers.embedded.rows import RowValue, make_row
 from messageflow.core.stream import Publication
 from messageflow.core.stream_table import Retention
 
@@ -33,7 +33,7 @@ class CommitBatch:
 
     def add(self, row: int, channel: str, epoch: str, publication: Publication, retention: Retention, key: str) -> None:
         """Put a publication into the batch."""
-        self.rows += row_values(row, channel, epoch, publication, retention, key)
+        self.rows += make_row(row, channel, epoch, publication, retention, key)
         self.entries.append((row, channel, epoch, publication, retention))
         self.size += publication.cost
         if key:

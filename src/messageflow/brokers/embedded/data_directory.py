@@ -18,7 +18,7 @@ from messageflow.brokers.embedded.files import OpenFiles
 from messageflow.brokers.embedded.locking import LOCK, lock, sync_names
 from messageflow.brokers.embedded.log import ForeignFile, LogReader, StreamLog
 from messageflow.brokers.embedded.rows import RowValue
-from messageflow.brokers.embedded.tail import Mark, TailMark, boot_id
+from messageflow.brokers.embedded.tail import Mark, TailMark, read_boot_id
 from messageflow.brokers.local import new_epoch
 from messageflow.core.stream import Publication
 from messageflow.errors import ConfigurationError
@@ -60,14 +60,14 @@ class DataDirectory:
         except BaseException:
             self._lock.close()
             raise
-        self._boot = boot_id()
+        self._boot = read_boot_id()
         self.epoch = self._resume()
         self.reader = LogReader(directory / LOG)
         self.files = OpenFiles(directory, (*(f"{LOG}{end}" for end in BESIDE), TAIL, LOCK), growing=(LOG, TAIL))
 
     def _resume(self) -> str:
         """Find out whether all is there, begin a new epoch if not, and say that the log is open."""
-        last, epoch = self.log.last_id(), self.log.fact("epoch")
+        last, epoch = self.log.read_last_id(), self.log.read_fact("epoch")
         missing = self._what_may_be_missing(last)
         if not epoch or missing:
             epoch = new_epoch()
@@ -75,7 +75,7 @@ class DataDirectory:
         if missing:
             log.warning("new_epoch", extra={"why": missing, "file": str(self._directory / LOG)})
         (self._directory / SEAL).unlink(missing_ok=True)
-        self._mark = Mark(self._boot, last, self.log.tag(last) or "", self._synced)
+        self._mark = Mark(self._boot, last, self.log.read_tag(last) or "", self._synced)
         self.tail.write(self._mark)
         self.tail.sync()  # a power cut leaves this mark or a later one
         return epoch
@@ -86,7 +86,7 @@ class DataDirectory:
             return "the storage failed last time"
         if mark is None:
             return "it is not known where the log ended" if last else ""
-        if last < mark.id or (mark.tag and self.log.tag(mark.id) not in (None, mark.tag)):
+        if last < mark.id or (mark.tag and self.log.read_tag(mark.id) not in (None, mark.tag)):
             return "the log does not end where it ended last time"
         if not mark.proves_whole(self._boot):
             return "the machine stopped before all was on disk (`ack = disk` waits for that)"

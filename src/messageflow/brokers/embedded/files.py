@@ -33,7 +33,7 @@ class OpenFiles:
     def __init__(self, directory: Path, names: Sequence[str], growing: Sequence[str]) -> None:
         self._directory = os.fspath(directory.absolute())
         self._growing = frozenset(growing)
-        self._seen = _state(os.stat(self._directory))
+        self._seen = _identify(os.stat(self._directory))
         self._settled = False  # whether another change since then would show
         self._files = {name: os.stat(self._path(name)) for name in names}
 
@@ -44,9 +44,9 @@ class OpenFiles:
             Displaced: they are not there any more.
         """
         try:
-            state = _state(os.stat(self._directory))
+            state = _identify(os.stat(self._directory))
         except OSError as error:
-            raise _displaced(self._directory, error) from None
+            raise _make_displaced(self._directory, error) from None
         if state != self._seen or not self._settled:
             self._settled = time.time_ns() - state[2] > COARSE
             self.look()
@@ -63,27 +63,27 @@ class OpenFiles:
             try:
                 now = os.stat(path)
             except OSError as error:
-                raise _displaced(path, error) from None
+                raise _make_displaced(path, error) from None
             if (now.st_dev, now.st_ino) != (before.st_dev, before.st_ino):
-                raise Displaced(_sentence(f"{path} is another file now"))
+                raise Displaced(_explain(f"{path} is another file now"))
             if name in self._growing and now.st_size < before.st_size:
-                raise Displaced(_sentence(f"{path} was cut short"))
+                raise Displaced(_explain(f"{path} was cut short"))
             self._files[name] = now
 
     def _path(self, name: str) -> str:
         return os.path.join(self._directory, name)
 
 
-def _state(found: os.stat_result) -> tuple[int, int, int]:
+def _identify(found: os.stat_result) -> tuple[int, int, int]:
     return found.st_dev, found.st_ino, found.st_mtime_ns
 
 
-def _displaced(path: str, error: OSError) -> Displaced:
+def _make_displaced(path: str, error: OSError) -> Displaced:
     what = "is gone" if isinstance(error, FileNotFoundError) else f"cannot be looked at: {error.strerror}"
-    return Displaced(_sentence(f"{path} {what}"))
+    return Displaced(_explain(f"{path} {what}"))
 
 
-def _sentence(what: str) -> str:
+def _explain(what: str) -> str:
     return (
         f"storage_displaced: {what}; what is stored now would be lost with this process. Put back what was there, or "
         "restart the gateway, which begins with what it finds"

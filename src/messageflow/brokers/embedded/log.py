@@ -124,28 +124,28 @@ class StreamLog:
 
     # Reading, before anything is written
 
-    def rows(self) -> Iterator[Row]:
+    def read_rows(self) -> Iterator[Row]:
         """Yield every row in the order it was stored."""
         for values in self._database.execute(f"SELECT {_COLUMNS} FROM log ORDER BY id"):
             yield Row._make(values)
 
-    def floors(self) -> Iterator[Floor]:
+    def read_floors(self) -> Iterator[Floor]:
         """Yield where each channel begins, the longest noted first."""
         for channel, *position, time in self._database.execute(
             "SELECT channel, epoch, offset, tag, time FROM floors ORDER BY time"
         ):
             yield Floor(channel, Position(*position), time)
 
-    def fact(self, name: str) -> str:
+    def read_fact(self, name: str) -> str:
         """Return what was last said by `state`, or an empty text."""
         found = self._database.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
         return found[0] if found else ""
 
-    def last_id(self) -> int:
+    def read_last_id(self) -> int:
         """Return the highest id there ever was, so that none is given out twice."""
-        return max(int(self.fact("last_id") or 0), int(self._ask("SELECT coalesce(max(id), 0) FROM log")))
+        return max(int(self.read_fact("last_id") or 0), int(self._ask("SELECT coalesce(max(id), 0) FROM log")))
 
-    def tag(self, row: int) -> str | None:
+    def read_tag(self, row: int) -> str | None:
         """Return the tag in a row, or None when it is not there."""
         found = self._database.execute("SELECT tag FROM log WHERE id = ?", (row,)).fetchone()
         return found[0] if found else None
@@ -156,7 +156,7 @@ class StreamLog:
         """Store rows at the end, all or none.
 
         Args:
-            values: of all rows, one after the other, each as `row_values` gives them.
+            values: of all rows, one after the other, each as `make_row` gives them.
         """
         if len(values) <= STATEMENT_VALUES:
             self._insert(values)
@@ -169,7 +169,7 @@ class StreamLog:
         rows, places = len(values) // WIDTH, 1
         while places < rows:  # few different statements, so that all stay prepared
             places *= 2
-        self._database.execute(_insertion(places), [*values, *_NOTHING * (places - rows)])
+        self._database.execute(_build_insertion(places), [*values, *_NOTHING * (places - rows)])
 
     def drop(self, ids: Sequence[int], newest: Sequence[int], now: float) -> None:
         """Drop rows, and note where their channels begin from now on.
@@ -180,22 +180,22 @@ class StreamLog:
             now: when this is noted.
         """
         with self._transaction():
-            self.state("last_id", str(self.last_id()))
+            self.write_fact("last_id", str(self.read_last_id()))
             self._database.execute(
                 "INSERT OR REPLACE INTO floors SELECT channel, epoch, offset, tag, ? FROM log "
                 "WHERE id IN (SELECT value FROM json_each(?))",
-                (now, _ids(newest)),
+                (now, _encode_ids(newest)),
             )
-            self._database.execute("DELETE FROM log WHERE id IN (SELECT value FROM json_each(?))", (_ids(ids),))
+            self._database.execute("DELETE FROM log WHERE id IN (SELECT value FROM json_each(?))", (_encode_ids(ids),))
 
     def forget(self, channels: Sequence[str], epoch: str) -> None:
         """Give up the positions of channels whose rows were dropped; streams that begin now do so in `epoch`."""
         with self._transaction():
             names = _encode(list(channels)).decode()
             self._database.execute("DELETE FROM floors WHERE channel IN (SELECT value FROM json_each(?))", (names,))
-            self.state("epoch", epoch)
+            self.write_fact("epoch", epoch)
 
-    def state(self, name: str, value: str) -> None:
+    def write_fact(self, name: str, value: str) -> None:
         """Keep a fact about the whole."""
         self._database.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
 
@@ -204,13 +204,13 @@ class StreamLog:
         with self._transaction():
             self._database.execute("UPDATE log SET epoch = ?", (epoch,))
             self._database.execute("UPDATE floors SET epoch = ?", (epoch,))
-            self.state("epoch", epoch)
+            self.write_fact("epoch", epoch)
 
     def checkpoint(self, *, truncate: bool = False) -> None:
         """Bring what was appended from the write-ahead log into the file, synced."""
         self._database.execute(f"PRAGMA wal_checkpoint({'TRUNCATE' if truncate else 'PASSIVE'})").fetchall()
 
-    def size(self) -> int:
+    def measure(self) -> int:
         """Return the bytes of the file that hold something."""
         used, free, page = (self._ask(f"PRAGMA {name}") for name in ("page_count", "freelist_count", "page_size"))
         return int((used - free) * page)
@@ -248,7 +248,7 @@ class LogReader:
         """Return the rows with these ids, in their order; those that were dropped are missing."""
         found = self._database.execute(
             f"SELECT {_COLUMNS} FROM log WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id",
-            (_ids(ids),),
+            (_encode_ids(ids),),
         )
         return [Row._make(values) for values in found]
 
@@ -257,13 +257,13 @@ class LogReader:
         self._database.close()
 
 
-def _ids(ids: Sequence[int]) -> str:
+def _encode_ids(ids: Sequence[int]) -> str:
     """Return ids as one value that SQLite unfolds."""
     return _encode(list(ids)).decode()
 
 
 @cache
-def _insertion(places: int) -> str:
+def _build_insertion(places: int) -> str:
     """Return the statement that stores up to so many rows; places filled with nothing store nothing."""
     if places == 1:
         return f"INSERT INTO log ({_COLUMNS}) VALUES {_PLACES}"

@@ -35,12 +35,12 @@ def recover_log(log: StreamLog, streams: StreamTable, stored: IdempotencyWindow[
     """
     index, garbage, newest = RowIndex(), [], 0.0
     floors: dict[str, Position] = {}
-    for floor in log.floors():
+    for floor in log.read_floors():
         floors[floor.channel] = floor.position
         streams.restore(floor.channel, floor.position, Retention(1, 1.0))
         newest = max(newest, floor.time)
     positions = dict(floors)
-    for row in log.rows():
+    for row in log.read_rows():
         if _is_below(row, floors.get(row.channel)):
             garbage.append(row.id)  # dropped in part, when the process ended
             continue

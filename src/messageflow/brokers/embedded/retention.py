@@ -59,7 +59,7 @@ class LogRetention:
         self._clock = clock
         self._dropping = False
         self._stopped = False
-        self.size = self._log.size()
+        self.size = self._log.measure()
         self.evicted = 0
 
     def note_append(self, rows: int, size: int) -> None:
@@ -109,7 +109,7 @@ class LogRetention:
         def job() -> None:
             for start in range(0, len(cut.ids), SLICE):
                 self._log.drop(cut.ids[start : start + SLICE], cut.newest, now)
-            self.size = self._log.size()
+            self.size = self._log.measure()
 
         self._written += COMMIT_BYTES * len(cut.newest)
         self._writer.submit(job, done)
@@ -132,4 +132,4 @@ class LogRetention:
 
     def _checkpoint(self) -> None:
         self._log.checkpoint()
-        self.size = self._log.size()
+        self.size = self._log.measure()

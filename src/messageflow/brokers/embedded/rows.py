@@ -58,7 +58,7 @@ COLUMNS = ", ".join(Row._fields)
 WIDTH = len(Row._fields)
 
 
-def row_values(
+def make_row(
     number: int, channel: str, epoch: str, publication: Publication, retention: Retention, key: str
 ) -> tuple[RowValue, ...]:
     """Return the values of a publication's row, in the order of `COLUMNS`."""

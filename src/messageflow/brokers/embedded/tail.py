@@ -105,7 +105,7 @@ def _allocate(descriptor: int) -> None:
         os.ftruncate(descriptor, PAGE)
 
 
-def boot_id() -> str:
+def read_boot_id() -> str:
     """Return what identifies this run of the operating system, or an empty text where it does not say."""
     try:
         return _BOOT_ID.read_text("ascii").strip()[:36]

@@ -100,7 +100,7 @@ class RedisBroker:
         self._streams = RedisStreamStore(self._client, self._names, self._window)
         self._presence_store = RedisPresenceStore(self._client, self._names)
         self._batcher = PublishBatcher(
-            self._streams.publish, lambda channel: topology.server(self._names.state(channel)), self._deadline
+            self._streams.publish, lambda channel: topology.identify_server(self._names.state(channel)), self._deadline
         )
         self._local_presence = LocalPresence(self._presence_store, self._node, self._announce_leave)
         self._lease = Lease(self._presence_store, self._node, self._rules, self._local_presence.mark_disordered)
@@ -126,7 +126,7 @@ class RedisBroker:
             supervise(self._lease.run, "redis-lease"),
             supervise(lambda: self._local_presence.run(self._lease), "redis-presence"),
             supervise(self._positions.run, "redis-positions"),
-            supervise(lambda: self._ages.keep(self._is_back, self._inspect_again), "redis-inspection"),
+            supervise(lambda: self._ages.follow_lives(self._is_back, self._inspect_again), "redis-inspection"),
             supervise(self._ages.run_beats, "redis-beats"),
         ]
 

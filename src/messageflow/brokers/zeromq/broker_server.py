@@ -293,7 +293,7 @@ class BrokerServer:
         """A worker wants channels, or wants them no longer."""
         for channel in request.wanted:
             outbox.channels.add(channel)
-            self._broker.begin(channel)
+            self._broker.subscribe_now(channel)
         for channel in request.unwanted:
             outbox.channels.discard(channel)
             self._end_unwanted(channel)

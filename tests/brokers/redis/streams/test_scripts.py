@@ -135,11 +135,11 @@ async def test_nobody_is_taken_out_for_another_node(broker: RedisBroker) -> None
 
 async def test_a_lease_that_was_over_was_not_good(broker: RedisBroker, client: Redis) -> None:
     registry = broker._presence_store
-    assert not (await registry.nodes("new", 20)).good
-    assert (await registry.nodes("new", 20)).good
+    assert not (await registry.renew("new", 20)).good
+    assert (await registry.renew("new", 20)).good
     client.zadd(broker._names.nodes, {"new": time.time() - 1})
-    assert "new" in (await registry.nodes()).dead
-    found = await registry.nodes("new", 20)
+    assert "new" in (await registry.list_nodes()).dead
+    found = await registry.renew("new", 20)
     assert not found.good
     assert "new" in found.live - found.dead
 

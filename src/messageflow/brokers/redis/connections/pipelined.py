@@ -125,7 +125,7 @@ class PipelinedConnection(asyncio.Protocol):
             if why != CLOSED:
                 _reset_on_close(self._transport)
             self._transport.abort()
-            self._end(why)
+            self._note_lost(why)
 
     def send(self, *parts: Value) -> None:
         """Send a command that has no reply in order, if the connection is up."""
@@ -197,12 +197,12 @@ class PipelinedConnection(asyncio.Protocol):
             await self._reconnect()
         while True:
             while self.is_up:
-                await self._until_overdue()
+                await self._wait_until_overdue()
             await self._release()
             self._on_lost()
             await self._reconnect()
 
-    async def _until_overdue(self) -> None:
+    async def _wait_until_overdue(self) -> None:
         """Return when the connection is gone, or when it is time to look again whether a reply is overdue."""
         try:
             async with asyncio.timeout(self._deadline / 4):
@@ -263,7 +263,7 @@ class PipelinedConnection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._transport is not None:
-            self._end(str(error or "the other side closed it"))
+            self._note_lost(str(error or "the other side closed it"))
 
     def _settle(self, reply: Any) -> None:
         if not self._awaited:
@@ -274,7 +274,7 @@ class PipelinedConnection(asyncio.Protocol):
         elif isinstance(reply, ErrorReply):
             log.error("redis_refused", extra={"error": str(reply)})
 
-    def _end(self, why: str) -> None:
+    def _note_lost(self, why: str) -> None:
         """The connection is gone: callers that await a reply do not know the outcome of their command."""
         self._up.clear()
         self._transport = None

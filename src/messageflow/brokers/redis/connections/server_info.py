@@ -108,7 +108,7 @@ def judge_server(info: Mapping[str, str], settings: Mapping[str, str]) -> Server
             f"maxmemory-policy is {policy}: when memory is full, whole streams go, and clients are told that their "
             "history is lost; set noeviction, and give it enough memory"
         )
-    ack = _acknowledgement(info, settings)
+    ack = _judge_ack(info, settings)
     if ack == "memory":
         advice.append("appendonly is no: a restart of it loses what was acknowledged; set appendonly yes")
     elif ack == "os":
@@ -125,7 +125,7 @@ def judge_server(info: Mapping[str, str], settings: Mapping[str, str]) -> Server
     return ServerInfo(f"{name} {version}", ack, tuple(hindrances), tuple(advice), life)
 
 
-def _acknowledgement(info: Mapping[str, str], settings: Mapping[str, str]) -> Ack:
+def _judge_ack(info: Mapping[str, str], settings: Mapping[str, str]) -> Ack:
     if info.get("aof_enabled", "0") != "1":
         return "memory"
     return "disk" if settings.get("appendfsync") == "always" else "os"

@@ -98,25 +98,25 @@ def _parse(url: str) -> RedisUrl:
         raise _Invalid("it has a # in it, or an @ after the host, as it has when a password is not percent-encoded")
     base, plus, kind = parts.scheme.partition("+")
     login, _, hosts = parts.netloc.rpartition("@")
-    given = _options(parts.query)
+    given = _read_options(parts.query)
     options = {name: given.pop(name) for name in OPTIONS + (OF_TLS if base == TLS else ()) if name in given}
     sentinel_login = {name.removeprefix("sentinel_"): given.pop(name) for name in OF_SENTINEL if name in given}
     if sentinel_login and kind != "sentinel":
         raise _Invalid("it has a user or a password of Sentinels and names none")
-    service, database = _path(parts, kind, given.pop("db", None))
+    service, database = _read_path(parts, kind, given.pop("db", None))
     found = RedisUrl(
         base,
         plus + kind,
-        _addresses(base, kind, hosts),
+        _read_addresses(base, kind, hosts),
         unquote(parts.path) if base == UNIX else "",
         service,
         database,
-        _login(login, given),
+        _read_login(login, given),
         sentinel_login,
         options,
     )
     if given:
-        raise _Invalid(_unknown(given, base))
+        raise _Invalid(_explain_unknown(given, base))
     if len(found.addresses) > 1 and not kind:
         raise _Invalid("it names several hosts, which only Sentinels and a Cluster have; shards are URLs of their own")
     if base == UNIX and (not found.path.strip("/") or hosts):
@@ -124,7 +124,7 @@ def _parse(url: str) -> RedisUrl:
     return found
 
 
-def _options(query: str) -> dict[str, str]:
+def _read_options(query: str) -> dict[str, str]:
     found = parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else []
     if len({name for name, _ in found}) < len(found):
         raise _Invalid("it has an option twice")
@@ -133,7 +133,7 @@ def _options(query: str) -> dict[str, str]:
     return dict(found)
 
 
-def _unknown(given: dict[str, str], base: str) -> str:
+def _explain_unknown(given: dict[str, str], base: str) -> str:
     """Return what is wrong with options; only names that we know are repeated."""
     for name in ALWAYS_CHECKED:
         if name in given:
@@ -145,7 +145,7 @@ def _unknown(given: dict[str, str], base: str) -> str:
     return f"it has an option that is not known here; known are {', '.join(known)}"
 
 
-def _login(text: str, given: dict[str, str]) -> dict[str, str]:
+def _read_login(text: str, given: dict[str, str]) -> dict[str, str]:
     """Return user and password, which may stand before the host or among the options."""
     user, _, password = text.partition(":")
     before = {name: unquote(value) for name, value in zip(LOGIN, (user, password), strict=True) if value}
@@ -155,7 +155,7 @@ def _login(text: str, given: dict[str, str]) -> dict[str, str]:
     return before | after
 
 
-def _path(parts: SplitResult, kind: str, option: str | None) -> tuple[str, int]:
+def _read_path(parts: SplitResult, kind: str, option: str | None) -> tuple[str, int]:
     """Return the service and the database."""
     path = "" if parts.scheme == UNIX else parts.path.strip("/")
     service = ""
@@ -173,16 +173,16 @@ def _path(parts: SplitResult, kind: str, option: str | None) -> tuple[str, int]:
     return unquote(service), int(text)
 
 
-def _addresses(base: str, kind: str, hosts: str) -> tuple[Address, ...]:
+def _read_addresses(base: str, kind: str, hosts: str) -> tuple[Address, ...]:
     if base == UNIX:
         return ()
     if not hosts and not kind:
         return (Address(LOCAL, REDIS_PORT),)
     port = SENTINEL_PORT if kind == "sentinel" else REDIS_PORT
-    return tuple(_address(text, port) for text in hosts.split(","))
+    return tuple(_read_address(text, port) for text in hosts.split(","))
 
 
-def _address(text: str, port: int) -> Address:
+def _read_address(text: str, port: int) -> Address:
     if text.startswith("["):  # IPv6
         host, _, rest = text[1:].partition("]")
         separator, given = rest[:1], rest[1:]

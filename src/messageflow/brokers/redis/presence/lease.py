@@ -52,7 +52,7 @@ class Lease:
         now = time.monotonic()
         if now - self._renewed > 2 * RENEW_EVERY:
             self._well_since = now
-        found = await self._store.nodes(self._node, LEASE)
+        found = await self._store.renew(self._node, LEASE)
         self._renewed = now
         if not found.good:
             self._on_lost()
@@ -65,7 +65,7 @@ class Lease:
 
     async def count(self) -> int:
         """Return how many nodes live, this one among them even where Redis has just forgotten it."""
-        return len((await self._store.nodes()).live | {self._node})
+        return len((await self._store.list_nodes()).live | {self._node})
 
     async def run(self) -> None:
         """Renew until cancelled."""

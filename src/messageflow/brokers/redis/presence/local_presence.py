@@ -218,7 +218,7 @@ class LocalPresence:
         """Clear up after nodes that died, once this one has been well for so long that it can tell."""
         if lease.well_for <= LEASE:
             return
-        found = await self._store.nodes()
+        found = await self._store.list_nodes()
         for dead in found.dead:
             await self._clear(dead)
         if time.monotonic() > self._sift_at:

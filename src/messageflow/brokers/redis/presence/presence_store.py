@@ -148,7 +148,7 @@ class RedisPresenceStore:
     async def presence(self, channel: str) -> dict[str, ClientInfo]:
         """Return who is present through a node that lives, as far as that is known while its place is away."""
         try:
-            live = (await self.nodes()).live
+            live = (await self.list_nodes()).live
         except BrokerError:
             if self._live is None:
                 raise
@@ -176,8 +176,15 @@ class RedisPresenceStore:
                 self._client.skip(error, channel)
         return found
 
-    async def nodes(self, node: str = "", lease: float = 0.0) -> Nodes:
-        """Renew the lease of a node, if one is named, and look around among all."""
+    async def renew(self, node: str, lease: float) -> Nodes:
+        """Renew the lease of a node for so many seconds, and return all nodes."""
+        return await self._read_nodes(node, lease)
+
+    async def list_nodes(self) -> Nodes:
+        """Return all nodes."""
+        return await self._read_nodes("", 0.0)
+
+    async def _read_nodes(self, node: str, lease: float) -> Nodes:
         name = self._names.nodes
         good, live, dead = await self._client.run_one(scripts.RENEW, [name], [node, lease])
         if foreign := [each for each in (*live, *dead) if not NODE.fullmatch(each)]:

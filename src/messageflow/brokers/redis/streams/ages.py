@@ -101,7 +101,7 @@ class Ages:
                 return Known.LOST
         return Known.PROVED if seen.all or (seen.durable and seen.beat) else Known.NEW
 
-    async def go_on(self, lives: Iterable[str]) -> None:
+    async def agree_again(self, lives: Iterable[str]) -> None:
         """Be there when Redis is back, in whatever life.
 
         Raises:
@@ -117,7 +117,7 @@ class Ages:
         """Learn of an age that another has begun."""
         age = await self._client.one(Command(self._names.age, ("HGET", self._names.age, "age")))
         if age is None:  # it was deleted
-            await self.go_on(self._lives)
+            await self.agree_again(self._lives)
         else:
             self._take(age)
 
@@ -156,7 +156,7 @@ class Ages:
                 except BrokerError as error:
                     log.debug("no_beat", extra={"error": str(error)})
 
-    async def keep(self, is_back: asyncio.Event, inspect: Callable[[], Awaitable[Iterable[str]]]) -> None:
+    async def follow_lives(self, is_back: asyncio.Event, inspect: Callable[[], Awaitable[Iterable[str]]]) -> None:
         """Follow the lives of Redis, and what others find, until cancelled.
 
         Args:
@@ -175,7 +175,7 @@ class Ages:
             is_back.clear()
             try:
                 if due:  # a first replica, too, begins another life, and no connection is lost for it
-                    await self.go_on(await inspect())
+                    await self.agree_again(await inspect())
                 else:
                     await self._look()
                 backoff.reset()

@@ -147,7 +147,7 @@ class PositionMonitor:
         missed = False
         for start in range(0, len(known), CHECK_SLICE):
             part = known[start : start + CHECK_SLICE]
-            for channel, position in zip(part, await self._store.positions(part), strict=True):
+            for channel, position in zip(part, await self._store.read_positions(part), strict=True):
                 seen = self._seen.get(channel)
                 if seen is None or position == seen or isinstance(position, BrokerError):
                     continue
@@ -186,7 +186,7 @@ class PositionMonitor:
             aside = list(self._aside.items())
             for start in range(0, len(aside), CHECK_SLICE):
                 part = dict(aside[start : start + CHECK_SLICE])
-                for channel, top in zip(part, await self._store.positions(list(part)), strict=True):
+                for channel, top in zip(part, await self._store.read_positions(list(part)), strict=True):
                     known = part[channel]
                     if isinstance(top, BrokerError):
                         continue  # its server is still away

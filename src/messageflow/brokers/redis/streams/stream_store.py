@@ -62,10 +62,10 @@ class RedisStreamStore:
         outcomes: dict[int, Outcome] = {}
         while waiting:
             parts = [indices[:AT_ONCE] for indices in waiting.values()]
-            calls = [self._call([(states[index], items[index]) for index in part]) for part in parts]
+            calls = [self._build_call([(states[index], items[index]) for index in part]) for part in parts]
             places = list(waiting)
             for place, part, reply in zip(places, parts, await self._client.run(scripts.PUBLISH, calls), strict=True):
-                outcomes |= zip(part, self._outcomes(states[part[0]], reply, len(part)), strict=True)
+                outcomes |= zip(part, self._read_outcomes(states[part[0]], reply, len(part)), strict=True)
                 rest = waiting.pop(place)[AT_ONCE:]
                 if isinstance(reply, BrokerError):
                     outcomes |= dict.fromkeys(rest, Unavailable(f"not tried, after an error: {reply}"))
@@ -73,7 +73,7 @@ class RedisStreamStore:
                     waiting[place] = rest
         return [outcomes[index] for index in range(len(items))]
 
-    def _call(self, items: Sequence[tuple[str, Item]]) -> ScriptCall:
+    def _build_call(self, items: Sequence[tuple[str, Item]]) -> ScriptCall:
         """Return keys and arguments with which the script stores items of one place."""
         keys: list[str] = []
         arguments: list[Value] = [*self._client.servers.announce(items[0][0]), new_epoch(), STATE_LIFE, self.age]
@@ -84,7 +84,7 @@ class RedisStreamStore:
             arguments += (item.data, item.info, item.tags, kept, ttl, self._window if item.key else 0)
         return keys, arguments
 
-    def _outcomes(self, state: str, reply: Any, count: int) -> list[Outcome]:
+    def _read_outcomes(self, state: str, reply: Any, count: int) -> list[Outcome]:
         """Read what the script answers for so many items."""
         if isinstance(reply, BrokerError):
             return [_translate_failure(reply)] * count
@@ -140,7 +140,7 @@ class RedisStreamStore:
         top = read_position(epoch, offset, tag)
         return Read(top, bool(found), publications, len(publications) == len(entries), bool(full))
 
-    async def positions(self, channels: Sequence[str]) -> list[Position | BrokerError | None]:
+    async def read_positions(self, channels: Sequence[str]) -> list[Position | BrokerError | None]:
         """Return where streams stand, None where Redis knows of none, an error where it could not be asked."""
         states = [self._names.state(channel) for channel in channels]
         replies = await self._client.all(

@@ -94,7 +94,7 @@ class ClusterTopology:
     # Life
 
     async def start(self) -> None:
-        view = await self._ask_anybody()
+        view = await self._read_newest_view()
         if view is None:
             raise BrokerError("no node of this Redis Cluster can be reached")
         if not view.is_well:
@@ -139,7 +139,7 @@ class ClusterTopology:
     async def ask(self, commands: Sequence[Command]) -> list[Any]:
         due = self._loop.time() + self._deadline
         replies: list[Any] = [None] * len(commands)
-        pending: dict[int, Target | None] = {index: self._target(each.key) for index, each in enumerate(commands)}
+        pending: dict[int, Target | None] = {index: self._find_target(each.key) for index, each in enumerate(commands)}
         redirects = 0
         while True:
             await self._ask_once(commands, pending, replies)
@@ -151,13 +151,13 @@ class ClusterTopology:
             redirects += 1
             if None in pending.values() or redirects % MOST_REDIRECTS == 0:
                 await self._refresh(due)
-                pending = {index: self._target(commands[index].key) for index in pending}
+                pending = {index: self._find_target(commands[index].key) for index in pending}
         for index in pending:
             if isinstance(replies[index], ErrorReply):
                 replies[index] = Unavailable(f"the Redis Cluster did not settle in time: {replies[index].text}")
         return replies
 
-    def _target(self, key: str) -> Target | None:
+    def _find_target(self, key: str) -> Target | None:
         address = self._slots.find(key)
         return None if address is None else Target(address)
 
@@ -182,6 +182,8 @@ class ClusterTopology:
         """Return which commands have to be asked again, and where; None where the map has to be read first."""
         pending: dict[int, Target | None] = {}
         for index, target in asked.items():
+            if not isinstance(replies[index], BrokerError):
+                continue
             host = "" if target is None else target.address.host
             redirect = read_redirect(replies[index], announces=commands[index].announces, host=host)
             if redirect is None:
@@ -224,7 +226,7 @@ class ClusterTopology:
         self._canaries[server] = number
         return name
 
-    def server(self, key: str) -> Hashable:
+    def identify_server(self, key: str) -> Hashable:
         return self._find_home(key)
 
     def place(self, key: str) -> Hashable:
@@ -247,7 +249,7 @@ class ClusterTopology:
     async def _follow(self) -> None:
         while True:
             await wait_at_most(self._in_doubt, LOOK_EVERY)
-            view = await self._ask_anybody()
+            view = await self._read_newest_view()
             if view is not None:
                 self._adopt(view)
             looked, self._looked = self._looked, self._loop.create_future()
@@ -257,7 +259,7 @@ class ClusterTopology:
                 await asyncio.sleep(LOOK_AGAIN)
                 self._in_doubt.set()
 
-    async def _ask_anybody(self) -> View | None:
+    async def _read_newest_view(self) -> View | None:
         """Return the newest map that a server has, asking those that can be asked, else all that were ever named."""
         reached = [(address, each.commands) for address, each in self._servers.items() if each.commands.is_up]
         views = [view for view in await asyncio.gather(*(_read_view(*each) for each in reached)) if view is not None]

@@ -49,7 +49,7 @@ class ShardedTopology:
         self._shards = topologies
         self._names = names
 
-    def _of(self, key: str) -> Topology:
+    def _shard_with(self, key: str) -> Topology:
         return self._shards[shard_of(key, len(self._shards))]
 
     async def start(self) -> None:
@@ -96,24 +96,24 @@ class ShardedTopology:
         return replies
 
     def expect(self, command: Command) -> None:
-        self._of(command.key).expect(command)
+        self._shard_with(command.key).expect(command)
 
     async def subscribe(self, name: str) -> None:
-        await self._of(name).subscribe(name)
+        await self._shard_with(name).subscribe(name)
 
     def unsubscribe(self, name: str) -> None:
-        self._of(name).unsubscribe(name)
+        self._shard_with(name).unsubscribe(name)
 
-    def server(self, key: str) -> Hashable:
+    def identify_server(self, key: str) -> Hashable:
         shard = shard_of(key, len(self._shards))
-        return shard, self._shards[shard].server(key)
+        return shard, self._shards[shard].identify_server(key)
 
     def place(self, key: str) -> Hashable:
         shard = shard_of(key, len(self._shards))
         return shard, self._shards[shard].place(key)
 
     def announce(self, key: str) -> Announcing:
-        return self._of(key).announce(key)
+        return self._shard_with(key).announce(key)
 
     def ack(self, key: str) -> Ack:
-        return self._of(key).ack(key)
+        return self._shard_with(key).ack(key)

@@ -67,7 +67,7 @@ class SingleTopology:
     def unsubscribe(self, name: str) -> None:
         self._server.pubsub.unsubscribe(name)
 
-    def server(self, key: str) -> Hashable:
+    def identify_server(self, key: str) -> Hashable:
         return None
 
     def place(self, key: str) -> Hashable:

@@ -54,7 +54,7 @@ class Topology(Protocol):
     def unsubscribe(self, name: str) -> None:
         """Hear it no longer."""
 
-    def server(self, key: str) -> Hashable:
+    def identify_server(self, key: str) -> Hashable:
         """Return what tells the server that has a key now from others."""
 
     def place(self, key: str) -> Hashable:
