@@ -64,6 +64,7 @@ bench-full: .venv/ready-dev
 
 docs: .venv/ready-dev
 	$(PYTHON) -m messageflow.cli settings > docs/settings.md
+	$(PYTHON) -m messageflow.cli openapi > docs/openapi.json
 
 .venv/ready-%: requirements/*.txt pyproject.toml
 	@scripts/python-environment $*

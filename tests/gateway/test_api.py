@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from messageflow.api.openapi import make_page
 from messageflow.gateway.pages import CLIENT
 from tests.brokers.redis.processes import Server, wait_until
 from tests.gateway.asking import asked, get
@@ -149,6 +150,13 @@ def test_health_readiness_and_the_browser_client(gateway: Running) -> None:
     assert b"messageflow" in script
     assert fetch(f"{gateway.url}/connection/websocket")[0] == 426
     assert fetch(f"{gateway.url}/elsewhere")[0] == 404
+
+
+def test_the_openapi_document_is_served(gateway: Running) -> None:
+    for root in ("", "/messageflow"):
+        assert fetch(f"{gateway.url}{root}/openapi.json") == (200, make_page())
+    with asked(gateway.port, "/openapi.json") as response:
+        assert response.headers["Content-Type"] == "application/json"
 
 
 def without_date(headers: Message) -> dict[str, str]:

@@ -18,7 +18,8 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 from msgspec import Raw
 
-from messageflow.api import bounds, calls
+from messageflow.api import answers, bounds, calls
+from messageflow.api.methods import METHODS
 from messageflow.api.publishing import CallRefused, Publishing, check_user, options_of, receipt
 from messageflow.brokers.base import Item, NodeMessages, PresenceReader, Stored, StreamStore
 from messageflow.core import control
@@ -48,8 +49,8 @@ _BROKER_STATUS = {
 
 _encode = msgspec.json.Encoder().encode
 _decode_counts = msgspec.json.Decoder(dict[str, int]).decode
-_decode_node = msgspec.json.Decoder(calls.NodeFigures).decode
-_decode_batch = msgspec.json.Decoder(calls.Batch).decode
+_decode_node = msgspec.json.Decoder(answers.Node).decode
+_decode_batch = msgspec.json.Decoder(calls.BatchCall).decode
 
 
 class ApiBroker(StreamStore, PresenceReader, NodeMessages, Protocol):
@@ -112,7 +113,7 @@ class Api:
         Returns:
             The HTTP status and the JSON to answer. Cancelling leaves the outcome unknown.
         """
-        self._calls[method if _is_known(method) else "unknown"] += 1
+        self._calls[method if method in METHODS else "unknown"] += 1
         try:
             if len(body) > bounds.MOST_BYTES:
                 bounds.check_body(method, body, self._size_limit)
@@ -148,7 +149,7 @@ class Api:
 
     def _failure(self, refusal: CallRefused) -> bytes:
         self._refused[refusal.code] += 1
-        return b'{"error":%b}' % _encode(calls.Failure(refusal.code, str(refusal)))
+        return b'{"error":%b}' % _encode(answers.CallError(refusal.code, str(refusal)))
 
     async def _run(self, name: str, body: bytes | Raw) -> Any:
         storing = _STORING.get(name)
@@ -160,7 +161,7 @@ class Api:
             raise CallRefused(METHOD_NOT_FOUND, f"there is no method {name!r}")
         return await method.run(self, method.decode(body))
 
-    async def _batch(self, batch: calls.Batch) -> bytes:
+    async def _batch(self, batch: calls.BatchCall) -> bytes:
         """Carry out calls in order; neighbours that only publish are stored together."""
         bounds.check_count(len(batch.commands), bounds.MOST_CALLS, "calls")
         replies: list[bytes] = [b""] * len(batch.commands)
@@ -211,7 +212,7 @@ class Api:
 
     # Publishing to many
 
-    async def _broadcast(self, call: calls.Broadcast) -> Any:
+    async def _broadcast(self, call: calls.BroadcastCall) -> Any:
         if not call.channels:
             raise CallRefused(BAD_REQUEST, "there are no channels to publish into")
         bounds.check_count(len(call.channels), bounds.MOST_CHANNELS, "channels")
@@ -220,9 +221,9 @@ class Api:
             if start:
                 await self._pause()
             responses += await self._broadcast_slice(call, call.channels[start : start + bounds.SLICE])
-        return {"responses": responses}
+        return answers.BroadcastAnswer(responses)
 
-    async def _broadcast_slice(self, call: calls.Broadcast, channels: Sequence[str]) -> list[Any]:
+    async def _broadcast_slice(self, call: calls.BroadcastCall, channels: Sequence[str]) -> list[Any]:
         responses: list[Any] = []
         items: list[Item] = []
         for channel in channels:
@@ -232,17 +233,17 @@ class Api:
             except CallRefused as refusal:
                 if refusal.status != 200:
                     raise
-                responses.append({"error": calls.Failure(refusal.code, str(refusal))})
+                responses.append(answers.BroadcastPart(error=answers.CallError(refusal.code, str(refusal))))
         outcomes = iter(zip(items, await self._publish(items), strict=True))
         for index, response in enumerate(responses):
             if response is None:
                 item, stored = next(outcomes)
-                responses[index] = {"result": receipt(item.channel, stored)}
+                responses[index] = answers.BroadcastPart(receipt(item.channel, stored))
         return responses
 
     # About users
 
-    async def _subscribe(self, call: calls.Subscribe) -> calls.Nothing:
+    async def _subscribe(self, call: calls.SubscribeCall) -> calls.Nothing:
         self._options(call.channel)
         overrides = {
             name: override.value
@@ -258,12 +259,12 @@ class Api:
             )
         )
 
-    async def _unsubscribe(self, call: calls.Unsubscribe) -> calls.Nothing:
+    async def _unsubscribe(self, call: calls.UnsubscribeCall) -> calls.Nothing:
         bounds.check_names(call.channel)
         self._options(call.channel)
         return await self._tell(control.UnsubscribeUser(call.user, call.channel, call.client))
 
-    async def _disconnect(self, call: calls.Disconnect) -> calls.Nothing:
+    async def _disconnect(self, call: calls.DisconnectCall) -> calls.Nothing:
         code = call.disconnect
         if not 3000 <= code.code <= 4999:
             raise CallRefused(BAD_REQUEST, "a disconnect code is between 3000 and 4999")
@@ -271,10 +272,10 @@ class Api:
             control.DisconnectUser(call.user, call.client, frozenset(call.whitelist), code.code, code.reason[:100])
         )
 
-    async def _refresh(self, call: calls.Refresh) -> calls.Nothing:
+    async def _refresh(self, call: calls.RefreshCall) -> calls.Nothing:
         return await self._tell(control.RefreshUser(call.user, call.client, call.expired, call.expire_at or None))
 
-    async def _revoke(self, call: calls.Revoke) -> calls.Nothing:
+    async def _revoke(self, call: calls.RevokeCall) -> calls.Nothing:
         check_user(call.user, EACH_USER)
         now = time.time()
         before = now if call.before is None else call.before
@@ -292,43 +293,43 @@ class Api:
 
     # About channels
 
-    async def _presence(self, call: calls.OfChannel) -> calls.Presence:
+    async def _presence(self, call: calls.ChannelCall) -> answers.PresenceAnswer:
         self._with_presence(call.channel)
-        return calls.Presence(await self._broker.presence(call.channel))
+        return answers.PresenceAnswer(await self._broker.presence(call.channel))
 
-    async def _presence_stats(self, call: calls.OfChannel) -> calls.PresenceStats:
+    async def _presence_stats(self, call: calls.ChannelCall) -> answers.PresenceStats:
         self._with_presence(call.channel)
         stats = await self._broker.presence_stats(call.channel)
-        return calls.PresenceStats(stats.clients, stats.users)
+        return answers.PresenceStats(stats.clients, stats.users)
 
-    async def _history(self, call: calls.History) -> calls.Page:
+    async def _history(self, call: calls.HistoryCall) -> answers.HistoryAnswer:
         self._with_history(call.channel)
         limit = bounds.MOST_HISTORY if call.limit < 0 else min(call.limit, bounds.MOST_HISTORY)
-        since = call.since
+        since = call.since or None
         offset = since.offset if since else None
         page = await self._broker.page(call.channel, offset, limit, bounds.ANSWER_BYTES, reverse=call.reverse)
         epoch, top, tag = page.position
         if since is not None and since.epoch and since.epoch != epoch:
             raise CallRefused(UNRECOVERABLE)
         publications = chunk(page.publications, limit, bounds.ANSWER_BYTES)
-        return calls.Page([view(publication) for publication in publications], epoch, top, tag)
+        return answers.HistoryAnswer([view(publication) for publication in publications], epoch, top, tag)
 
-    async def _history_remove(self, call: calls.OfChannel) -> calls.Nothing:
+    async def _history_remove(self, call: calls.ChannelCall) -> calls.Nothing:
         self._with_history(call.channel)
         await self._broker.remove_history(call.channel)
         return calls.Nothing()
 
-    async def _channels(self, call: calls.Channels) -> calls.ChannelList:
+    async def _channels(self, call: calls.ChannelsCall) -> answers.ChannelsAnswer:
         bounds.check_names(call.pattern)
         clients: Counter[str] = Counter()
         for answer in await self._broker.survey(b"channels\n" + call.pattern.encode()):
             clients.update(_decode_counts(answer))
             await self._pause()
-        return calls.ChannelList({name: calls.ChannelFigures(count) for name, count in clients.items()})
+        return answers.ChannelsAnswer({name: answers.ChannelFigures(count) for name, count in clients.items()})
 
-    async def _info(self, call: calls.Nothing) -> calls.Info:
-        answers = await self._broker.survey(b"info\n")
-        return calls.Info(sorted(map(_decode_node, answers), key=lambda node: node.name))
+    async def _info(self, call: calls.Nothing) -> answers.InfoAnswer:
+        nodes = map(_decode_node, await self._broker.survey(b"info\n"))
+        return answers.InfoAnswer(tuple(sorted(nodes, key=lambda node: node.name)))
 
     def _options(self, channel: str) -> NamespaceOptions:
         return options_of(self._namespaces, channel)
@@ -342,30 +343,27 @@ class Api:
             raise CallRefused(NOT_AVAILABLE, f"{channel!r} keeps no history: set history_size and history_ttl")
 
 
-def _decoder(call: type[msgspec.Struct]) -> Callable[[bytes | Raw], Any]:
-    return msgspec.json.Decoder(call).decode
-
-
-def _is_known(method: str) -> bool:
-    return method in _STORING or method in _METHODS or method == "batch"
+def _decoder(method: str) -> Callable[[bytes | Raw], Any]:
+    return msgspec.json.Decoder(METHODS[method].takes).decode
 
 
 _STORING = {
-    "publish": _Publishing(_decoder(calls.Publish), lambda make, call: make.publish(call, call.channel)),
-    "push": _Publishing(_decoder(calls.Push), Publishing.push),
-    "broadcast_push": _Publishing(_decoder(calls.BroadcastPush), Publishing.broadcast_push),
+    "publish": _Publishing(_decoder("publish"), lambda make, call: make.publish(call, call.channel)),
+    "push": _Publishing(_decoder("push"), Publishing.push),
+    "broadcast_push": _Publishing(_decoder("broadcast_push"), Publishing.broadcast_push),
 }
-_METHODS = {
-    "broadcast": _Method(_decoder(calls.Broadcast), Api._broadcast),
-    "subscribe": _Method(_decoder(calls.Subscribe), Api._subscribe),
-    "unsubscribe": _Method(_decoder(calls.Unsubscribe), Api._unsubscribe),
-    "disconnect": _Method(_decoder(calls.Disconnect), Api._disconnect),
-    "revoke": _Method(_decoder(calls.Revoke), Api._revoke),
-    "refresh": _Method(_decoder(calls.Refresh), Api._refresh),
-    "presence": _Method(_decoder(calls.OfChannel), Api._presence),
-    "presence_stats": _Method(_decoder(calls.OfChannel), Api._presence_stats),
-    "history": _Method(_decoder(calls.History), Api._history),
-    "history_remove": _Method(_decoder(calls.OfChannel), Api._history_remove),
-    "channels": _Method(_decoder(calls.Channels), Api._channels),
-    "info": _Method(_decoder(calls.Nothing), Api._info),
+_RUN: dict[str, Callable[[Api, Any], Awaitable[Any]]] = {
+    "broadcast": Api._broadcast,
+    "subscribe": Api._subscribe,
+    "unsubscribe": Api._unsubscribe,
+    "disconnect": Api._disconnect,
+    "revoke": Api._revoke,
+    "refresh": Api._refresh,
+    "presence": Api._presence,
+    "presence_stats": Api._presence_stats,
+    "history": Api._history,
+    "history_remove": Api._history_remove,
+    "channels": Api._channels,
+    "info": Api._info,
 }
+_METHODS = {name: _Method(_decoder(name), run) for name, run in _RUN.items()}

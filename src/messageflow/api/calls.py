@@ -1,18 +1,32 @@
-"""The calls of the HTTP API, as values: what each takes, and the shape of what it answers.
+"""The calls of the server API: what each takes, once for all who speak it.
 
-Source: docs/http-api.md; `push` and `broadcast_push` are ours.
+The API reads calls by them, the publisher writes calls by them, and the OpenAPI document (`api.openapi`) is made of
+them, descriptions included: what is said of a field here is said there.
+
+Pure. Source: docs/http-api.md; `push` and `broadcast_push` are ours, the rest is as Centrifugo has it.
 """
 
 from __future__ import annotations
 
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from messageflow.core.protocol import ClientInfo, PublicationView, StreamPosition
+from messageflow.core.protocol import Offset, StreamPosition
 
 EMPTY = Raw(b"")
 
 
-class Publish(Struct, frozen=True, gc=False):
+class PublishCall(Struct, frozen=True, gc=False, omit_defaults=True):
+    """Publish in a channel.
+
+    Args:
+        channel: its name.
+        data: any JSON.
+        b64data: instead of `data`, JSON in base64.
+        skip_history: deliver to who is there, keep nothing.
+        tags: an object of strings, sent along.
+        idempotency_key: at most 255 bytes; a call that is repeated with it is stored once.
+    """
+
     channel: str = ""
     data: Raw = EMPTY
     b64data: str = ""
@@ -21,7 +35,18 @@ class Publish(Struct, frozen=True, gc=False):
     idempotency_key: str = ""
 
 
-class Broadcast(Struct, frozen=True, gc=False):
+class BroadcastCall(Struct, frozen=True, gc=False):
+    """Publish the same in many channels.
+
+    Args:
+        channels: their names, at most 10,000.
+        data: any JSON.
+        b64data: instead of `data`, JSON in base64.
+        skip_history: deliver to who is there, keep nothing.
+        tags: an object of strings, sent along.
+        idempotency_key: at most 255 bytes; a call that is repeated with it is stored once in each channel.
+    """
+
     channels: list[str] = []
     data: Raw = EMPTY
     b64data: str = ""
@@ -30,43 +55,97 @@ class Broadcast(Struct, frozen=True, gc=False):
     idempotency_key: str = ""
 
 
-class Push(Struct, frozen=True, gc=False):
+class PushCall(Struct, frozen=True, gc=False):
+    """Push to one user, wherever they are; their browsers get `{"type": …, "payload": …}`.
+
+    Args:
+        user: who, as their token's `sub` says.
+        type: what happened, such as `report/ready`.
+        payload: any JSON.
+        idempotency_key: at most 255 bytes; a call that is repeated with it is stored once.
+    """
+
     user: str | int = ""
     type: str = ""
     payload: Raw = EMPTY
     idempotency_key: str = ""
 
 
-class BroadcastPush(Struct, frozen=True, gc=False):
+class BroadcastPushCall(Struct, frozen=True, gc=False):
+    """Push to everyone online.
+
+    Args:
+        type: what happened.
+        payload: any JSON.
+        idempotency_key: at most 255 bytes; a call that is repeated with it is stored once.
+    """
+
     type: str = ""
     payload: Raw = EMPTY
     idempotency_key: str = ""
 
 
 class DisconnectCode(Struct, frozen=True):
+    """What clients are told as their connection ends.
+
+    Args:
+        code: 3000 to 4999; its range says whether they come back.
+        reason: at most 100 characters of it are sent.
+    """
+
     code: int = 3503
     reason: str = "force disconnect"
 
 
-class Disconnect(Struct, frozen=True):
+class DisconnectCall(Struct, frozen=True, omit_defaults=True):
+    """Close a user's connections.
+
+    Args:
+        user: who.
+        client: this session of theirs alone.
+        whitelist: sessions that stay.
+        disconnect: what they are told; not to come back unless it says otherwise.
+    """
+
     user: str = ""
     client: str = ""
     whitelist: tuple[str, ...] = ()
     disconnect: DisconnectCode = DisconnectCode()
 
 
-class Revoke(Struct, frozen=True):
-    """Without `before` everything made until now is revoked."""
+class RevokeCall(Struct, frozen=True):
+    """Let no token of a user be good any more that was made until now, and close the connections made with one.
+
+    Args:
+        user: who, as the token's `sub` says.
+        before: seconds since 1970: what was made earlier is revoked; without it, everything made until now.
+    """
 
     user: str = ""
     before: float | None = None
 
 
 class Override(Struct, frozen=True):
+    """An option of a subscription, set for it alone.
+
+    Args:
+        value: what it is set to.
+    """
+
     value: bool = False
 
 
 class Overrides(Struct, frozen=True):
+    """Options of a subscription that differ from those of its namespace.
+
+    Args:
+        presence: whether it is in presence.
+        join_leave: whether its joins and leaves are published.
+        force_recovery: whether it recovers whatever it asks for.
+        force_positioning: whether its position is watched.
+        force_push_join_leave: whether joins and leaves of others are pushed to it.
+    """
+
     presence: Override | None = None
     join_leave: Override | None = None
     force_recovery: Override | None = None
@@ -74,7 +153,20 @@ class Overrides(Struct, frozen=True):
     force_push_join_leave: Override | None = None
 
 
-class Subscribe(Struct, frozen=True):
+class SubscribeCall(Struct, frozen=True, omit_defaults=True):
+    """Subscribe a user's present connections to a channel.
+
+    Args:
+        user: who.
+        channel: its name.
+        client: this session of theirs alone.
+        info: any JSON: what others see of them in presence there.
+        data: any JSON: sent along with the subscription.
+        recover_since: begin after this position.
+        expire_at: when the subscription ends, in seconds since 1970.
+        override: options of this subscription.
+    """
+
     user: str = ""
     channel: str = ""
     client: str = ""
@@ -85,99 +177,95 @@ class Subscribe(Struct, frozen=True):
     override: Overrides = Overrides()
 
 
-class Unsubscribe(Struct, frozen=True):
+class UnsubscribeCall(Struct, frozen=True, omit_defaults=True):
+    """End a user's subscriptions to a channel.
+
+    Args:
+        user: who.
+        channel: its name.
+        client: this session of theirs alone.
+    """
+
     user: str = ""
     channel: str = ""
     client: str = ""
 
 
-class Refresh(Struct, frozen=True):
+class RefreshCall(Struct, frozen=True):
+    """Give a user's connections another end.
+
+    Args:
+        user: who.
+        client: this session of theirs alone.
+        expired: end them now, as an expired token does.
+        expire_at: when they end, in seconds since 1970.
+    """
+
     user: str = ""
     client: str = ""
     expired: bool = False
     expire_at: float | None = None
 
 
-class OfChannel(Struct, frozen=True):
-    """A call about one channel: presence, presence_stats, history_remove."""
+class ChannelCall(Struct, frozen=True):
+    """Ask about one channel.
+
+    Args:
+        channel: its name; `#alice` is the personal channel of alice, `*` that of broadcasts.
+    """
 
     channel: str = ""
 
 
-class History(Struct, frozen=True):
+class HistorySince(Struct, frozen=True):
+    """A point in a stream.
+
+    Args:
+        offset: just after the publication with this one.
+        epoch: the life of the stream that it belongs to.
+    """
+
+    offset: Offset = 0
+    epoch: str = ""
+
+
+class HistoryCall(Struct, frozen=True):
+    """Read what a channel keeps.
+
+    Args:
+        channel: its name; `#alice` is the personal channel of alice, `*` that of broadcasts.
+        limit: how many publications at most; 0 asks for the position alone, -1 for all that one answer holds.
+        since: begin after (with `reverse`: before) this point.
+        reverse: newest first.
+    """
+
     channel: str = ""
     limit: int = 0
-    since: StreamPosition | None = None
+    since: HistorySince | UnsetType | None = UNSET
     reverse: bool = False
 
 
-class Channels(Struct, frozen=True):
+class ChannelsCall(Struct, frozen=True):
+    """List the channels that have subscribers.
+
+    Args:
+        pattern: a glob over their names; all without it.
+    """
+
     pattern: str = ""
 
 
 class Nothing(Struct, frozen=True):
-    pass
+    """An object without fields."""
 
 
-class Batch(Struct, frozen=True):
-    """Calls to carry out in order; each an object with the method as its only key."""
+class BatchCall(Struct, frozen=True, omit_defaults=True):
+    """Carry out calls in order.
+
+    Args:
+        commands: each an object with the method as its only key, and what that takes.
+        parallel: is read and means nothing: they go in order.
+    """
 
     commands: list[dict[str, Raw]] = []
     parallel: bool = False
-
-
-# Answers
-
-
-class Receipt(Struct, frozen=True, omit_defaults=True):
-    """What a publish answers. `offset`, `epoch` and `tag` only with history."""
-
-    channel: str
-    ack: str | UnsetType = UNSET
-    offset: int = 0
-    epoch: str = ""
-    tag: str = ""
-
-
-class Presence(Struct, frozen=True):
-    presence: dict[str, ClientInfo]
-
-
-class PresenceStats(Struct, frozen=True):
-    num_clients: int
-    num_users: int
-
-
-class Page(Struct, frozen=True):
-    publications: list[PublicationView]
-    epoch: str
-    offset: int
-    tag: str
-
-
-class ChannelFigures(Struct, frozen=True):
-    num_clients: int
-
-
-class ChannelList(Struct, frozen=True):
-    channels: dict[str, ChannelFigures]
-
-
-class NodeFigures(Struct, frozen=True):
-    uid: str
-    name: str
-    version: str
-    num_clients: int
-    num_users: int
-    num_channels: int
-    num_subs: int
-    uptime: int
-
-
-class Info(Struct, frozen=True):
-    nodes: list[NodeFigures]
-
-
-class Failure(Struct, frozen=True):
-    code: int
-    message: str

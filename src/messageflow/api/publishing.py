@@ -11,7 +11,7 @@ import binascii
 import msgspec
 from msgspec import Raw
 
-from messageflow.api import calls
+from messageflow.api import answers, calls
 from messageflow.brokers.base import Item, Stored
 from messageflow.core.channels import BROADCAST, NamespaceOptions, Namespaces, personal
 from messageflow.core.codes import BAD_REQUEST, UNKNOWN_CHANNEL, ErrorCode
@@ -49,7 +49,7 @@ class Publishing:
         self._personal = _retention(namespaces.personal)
         self._broadcast = _retention(namespaces.broadcast)
 
-    def publish(self, call: calls.Publish | calls.Broadcast, channel: str) -> Item:
+    def publish(self, call: calls.PublishCall | calls.BroadcastCall, channel: str) -> Item:
         """Return what a publish into `channel` stores.
 
         Raises:
@@ -68,7 +68,7 @@ class Publishing:
         retention = Retention(0, 0) if call.skip_history else _retention(options)
         return Item(channel, data, retention, _key(call.idempotency_key), b"", tags)
 
-    def push(self, call: calls.Push) -> Item:
+    def push(self, call: calls.PushCall) -> Item:
         """Return what a push stores: an action in the user's personal channel.
 
         Raises:
@@ -79,7 +79,7 @@ class Publishing:
         data = self._action(call.type, call.payload)
         return Item(personal(user), data, self._personal, _key(call.idempotency_key))
 
-    def broadcast_push(self, call: calls.BroadcastPush) -> Item:
+    def broadcast_push(self, call: calls.BroadcastPushCall) -> Item:
         """Return what a push to everyone stores.
 
         Raises:
@@ -158,10 +158,10 @@ def check_user(user: str, everyone: str) -> None:
         raise CallRefused(BAD_REQUEST, explain_user(user, everyone))
 
 
-def receipt(channel: str, stored: Stored) -> calls.Receipt:
+def receipt(channel: str, stored: Stored) -> answers.ReceiptAnswer:
     """Return what a publish answers."""
     epoch, offset, tag = stored.position
-    return calls.Receipt(channel, stored.ack, offset, epoch, tag)
+    return answers.ReceiptAnswer(channel, stored.ack, offset, epoch, tag)
 
 
 def _key(key: str) -> str:

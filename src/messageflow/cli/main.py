@@ -29,6 +29,7 @@ COMMANDS = (
     "doctor",
     "bench",
     "settings",
+    "openapi",
     "version",
 )
 HIDDEN = ("worker",)

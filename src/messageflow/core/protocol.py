@@ -64,7 +64,13 @@ class PresenceRequest(_Request, frozen=True):
 
 
 class StreamPosition(Struct, frozen=True):
-    """A position on the wire. `tag` is ours; clients that do not know it leave it out."""
+    """A position on the wire.
+
+    Args:
+        offset: of the newest publication that is known.
+        epoch: the life of the stream that it belongs to.
+        tag: of that publication; ours, and clients that do not know it leave it out.
+    """
 
     offset: Offset = 0
     epoch: str = ""
@@ -155,7 +161,14 @@ class FaultyCommand(Struct, frozen=True):
 
 
 class ClientInfo(Struct, frozen=True):
-    """Who a client is, for presence, joins and publications."""
+    """Who a client is, for presence, joins and publications.
+
+    Args:
+        user: who it authenticated as; empty for an anonymous one.
+        client: its session.
+        conn_info: what the connection token's `info` says.
+        chan_info: what the subscription token's `info` says.
+    """
 
     user: str
     client: str
@@ -164,7 +177,15 @@ class ClientInfo(Struct, frozen=True):
 
 
 class PublicationView(Struct, frozen=True, omit_defaults=True):
-    """A publication as a reply or a push shows it."""
+    """A publication as a reply or a push shows it.
+
+    Args:
+        data: what was published.
+        info: the client that published it; not there where a backend did.
+        offset: its number in the stream, from 1; not there where no history is kept.
+        tag: a short hash chained over the stream up to here.
+        tags: what was sent along with it.
+    """
 
     data: Raw
     info: Raw | UnsetType = UNSET

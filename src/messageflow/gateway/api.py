@@ -16,7 +16,7 @@ from functools import partial
 
 import msgspec
 
-from messageflow.api import calls
+from messageflow.api import answers
 from messageflow.api.api import Api
 from messageflow.api.publishing import CallRefused
 from messageflow.core.codes import INTERNAL
@@ -86,7 +86,7 @@ class WorkerApi:
     def _own_info(self, _: bytes) -> bytes:
         hub = self.hub
         return _encode(
-            calls.NodeFigures(
+            answers.Node(
                 uid=hub.name,
                 name=hub.name,
                 version=VERSION,

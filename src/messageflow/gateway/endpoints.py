@@ -10,7 +10,17 @@ from messageflow.gateway.front_door.endpoint import HttpEndpoint
 from messageflow.gateway.front_door.http_limits import HttpLimits
 from messageflow.gateway.front_door.routes import Routes
 from messageflow.gateway.metrics import Metrics
-from messageflow.gateway.pages import Client, Page, Show, ShowLater, Status, show_front, show_nothing, show_upgrade
+from messageflow.gateway.pages import (
+    Client,
+    OpenApi,
+    Page,
+    Show,
+    ShowLater,
+    Status,
+    show_front,
+    show_nothing,
+    show_upgrade,
+)
 from messageflow.gateway.paths import CLIENT_PATH, WEBSOCKET_PATH, Paths
 from messageflow.gateway.websocket import FrameLimits
 from messageflow.gateway.websocket_endpoint import WebSocketEndpoint
@@ -47,11 +57,13 @@ def make_routes(
     status = Status(admission, Metrics(api.hub, api, admission), key, metrics_public=metrics_public)
     calls = ApiEndpoint(api, key, paths, limits)
     pages: dict[bytes, HttpEndpoint] = {CLIENT_PATH: page(Client().show)}
+    document = page(OpenApi().show)
     for root in paths.roots:
         pages |= {
             f"{root}health".encode(): page(status.show_health),
             f"{root}ready".encode(): page(status.show_readiness),
             f"{root}metrics".encode(): page(status.show_metrics),
+            f"{root}openapi.json".encode(): document,
         }
     if application is None:
         pages[b"/"] = page(show_front(paths.roots[0]))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
+from messageflow.api.openapi import make_page
 from messageflow.core.codes import INTERNAL, UNAUTHORIZED
 from messageflow.errors import BrokerError
 from messageflow.gateway import front_page, refusals
@@ -20,7 +21,7 @@ from messageflow.gateway.api_endpoint import ApiKey, failure
 from messageflow.gateway.front_door.admission import Admission
 from messageflow.gateway.front_door.endpoint import Connection, Exchange
 from messageflow.gateway.front_door.head import Head
-from messageflow.gateway.front_door.response import HTML, HttpResponse
+from messageflow.gateway.front_door.response import HTML, JSON, HttpResponse
 from messageflow.gateway.handshake import origin_of
 from messageflow.gateway.metrics import CONTENT_TYPE, Metrics
 from messageflow.gateway.proxies import Forwarded, is_local
@@ -167,6 +168,18 @@ class Client:
         if known & {self._tag, b"*"}:
             return HttpResponse(304, self._headers)
         return HttpResponse(200, self._headers, self._client, b"text/javascript; charset=utf-8")
+
+
+class OpenApi:
+    """The OpenAPI document of the server API. It says what everybody can read in the documentation."""
+
+    def __init__(self) -> None:
+        self._page = b""
+
+    def show(self, asked: Asked) -> HttpResponse:
+        """Return the document, which is made when it is first asked for."""
+        self._page = self._page or make_page()
+        return HttpResponse(200, body=self._page, kind=JSON)
 
 
 class Status:

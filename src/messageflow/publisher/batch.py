@@ -15,10 +15,10 @@ from typing import Any
 
 import msgspec
 
+from messageflow.api.answers import CallError
 from messageflow.errors import Refused
 from messageflow.publisher import requests
 from messageflow.publisher.requests import Call, User
-from messageflow.publisher.responses import ApiError
 from messageflow.publisher.results import Receipt
 
 COMMANDS = 1000  # in one request
@@ -124,12 +124,12 @@ class _Outcome(msgspec.Struct, frozen=True):
     push: Receipt | None = None
     publish: Receipt | None = None
     broadcast_push: Receipt | None = None
-    error: ApiError | None = None
+    error: CallError | None = None
 
 
 class _Replies(msgspec.Struct, frozen=True):
     replies: list[_Outcome] | None = None
-    error: ApiError | None = None
+    error: CallError | None = None
 
 
 _decoder = msgspec.json.Decoder(_Replies)

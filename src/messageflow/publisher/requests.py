@@ -1,8 +1,7 @@
 """What each call of a flow asks of the gateway.
 
 The one core under `Flow` and `AsyncFlow`: a function a call, from the arguments that `Flow` documents to a `Call`,
-which knows how its own answer reads. Shapes are those of the HTTP API (docs/http-api.md, with `push`
-and `broadcast_push` of ours).
+which knows how its own answer reads. The shapes are those of the server API, `api.calls`.
 
 Pure: no sockets, no clock; the only chance is the idempotency key.
 """
@@ -18,6 +17,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Raw
 
+from messageflow.api import calls
 from messageflow.errors import PayloadTooLarge
 from messageflow.publisher import responses
 from messageflow.publisher.encoding import encode
@@ -64,34 +64,13 @@ class Call(NamedTuple, Generic[T]):
     stores: bool = False
 
 
-class Push(msgspec.Struct, frozen=True):
-    user: str
-    type: str
-    payload: Raw
-    idempotency_key: str
-
-
-class Broadcast(msgspec.Struct, frozen=True):
-    type: str
-    payload: Raw
-    idempotency_key: str
-
-
-class Publish(msgspec.Struct, frozen=True, omit_defaults=True):
-    channel: str
-    data: Raw
-    idempotency_key: str
-    tags: Mapping[str, str] | None = None
-    skip_history: bool = False
-
-
 def push(user: User, type: str, payload: Any = None, *, idempotency_key: str | None = None) -> Call[Receipt]:
-    command = Push(user_name(user), type_name(type), Raw(encode(payload)), _key(idempotency_key))
+    command = calls.PushCall(user_name(user), type_name(type), Raw(encode(payload)), _key(idempotency_key))
     return Call("push", _to_json(command), responses.read_receipt, stores=True)
 
 
 def broadcast(type: str, payload: Any = None, *, idempotency_key: str | None = None) -> Call[Receipt]:
-    command = Broadcast(type_name(type), Raw(encode(payload)), _key(idempotency_key))
+    command = calls.BroadcastPushCall(type_name(type), Raw(encode(payload)), _key(idempotency_key))
     return Call("broadcast_push", _to_json(command), responses.read_receipt, stores=True)
 
 
@@ -103,79 +82,89 @@ def publish(
     idempotency_key: str | None = None,
     skip_history: bool = False,
 ) -> Call[Receipt]:
-    command = Publish(
+    command = calls.PublishCall(
         channel_name(channel),
         Raw(encode(data, "data")),
-        _key(idempotency_key),
-        plain_tags(tags),
-        bool(skip_history),
+        skip_history=bool(skip_history),
+        tags=_tags(tags),
+        idempotency_key=_key(idempotency_key),
     )
     return Call("publish", _to_json(command), responses.read_receipt, stores=True)
 
 
 def subscribe(user: User, channel: str) -> Call[None]:
-    return _call("subscribe", {"user": user_name(user), "channel": channel_name(channel)}, responses.read_nothing)
+    return _call("subscribe", calls.SubscribeCall(user_name(user), channel_name(channel)), responses.read_nothing)
 
 
 def unsubscribe(user: User, channel: str) -> Call[None]:
-    return _call("unsubscribe", {"user": user_name(user), "channel": channel_name(channel)}, responses.read_nothing)
+    return _call("unsubscribe", calls.UnsubscribeCall(user_name(user), channel_name(channel)), responses.read_nothing)
 
 
 def disconnect(user: User, *, code: int | None = None, reason: str = "") -> Call[None]:
-    body: dict[str, Any] = {"user": user_name(user)}
-    if code is not None:
-        body["disconnect"] = {"code": _count(code, "code"), "reason": plain_text(reason, "reason")}
-    return _call("disconnect", body, responses.read_nothing)
+    name = user_name(user)
+    if code is None:
+        return _call("disconnect", calls.DisconnectCall(name), responses.read_nothing)
+    told = calls.DisconnectCode(_count(code, "code"), plain_text(reason, "reason"))
+    return _call("disconnect", calls.DisconnectCall(name, disconnect=told), responses.read_nothing)
 
 
 def revoke(user: User, before: float) -> Call[None]:
-    return _call("revoke", {"user": user_name(user), "before": _date(before)}, responses.read_nothing)
+    return _call("revoke", calls.RevokeCall(user_name(user), _date(before)), responses.read_nothing)
 
 
 def presence(channel: str) -> Call[dict[str, ClientInfo]]:
-    return _call("presence", {"channel": channel_name(channel)}, responses.read_presence)
+    return _call("presence", calls.ChannelCall(channel_name(channel)), responses.read_presence)
 
 
 def presence_stats(channel: str) -> Call[PresenceStats]:
-    return _call("presence_stats", {"channel": channel_name(channel)}, responses.read_stats)
+    return _call("presence_stats", calls.ChannelCall(channel_name(channel)), responses.read_stats)
 
 
 def online(user: User) -> Call[bool]:
-    return _call("presence_stats", {"channel": f"#{user_name(user)}"}, responses.read_online)
+    return _call("presence_stats", calls.ChannelCall(f"#{user_name(user)}"), responses.read_online)
 
 
 def history(channel: str, *, limit: int = 100, since: Position | None = None, reverse: bool = False) -> Call[History]:
-    body: dict[str, Any] = {"channel": channel_name(channel), "limit": _count(limit, "limit"), "reverse": bool(reverse)}
-    if since is not None:
-        body["since"] = {"offset": _count(since.offset, "offset"), "epoch": plain_text(since.epoch, "epoch")}
-    return _call("history", body, responses.read_history)
+    command = calls.HistoryCall(channel_name(channel), _count(limit, "limit"), _since(since), bool(reverse))
+    return _call("history", command, responses.read_history)
 
 
 def position(user: User, channels: Iterable[str] = ()) -> Call[dict[str, PagePosition]]:
     names = [f"#{user_name(user)}", EVERYONE, *map(channel_name, channels)]
-    commands = [{"history": {"channel": name, "limit": 0}} for name in names]
-    return _call("batch", {"commands": commands}, lambda body: responses.read_positions(body, names))
+    commands = [{"history": Raw(_to_json({"channel": name, "limit": 0}))} for name in names]
+    return _call("batch", calls.BatchCall(commands), lambda body: responses.read_positions(body, names))
 
 
 def history_remove(channel: str) -> Call[None]:
-    return _call("history_remove", {"channel": channel_name(channel)}, responses.read_nothing)
+    return _call("history_remove", calls.ChannelCall(channel_name(channel)), responses.read_nothing)
 
 
 def channels(pattern: str = "") -> Call[dict[str, int]]:
-    return _call("channels", {"pattern": plain_text(pattern, "pattern")}, responses.read_channels)
+    return _call("channels", calls.ChannelsCall(plain_text(pattern, "pattern")), responses.read_channels)
 
 
 def info() -> Call[tuple[Node, ...]]:
-    return _call("info", {}, responses.read_info)
+    return _call("info", calls.Nothing(), responses.read_info)
 
 
-def _call(method: str, body: Mapping[str, Any], read: Callable[[bytes], T]) -> Call[T]:
-    return Call(method, _to_json(body), read)
+def _call(method: str, command: msgspec.Struct, read: Callable[[bytes], T]) -> Call[T]:
+    return Call(method, _to_json(command), read)
 
 
 def _key(given: object) -> str:
     """Return the idempotency key that was given, else a fresh one."""
     return fresh_key() if given is None else key_name(given) or fresh_key()
+
+
+def _tags(given: Mapping[str, str] | None) -> Raw:
+    tags = plain_tags(given)
+    return calls.EMPTY if tags is None else Raw(_to_json(tags))
+
+
+def _since(given: Position | None) -> calls.HistorySince | msgspec.UnsetType:
+    if given is None:
+        return msgspec.UNSET
+    return calls.HistorySince(_count(given.offset, "offset"), plain_text(given.epoch, "epoch"))
 
 
 def _date(value: float) -> float:

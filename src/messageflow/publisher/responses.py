@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
+from messageflow.api.answers import CallError, ChannelsAnswer, InfoAnswer, Node, PresenceStats
+from messageflow.api.calls import Nothing
 from messageflow.client_io.outcome import Response
 from messageflow.errors import NotStored, PayloadTooLarge, PublishError, Refused, Unauthorized
 from messageflow.publisher.error_texts import Peer
-from messageflow.publisher.results import ClientInfo, History, Node, PagePosition, PresenceStats, Receipt
+from messageflow.publisher.results import ClientInfo, History, PagePosition, Receipt
 
 if TYPE_CHECKING:
     from messageflow.publisher.requests import Call
@@ -24,46 +26,23 @@ NOT_AVAILABLE = 108  # the code of a call about a channel that keeps no history
 ADVICE = "push an identifier and let the browser fetch the rest"
 
 
-class ApiError(msgspec.Struct, frozen=True):
-    """An error as the gateway writes it."""
-
-    code: int = 0
-    message: str = ""
-
-
 class _Reply(msgspec.Struct, Generic[T], frozen=True):
     result: T | None = None
-    error: ApiError | None = None
+    error: CallError | None = None
 
 
 class _Presence(msgspec.Struct, frozen=True):
     presence: dict[str, ClientInfo] = {}
 
 
-class _Channel(msgspec.Struct, frozen=True):
-    num_clients: int = 0
-
-
-class _Channels(msgspec.Struct, frozen=True):
-    channels: dict[str, _Channel] = {}
-
-
-class _Info(msgspec.Struct, frozen=True):
-    nodes: tuple[Node, ...] = ()
-
-
-class _Nothing(msgspec.Struct, frozen=True):
-    pass
-
-
 class _Asked(msgspec.Struct, frozen=True):
     history: History | None = None
-    error: ApiError | None = None
+    error: CallError | None = None
 
 
 class _Several(msgspec.Struct, frozen=True):
     replies: tuple[_Asked, ...] | None = None
-    error: ApiError | None = None
+    error: CallError | None = None
 
 
 def _reader(kind: type[T]) -> Callable[[bytes], T]:
@@ -84,11 +63,11 @@ read_receipt = _reader(Receipt)
 read_history = _reader(History)
 read_stats = _reader(PresenceStats)
 _presence = _reader(_Presence)
-_channels = _reader(_Channels)
-_info = _reader(_Info)
-_nothing = _reader(_Nothing)
+_channels = _reader(ChannelsAnswer)
+_info = _reader(InfoAnswer)
+_nothing = _reader(Nothing)
 _several = msgspec.json.Decoder(_Several)
-_errors = msgspec.json.Decoder(_Reply[_Nothing])
+_errors = msgspec.json.Decoder(_Reply[Nothing])
 
 
 def read_nothing(body: bytes) -> None:
@@ -166,7 +145,7 @@ def _problem(call: Call[Any], answer: Response, peer: Peer) -> PublishError:
     return PublishError(_no_gateway(answer, peer.url))
 
 
-def _said(body: bytes) -> ApiError | None:
+def _said(body: bytes) -> CallError | None:
     try:
         return _errors.decode(body).error
     except msgspec.MsgspecError:

@@ -1,6 +1,7 @@
-"""What the calls of `Flow` and `AsyncFlow` return: frozen values, as the HTTP API names them.
+"""What the calls of `Flow` and `AsyncFlow` return: frozen values, as the server API names them.
 
-Owns no behaviour. A field the gateway leaves out has the value that says "none".
+Owns no behaviour. A field the gateway leaves out has the value that says "none". Where what is read differs from what
+is written, since payloads are values here and bytes there, a test holds the fields equal to those of `api.answers`.
 """
 
 from __future__ import annotations
@@ -8,6 +9,9 @@ from __future__ import annotations
 from typing import Any, TypedDict
 
 import msgspec
+
+from messageflow.api.answers import Node as Node
+from messageflow.api.answers import PresenceStats as PresenceStats
 
 
 class Position(msgspec.Struct, frozen=True):
@@ -86,23 +90,3 @@ class History(msgspec.Struct, frozen=True):
     def position(self) -> Position:
         """The top of the stream."""
         return Position(self.offset, self.epoch)
-
-
-class PresenceStats(msgspec.Struct, frozen=True):
-    """How many clients, of how many users, are subscribed to a channel."""
-
-    num_clients: int = 0
-    num_users: int = 0
-
-
-class Node(msgspec.Struct, frozen=True):
-    """One gateway worker. `uptime` is in seconds."""
-
-    uid: str = ""
-    name: str = ""
-    version: str = ""
-    num_clients: int = 0
-    num_users: int = 0
-    num_channels: int = 0
-    num_subs: int = 0
-    uptime: float = 0
