@@ -10,6 +10,7 @@
     │   ├── Unavailable           … it cannot be asked now: nothing was stored
     │   ├── NoRoom                … its storage is full or failed: nothing was stored
     │   └── Unanswered            … it did not answer in time: it may have been stored
+    ├── HookRefusal               raised by an application's hook: what a client wants is refused
     └── PublishError              a call of Flow or AsyncFlow did not succeed
         ├── GatewayUnreachable    nothing listens there: nothing was stored
         ├── OutcomeUnknown        the answer never came: it may have been stored
@@ -91,6 +92,23 @@ class NoRoom(BrokerError):
 
 class Unanswered(BrokerError):
     """The broker did not answer in time: what was asked may or may not have happened."""
+
+
+class HookRefusal(MessageflowError):
+    """Raised by a hook of the application: what a client wants is refused, and the client is told why.
+
+    Args:
+        code: an error code, or from 3000 on a close code: 3000 to 3499 and 4000 to 4499 let the client come back,
+            3500 to 3999 and 4500 to 4999 are final.
+        text: in a few words, for the client.
+        temporary: whether the client may try again; for error codes.
+    """
+
+    def __init__(self, code: int = 103, text: str = "permission denied", *, temporary: bool = False) -> None:
+        super().__init__(f"{code}: {text}")
+        self.code = code
+        self.text = text
+        self.temporary = temporary
 
 
 class PublishError(MessageflowError):

@@ -526,6 +526,35 @@ def test_shutdown_grace(tmp_path: Path) -> None:
         gateway.process.wait(4.5)  # a closing handshake alone is given 5 s
 
 
+HOOKS = """
+import asyncio
+
+running = most = 0
+
+async def rpc(question):
+    global running, most
+    running += 1
+    most = max(most, running)
+    await asyncio.sleep(60 if question.method == "hang" else 0.1)
+    running -= 1
+    return most
+"""
+
+
+def test_hooks_hook_timeout_and_hook_concurrency(tmp_path: Path) -> None:
+    (tmp_path / "some_hooks.py").write_text(HOOKS)
+    flags = ["--hooks", "some_hooks", "--hook-timeout", "1s", "--hook-concurrency", "1"]
+    with (
+        running(["serve", *MEMORY, *flags], tmp_path, cwd=tmp_path) as gateway,
+        entered(gateway) as one,
+        entered(gateway) as other,
+    ):
+        one.say({"id": 2, "rpc": {"method": "wait"}})
+        assert answered(other, {"id": 2, "rpc": {"method": "wait"}})["rpc"] == {"data": 1}
+        assert answered(other, {"id": 3, "rpc": {"method": "hang"}})["error"]["code"] == 100
+        assert [line["seconds"] for line in gateway.events("hook_timed_out")] == [1.0]
+
+
 def test_log_format(tmp_path: Path) -> None:
     environment = {**os.environ, "MESSAGEFLOW_DATA_DIR": str(tmp_path)}
     environment |= {"MESSAGEFLOW_API_KEY": API_KEY, "MESSAGEFLOW_TOKEN_SECRET": TOKEN_SECRET}
@@ -547,6 +576,9 @@ ELSEWHERE = {
     "data_dir": test_data_dir_and_reset_damaged,
     "reset_damaged": test_data_dir_and_reset_damaged,
     "shutdown_grace": test_shutdown_grace,
+    "hooks": test_hooks_hook_timeout_and_hook_concurrency,
+    "hook_timeout": test_hooks_hook_timeout_and_hook_concurrency,
+    "hook_concurrency": test_hooks_hook_timeout_and_hook_concurrency,
     "log_format": test_log_format,
 }
 NO_OPTION = {"dev", "spare_ports"}  # how a gateway was started: test_rebinding, test_start

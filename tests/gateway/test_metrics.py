@@ -74,7 +74,7 @@ async def test_commands_and_calls_are_counted_by_name_and_refusals_by_code(world
 
 
 async def test_every_counter_and_every_refusal_at_the_door_is_shown(world: Watched) -> None:
-    names = [name for name in Counters.__slots__ if name not in ("commands", "disconnects")]
+    names = [name for name in Counters.__slots__ if isinstance(getattr(world.hub.counters, name), int)]
     for number, name in enumerate(names, 1):
         setattr(world.hub.counters, name, number)
     doors = ("refused_origins", "refused_full", "refused_busy", "slow_heads")
@@ -86,6 +86,15 @@ async def test_every_counter_and_every_refusal_at_the_door_is_shown(world: Watch
     expected |= {name: float(number) for number, name in enumerate(doors, 100)}
     assert shown == {name: value for name, value in expected.items() if name != "logs_suppressed"}
     assert found["logs_suppressed_total"] >= expected["logs_suppressed"]
+
+
+async def test_hooks_are_counted_by_their_kind(world: Watched) -> None:
+    names = [name for name in Counters.__slots__ if name.startswith("hook_")]
+    assert len(names) == 5
+    for number, name in enumerate(names, 1):
+        getattr(world.hub.counters, name)["rpc"] = number
+    found = await world.figures()
+    assert [found[f'{name}_total{{hook="rpc"}}'] for name in names] == [1.0, 2.0, 3.0, 4.0, 5.0]
 
 
 async def test_the_door_counts_who_is_in_who_comes_and_who_leaves(world: Watched) -> None:

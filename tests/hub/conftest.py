@@ -16,7 +16,8 @@ from messageflow.core.channels import NamespaceOptions, Namespaces
 from messageflow.core.keys import load_keys
 from messageflow.core.stream_table import Retention
 from messageflow.core.token_verifier import Verifier
-from messageflow.hub.hub import Hub
+from messageflow.hub.hooks import Hooks
+from messageflow.hub.hub import NO_HOOKS, Hub
 from messageflow.hub.limits import Limits
 from messageflow.testing.clock import ManualClock
 from messageflow.testing.memory_connection import NATIVE_LINES, MemoryConnection
@@ -58,12 +59,14 @@ class World:
 
     carrier = NATIVE_LINES
 
-    def __init__(self, limits: Limits | None = None, broker: MemoryBroker | None = None) -> None:
+    def __init__(
+        self, limits: Limits | None = None, broker: MemoryBroker | None = None, hooks: Hooks = NO_HOOKS
+    ) -> None:
         self.clock = ManualClock()
         self.wall = ManualClock(WALL)
         self.broker = broker or MemoryBroker(clock=self.clock)
         verifier = Verifier(load_keys([SECRET], []))
-        self.hub = Hub(self.broker, NAMESPACES, verifier, limits, clock=self.clock, wall=self.wall)
+        self.hub = Hub(self.broker, NAMESPACES, verifier, limits, hooks=hooks, clock=self.clock, wall=self.wall)
 
     def token(self, user: str, seconds: float = 3600, **claims: Any) -> str:
         return jwt.encode({"sub": user, "exp": self.wall() + seconds, **claims}, SECRET, "HS256")

@@ -56,8 +56,8 @@ def command(
     Without keys, on loopback, development keys are made as with --dev.
     """
     if reload:
-        from messageflow.cli.application import current_directory
         from messageflow.cli.reloading import Reloader
+        from messageflow.gateway.object_loading import current_directory
 
         directory = current_directory()
         click.secho(f"watching {directory} for changes", dim=True, err=True)

@@ -247,6 +247,10 @@ class SubRefreshResult(Struct, frozen=True, omit_defaults=True):
     ttl: int = 0
 
 
+class RPCResult(Struct, frozen=True):
+    data: Raw
+
+
 class EmptyResult(Struct, frozen=True):
     pass
 
@@ -259,6 +263,7 @@ Result = (
     | HistoryResult
     | RefreshResult
     | SubRefreshResult
+    | RPCResult
     | EmptyResult
 )
 

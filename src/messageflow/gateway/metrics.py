@@ -36,6 +36,13 @@ _COUNTED = {
     "messages_dropped": "Messages that clients sent although no application takes any.",
     "logs_suppressed": "Log lines dropped for their rate.",
 }
+_HOOKS = {
+    "hook_calls": "Calls of the application's hooks.",
+    "hook_refusals": "Calls in which the application refused what a client wanted.",
+    "hook_failures": "Calls that raised an error, or answered what is no answer.",
+    "hook_timeouts": "Calls that took too long.",
+    "hook_overloads": "Calls that were not made, since too many waited.",
+}
 _BROKER_TOTALS = {"publications_evicted", "streams_forgotten", "idempotency_keys_evicted"}
 
 
@@ -83,6 +90,8 @@ class Metrics(Collector):
             yield CounterMetricFamily(f"messageflow_{name}", help_text, value=getattr(counters, name) + dropped)
         yield _labelled("commands", "Commands carried out or refused.", "method", counters.commands)
         yield _labelled("disconnects", "Connections the server ended.", "code", counters.disconnects)
+        for name, help_text in _HOOKS.items():
+            yield _labelled(name, help_text, "hook", getattr(counters, name))
         yield _labelled("api_calls", "Calls of the server API.", "method", self._api.answered)
         yield _labelled("api_errors", "Calls of the server API that were refused.", "code", self._api.refused)
         for name in ("refused_origins", "refused_full", "refused_busy", "slow_heads"):

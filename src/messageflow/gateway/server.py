@@ -29,6 +29,7 @@ from messageflow.gateway.front_door.front_door import FrontDoor
 from messageflow.gateway.front_door.http_connection import HttpConnection
 from messageflow.gateway.front_door.http_limits import HttpLimits
 from messageflow.gateway.gc_tuning import pause_collector, settle
+from messageflow.gateway.hooks_in_process import load_hooks
 from messageflow.gateway.loop import run_loop
 from messageflow.gateway.origins import Origins
 from messageflow.gateway.paths import Paths
@@ -37,7 +38,7 @@ from messageflow.gateway.settings import Settings
 from messageflow.gateway.shutdown import Shutdown
 from messageflow.gateway.tcp import prepare_listener
 from messageflow.gateway.websocket import FrameLimits
-from messageflow.hub.hub import Hub
+from messageflow.hub.hub import NO_HOOKS, Hub
 from messageflow.hub.limits import Limits, message_size
 
 log = logging.getLogger("messageflow.gateway")
@@ -76,7 +77,8 @@ class Gateway:
         self.worker = worker
         self._listener = listener
         broker = broker or make_broker(settings)
-        self.hub = Hub(broker, settings.namespaces, _verifier(settings), _limits(settings), name=worker)
+        hooks = load_hooks(settings.hooks, settings.hook_concurrency) if settings.hooks else NO_HOOKS
+        self.hub = Hub(broker, settings.namespaces, _verifier(settings), _limits(settings), hooks=hooks, name=worker)
         self.api = WorkerApi(self.hub, settings.payload_size_limit)
         self.admission = Admission(
             self.hub,
@@ -322,6 +324,8 @@ def _limits(settings: Settings) -> Limits:
         unauthenticated_per_address=settings.unauthenticated_per_address,
         history_limit=settings.history_limit,
         recovery_rate=settings.recovery_rate,
+        hook_timeout=settings.hook_timeout,
+        hook_concurrency=settings.hook_concurrency,
         buffer_memory=settings.buffer_memory,
         publication_bytes=settings.payload_size_limit,
     )

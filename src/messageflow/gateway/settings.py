@@ -174,6 +174,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = 256 * 1024**2
 
+    # What the application decides
+    hooks: Annotated[
+        Text,
+        Meta(
+            description="module, or `module:object`, whose functions decide for the application: connect, disconnect, "
+            "authorize, publish, rpc, event, refresh (docs/hooks.md); each worker imports it, from the current "
+            "directory or the path"
+        ),
+    ] = ""
+    hook_timeout: Annotated[
+        Duration, Meta(gt=0, description="time a hook has to answer, waiting for its turn included")
+    ] = 5.0
+    hook_concurrency: Annotated[
+        Whole, Meta(ge=1, description="calls of each kind of hook a worker makes at once; others wait in line")
+    ] = 64
+
     # Streams
     broker: Annotated[
         Engine,
@@ -271,6 +287,7 @@ SECTIONS = {
     "api_key": "Keys and tokens",
     "ping_interval": "Life of a connection",
     "message_size_limit": "Limits",
+    "hooks": "What the application decides",
     "broker": "Streams",
     "workers": "Running it",
 }

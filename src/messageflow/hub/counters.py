@@ -19,6 +19,11 @@ class Counters:
         "fell_behind",
         "gaps",
         "healed",
+        "hook_calls",
+        "hook_failures",
+        "hook_overloads",
+        "hook_refusals",
+        "hook_timeouts",
         "logs_suppressed",
         "messages_dropped",
         "publications",
@@ -54,6 +59,11 @@ class Counters:
         self.revocations_forgotten = 0  # before their time, since there were too many
         self.messages_dropped = 0  # that clients sent although no application takes any
         self.logs_suppressed = 0
+        self.hook_calls: Counter[str] = Counter()  # by kind of hook, as the four below
+        self.hook_refusals: Counter[str] = Counter()  # what the application refused
+        self.hook_failures: Counter[str] = Counter()  # that raised, or answered nonsense
+        self.hook_timeouts: Counter[str] = Counter()  # that were given up
+        self.hook_overloads: Counter[str] = Counter()  # that were not made, since too many waited
 
     def count_disconnect(self, disconnect: Disconnect) -> None:
         """Count a decision of the server to end a connection."""

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 
 from messageflow.brokers.base import Broker
 from messageflow.core.channels import REVOKED, Namespaces
-from messageflow.core.codes import SHUTDOWN
+from messageflow.core.codes import SHUTDOWN, Disconnect
 from messageflow.core.protocol import Command, FaultyCommand, Joined, Left
 from messageflow.core.stream import Publication
 from messageflow.core.token_verifier import Verifier
@@ -32,6 +32,8 @@ from messageflow.hub.fan_out import FanOut
 from messageflow.hub.gap_repair import GapRepair
 from messageflow.hub.heartbeat import Heartbeat, tick_length
 from messageflow.hub.history_reader import HistoryReader
+from messageflow.hub.hook_calls import HookCalls, describe
+from messageflow.hub.hooks import DisconnectNotice, Hooks
 from messageflow.hub.limits import Limits
 from messageflow.hub.presence_changes import PresenceChanges
 from messageflow.hub.recovery_rate_limiter import REPLY_TURNS, RecoveryRateLimiter
@@ -44,6 +46,9 @@ from messageflow.hub.user_cap import UserCap
 
 log = logging.getLogger("messageflow.hub")
 
+NO_HOOKS = Hooks()
+OUTLIVE_SESSIONS = {"presence", "disconnect hook"}  # names of tasks that tell others of the end; each ends by itself
+
 
 class Hub:
     """The registry of one worker, and the sink of its broker.
@@ -53,6 +58,7 @@ class Hub:
         namespaces: the options of every channel.
         verifier: decides which tokens are believed.
         limits: what a client may cost.
+        hooks: what the application decides.
         name: this worker's name, unique among all; shown in presence and `info`.
         clock: monotonic seconds.
         wall: seconds since 1970, for the dates in tokens alone.
@@ -69,6 +75,7 @@ class Hub:
         verifier: Verifier,
         limits: Limits | None = None,
         *,
+        hooks: Hooks = NO_HOOKS,
         name: str = "",
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -86,6 +93,7 @@ class Hub:
         self.draining = False
         self.goodbye = SHUTDOWN
         self.fan_out = FanOut(runtime)
+        self.hooks = HookCalls(runtime, hooks)
         self.presence = PresenceChanges(runtime, broker)
         self.history_reader = HistoryReader(runtime, broker)
         self.gap_repair = GapRepair(runtime, self.channels, self.history_reader, self.fan_out)
@@ -123,6 +131,7 @@ class Hub:
             heartbeat=self.heartbeat,
             user_cap=self.user_cap,
             revocation_list=self.revocation_list,
+            hooks=self.hooks,
         )
 
     # Life
@@ -151,7 +160,7 @@ class Hub:
         await asyncio.sleep(0)  # the releases above spawned their leaves; let them begin
         tasks = {task for task in self.runtime.tasks if task is not asyncio.current_task()}
         for task in tasks:
-            if task.get_name() != "presence":
+            if task.get_name() not in OUTLIVE_SESSIONS:
                 task.cancel()
         if tasks:
             await asyncio.wait(tasks)
@@ -186,22 +195,29 @@ class Hub:
         """A session has the answer to its connect command: carry out what was decided about it meanwhile, in order."""
         self.control.apply_deferred(session)
 
-    def remove(self, session: Session) -> None:
-        """A session has ended: take it out of everything, now."""
+    def remove(self, session: Session, why: Disconnect | None) -> None:
+        """A session has ended, by decision of the server where it says `why`: take it out of everything, now."""
         self.control.forget(session)
         self.unauthenticated.discard(session)
         self.heartbeat.discard(session)
         self.back_pressure.discard(session)
-        if self.sessions.pop(session.client, None) is not None and session.user:
-            all_ = self.users.get(session.user, ())
-            index = all_.index(session)
-            if others := all_[:index] + all_[index + 1 :]:
-                self.users[session.user] = others
-            else:
-                self.users.pop(session.user, None)
-            self.user_cap.note_heard(session)
+        if self.sessions.pop(session.client, None) is not None:
+            if session.user:
+                self._take_from_user(session)
+            if self.hooks.disconnect is not None:
+                notice = DisconnectNotice(describe(session), *(why or ()))
+                self.runtime.spawn(self.hooks.disconnect.tell(notice), name="disconnect hook")
         for name in tuple(session.subscriptions):
             self._channels.leave(session, name)
+
+    def _take_from_user(self, session: Session) -> None:
+        all_ = self.users.get(session.user, ())
+        index = all_.index(session)
+        if others := all_[:index] + all_[index + 1 :]:
+            self.users[session.user] = others
+        else:
+            self.users.pop(session.user, None)
+        self.user_cap.note_heard(session)
 
     # What sessions need
 

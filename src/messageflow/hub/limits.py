@@ -26,6 +26,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     buffer_memory: int = 256 << 20  # bytes that may wait in the buffers of all connections together
     recovery_rate: int = 64 << 20  # bytes of history given out a second, to all together; 0: no cap
     publication_bytes: int = 65_536  # of what a client publishes: data and info
+    hook_timeout: float = 5.0  # seconds that a hook of the application may take, waiting for a place included
+    hook_concurrency: int = 64  # calls of each kind of hook at once
 
     @property
     def burst(self) -> int:

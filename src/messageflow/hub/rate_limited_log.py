@@ -71,12 +71,16 @@ class RateLimitedLog:
         self._rates = LineRates()
 
     def __call__(self, level: int, event: str, fields: Mapping[str, object]) -> bool:
-        """Log, or not. Returns False when the line was dropped."""
+        """Log, with a traceback where a field `exception` is one, or not. Returns False when the line was dropped."""
         if not self._logger.isEnabledFor(level):
             return True
         dropped = self._rates.take(event, self._clock())
         if dropped is None:
             return False
-        more: dict[str, object] = {"suppressed_before": dropped} if dropped else {}
-        self._logger.log(level, event, extra={**fields, **more, "limited": True})
+        more = dict(fields)
+        error = more.pop("exception", None)
+        if dropped:
+            more["suppressed_before"] = dropped
+        exc_info = error if isinstance(error, BaseException) else None
+        self._logger.log(level, event, extra={**more, "limited": True}, exc_info=exc_info)
         return True

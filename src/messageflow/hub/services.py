@@ -13,6 +13,7 @@ from messageflow.hub.channel_registry import ChannelRegistry
 from messageflow.hub.congestion import Congestion
 from messageflow.hub.heartbeat import Heartbeat
 from messageflow.hub.history_reader import HistoryReader
+from messageflow.hub.hook_calls import HookCalls
 from messageflow.hub.presence_changes import PresenceChanges
 from messageflow.hub.recovery_rate_limiter import RecoveryRateLimiter
 from messageflow.hub.revocation_list import RevocationList
@@ -59,6 +60,7 @@ class Services:
         heartbeat: looks at expiries.
         user_cap: how many connections a user may have.
         revocation_list: which tokens are revoked.
+        hooks: what the application decides.
     """
 
     runtime: Runtime
@@ -76,3 +78,4 @@ class Services:
     heartbeat: Heartbeat
     user_cap: UserCap
     revocation_list: RevocationList
+    hooks: HookCalls

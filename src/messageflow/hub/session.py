@@ -97,8 +97,8 @@ class Owner(Protocol):
     def leave(self, session: Session, name: str) -> None:
         """Take a session out of a channel; one that is not in it is no error."""
 
-    def remove(self, session: Session) -> None:
-        """A session has ended: take it out of everything, now."""
+    def remove(self, session: Session, why: Disconnect | None) -> None:
+        """A session has ended, by decision of the server where it says `why`: take it out of everything, now."""
 
 
 class Session:
@@ -331,7 +331,7 @@ class Session:
             code=disconnect.code,
             reason=detail or disconnect.reason,
         )
-        self._release()
+        self._release(disconnect)
         self.connection.close(disconnect)
 
     def pause(self) -> None:
@@ -346,7 +346,7 @@ class Session:
         """The connection is gone."""
         self._release()
 
-    def _release(self) -> None:
+    def _release(self, why: Disconnect | None = None) -> None:
         if self.closed:
             return
         self.state = State.CLOSED
@@ -356,7 +356,7 @@ class Session:
             if task is None or task is asyncio.current_task() or self._owner.presence.is_awaited_by(task):
                 continue  # the last of these sees by itself that it is over
             task.cancel()
-        self._owner.remove(self)
+        self._owner.remove(self, why)
 
     def rest(self) -> None:
         """Give back what an idle session does not need. The heartbeat calls this once per ping."""

@@ -8,9 +8,11 @@ from typing import Any
 
 from messageflow.core.codes import BAD_REQUEST, MALFORMED, CommandRefused, Disconnected
 from messageflow.core.protocol import Command, FaultyCommand
-from messageflow.hub.commands.connect import connect, refresh
-from messageflow.hub.commands.publish import ping, publish, rpc, send
+from messageflow.hub.commands.connect import connect
+from messageflow.hub.commands.publish import publish
 from messageflow.hub.commands.read import history, presence, presence_stats
+from messageflow.hub.commands.refresh import refresh
+from messageflow.hub.commands.rpc import ping, rpc, send
 from messageflow.hub.commands.subscribe import sub_refresh, subscribe, unsubscribe
 from messageflow.hub.services import Services
 from messageflow.hub.session import Session, State

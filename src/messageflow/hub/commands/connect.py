@@ -1,4 +1,4 @@
-"""`connect` and `refresh`: who the client is, what the server subscribes it to, and for how long.
+"""`connect`: who the client is, what the server subscribes it to, and for how long.
 
 Source: docs/protocol.md, "A connection" and "Positions and recovery".
 """
@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator
+from typing import Any
 
-from msgspec import Raw
+import msgspec
 
 from messageflow.core.channels import BROADCAST, NamespaceOptions, owned_by_server, personal
 from messageflow.core.claims import ConnectionClaims, SubscribeOptions
 from messageflow.core.codes import (
-    CONNECTION_EXPIRED,
     CONNECTION_LIMIT,
     INVALID_TOKEN,
     MALFORMED,
@@ -30,13 +30,13 @@ from messageflow.core.protocol import (
     ClientInfo,
     ConnectRequest,
     ConnectResult,
-    RefreshRequest,
-    RefreshResult,
     SubscribeRequest,
     raw,
 )
 from messageflow.core.revocations import UNDATED
 from messageflow.errors import BrokerError, TokenError, TokenExpired
+from messageflow.hub.hook_calls import Hook
+from messageflow.hub.hooks import ClientView, ConnectAnswer, ConnectQuestion
 from messageflow.hub.runtime import NEVER
 from messageflow.hub.services import Services
 from messageflow.hub.session import Session, State
@@ -46,6 +46,7 @@ from messageflow.version import VERSION
 SLICE = 64  # channels of a token that are entered, about 2 ms of the event loop, between which others have their turn
 NO_OPTIONS = SubscribeOptions()
 NOTHING_HELD = SubscribeRequest()
+WITHOUT_A_TOKEN = "connect without a token, and anonymous clients are not allowed"
 
 
 async def connect(services: Services, session: Session, command_id: int, request: ConnectRequest) -> None:
@@ -53,7 +54,9 @@ async def connect(services: Services, session: Session, command_id: int, request
     sessions, runtime = services.sessions, services.runtime
     session.state = State.CONNECTING
     try:
-        claims = _verify(services, request.token)
+        claims, data = _verify(services, request.token), None
+        if services.hooks.connect is not None:
+            claims, data = await _ask(services, session, services.hooks.connect, request, claims)
         channels = list(_list_server_side(services, claims))
         if services.user_cap.is_reached(claims.user):
             await services.user_cap.make_room(claims.user)
@@ -99,6 +102,7 @@ async def connect(services: Services, session: Session, command_id: int, request
         subs={each.channel.name: each.complete() for each in coming},
         ping=max(1, round(runtime.limits.ping_interval)),
         pong=not session.encoder.one_way,
+        data=raw(data or b""),
     )
     session.reply(command_id, "connect", result)
     for each in coming:
@@ -126,15 +130,41 @@ def _verify(services: Services, token: str) -> ConnectionClaims:
     if services.sessions.draining:
         raise Disconnected(SHUTDOWN)
     if not token:
-        if services.verifier.allow_anonymous:
+        if services.verifier.allow_anonymous or services.hooks.connect is not None:
             return ConnectionClaims(user="", expires_at=None)
-        raise Disconnected(MALFORMED, "connect without a token, and anonymous clients are not allowed")
+        raise Disconnected(MALFORMED, WITHOUT_A_TOKEN)
     try:
         return services.verifier.connection(token, services.runtime.wall())
     except TokenExpired:
         raise CommandRefused(TOKEN_EXPIRED) from None
     except TokenError as error:
         raise Disconnected(INVALID_TOKEN, str(error)) from None
+
+
+async def _ask(
+    services: Services,
+    session: Session,
+    hook: Hook[ConnectQuestion, ConnectAnswer],
+    request: ConnectRequest,
+    claims: ConnectionClaims,
+) -> tuple[ConnectionClaims, bytes | None]:
+    """Ask the application. Returns what it makes of the claims, and its data for the page.
+
+    One who is named by the application alone is as fresh as a token that was made now.
+    """
+    who = ClientView(claims.user, session.client, session.connection.address, claims.info or b"")
+    data = bytes(request.data)
+    answer = await hook.ask(ConnectQuestion(who, data, request.name, request.version, claims.expires_at))
+    changes: dict[str, Any] = {name: v for name in ("expires_at", "info") if (v := getattr(answer, name)) is not None}
+    if answer.user is not None and answer.user != claims.user:
+        if claims.user:
+            raise Disconnected(SERVER_ERROR, "the connect hook names another user than the token")
+        changes |= {"user": answer.user, "issued_at": services.runtime.wall()}
+    elif not claims.user and not services.verifier.allow_anonymous:
+        raise Disconnected(MALFORMED, WITHOUT_A_TOKEN)
+    if answer.channels:
+        changes["channels"] = (*claims.channels, *answer.channels)
+    return msgspec.structs.replace(claims, **changes), answer.data
 
 
 def _list_server_side(
@@ -154,27 +184,3 @@ def _list_server_side(
         if options is None:
             raise CommandRefused(UNKNOWN_CHANNEL)
         yield name, subscribe_options.apply_to(options), subscribe_options
-
-
-async def refresh(services: Services, session: Session, command_id: int, request: RefreshRequest) -> None:
-    """Extend the connection with a new token of the same user."""
-    if not request.token:
-        raise Disconnected(MALFORMED, "refresh without a token")
-    try:
-        claims = services.verifier.connection(request.token, services.runtime.wall())
-    except TokenExpired:
-        raise Disconnected(CONNECTION_EXPIRED, "refresh with an expired token") from None
-    except TokenError as error:
-        raise Disconnected(INVALID_TOKEN, str(error)) from None
-    if claims.user != session.user:
-        raise Disconnected(INVALID_TOKEN, "refresh with the token of another user")
-    if services.revocation_list.refuses(claims.user, claims.issued_at):
-        raise Disconnected(CONNECTION_EXPIRED, "refresh with a revoked token")
-    session.issued_at = claims.issued_at or UNDATED
-    session.expires_at = services.runtime.deadline(claims.expires_at)
-    if claims.info:
-        session.show_as(Raw(claims.info))
-    services.heartbeat.note_expiry(session)
-    expires = session.expires_at != NEVER
-    ttl = services.runtime.time_to_refresh(session.expires_at) if expires else 0
-    session.reply(command_id, "refresh", RefreshResult(session.client, VERSION, expires, ttl))

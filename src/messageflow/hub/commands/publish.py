@@ -1,14 +1,12 @@
-"""`publish`, `rpc`, `send` and `ping`: what a client may say.
+"""`publish`: what a client says in a channel.
 
-Information flows one way: a browser calls the backend over HTTP. A namespace may still let clients publish; `rpc` and
-`send` need a handler in the application, and without one they are not available.
+Information flows one way: a browser calls the backend over HTTP. A namespace, or the application, may still let clients
+publish.
 
 Source: docs/protocol.md, "Commands".
 """
 
 from __future__ import annotations
-
-import logging
 
 import msgspec
 
@@ -18,15 +16,17 @@ from messageflow.core.codes import (
     BAD_REQUEST,
     LIMIT_EXCEEDED,
     MALFORMED,
-    NOT_AVAILABLE,
     PERMISSION_DENIED,
     UNKNOWN_CHANNEL,
     CommandRefused,
     Disconnected,
 )
 from messageflow.core.json import UnsafeJSON, check_readable, compact
-from messageflow.core.protocol import EmptyResult, PingRequest, PublishRequest, RPCRequest, SendRequest
+from messageflow.core.protocol import EmptyResult, PublishRequest
 from messageflow.core.stream_table import Retention
+from messageflow.hub.commands.authorize import authorize
+from messageflow.hub.hook_calls import describe
+from messageflow.hub.hooks import PublishQuestion
 from messageflow.hub.services import Services
 from messageflow.hub.session import Session
 
@@ -42,8 +42,11 @@ async def publish(services: Services, session: Session, command_id: int, request
     options = services.namespaces.options(name)
     if options is None:
         raise CommandRefused(UNKNOWN_CHANNEL)
-    if not may_publish(name, options, session.rights(name)):
-        raise CommandRefused(PERMISSION_DENIED)
+    refusal = None if may_publish(name, options, session.rights(name)) else PERMISSION_DENIED
+    if services.hooks.authorize is not None:
+        refusal = await authorize(services.hooks.authorize, session, name, "publish", refusal)
+    if refusal is not None:
+        raise CommandRefused(refusal)
     data = compact(bytes(request.data))
     if not data:
         raise CommandRefused(BAD_REQUEST, "there is no data to publish")
@@ -55,6 +58,8 @@ async def publish(services: Services, session: Session, command_id: int, request
         raise CommandRefused(BAD_REQUEST, "this channel takes JSON objects only")
     if len(request.idempotency_key) > KEY_LENGTH:
         raise CommandRefused(BAD_REQUEST, f"an idempotency key has at most {KEY_LENGTH} characters")
+    if services.hooks.publish is not None:
+        data = (await services.hooks.publish.ask(PublishQuestion(describe(session), name, data))).data or data
     retention = Retention(options.history_size, options.history_ttl)
     key = _own_key(session.user, request.idempotency_key)
     item = Item(name, data, retention, key, msgspec.json.encode(session.info))
@@ -71,27 +76,3 @@ async def publish(services: Services, session: Session, command_id: int, request
 def _own_key(user: str, key: str) -> str:
     """Return the key as this user's own: nobody's is another's, nor one of the application's, which are plain text."""
     return "client:" + msgspec.json.encode((user, key)).decode() if key else ""
-
-
-async def rpc(services: Services, session: Session, command_id: int, request: RPCRequest) -> None:
-    """Refuse: no application takes calls over the socket."""
-    raise CommandRefused(NOT_AVAILABLE)
-
-
-async def send(services: Services, session: Session, command_id: int, request: SendRequest) -> None:
-    """Refuse. A message without an id cannot be answered; it is dropped, counted, and the log says it.
-
-    Ending the connection for good, as Centrifugo does with 3508, would cost a page its pushes for a message that
-    promises nothing.
-    """
-    runtime = services.runtime
-    runtime.counters.messages_dropped += 1
-    runtime.log_limited(
-        logging.WARNING, "message_dropped", client=session.client, reason="no application takes messages"
-    )
-    raise CommandRefused(NOT_AVAILABLE)
-
-
-async def ping(services: Services, session: Session, command_id: int, request: PingRequest) -> None:
-    """Refuse, as the protocol has it: the server pings, not the client."""
-    raise CommandRefused(NOT_AVAILABLE)

@@ -26,14 +26,17 @@ from messageflow.core.protocol import (
     view,
 )
 from messageflow.core.weights import ENVELOPE, chunk
+from messageflow.hub.commands.authorize import authorize
+from messageflow.hub.hooks import Verb
 from messageflow.hub.services import Services
 from messageflow.hub.session import Session
 
 
-def _check_right(
+async def _check_right(
     services: Services,
     session: Session,
     name: str,
+    verb: Verb,
     kept: Callable[[NamespaceOptions], bool],
     right: Callable[[str, NamespaceOptions, Rights], bool],
 ) -> None:
@@ -45,13 +48,20 @@ def _check_right(
         raise CommandRefused(UNKNOWN_CHANNEL)
     if not kept(options):
         raise CommandRefused(NOT_AVAILABLE)
-    if not right(name, options, session.rights(name)):
-        raise CommandRefused(PERMISSION_DENIED)
+    refusal = None if right(name, options, session.rights(name)) else PERMISSION_DENIED
+    if services.hooks.authorize is not None:
+        refusal = await authorize(services.hooks.authorize, session, name, verb, refusal)
+    if refusal is not None:
+        raise CommandRefused(refusal)
+
+
+def _keeps_presence(options: NamespaceOptions) -> bool:
+    return options.presence
 
 
 async def presence(services: Services, session: Session, command_id: int, request: PresenceRequest) -> None:
     """Answer who is in a channel."""
-    _check_right(services, session, request.channel, lambda options: options.presence, may_see_presence)
+    await _check_right(services, session, request.channel, "presence", _keeps_presence, may_see_presence)
     limiter = services.reply_limiter
     async with limiter.turn():
         clients = await services.broker.presence(request.channel)
@@ -60,7 +70,7 @@ async def presence(services: Services, session: Session, command_id: int, reques
 
 async def presence_stats(services: Services, session: Session, command_id: int, request: PresenceRequest) -> None:
     """Answer how many are in a channel. It is paced like telling who they are, since all are looked at."""
-    _check_right(services, session, request.channel, lambda options: options.presence, may_see_presence)
+    await _check_right(services, session, request.channel, "presence", _keeps_presence, may_see_presence)
     limiter = services.reply_limiter
     async with limiter.turn():
         stats = await services.broker.presence_stats(request.channel)
@@ -74,7 +84,7 @@ async def history(services: Services, session: Session, command_id: int, request
     A reply carries no more than a chunk of a recovery, in number and in bytes, and at least one publication.
     """
     name, since, limits = request.channel, request.since, services.runtime.limits
-    _check_right(services, session, name, lambda options: options.keeps_history, may_read_history)
+    await _check_right(services, session, name, "history", lambda options: options.keeps_history, may_read_history)
     limit = limits.history_limit if request.limit < 0 else min(request.limit, limits.history_limit)
     limiter = services.reply_limiter
     async with limiter.turn():

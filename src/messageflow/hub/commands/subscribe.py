@@ -35,6 +35,7 @@ from messageflow.core.protocol import (
 )
 from messageflow.core.revocations import UNDATED
 from messageflow.errors import TokenError, TokenExpired
+from messageflow.hub.commands.authorize import authorize
 from messageflow.hub.runtime import NEVER
 from messageflow.hub.services import Services
 from messageflow.hub.session import Session
@@ -53,7 +54,11 @@ async def subscribe(services: Services, session: Session, command_id: int, reque
         raise CommandRefused(ALREADY_SUBSCRIBED)
     if len(session.subscriptions) >= services.runtime.limits.channels_per_connection:
         raise CommandRefused(LIMIT_EXCEEDED)
-    options, claims = _check_right(services, session, name, request.token)
+    options, claims, refusal = _look_up_right(services, session, name, request.token)
+    if claims is None and services.hooks.authorize is not None:
+        refusal = await authorize(services.hooks.authorize, session, name, "subscribe", refusal)
+    if refusal is not None:
+        raise CommandRefused(refusal)
     subscribing = Subscribing(services, session, name, options, request, server_side=False)
     if claims is not None:
         subscribing.apply(claims.options, services.runtime.deadline(claims.expires_at))
@@ -77,22 +82,19 @@ def _check_name(channel: str) -> str:
     return channel
 
 
-def _check_right(
+def _look_up_right(
     services: Services, session: Session, name: str, token: str
-) -> tuple[NamespaceOptions, SubscriptionClaims | None]:
-    """Return what the channel does for this session, if it may subscribe at all."""
+) -> tuple[NamespaceOptions, SubscriptionClaims | None, ErrorCode | None]:
+    """Return what the channel does for this session, what its token says, and without one why it may not come in."""
     options = services.namespaces.options(name)
     if options is None:
         raise CommandRefused(UNKNOWN_CHANNEL)
     if not token:
-        refusal = may_subscribe(name, options, session.rights(name))
-        if refusal is not None:
-            raise CommandRefused(refusal)
-        return options, None
+        return options, None, may_subscribe(name, options, session.rights(name))
     if owned_by_server(name):
         raise CommandRefused(PERMISSION_DENIED)
     claims = _verify(services, session, name, token, expired=TOKEN_EXPIRED)
-    return claims.options.apply_to(options), claims
+    return claims.options.apply_to(options), claims, None
 
 
 def _verify(services: Services, session: Session, name: str, token: str, *, expired: ErrorCode) -> SubscriptionClaims:

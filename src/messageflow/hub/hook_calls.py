@@ -1,0 +1,195 @@
+"""Calls of the application's hooks: within a time, so many at once, and with one way to fail for each kind.
+
+A call that finds all places taken waits in line, within its own time; where the line is too long it is refused at once.
+Each kind has places and a line of its own, so that a slow `rpc` keeps nobody from connecting.
+
+Owns the places. Never decides anything itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from msgspec import UNSET
+
+from messageflow.core.codes import (
+    INTERNAL,
+    SERVER_ERROR,
+    TOO_MANY_REQUESTS,
+    CommandRefused,
+    Disconnect,
+    Disconnected,
+    ErrorCode,
+)
+from messageflow.core.json import check_readable, compact
+from messageflow.core.users import explain_user, is_user
+from messageflow.errors import HookRefusal
+from messageflow.hub.hooks import (
+    AuthorizeAnswer,
+    AuthorizeQuestion,
+    ClientEvent,
+    ClientView,
+    ConnectAnswer,
+    ConnectQuestion,
+    DisconnectNotice,
+    Hooks,
+    PublishAnswer,
+    PublishQuestion,
+    RefreshAnswer,
+    RefreshQuestion,
+    RpcAnswer,
+    RpcQuestion,
+)
+from messageflow.hub.runtime import Runtime
+from messageflow.hub.session import Session
+
+LINE = 10_000  # calls of one kind that may wait for a place; each is one command, of a session that waits for it
+LEAST_CLOSE_CODE = 3000  # refusals from here on end the connection
+
+ANSWERS: dict[str, type[Any]] = {
+    "connect": ConnectAnswer,
+    "disconnect": type(None),
+    "authorize": AuthorizeAnswer,
+    "publish": PublishAnswer,
+    "rpc": RpcAnswer,
+    "event": type(None),
+    "refresh": RefreshAnswer,
+}
+
+Question = TypeVar("Question")
+Reply = TypeVar("Reply")
+
+
+def describe(session: Session) -> ClientView:
+    """Return who a session is, as hooks see it."""
+    info = session.info.conn_info if session.info is not None else UNSET
+    return ClientView(session.user, session.client, session.connection.address, b"" if info is UNSET else bytes(info))
+
+
+def check_answer(kind: str, answer: Any) -> Any:
+    """Return an answer with its JSON on one line.
+
+    Raises:
+        TypeError: it is none.
+        ValueError: its JSON is not such as every receiver can read.
+    """
+    expected = ANSWERS[kind]
+    if not isinstance(answer, expected):
+        raise TypeError(f"a {kind} hook answers with {expected.__name__}, not {type(answer).__name__}")
+    if isinstance(answer, ConnectAnswer) and answer.user and not is_user(answer.user):
+        raise ValueError(explain_user(answer.user, "no user is called so"))
+    changes = {}
+    for field in ("data", "info"):
+        if data := getattr(answer, field, None):
+            changes[field] = compact(data)
+            check_readable(changes[field])
+    return msgspec.structs.replace(answer, **changes) if changes else answer
+
+
+class Hook(Generic[Question, Reply]):
+    """One kind of hook.
+
+    Args:
+        runtime: limits, counters and log.
+        kind: its name.
+        function: the application's.
+    """
+
+    def __init__(self, runtime: Runtime, kind: str, function: Callable[[Question], Awaitable[Reply]]) -> None:
+        self._runtime = runtime
+        self._kind = kind
+        self._function = function
+        self._timeout = runtime.limits.hook_timeout
+        self._places = asyncio.Semaphore(runtime.limits.hook_concurrency)
+        self._waiting = 0
+
+    async def ask(self, question: Question) -> Reply:
+        """Return what the application answers.
+
+        Cancelling it cancels the hook, or leaves it to end by itself where it runs on a thread.
+
+        Raises:
+            CommandRefused: the application refuses, or has failed.
+            Disconnected: it refuses with a close code, or has failed where nothing else can be said.
+        """
+        counters = self._runtime.counters
+        counters.hook_calls[self._kind] += 1
+        if self._waiting >= LINE:
+            counters.hook_overloads[self._kind] += 1
+            self._runtime.log_limited(logging.ERROR, "hook_overloaded", hook=self._kind, waiting=self._waiting)
+            raise self._fail(TOO_MANY_REQUESTS)
+        limit = asyncio.timeout(self._timeout)
+        try:
+            async with limit:
+                answer: Reply = check_answer(self._kind, await self._call(question))
+                return answer
+        except HookRefusal as refusal:
+            counters.hook_refusals[self._kind] += 1
+            raise _as_refused(refusal) from None
+        except Exception as error:
+            self._note_failure(error, timed_out=limit.expired())
+        raise self._fail(INTERNAL)
+
+    async def tell(self, question: Question) -> None:
+        """Ask where nobody waits for the answer: a refusal or a failure is counted and logged, and that is all."""
+        try:
+            await self.ask(question)
+        except (CommandRefused, Disconnected):
+            return
+
+    async def _call(self, question: Question) -> Reply:
+        self._waiting += 1
+        try:
+            await self._places.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            return await self._function(question)
+        finally:
+            self._places.release()
+
+    def _note_failure(self, error: Exception, *, timed_out: bool) -> None:
+        runtime, kind = self._runtime, self._kind
+        if timed_out:
+            runtime.counters.hook_timeouts[kind] += 1
+            runtime.log_limited(logging.ERROR, "hook_timed_out", hook=kind, seconds=self._timeout)
+        else:
+            runtime.counters.hook_failures[kind] += 1
+            runtime.log_limited(logging.ERROR, "hook_failed", hook=kind, error=repr(error), exception=error)
+
+    def _fail(self, error: ErrorCode) -> CommandRefused | Disconnected:
+        """Return how a client is told that the application has failed."""
+        if self._kind == "connect":
+            return Disconnected(SERVER_ERROR, "the connect hook of the application has failed")
+        return CommandRefused(error)
+
+
+def _as_refused(refusal: HookRefusal) -> CommandRefused | Disconnected:
+    if refusal.code < LEAST_CLOSE_CODE:
+        return CommandRefused(ErrorCode(refusal.code, refusal.text, refusal.temporary))
+    return Disconnected(Disconnect(refusal.code, refusal.text))
+
+
+class HookCalls:
+    """The hooks of one hub's application, each None where there is none.
+
+    Args:
+        runtime: limits, counters and log.
+        hooks: the application's.
+    """
+
+    def __init__(self, runtime: Runtime, hooks: Hooks) -> None:
+        self.connect: Hook[ConnectQuestion, ConnectAnswer] | None = None
+        self.disconnect: Hook[DisconnectNotice, None] | None = None
+        self.authorize: Hook[AuthorizeQuestion, AuthorizeAnswer] | None = None
+        self.publish: Hook[PublishQuestion, PublishAnswer] | None = None
+        self.rpc: Hook[RpcQuestion, RpcAnswer] | None = None
+        self.event: Hook[ClientEvent, None] | None = None
+        self.refresh: Hook[RefreshQuestion, RefreshAnswer] | None = None
+        for kind, function in hooks._asdict().items():
+            if function is not None:
+                setattr(self, kind, Hook(runtime, kind, function))
