@@ -17,7 +17,7 @@ from markupsafe import Markup
 from messageflow import Flow
 from messageflow.publisher import names, requests
 from messageflow.publisher.batch import Batch
-from messageflow.publisher.requests import Call
+from messageflow.publisher.call import Call
 
 SECRET = "s" * 32
 ZERO = UUID(int=0)

@@ -10,8 +10,8 @@ import pytest
 from messageflow.client_io.outcome import Response
 from messageflow.errors import EncodingError, PayloadTooLarge, PublishError, Refused, Unauthorized
 from messageflow.publisher import requests
+from messageflow.publisher.call import Call
 from messageflow.publisher.error_texts import gateway
-from messageflow.publisher.requests import Call
 from messageflow.publisher.responses import read
 from messageflow.publisher.results import ClientInfo, History, Node, Position, PresenceStats, Publication, Receipt
 

@@ -21,10 +21,11 @@ from messageflow.core.credentials import LIFETIME_LIMIT, credential
 from messageflow.core.durations import parse_duration
 from messageflow.errors import ConfigurationError, GatewayUnreachable, MessageflowError, Unauthorized
 from messageflow.publisher import discovery, error_texts, inprocess, testruns, tokens
+from messageflow.publisher.call import Call
 from messageflow.publisher.discovery import Place
 from messageflow.publisher.inprocess import InProcess, InProcessClient
 from messageflow.publisher.redis_target import RedisTarget, is_redis, make_redis_client, masked
-from messageflow.publisher.requests import Call, User
+from messageflow.publisher.requests import User
 from messageflow.publisher.retry import Retry
 
 T = TypeVar("T")

@@ -18,7 +18,8 @@ import msgspec
 from messageflow.api.answers import CallError
 from messageflow.errors import Refused
 from messageflow.publisher import requests
-from messageflow.publisher.requests import Call, User
+from messageflow.publisher.call import Call
+from messageflow.publisher.requests import User
 from messageflow.publisher.results import Receipt
 
 COMMANDS = 1000  # in one request

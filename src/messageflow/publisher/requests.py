@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from math import isfinite
 from os import urandom
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -20,6 +20,7 @@ from msgspec import Raw
 from messageflow.api import calls
 from messageflow.errors import PayloadTooLarge
 from messageflow.publisher import responses
+from messageflow.publisher.call import Call
 from messageflow.publisher.encoding import encode
 from messageflow.publisher.names import (
     EVERYONE,
@@ -46,22 +47,6 @@ BODY_LIMIT = 16 * 1024 * 1024  # bytes; far over any gateway's limit, refused he
 
 T = TypeVar("T")
 User = str | int | UUID
-
-
-class Call(NamedTuple, Generic[T]):
-    """One call of the API.
-
-    Args:
-        method: its name in the API.
-        body: its parameters as JSON.
-        read: makes the result out of the body of an answer with status 200.
-        stores: whether it changes what is stored.
-    """
-
-    method: str
-    body: bytes
-    read: Callable[[bytes], T]
-    stores: bool = False
 
 
 def push(user: User, type: str, payload: Any = None, *, idempotency_key: str | None = None) -> Call[Receipt]:

@@ -6,7 +6,7 @@ Pure. Messages say what to do next; none repeats a key.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -14,11 +14,9 @@ from messageflow.api.answers import CallError, ChannelsAnswer, InfoAnswer, Node,
 from messageflow.api.calls import Nothing
 from messageflow.client_io.outcome import Response
 from messageflow.errors import NotStored, PayloadTooLarge, PublishError, Refused, Unauthorized
+from messageflow.publisher.call import Call
 from messageflow.publisher.error_texts import Peer
 from messageflow.publisher.results import ClientInfo, History, PagePosition, Receipt
-
-if TYPE_CHECKING:
-    from messageflow.publisher.requests import Call
 
 T = TypeVar("T")
 

@@ -11,15 +11,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from messageflow.client_io.outcome import NO_CONNECTION, NoResponse, Response
 from messageflow.errors import GatewayUnreachable, NotStored, OutcomeUnknown, PublishError, Refused, Unauthorized
+from messageflow.publisher.call import Call
 from messageflow.publisher.error_texts import Peer
 from messageflow.publisher.responses import read
-
-if TYPE_CHECKING:
-    from messageflow.publisher.requests import Call
 
 T = TypeVar("T")
 
