@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from messageflow.client_io.outcome import NO_CONNECTION, NoResponse, Response
+from messageflow.core.backoff import pause_after
 from messageflow.errors import GatewayUnreachable, NotStored, OutcomeUnknown, PublishError, Refused, Unauthorized
 from messageflow.publisher.call import Call
 from messageflow.publisher.error_texts import Peer
@@ -88,9 +89,8 @@ class Retry:
                 raise self._verdict(outcome)
             if outcome.absent:
                 patience = min(patience, ABSENT_PATIENCE)
-        longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**self._failed)
-        pause: float = longest * (1 + self._chance()) / 2
         self._failed += 1
+        pause = pause_after(self._failed, FIRST_PAUSE, LONGEST_PAUSE, self._chance())
         if now + pause >= self._start + patience:
             raise self._verdict(outcome)
         return pause
