@@ -208,10 +208,12 @@ def test_what_troubles_a_gateway_is_told_to_those_who_run_it(own_server: Server,
         own_server.stop()
         wait_until(lambda: get(gateway.port, "/ready")[0] == 503)
         assert get(gateway.port, "/ready", Host="push.example.com") == (503, "not ready\n")
-        _, told = get(gateway.port, "/ready")
-        assert "not ready" not in told
+        status, told = get(gateway.port, "/ready")
+        assert (status, "not ready" in told) == (503, False)
         assert len(told) > 5
-        assert get(gateway.port, "/ready", Host="push.example.com", X_API_Key=API_KEY) == (503, told)
+        with_key = {"Host": "push.example.com", "X_API_Key": API_KEY}
+        wait_until(lambda: get(gateway.port, "/ready", **with_key) == get(gateway.port, "/ready"))  # it may change
+        assert get(gateway.port, "/ready", **with_key)[0] == 503
 
 
 def test_a_reason_that_is_longer_in_bytes_than_in_characters_ends_the_connection_all_the_same(gateway: Running) -> None:

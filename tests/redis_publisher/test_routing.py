@@ -92,7 +92,7 @@ def test_sentinel_names_the_primary_also_after_a_failover(trio: Trio, flows: Flo
 
 
 def test_no_sentinel_knows_the_service(trio: Trio, flows: Flows) -> None:
-    flow = flows.make(trio.url.replace("/streams", "/another"), timeout=1)
+    flow = flows.make(trio.url.replace("/streams", "/another"), timeout=3)
     with pytest.raises(GatewayUnreachable, match="no Sentinel names a primary of 'another'"):
         flows.call(flow, "push", "alice", "t")
 
