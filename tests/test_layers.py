@@ -224,21 +224,14 @@ PARALLEL: list[tuple[str, set[str]]] = [
 OWED_MODULES = {
     "api",
     "base",
-    "broker",
-    "names",
 }
 OWED_CLASSES = {
-    "Batch",
-    "Connection",
     "ClientInfo",
-    "Command",
+    "Connection",
     "History",
-    "Known",
-    "Page",
     "Position",
     "PresenceStats",
     "Publication",
-    "Settings",
 }
 
 

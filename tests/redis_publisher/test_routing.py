@@ -12,7 +12,7 @@ import pytest
 from redis.crc import key_slot
 
 from messageflow import Flow, GatewayUnreachable
-from messageflow.brokers.redis.names import Names
+from messageflow.brokers.redis.keyspace import Names
 from messageflow.brokers.redis.topology.shards import shard_of
 from messageflow.redis_publisher import client as redis_client
 from tests.brokers.redis.certificates import Authority

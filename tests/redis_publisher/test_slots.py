@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from messageflow.brokers.redis.connections.resp import Announcing, Command, ErrorReply
+from messageflow.brokers.redis.connections.resp import Announcing, ErrorReply, RedisCommand
 from messageflow.brokers.redis.connections.url import Address
 from messageflow.brokers.redis.topology.slot_map import SlotMap, SlotRange
 from messageflow.client_io.blocking_io import BLOCKING
@@ -21,7 +21,7 @@ def test_a_slot_that_moved_has_the_whole_map_read_again() -> None:
     before = ConnectionPool(BLOCKING, dial, "one:1")
     ranges = [SlotRange(0, 16_383, Address("one", 1))]
     cluster._slots, cluster.in_doubt = SlotMap.from_ranges(ranges, lambda _: before), False
-    reads = Command("key", ("GET", "key"))
+    reads = RedisCommand("key", ("GET", "key"))
     asked = cluster.follow(reads, ErrorReply("ASK 12539 two:2"), before)
     assert asked is not None
     assert (asked.name, cluster.pool("key"), cluster.in_doubt) == ("two:2", before, False)

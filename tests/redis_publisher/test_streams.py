@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from messageflow.brokers.base import StreamStore
-from messageflow.brokers.redis.names import Names
+from messageflow.brokers.redis.keyspace import Names
 from messageflow.client_io.asyncio_io import ASYNCIO
 from messageflow.client_io.kernel import Attempt
-from messageflow.redis_publisher.broker import DirectBroker
+from messageflow.redis_publisher.attempt_broker import DirectBroker
 from messageflow.redis_publisher.client import RedisClient
 from messageflow.redis_publisher.servers import Servers
 from messageflow.testing.broker_suite import StreamSuite

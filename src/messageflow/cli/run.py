@@ -186,7 +186,7 @@ def _import_ahead() -> None:
     import messageflow.brokers.embedded.broker
     import messageflow.cli.start
     import messageflow.gateway.api
-    import messageflow.gateway.broker
+    import messageflow.gateway.broker_choice
     import messageflow.gateway.front_door.http_connection
     import messageflow.gateway.websocket_connection
     import messageflow.hub.hub

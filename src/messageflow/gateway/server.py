@@ -22,7 +22,7 @@ from messageflow.gateway import logs
 from messageflow.gateway.api import WorkerApi
 from messageflow.gateway.api_endpoint import ApiKey
 from messageflow.gateway.application import ApplicationEndpoint, ASGIApp, observe
-from messageflow.gateway.broker import make_broker
+from messageflow.gateway.broker_choice import make_broker
 from messageflow.gateway.endpoints import make_routes
 from messageflow.gateway.front_door.admission import Admission
 from messageflow.gateway.front_door.front_door import FrontDoor

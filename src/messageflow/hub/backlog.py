@@ -32,7 +32,7 @@ OUR_REFERENCES = 3  # to what a batch holds, while it is looked at: its own, the
 FROM_HISTORY = -1  # where a reader stands that has to go to the history
 
 
-class Batch(NamedTuple):
+class EncodedBatch(NamedTuple):
     """What was written at once.
 
     Args:
@@ -66,7 +66,7 @@ class Backlog:
 
     def __init__(self, backlogs: Backlogs) -> None:
         self._backlogs = backlogs
-        self._batches: OrderedDict[int, Batch] = OrderedDict()
+        self._batches: OrderedDict[int, EncodedBatch] = OrderedDict()
         self._starts: dict[int, int] = {}  # the batch that follows an offset
         self._idle: dict[Member, tuple[int, int]] = {}  # where each stood, and for how many ticks
         self.readers: dict[Member, int] = {}
@@ -75,7 +75,7 @@ class Backlog:
 
     def add(self, start: int, end: Position | None, data: Mapping[FramedEncoder, bytes]) -> None:
         """Keep a batch that is being written."""
-        batch = Batch(start, end, data, self._backlogs.clock())
+        batch = EncodedBatch(start, end, data, self._backlogs.clock())
         self._batches[self.next] = batch
         if end is not None:
             self._starts.setdefault(start, self.next)
@@ -85,7 +85,7 @@ class Backlog:
         while self.size > EACH * len(self.readers):
             self.drop_oldest()
 
-    def get(self, number: int) -> Batch | None:
+    def get(self, number: int) -> EncodedBatch | None:
         """Return a batch, unless it is given up or yet to be made."""
         return self._batches.get(number)
 

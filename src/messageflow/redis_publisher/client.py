@@ -13,15 +13,15 @@ from typing import Any, NamedTuple
 from messageflow.api.api import Api
 from messageflow.brokers.base import Ack
 from messageflow.brokers.redis.connections.connector import split_urls
-from messageflow.brokers.redis.connections.resp import Command, ErrorReply
-from messageflow.brokers.redis.names import Names
+from messageflow.brokers.redis.connections.resp import ErrorReply, RedisCommand
+from messageflow.brokers.redis.keyspace import Names
 from messageflow.client_io.kernel import Attempt, Broken, ClientIO
 from messageflow.client_io.outcome import NoResponse, Response
 from messageflow.client_io.pool import ConnectionPool
 from messageflow.core.channels import Namespaces
 from messageflow.core.publish_policy import PublishPolicy
 from messageflow.errors import BrokerError, ConfigurationError, GatewayUnreachable, Unanswered, Unavailable
-from messageflow.redis_publisher.broker import DirectBroker
+from messageflow.redis_publisher.attempt_broker import DirectBroker
 from messageflow.redis_publisher.detection import acknowledgements, recognise
 from messageflow.redis_publisher.login import Login, NotAccepted
 from messageflow.redis_publisher.routing import Router
@@ -30,7 +30,7 @@ from messageflow.redis_publisher.servers import Servers
 LOOK_EVERY = 30.0  # seconds
 
 
-class Known(NamedTuple):
+class Prepared(NamedTuple):
     """What was found in Redis, and when, on the monotonic clock."""
 
     namespaces: Namespaces
@@ -64,7 +64,7 @@ class RedisClient:
         self._logins = [Login(url) for url in split_urls(urls)]
         self._names = Names(prefix)
         self._routers: list[Router] = []
-        self._known: Known | None = None
+        self._known: Prepared | None = None
         self._looking = io.make_slots(1)
 
     async def exchange(self, method: str, body: bytes, limit: float, api_key: str = "") -> Response | NoResponse:
@@ -107,7 +107,7 @@ class RedisClient:
 
     # What has to be known
 
-    async def _prepare(self, limit: float) -> Known:
+    async def _prepare(self, limit: float) -> Prepared:
         """Return what has to be known; one caller at a time looks, and nothing he sends changes what is stored."""
         known = self._known
         if known is not None and known.is_fresh:
@@ -124,7 +124,7 @@ class RedisClient:
         finally:
             self._looking.give_back()
 
-    async def _look(self, attempt: Attempt) -> Known:
+    async def _look(self, attempt: Attempt) -> Prepared:
         for login in self._logins[len(self._routers) :]:
             self._routers.append(await recognise(self._io, login, attempt))
         for router in self._routers:
@@ -138,7 +138,7 @@ class RedisClient:
             )
         return known
 
-    async def _look_again(self, known: Known, limit: float) -> Known:
+    async def _look_again(self, known: Prepared, limit: float) -> Prepared:
         """Return what is known now; what was known before is still good where nothing can be learned.
 
         Rules may be gone because Redis was flushed: the next sign of life of a gateway brings them back.
@@ -149,14 +149,14 @@ class RedisClient:
         except (Broken, NotAccepted, TimeoutError):
             return known
 
-    async def _found(self, attempt: Attempt) -> Known | None:
+    async def _found(self, attempt: Attempt) -> Prepared | None:
         key = self._names.rules
-        [written] = await Servers(self._routers, {}, attempt).ask([Command(key, ("GET", key))])
+        [written] = await Servers(self._routers, {}, attempt).ask([RedisCommand(key, ("GET", key))])
         rules = _read(written)
         if rules is None:
             return None
         acks = await acknowledgements([pool for router in self._routers for pool in router.pools()], attempt)
-        return Known(
+        return Prepared(
             rules.namespaces, rules.size_limit, rules.idempotency_window, rules.revoked_for, acks, time.monotonic()
         )
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Iterable
 from contextlib import closing
 from typing import Any, Protocol
 
-from messageflow.brokers.redis.connections.resp import Announcing, Command, ErrorReply
+from messageflow.brokers.redis.connections.resp import Announcing, ErrorReply, RedisCommand
 from messageflow.brokers.redis.connections.sentinel import ask_for_primary, read_primary
 from messageflow.brokers.redis.connections.server_info import choose_announcing, parse_info
 from messageflow.brokers.redis.connections.url import Address
@@ -54,7 +54,7 @@ class Router(Protocol):
     def place(self, key: str) -> Hashable:
         """Return what keys have in common that one script may use together."""
 
-    def follow(self, command: Command, refusal: ErrorReply, asked: ConnectionPool) -> ConnectionPool | None:
+    def follow(self, command: RedisCommand, refusal: ErrorReply, asked: ConnectionPool) -> ConnectionPool | None:
         """Take what a refusal says of where a key is. Returns whom to ask at once, None where there is nobody."""
 
     def doubt(self) -> None:
@@ -90,7 +90,7 @@ class PrimaryRouter:
     def place(self, key: str) -> Hashable:
         return None
 
-    def follow(self, command: Command, refusal: ErrorReply, asked: ConnectionPool) -> ConnectionPool | None:
+    def follow(self, command: RedisCommand, refusal: ErrorReply, asked: ConnectionPool) -> ConnectionPool | None:
         return None
 
     def doubt(self) -> None:
@@ -188,7 +188,7 @@ class ClusterRouter:
     def place(self, key: str) -> Hashable:
         return slot_of(key)
 
-    def follow(self, command: Command, refusal: ErrorReply, asked: ConnectionPool) -> ConnectionPool | None:
+    def follow(self, command: RedisCommand, refusal: ErrorReply, asked: ConnectionPool) -> ConnectionPool | None:
         host = asked.name.rpartition(":")[0]
         redirect = read_redirect(refusal, announces=command.announces, host=host)
         if redirect is None or redirect.address is None:

@@ -11,7 +11,7 @@ from contextlib import closing
 
 from messageflow.brokers.redis.connections.command_client import CommandClient
 from messageflow.brokers.redis.connections.resp import ErrorReply
-from messageflow.brokers.redis.names import Names
+from messageflow.brokers.redis.keyspace import Names
 from messageflow.brokers.redis.presence.presence_store import RedisPresenceStore
 from messageflow.brokers.redis.pubsub.scatter_gather import SURVEY_SECONDS, encode_question, read_answer
 from messageflow.client_io.kernel import translate_errors

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from messageflow.brokers.base import Ack
-from messageflow.brokers.redis.connections.resp import NOT_HERE, NOT_NOW, Announcing, Command, ErrorReply, Parts
+from messageflow.brokers.redis.connections.resp import NOT_HERE, NOT_NOW, Announcing, ErrorReply, Parts, RedisCommand
 from messageflow.brokers.redis.topology.redirects import ASKING, MOST_REDIRECTS
 from messageflow.brokers.redis.topology.shards import shard_of
 from messageflow.client_io.kernel import Attempt, Broken, ClientConnection
@@ -39,7 +39,7 @@ class Servers:
     def _of(self, key: str) -> Router:
         return self._routers[shard_of(key, len(self._routers)) if len(self._routers) > 1 else 0]
 
-    async def ask(self, commands: Sequence[Command]) -> list[Any]:
+    async def ask(self, commands: Sequence[RedisCommand]) -> list[Any]:
         """Return a reply to each command, in order; a `ErrorReply` where Redis refused.
 
         Raises:
@@ -65,7 +65,11 @@ class Servers:
         return replies
 
     async def _ask_once(
-        self, commands: Sequence[Command], where: Mapping[int, ConnectionPool], asking: set[int], replies: list[Any]
+        self,
+        commands: Sequence[RedisCommand],
+        where: Mapping[int, ConnectionPool],
+        asking: set[int],
+        replies: list[Any],
     ) -> None:
         chosen: dict[ConnectionPool, list[int]] = {}
         for index, pool in where.items():
@@ -90,7 +94,7 @@ class Servers:
                 replies[index] = reply
 
     def _redirected(
-        self, commands: Sequence[Command], refused: Mapping[int, ErrorReply], where: Mapping[int, ConnectionPool]
+        self, commands: Sequence[RedisCommand], refused: Mapping[int, ErrorReply], where: Mapping[int, ConnectionPool]
     ) -> dict[int, ConnectionPool]:
         found = {
             index: self._of(commands[index].key).follow(commands[index], refusal, where[index])
@@ -98,7 +102,7 @@ class Servers:
         }
         return {index: pool for index, pool in found.items() if pool is not None}
 
-    def _look_at(self, commands: Sequence[Command], replies: Sequence[Any], *, sent: bool) -> None:
+    def _look_at(self, commands: Sequence[RedisCommand], replies: Sequence[Any], *, sent: bool) -> None:
         """Give the attempt up where another may fare better, or none will."""
         for command, reply in zip(commands, replies, strict=True):
             if not isinstance(reply, ErrorReply):

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from messageflow.brokers.base import Broker
-from messageflow.brokers.redis.names import Names
+from messageflow.brokers.redis.keyspace import Names
 from messageflow.brokers.redis.presence.lease import LEASE
 from messageflow.core.protocol import ClientInfo, Left
 from messageflow.core.stream import Position

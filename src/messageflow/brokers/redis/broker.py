@@ -17,6 +17,7 @@ from messageflow.brokers.base import History, Item, Sink, Stored
 from messageflow.brokers.redis.connections.command_client import CommandClient
 from messageflow.brokers.redis.connections.connector import Connector
 from messageflow.brokers.redis.connections.server_info import ServerInfo
+from messageflow.brokers.redis.keyspace import Names
 from messageflow.brokers.redis.messages import (
     PUBLISHED,
     Garbage,
@@ -24,7 +25,6 @@ from messageflow.brokers.redis.messages import (
     read_presence_push,
     read_published,
 )
-from messageflow.brokers.redis.names import Names
 from messageflow.brokers.redis.presence.lease import Lease
 from messageflow.brokers.redis.presence.local_presence import LocalPresence
 from messageflow.brokers.redis.presence.presence_store import RedisPresenceStore

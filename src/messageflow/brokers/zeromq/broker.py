@@ -118,7 +118,7 @@ class ZeroMQBroker:
         channels = tuple(self._subscriptions.channels)
         for start in range(0, len(channels), AT_ONCE):
             wanted = [name for name in channels[start : start + AT_ONCE] if name in self._subscriptions.channels]
-            await self._ask(m.Subscribe(wanted, []), _ignore)
+            await self._ask(m.ChangeSubscriptions(wanted, []), _ignore)
         self._subscriptions.resume()
         for key in tuple(self._present):
             if (info := self._present.get(key)) is None:  # as it is now: it may have been replaced meanwhile
@@ -196,7 +196,7 @@ class ZeroMQBroker:
     # Requests
 
     async def publish(self, items: Sequence[Item]) -> list[Stored]:
-        return await self._ask(m.Publish(list(items)), m.decode_stored)
+        return await self._ask(m.PublishItems(list(items)), m.decode_stored)
 
     async def since(
         self, channel: str, position: Position, limit: int | None = None, size: int | None = None
@@ -212,7 +212,7 @@ class ZeroMQBroker:
         *,
         reverse: bool = False,
     ) -> History:
-        return await self._ask(m.Page(channel, offset, limit, size, reverse), m.decode_history)
+        return await self._ask(m.ReadPage(channel, offset, limit, size, reverse), m.decode_history)
 
     async def remove_history(self, channel: str) -> None:
         await self._ask(m.Remove(channel), _ignore)

@@ -172,12 +172,12 @@ class BrokerServer:
             failed = BrokerError(f"the request was not understood: {error}")
             self._reply(identity, number, m.encode_failure(failed))
             return
-        if isinstance(request, m.Hello | m.Subscribe):
+        if isinstance(request, m.Hello | m.ChangeSubscriptions):
             self._reply(identity, number, self._carry_out_now(identity, request))
         else:
             self._spawn(self._answer(identity, number, request))
 
-    def _carry_out_now(self, identity: bytes, request: m.Hello | m.Subscribe) -> bytes:
+    def _carry_out_now(self, identity: bytes, request: m.Hello | m.ChangeSubscriptions) -> bytes:
         """Carry out what keeps its order, and return the answer."""
         try:
             if isinstance(request, m.Hello):
@@ -211,11 +211,11 @@ class BrokerServer:
         outbox = self._outbox(identity)
         broker = self._broker
         match request:
-            case m.Publish(items):
+            case m.PublishItems(items):
                 return m.encode(await broker.publish(items))
             case m.Since(channel, position, limit, size):
                 return m.encode(await broker.since(channel, position, limit, size))
-            case m.Page(channel, offset, limit, size, reverse):
+            case m.ReadPage(channel, offset, limit, size, reverse):
                 return m.encode(await broker.page(channel, offset, limit, size, reverse=reverse))
             case m.Remove(channel):
                 await broker.remove_history(channel)
@@ -289,7 +289,7 @@ class BrokerServer:
             outbox.tell(frames)
         return address
 
-    def _subscribe(self, outbox: WorkerOutbox, request: m.Subscribe) -> None:
+    def _subscribe(self, outbox: WorkerOutbox, request: m.ChangeSubscriptions) -> None:
         """A worker wants channels, or wants them no longer."""
         for channel in request.wanted:
             outbox.channels.add(channel)

@@ -28,14 +28,14 @@ class Alive(Struct, frozen=True, array_like=True, tag="alive"):
     """A worker is still there."""
 
 
-class Subscribe(Struct, frozen=True, array_like=True, tag="subscribe"):
+class ChangeSubscriptions(Struct, frozen=True, array_like=True, tag="subscribe"):
     """A worker wants these channels, and those no longer. The answer comes once the server delivers accordingly."""
 
     wanted: list[str]
     unwanted: list[str]
 
 
-class Publish(Struct, frozen=True, array_like=True, tag="publish"):
+class PublishItems(Struct, frozen=True, array_like=True, tag="publish"):
     items: list[Item]
 
 
@@ -46,7 +46,7 @@ class Since(Struct, frozen=True, array_like=True, tag="since"):
     size: int | None
 
 
-class Page(Struct, frozen=True, array_like=True, tag="page"):
+class ReadPage(Struct, frozen=True, array_like=True, tag="page"):
     channel: str
     offset: int | None
     limit: int
@@ -104,8 +104,8 @@ class Report(Struct, frozen=True, array_like=True, tag="report"):
     answer: bytes
 
 
-Call = Alive | Publish | Since | Page | Remove | Join | Leave | Who | HowMany | Tell | Survey | Report
-Request = Hello | Subscribe | Call
+Call = Alive | PublishItems | Since | ReadPage | Remove | Join | Leave | Who | HowMany | Tell | Survey | Report
+Request = Hello | ChangeSubscriptions | Call
 
 
 class NotKnown(Unavailable):

@@ -85,7 +85,7 @@ class SubscriptionRequests:
         wanted = [channel for channel, wanted in self._changes.items() if wanted]
         unwanted = [channel for channel, wanted in self._changes.items() if not wanted]
         try:
-            answer = self._send(m.Subscribe(wanted, unwanted))
+            answer = self._send(m.ChangeSubscriptions(wanted, unwanted))
         except Unavailable:
             self._flushing = asyncio.get_running_loop().call_later(RETRY, self._flush)
             return

@@ -25,7 +25,7 @@ from messageflow.brokers.zeromq.socket_directory import SocketDirectory
 from messageflow.core.backoff import Backoff
 from messageflow.errors import ConfigurationError
 from messageflow.gateway import logs
-from messageflow.gateway.broker import is_shared, make_local_broker
+from messageflow.gateway.broker_choice import is_shared, make_local_broker
 from messageflow.gateway.gc_tuning import pause_collector, settle
 from messageflow.gateway.loop import run_loop
 from messageflow.gateway.metrics import parent_metrics

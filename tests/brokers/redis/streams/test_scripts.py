@@ -11,7 +11,7 @@ from redis import Redis
 from messageflow.brokers.base import Item
 from messageflow.brokers.redis.broker import RedisBroker
 from messageflow.brokers.redis.presence.presence_store import PRESENT_LIFE, Gone
-from messageflow.brokers.redis.streams.ages import Known
+from messageflow.brokers.redis.streams.ages import LifeVerdict
 from messageflow.brokers.redis.streams.stream_store import STATE_LIFE
 from messageflow.core.protocol import ClientInfo
 from messageflow.core.stream_table import Retention
@@ -147,5 +147,5 @@ async def test_a_lease_that_was_over_was_not_good(broker: RedisBroker, client: R
 async def test_an_age_is_never_given_out_twice(broker: RedisBroker, client: Redis) -> None:
     later = int(time.time() * 1000) + 10**9
     client.hset(broker._names.age, "age", later)  # of a clock that was ahead
-    await broker._ages._agree(["another"], Known.LOST)
+    await broker._ages._agree(["another"], LifeVerdict.LOST)
     assert broker._streams.age == later + 1

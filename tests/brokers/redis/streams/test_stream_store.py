@@ -9,8 +9,8 @@ import pytest
 
 from messageflow.brokers.base import Ack, Stored
 from messageflow.brokers.redis.connections.command_client import CommandClient
-from messageflow.brokers.redis.connections.resp import Announcing, Command
-from messageflow.brokers.redis.names import Names
+from messageflow.brokers.redis.connections.resp import Announcing, RedisCommand
+from messageflow.brokers.redis.keyspace import Names
 from messageflow.brokers.redis.streams.stream_store import AT_ONCE, Outcome, RedisStreamStore, unwrap_outcomes
 from messageflow.core.stream import Position
 from messageflow.errors import BrokerError, NoRoom, Unanswered, Unavailable
@@ -23,7 +23,7 @@ class Scripted:
     def __init__(self, *replies: Any) -> None:
         self._replies = list(replies)
 
-    async def ask(self, commands: Sequence[Command]) -> list[Any]:
+    async def ask(self, commands: Sequence[RedisCommand]) -> list[Any]:
         return [self._replies.pop(0) for _ in commands]
 
     def place(self, key: str) -> Hashable:

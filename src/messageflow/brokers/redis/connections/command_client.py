@@ -13,7 +13,7 @@ from collections.abc import Hashable, Sequence
 from typing import Any, Protocol
 
 from messageflow.brokers.base import Ack
-from messageflow.brokers.redis.connections.resp import Announcing, Command, ErrorReply, Value
+from messageflow.brokers.redis.connections.resp import Announcing, ErrorReply, RedisCommand, Value
 from messageflow.brokers.redis.scripts import Script
 from messageflow.errors import BrokerError
 
@@ -27,7 +27,7 @@ ScriptCall = tuple[Sequence[str], Sequence[Value]]  # keys and arguments of a sc
 class CommandRouter(Protocol):
     """The servers that have the keys, however many and wherever they are."""
 
-    async def ask(self, commands: Sequence[Command]) -> list[Any]:
+    async def ask(self, commands: Sequence[RedisCommand]) -> list[Any]:
         """Return a reply to each command, in order; a `BrokerError` where there is none. Never raises one."""
 
     def place(self, key: str) -> Hashable:
@@ -67,7 +67,7 @@ class CommandClient:
             self._logged = now
             log.error("garbage_in_redis", extra={"channel": channel, "error": str(error), "skipped": self.garbage})
 
-    async def all(self, commands: Sequence[Command]) -> list[Any]:
+    async def all(self, commands: Sequence[RedisCommand]) -> list[Any]:
         """Send commands and return their replies; remove what lies under a key and is not ours, and send them again."""
         replies = await self.servers.ask(commands)
         wrong = [
@@ -77,13 +77,13 @@ class CommandClient:
             for index in wrong:
                 self.skip(replies[index], "")
             keys = [key for index in wrong for key in _keys(commands[index])]
-            await self.servers.ask([Command(key, ("DEL", key)) for key in keys])
+            await self.servers.ask([RedisCommand(key, ("DEL", key)) for key in keys])
             again = await self.servers.ask([commands[index] for index in wrong])
             for index, reply in zip(wrong, again, strict=True):
                 replies[index] = reply
         return replies
 
-    async def one(self, command: Command) -> Any:
+    async def one(self, command: RedisCommand) -> Any:
         """Ask, and return the reply.
 
         Raises:
@@ -104,10 +104,11 @@ class CommandClient:
     async def run(self, script: Script, calls: Sequence[ScriptCall]) -> list[Any]:
         """Run a script with each of some keys and arguments; where the server does not have it, send it along."""
 
-        def commands(verb: str, what: str, which: Sequence[int]) -> list[Command]:
+        def commands(verb: str, what: str, which: Sequence[int]) -> list[RedisCommand]:
             chosen = [calls[index] for index in which]
             return [
-                Command(keys[0], (verb, what, len(keys), *keys, *values), script.announces) for keys, values in chosen
+                RedisCommand(keys[0], (verb, what, len(keys), *keys, *values), script.announces)
+                for keys, values in chosen
             ]
 
         replies = await self.all(commands("EVALSHA", script.digest, range(len(calls))))
@@ -128,7 +129,7 @@ def raise_if_error(reply: Any) -> Any:
     return reply
 
 
-def _keys(command: Command) -> Sequence[str]:
+def _keys(command: RedisCommand) -> Sequence[str]:
     """Return the keys a command is about."""
     if command.parts[0] in ("EVALSHA", "EVAL"):
         return [str(key) for key in command.parts[3 : 3 + int(command.parts[2])]]

@@ -25,7 +25,7 @@ NO_ROOM = (
 )  # it takes no writes: full, a replica, cannot save, too few copies
 
 
-class Command(NamedTuple):
+class RedisCommand(NamedTuple):
     """What is sent, and the key by which it is known where to.
 
     `announces` says that carrying it out announces something, which has to happen where subscribers hear it.
@@ -47,9 +47,9 @@ class Announcing(NamedTuple):
     command: str
     ending: str = ""
 
-    def of(self, name: str, message: bytes) -> Command:
+    def of(self, name: str, message: bytes) -> RedisCommand:
         """Return the command that announces a message under a name."""
-        return Command(name, (self.command, name + self.ending, message), announces=True)
+        return RedisCommand(name, (self.command, name + self.ending, message), announces=True)
 
     def hearing(self, name: str) -> Parts:
         """Return the command that hears a name from then on."""

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from messageflow.brokers.base import Sink
-from messageflow.brokers.redis.names import Names
+from messageflow.brokers.redis.keyspace import Names
 
 log = logging.getLogger("messageflow.broker")
 

@@ -17,8 +17,8 @@ from enum import StrEnum
 
 from messageflow.brokers.redis import scripts
 from messageflow.brokers.redis.connections.command_client import CommandClient
-from messageflow.brokers.redis.connections.resp import Command
-from messageflow.brokers.redis.names import Names
+from messageflow.brokers.redis.connections.resp import RedisCommand
+from messageflow.brokers.redis.keyspace import Names
 from messageflow.brokers.redis.streams.stream_store import STATE_LIFE, RedisStreamStore
 from messageflow.brokers.redis.streams.witness import Seen, Witness
 from messageflow.core.backoff import Backoff
@@ -32,7 +32,7 @@ LOOKS_A_LIFE = 12  # looks between two at the lives
 BEAT_EVERY = 1.0  # seconds, while anything is seen
 
 
-class Known(StrEnum):
+class LifeVerdict(StrEnum):
     """What a gateway knows of the lives it finds, in the words of `age.lua`."""
 
     WATCHED = "watched"
@@ -78,28 +78,28 @@ class Ages:
 
     async def _take_over(self, left: Sequence[Seen | None], lives: Sequence[str]) -> None:
         found = [await self._judge(seen) for seen in left]
-        known = Known.NEW
-        if Known.LOST in found:
-            known = Known.LOST
+        known = LifeVerdict.NEW
+        if LifeVerdict.LOST in found:
+            known = LifeVerdict.LOST
             log.error("redis_went_back_in_time", extra={"advice": "streams go on in new epochs, and clients are told"})
-        elif found and Known.NEW not in found and len(lives) == 1:  # a beat proves nothing of other servers
-            known = Known.PROVED
+        elif found and LifeVerdict.NEW not in found and len(lives) == 1:  # a beat proves nothing of other servers
+            known = LifeVerdict.PROVED
         await self._agree(lives, known)
         if self._witness.remembers:
             await self.beat()
         for name in [self._names.beat(seen.node) for seen in left if seen is not None]:
-            await self._client.one(Command(name, ("DEL", name)))
+            await self._client.one(RedisCommand(name, ("DEL", name)))
 
-    async def _judge(self, seen: Seen | None) -> Known:
+    async def _judge(self, seen: Seen | None) -> LifeVerdict:
         """Return what a process that ended has left to know."""
         if seen is None:
-            return Known.NEW
+            return LifeVerdict.NEW
         if seen.beat:
             name = self._names.beat(seen.node)
-            written: bytes | None = await self._client.one(Command(name, ("GET", name)))
+            written: bytes | None = await self._client.one(RedisCommand(name, ("GET", name)))
             if written is None or not written.isdigit() or int(written) < seen.beat:
-                return Known.LOST
-        return Known.PROVED if seen.all or (seen.durable and seen.beat) else Known.NEW
+                return LifeVerdict.LOST
+        return LifeVerdict.PROVED if seen.all or (seen.durable and seen.beat) else LifeVerdict.NEW
 
     async def agree_again(self, lives: Iterable[str]) -> None:
         """Be there when Redis is back, in whatever life.
@@ -107,15 +107,15 @@ class Ages:
         Raises:
             BrokerError: Redis does not answer.
         """
-        await self._agree(lives, Known.WATCHED)
+        await self._agree(lives, LifeVerdict.WATCHED)
 
-    async def _agree(self, lives: Iterable[str], known: Known) -> None:
+    async def _agree(self, lives: Iterable[str], known: LifeVerdict) -> None:
         self._lives = sorted(set(lives))
         self._take(await self._client.run_one(scripts.AGE, [self._names.age], [" ".join(self._lives), known]))
 
     async def _look(self) -> None:
         """Learn of an age that another has begun."""
-        age = await self._client.one(Command(self._names.age, ("HGET", self._names.age, "age")))
+        age = await self._client.one(RedisCommand(self._names.age, ("HGET", self._names.age, "age")))
         if age is None:  # it was deleted
             await self.agree_again(self._lives)
         else:
@@ -134,7 +134,7 @@ class Ages:
         witness, name = self._witness, self._names.beat(self._node)
         witness.stirred = False
         try:
-            await self._client.one(Command(name, ("SET", name, witness.beat + 1, "EX", STATE_LIFE)))
+            await self._client.one(RedisCommand(name, ("SET", name, witness.beat + 1, "EX", STATE_LIFE)))
         except BrokerError:
             witness.stirred = True
             raise

@@ -9,9 +9,9 @@ from messageflow.brokers.base import History, Item, Stored
 from messageflow.brokers.local import new_epoch
 from messageflow.brokers.redis import scripts
 from messageflow.brokers.redis.connections.command_client import CommandClient, ScriptCall
-from messageflow.brokers.redis.connections.resp import NO_ROOM, Command, ErrorReply, Value
+from messageflow.brokers.redis.connections.resp import NO_ROOM, ErrorReply, RedisCommand, Value
+from messageflow.brokers.redis.keyspace import Names
 from messageflow.brokers.redis.messages import Garbage, read_entry, read_position
-from messageflow.brokers.redis.names import Names
 from messageflow.core.stream import Position, Publication
 from messageflow.errors import BrokerError, NoRoom, Unanswered, Unavailable, Unrecoverable
 
@@ -144,7 +144,7 @@ class RedisStreamStore:
         """Return where streams stand, None where Redis knows of none, an error where it could not be asked."""
         states = [self._names.state(channel) for channel in channels]
         replies = await self._client.all(
-            [Command(state, ("HMGET", state, "epoch", "offset", "tag")) for state in states]
+            [RedisCommand(state, ("HMGET", state, "epoch", "offset", "tag")) for state in states]
         )
         return [reply if isinstance(reply, BrokerError) else _read_position(reply) for reply in replies]
 
@@ -156,7 +156,7 @@ class RedisStreamStore:
     async def remove_history(self, channel: str) -> None:
         """Drop what is kept; the position stays."""
         log_name = self._names.log(channel)
-        await self._client.one(Command(log_name, ("XTRIM", log_name, "MAXLEN", 0)))
+        await self._client.one(RedisCommand(log_name, ("XTRIM", log_name, "MAXLEN", 0)))
 
 
 def to_history(read: Read, channel: str, position: Position) -> History:

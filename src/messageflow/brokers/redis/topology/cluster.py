@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 from messageflow.brokers.base import Ack
 from messageflow.brokers.redis.connections.connector import Connector
 from messageflow.brokers.redis.connections.pipelined import PipelinedConnection
-from messageflow.brokers.redis.connections.resp import Announcing, Command, ErrorReply, Parts
+from messageflow.brokers.redis.connections.resp import Announcing, ErrorReply, Parts, RedisCommand
 from messageflow.brokers.redis.connections.server_info import ServerInfo, parse_info
 from messageflow.brokers.redis.connections.url import Address
-from messageflow.brokers.redis.names import Names
+from messageflow.brokers.redis.keyspace import Names
 from messageflow.brokers.redis.pubsub.pubsub_connection import PubSubListener
 from messageflow.brokers.redis.tasks import cancel_all, supervise, wait_at_most
 from messageflow.brokers.redis.topology.primary_server import PrimaryServer
@@ -136,7 +136,7 @@ class ClusterTopology:
 
     # Asking
 
-    async def ask(self, commands: Sequence[Command]) -> list[Any]:
+    async def ask(self, commands: Sequence[RedisCommand]) -> list[Any]:
         due = self._loop.time() + self._deadline
         replies: list[Any] = [None] * len(commands)
         pending: dict[int, Target | None] = {index: self._find_target(each.key) for index, each in enumerate(commands)}
@@ -162,7 +162,7 @@ class ClusterTopology:
         return None if address is None else Target(address)
 
     async def _ask_once(
-        self, commands: Sequence[Command], pending: Mapping[int, Target | None], replies: list[Any]
+        self, commands: Sequence[RedisCommand], pending: Mapping[int, Target | None], replies: list[Any]
     ) -> None:
         parts: dict[Address, list[int]] = {}
         for index, target in pending.items():
@@ -177,7 +177,7 @@ class ClusterTopology:
                 replies[index] = answer
 
     def _redirect(
-        self, commands: Sequence[Command], asked: Mapping[int, Target | None], replies: Sequence[Any]
+        self, commands: Sequence[RedisCommand], asked: Mapping[int, Target | None], replies: Sequence[Any]
     ) -> dict[int, Target | None]:
         """Return which commands have to be asked again, and where; None where the map has to be read first."""
         pending: dict[int, Target | None] = {}
@@ -195,7 +195,7 @@ class ClusterTopology:
                 self._in_doubt.set()
         return pending
 
-    def expect(self, command: Command) -> None:
+    def expect(self, command: RedisCommand) -> None:
         server = self._find_home(command.key)
         if server is not None:
             server.commands.expect(*command.parts)
@@ -325,7 +325,9 @@ class ClusterTopology:
         task.add_done_callback(self._closing.discard)
 
 
-async def _ask(server: PrimaryServer, commands: Sequence[Command], which: Sequence[int], asking: Set[int]) -> list[Any]:
+async def _ask(
+    server: PrimaryServer, commands: Sequence[RedisCommand], which: Sequence[int], asking: Set[int]
+) -> list[Any]:
     """Return the replies of a server to some commands, with ASKING before those that need it."""
     if not asking:
         return await server.ask([commands[index].parts for index in which])

@@ -17,7 +17,7 @@ from messageflow.brokers.redis.connections.server_info import (
     read_info_sections,
 )
 from messageflow.brokers.redis.connections.url import CLUSTER
-from messageflow.brokers.redis.names import Names
+from messageflow.brokers.redis.keyspace import Names
 from messageflow.brokers.redis.pubsub.pubsub_connection import PubSubListener
 from messageflow.brokers.redis.topology.cluster import ClusterTopology
 from messageflow.brokers.redis.topology.shards import ShardedTopology

@@ -14,9 +14,9 @@ from hashlib import blake2b
 from typing import Any
 
 from messageflow.brokers.base import Ack
-from messageflow.brokers.redis.connections.resp import Announcing, Command
+from messageflow.brokers.redis.connections.resp import Announcing, RedisCommand
 from messageflow.brokers.redis.connections.server_info import ServerInfo
-from messageflow.brokers.redis.names import Names, tag_of
+from messageflow.brokers.redis.keyspace import Names, tag_of
 from messageflow.brokers.redis.topology.topology import Topology
 
 log = logging.getLogger("messageflow.broker")
@@ -60,7 +60,7 @@ class ShardedTopology:
     async def _sign(self, topology: Topology, place: str) -> None:
         """Leave word which shard it is, and warn when it was another: then channels lie elsewhere than they did."""
         name = self._names.shard
-        before, _ = await topology.ask([Command(name, ("GET", name)), Command(name, ("SET", name, place))])
+        before, _ = await topology.ask([RedisCommand(name, ("GET", name)), RedisCommand(name, ("SET", name, place))])
         if isinstance(before, bytes) and before.decode() != place:
             log.warning(
                 "shards_changed",
@@ -84,7 +84,7 @@ class ShardedTopology:
         found = await asyncio.gather(*(topology.inspect() for topology in self._shards))
         return {where: each for part in found for where, each in part.items()}
 
-    async def ask(self, commands: Sequence[Command]) -> list[Any]:
+    async def ask(self, commands: Sequence[RedisCommand]) -> list[Any]:
         parts: dict[int, list[int]] = {}
         for index, command in enumerate(commands):
             parts.setdefault(shard_of(command.key, len(self._shards)), []).append(index)
@@ -95,7 +95,7 @@ class ShardedTopology:
                 replies[index] = answer
         return replies
 
-    def expect(self, command: Command) -> None:
+    def expect(self, command: RedisCommand) -> None:
         self._shard_with(command.key).expect(command)
 
     async def subscribe(self, name: str) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 from messageflow.brokers.base import Ack
 from messageflow.brokers.redis.connections.connector import Connector
-from messageflow.brokers.redis.connections.resp import Announcing, Command
+from messageflow.brokers.redis.connections.resp import Announcing, RedisCommand
 from messageflow.brokers.redis.connections.server_info import ServerInfo
-from messageflow.brokers.redis.names import Names
+from messageflow.brokers.redis.keyspace import Names
 from messageflow.brokers.redis.pubsub.pubsub_connection import PubSubListener
 from messageflow.brokers.redis.topology.primary_server import PrimaryServer
 
@@ -55,10 +55,10 @@ class SingleTopology:
         self._ack = found.ack
         return {self._where: found}
 
-    async def ask(self, commands: Sequence[Command]) -> list[Any]:
+    async def ask(self, commands: Sequence[RedisCommand]) -> list[Any]:
         return await self._server.ask([command.parts for command in commands])
 
-    def expect(self, command: Command) -> None:
+    def expect(self, command: RedisCommand) -> None:
         self._server.commands.expect(*command.parts)
 
     async def subscribe(self, name: str) -> None:

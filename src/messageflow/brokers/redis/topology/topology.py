@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 from typing import Any, Protocol
 
 from messageflow.brokers.base import Ack
-from messageflow.brokers.redis.connections.resp import Announcing, Command
+from messageflow.brokers.redis.connections.resp import Announcing, RedisCommand
 from messageflow.brokers.redis.connections.server_info import ServerInfo
 
 
@@ -38,10 +38,10 @@ class Topology(Protocol):
             BrokerError: some server did not answer.
         """
 
-    async def ask(self, commands: Sequence[Command]) -> list[Any]:
+    async def ask(self, commands: Sequence[RedisCommand]) -> list[Any]:
         """Return a reply to each command, in order; a `BrokerError` where there is none. Never raises one."""
 
-    def expect(self, command: Command) -> None:
+    def expect(self, command: RedisCommand) -> None:
         """Send a command whose reply is not awaited, if it can be sent now."""
 
     async def subscribe(self, name: str) -> None:

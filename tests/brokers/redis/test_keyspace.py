@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from messageflow.brokers.redis.names import Names, tag_of
+from messageflow.brokers.redis.keyspace import Names, tag_of
 from messageflow.errors import ConfigurationError
 
 CHANNELS = ["a", "a*", "*", "#u", "{a}", "ä", "a b", "x" * 255, "", "a:live", "}:live"]

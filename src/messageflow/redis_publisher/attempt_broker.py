@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from messageflow.brokers.base import History, Item, Stored
 from messageflow.brokers.redis.connections.command_client import CommandClient
-from messageflow.brokers.redis.names import Names
+from messageflow.brokers.redis.keyspace import Names
 from messageflow.brokers.redis.presence.presence_store import RedisPresenceStore
 from messageflow.brokers.redis.streams.stream_store import RedisStreamStore, to_history, unwrap_outcomes
 from messageflow.core.presence import PresenceStats
