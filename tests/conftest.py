@@ -23,8 +23,14 @@ def pytest_configure() -> None:
 # how long their files take. By itself xdist begins with the files that have most tests, which are the quickest here.
 LONGEST_FIRST = (
     "installing/test_beside.py",
-    "installing/",
+    "browser/test_demo.py",
+    "brokers/redis/test_access.py",
+    "gateway/test_every_setting.py",
+    "publisher/test_projects.py",
+    "cli/test_frameworks.py",
+    "cli/test_commands.py",
     "cli/test_reloading.py",
+    "installing/",
     "conformance/",
     "faults/test_campaign.py",
     "faults/",
