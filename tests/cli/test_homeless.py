@@ -14,7 +14,7 @@ import pytest
 from messageflow import Flow
 from messageflow.errors import ConfigurationError
 from messageflow.gateway.settings_loading import load_settings
-from messageflow.publisher.discovery import data_dir, find, write_dev_file
+from messageflow.publisher.discovery import find, find_data_dir, write_dev_file
 from tests.support import API_KEY, TOKEN_SECRET, running
 
 NOBODY = """
@@ -116,9 +116,9 @@ def test_commands_of_publishers_run() -> None:
 
 @pytest.mark.usefixtures("homeless")
 def test_nobody_has_no_development_gateway() -> None:
-    assert data_dir({}) is None
-    assert data_dir({"MESSAGEFLOW_DATA_DIR": "~/x"}) is None
-    assert data_dir({"HOME": "/somewhere"}) == Path("/somewhere/.local/share/messageflow")
+    assert find_data_dir({}) is None
+    assert find_data_dir({"MESSAGEFLOW_DATA_DIR": "~/x"}) is None
+    assert find_data_dir({"HOME": "/somewhere"}) == Path("/somewhere/.local/share/messageflow")
     assert find(None, None, None, {}).api_key == ""
     assert load_settings({}, {}).data_dir is None
     with pytest.raises(ConfigurationError, match="set MESSAGEFLOW_DATA_DIR"):

@@ -17,7 +17,7 @@ from messageflow.cli.start import local_url, prepare
 from messageflow.errors import ConfigurationError
 from messageflow.gateway.settings import Settings
 from messageflow.gateway.settings_loading import load_settings
-from messageflow.publisher.discovery import data_dir, load_dev_file
+from messageflow.publisher.discovery import find_data_dir, load_dev_file
 from tests.support import Running
 
 KEYS: dict[str, object] = {"api_key": "a" * 32, "token_secret": ("t" * 32,)}
@@ -132,7 +132,7 @@ def test_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     "environ", [{"HOME": "/home/ada"}, {"XDG_DATA_HOME": "/data"}, {"MESSAGEFLOW_DATA_DIR": "/own", "HOME": "/x"}]
 )
 def test_gateway_and_publisher_look_for_the_file_in_the_same_directory(environ: dict[str, str]) -> None:
-    assert load_settings({}, environ).data_dir == data_dir(environ)
+    assert load_settings({}, environ).data_dir == find_data_dir(environ)
 
 
 def test_start_without_keys_and_without_dev_is_refused() -> None:

@@ -67,10 +67,10 @@ def test_a_child_has_no_gateway_in_its_process() -> None:
 
     loop = asyncio.new_event_loop()
     inprocess.install(call, loop)
-    assert in_child(lambda: inprocess.installed() is None)
-    assert inprocess.installed() is not None
+    assert in_child(lambda: inprocess.find_installed() is None)
+    assert inprocess.find_installed() is not None
     inprocess.uninstall()
-    assert inprocess.installed() is None
+    assert inprocess.find_installed() is None
     loop.close()
 
 

@@ -32,7 +32,7 @@ CHILDREN = """
 import ctypes, os, random, sys
 from messageflow.publisher import requests
 from messageflow.publisher.retry import Retry
-from messageflow.publisher.error_texts import gateway
+from messageflow.publisher.error_texts import describe_gateway
 from messageflow.client_io.outcome import NoResponse
 
 fork = ctypes.PyDLL(None).fork  # as uWSGI forks: without a word to Python
@@ -45,8 +45,8 @@ def in_children(work):
         if child == 0:
             status = 1
             try:
-                retry = Retry(gateway("x"), stores=True, timeout=60, now=0)
-                drawn = (requests.fresh_key(), retry.pause(NoResponse("no"), 0.0))
+                retry = Retry(describe_gateway("x"), stores=True, timeout=60, now=0)
+                drawn = (requests.make_key(), retry.pause(NoResponse("no"), 0.0))
                 status = 0 if all(work(f"child{number}", turn) for turn in range(1, 101)) else 2
                 os.write(writer, "{}\\n{}\\n".format(*drawn).encode())
             finally:

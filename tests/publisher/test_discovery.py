@@ -10,8 +10,8 @@ import pytest
 from messageflow import AsyncFlow, Flow
 from messageflow.client_io.http1 import Endpoint
 from messageflow.errors import ConfigurationError
-from messageflow.publisher.discovery import DevFile, Place, data_dir, find, load_dev_file, write_dev_file
-from messageflow.publisher.projects import own_project
+from messageflow.publisher.discovery import DevFile, Place, find, find_data_dir, load_dev_file, write_dev_file
+from messageflow.publisher.projects import name_own_project
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
 def leave(
     environ: dict[str, str], url: str = "http://dev", api_key: str = "dev-key", secret: str = "dev-secret"
 ) -> Path:
-    return write_dev_file(url, api_key, secret, data_dir(environ))
+    return write_dev_file(url, api_key, secret, find_data_dir(environ))
 
 
 def test_nothing_known_means_the_default_address(environ: dict[str, str]) -> None:
@@ -79,13 +79,13 @@ def test_file_is_its_owners_alone(tmp_path: Path) -> None:
     path = write_dev_file("http://dev", "key", "secret", tmp_path / "data")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-    assert load_dev_file(path.parent) == DevFile("http://dev", "key", "secret", project=own_project())
+    assert load_dev_file(path.parent) == DevFile("http://dev", "key", "secret", project=name_own_project())
 
 
 def test_file_is_replaced_whole(tmp_path: Path) -> None:
     write_dev_file("http://one", "key", "secret", tmp_path)
     write_dev_file("http://two", "key", "secret", tmp_path)
-    assert load_dev_file(tmp_path) == DevFile("http://two", "key", "secret", project=own_project())
+    assert load_dev_file(tmp_path) == DevFile("http://two", "key", "secret", project=name_own_project())
     assert [path.name for path in tmp_path.iterdir()] == ["dev.json"]
 
 
@@ -108,12 +108,12 @@ def test_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_data_directory(environ: dict[str, str], expected: str) -> None:
-    assert data_dir(environ) == Path(expected)
+    assert find_data_dir(environ) == Path(expected)
 
 
 def test_no_secret_shows_when_printed(environ: dict[str, str]) -> None:
     leave(environ)
-    shown = repr(find(None, None, None, environ)) + repr(load_dev_file(data_dir(environ)))
+    shown = repr(find(None, None, None, environ)) + repr(load_dev_file(find_data_dir(environ)))
     assert "dev-key" not in shown
     assert "dev-secret" not in shown
 
@@ -124,7 +124,7 @@ def base_path_of(place: Place) -> str:
 
 
 def test_the_base_path_comes_from_the_argument_the_environment_or_the_file(environ: dict[str, str]) -> None:
-    write_dev_file("http://dev", "key", "secret", data_dir(environ), base_path="/left/")
+    write_dev_file("http://dev", "key", "secret", find_data_dir(environ), base_path="/left/")
     assert base_path_of(find(None, None, None, environ)) == "/left/"
     assert base_path_of(find("http://other", None, None, environ)) == "/messageflow/"
     environ["MESSAGEFLOW_BASE_PATH"] = "/environment/"

@@ -250,7 +250,7 @@ def test_flow_made_before_its_gateway_finds_it_later(
     write_dev_file(server.url, "dev-key", "")
     with pytest.raises(GatewayUnreachable, match="this is a test run"):
         face.call(flow, "push", "alice", "t")
-    monkeypatch.setattr(testruns, "under_test", lambda: False)
+    monkeypatch.setattr(testruns, "is_under_test", lambda: False)
     flow = face.make(None, timeout=1.0)
     assert face.call(flow, "push", "alice", "t") == STORED
     assert server.requests[0].headers["x-api-key"] == "dev-key"
@@ -273,7 +273,7 @@ def test_a_test_run_pushes_into_the_development_gateway_where_it_is_told_to(
 def test_a_development_gateway_that_came_back_at_another_address_is_found_by_the_same_push(
     face: Face, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(testruns, "under_test", lambda: False)
+    monkeypatch.setattr(testruns, "is_under_test", lambda: False)
     write_dev_file(server.url, "dev-key", "")
     flow = face.make(None)
     face.call(flow, "push", "alice", "t")
@@ -288,7 +288,7 @@ def test_a_development_gateway_that_came_back_at_another_address_is_found_by_the
 def test_the_gateway_of_another_project_at_the_address_of_our_own_is_told_apart(
     face: Face, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(testruns, "under_test", lambda: False)
+    monkeypatch.setattr(testruns, "is_under_test", lambda: False)
     write_dev_file(server.url, "dev-key", "")
     server.script.append(error(101, "unauthorized", 401))
     flow = face.make(None)

@@ -104,7 +104,7 @@ def test_flow_with_the_gateways_own_address_needs_its_key(gateway: Gateway) -> N
 @pytest.mark.parametrize("url", ["https://127.0.0.1:8000", "http://127.0.0.1:8000/other", "http://another:8000"])
 def test_what_is_not_quite_the_gateways_address_is_another(gateway: Gateway, url: str) -> None:
     inprocess.install(gateway.call, gateway.loop, OWN, "its key")
-    assert inprocess.installed_at(parse_url(url), "its key") is None
+    assert inprocess.find_installed_at(parse_url(url), "its key") is None
 
 
 def test_flow_with_the_address_of_the_expected_gateway_fails_at_once() -> None:
@@ -185,9 +185,9 @@ def test_gateway_that_has_stopped_is_unreachable() -> None:
 def test_forked_child_has_no_gateway(gateway: Gateway) -> None:
     child = os.fork()
     if child == 0:
-        os._exit(0 if inprocess.installed() is None else 1)
+        os._exit(0 if inprocess.find_installed() is None else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert inprocess.installed() is not None
+    assert inprocess.find_installed() is not None
 
 
 def test_before_the_gateway_serves_a_flow_without_an_address_fails_at_once(gateway: Gateway) -> None:

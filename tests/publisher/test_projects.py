@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from messageflow.publisher.discovery import DevFile, load_dev_file
-from messageflow.publisher.projects import MARKERS, find_state_dir, root_of, state_dir
+from messageflow.publisher.projects import MARKERS, find_root, find_state_dir, locate_state_dir
 from tests.support import START_SECONDS, Running, running
 
 PUSH = """
@@ -46,7 +46,7 @@ def made(directory: Path, *markers: str) -> Path:
 
 def begin(directory: Path) -> Path:
     """Leave what a development gateway does that is started there."""
-    state = state_dir(directory=directory)
+    state = locate_state_dir(directory=directory)
     assert state is not None
     state.mkdir(parents=True, exist_ok=True)
     (state / "dev.json").write_text("{}")
@@ -70,14 +70,14 @@ def found(monkeypatch: pytest.MonkeyPatch) -> Find:
 @pytest.mark.parametrize("marker", MARKERS)
 def test_a_project_is_marked_by_what_lies_in_its_root(home: Path, marker: str) -> None:
     root = made(home / "one", marker)
-    assert root_of(made(root / "package" / "deep")) == root_of(root) == root
-    assert root_of(home) is None
+    assert find_root(made(root / "package" / "deep")) == find_root(root) == root
+    assert find_root(home) is None
 
 
 def test_the_home_is_no_project_of_what_lies_in_it(home: Path) -> None:
     made(home, ".git")
-    assert root_of(made(home / "one")) is None
-    assert root_of(home) == home
+    assert find_root(made(home / "one")) is None
+    assert find_root(home) == home
 
 
 @pytest.mark.parametrize("markers", [(), ("pyproject.toml",), (".git",)])
@@ -111,12 +111,14 @@ def test_a_project_within_another_directory_never_takes_the_gateway_of_that(home
 
 
 def test_projects_of_the_same_name_are_two(home: Path) -> None:
-    assert state_dir(directory=made(home / "a" / "shop")) != state_dir(directory=made(home / "b" / "shop"))
+    assert locate_state_dir(directory=made(home / "a" / "shop")) != locate_state_dir(
+        directory=made(home / "b" / "shop")
+    )
 
 
 def test_a_directory_that_was_named_is_taken_as_it_is(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MESSAGEFLOW_DATA_DIR", str(home / "own"))
-    assert state_dir(directory=made(home / "one", ".git")) == find_state_dir() == home / "own"
+    assert locate_state_dir(directory=made(home / "one", ".git")) == find_state_dir() == home / "own"
 
 
 # Real gateways and real programs
@@ -141,7 +143,7 @@ def two(home: Path) -> Iterator[tuple[Path, Path, Running, Running]]:
 
 
 def left_by(directory: Path) -> DevFile:
-    state = state_dir(directory=directory)
+    state = locate_state_dir(directory=directory)
     assert state is not None
     left = load_dev_file(state)
     assert left is not None

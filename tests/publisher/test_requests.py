@@ -11,11 +11,11 @@ from messageflow.client_io.outcome import Response
 from messageflow.errors import EncodingError, PayloadTooLarge, PublishError, Refused, Unauthorized
 from messageflow.publisher import requests
 from messageflow.publisher.call import Call
-from messageflow.publisher.error_texts import gateway
+from messageflow.publisher.error_texts import describe_gateway
 from messageflow.publisher.responses import read
 from messageflow.publisher.results import ClientInfo, History, Node, Position, PresenceStats, Publication, Receipt
 
-GATEWAY = gateway("http://gateway")
+GATEWAY = describe_gateway("http://gateway")
 KEY = "k1"
 
 CALLS: list[tuple[Call[Any], str, dict[str, Any]]] = [

@@ -7,7 +7,7 @@ import pytest
 from messageflow.client_io.outcome import NO_CONNECTION, NoResponse, Response
 from messageflow.errors import GatewayUnreachable, OutcomeUnknown, PublishError, Refused
 from messageflow.publisher import requests
-from messageflow.publisher.error_texts import gateway
+from messageflow.publisher.error_texts import describe_gateway
 from messageflow.publisher.retry import ABSENT_PATIENCE, Retry
 
 LOST = NoResponse("the connection was closed", sent=True)
@@ -17,7 +17,7 @@ STALE = NoResponse("closed", sent=True, stale=True)
 
 
 def retry(*, stores: bool = True, timeout: float = 5.0, chance: float = 1.0) -> Retry:
-    return Retry(gateway("http://gateway"), stores=stores, timeout=timeout, now=100.0, chance=lambda: chance)
+    return Retry(describe_gateway("http://gateway"), stores=stores, timeout=timeout, now=100.0, chance=lambda: chance)
 
 
 def exhaust(retry: Retry, outcome: Response | NoResponse) -> tuple[list[float], PublishError]:

@@ -224,7 +224,7 @@ def test_secrets_are_read_alike_by_the_gateway_and_by_a_publisher(
     monkeypatch.setenv("MESSAGEFLOW_TOKEN_SECRET", written)
     one = written.split(",")[-2 if "," in written else -1]
     for flow in (Flow(), Flow(token_secret=one), AsyncFlow(token_secret=one)):
-        token = flow._token("alice", 60, (), None, {})
+        token = flow._make_token("alice", 60, (), None, {})
         assert checked.connection(token, time.time()).user == "alice"
 
 

@@ -18,7 +18,7 @@ from messageflow.gateway.settings_check import check_settings
 from messageflow.gateway.settings_loading import load_settings
 from messageflow.gateway.tls import check_certificate
 from messageflow.publisher.discovery import DevFile, load_dev_file, write_dev_file
-from messageflow.publisher.projects import state_dir
+from messageflow.publisher.projects import locate_state_dir
 from messageflow.version import VERSION
 
 PORT = Settings().port
@@ -129,7 +129,7 @@ def prepare(flags: Mapping[str, object], config: Path | None, *, dev: bool, dev_
     if not dev:
         _check(settings)
         return Start(settings)
-    unasked = {"data_dir": state_dir(), "port": _UNASKED}
+    unasked = {"data_dir": locate_state_dir(), "port": _UNASKED}
     settings = load_settings(flags, os.environ, config, unasked)
     if settings.port == _UNASKED:
         settings = msgspec.structs.replace(settings, port=_load_kept(settings).port or PORT, spare_ports=SPARE_PORTS)

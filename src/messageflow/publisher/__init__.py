@@ -8,7 +8,7 @@
     retry             whether and when to try again                   pure
     batch             calls collected and sent together               pure
     encoding          Python values as JSON                           pure
-    names             users, channels and types as exact text         pure
+    arguments         users, channels and types as exact text         pure
     tokens            what users connect with                         pure
     error_texts       whom a flow speaks to, in the words of its errors  pure
     discovery         where the gateway is and which keys it knows

@@ -148,13 +148,13 @@ class AsyncFlow(FlowBase):
         **claims: Any,
     ) -> str:
         """As `Flow.token`."""
-        return self._token(user, ttl, channels, info, claims)
+        return self._make_token(user, ttl, channels, info, claims)
 
     async def subscription_token(
         self, user: User, channel: str, ttl: timedelta | float = TTL, *, info: Any = None
     ) -> str:
         """As `Flow.subscription_token`."""
-        return self._subscription_token(user, channel, ttl, info)
+        return self._make_subscription_token(user, channel, ttl, info)
 
 
 class AsyncBatch(Batch):

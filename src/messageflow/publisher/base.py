@@ -24,7 +24,7 @@ from messageflow.publisher import discovery, error_texts, inprocess, testruns, t
 from messageflow.publisher.call import Call
 from messageflow.publisher.discovery import Place
 from messageflow.publisher.inprocess import InProcess, InProcessClient
-from messageflow.publisher.redis_target import RedisTarget, is_redis, make_redis_client, masked
+from messageflow.publisher.redis_target import RedisTarget, is_redis, make_redis_client, mask_urls
 from messageflow.publisher.requests import User
 from messageflow.publisher.retry import Retry
 
@@ -67,7 +67,7 @@ class FlowBase:
         if not timeout > 0:
             raise ValueError(f"timeout must be more than 0 seconds, not {timeout!r}")
         if url:
-            discovery.endpoint(url, prefix, base_path=base_path)
+            discovery.find_endpoint(url, prefix, base_path=base_path)
         self._url = url
         self._api_key = api_key
         self._token_secret = credential(token_secret or "")
@@ -77,15 +77,13 @@ class FlowBase:
         self._prefix = prefix
         self._base_path = base_path
         self._limit = (
-            None
-            if token_lifetime_limit is None
-            else tokens.seconds_of(token_lifetime_limit, name="token_lifetime_limit")
+            None if token_lifetime_limit is None else tokens.read_ttl(token_lifetime_limit, name="token_lifetime_limit")
         )
         self._found: Place | None = None
         self._used: Place | None = None  # found last, also when it was forgotten since
 
     def __repr__(self) -> str:
-        shown = masked(self._url) if self._url and is_redis(self._url) else self._url
+        shown = mask_urls(self._url) if self._url and is_redis(self._url) else self._url
         return f"{type(self).__name__}({shown!r})" if shown else f"{type(self).__name__}()"
 
     @property
@@ -94,29 +92,29 @@ class FlowBase:
 
         Of a Redis without user, password and options.
         """
-        return self._reachable().endpoint.url
+        return self._find_reachable().endpoint.url
 
-    def _gateway(self) -> InProcess | Place:
-        if self._url is None and (gateway := inprocess.installed()) is not None:
+    def _find_gateway(self) -> InProcess | Place:
+        if self._url is None and (gateway := inprocess.find_installed()) is not None:
             return gateway
-        place = self._reachable()
+        place = self._find_reachable()
         if isinstance(place.endpoint, RedisTarget):
             return place
-        return inprocess.installed_at(place.endpoint, place.api_key) or place
+        return inprocess.find_installed_at(place.endpoint, place.api_key) or place
 
-    def _reachable(self) -> Place:
-        place = self._place()
+    def _find_reachable(self) -> Place:
+        place = self._find_place()
         if place.absent:
             self._found = None  # it may begin at any time
             raise GatewayUnreachable(place.absent)
         return place
 
-    def _place(self) -> Place:
+    def _find_place(self) -> Place:
         if self._found is None:
             found = discovery.find(
                 self._url, self._api_key, self._token_secret, prefix=self._prefix, base_path=self._base_path
             )
-            if found.found and testruns.under_test():
+            if found.found and testruns.is_under_test():
                 found = found._replace(absent=TEST_RUN.format(found.endpoint.url))
             self._found = self._used = found
         return self._found
@@ -135,7 +133,7 @@ class FlowBase:
         self._found = None
         if isinstance(gateway, InProcess) or not gateway.found:
             return False
-        place = self._place()
+        place = self._find_place()
         if (place.endpoint, place.api_key) != (gateway.endpoint, gateway.api_key) or place.absent:
             return True  # to be told there if it has ended
         self._found = None
@@ -144,17 +142,17 @@ class FlowBase:
         return False
 
     async def _perform(self, call: Call[T]) -> T:
-        gateway = self._gateway()
+        gateway = self._find_gateway()
         try:
             return await self._attempt(call, gateway)
         except MessageflowError as error:
             if not self._forget(error, gateway):
                 raise
-        return await self._attempt(call, self._gateway())
+        return await self._attempt(call, self._find_gateway())
 
     async def _attempt(self, call: Call[T], gateway: InProcess | Place) -> T:
-        retry = self._retry(call, gateway)
-        client, api_key = self._client(gateway)
+        retry = self._make_retry(call, gateway)
+        client, api_key = self._get_client(gateway)
         while True:
             outcome = await client.exchange(call.method, call.body, retry.limit(time.monotonic()), api_key)
             pause = retry.pause(outcome, time.monotonic())
@@ -162,7 +160,7 @@ class FlowBase:
                 return retry.read(call, outcome)
             await self._io.sleep(pause or 0)
 
-    def _client(self, gateway: InProcess | Place) -> tuple[ApiClient, str]:
+    def _get_client(self, gateway: InProcess | Place) -> tuple[ApiClient, str]:
         """Return what carries calls out there, and the key it takes."""
         if isinstance(gateway, InProcess):
             return InProcessClient(self._io, gateway), ""
@@ -173,23 +171,23 @@ class FlowBase:
 
     def _close(self) -> None:
         if self._used is not None:
-            self._client(self._used)[0].close()
+            self._get_client(self._used)[0].close()
 
-    def _retry(self, call: Call[Any], gateway: InProcess | Place) -> Retry:
-        peer = error_texts.gateway(IN_PROCESS) if isinstance(gateway, InProcess) else _peer_at(gateway.endpoint)
-        return Retry(peer, stores=call.stores, timeout=self._timeout, now=time.monotonic())
+    def _make_retry(self, call: Call[Any], gateway: InProcess | Place) -> Retry:
+        endpoint = None if isinstance(gateway, InProcess) else gateway.endpoint
+        return Retry(_describe_peer(endpoint), stores=call.stores, timeout=self._timeout, now=time.monotonic())
 
     def _sign(self, claims: dict[str, Any], extra: dict[str, Any] | None = None) -> str:
-        issuer = _variable("TOKEN_ISSUER") if self._issuer is None else self._issuer
-        audience = _variable("TOKEN_AUDIENCE") if self._audience is None else self._audience
-        secret = self._token_secret or self._place().token_secret
-        limit = self._lifetime_limit()
+        issuer = _read_variable("TOKEN_ISSUER") if self._issuer is None else self._issuer
+        audience = _read_variable("TOKEN_AUDIENCE") if self._audience is None else self._audience
+        secret = self._token_secret or self._find_place().token_secret
+        limit = self._read_lifetime_limit()
         return tokens.sign(claims, secret, limit, issuer=issuer, audience=audience, extra=extra)
 
-    def _lifetime_limit(self) -> float:
+    def _read_lifetime_limit(self) -> float:
         if self._limit is not None:
             return self._limit
-        text = _variable("TOKEN_LIFETIME_LIMIT")
+        text = _read_variable("TOKEN_LIFETIME_LIMIT")
         try:
             return parse_duration(text) if text else LIFETIME_LIMIT
         except ValueError:
@@ -197,21 +195,25 @@ class FlowBase:
                 f"MESSAGEFLOW_TOKEN_LIFETIME_LIMIT is {text!r}: write a duration, such as 3600, 12h or 30d"
             ) from None
 
-    def _token(
+    def _make_token(
         self, user: User, ttl: timedelta | float, channels: Iterable[str], info: Any, claims: dict[str, Any]
     ) -> str:
-        seconds = tokens.seconds_of(ttl, self._lifetime_limit())
-        return self._sign(tokens.connection_claims(user, seconds, time.time(), channels=channels, info=info), claims)
+        seconds = tokens.read_ttl(ttl, self._read_lifetime_limit())
+        own = tokens.make_connection_claims(user, seconds, time.time(), channels=channels, info=info)
+        return self._sign(own, claims)
 
-    def _subscription_token(self, user: User, channel: str, ttl: timedelta | float, info: Any) -> str:
-        seconds = tokens.seconds_of(ttl, self._lifetime_limit())
-        return self._sign(tokens.subscription_claims(user, channel, seconds, time.time(), info=info))
+    def _make_subscription_token(self, user: User, channel: str, ttl: timedelta | float, info: Any) -> str:
+        seconds = tokens.read_ttl(ttl, self._read_lifetime_limit())
+        return self._sign(tokens.make_subscription_claims(user, channel, seconds, time.time(), info=info))
 
 
 @lru_cache(maxsize=64)
-def _peer_at(endpoint: Endpoint | RedisTarget) -> error_texts.Peer:
-    return (error_texts.redis if isinstance(endpoint, RedisTarget) else error_texts.gateway)(endpoint.url)
+def _describe_peer(endpoint: Endpoint | RedisTarget | None) -> error_texts.Peer:
+    """Return what is at an endpoint; None is this process."""
+    if isinstance(endpoint, RedisTarget):
+        return error_texts.describe_redis(endpoint.url)
+    return error_texts.describe_gateway(IN_PROCESS if endpoint is None else endpoint.url)
 
 
-def _variable(name: str) -> str:
+def _read_variable(name: str) -> str:
     return os.environ.get(f"MESSAGEFLOW_{name}", "").strip()

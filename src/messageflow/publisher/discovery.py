@@ -20,10 +20,10 @@ from messageflow.client_io.http1 import Endpoint, parse_url
 from messageflow.core.base_path import BASE_PATH, parse_base_path
 from messageflow.core.credentials import credential, signing_secret
 from messageflow.errors import ConfigurationError
-from messageflow.publisher.projects import STATE, data_dir, find_state_dir, own_project, state_dir
-from messageflow.publisher.redis_target import RedisTarget, is_redis, redis_at
+from messageflow.publisher.projects import STATE, find_data_dir, find_state_dir, locate_state_dir, name_own_project
+from messageflow.publisher.redis_target import RedisTarget, is_redis, make_redis_target
 
-__all__ = ["DevFile", "Place", "data_dir", "endpoint", "find", "load_dev_file", "write_dev_file"]
+__all__ = ["DevFile", "Place", "find", "find_data_dir", "find_endpoint", "load_dev_file", "write_dev_file"]
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 DEV_FILE = STATE
@@ -105,7 +105,7 @@ def write_dev_file(
     Raises:
         ConfigurationError: it cannot be written there.
     """
-    directory = directory or state_dir()
+    directory = directory or locate_state_dir()
     if directory is None:
         raise ConfigurationError(
             f"{DEV_FILE} has no place, for this user has no home: set MESSAGEFLOW_DATA_DIR to a directory of your own"
@@ -116,7 +116,7 @@ def write_dev_file(
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft.unlink(missing_ok=True)
         with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(msgspec.json.encode(DevFile(url, api_key, token_secret, base_path, own_project(), port)))
+            file.write(msgspec.json.encode(DevFile(url, api_key, token_secret, base_path, name_own_project(), port)))
         draft.replace(path)
     except OSError as error:
         raise ConfigurationError(
@@ -152,7 +152,7 @@ def find(
         left = kept or DevFile()
         base_path = base_path or ("" if url else left.base_path)
         place = Place(
-            endpoint(url or left.url or DEFAULT_URL, prefix, environ, base_path=base_path),
+            find_endpoint(url or left.url or DEFAULT_URL, prefix, environ, base_path=base_path),
             credential(api_key or left.api_key),
             token_secret or credential(left.token_secret),
             found=not url and bool(left.url),
@@ -160,26 +160,26 @@ def find(
         )
         if url or left.url or api_key not in ("", left.api_key):
             return place
-        return place._replace(absent=_absent(kept is not None, environ))
-    return Place(endpoint(url, prefix, environ, base_path=base_path), credential(api_key), token_secret)
+        return place._replace(absent=_explain_absence(kept is not None, environ))
+    return Place(find_endpoint(url, prefix, environ, base_path=base_path), credential(api_key), token_secret)
 
 
-def _absent(begun_once: bool, environ: Mapping[str, str]) -> str:
-    project = own_project() or "this directory, which is gone"
+def _explain_absence(begun_once: bool, environ: Mapping[str, str]) -> str:
+    project = name_own_project() or "this directory, which is gone"
     advice = (
         "start `messageflow serve --dev` there, or set MESSAGEFLOW_URL and MESSAGEFLOW_API_KEY to those of another "
         "gateway; nothing was stored"
     )
     if begun_once:
         return f"the development gateway of {project} has ended, or not begun yet: {advice}"
-    others = ", ".join(f"{each.project} ({each.url})" for each in running_elsewhere(environ))
+    others = ", ".join(f"{each.project} ({each.url})" for each in list_running_elsewhere(environ))
     elsewhere = f". There is one of {others}, for programs in there" if others else ""
     return f"there is no development gateway of {project}: {advice}{elsewhere}"
 
 
-def running_elsewhere(environ: Mapping[str, str] | None = None) -> list[DevFile]:
+def list_running_elsewhere(environ: Mapping[str, str] | None = None) -> list[DevFile]:
     """Return what the development gateways of other projects have left that are running, or were when they died."""
-    base = data_dir(environ)
+    base = find_data_dir(environ)
     if base is None:
         return []
     found = []
@@ -193,7 +193,7 @@ def running_elsewhere(environ: Mapping[str, str] | None = None) -> list[DevFile]
     return found
 
 
-def endpoint(
+def find_endpoint(
     url: str, prefix: str | None, environ: Mapping[str, str] | None = None, *, base_path: str | None = None
 ) -> Endpoint | RedisTarget:
     """Return what is at an address; in a Redis the names begin with `prefix`, else with MESSAGEFLOW_BROKER_PREFIX.
@@ -205,11 +205,11 @@ def endpoint(
     """
     environ = os.environ if environ is None else environ
     if not is_redis(url):
-        return parse_url(url, _base_path(base_path or environ.get("MESSAGEFLOW_BASE_PATH", "")))
-    return redis_at(url, prefix or environ.get("MESSAGEFLOW_BROKER_PREFIX", "").strip())
+        return parse_url(url, _read_base_path(base_path or environ.get("MESSAGEFLOW_BASE_PATH", "")))
+    return make_redis_target(url, prefix or environ.get("MESSAGEFLOW_BROKER_PREFIX", "").strip())
 
 
-def _base_path(text: str) -> str:
+def _read_base_path(text: str) -> str:
     try:
         return parse_base_path(text) if text.strip() else BASE_PATH
     except ValueError:

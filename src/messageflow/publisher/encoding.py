@@ -31,7 +31,7 @@ from typing import Any
 import msgspec
 
 from messageflow.errors import EncodingError
-from messageflow.publisher.names import text_of
+from messageflow.publisher.arguments import find_text
 
 _ITERABLES = (deque, range, set, frozenset, KeysView, ValuesView, ItemsView, Iterator)
 _HARMLESS = frozenset({str, int, bool, type(None), bytes, datetime, date})
@@ -62,11 +62,11 @@ def encode(value: Any, name: str = "payload") -> bytes:
     except RecursionError:
         raise EncodingError(f"{name} is nested too deep for JSON, or contains itself") from None
     except Exception as error:  # whatever a model's own method raised, beside what msgspec raises
-        found = _culprit(value, name)
+        found = _find_culprit(value, name)
         if found is None:
             raise EncodingError(f"{name} cannot be encoded as JSON: {error}") from error
         where, what = found
-        raise EncodingError(f"{where} is {what}, which JSON cannot carry: {_advice(error)}") from error
+        raise EncodingError(f"{where} is {what}, which JSON cannot carry: {_give_advice(error)}") from error
 
 
 def _encode(value: Any) -> bytes:
@@ -102,7 +102,7 @@ def _is_finite(value: Any) -> bool:
         return _all_finite(value)
     if isinstance(value, Enum):
         return _is_finite(value.value)
-    return all(_is_finite(getattr(value, name)) for name in _fields(value) if hasattr(value, name))
+    return all(_is_finite(getattr(value, name)) for name in _list_fields(value) if hasattr(value, name))
 
 
 def _all_finite(values: Iterable[Any]) -> bool:
@@ -112,7 +112,7 @@ def _all_finite(values: Iterable[Any]) -> bool:
     return True
 
 
-def _advice(error: Exception) -> str:
+def _give_advice(error: Exception) -> str:
     if isinstance(error, UnicodeError):
         return "it holds half a surrogate pair"
     if isinstance(error, TypeError | NotImplementedError):
@@ -124,7 +124,7 @@ def _hook(value: Any) -> Any:
     """Turn what msgspec does not know into what it does. It asks for keys of dicts too, hence None and bool."""
     if value is None or value is True or value is False:
         return {None: "null", True: "true", False: "false"}[value]
-    for convert in (text_of, _from_numpy, _from_library, _from_subclass):
+    for convert in (find_text, _from_numpy, _from_library, _from_subclass):
         simpler = convert(value)
         if simpler is not None and simpler is not value:
             if not _is_finite(simpler):
@@ -179,22 +179,22 @@ _NULL = msgspec.Raw(b"null")
 _encoder = msgspec.json.Encoder(enc_hook=_hook)
 
 
-def _culprit(value: Any, where: str, depth: int = 0) -> tuple[str, str] | None:
+def _find_culprit(value: Any, where: str, depth: int = 0) -> tuple[str, str] | None:
     """Find the innermost part that cannot be encoded. Slow, and called only after a failure."""
-    if depth > 100 or _encodes(value):
+    if depth > 100 or _can_encode(value):
         return None
     if isinstance(value, Mapping):
         for key in value:
-            if not _encodes({key: None}):
-                return f"{where} key {key!r:.60}", _described(key)
-    for step, part in _parts(value):
-        found = _culprit(part, where + step, depth + 1)
+            if not _can_encode({key: None}):
+                return f"{where} key {key!r:.60}", _describe(key)
+    for step, part in _list_parts(value):
+        found = _find_culprit(part, where + step, depth + 1)
         if found is not None:
             return found
-    return where, _described(value)
+    return where, _describe(value)
 
 
-def _encodes(value: Any) -> bool:
+def _can_encode(value: Any) -> bool:
     try:
         _encode(value)
     except Exception:
@@ -202,7 +202,7 @@ def _encodes(value: Any) -> bool:
     return True
 
 
-def _parts(value: Any) -> Iterator[tuple[str, Any]]:
+def _list_parts(value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping):
         yield from ((f"[{key!r:.60}]", part) for key, part in value.items())
     elif isinstance(value, list | tuple | set | frozenset | deque):
@@ -212,10 +212,10 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
     elif type(value).__module__ == "numpy" and getattr(value, "ndim", False):
         yield from ((f"[{index}]", part) for index, part in enumerate(value))
     else:
-        yield from ((f".{name}", getattr(value, name)) for name in _fields(value) if hasattr(value, name))
+        yield from ((f".{name}", getattr(value, name)) for name in _list_fields(value) if hasattr(value, name))
 
 
-def _fields(value: Any) -> Iterable[str]:
+def _list_fields(value: Any) -> Iterable[str]:
     kind = type(value)
     for attribute in ("__dataclass_fields__", "__struct_fields__", "model_fields"):
         if names := getattr(kind, attribute, ()):
@@ -223,7 +223,7 @@ def _fields(value: Any) -> Iterable[str]:
     return tuple(each.name for each in getattr(kind, "__attrs_attrs__", ()))
 
 
-def _described(value: Any) -> str:
+def _describe(value: Any) -> str:
     kind = type(value)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     return f"a {name}" if name[0] not in "aeiou" else f"an {name}"

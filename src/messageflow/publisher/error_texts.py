@@ -26,7 +26,7 @@ class Peer(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def gateway(url: str) -> Peer:
+def describe_gateway(url: str) -> Peer:
     """Return a gateway that is reached over HTTP, or in this process."""
     return Peer(
         url,
@@ -38,7 +38,7 @@ def gateway(url: str) -> Peer:
 
 
 @lru_cache(maxsize=64)
-def redis(url: str) -> Peer:
+def describe_redis(url: str) -> Peer:
     """Return a Redis that is used without a gateway in between."""
     return Peer(
         url,

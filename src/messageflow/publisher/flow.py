@@ -255,11 +255,11 @@ class Flow(FlowBase):
             TypeError, ValueError: the gateway would refuse this token: it lives too long, is longer than 8 KiB, or
                 names a user or a channel that cannot be.
         """
-        return self._token(user, ttl, channels, info, claims)
+        return self._make_token(user, ttl, channels, info, claims)
 
     def subscription_token(self, user: User, channel: str, ttl: timedelta | float = TTL, *, info: Any = None) -> str:
         """Return a token with which `user` may subscribe to `channel`. Arguments and errors as in `token`."""
-        return self._subscription_token(user, channel, ttl, info)
+        return self._make_subscription_token(user, channel, ttl, info)
 
 
 class SyncBatch(Batch):

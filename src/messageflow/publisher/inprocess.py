@@ -68,7 +68,7 @@ class InProcessClient:
             PublishError: called on the gateway's own event loop, which would wait for itself.
         """
         call, loop = self._gateway
-        if self._io.blocks and _running_loop() is loop:
+        if self._io.blocks and _get_running_loop() is loop:
             raise PublishError(
                 "this code runs on the gateway's event loop, where waiting would stop the gateway itself: "
                 "await AsyncFlow instead of calling Flow"
@@ -89,7 +89,7 @@ class InProcessClient:
         """Nothing is open."""
 
 
-def _running_loop() -> asyncio.AbstractEventLoop | None:
+def _get_running_loop() -> asyncio.AbstractEventLoop | None:
     import asyncio
 
     try:
@@ -122,7 +122,7 @@ def expect(url: str = "") -> None:
     Args:
         url: where the gateway of this process is to listen, if that is known.
     """
-    _installed.table()[None] = _Here(None, _address(url), "")
+    _installed.table()[None] = _Here(None, _read_address(url), "")
 
 
 def install(call: Handler, loop: asyncio.AbstractEventLoop, url: str = "", api_key: str = "") -> None:
@@ -134,7 +134,7 @@ def install(call: Handler, loop: asyncio.AbstractEventLoop, url: str = "", api_k
         url: where the gateway listens.
         api_key: what a flow must know that was given this address.
     """
-    _installed.table()[None] = _Here(InProcess(call, loop), _address(url), api_key)
+    _installed.table()[None] = _Here(InProcess(call, loop), _read_address(url), api_key)
 
 
 def uninstall() -> None:
@@ -142,17 +142,17 @@ def uninstall() -> None:
     _installed.table().clear()
 
 
-def installed() -> InProcess | None:
+def find_installed() -> InProcess | None:
     """Return the gateway of this process, if it has one.
 
     Raises:
         GatewayUnreachable: it is to have one, and does not yet.
     """
     here = _installed.table().get(None)
-    return None if here is None else _present(here)
+    return None if here is None else _require(here)
 
 
-def installed_at(endpoint: Endpoint, api_key: str) -> InProcess | None:
+def find_installed_at(endpoint: Endpoint, api_key: str) -> InProcess | None:
     """Return the gateway of this process if it is the one that listens there.
 
     It refuses another API key than its own, as it does on a connection.
@@ -161,23 +161,23 @@ def installed_at(endpoint: Endpoint, api_key: str) -> InProcess | None:
         GatewayUnreachable: it will be the one, and is not yet.
     """
     here = _installed.table().get(None)
-    if here is None or here.address is None or not _same(endpoint, here.address):
+    if here is None or here.address is None or not _is_same(endpoint, here.address):
         return None
-    gateway = _present(here)
+    gateway = _require(here)
     return gateway if api_key == here.api_key else gateway._replace(call=_unauthorized)
 
 
-def _present(here: _Here) -> InProcess:
+def _require(here: _Here) -> InProcess:
     if here.gateway is None:
         raise GatewayUnreachable(_NOT_YET)
     return here.gateway
 
 
-def _address(url: str) -> Endpoint | None:
+def _read_address(url: str) -> Endpoint | None:
     return parse_url(url) if url else None
 
 
-def _same(one: Endpoint, other: Endpoint) -> bool:
+def _is_same(one: Endpoint, other: Endpoint) -> bool:
     if (one.secure, one.port, one.prefix) != (other.secure, other.port, other.prefix):
         return False
     return one.host == other.host or (one.host in _THIS_MACHINE and other.host in _THIS_MACHINE)

@@ -42,7 +42,7 @@ def is_redis(url: str) -> bool:
 
 
 @lru_cache(maxsize=64)
-def redis_at(urls: str, prefix: str) -> RedisTarget:
+def make_redis_target(urls: str, prefix: str) -> RedisTarget:
     """Return the Redis of some addresses.
 
     Raises:
@@ -55,7 +55,7 @@ def redis_at(urls: str, prefix: str) -> RedisTarget:
             raise ConfigurationError(sentence) from None
         raise
     check_target(urls, prefix or PREFIX)
-    return RedisTarget(urls, prefix or PREFIX, masked(urls))
+    return RedisTarget(urls, prefix or PREFIX, mask_urls(urls))
 
 
 def make_redis_client(io: ClientIO, target: RedisTarget) -> ApiClient:
@@ -65,7 +65,7 @@ def make_redis_client(io: ClientIO, target: RedisTarget) -> ApiClient:
     return RedisClient(io, target.urls, target.prefix, target.url)
 
 
-def masked(urls: str) -> str:
+def mask_urls(urls: str) -> str:
     """Return addresses as they may be shown: without users, passwords and options."""
     shown = []
     for url in urls.split():

@@ -20,18 +20,18 @@ from msgspec import Raw
 from messageflow.api import calls
 from messageflow.errors import PayloadTooLarge
 from messageflow.publisher import responses
+from messageflow.publisher.arguments import (
+    EVERYONE,
+    find_whole_number,
+    read_channel,
+    read_key,
+    read_tags,
+    read_text,
+    read_type,
+    read_user,
+)
 from messageflow.publisher.call import Call
 from messageflow.publisher.encoding import encode
-from messageflow.publisher.names import (
-    EVERYONE,
-    channel_name,
-    key_name,
-    plain_tags,
-    plain_text,
-    type_name,
-    user_name,
-    whole_number,
-)
 from messageflow.publisher.responses import ADVICE
 from messageflow.publisher.results import (
     ClientInfo,
@@ -50,12 +50,12 @@ User = str | int | UUID
 
 
 def push(user: User, type: str, payload: Any = None, *, idempotency_key: str | None = None) -> Call[Receipt]:
-    command = calls.PushCall(user_name(user), type_name(type), Raw(encode(payload)), _key(idempotency_key))
+    command = calls.PushCall(read_user(user), read_type(type), Raw(encode(payload)), _choose_key(idempotency_key))
     return Call("push", _to_json(command), responses.read_receipt, stores=True)
 
 
 def broadcast(type: str, payload: Any = None, *, idempotency_key: str | None = None) -> Call[Receipt]:
-    command = calls.BroadcastPushCall(type_name(type), Raw(encode(payload)), _key(idempotency_key))
+    command = calls.BroadcastPushCall(read_type(type), Raw(encode(payload)), _choose_key(idempotency_key))
     return Call("broadcast_push", _to_json(command), responses.read_receipt, stores=True)
 
 
@@ -68,105 +68,107 @@ def publish(
     skip_history: bool = False,
 ) -> Call[Receipt]:
     command = calls.PublishCall(
-        channel_name(channel),
+        read_channel(channel),
         Raw(encode(data, "data")),
         skip_history=bool(skip_history),
-        tags=_tags(tags),
-        idempotency_key=_key(idempotency_key),
+        tags=_encode_tags(tags),
+        idempotency_key=_choose_key(idempotency_key),
     )
     return Call("publish", _to_json(command), responses.read_receipt, stores=True)
 
 
 def subscribe(user: User, channel: str) -> Call[None]:
-    return _call("subscribe", calls.SubscribeCall(user_name(user), channel_name(channel)), responses.read_nothing)
+    return _make_call("subscribe", calls.SubscribeCall(read_user(user), read_channel(channel)), responses.read_nothing)
 
 
 def unsubscribe(user: User, channel: str) -> Call[None]:
-    return _call("unsubscribe", calls.UnsubscribeCall(user_name(user), channel_name(channel)), responses.read_nothing)
+    return _make_call(
+        "unsubscribe", calls.UnsubscribeCall(read_user(user), read_channel(channel)), responses.read_nothing
+    )
 
 
 def disconnect(user: User, *, code: int | None = None, reason: str = "") -> Call[None]:
-    name = user_name(user)
+    name = read_user(user)
     if code is None:
-        return _call("disconnect", calls.DisconnectCall(name), responses.read_nothing)
-    told = calls.DisconnectCode(_count(code, "code"), plain_text(reason, "reason"))
-    return _call("disconnect", calls.DisconnectCall(name, disconnect=told), responses.read_nothing)
+        return _make_call("disconnect", calls.DisconnectCall(name), responses.read_nothing)
+    told = calls.DisconnectCode(_read_count(code, "code"), read_text(reason, "reason"))
+    return _make_call("disconnect", calls.DisconnectCall(name, disconnect=told), responses.read_nothing)
 
 
 def revoke(user: User, before: float) -> Call[None]:
-    return _call("revoke", calls.RevokeCall(user_name(user), _date(before)), responses.read_nothing)
+    return _make_call("revoke", calls.RevokeCall(read_user(user), _read_date(before)), responses.read_nothing)
 
 
 def presence(channel: str) -> Call[dict[str, ClientInfo]]:
-    return _call("presence", calls.ChannelCall(channel_name(channel)), responses.read_presence)
+    return _make_call("presence", calls.ChannelCall(read_channel(channel)), responses.read_presence)
 
 
 def presence_stats(channel: str) -> Call[PresenceStats]:
-    return _call("presence_stats", calls.ChannelCall(channel_name(channel)), responses.read_stats)
+    return _make_call("presence_stats", calls.ChannelCall(read_channel(channel)), responses.read_stats)
 
 
 def online(user: User) -> Call[bool]:
-    return _call("presence_stats", calls.ChannelCall(f"#{user_name(user)}"), responses.read_online)
+    return _make_call("presence_stats", calls.ChannelCall(f"#{read_user(user)}"), responses.read_online)
 
 
 def history(channel: str, *, limit: int = 100, since: Position | None = None, reverse: bool = False) -> Call[History]:
-    command = calls.HistoryCall(channel_name(channel), _count(limit, "limit"), _since(since), bool(reverse))
-    return _call("history", command, responses.read_history)
+    command = calls.HistoryCall(read_channel(channel), _read_count(limit, "limit"), _read_since(since), bool(reverse))
+    return _make_call("history", command, responses.read_history)
 
 
 def position(user: User, channels: Iterable[str] = ()) -> Call[dict[str, PagePosition]]:
-    names = [f"#{user_name(user)}", EVERYONE, *map(channel_name, channels)]
+    names = [f"#{read_user(user)}", EVERYONE, *map(read_channel, channels)]
     commands = [{"history": Raw(_to_json({"channel": name, "limit": 0}))} for name in names]
-    return _call("batch", calls.BatchCall(commands), lambda body: responses.read_positions(body, names))
+    return _make_call("batch", calls.BatchCall(commands), lambda body: responses.read_positions(body, names))
 
 
 def history_remove(channel: str) -> Call[None]:
-    return _call("history_remove", calls.ChannelCall(channel_name(channel)), responses.read_nothing)
+    return _make_call("history_remove", calls.ChannelCall(read_channel(channel)), responses.read_nothing)
 
 
 def channels(pattern: str = "") -> Call[dict[str, int]]:
-    return _call("channels", calls.ChannelsCall(plain_text(pattern, "pattern")), responses.read_channels)
+    return _make_call("channels", calls.ChannelsCall(read_text(pattern, "pattern")), responses.read_channels)
 
 
 def info() -> Call[tuple[Node, ...]]:
-    return _call("info", calls.Nothing(), responses.read_info)
+    return _make_call("info", calls.Nothing(), responses.read_info)
 
 
-def _call(method: str, command: msgspec.Struct, read: Callable[[bytes], T]) -> Call[T]:
+def _make_call(method: str, command: msgspec.Struct, read: Callable[[bytes], T]) -> Call[T]:
     return Call(method, _to_json(command), read)
 
 
-def _key(given: object) -> str:
+def _choose_key(given: object) -> str:
     """Return the idempotency key that was given, else a fresh one."""
-    return fresh_key() if given is None else key_name(given) or fresh_key()
+    return make_key() if given is None else read_key(given) or make_key()
 
 
-def _tags(given: Mapping[str, str] | None) -> Raw:
-    tags = plain_tags(given)
+def _encode_tags(given: Mapping[str, str] | None) -> Raw:
+    tags = read_tags(given)
     return calls.EMPTY if tags is None else Raw(_to_json(tags))
 
 
-def _since(given: Position | None) -> calls.HistorySince | msgspec.UnsetType:
+def _read_since(given: Position | None) -> calls.HistorySince | msgspec.UnsetType:
     if given is None:
         return msgspec.UNSET
-    return calls.HistorySince(_count(given.offset, "offset"), plain_text(given.epoch, "epoch"))
+    return calls.HistorySince(_read_count(given.offset, "offset"), read_text(given.epoch, "epoch"))
 
 
-def _date(value: float) -> float:
+def _read_date(value: float) -> float:
     seconds = float(value)
     if not isfinite(seconds):
         raise ValueError(f"before must be a date in seconds since 1970, not {seconds!r}")
     return seconds
 
 
-def _count(value: object, name: str) -> int:
-    number = whole_number(value)
+def _read_count(value: object, name: str) -> int:
+    number = find_whole_number(value)
     if number is None:
         raise TypeError(f"{name} must be an int, not {type(value).__name__}")
     return number
 
 
-def fresh_key() -> str:
+def make_key() -> str:
     """Return an idempotency key: 128 bits of the system's randomness, so that no fork can repeat one."""
     return urandom(16).hex()  # half the price of `secrets.token_hex`, and the same
 

@@ -43,7 +43,7 @@ class _Several(msgspec.Struct, frozen=True):
     error: CallError | None = None
 
 
-def _reader(kind: type[T]) -> Callable[[bytes], T]:
+def _make_reader(kind: type[T]) -> Callable[[bytes], T]:
     decoder = msgspec.json.Decoder(_Reply[kind])  # type: ignore[valid-type]
 
     def read_result(body: bytes) -> T:
@@ -57,13 +57,13 @@ def _reader(kind: type[T]) -> Callable[[bytes], T]:
     return read_result
 
 
-read_receipt = _reader(Receipt)
-read_history = _reader(History)
-read_stats = _reader(PresenceStats)
-_presence = _reader(_Presence)
-_channels = _reader(ChannelsAnswer)
-_info = _reader(InfoAnswer)
-_nothing = _reader(Nothing)
+read_receipt = _make_reader(Receipt)
+read_history = _make_reader(History)
+read_stats = _make_reader(PresenceStats)
+_presence = _make_reader(_Presence)
+_channels = _make_reader(ChannelsAnswer)
+_info = _make_reader(InfoAnswer)
+_nothing = _make_reader(Nothing)
 _several = msgspec.json.Decoder(_Several)
 _errors = msgspec.json.Decoder(_Reply[Nothing])
 
@@ -117,15 +117,15 @@ def read(call: Call[T], answer: Response, peer: Peer) -> T:
         PublishError: what answered is not a messageflow gateway.
     """
     if answer.status != 200:
-        raise _problem(call, answer, peer)
+        raise _read_problem(call, answer, peer)
     try:
         return call.read(answer.body)
     except msgspec.MsgspecError as error:
-        raise PublishError(_no_gateway(answer, peer.url)) from error
+        raise PublishError(_describe_stranger(answer, peer.url)) from error
 
 
-def _problem(call: Call[Any], answer: Response, peer: Peer) -> PublishError:
-    said = _said(answer.body)
+def _read_problem(call: Call[Any], answer: Response, peer: Peer) -> PublishError:
+    said = _read_error(answer.body)
     if answer.status == 401:
         return Unauthorized(peer.unauthorized)
     if answer.status == 413:
@@ -140,17 +140,17 @@ def _problem(call: Call[Any], answer: Response, peer: Peer) -> PublishError:
             f"there is no messageflow API at {peer.url}: check its URL (argument url, or MESSAGEFLOW_URL), and "
             "base_path (argument, or MESSAGEFLOW_BASE_PATH) where the gateway's setting of this name is not the default"
         )
-    return PublishError(_no_gateway(answer, peer.url))
+    return PublishError(_describe_stranger(answer, peer.url))
 
 
-def _said(body: bytes) -> CallError | None:
+def _read_error(body: bytes) -> CallError | None:
     try:
         return _errors.decode(body).error
     except msgspec.MsgspecError:
         return None
 
 
-def _no_gateway(answer: Response, url: str) -> str:
+def _describe_stranger(answer: Response, url: str) -> str:
     start = answer.body[:80].decode("utf-8", "replace")
     return (
         f"what answers at {url} is not a messageflow gateway (status {answer.status}, {start!r}): check "

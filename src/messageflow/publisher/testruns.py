@@ -11,7 +11,7 @@ import sys
 _UNITTEST = frozenset({"unittest.main", "unittest.suite", "unittest.case", "unittest.runner"})
 
 
-def under_test() -> bool:
+def is_under_test() -> bool:
     """Whether a test is what is going on here. A process that a test has started is no test.
 
     `unittest` is imported by many a library, so that what counts is who is on a stack: of any thread, for what is

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from messageflow.core.channels import is_channel, owned_by_server
 from messageflow.core.credentials import SECRET_BYTES
 from messageflow.errors import ConfigurationError, EncodingError, TokenError
+from messageflow.publisher.arguments import read_channel, read_user
 from messageflow.publisher.encoding import encode
-from messageflow.publisher.names import channel_name, user_name
 from messageflow.publisher.requests import User
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ TTL = timedelta(minutes=15)
 OURS = frozenset({"sub", "exp", "iat", "jti", "channel", "channels", "info", "aud", "iss"})
 
 
-def seconds_of(ttl: timedelta | float, limit: float = inf, name: str = "ttl") -> float:
+def read_ttl(ttl: timedelta | float, limit: float = inf, name: str = "ttl") -> float:
     """Return a time to live in seconds.
 
     Raises:
@@ -45,30 +45,32 @@ def seconds_of(ttl: timedelta | float, limit: float = inf, name: str = "ttl") ->
     return seconds
 
 
-def connection_claims(
+def make_connection_claims(
     user: User, seconds: float, now: float, *, channels: Iterable[str] = (), info: Any = None
 ) -> dict[str, Any]:
     """Return the claims of a token a browser connects with."""
     if isinstance(channels, str):
         raise TypeError("channels must be a list of names, not one string")
-    claims = _claims(user, seconds, now, info)
-    if named := [channel_name(channel) for channel in channels]:
+    claims = _make_claims(user, seconds, now, info)
+    if named := [read_channel(channel) for channel in channels]:
         claims["channels"] = named
     return claims
 
 
-def subscription_claims(user: User, channel: str, seconds: float, now: float, *, info: Any = None) -> dict[str, Any]:
+def make_subscription_claims(
+    user: User, channel: str, seconds: float, now: float, *, info: Any = None
+) -> dict[str, Any]:
     """Return the claims of a token a browser subscribes to one channel with."""
-    return {**_claims(user, seconds, now, info), "channel": channel_name(channel)}
+    return {**_make_claims(user, seconds, now, info), "channel": read_channel(channel)}
 
 
-def _claims(user: User, seconds: float, now: float, info: Any) -> dict[str, Any]:
+def _make_claims(user: User, seconds: float, now: float, info: Any) -> dict[str, Any]:
     if seconds == inf:
         raise ValueError("ttl must be a time that ends")
     end = now + seconds
     expiry = int(end) if seconds >= 1 else end  # whole, as all libraries read it, where it lives to see a second
     claims: dict[str, Any] = {
-        "sub": user_name(user),
+        "sub": read_user(user),
         "exp": expiry,
         "iat": now,  # with fractions (RFC 7519 §2), so that a token made right after `revoke` is good
         "jti": token_hex(16),
@@ -110,16 +112,16 @@ def sign(
         )
     if taken := OURS.intersection(extra or ()):
         raise ValueError(f"the claim {min(taken)!r} has its own argument or setting")
-    verifier = _verifier(secret, limit)
+    verifier = _make_verifier(secret, limit)
     parties = {name: value for name, value in (("iss", issuer), ("aud", audience)) if value}
-    said = _plain({**claims, **parties, **(extra or {})})
+    said = _simplify({**claims, **parties, **(extra or {})})
     token = jwt.encode(said, secret, algorithm="HS256")
     _check(verifier, token, said)
     return token
 
 
 @lru_cache(maxsize=8)
-def _verifier(secret: str, limit: float) -> Verifier:
+def _make_verifier(secret: str, limit: float) -> Verifier:
     from messageflow.core.token_verifier import Verifier, load_keys
 
     return Verifier(load_keys([secret]), lifetime_limit=limit)
@@ -145,7 +147,7 @@ def _check(verifier: Verifier, token: str, said: dict[str, Any]) -> None:
             raise ValueError(f"{name!r} is no name of a channel: 1 to 255 characters of printable ASCII, no spaces")
 
 
-def _plain(claims: dict[str, Any]) -> dict[str, Any]:
+def _simplify(claims: dict[str, Any]) -> dict[str, Any]:
     import msgspec
 
     plain = msgspec.json.decode(encode(claims, "claims"))

@@ -25,7 +25,7 @@ _LAZY = (
 )
 
 
-def text_of(value: object) -> str | None:
+def find_text(value: object) -> str | None:
     """Return text as a `str` and nothing more; None for what is no text."""
     kind = type(value)
     if kind is str:
@@ -33,7 +33,7 @@ def text_of(value: object) -> str | None:
     if issubclass(kind, str):
         return str.__str__(value)  # what it holds, whatever it shows
     if isinstance(value, str) or is_lazy(value):  # a proxy of text, or text to come
-        return text_of(str(value))
+        return find_text(str(value))
     return None
 
 
@@ -46,7 +46,7 @@ def is_lazy(value: object) -> bool:
     return False
 
 
-def whole_number(value: object) -> int | None:
+def find_whole_number(value: object) -> int | None:
     """Return a whole number of any library as an `int` and nothing more; None for anything else, True and False too."""
     if isinstance(value, bool):
         return None
@@ -58,14 +58,14 @@ def whole_number(value: object) -> int | None:
         return None
 
 
-def user_name(user: object) -> str:
+def read_user(user: object) -> str:
     """Return how a user is named to the gateway.
 
     Raises:
         TypeError: it is neither text nor a whole number nor a UUID.
         ValueError: it is empty or `*`.
     """
-    name = _name(user, numbers=True)
+    name = _find_name(user, numbers=True)
     if name is None:
         raise TypeError(f"user must be a string, an int or a UUID, not {type(user).__name__}")
     if not name:
@@ -75,9 +75,9 @@ def user_name(user: object) -> str:
     return name
 
 
-def channel_name(channel: object) -> str:
+def read_channel(channel: object) -> str:
     """Return how a channel is named; raise TypeError for what is no text, ValueError for nothing."""
-    name = _name(channel)
+    name = _find_name(channel)
     if name is None:
         raise TypeError(f"channel must be a string, not {type(channel).__name__}")
     if not name:
@@ -85,9 +85,9 @@ def channel_name(channel: object) -> str:
     return name
 
 
-def type_name(type_: object) -> str:
+def read_type(type_: object) -> str:
     """Return the type of an action; raise TypeError for what is no text, ValueError for nothing."""
-    name = _name(type_)
+    name = _find_name(type_)
     if name is None:
         raise TypeError(f"type must be a string such as 'report/ready', not {type(type_).__name__}")
     if not name:
@@ -95,36 +95,36 @@ def type_name(type_: object) -> str:
     return name
 
 
-def key_name(key: object) -> str:
+def read_key(key: object) -> str:
     """Return an idempotency key; raise TypeError for what is none."""
-    name = _name(key, numbers=True)
+    name = _find_name(key, numbers=True)
     if name is None:
         raise TypeError(f"idempotency_key must be a string, not {type(key).__name__}")
     return name
 
 
-def plain_text(value: object, name: str) -> str:
+def read_text(value: object, name: str) -> str:
     """Return the text of another argument; raise TypeError, which names it, for what is none."""
-    text = _name(value)
+    text = _find_name(value)
     if text is None:
         raise TypeError(f"{name} must be a string, not {type(value).__name__}")
     return text
 
 
-def plain_tags(tags: Mapping[Any, Any] | None) -> dict[str, str] | None:
+def read_tags(tags: Mapping[Any, Any] | None) -> dict[str, str] | None:
     """Return tags as exact text; raise TypeError for what is no text."""
     if not tags:
         return None
-    return {plain_text(name, "the name of a tag"): plain_text(text, f"tag {name!r:.60}") for name, text in tags.items()}
+    return {read_text(name, "the name of a tag"): read_text(text, f"tag {name!r:.60}") for name, text in tags.items()}
 
 
-def _name(value: object, *, numbers: bool = False) -> str | None:
-    text = text_of(value)
+def _find_name(value: object, *, numbers: bool = False) -> str | None:
+    text = find_text(value)
     if text is not None:
         return text
     if isinstance(value, UUID):
         return str(value)
-    number = whole_number(value) if numbers else None
+    number = find_whole_number(value) if numbers else None
     if number is not None:
         return str(number)
-    return _name(value.value, numbers=numbers) if isinstance(value, Enum) else None
+    return _find_name(value.value, numbers=numbers) if isinstance(value, Enum) else None

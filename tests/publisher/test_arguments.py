@@ -15,7 +15,7 @@ import pytest
 from markupsafe import Markup
 
 from messageflow import Flow
-from messageflow.publisher import names, requests
+from messageflow.publisher import arguments, requests
 from messageflow.publisher.batch import Batch
 from messageflow.publisher.call import Call
 
@@ -206,16 +206,16 @@ def test_counts_may_come_from_any_library() -> None:
 )
 def test_what_stands_for_no_text_is_no_user(user: Any) -> None:
     with pytest.raises(TypeError, match=f"user must be .* not {type(user).__name__}"):
-        names.user_name(user)
+        arguments.read_user(user)
 
 
 @pytest.mark.parametrize("value", [None, 7, b"a", Number.SEVEN])
 def test_what_stands_for_no_text_is_neither_channel_nor_type_nor_tag(value: Any) -> None:
-    for make in (names.channel_name, names.type_name, lambda text: names.plain_text(text, "reason")):
+    for make in (arguments.read_channel, arguments.read_type, lambda text: arguments.read_text(text, "reason")):
         with pytest.raises(TypeError, match="must be a string"):
             make(value)
     with pytest.raises(TypeError, match="tag 'a' must be a string"):
-        names.plain_tags({"a": value})
+        arguments.read_tags({"a": value})
 
 
 @pytest.mark.parametrize("before", [float("nan"), float("inf")])
