@@ -77,7 +77,7 @@ def test_the_rule_refuses_what_it_should() -> None:
     assert not is_allowed("messageflow.brokers.memory.MemoryBroker", "hub")
     assert not is_allowed("messageflow.brokers.memory.MemoryBroker", "brokers/embedded")
     assert is_allowed("messageflow.brokers.embedded.log.StreamLog", "brokers/embedded")
-    assert not is_allowed("messageflow.gateway.api.WorkerApi", "publisher")
+    assert not is_allowed("messageflow.gateway.worker_api.WorkerApi", "publisher")
     assert not is_allowed("messageflow.hub.hub.Hub", "api")
     assert is_allowed("messageflow.errors.BrokerError", "core")
 
@@ -221,10 +221,7 @@ PARALLEL: list[tuple[str, set[str]]] = [
 ]
 
 # What still has one name twice. It only shrinks: strike out what you have renamed, and add nothing.
-OWED_MODULES = {
-    "api",
-    "base",
-}
+OWED_MODULES = set[str]()
 OWED_CLASSES = {
     "ClientInfo",
     "Connection",

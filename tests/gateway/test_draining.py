@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from messageflow.gateway.api import WorkerApi
+from messageflow.gateway.worker_api import WorkerApi
 from tests.hub.conftest import World
 
 

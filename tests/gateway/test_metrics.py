@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from messageflow.gateway.api import WorkerApi
 from messageflow.gateway.front_door.admission import Admission
 from messageflow.gateway.metrics import Metrics, _joined, parent_metrics
 from messageflow.gateway.origins import Origins
 from messageflow.gateway.proxies import Proxies
+from messageflow.gateway.worker_api import WorkerApi
 from messageflow.hub.counters import Counters
 from tests.hub.conftest import World
 

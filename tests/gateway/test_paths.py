@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from messageflow.gateway.api import WorkerApi
 from messageflow.gateway.api_endpoint import ApiKey
 from messageflow.gateway.application import ApplicationEndpoint
 from messageflow.gateway.endpoints import make_routes
@@ -14,6 +13,7 @@ from messageflow.gateway.origins import Origins
 from messageflow.gateway.paths import Paths
 from messageflow.gateway.proxies import Proxies
 from messageflow.gateway.websocket import FrameLimits
+from messageflow.gateway.worker_api import WorkerApi
 from tests.hub.conftest import World
 
 GUEST, ALONE = Paths("/messageflow/", guest=True), Paths("/messageflow/", guest=False)

@@ -1,8 +1,8 @@
 """The server API: what a backend may ask, as method and JSON in, status and JSON out.
 
 The caller has checked the key: the HTTP routes and the in-process path of `messageflow run` through
-`gateway.api`, a flow that reaches its broker without a gateway through `redis_publisher`. A call that is refused is
-answered with status 200 and an error, as the protocol has it; only what a proxy or a client library should see as a
+`gateway.worker_api`, a flow that reaches its broker without a gateway through `redis_publisher`. A call that is refused
+is answered with status 200 and an error, as the protocol has it; only what a proxy or a client library should see as a
 failure has a status of its own.
 
 Source: docs/http-api.md.

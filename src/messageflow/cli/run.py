@@ -185,10 +185,10 @@ def _import_ahead() -> None:
     """
     import messageflow.brokers.embedded.broker
     import messageflow.cli.start
-    import messageflow.gateway.api
     import messageflow.gateway.broker_choice
     import messageflow.gateway.front_door.http_connection
     import messageflow.gateway.websocket_connection
+    import messageflow.gateway.worker_api
     import messageflow.hub.hub
     import messageflow.publisher.flow  # noqa: F401
 

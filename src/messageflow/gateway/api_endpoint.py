@@ -29,7 +29,7 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 
 class Answering(Protocol):
-    """What carries calls out: `gateway.api.WorkerApi`."""
+    """What carries calls out: `gateway.worker_api.WorkerApi`."""
 
     async def call(self, method: str, body: bytes) -> tuple[int, bytes]:
         """Return the status and the JSON to answer."""

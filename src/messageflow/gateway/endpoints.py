@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from messageflow.gateway.api import WorkerApi
 from messageflow.gateway.api_endpoint import ApiEndpoint, ApiKey
 from messageflow.gateway.application import ApplicationEndpoint
 from messageflow.gateway.front_door.admission import Admission
@@ -24,6 +23,7 @@ from messageflow.gateway.pages import (
 from messageflow.gateway.paths import CLIENT_PATH, WEBSOCKET_PATH, Paths
 from messageflow.gateway.websocket import FrameLimits
 from messageflow.gateway.websocket_endpoint import WebSocketEndpoint
+from messageflow.gateway.worker_api import WorkerApi
 
 
 def make_routes(

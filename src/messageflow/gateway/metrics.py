@@ -9,9 +9,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from messageflow.gateway.api import WorkerApi
 from messageflow.gateway.front_door.admission import Admission
 from messageflow.gateway.logs import LIMIT
+from messageflow.gateway.worker_api import WorkerApi
 from messageflow.hub.hub import Hub
 
 CONTENT_TYPE = "text/plain; version=0.0.4"

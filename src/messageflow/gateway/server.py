@@ -19,7 +19,6 @@ from messageflow.brokers.base import Broker
 from messageflow.core.token_verifier import Verifier, load_keys
 from messageflow.errors import ConfigurationError
 from messageflow.gateway import logs
-from messageflow.gateway.api import WorkerApi
 from messageflow.gateway.api_endpoint import ApiKey
 from messageflow.gateway.application import ApplicationEndpoint, ASGIApp, observe
 from messageflow.gateway.broker_choice import make_broker
@@ -38,6 +37,7 @@ from messageflow.gateway.settings import Settings
 from messageflow.gateway.shutdown import Shutdown
 from messageflow.gateway.tcp import prepare_listener
 from messageflow.gateway.websocket import FrameLimits
+from messageflow.gateway.worker_api import WorkerApi
 from messageflow.hub.hub import NO_HOOKS, Hub
 from messageflow.hub.limits import Limits, message_size
 

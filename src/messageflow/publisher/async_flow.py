@@ -15,8 +15,8 @@ from typing import Any, Self
 
 from messageflow.client_io.asyncio_io import ASYNCIO
 from messageflow.publisher import requests
-from messageflow.publisher.base import FlowBase
 from messageflow.publisher.batch import Batch
+from messageflow.publisher.flow_base import FlowBase
 from messageflow.publisher.requests import User
 from messageflow.publisher.results import (
     ClientInfo,
