@@ -25,7 +25,7 @@ def test_a_slot_that_moved_has_the_whole_map_read_again() -> None:
     asked = cluster.follow(reads, ErrorReply("ASK 12539 two:2"), before)
     assert asked is not None
     assert (asked.name, cluster.pool("key"), cluster.in_doubt) == ("two:2", before, False)
-    announces = Announcing("SPUBLISH").of("key", b"m")  # nobody hears it there yet
+    announces = Announcing("SPUBLISH").to_command("key", b"m")  # nobody hears it there yet
     assert cluster.follow(announces, ErrorReply("ASK 12539 two:2"), before) is None
     moved = cluster.follow(announces, ErrorReply("MOVED 12539 :3"), before)  # without a host: the one that was asked
     assert moved is not None

@@ -64,7 +64,7 @@ class DirectBroker:
         return await self._registry.presence_stats(channel)
 
     async def control(self, message: bytes) -> None:
-        await self._ask.tell(self._names.control, b"C" + message)
+        await self._ask.announce(self._names.control, b"C" + message)
 
     async def survey(self, question: bytes) -> list[bytes]:
         return await survey(question, self._servers, self._ask, self._registry, self._names, self._limit)

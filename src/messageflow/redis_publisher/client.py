@@ -151,7 +151,7 @@ class RedisClient:
 
     async def _found(self, attempt: Attempt) -> Prepared | None:
         key = self._names.rules
-        [written] = await Servers(self._routers, {}, attempt).ask([RedisCommand(key, ("GET", key))])
+        [written] = await Servers(self._routers, {}, attempt).execute([RedisCommand(key, ("GET", key))])
         rules = _read(written)
         if rules is None:
             return None

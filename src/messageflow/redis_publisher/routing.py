@@ -51,7 +51,7 @@ class Router(Protocol):
     def pools(self) -> Iterable[ConnectionPool]:
         """Return the connections to each server that has keys."""
 
-    def place(self, key: str) -> Hashable:
+    def find_place(self, key: str) -> Hashable:
         """Return what keys have in common that one script may use together."""
 
     def follow(self, command: RedisCommand, refusal: ErrorReply, asked: ConnectionPool) -> ConnectionPool | None:
@@ -87,7 +87,7 @@ class PrimaryRouter:
     def pools(self) -> Iterable[ConnectionPool]:
         return (self._pool,)
 
-    def place(self, key: str) -> Hashable:
+    def find_place(self, key: str) -> Hashable:
         return None
 
     def follow(self, command: RedisCommand, refusal: ErrorReply, asked: ConnectionPool) -> ConnectionPool | None:
@@ -185,7 +185,7 @@ class ClusterRouter:
     def pools(self) -> Iterable[ConnectionPool]:
         return self._slots.servers
 
-    def place(self, key: str) -> Hashable:
+    def find_place(self, key: str) -> Hashable:
         return slot_of(key)
 
     def follow(self, command: RedisCommand, refusal: ErrorReply, asked: ConnectionPool) -> ConnectionPool | None:

@@ -44,7 +44,7 @@ async def survey(
         confirmed = await connection.receive(limit)
         if isinstance(confirmed, ErrorReply):
             raise confirmed
-        await ask.tell(names.control, encode_question(1, own, text))
+        await ask.announce(names.control, encode_question(1, own, text))
         awaited = len((await registry.list_nodes()).live)
         until = min(limit, time.monotonic() + SURVEY_SECONDS)
         while len(found) < awaited:

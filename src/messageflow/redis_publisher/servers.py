@@ -34,12 +34,12 @@ class Servers:
     async def home(self, name: str) -> tuple[ClientConnection, Parts]:
         """Return a new connection to where a name is announced, and the command to hear it there."""
         router = self._of(name)
-        return await router.pool(name).dial(self._attempt.limit), router.announces.hearing(name)
+        return await router.pool(name).dial(self._attempt.limit), router.announces.to_subscribe(name)
 
     def _of(self, key: str) -> Router:
         return self._routers[shard_of(key, len(self._routers)) if len(self._routers) > 1 else 0]
 
-    async def ask(self, commands: Sequence[RedisCommand]) -> list[Any]:
+    async def execute(self, commands: Sequence[RedisCommand]) -> list[Any]:
         """Return a reply to each command, in order; a `ErrorReply` where Redis refused.
 
         Raises:
@@ -113,16 +113,16 @@ class Servers:
                 self._attempt.sent = sent
             give_up(reply)
 
-    def place(self, key: str) -> Hashable:
+    def find_place(self, key: str) -> Hashable:
         """Return what keys have in common that one script may use together."""
         router = self._of(key)
-        return router, router.place(key)
+        return router, router.find_place(key)
 
-    def announce(self, key: str) -> Announcing:
+    def get_announcing(self, key: str) -> Announcing:
         """Return how something is announced under a name there."""
         return self._of(key).announces
 
-    def ack(self, key: str) -> Ack:
+    def get_ack(self, key: str) -> Ack:
         """Return what storing means there."""
         return self._acks.get(self._of(key).pool(key), "memory")
 

@@ -105,7 +105,7 @@ class RedisBroker:
         self._local_presence = LocalPresence(self._presence_store, self._node, self._announce_leave)
         self._lease = Lease(self._presence_store, self._node, self._rules, self._local_presence.mark_disordered)
         self._scatter = ScatterGather(
-            self._names, self._node, self._client.tell, self._announce_unawaited, self._lease.count
+            self._names, self._node, self._client.announce, self._announce_unawaited, self._lease.count
         )
         self._positions = PositionMonitor(self._streams, self._doubt, self._witness.stir)
         self._ages = Ages(self._client, self._names, self._node, self._streams, self._witness)
@@ -235,7 +235,7 @@ class RedisBroker:
             else:
                 self._sink.on_presence(channel, read_presence_push(body))
         except ValueError as error:
-            self._client.skip(error, channel or "")
+            self._client.skip_garbage(error, channel or "")
 
     def _take_node_message(self, name: bytes, body: bytes, sink: Sink) -> None:
         if self._scatter.take(name, body, sink):
@@ -270,18 +270,18 @@ class RedisBroker:
         if keep:
             await self._local_presence.enter(channel, info)
         if tell:
-            await self._client.tell(self._names.live(channel), encode_presence_push(Joined(info)))
+            await self._client.announce(self._names.live(channel), encode_presence_push(Joined(info)))
 
     async def leave(self, channel: str, info: ClientInfo, *, tell: bool) -> None:
         await self._local_presence.exit(channel, info)
         if tell:
-            await self._client.tell(self._names.live(channel), encode_presence_push(Left(info)))
+            await self._client.announce(self._names.live(channel), encode_presence_push(Left(info)))
 
     def _announce_leave(self, channel: str, push: Left) -> None:
         self._announce_unawaited(self._names.live(channel), encode_presence_push(push))
 
     def _announce_unawaited(self, name: str, message: bytes) -> None:
-        self._topology.expect(self._topology.announce(name).of(name, message))
+        self._topology.execute_unawaited(self._topology.get_announcing(name).to_command(name, message))
 
     async def presence(self, channel: str) -> dict[str, ClientInfo]:
         return await self._presence_store.presence(channel)
@@ -290,7 +290,7 @@ class RedisBroker:
         return await self._presence_store.presence_stats(channel)
 
     async def control(self, message: bytes) -> None:
-        await self._client.tell(self._names.control, b"C" + message)
+        await self._client.announce(self._names.control, b"C" + message)
 
     async def survey(self, question: bytes) -> list[bytes]:
         return await self._scatter.ask(question)

@@ -23,16 +23,16 @@ class Scripted:
     def __init__(self, *replies: Any) -> None:
         self._replies = list(replies)
 
-    async def ask(self, commands: Sequence[RedisCommand]) -> list[Any]:
+    async def execute(self, commands: Sequence[RedisCommand]) -> list[Any]:
         return [self._replies.pop(0) for _ in commands]
 
-    def place(self, key: str) -> Hashable:
+    def find_place(self, key: str) -> Hashable:
         return None
 
-    def announce(self, key: str) -> Announcing:
+    def get_announcing(self, key: str) -> Announcing:
         return Announcing("PUBLISH")
 
-    def ack(self, key: str) -> Ack:
+    def get_ack(self, key: str) -> Ack:
         return "disk"
 
 

@@ -27,16 +27,16 @@ ScriptCall = tuple[Sequence[str], Sequence[Value]]  # keys and arguments of a sc
 class CommandRouter(Protocol):
     """The servers that have the keys, however many and wherever they are."""
 
-    async def ask(self, commands: Sequence[RedisCommand]) -> list[Any]:
+    async def execute(self, commands: Sequence[RedisCommand]) -> list[Any]:
         """Return a reply to each command, in order; a `BrokerError` where there is none. Never raises one."""
 
-    def place(self, key: str) -> Hashable:
+    def find_place(self, key: str) -> Hashable:
         """Return what keys have in common that one script may use together."""
 
-    def announce(self, key: str) -> Announcing:
+    def get_announcing(self, key: str) -> Announcing:
         """Return how something is announced under a name there."""
 
-    def ack(self, key: str) -> Ack:
+    def get_ack(self, key: str) -> Ack:
         """Return what storing means there."""
 
 
@@ -55,11 +55,11 @@ class CommandClient:
         self.garbage = 0
         self._logged = -math.inf
 
-    async def tell(self, name: str, message: bytes) -> None:
+    async def announce(self, name: str, message: bytes) -> None:
         """Announce a message under a name."""
-        await self.one(self.servers.announce(name).of(name, message))
+        await self.execute_one(self.servers.get_announcing(name).to_command(name, message))
 
-    def skip(self, error: Exception, channel: str) -> None:
+    def skip_garbage(self, error: Exception, channel: str) -> None:
         """Pass over what is not ours. It is counted, and logged once a second."""
         self.garbage += 1
         now = time.monotonic()
@@ -67,41 +67,41 @@ class CommandClient:
             self._logged = now
             log.error("garbage_in_redis", extra={"channel": channel, "error": str(error), "skipped": self.garbage})
 
-    async def all(self, commands: Sequence[RedisCommand]) -> list[Any]:
+    async def execute(self, commands: Sequence[RedisCommand]) -> list[Any]:
         """Send commands and return their replies; remove what lies under a key and is not ours, and send them again."""
-        replies = await self.servers.ask(commands)
+        replies = await self.servers.execute(commands)
         wrong = [
             index for index, reply in enumerate(replies) if isinstance(reply, ErrorReply) and WRONG_TYPE in reply.text
         ]
         if wrong:
             for index in wrong:
-                self.skip(replies[index], "")
+                self.skip_garbage(replies[index], "")
             keys = [key for index in wrong for key in _keys(commands[index])]
-            await self.servers.ask([RedisCommand(key, ("DEL", key)) for key in keys])
-            again = await self.servers.ask([commands[index] for index in wrong])
+            await self.servers.execute([RedisCommand(key, ("DEL", key)) for key in keys])
+            again = await self.servers.execute([commands[index] for index in wrong])
             for index, reply in zip(wrong, again, strict=True):
                 replies[index] = reply
         return replies
 
-    async def one(self, command: RedisCommand) -> Any:
-        """Ask, and return the reply.
+    async def execute_one(self, command: RedisCommand) -> Any:
+        """Send a command, and return the reply.
 
         Raises:
             BrokerError: there is none.
         """
-        [reply] = await self.all([command])
+        [reply] = await self.execute([command])
         return raise_if_error(reply)
 
-    async def run_one(self, script: Script, keys: Sequence[str], arguments: Sequence[Value]) -> Any:
+    async def run_script(self, script: Script, keys: Sequence[str], arguments: Sequence[Value]) -> Any:
         """Run a script, and return its reply.
 
         Raises:
             BrokerError: there is none.
         """
-        [reply] = await self.run(script, [(keys, arguments)])
+        [reply] = await self.run_each(script, [(keys, arguments)])
         return raise_if_error(reply)
 
-    async def run(self, script: Script, calls: Sequence[ScriptCall]) -> list[Any]:
+    async def run_each(self, script: Script, calls: Sequence[ScriptCall]) -> list[Any]:
         """Run a script with each of some keys and arguments; where the server does not have it, send it along."""
 
         def commands(verb: str, what: str, which: Sequence[int]) -> list[RedisCommand]:
@@ -111,12 +111,12 @@ class CommandClient:
                 for keys, values in chosen
             ]
 
-        replies = await self.all(commands("EVALSHA", script.digest, range(len(calls))))
+        replies = await self.execute(commands("EVALSHA", script.digest, range(len(calls))))
         missing = [
             index for index, reply in enumerate(replies) if isinstance(reply, ErrorReply) and reply.word == "NOSCRIPT"
         ]
         if missing:
-            again = await self.all(commands("EVAL", script.text, missing))
+            again = await self.execute(commands("EVAL", script.text, missing))
             for index, reply in zip(missing, again, strict=True):
                 replies[index] = reply
         return replies

@@ -132,13 +132,13 @@ class PipelinedConnection(asyncio.Protocol):
         if self._up.is_set():
             self._write(pack(parts))
 
-    def expect(self, *parts: Value) -> None:
+    def execute_unawaited(self, *parts: Value) -> None:
         """Send a command and take its reply without looking at it, if the connection is up."""
         if self._up.is_set() and len(self._awaited) < MOST_AWAITED:
             self._awaited.append((None, self._loop.time() + self._deadline))
             self.send(*parts)
 
-    async def ask(self, commands: Sequence[Parts]) -> list[Any]:
+    async def execute(self, commands: Sequence[Parts]) -> list[Any]:
         """Send commands and return their replies; where Redis answered with an error, that.
 
         Raises:
@@ -160,14 +160,14 @@ class PipelinedConnection(asyncio.Protocol):
             self._write(pack(command))
         return await replies.future
 
-    async def ask_one(self, *parts: Value) -> Any:
+    async def execute_one(self, *parts: Value) -> Any:
         """Send a command and return its reply.
 
         Raises:
             Refused: Redis answered with an error.
             BrokerError: as `ask`.
         """
-        [reply] = await self.ask([parts])
+        [reply] = await self.execute([parts])
         if isinstance(reply, BrokerError):
             raise reply
         return reply

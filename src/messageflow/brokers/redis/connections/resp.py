@@ -47,11 +47,11 @@ class Announcing(NamedTuple):
     command: str
     ending: str = ""
 
-    def of(self, name: str, message: bytes) -> RedisCommand:
+    def to_command(self, name: str, message: bytes) -> RedisCommand:
         """Return the command that announces a message under a name."""
         return RedisCommand(name, (self.command, name + self.ending, message), announces=True)
 
-    def hearing(self, name: str) -> Parts:
+    def to_subscribe(self, name: str) -> Parts:
         """Return the command that hears a name from then on."""
         return (self.command.replace("PUBLISH", "SUBSCRIBE"), name + self.ending)
 

@@ -82,19 +82,19 @@ class RedisPresenceStore:
             noted = True
         except BrokerError:
             noted = False
-        for reply in await self._client.run(scripts.ENTER, calls):
+        for reply in await self._client.run_each(scripts.ENTER, calls):
             raise_if_error(reply)
         return noted
 
     async def own(self, node: str, channels: Iterable[str]) -> None:
         """Note that a node has clients in these channels."""
         key = self._names.of_node(node)
-        await self._client.one(RedisCommand(key, ("SADD", key, *channels)))
+        await self._client.execute_one(RedisCommand(key, ("SADD", key, *channels)))
 
     async def disown(self, node: str, channels: Sequence[str | bytes]) -> None:
         """Note that a node has no clients in these channels any more."""
         key = self._names.of_node(node)
-        await self._client.one(RedisCommand(key, ("SREM", key, *channels)))
+        await self._client.execute_one(RedisCommand(key, ("SREM", key, *channels)))
 
     async def sift(self, channels: Sequence[str], stay: Stay) -> list[Gone]:
         """Take clients out of channels that are not connected any more.
@@ -107,7 +107,7 @@ class RedisPresenceStore:
             Those that were taken out.
         """
         keys = [self._names.present(channel) for channel in channels]
-        replies = await self._client.all([RedisCommand(key, ("HGETALL", key)) for key in keys])
+        replies = await self._client.execute([RedisCommand(key, ("HGETALL", key)) for key in keys])
         going = [
             Gone(owner, channel, info)
             for channel, reply in zip(channels, map(raise_if_error, replies), strict=True)
@@ -120,21 +120,21 @@ class RedisPresenceStore:
     async def list_owned(self, node: str, most: int) -> list[bytes]:
         """Return up to so many of the channels in which a node has clients, as they are written there."""
         key = self._names.of_node(node)
-        found: list[bytes] = await self._client.one(RedisCommand(key, ("SRANDMEMBER", key, most)))
+        found: list[bytes] = await self._client.execute_one(RedisCommand(key, ("SRANDMEMBER", key, most)))
         return found
 
     async def remove_node(self, node: str, *, lease_over: bool = False) -> None:
         """A node is no more; with `lease_over` it still has to be cleared up after."""
         name, owned = self._names.nodes, self._names.of_node(node)
         if lease_over:
-            await self._client.one(RedisCommand(name, ("ZADD", name, 0, node)))
+            await self._client.execute_one(RedisCommand(name, ("ZADD", name, 0, node)))
         else:
-            await self._client.one(RedisCommand(owned, ("DEL", owned)))
-            await self._client.one(RedisCommand(name, ("ZREM", name, node)))
+            await self._client.execute_one(RedisCommand(owned, ("DEL", owned)))
+            await self._client.execute_one(RedisCommand(name, ("ZREM", name, node)))
 
     async def publish_rules(self, rules: bytes) -> None:
         """Leave the rules for flows that publish without a gateway."""
-        await self._client.one(RedisCommand(self._names.rules, ("SET", self._names.rules, rules)))
+        await self._client.execute_one(RedisCommand(self._names.rules, ("SET", self._names.rules, rules)))
 
     async def exit(self, people: Sequence[Gone]) -> list[bool | BrokerError]:
         """Take clients out that came through these nodes. Returns of each whether it was there."""
@@ -142,7 +142,7 @@ class RedisPresenceStore:
             ([self._names.present(channel), self._names.users(channel)], [info.client, node, info.user])
             for node, channel, info in people
         ]
-        replies = await self._client.run(scripts.EXIT, calls) if calls else []
+        replies = await self._client.run_each(scripts.EXIT, calls) if calls else []
         return [reply if isinstance(reply, BrokerError) else bool(reply) for reply in replies]
 
     async def presence(self, channel: str) -> dict[str, ClientInfo]:
@@ -158,13 +158,15 @@ class RedisPresenceStore:
     async def presence_stats(self, channel: str) -> PresenceStats:
         """Return how many are present, without reading who; a node that died counts until it is cleared up after."""
         keys = [self._names.present(channel), self._names.users(channel)]
-        clients, users = map(raise_if_error, await self._client.all([RedisCommand(key, ("HLEN", key)) for key in keys]))
+        clients, users = map(
+            raise_if_error, await self._client.execute([RedisCommand(key, ("HLEN", key)) for key in keys])
+        )
         return PresenceStats(clients, users)
 
     async def read_entered(self, channel: str) -> dict[str, Entered]:
         """Return who was entered into a channel and not taken out, by client."""
         key = self._names.present(channel)
-        return self._parse_entered(channel, await self._client.one(RedisCommand(key, ("HGETALL", key))))
+        return self._parse_entered(channel, await self._client.execute_one(RedisCommand(key, ("HGETALL", key))))
 
     def _parse_entered(self, channel: str, reply: list[bytes]) -> dict[str, Entered]:
         found = {}
@@ -173,7 +175,7 @@ class RedisPresenceStore:
             try:
                 found[client.decode()] = Entered(node.decode(), read_info(info))
             except (Garbage, UnicodeDecodeError) as error:
-                self._client.skip(error, channel)
+                self._client.skip_garbage(error, channel)
         return found
 
     async def renew(self, node: str, lease: float) -> Nodes:
@@ -186,10 +188,10 @@ class RedisPresenceStore:
 
     async def _read_nodes(self, node: str, lease: float) -> Nodes:
         name = self._names.nodes
-        good, live, dead = await self._client.run_one(scripts.RENEW, [name], [node, lease])
+        good, live, dead = await self._client.run_script(scripts.RENEW, [name], [node, lease])
         if foreign := [each for each in (*live, *dead) if not NODE.fullmatch(each)]:
-            self._client.skip(Garbage(f"names that no node has: {foreign[:3]}"), "")
-            await self._client.one(RedisCommand(name, ("ZREM", name, *foreign)))
+            self._client.skip_garbage(Garbage(f"names that no node has: {foreign[:3]}"), "")
+            await self._client.execute_one(RedisCommand(name, ("ZREM", name, *foreign)))
         self._live = _node_names(live)
         return Nodes(bool(good), self._live, _node_names(dead))
 

@@ -88,7 +88,7 @@ class Ages:
         if self._witness.remembers:
             await self.beat()
         for name in [self._names.beat(seen.node) for seen in left if seen is not None]:
-            await self._client.one(RedisCommand(name, ("DEL", name)))
+            await self._client.execute_one(RedisCommand(name, ("DEL", name)))
 
     async def _judge(self, seen: Seen | None) -> LifeVerdict:
         """Return what a process that ended has left to know."""
@@ -96,7 +96,7 @@ class Ages:
             return LifeVerdict.NEW
         if seen.beat:
             name = self._names.beat(seen.node)
-            written: bytes | None = await self._client.one(RedisCommand(name, ("GET", name)))
+            written: bytes | None = await self._client.execute_one(RedisCommand(name, ("GET", name)))
             if written is None or not written.isdigit() or int(written) < seen.beat:
                 return LifeVerdict.LOST
         return LifeVerdict.PROVED if seen.all or (seen.durable and seen.beat) else LifeVerdict.NEW
@@ -111,11 +111,11 @@ class Ages:
 
     async def _agree(self, lives: Iterable[str], known: LifeVerdict) -> None:
         self._lives = sorted(set(lives))
-        self._take(await self._client.run_one(scripts.AGE, [self._names.age], [" ".join(self._lives), known]))
+        self._take(await self._client.run_script(scripts.AGE, [self._names.age], [" ".join(self._lives), known]))
 
     async def _look(self) -> None:
         """Learn of an age that another has begun."""
-        age = await self._client.one(RedisCommand(self._names.age, ("HGET", self._names.age, "age")))
+        age = await self._client.execute_one(RedisCommand(self._names.age, ("HGET", self._names.age, "age")))
         if age is None:  # it was deleted
             await self.agree_again(self._lives)
         else:
@@ -134,7 +134,7 @@ class Ages:
         witness, name = self._witness, self._names.beat(self._node)
         witness.stirred = False
         try:
-            await self._client.one(RedisCommand(name, ("SET", name, witness.beat + 1, "EX", STATE_LIFE)))
+            await self._client.execute_one(RedisCommand(name, ("SET", name, witness.beat + 1, "EX", STATE_LIFE)))
         except BrokerError:
             witness.stirred = True
             raise
@@ -142,7 +142,7 @@ class Ages:
         self._remember()
 
     def _remember(self, *, synced: bool = False) -> None:
-        durable = self._client.servers.ack(self._names.age) == "disk"
+        durable = self._client.servers.get_ack(self._names.age) == "disk"
         seen = Seen(self._node, self._witness.beat, not self._witness.stirred, durable)
         self._witness.write(seen if synced else Seen(seen.node, seen.beat, durable=durable), synced=synced)
 

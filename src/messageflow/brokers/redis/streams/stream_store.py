@@ -58,13 +58,15 @@ class RedisStreamStore:
         states = [self._names.state(item.channel) for item in items]
         waiting: dict[Hashable, list[int]] = {}
         for index, state in enumerate(states):
-            waiting.setdefault(self._client.servers.place(state), []).append(index)
+            waiting.setdefault(self._client.servers.find_place(state), []).append(index)
         outcomes: dict[int, Outcome] = {}
         while waiting:
             parts = [indices[:AT_ONCE] for indices in waiting.values()]
             calls = [self._build_call([(states[index], items[index]) for index in part]) for part in parts]
             places = list(waiting)
-            for place, part, reply in zip(places, parts, await self._client.run(scripts.PUBLISH, calls), strict=True):
+            for place, part, reply in zip(
+                places, parts, await self._client.run_each(scripts.PUBLISH, calls), strict=True
+            ):
                 outcomes |= zip(part, self._read_outcomes(states[part[0]], reply, len(part)), strict=True)
                 rest = waiting.pop(place)[AT_ONCE:]
                 if isinstance(reply, BrokerError):
@@ -76,7 +78,7 @@ class RedisStreamStore:
     def _build_call(self, items: Sequence[tuple[str, Item]]) -> ScriptCall:
         """Return keys and arguments with which the script stores items of one place."""
         keys: list[str] = []
-        arguments: list[Value] = [*self._client.servers.announce(items[0][0]), new_epoch(), STATE_LIFE, self.age]
+        arguments: list[Value] = [*self._client.servers.get_announcing(items[0][0]), new_epoch(), STATE_LIFE, self.age]
         for state, item in items:
             channel, size, ttl = state.removesuffix("state"), *item.retention
             keys += (state, f"{channel}log", f"{channel}key:{item.key}" if item.key else state)
@@ -88,7 +90,7 @@ class RedisStreamStore:
         """Read what the script answers for so many items."""
         if isinstance(reply, BrokerError):
             return [_translate_failure(reply)] * count
-        ack = self._client.servers.ack(state)
+        ack = self._client.servers.get_ack(state)
         outcomes: list[Outcome] = []
         for start in range(0, 3 * count, 3):
             if reply[start] is None:
@@ -127,7 +129,7 @@ class RedisStreamStore:
     async def _read(self, channel: str, size: int | None, how: str, *arguments: Value) -> Read:
         keys = [self._names.state(channel), self._names.log(channel)]
         room = -1 if size is None else size
-        reply = await self._client.run_one(
+        reply = await self._client.run_script(
             scripts.READ, keys, [new_epoch(), STATE_LIFE, self.age, room, how, *arguments]
         )
         epoch, offset, tag, found, entries, full = reply
@@ -136,14 +138,14 @@ class RedisStreamStore:
             try:
                 publications.append(read_entry(entry))
             except Garbage as error:
-                self._client.skip(error, channel)
+                self._client.skip_garbage(error, channel)
         top = read_position(epoch, offset, tag)
         return Read(top, bool(found), publications, len(publications) == len(entries), bool(full))
 
     async def read_positions(self, channels: Sequence[str]) -> list[Position | BrokerError | None]:
         """Return where streams stand, None where Redis knows of none, an error where it could not be asked."""
         states = [self._names.state(channel) for channel in channels]
-        replies = await self._client.all(
+        replies = await self._client.execute(
             [RedisCommand(state, ("HMGET", state, "epoch", "offset", "tag")) for state in states]
         )
         return [reply if isinstance(reply, BrokerError) else _read_position(reply) for reply in replies]
@@ -151,12 +153,14 @@ class RedisStreamStore:
     async def forget(self, channel: str, seen: Position) -> bool:
         """Put a stream that lost what was seen into a new epoch. Returns whether it had."""
         keys = [self._names.state(channel), self._names.log(channel)]
-        return bool(await self._client.run_one(scripts.FORGET, keys, [seen.epoch, seen.offset, seen.tag, new_epoch()]))
+        return bool(
+            await self._client.run_script(scripts.FORGET, keys, [seen.epoch, seen.offset, seen.tag, new_epoch()])
+        )
 
     async def remove_history(self, channel: str) -> None:
         """Drop what is kept; the position stays."""
         log_name = self._names.log(channel)
-        await self._client.one(RedisCommand(log_name, ("XTRIM", log_name, "MAXLEN", 0)))
+        await self._client.execute_one(RedisCommand(log_name, ("XTRIM", log_name, "MAXLEN", 0)))
 
 
 def to_history(read: Read, channel: str, position: Position) -> History:

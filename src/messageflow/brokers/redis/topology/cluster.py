@@ -136,7 +136,7 @@ class ClusterTopology:
 
     # Asking
 
-    async def ask(self, commands: Sequence[RedisCommand]) -> list[Any]:
+    async def execute(self, commands: Sequence[RedisCommand]) -> list[Any]:
         due = self._loop.time() + self._deadline
         replies: list[Any] = [None] * len(commands)
         pending: dict[int, Target | None] = {index: self._find_target(each.key) for index, each in enumerate(commands)}
@@ -195,10 +195,10 @@ class ClusterTopology:
                 self._in_doubt.set()
         return pending
 
-    def expect(self, command: RedisCommand) -> None:
+    def execute_unawaited(self, command: RedisCommand) -> None:
         server = self._find_home(command.key)
         if server is not None:
-            server.commands.expect(*command.parts)
+            server.commands.execute_unawaited(*command.parts)
 
     # Hearing
 
@@ -229,13 +229,13 @@ class ClusterTopology:
     def identify_server(self, key: str) -> Hashable:
         return self._find_home(key)
 
-    def place(self, key: str) -> Hashable:
+    def find_place(self, key: str) -> Hashable:
         return slot_of(key)
 
-    def announce(self, key: str) -> Announcing:
+    def get_announcing(self, key: str) -> Announcing:
         return self._announces
 
-    def ack(self, key: str) -> Ack:
+    def get_ack(self, key: str) -> Ack:
         server = self._find_home(key)
         return self._acks.get(server, "memory") if server is not None else "memory"
 
@@ -330,18 +330,18 @@ async def _ask(
 ) -> list[Any]:
     """Return the replies of a server to some commands, with ASKING before those that need it."""
     if not asking:
-        return await server.ask([commands[index].parts for index in which])
+        return await server.execute([commands[index].parts for index in which])
     sent: list[Parts] = []
     for index in which:
         sent += [ASKING, commands[index].parts] if index in asking else [commands[index].parts]
-    replies = await server.ask(sent)
+    replies = await server.execute(sent)
     return [reply for parts, reply in zip(sent, replies, strict=True) if parts is not ASKING]
 
 
 async def _read_view(address: Address, connection: PipelinedConnection) -> View | None:
     try:
-        facts = parse_info(await connection.ask_one("CLUSTER", "INFO"))
-        ranges = read_slots(await connection.ask_one("CLUSTER", "SLOTS"), address)
+        facts = parse_info(await connection.execute_one("CLUSTER", "INFO"))
+        ranges = read_slots(await connection.execute_one("CLUSTER", "SLOTS"), address)
     except (BrokerError, ValueError):
         return None
     return View(int(facts.get("cluster_current_epoch", 0)), facts.get("cluster_state") == "ok", ranges)

@@ -59,7 +59,7 @@ async def _detect(connector: Connector, listener: PubSubListener, settings: Topo
         connection = PipelinedConnection(make, deadline=settings.deadline)
         try:
             await connection.start()
-            info = await read_info_sections(connection.ask_one, "server", "cluster")
+            info = await read_info_sections(connection.execute_one, "server", "cluster")
             break
         except BrokerError as error:
             problem = error

@@ -112,10 +112,10 @@ class PrimaryServer:
 
     # Asking
 
-    async def ask(self, commands: Sequence[Parts]) -> list[Any]:
+    async def execute(self, commands: Sequence[Parts]) -> list[Any]:
         """Return a reply to each command; a `BrokerError` where there is none."""
         try:
-            replies = await self.commands.ask(commands)
+            replies = await self.commands.execute(commands)
         except BrokerError as error:
             return [error] * len(commands)
         for index, reply in enumerate(replies):
@@ -136,14 +136,14 @@ class PrimaryServer:
         Raises:
             BrokerError: it does not answer.
         """
-        found = await read_server_info(self.commands.ask_one)
+        found = await read_server_info(self.commands.execute_one)
         return found._replace(
-            hindrances=(*found.hindrances, *await find_missing_permissions(self.commands.ask, prefix))
+            hindrances=(*found.hindrances, *await find_missing_permissions(self.commands.execute, prefix))
         )
 
     def _prepare_connection(self) -> None:
         for script in scripts.ALL:
-            self.commands.expect("SCRIPT", "LOAD", script.text)
+            self.commands.execute_unawaited("SCRIPT", "LOAD", script.text)
         self._is_back.set()
         self._listener.on_back()
 
@@ -164,7 +164,7 @@ class PrimaryServer:
                 pubsub.add(name)
                 pubsub.flush()
             # A Redis that loads its file announces, and does nothing else: so something is read, too.
-            replies = await self.ask([self.announces.of(name, CANARY).parts, ("GET", name)])
+            replies = await self.execute([self.announces.to_command(name, CANARY).parts, ("GET", name)])
             self._refusal = next((str(reply) for reply in replies if isinstance(reply, BrokerError)), "")
             if self._refusal:
                 log.warning("canary_not_sent", extra={"error": self._refusal})

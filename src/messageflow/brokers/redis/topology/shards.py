@@ -60,7 +60,9 @@ class ShardedTopology:
     async def _sign(self, topology: Topology, place: str) -> None:
         """Leave word which shard it is, and warn when it was another: then channels lie elsewhere than they did."""
         name = self._names.shard
-        before, _ = await topology.ask([RedisCommand(name, ("GET", name)), RedisCommand(name, ("SET", name, place))])
+        before, _ = await topology.execute(
+            [RedisCommand(name, ("GET", name)), RedisCommand(name, ("SET", name, place))]
+        )
         if isinstance(before, bytes) and before.decode() != place:
             log.warning(
                 "shards_changed",
@@ -84,19 +86,19 @@ class ShardedTopology:
         found = await asyncio.gather(*(topology.inspect() for topology in self._shards))
         return {where: each for part in found for where, each in part.items()}
 
-    async def ask(self, commands: Sequence[RedisCommand]) -> list[Any]:
+    async def execute(self, commands: Sequence[RedisCommand]) -> list[Any]:
         parts: dict[int, list[int]] = {}
         for index, command in enumerate(commands):
             parts.setdefault(shard_of(command.key, len(self._shards)), []).append(index)
-        asked = [self._shards[shard].ask([commands[index] for index in part]) for shard, part in parts.items()]
+        asked = [self._shards[shard].execute([commands[index] for index in part]) for shard, part in parts.items()]
         replies: list[Any] = [None] * len(commands)
         for part, answers in zip(parts.values(), await asyncio.gather(*asked), strict=True):
             for index, answer in zip(part, answers, strict=True):
                 replies[index] = answer
         return replies
 
-    def expect(self, command: RedisCommand) -> None:
-        self._shard_with(command.key).expect(command)
+    def execute_unawaited(self, command: RedisCommand) -> None:
+        self._shard_with(command.key).execute_unawaited(command)
 
     async def subscribe(self, name: str) -> None:
         await self._shard_with(name).subscribe(name)
@@ -108,12 +110,12 @@ class ShardedTopology:
         shard = shard_of(key, len(self._shards))
         return shard, self._shards[shard].identify_server(key)
 
-    def place(self, key: str) -> Hashable:
+    def find_place(self, key: str) -> Hashable:
         shard = shard_of(key, len(self._shards))
-        return shard, self._shards[shard].place(key)
+        return shard, self._shards[shard].find_place(key)
 
-    def announce(self, key: str) -> Announcing:
-        return self._shard_with(key).announce(key)
+    def get_announcing(self, key: str) -> Announcing:
+        return self._shard_with(key).get_announcing(key)
 
-    def ack(self, key: str) -> Ack:
-        return self._shard_with(key).ack(key)
+    def get_ack(self, key: str) -> Ack:
+        return self._shard_with(key).get_ack(key)

@@ -55,11 +55,11 @@ class SingleTopology:
         self._ack = found.ack
         return {self._where: found}
 
-    async def ask(self, commands: Sequence[RedisCommand]) -> list[Any]:
-        return await self._server.ask([command.parts for command in commands])
+    async def execute(self, commands: Sequence[RedisCommand]) -> list[Any]:
+        return await self._server.execute([command.parts for command in commands])
 
-    def expect(self, command: RedisCommand) -> None:
-        self._server.commands.expect(*command.parts)
+    def execute_unawaited(self, command: RedisCommand) -> None:
+        self._server.commands.execute_unawaited(*command.parts)
 
     async def subscribe(self, name: str) -> None:
         await self._server.pubsub.subscribe(name)
@@ -70,11 +70,11 @@ class SingleTopology:
     def identify_server(self, key: str) -> Hashable:
         return None
 
-    def place(self, key: str) -> Hashable:
+    def find_place(self, key: str) -> Hashable:
         return None
 
-    def announce(self, key: str) -> Announcing:
+    def get_announcing(self, key: str) -> Announcing:
         return self._server.announces
 
-    def ack(self, key: str) -> Ack:
+    def get_ack(self, key: str) -> Ack:
         return self._ack

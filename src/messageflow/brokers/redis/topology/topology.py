@@ -38,10 +38,10 @@ class Topology(Protocol):
             BrokerError: some server did not answer.
         """
 
-    async def ask(self, commands: Sequence[RedisCommand]) -> list[Any]:
+    async def execute(self, commands: Sequence[RedisCommand]) -> list[Any]:
         """Return a reply to each command, in order; a `BrokerError` where there is none. Never raises one."""
 
-    def expect(self, command: RedisCommand) -> None:
+    def execute_unawaited(self, command: RedisCommand) -> None:
         """Send a command whose reply is not awaited, if it can be sent now."""
 
     async def subscribe(self, name: str) -> None:
@@ -57,11 +57,11 @@ class Topology(Protocol):
     def identify_server(self, key: str) -> Hashable:
         """Return what tells the server that has a key now from others."""
 
-    def place(self, key: str) -> Hashable:
+    def find_place(self, key: str) -> Hashable:
         """Return what keys have in common that one script may use together."""
 
-    def announce(self, key: str) -> Announcing:
+    def get_announcing(self, key: str) -> Announcing:
         """Return how something is announced under a name there."""
 
-    def ack(self, key: str) -> Ack:
+    def get_ack(self, key: str) -> Ack:
         """Return what storing means there."""
