@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from messageflow import GatewayUnreachable
-from messageflow.client_io.tcp_sockets import system_tls
+from messageflow.client_io.tcp_sockets import get_system_tls
 from tests.publisher.conftest import Face
 from tests.publisher.scripted import ScriptedServer
 
@@ -52,9 +52,9 @@ def secure(certificate: Path) -> Iterator[ScriptedServer]:
 @pytest.fixture
 def trust(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    system_tls.cache_clear()
+    get_system_tls.cache_clear()
     yield
-    system_tls.cache_clear()
+    get_system_tls.cache_clear()
 
 
 @pytest.mark.usefixtures("trust")

@@ -11,7 +11,7 @@ from messageflow.brokers.base import StreamStore
 from messageflow.brokers.redis.keyspace import Names
 from messageflow.client_io.asyncio_io import ASYNCIO
 from messageflow.client_io.kernel import Attempt
-from messageflow.redis_publisher.attempt_broker import DirectBroker
+from messageflow.redis_publisher.attempt_broker import RedisApiBroker
 from messageflow.redis_publisher.client import RedisClient
 from messageflow.redis_publisher.servers import Servers
 from messageflow.testing.broker_suite import StreamSuite
@@ -25,5 +25,5 @@ class TestStreamsOfAFlow(StreamSuite):
         client = RedisClient(ASYNCIO, ruled.url, "messageflow", ruled.url)
         known = await client._prepare(limit)
         servers = Servers(client._routers, known.acks, Attempt(limit))
-        yield DirectBroker(servers, Names("messageflow"), known.window, limit)
+        yield RedisApiBroker(servers, Names("messageflow"), known.window, limit)
         client.close()

@@ -20,7 +20,7 @@ from msgspec import Raw
 
 from messageflow.api import answers, bounds, calls
 from messageflow.api.methods import METHODS
-from messageflow.api.publishing import CallRefused, Publishing, check_user, options_of, receipt
+from messageflow.api.publishing import CallRefused, Publishing, check_user, find_options, make_receipt
 from messageflow.brokers.base import Item, NodeMessages, PresenceReader, Stored, StreamStore
 from messageflow.core import control
 from messageflow.core.channels import REVOKED, NamespaceOptions, Namespaces
@@ -155,7 +155,7 @@ class Api:
         storing = _STORING.get(name)
         if storing is not None:
             item = storing.item(self._publishing, storing.decode(body))
-            return receipt(item.channel, (await self._publish([item]))[0])
+            return make_receipt(item.channel, (await self._publish([item]))[0])
         method = _METHODS.get(name)
         if method is None:
             raise CallRefused(METHOD_NOT_FOUND, f"there is no method {name!r}")
@@ -195,7 +195,7 @@ class Api:
             return
         stored = await self._publish([item for _, _, item in waiting])
         for (index, name, item), outcome in zip(waiting, stored, strict=True):
-            replies[index] = b'{"%b":%b}' % (name.encode(), _encode(receipt(item.channel, outcome)))
+            replies[index] = b'{"%b":%b}' % (name.encode(), _encode(make_receipt(item.channel, outcome)))
         waiting.clear()
 
     def _publish(self, items: Sequence[Item]) -> Awaitable[list[Stored]]:
@@ -238,7 +238,7 @@ class Api:
         for index, response in enumerate(responses):
             if response is None:
                 item, stored = next(outcomes)
-                responses[index] = answers.BroadcastPart(receipt(item.channel, stored))
+                responses[index] = answers.BroadcastPart(make_receipt(item.channel, stored))
         return responses
 
     # About users
@@ -251,7 +251,7 @@ class Api:
             if (override := getattr(call.override, name)) is not None
         }
         options = SubscribeOptions(
-            info=self._publishing.carried(call.info), data=self._publishing.carried(call.data), **overrides
+            info=self._publishing.check_carried(call.info), data=self._publishing.check_carried(call.data), **overrides
         )
         return await self._tell(
             control.SubscribeUser(
@@ -332,7 +332,7 @@ class Api:
         return answers.InfoAnswer(tuple(sorted(nodes, key=lambda node: node.name)))
 
     def _options(self, channel: str) -> NamespaceOptions:
-        return options_of(self._namespaces, channel)
+        return find_options(self._namespaces, channel)
 
     def _with_presence(self, channel: str) -> None:
         if not self._options(channel).presence:
@@ -343,14 +343,14 @@ class Api:
             raise CallRefused(NOT_AVAILABLE, f"{channel!r} keeps no history: set history_size and history_ttl")
 
 
-def _decoder(method: str) -> Callable[[bytes | Raw], Any]:
+def _make_decoder(method: str) -> Callable[[bytes | Raw], Any]:
     return msgspec.json.Decoder(METHODS[method].takes).decode
 
 
 _STORING = {
-    "publish": _Publishing(_decoder("publish"), lambda make, call: make.publish(call, call.channel)),
-    "push": _Publishing(_decoder("push"), Publishing.push),
-    "broadcast_push": _Publishing(_decoder("broadcast_push"), Publishing.broadcast_push),
+    "publish": _Publishing(_make_decoder("publish"), lambda make, call: make.publish(call, call.channel)),
+    "push": _Publishing(_make_decoder("push"), Publishing.push),
+    "broadcast_push": _Publishing(_make_decoder("broadcast_push"), Publishing.broadcast_push),
 }
 _RUN: dict[str, Callable[[Api, Any], Awaitable[Any]]] = {
     "broadcast": Api._broadcast,
@@ -366,4 +366,4 @@ _RUN: dict[str, Callable[[Api, Any], Awaitable[Any]]] = {
     "channels": Api._channels,
     "info": Api._info,
 }
-_METHODS = {name: _Method(_decoder(name), run) for name, run in _RUN.items()}
+_METHODS = {name: _Method(_make_decoder(name), run) for name, run in _RUN.items()}

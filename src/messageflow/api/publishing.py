@@ -46,8 +46,8 @@ class Publishing:
     def __init__(self, namespaces: Namespaces, size_limit: int) -> None:
         self._namespaces = namespaces
         self._size_limit = size_limit
-        self._personal = _retention(namespaces.personal)
-        self._broadcast = _retention(namespaces.broadcast)
+        self._personal = _make_retention(namespaces.personal)
+        self._broadcast = _make_retention(namespaces.broadcast)
 
     def publish(self, call: calls.PublishCall | calls.BroadcastCall, channel: str) -> Item:
         """Return what a publish into `channel` stores.
@@ -65,8 +65,8 @@ class Publishing:
             check_readable(tags)
         if options.publication_data_format == "json_object" and not data.startswith(b"{"):
             raise CallRefused(BAD_REQUEST, f"the channel {channel!r} takes JSON objects only")
-        retention = Retention(0, 0) if call.skip_history else _retention(options)
-        return Item(channel, data, retention, _key(call.idempotency_key), b"", tags)
+        retention = Retention(0, 0) if call.skip_history else _make_retention(options)
+        return Item(channel, data, retention, _check_key(call.idempotency_key), b"", tags)
 
     def push(self, call: calls.PushCall) -> Item:
         """Return what a push stores: an action in the user's personal channel.
@@ -77,7 +77,7 @@ class Publishing:
         user = call.user if isinstance(call.user, str) else str(call.user)
         check_user(user, "to reach everyone, call broadcast_push")
         data = self._action(call.type, call.payload)
-        return Item(personal(user), data, self._personal, _key(call.idempotency_key))
+        return Item(personal(user), data, self._personal, _check_key(call.idempotency_key))
 
     def broadcast_push(self, call: calls.BroadcastPushCall) -> Item:
         """Return what a push to everyone stores.
@@ -86,9 +86,9 @@ class Publishing:
             CallRefused: it has no type, or the payload is too large.
         """
         data = self._action(call.type, call.payload)
-        return Item(BROADCAST, data, self._broadcast, _key(call.idempotency_key))
+        return Item(BROADCAST, data, self._broadcast, _check_key(call.idempotency_key))
 
-    def carried(self, raw: Raw) -> bytes | None:
+    def check_carried(self, raw: Raw) -> bytes | None:
         """Return JSON that is sent beside publications, such as what others see of a client; None for none.
 
         Raises:
@@ -125,7 +125,7 @@ class Publishing:
             data = compact(bytes(raw))
         else:
             self._check_size(len(encoded) * 3 // 4 - 2)  # before anything is done with it
-            data = _decoded(encoded)
+            data = _decode_base64(encoded)
         if not data:
             raise CallRefused(BAD_REQUEST, "there is no data to publish")
         self._check_size(len(data) + beside)
@@ -133,10 +133,10 @@ class Publishing:
         return data
 
     def _options(self, channel: str) -> NamespaceOptions:
-        return options_of(self._namespaces, channel)
+        return find_options(self._namespaces, channel)
 
 
-def options_of(namespaces: Namespaces, channel: str) -> NamespaceOptions:
+def find_options(namespaces: Namespaces, channel: str) -> NamespaceOptions:
     """Return the options of a channel.
 
     Raises:
@@ -158,23 +158,23 @@ def check_user(user: str, everyone: str) -> None:
         raise CallRefused(BAD_REQUEST, explain_user(user, everyone))
 
 
-def receipt(channel: str, stored: Stored) -> answers.ReceiptAnswer:
+def make_receipt(channel: str, stored: Stored) -> answers.ReceiptAnswer:
     """Return what a publish answers."""
     epoch, offset, tag = stored.position
     return answers.ReceiptAnswer(channel, stored.ack, offset, epoch, tag)
 
 
-def _key(key: str) -> str:
+def _check_key(key: str) -> str:
     if len(key) > KEY_BYTES or (not key.isascii() and len(key.encode(errors="replace")) > KEY_BYTES):
         raise CallRefused(BAD_REQUEST, f"an idempotency key has at most {KEY_BYTES} bytes")
     return key
 
 
-def _retention(options: NamespaceOptions) -> Retention:
+def _make_retention(options: NamespaceOptions) -> Retention:
     return Retention(options.history_size, options.history_ttl)
 
 
-def _decoded(encoded: str) -> bytes:
+def _decode_base64(encoded: str) -> bytes:
     """Base64 text as JSON. It was inside a string so far, so nobody has looked at it yet."""
     if not encoded:
         return b""

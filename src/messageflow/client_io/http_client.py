@@ -6,7 +6,7 @@ from messageflow.client_io.http1 import Endpoint, ResponseDecoder, build_request
 from messageflow.client_io.kernel import Attempt, Broken, ClientConnection, ClientIO, ServerAddress, connect
 from messageflow.client_io.outcome import NoResponse, Response
 from messageflow.client_io.pool import CONNECTIONS, ConnectionPool, exchange
-from messageflow.client_io.tcp_sockets import system_tls
+from messageflow.client_io.tcp_sockets import get_system_tls
 
 
 class HttpClient:
@@ -20,7 +20,7 @@ class HttpClient:
 
     def __init__(self, io: ClientIO, endpoint: Endpoint, size: int = CONNECTIONS) -> None:
         self._endpoint = endpoint
-        address = ServerAddress(endpoint.host, endpoint.port, tls=system_tls if endpoint.secure else None)
+        address = ServerAddress(endpoint.host, endpoint.port, tls=get_system_tls if endpoint.secure else None)
 
         async def dial(limit: float) -> ClientConnection:
             return await connect(io, address, ResponseDecoder(), limit)

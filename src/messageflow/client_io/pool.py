@@ -47,7 +47,7 @@ class ConnectionPool:
         except TimeoutError:
             raise Broken(f"all {self._size} connections are busy") from None
         try:
-            while (connection := self._kept()) is not None:
+            while (connection := self._pop_idle()) is not None:
                 if connection.is_quiet():
                     return connection, True
                 connection.close()
@@ -66,7 +66,7 @@ class ConnectionPool:
 
     def clear(self) -> None:
         """Close what is idle; later calls open new connections."""
-        while (connection := self._kept()) is not None:
+        while (connection := self._pop_idle()) is not None:
             connection.close()
 
     def abandon(self) -> None:
@@ -74,7 +74,7 @@ class ConnectionPool:
         for connection in list(self._idle):
             connection.abandon()
 
-    def _kept(self) -> ClientConnection | None:
+    def _pop_idle(self) -> ClientConnection | None:
         try:
             return self._idle.pop()
         except IndexError:

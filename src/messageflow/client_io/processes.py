@@ -36,9 +36,9 @@ class PerProcess(Generic[K, V]):
     def table(self) -> dict[K, V]:
         """Return the table of this process."""
         own = self._tables.get(os.getpid())
-        return self._begun() if own is None else own
+        return self._begin() if own is None else own
 
-    def _begun(self) -> dict[K, V]:
+    def _begin(self) -> dict[K, V]:
         own = self._tables.setdefault(os.getpid(), {})
         for process in list(self._tables):
             if process != os.getpid():

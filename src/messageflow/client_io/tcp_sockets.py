@@ -35,7 +35,7 @@ def is_quiet(connection: socket.socket) -> bool:
 
 
 @lru_cache(maxsize=1)
-def system_tls() -> ssl.SSLContext:
+def get_system_tls() -> ssl.SSLContext:
     """Return the one context of this process: the system's authorities, or those of SSL_CERT_FILE."""
     import ssl
 

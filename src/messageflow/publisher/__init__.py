@@ -1,7 +1,7 @@
 """The backend library: `Flow` and `AsyncFlow`.
 
     flow, async_flow  the two faces, one to call and one to await
-    base              what they have in common: how a call is performed, over the I/O of either
+    flow_base         what they have in common: how a call is performed, over the I/O of either
     requests          what a call asks                                pure
     call              one call, as a value                            pure
     responses         how its answer reads                            pure

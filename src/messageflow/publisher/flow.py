@@ -1,7 +1,7 @@
 """`Flow`: the blocking face of the publisher.
 
 Thin on purpose: what a call asks and what its answer means stands in `requests`, when it is repeated in `retry`, how it
-is performed in `base`. Here it waits, on blocking I/O.
+is performed in `flow_base`. Here it waits, on blocking I/O.
 """
 
 from __future__ import annotations

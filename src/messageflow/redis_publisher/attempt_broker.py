@@ -16,7 +16,7 @@ from messageflow.redis_publisher.scatter import survey
 from messageflow.redis_publisher.servers import Servers
 
 
-class DirectBroker:
+class RedisApiBroker:
     """What `api.api.ApiBroker` is: streams, who is present, and messages to nodes.
 
     Args:

@@ -21,8 +21,8 @@ from messageflow.client_io.pool import ConnectionPool
 from messageflow.core.channels import Namespaces
 from messageflow.core.publish_policy import PublishPolicy
 from messageflow.errors import BrokerError, ConfigurationError, GatewayUnreachable, Unanswered, Unavailable
-from messageflow.redis_publisher.attempt_broker import DirectBroker
-from messageflow.redis_publisher.detection import acknowledgements, recognise
+from messageflow.redis_publisher.attempt_broker import RedisApiBroker
+from messageflow.redis_publisher.detection import detect, read_acks
 from messageflow.redis_publisher.login import Login, NotAccepted
 from messageflow.redis_publisher.routing import Router
 from messageflow.redis_publisher.servers import Servers
@@ -77,7 +77,7 @@ class RedisClient:
         failures: list[BrokerError] = []
         try:
             known = await self._prepare(limit)
-            broker = DirectBroker(Servers(self._routers, known.acks, attempt), self._names, known.window, limit)
+            broker = RedisApiBroker(Servers(self._routers, known.acks, attempt), self._names, known.window, limit)
             api = Api(
                 broker,
                 known.namespaces,
@@ -116,20 +116,20 @@ class RedisClient:
         try:
             known = self._known
             if known is None:
-                self._known = known = await self._look(Attempt(limit))
+                self._known = known = await self._learn(Attempt(limit))
             elif not known.is_fresh:
                 self._known = known._replace(at=time.monotonic())  # is good enough for all others meanwhile
-                self._known = known = await self._look_again(self._known, limit)
+                self._known = known = await self._learn_again(self._known, limit)
             return known
         finally:
             self._looking.give_back()
 
-    async def _look(self, attempt: Attempt) -> Prepared:
+    async def _learn(self, attempt: Attempt) -> Prepared:
         for login in self._logins[len(self._routers) :]:
-            self._routers.append(await recognise(self._io, login, attempt))
+            self._routers.append(await detect(self._io, login, attempt))
         for router in self._routers:
             await router.prepare(attempt)
-        known = await self._found(attempt)
+        known = await self._read_known(attempt)
         if known is None:
             raise GatewayUnreachable(
                 f"no gateway has used the Redis at {self._shown} with the prefix {self._names.prefix!r} yet, so it is "
@@ -138,24 +138,24 @@ class RedisClient:
             )
         return known
 
-    async def _look_again(self, known: Prepared, limit: float) -> Prepared:
+    async def _learn_again(self, known: Prepared, limit: float) -> Prepared:
         """Return what is known now; what was known before is still good where nothing can be learned.
 
         Rules may be gone because Redis was flushed: the next sign of life of a gateway brings them back.
         """
         now = time.monotonic()
         try:
-            return await self._found(Attempt(now + (limit - now) / 2)) or known
+            return await self._read_known(Attempt(now + (limit - now) / 2)) or known
         except (Broken, NotAccepted, TimeoutError):
             return known
 
-    async def _found(self, attempt: Attempt) -> Prepared | None:
+    async def _read_known(self, attempt: Attempt) -> Prepared | None:
         key = self._names.rules
         [written] = await Servers(self._routers, {}, attempt).execute([RedisCommand(key, ("GET", key))])
         rules = _read(written)
         if rules is None:
             return None
-        acks = await acknowledgements([pool for router in self._routers for pool in router.pools()], attempt)
+        acks = await read_acks([pool for router in self._routers for pool in router.pools()], attempt)
         return Prepared(
             rules.namespaces, rules.size_limit, rules.idempotency_window, rules.revoked_for, acks, time.monotonic()
         )

@@ -11,12 +11,12 @@ from messageflow.brokers.redis.connections.server_info import is_cluster, judge_
 from messageflow.brokers.redis.connections.url import CLUSTER, SENTINEL
 from messageflow.client_io.kernel import Attempt, Broken, ClientIO
 from messageflow.client_io.pool import ConnectionPool, exchange
-from messageflow.redis_publisher.login import Login, part
+from messageflow.redis_publisher.login import Login, make_part
 from messageflow.redis_publisher.routing import ClusterRouter, PrimaryRouter, Router
 from messageflow.redis_publisher.servers import give_up
 
 
-async def recognise(io: ClientIO, login: Login, attempt: Attempt) -> Router:
+async def detect(io: ClientIO, login: Login, attempt: Attempt) -> Router:
     """Return the router of what is found at a URL: a Cluster is recognised by itself.
 
     Raises:
@@ -40,16 +40,16 @@ async def recognise(io: ClientIO, login: Login, attempt: Attempt) -> Router:
     return ClusterRouter(io, login)
 
 
-async def acknowledgements(pools: Iterable[ConnectionPool], attempt: Attempt) -> dict[ConnectionPool, Ack]:
+async def read_acks(pools: Iterable[ConnectionPool], attempt: Attempt) -> dict[ConnectionPool, Ack]:
     """Return what storing means at each server.
 
     Raises:
         NotAccepted, TimeoutError: one cannot be asked.
     """
-    return {pool: await _acknowledgement(_Asking(pool, attempt)) for pool in pools}
+    return {pool: await _read_ack(_Asking(pool, attempt)) for pool in pools}
 
 
-async def _acknowledgement(ask: _Asking) -> Ack:
+async def _read_ack(ask: _Asking) -> Ack:
     info: dict[str, str] = {}
     settings: dict[str, str] = {}
     try:
@@ -69,7 +69,7 @@ class _Asking:
         self._attempt = attempt
 
     async def __call__(self, *command: Value) -> Any:
-        [[reply]] = await exchange([part(self._pool, [command])], self._attempt)
+        [[reply]] = await exchange([make_part(self._pool, [command])], self._attempt)
         if isinstance(reply, ErrorReply):
             give_up(reply)
             raise reply

@@ -123,7 +123,7 @@ def _judge(refusal: ErrorReply) -> Broken | NotAccepted:
     return Broken(str(refusal), hopeless=refusal.word not in NOT_NOW and not refusal.text.startswith(FULL))
 
 
-def part(pool: ConnectionPool, commands: Sequence[Parts]) -> Part:
+def make_part(pool: ConnectionPool, commands: Sequence[Parts]) -> Part:
     """Return commands to one server, as they go into an exchange."""
     return pool, pack(commands), len(commands)
 

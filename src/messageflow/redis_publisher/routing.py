@@ -26,7 +26,7 @@ from messageflow.client_io.kernel import (
     translate_errors,
 )
 from messageflow.client_io.pool import ConnectionPool, exchange
-from messageflow.redis_publisher.login import Login, NotAccepted, pack, part
+from messageflow.redis_publisher.login import Login, NotAccepted, make_part, pack
 
 
 class Router(Protocol):
@@ -105,10 +105,10 @@ class PrimaryRouter:
     async def _dial(self, limit: float) -> ClientConnection:
         login = self._login
         if login.service:
-            return await _connected(self._io, login, await self._named(limit), limit)
+            return await _connect(self._io, login, await self._ask_sentinels(limit), limit)
         return await login.connect(self._io, login.addresses[0] if login.addresses else None, limit)
 
-    async def _named(self, limit: float) -> Address:
+    async def _ask_sentinels(self, limit: float) -> Address:
         """Return whom Sentinels name."""
 
         async def ask(address: Address, until: float) -> Any:
@@ -117,7 +117,7 @@ class PrimaryRouter:
                 await connection.send(pack([ask_for_primary(self._login.service)]), until)
                 return read_primary(await connection.receive(until))
 
-        found: Address | None = await first(self._login.addresses, ask, limit)
+        found: Address | None = await ask_first(self._login.addresses, ask, limit)
         if found is not None:
             return found
         raise Broken(f"no Sentinel names a primary of {self._login.service!r}")
@@ -147,14 +147,14 @@ class ClusterRouter:
             return
 
         async def ask(address: Address, until: float) -> Any:
-            commands = part(self._at(address), [("CLUSTER", "SLOTS"), ("INFO", "server")])
+            commands = make_part(self._at(address), [("CLUSTER", "SLOTS"), ("INFO", "server")])
             [[rows, info]] = await exchange([commands], Attempt(until))
             if isinstance(info, bytes):
                 self.announces = choose_announcing(parse_info(info))
             return self._read(rows, address)
 
         known = dict.fromkeys([*self._pools, *self._login.addresses])
-        slots = await first(list(known), ask, attempt.limit)
+        slots = await ask_first(list(known), ask, attempt.limit)
         if slots is None:
             raise Broken("the Redis Cluster does not have all of its slots")
         self._slots, self.in_doubt = slots, False
@@ -172,7 +172,7 @@ class ClusterRouter:
         if pool is None:
 
             async def dial(limit: float) -> ClientConnection:
-                return await _connected(self._io, self._login, address, limit)
+                return await _connect(self._io, self._login, address, limit)
 
             pool = self._pools.setdefault(address, ConnectionPool(self._io, dial, str(address)))
         return pool
@@ -211,7 +211,7 @@ class ClusterRouter:
             pool.abandon()
 
 
-async def _connected(io: ClientIO, login: Login, address: Address, limit: float) -> ClientConnection:
+async def _connect(io: ClientIO, login: Login, address: Address, limit: float) -> ClientConnection:
     """Connect to one of several; that nobody listens there does not mean that nobody is there."""
     try:
         return await login.connect(io, address, limit)
@@ -219,7 +219,7 @@ async def _connected(io: ClientIO, login: Login, address: Address, limit: float)
         raise Broken(error.reason, hopeless=error.hopeless) from error
 
 
-async def first(addresses: list[Address], ask: Callable[[Address, float], Any], limit: float) -> Any:
+async def ask_first(addresses: list[Address], ask: Callable[[Address, float], Any], limit: float) -> Any:
     """Return what the first of some servers says that says something, None where all say nothing.
 
     Each has a part of the time that is left.

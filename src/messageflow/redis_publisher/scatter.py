@@ -37,7 +37,7 @@ async def survey(
         TimeoutError: at the limit, before it was asked.
     """
     own = names.to_node(f"flow-{secrets.token_urlsafe(8)}")
-    connection, subscribe = await servers.home(own)
+    connection, subscribe = await servers.dial_home(own)
     found: list[bytes] = []
     with closing(connection), translate_errors():
         await connection.send(pack([subscribe]), limit)

@@ -11,7 +11,7 @@ from messageflow.brokers.redis.topology.redirects import ASKING, MOST_REDIRECTS
 from messageflow.brokers.redis.topology.shards import shard_of
 from messageflow.client_io.kernel import Attempt, Broken, ClientConnection
 from messageflow.client_io.pool import ConnectionPool, exchange
-from messageflow.redis_publisher.login import NotAccepted, part
+from messageflow.redis_publisher.login import NotAccepted, make_part
 from messageflow.redis_publisher.routing import Router
 
 ANOTHER_TIME = (*NOT_NOW, *NOT_HERE)  # nothing of it was carried out
@@ -31,12 +31,12 @@ class Servers:
         self._acks = acks
         self._attempt = attempt
 
-    async def home(self, name: str) -> tuple[ClientConnection, Parts]:
+    async def dial_home(self, name: str) -> tuple[ClientConnection, Parts]:
         """Return a new connection to where a name is announced, and the command to hear it there."""
-        router = self._of(name)
+        router = self._route(name)
         return await router.pool(name).dial(self._attempt.limit), router.announces.to_subscribe(name)
 
-    def _of(self, key: str) -> Router:
+    def _route(self, key: str) -> Router:
         return self._routers[shard_of(key, len(self._routers)) if len(self._routers) > 1 else 0]
 
     async def execute(self, commands: Sequence[RedisCommand]) -> list[Any]:
@@ -46,22 +46,22 @@ class Servers:
             Broken, NotAccepted: the attempt cannot go on.
             TimeoutError: at its limit.
         """
-        for router in {self._of(command.key) for command in commands}:
+        for router in {self._route(command.key) for command in commands}:
             if router.in_doubt:
                 await router.prepare(self._attempt)
         sent_before, done = self._attempt.sent, False
         replies: list[Any] = [None] * len(commands)
-        where = {index: self._of(command.key).pool(command.key) for index, command in enumerate(commands)}
+        where = {index: self._route(command.key).pool(command.key) for index, command in enumerate(commands)}
         asking: set[int] = set()
         for _ in range(MOST_REDIRECTS):
             await self._ask_once(commands, where, asking, replies)
             refused = {index: replies[index] for index in where if isinstance(replies[index], ErrorReply)}
             done = done or len(refused) < len(where)
-            where = self._redirected(commands, refused, where)
+            where = self._follow_redirects(commands, refused, where)
             if not where:
                 break
             asking = {index for index in where if replies[index].word == "ASK"}
-        self._look_at(commands, replies, sent=sent_before or done)
+        self._judge_replies(commands, replies, sent=sent_before or done)
         return replies
 
     async def _ask_once(
@@ -75,7 +75,7 @@ class Servers:
         for index, pool in where.items():
             chosen.setdefault(pool, []).append(index)
         sent: list[tuple[ConnectionPool, list[Parts]]] = []
-        for pool in sorted(chosen, key=_name) if len(chosen) > 1 else chosen:
+        for pool in sorted(chosen, key=_get_name) if len(chosen) > 1 else chosen:
             together: list[Parts] = []
             for index in chosen[pool]:
                 if index in asking:
@@ -83,7 +83,7 @@ class Servers:
                 together.append(commands[index].parts)
             sent.append((pool, together))
         try:
-            answers = await exchange([part(pool, together) for pool, together in sent], self._attempt)
+            answers = await exchange([make_part(pool, together) for pool, together in sent], self._attempt)
         except (Broken, TimeoutError):
             for router in self._routers:
                 router.doubt()
@@ -93,41 +93,41 @@ class Servers:
             for index, reply in zip(chosen[pool], useful, strict=True):
                 replies[index] = reply
 
-    def _redirected(
+    def _follow_redirects(
         self, commands: Sequence[RedisCommand], refused: Mapping[int, ErrorReply], where: Mapping[int, ConnectionPool]
     ) -> dict[int, ConnectionPool]:
         found = {
-            index: self._of(commands[index].key).follow(commands[index], refusal, where[index])
+            index: self._route(commands[index].key).follow(commands[index], refusal, where[index])
             for index, refusal in refused.items()
         }
         return {index: pool for index, pool in found.items() if pool is not None}
 
-    def _look_at(self, commands: Sequence[RedisCommand], replies: Sequence[Any], *, sent: bool) -> None:
+    def _judge_replies(self, commands: Sequence[RedisCommand], replies: Sequence[Any], *, sent: bool) -> None:
         """Give the attempt up where another may fare better, or none will."""
         for command, reply in zip(commands, replies, strict=True):
             if not isinstance(reply, ErrorReply):
                 continue
             if reply.word == "READONLY" or reply.word in ANOTHER_TIME:  # who takes writes may have to be found out anew
-                self._of(command.key).doubt()
+                self._route(command.key).doubt()
             if reply.word in ANOTHER_TIME:
                 self._attempt.sent = sent
             give_up(reply)
 
     def find_place(self, key: str) -> Hashable:
         """Return what keys have in common that one script may use together."""
-        router = self._of(key)
+        router = self._route(key)
         return router, router.find_place(key)
 
     def get_announcing(self, key: str) -> Announcing:
         """Return how something is announced under a name there."""
-        return self._of(key).announces
+        return self._route(key).announces
 
     def get_ack(self, key: str) -> Ack:
         """Return what storing means there."""
-        return self._acks.get(self._of(key).pool(key), "memory")
+        return self._acks.get(self._route(key).pool(key), "memory")
 
 
-def _name(pool: ConnectionPool) -> str:
+def _get_name(pool: ConnectionPool) -> str:
     """By which servers are put in one order, so that no two calls wait for each other's connections."""
     return pool.name
 
