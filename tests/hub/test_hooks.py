@@ -474,6 +474,39 @@ async def test_a_time_limit_of_the_applications_own_is_a_failure_like_others(mak
     assert (world.hub.counters.hook_timeouts, world.hub.counters.hook_failures) == ({}, {"rpc": 1})
 
 
+async def test_a_hook_runs_in_a_task_wherever_the_command_came_from(make: Make) -> None:
+    async def rpc(question: RpcQuestion) -> RpcAnswer:
+        async with asyncio.timeout(5):  # which asks for one
+            await asyncio.sleep(0)
+        return RpcAnswer(question.data)
+
+    world = await make(rpc=rpc)
+    connection = await world.connected("alice")
+    asyncio.get_running_loop().call_soon(connection.send, {"id": 2, "rpc": {"data": 1}})
+    await until(lambda: connection.replies(2))
+    assert connection.replies(2)[0]["rpc"] == {"data": 1}
+
+
+async def test_a_call_ends_with_the_connection_that_made_it(make: Make) -> None:
+    ended = asyncio.Event()
+
+    async def rpc(question: RpcQuestion) -> RpcAnswer:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            ended.set()
+        return RpcAnswer()
+
+    world = await make(rpc=rpc)
+    connection = await world.connected("alice")
+    connection.send({"id": 2, "rpc": {"data": 1}})
+    await world.settle()
+    connection.lose()
+    async with asyncio.timeout(10):
+        await ended.wait()
+    assert world.hub.counters.hook_failures == {}
+
+
 async def test_a_failure_is_in_the_log_with_its_traceback(make: Make, caplog: pytest.LogCaptureFixture) -> None:
     world = await make(rpc=raising)
     connection = await world.connected("alice")

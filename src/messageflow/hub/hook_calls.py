@@ -108,7 +108,7 @@ class Hook(Generic[Question, Reply]):
         self._waiting = 0
 
     async def ask(self, question: Question) -> Reply:
-        """Return what the application answers.
+        """Return what the application answers. The hook runs in a task of its own, as coroutines of others expect to.
 
         Cancelling it cancels the hook, or leaves it to end by itself where it runs on a thread.
 
@@ -122,17 +122,10 @@ class Hook(Generic[Question, Reply]):
             counters.hook_overloads[self._kind] += 1
             self._runtime.log_limited(logging.ERROR, "hook_overloaded", hook=self._kind, waiting=self._waiting)
             raise self._fail(TOO_MANY_REQUESTS)
-        limit = asyncio.timeout(self._timeout)
-        try:
-            async with limit:
-                answer: Reply = check_answer(self._kind, await self._call(question))
-                return answer
-        except HookRefusal as refusal:
-            counters.hook_refusals[self._kind] += 1
-            raise _as_refused(refusal) from None
-        except Exception as error:
-            self._note_failure(error, timed_out=limit.expired())
-        raise self._fail(INTERNAL)
+        outcome = await self._runtime.spawn(self._attempt(question), name=f"{self._kind} hook")
+        if isinstance(outcome, CommandRefused | Disconnected):
+            raise outcome
+        return outcome
 
     async def tell(self, question: Question) -> None:
         """Ask where nobody waits for the answer: a refusal or a failure is counted and logged, and that is all."""
@@ -140,6 +133,19 @@ class Hook(Generic[Question, Reply]):
             await self.ask(question)
         except (CommandRefused, Disconnected):
             return
+
+    async def _attempt(self, question: Question) -> Reply | CommandRefused | Disconnected:
+        limit = asyncio.timeout(self._timeout)
+        try:
+            async with limit:
+                answer: Reply = check_answer(self._kind, await self._call(question))
+                return answer
+        except HookRefusal as refusal:
+            self._runtime.counters.hook_refusals[self._kind] += 1
+            return _as_refused(refusal)
+        except Exception as error:
+            self._note_failure(error, timed_out=limit.expired())
+        return self._fail(INTERNAL)
 
     async def _call(self, question: Question) -> Reply:
         self._waiting += 1
