@@ -44,7 +44,7 @@ async def test_a_push_is_stored_and_read() -> None:
     assert (status, json.loads(answer)["result"]["offset"]) == (200, 1)
     status, answer = await api.call("history", b'{"channel":"#alice","limit":9}')
     assert [each["data"]["payload"] for each in json.loads(answer)["result"]["publications"]] == [1]
-    assert (await broker.page("#alice", None, 9)).position.offset == 1
+    assert (await broker.read_page("#alice", None, 9)).position.offset == 1
     await broker.close()
 
 
@@ -58,7 +58,7 @@ async def test_a_revocation_is_stored_where_nobody_can_read_or_remove_it() -> No
     channel = json.dumps({"channel": REVOKED, "data": {"user": "alice", "before": 0}}).encode()
     for method in ("publish", "history", "history_remove", "presence", "presence_stats"):
         assert json.loads((await api.call(method, channel))[1])["error"]["code"] == 102
-    alice, bob = (decode_revocation(each.data) for each in (await broker.page(REVOKED, None, 9)).publications)
+    alice, bob = (decode_revocation(each.data) for each in (await broker.read_page(REVOKED, None, 9)).publications)
     assert bob == Revocation("bob", 5.25)
     assert alice.user == "alice"
     assert before <= alice.before <= time.time()
@@ -111,7 +111,7 @@ class Untold(MemoryBroker):
     async def publish(self, items: Sequence[Item]) -> list[Stored]:
         raise AssertionError(items)
 
-    async def control(self, message: bytes) -> None:
+    async def send_control(self, message: bytes) -> None:
         raise AssertionError(message)
 
 

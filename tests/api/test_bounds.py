@@ -32,7 +32,7 @@ class Watched(MemoryBroker):
         self.steps.append(len(items))
         return await super().publish(items)
 
-    async def control(self, message: bytes) -> None:
+    async def send_control(self, message: bytes) -> None:
         self.controls.append(message)
 
     async def between(self) -> None:
@@ -78,7 +78,7 @@ async def test_a_batch_holds_so_many_calls_and_no_more(api: Api, broker: Watched
     assert broker.steps.count(0) == bounds.MOST_CALLS // bounds.SLICE
     status, answer = await call(api, "batch", commands=[*commands, commands[0]])
     assert (status, answer["error"]["code"]) == (413, 107)
-    assert (await broker.page("x")).position.offset == bounds.MOST_CALLS
+    assert (await broker.read_page("x")).position.offset == bounds.MOST_CALLS
 
 
 async def test_a_batch_of_nonsense_gives_way_too(api: Api, broker: Watched) -> None:
@@ -98,7 +98,7 @@ async def test_a_broadcast_goes_to_so_many_channels_and_no_more(api: Api, broker
     assert broker.steps.count(0) == (bounds.MOST_CHANNELS - 1) // bounds.SLICE
     status, answer = await call(api, "broadcast", channels=[*channels, "one"], data=2)
     assert (status, answer["error"]["code"]) == (413, 107)
-    assert (await broker.page("c1")).position.offset == 1
+    assert (await broker.read_page("c1")).position.offset == 1
 
 
 async def test_a_broadcast_to_very_many_channels_is_refused_before_it_is_decoded(api: Api) -> None:

@@ -38,7 +38,7 @@ class TestMemoryBroker(BrokerSuite):
         stored = await broker.publish(items("x", 1))
         clock.advance(61)
         with pytest.raises(Unrecoverable):
-            await broker.since("x", stored[0].position._replace(offset=0, tag=""))
+            await broker.read_since("x", stored[0].position._replace(offset=0, tag=""))
         assert (await broker.publish(items("x", 2)))[0].position.offset == 2
 
     async def test_over_the_budget_the_largest_stream_gives_way_and_small_ones_do_not(self, broker: Broker) -> None:
@@ -47,13 +47,13 @@ class TestMemoryBroker(BrokerSuite):
         await broker.publish([Item("large", b'"' + b"x" * 50_000 + b'"', KEPT)] * 30)
         assert broker.statistics()["stream_bytes"] <= 1 << 20
         assert broker.statistics()["publications_evicted"] > 0
-        assert (await broker.since("small", small._replace(offset=0, tag=""))).publications
+        assert (await broker.read_since("small", small._replace(offset=0, tag=""))).publications
         with pytest.raises(Unrecoverable):
-            await broker.since("large", large)
+            await broker.read_since("large", large)
 
 
 async def test_each_life_has_its_own_epoch() -> None:
-    assert (await MemoryBroker().page("x")).position.epoch != (await MemoryBroker().page("x")).position.epoch
+    assert (await MemoryBroker().read_page("x")).position.epoch != (await MemoryBroker().read_page("x")).position.epoch
 
 
 async def test_a_closed_broker_says_so() -> None:

@@ -14,27 +14,27 @@ def filled(*data: bytes, epoch: str = "e", size: int = 100, ttl: float = 60.0) -
 
 
 def test_offsets_rise_by_one_from_one() -> None:
-    assert [p.offset for p in filled(b"1", b"2", b"3").since(Position("e", 0)) or []] == [1, 2, 3]
+    assert [p.offset for p in filled(b"1", b"2", b"3").read_since(Position("e", 0)) or []] == [1, 2, 3]
 
 
 def test_a_reader_at_the_top_has_missed_nothing() -> None:
     stream = filled(b"1", b"2")
-    assert stream.since(stream.position) == []
+    assert stream.read_since(stream.position) == []
 
 
 def test_another_epoch_is_not_recovered() -> None:
-    assert filled(b"1").since(Position("older", 1)) is None
+    assert filled(b"1").read_since(Position("older", 1)) is None
 
 
 def test_an_offset_never_reached_is_not_recovered() -> None:
-    assert filled(b"1").since(Position("e", 2)) is None
+    assert filled(b"1").read_since(Position("e", 2)) is None
 
 
 def test_what_left_the_window_by_age_is_not_recovered() -> None:
     stream = filled(b"1", ttl=10)
     stream.append(b"2", now=20.0)
-    assert stream.since(Position("e", 0)) is None
-    assert [p.data for p in stream.since(Position("e", 1)) or []] == [b"2"]
+    assert stream.read_since(Position("e", 0)) is None
+    assert [p.data for p in stream.read_since(Position("e", 1)) or []] == [b"2"]
 
 
 def test_a_reader_just_below_the_window_still_recovers_with_his_tag() -> None:
@@ -42,20 +42,20 @@ def test_a_reader_just_below_the_window_still_recovers_with_his_tag() -> None:
     reader = stream.position
     stream.append(b"3", now=0.0)
     stream.append(b"4", now=0.0)
-    assert [p.data for p in stream.since(reader) or []] == [b"3", b"4"]
+    assert [p.data for p in stream.read_since(reader) or []] == [b"3", b"4"]
 
 
 def test_offsets_given_out_again_after_a_lost_tail_are_found_by_the_tag() -> None:
     before = filled(b"1", b"2", b"3")
     after = filled(b"1", b"2", b"other")  # the broker lost 3 and numbered anew
-    assert after.since(before.position) is None
-    assert after.since(before.position._replace(tag="")) == []  # by offset alone it would have passed
+    assert after.read_since(before.position) is None
+    assert after.read_since(before.position._replace(tag="")) == []  # by offset alone it would have passed
 
 
 @given(st.lists(st.binary(max_size=4), max_size=30), st.integers(1, 12), st.integers(0, 40))
 def test_a_reader_gets_the_whole_rest_or_nothing(data: list[bytes], size: int, offset: int) -> None:
     stream = filled(*data, size=size)
-    missed = stream.since(Position("e", offset))
+    missed = stream.read_since(Position("e", offset))
     if offset <= len(data) and len(data) - offset <= size:
         assert missed is not None
         assert [p.data for p in missed] == data[offset:]

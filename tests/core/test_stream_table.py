@@ -1,4 +1,4 @@
-"""Streams within a budget: against a model, whatever `since` gives is what was published, and nothing else."""
+"""Streams within a budget: against a model, whatever `read_since` gives is what was published, and nothing else."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_reader_gets_the_whole_rest_or_is_refused(steps: list[tuple[str, str, 
         assert 0 <= kept.cost <= memory
     for channel, positions in readers.items():
         for position, seen in positions:
-            rest = kept.since(channel, position, now)
+            rest = kept.read_since(channel, position, now)
             if rest is not None:
                 assert [publication.data for publication in rest] == published[channel][seen:]
 
@@ -59,7 +59,7 @@ def test_a_forgotten_stream_begins_again_in_another_epoch() -> None:
     before = kept.position("a")
     kept.append("b", b"1", Retention(10, 20), 0.0)
     kept.append("a", b"2", Retention(10, 20), 0.0)
-    assert kept.since("a", before, 0.0) is None
+    assert kept.read_since("a", before, 0.0) is None
     assert kept.forgotten == 2
 
 
@@ -68,7 +68,7 @@ def test_a_sweep_frees_what_is_too_old_in_idle_channels() -> None:
     kept.append("a", b"1", Retention(10, 20), 0.0)
     kept.append("b", b"1", Retention(10, 90), 0.0)
     kept.sweep(30.0)
-    assert kept.page("b", None, 9, 30.0, reverse=False)
+    assert kept.read_page("b", None, 9, 30.0, reverse=False)
     assert kept.cost == kept.get("b").cost  # type: ignore[union-attr]
     kept.sweep(100.0)
     assert kept.cost == 0
@@ -108,23 +108,23 @@ def test_a_reader_who_asks_for_little_gets_the_first_of_what_they_missed() -> No
     kept = streams()
     for data in (b"1", b"2", b"3"):
         kept.append("a", data, Retention(10, 20), 0.0)
-    rest = kept.since("a", Position(kept.epoch, 0), 0.0, limit=2)
+    rest = kept.read_since("a", Position(kept.epoch, 0), 0.0, limit=2)
     assert rest is not None
     assert [publication.data for publication in rest] == [b"1", b"2"]
 
 
 def test_a_stream_that_never_began_is_recovered_from_its_beginning_alone() -> None:
     kept = streams()
-    assert kept.since("a", Position(kept.epoch, 0), 0.0) == []
-    assert kept.since("a", Position(kept.epoch, 3), 0.0) is None
-    assert kept.since("a", Position("another", 0), 0.0) is None
+    assert kept.read_since("a", Position(kept.epoch, 0), 0.0) == []
+    assert kept.read_since("a", Position(kept.epoch, 3), 0.0) is None
+    assert kept.read_since("a", Position("another", 0), 0.0) is None
 
 
 def test_what_is_too_old_is_not_given_although_no_sweep_came() -> None:
     kept = streams()
     kept.append("a", b"1", Retention(10, 20), 0.0)
-    assert kept.since("a", Position(kept.epoch, 0), 19.0) != []
-    assert kept.since("a", Position(kept.epoch, 0), 20.0) is None
+    assert kept.read_since("a", Position(kept.epoch, 0), 19.0) != []
+    assert kept.read_since("a", Position(kept.epoch, 0), 20.0) is None
 
 
 def test_what_was_removed_weighs_nothing() -> None:

@@ -15,5 +15,5 @@ async def test_a_call_while_draining_is_refused_for_another_try() -> None:
     world.hub.draining = True
     status, answer = await api.call("push", b'{"user":"alice","type":"a","payload":1}')
     assert (status, json.loads(answer)["error"]["code"]) == (503, 100)
-    assert (await world.broker.page("#alice", None, 9)).publications == []
+    assert (await world.broker.read_page("#alice", None, 9)).publications == []
     await world.hub.close()

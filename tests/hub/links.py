@@ -87,7 +87,7 @@ class DistantBroker(MemoryBroker):
         await super().subscribe(channel)
         await self._wait()
 
-    async def since(
+    async def read_since(
         self, channel: str, position: Position, limit: int | None = None, size: int | None = None
     ) -> History:
         self.reads.append((channel, position))
@@ -98,14 +98,14 @@ class DistantBroker(MemoryBroker):
             if self.failing:
                 self.failing -= 1
                 raise BrokerError("the broker is told to fail")
-            history = await super().since(channel, position, limit, size)
+            history = await super().read_since(channel, position, limit, size)
             await self._wait()
             await self.gate.wait()
             return history
         finally:
             self.reading -= 1
 
-    async def page(
+    async def read_page(
         self,
         channel: str,
         offset: int | None = None,
@@ -115,7 +115,7 @@ class DistantBroker(MemoryBroker):
         reverse: bool = False,
     ) -> History:
         await self._wait()
-        history = await super().page(channel, offset, limit, size, reverse=reverse)
+        history = await super().read_page(channel, offset, limit, size, reverse=reverse)
         await self._wait()
         await self.gate.wait()
         return history

@@ -104,7 +104,7 @@ async def test_who_lags_is_gone_with_all_it_asked_for_when_it_leaves(world: Worl
     assert connection.session is not None
     assert connection.session.closed
     assert not connection.publications("open:x")
-    assert not (await world.broker.page("open:x")).publications
+    assert not (await world.broker.read_page("open:x")).publications
 
 
 async def test_who_lags_and_answers_a_ping_has_answered(world: World) -> None:
@@ -145,9 +145,9 @@ async def test_a_page_of_the_history_is_bounded_in_bytes(world: World) -> None:
 
 async def test_no_more_is_read_than_is_sent(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     await fill(world, 20, 60_000)
-    position = (await world.broker.page("open:x", None, 1)).position
+    position = (await world.broker.read_page("open:x", None, 1)).position
     read: list[int] = []
-    page, since = world.broker.page, world.broker.since
+    page, since = world.broker.read_page, world.broker.read_since
 
     async def counted_page(*asked: Any, **how: Any) -> History:
         read.append(len((found := await page(*asked, **how)).publications))
@@ -157,8 +157,8 @@ async def test_no_more_is_read_than_is_sent(world: World, monkeypatch: pytest.Mo
         read.append(len((found := await since(*asked)).publications))
         return found
 
-    monkeypatch.setattr(world.broker, "page", counted_page)
-    monkeypatch.setattr(world.broker, "since", counted_since)
+    monkeypatch.setattr(world.broker, "read_page", counted_page)
+    monkeypatch.setattr(world.broker, "read_since", counted_since)
     connection = await world.connected("alice")
     read.clear()
     connection.send({"id": 2, "history": HISTORY})
@@ -176,7 +176,7 @@ async def test_all_that_is_sent_weighs(world: World, extra: str) -> None:
     await fill(world, 20, 10, info=large if extra == "info" else b"", tags=large if extra == "tags" else b"")
     connection = await world.connected("alice")
     connection.send({"id": 2, "history": HISTORY})
-    held = {"recover": True, "epoch": (await world.broker.page("open:x")).position.epoch}
+    held = {"recover": True, "epoch": (await world.broker.read_page("open:x")).position.epoch}
     connection.send({"id": 3, "subscribe": {"channel": "open:x", **held}})
     await world.settle()
     assert len(connection.replies(2)[0]["history"]["publications"]) == 4

@@ -372,5 +372,5 @@ async def test_nothing_is_left_of_those_who_went(world: World) -> None:
     await world.settle()
     hub = world.hub
     assert (hub.sessions, hub.users, hub.channels, len(hub.unauthenticated)) == ({}, {}, {}, 0)
-    assert await world.broker.presence("open:x") == {}
+    assert await world.broker.read_presence("open:x") == {}
     assert not any(hub.heartbeat._slots)

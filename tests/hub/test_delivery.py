@@ -190,7 +190,7 @@ async def _stored(world: World, data: int) -> tuple[str, Publication]:
     world.broker._subscribed.discard("open:x")
     stored = await world.publish("open:x", data)
     world.broker._subscribed.add("open:x")
-    page = await world.broker.page("open:x", None, 1, reverse=True)
+    page = await world.broker.read_page("open:x", None, 1, reverse=True)
     return stored[0].position.epoch, page.publications[0]
 
 

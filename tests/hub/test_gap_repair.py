@@ -177,7 +177,7 @@ async def test_out_of_the_window_everybody_is_sent_away(world: World) -> None:
 async def test_another_epoch_sends_everybody_away_at_once(world: World) -> None:
     subscriber = await world.subscribed("alice", "open:x")
     stored = await world.publish("open:x", 1)
-    page = await world.broker.page("open:x", None, 1)
+    page = await world.broker.read_page("open:x", None, 1)
     world.hub.on_publication("open:x", stored[0].position.epoch + "-another", page.publications[0]._replace(offset=2))
     assert sent_away(subscriber) == [2500]
 
@@ -239,14 +239,14 @@ async def test_channels_that_cannot_be_read_do_not_stand_in_the_way_of_others(
         await world.publish(name, 1)
     connection = await world.subscribed("alice", "open:x")
     await world.publish("open:x", 1)
-    since = broker.since
+    since = broker.read_since
 
     async def only_x(channel: str, position: Position, limit: int | None = None, size: int | None = None) -> History:
         if channel in away:
             raise Unavailable("its shard is away")
         return await since(channel, position, limit, size)
 
-    monkeypatch.setattr(broker, "since", only_x)
+    monkeypatch.setattr(broker, "read_since", only_x)
     monkeypatch.setattr(history_reader, "FIRST_DELAY", 60.0)
     await lose(world, "open:x", 2)
     world.hub.on_doubt()

@@ -293,7 +293,7 @@ async def test_nothing_is_published_where_the_application_refuses_or_fails(make:
     reply = await ask(world, connection, 3, publish={"channel": "open:x", "data": 1})
     assert reply["error"]["code"] == code
     assert connection.publications("open:x") == []
-    assert (await world.broker.page("open:x")).position.offset == 0
+    assert (await world.broker.read_page("open:x")).position.offset == 0
 
 
 # rpc and event

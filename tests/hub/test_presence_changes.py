@@ -108,7 +108,7 @@ async def watching(world: World) -> MemoryConnection:
 
 async def present(world: World) -> dict[str, str]:
     """Return the users in the channel by client, without the watcher."""
-    found = await world.broker.presence(CHANNEL)
+    found = await world.broker.read_presence(CHANNEL)
     return {client: info.user for client, info in found.items() if info.user != "watcher"}
 
 
@@ -166,7 +166,7 @@ async def test_changes_of_one_client_wait_for_nobody_else(world: World) -> None:
 async def decide(world: World, *messages: control.Control) -> None:
     """Let the server decide several things in one tick, as a batch of its API does."""
     for message in messages:
-        await world.broker.control(control.encode_control(message))
+        await world.broker.send_control(control.encode_control(message))
     await quiet(world)
 
 
@@ -209,7 +209,7 @@ async def test_who_comes_again_after_a_decision_cut_them_off_is_present(world: W
     gate = slow(world).hold()
     alice.send(*frame(["subscribe", "subscribe"]))
     await world.settle()
-    await world.broker.control(control.encode_control(server_unsubscribes()))
+    await world.broker.send_control(control.encode_control(server_unsubscribes()))
     slow(world).held = None
     gate.set()
     await quiet(world)
@@ -286,7 +286,7 @@ async def test_a_hub_that_ends_takes_everybody_out(broker: MemoryBroker) -> None
     alice.send(*frame(["unsubscribe", "subscribe"]))
     await asyncio.sleep(0)
     await world.hub.close()
-    assert await world.broker.presence(CHANNEL) == {}
+    assert await world.broker.read_presence(CHANNEL) == {}
 
 
 # Decisions about who is not in yet
@@ -298,7 +298,7 @@ async def test_decisions_about_a_client_that_is_connecting_follow_its_answer(wor
     connection.send({"id": 1, "connect": {"token": world.token("alice", channels=[CHANNEL])}})
     await world.settle()
     for message in (server_unsubscribes(), server_subscribes(), control.UnsubscribeUser("alice", "#alice")):
-        await world.broker.control(control.encode_control(message))
+        await world.broker.send_control(control.encode_control(message))
     await world.settle()
     assert connection.written == []
     slow(world).held = None
@@ -317,8 +317,8 @@ async def test_a_client_that_is_connecting_can_be_sent_away_at_once(world: World
     gate = slow(world).hold()
     connection.send({"id": 1, "connect": {"token": world.token("alice", channels=[CHANNEL])}})
     await world.settle()
-    await world.broker.control(control.encode_control(server_subscribes()))
-    await world.broker.control(control.encode_control(control.DisconnectUser("alice")))
+    await world.broker.send_control(control.encode_control(server_subscribes()))
+    await world.broker.send_control(control.encode_control(control.DisconnectUser("alice")))
     assert connection.closed is not None
     assert connection.closed.code == 3503
     assert world.hub.control.deferred == {}

@@ -238,7 +238,7 @@ async def test_a_revocation_stands_as_long_as_a_token_may_live(world: World) -> 
 
 async def test_a_worker_that_cannot_read_them_does_not_start(broker: DistantBroker) -> None:
     class Unreadable(DistantBroker):
-        async def page(self, *_: Any, **__: Any) -> History:
+        async def read_page(self, *_: Any, **__: Any) -> History:
             raise BrokerError("it is told to fail")
 
     unreadable = Unreadable()

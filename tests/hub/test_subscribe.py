@@ -116,7 +116,7 @@ async def test_who_may_not_subscribe_may_do_nothing_else_there(world: World, cha
     await world.publish(channel, 1)
     reply = await answer(world, {verb: {"channel": channel, **VERBS[verb]}}, user="mallory")
     assert reply["error"]["code"] in (103, 108)
-    assert (await world.broker.page(channel)).position.offset == 1
+    assert (await world.broker.read_page(channel)).position.offset == 1
 
 
 @pytest.mark.parametrize("channel", SECRETS)
@@ -307,7 +307,7 @@ async def test_a_key_without_end_is_refused_by_itself(world: World) -> None:
 
 
 async def decide(world: World, message: control.Control) -> None:
-    await world.broker.control(control.encode_control(message))
+    await world.broker.send_control(control.encode_control(message))
     await world.settle()
 
 
@@ -347,7 +347,7 @@ async def test_the_server_extends_or_ends_a_connection(world: World) -> None:
 
 async def test_a_control_message_that_is_garbage_is_passed_over(world: World) -> None:
     connection = await world.connected("alice")
-    await world.broker.control(b"garbage")
+    await world.broker.send_control(b"garbage")
     await world.settle()
     assert connection.closed is None
 

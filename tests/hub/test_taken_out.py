@@ -31,19 +31,19 @@ async def test_who_is_unsubscribed_on_his_way_in_gets_nothing(world: World, comi
     session = coming.session
     assert session is not None
     was_in = "open:x" in session.subscriptions
-    await world.broker.control(encode_control(UnsubscribeUser("alice", "open:x")))
+    await world.broker.send_control(encode_control(UnsubscribeUser("alice", "open:x")))
     await world.settle()
     if was_in:
         await world.publish("open:x", 1)
         assert coming.publications("open:x") == []
         assert "open:x" not in session.subscriptions
         assert "open:x" not in world.hub.channels
-        assert (await world.broker.presence_stats("open:x")).clients == 0
+        assert (await world.broker.count_presence("open:x")).clients == 0
 
 
 async def test_who_is_subscribed_again_at_once_is_in_once(world: World, coming: MemoryConnection) -> None:
-    await world.broker.control(encode_control(UnsubscribeUser("alice", "open:x")))
-    await world.broker.control(encode_control(SubscribeUser("alice", "open:x")))
+    await world.broker.send_control(encode_control(UnsubscribeUser("alice", "open:x")))
+    await world.broker.send_control(encode_control(SubscribeUser("alice", "open:x")))
     await world.settle()
     await world.publish("open:x", 1)
     assert len(coming.publications("open:x")) == 1

@@ -288,18 +288,18 @@ class Api:
     async def _tell(self, message: control.Control) -> calls.Nothing:
         check_user(message.user, EACH_USER)
         bounds.check_names(message.client, getattr(message, "channel", ""))
-        await self._broker.control(control.encode_control(message))
+        await self._broker.send_control(control.encode_control(message))
         return calls.Nothing()
 
     # About channels
 
     async def _presence(self, call: calls.ChannelCall) -> answers.PresenceAnswer:
         self._with_presence(call.channel)
-        return answers.PresenceAnswer(await self._broker.presence(call.channel))
+        return answers.PresenceAnswer(await self._broker.read_presence(call.channel))
 
     async def _presence_stats(self, call: calls.ChannelCall) -> answers.PresenceStats:
         self._with_presence(call.channel)
-        stats = await self._broker.presence_stats(call.channel)
+        stats = await self._broker.count_presence(call.channel)
         return answers.PresenceStats(stats.clients, stats.users)
 
     async def _history(self, call: calls.HistoryCall) -> answers.HistoryAnswer:
@@ -307,7 +307,7 @@ class Api:
         limit = bounds.MOST_HISTORY if call.limit < 0 else min(call.limit, bounds.MOST_HISTORY)
         since = call.since or None
         offset = since.offset if since else None
-        page = await self._broker.page(call.channel, offset, limit, bounds.ANSWER_BYTES, reverse=call.reverse)
+        page = await self._broker.read_page(call.channel, offset, limit, bounds.ANSWER_BYTES, reverse=call.reverse)
         epoch, top, tag = page.position
         if since is not None and since.epoch and since.epoch != epoch:
             raise CallRefused(UNRECOVERABLE)

@@ -86,19 +86,19 @@ class StreamStore(Protocol):
         the idempotency window is not stored again; its first outcome is returned.
         """
 
-    async def since(
+    async def read_since(
         self, channel: str, position: Position, limit: int | None = None, size: int | None = None
     ) -> History:
         """Return what was published after `position`, oldest first, wholly or up to `limit` of it.
 
         Where a `size` is given, no more is read than about so many bytes of it, as `core.weights` counts them, and at
-        least one publication where there is any. The same in `page`.
+        least one publication where there is any. The same in `read_page`.
 
         Raises:
             Unrecoverable: it cannot be given without a gap.
         """
 
-    async def page(
+    async def read_page(
         self,
         channel: str,
         offset: int | None = None,
@@ -129,10 +129,10 @@ class Delivery(Protocol):
 class PresenceReader(Protocol):
     """Who is present, for those who only ask."""
 
-    async def presence(self, channel: str) -> dict[str, ClientInfo]:
+    async def read_presence(self, channel: str) -> dict[str, ClientInfo]:
         """Return who is in `channel`, by client id, on all nodes."""
 
-    async def presence_stats(self, channel: str) -> PresenceStats:
+    async def count_presence(self, channel: str) -> PresenceStats:
         """Return how many are in `channel`, on all nodes."""
 
 
@@ -153,7 +153,7 @@ class PresenceStore(PresenceReader, Protocol):
 class NodeMessages(Protocol):
     """Messages to all nodes, and questions that all of them answer."""
 
-    async def control(self, message: bytes) -> None:
+    async def send_control(self, message: bytes) -> None:
         """Hand a control message to every node, this one included."""
 
     async def survey(self, question: bytes) -> list[bytes]:

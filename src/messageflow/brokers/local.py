@@ -73,12 +73,12 @@ class LocalBroker(ABC):
     async def publish(self, items: Sequence[Item]) -> list[Stored]: ...
 
     @abstractmethod
-    async def since(
+    async def read_since(
         self, channel: str, position: Position, limit: int | None = None, size: int | None = None
     ) -> History: ...
 
     @abstractmethod
-    async def page(
+    async def read_page(
         self,
         channel: str,
         offset: int | None = None,
@@ -126,13 +126,13 @@ class LocalBroker(ABC):
         for channel, info in self._presence.remove_node(node):
             self._announce(channel, Left(info))
 
-    async def presence(self, channel: str) -> dict[str, ClientInfo]:
+    async def read_presence(self, channel: str) -> dict[str, ClientInfo]:
         return self._presence.clients(channel, self._clock())
 
-    async def presence_stats(self, channel: str) -> PresenceStats:
+    async def count_presence(self, channel: str) -> PresenceStats:
         return self._presence.stats(channel, self._clock())
 
-    async def control(self, message: bytes) -> None:
+    async def send_control(self, message: bytes) -> None:
         if self._sink is not None:
             self._sink.on_control(message)
 

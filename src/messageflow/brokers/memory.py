@@ -67,15 +67,15 @@ class MemoryBroker(LocalBroker):
         self._deliver(channel, epoch, publication)
         return stored
 
-    async def since(
+    async def read_since(
         self, channel: str, position: Position, limit: int | None = None, size: int | None = None
     ) -> History:
-        missed = self._streams.since(channel, position, self._clock(), limit)
+        missed = self._streams.read_since(channel, position, self._clock(), limit)
         if missed is None:
             raise Unrecoverable(f"offset {position.offset} of epoch {position.epoch!r} is not in the history")
         return History(within(missed, size), self._streams.position(channel))
 
-    async def page(
+    async def read_page(
         self,
         channel: str,
         offset: int | None = None,
@@ -84,7 +84,7 @@ class MemoryBroker(LocalBroker):
         *,
         reverse: bool = False,
     ) -> History:
-        page = self._streams.page(channel, offset, limit, self._clock(), reverse=reverse) if limit else []
+        page = self._streams.read_page(channel, offset, limit, self._clock(), reverse=reverse) if limit else []
         return History(within(page, size), self._streams.position(channel))
 
     async def remove_history(self, channel: str) -> None:

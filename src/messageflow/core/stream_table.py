@@ -149,21 +149,25 @@ class StreamTable:
         self.cost += stream.cost - before
         self._by_size.changed(stream, before)
 
-    def since(self, channel: str, position: Position, now: float, limit: int | None = None) -> list[Publication] | None:
-        """As `Stream.since`: what `channel` published after `position`, or None."""
+    def read_since(
+        self, channel: str, position: Position, now: float, limit: int | None = None
+    ) -> list[Publication] | None:
+        """As `Stream.read_since`: what `channel` published after `position`, or None."""
         stream = self._streams.get(channel)
         if stream is None:
             return [] if position.epoch == self.epoch and position.offset == 0 else None
         self._expire(stream, now)
-        return stream.since(position, limit)
+        return stream.read_since(position, limit)
 
-    def page(self, channel: str, offset: int | None, limit: int, now: float, *, reverse: bool) -> list[Publication]:
-        """As `Stream.page`."""
+    def read_page(
+        self, channel: str, offset: int | None, limit: int, now: float, *, reverse: bool
+    ) -> list[Publication]:
+        """As `Stream.read_page`."""
         stream = self._streams.get(channel)
         if stream is None:
             return []
         self._expire(stream, now)
-        return stream.page(offset, limit, reverse=reverse)
+        return stream.read_page(offset, limit, reverse=reverse)
 
     def remove(self, channel: str) -> None:
         """Drop what `channel` keeps; its offsets go on."""

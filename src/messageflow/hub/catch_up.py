@@ -173,7 +173,7 @@ class CatchUp:
         found = self._reader.chunks.get((channel, behind, session.encoder))
         if found is None:
             try:
-                history = await self._reader.patiently(channel, behind, self._runtime.limits.history_limit)
+                history = await self._reader.read_patiently(channel, behind, self._runtime.limits.history_limit)
             except Unrecoverable:
                 self._leave_window(session, subscription)
                 return

@@ -92,7 +92,7 @@ class HistoryReader:
         """
         return await self._share((channel, None, 0))
 
-    async def since(self, channel: Channel, position: Position, limit: int) -> History:
+    async def read_since(self, channel: Channel, position: Position, limit: int) -> History:
         """Return what was published after `position`, at most `limit` of it and a chunk of bytes.
 
         It is as it was when the read began or later.
@@ -105,18 +105,18 @@ class HistoryReader:
         """
         return await self._share((channel, position, limit))
 
-    async def patiently(self, channel: Channel, position: Position, limit: int) -> History:
-        """As `since`, but a broker that fails is asked again, `ATTEMPTS` times in all: it may be away for a while."""
+    async def read_patiently(self, channel: Channel, position: Position, limit: int) -> History:
+        """As `read_since`, but a broker that fails is asked again, `ATTEMPTS` times in all: it may be away."""
         backoff = Backoff(FIRST_DELAY, LONGEST_DELAY, random.random)
         for _ in range(ATTEMPTS - 1):
             try:
-                return await self.since(channel, position, limit)
+                return await self.read_since(channel, position, limit)
             except Unrecoverable:
                 raise
             except BrokerError as error:
                 self._runtime.log_limited(logging.WARNING, "read_failed", channel=channel.name, error=str(error))
             await asyncio.sleep(backoff.fail())
-        return await self.since(channel, position, limit)
+        return await self.read_since(channel, position, limit)
 
     async def newest(self, channel: Channel) -> History:
         """Return the newest publication alone.
@@ -124,7 +124,7 @@ class HistoryReader:
         Raises:
             BrokerError: the broker failed.
         """
-        return await self._broker.page(channel.name, None, 1, reverse=True)
+        return await self._broker.read_page(channel.name, None, 1, reverse=True)
 
     async def _share(self, wanted: Wanted) -> History:
         outcome: History | BrokerError | None = None
@@ -158,7 +158,7 @@ class HistoryReader:
         broker = self._broker
         try:
             if position is None:
-                return await broker.page(channel.name)
-            return await broker.since(channel.name, position, limit, self._runtime.limits.chunk_bytes)
+                return await broker.read_page(channel.name)
+            return await broker.read_since(channel.name, position, limit, self._runtime.limits.chunk_bytes)
         except BrokerError as error:
             return error

@@ -117,7 +117,7 @@ class RevocationList:
 
     async def _read_since(self, position: Position) -> None:
         while True:
-            publications, top = await self._broker.since(REVOKED, position, CHUNK)
+            publications, top = await self._broker.read_since(REVOKED, position, CHUNK)
             self._apply_all(publications)
             if not publications or publications[-1].offset >= top.offset:
                 self._position = top
@@ -128,7 +128,7 @@ class RevocationList:
         """Read whatever there is, be it without gaps or not."""
         epoch, offset = "", None
         while True:
-            publications, top = await self._broker.page(REVOKED, offset, CHUNK)
+            publications, top = await self._broker.read_page(REVOKED, offset, CHUNK)
             if epoch != top.epoch and offset is not None:
                 epoch, offset = top.epoch, None  # offsets mean others now
                 continue

@@ -118,7 +118,7 @@ class Subscribing:
             try:
                 # Without pace or room nothing of it will travel in the answer, only whether it can be had.
                 limit = 1 if services.recovery_limiter.debt or self.room <= 0 else services.runtime.limits.history_limit
-                history = await reader.since(channel, since, limit)
+                history = await reader.read_since(channel, since, limit)
             except Unrecoverable:
                 pass
             else:

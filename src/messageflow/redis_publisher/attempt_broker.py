@@ -32,17 +32,17 @@ class RedisApiBroker:
         self._limit = limit
         self._ask = CommandClient(servers)
         self._store = RedisStreamStore(self._ask, names, window)
-        self._registry = RedisPresenceStore(self._ask, names)
+        self._presence_store = RedisPresenceStore(self._ask, names)
 
     async def publish(self, items: Sequence[Item]) -> list[Stored]:
         return unwrap_outcomes(await self._store.publish(items))
 
-    async def since(
+    async def read_since(
         self, channel: str, position: Position, limit: int | None = None, size: int | None = None
     ) -> History:
-        return to_history(await self._store.since(channel, position, limit, size), channel, position)
+        return to_history(await self._store.read_since(channel, position, limit, size), channel, position)
 
-    async def page(
+    async def read_page(
         self,
         channel: str,
         offset: int | None = None,
@@ -51,20 +51,20 @@ class RedisApiBroker:
         *,
         reverse: bool = False,
     ) -> History:
-        read = await self._store.page(channel, offset, limit, size, reverse=reverse)
+        read = await self._store.read_page(channel, offset, limit, size, reverse=reverse)
         return History(read.publications, read.top)
 
     async def remove_history(self, channel: str) -> None:
         await self._store.remove_history(channel)
 
-    async def presence(self, channel: str) -> dict[str, ClientInfo]:
-        return await self._registry.presence(channel)
+    async def read_presence(self, channel: str) -> dict[str, ClientInfo]:
+        return await self._presence_store.read_presence(channel)
 
-    async def presence_stats(self, channel: str) -> PresenceStats:
-        return await self._registry.presence_stats(channel)
+    async def count_presence(self, channel: str) -> PresenceStats:
+        return await self._presence_store.count_presence(channel)
 
-    async def control(self, message: bytes) -> None:
+    async def send_control(self, message: bytes) -> None:
         await self._ask.announce(self._names.control, b"C" + message)
 
     async def survey(self, question: bytes) -> list[bytes]:
-        return await survey(question, self._servers, self._ask, self._registry, self._names, self._limit)
+        return await survey(question, self._servers, self._ask, self._presence_store, self._names, self._limit)

@@ -75,41 +75,41 @@ class StreamSuite:
         assert [s.position.offset for s in stored] == [1, 2, 3]
         assert {s.ack for s in stored} <= {"memory", "os", "disk", "replicated"}
         assert len({s.position.epoch for s in stored}) == 1
-        assert (await streams.page("x")).position == stored[2].position
+        assert (await streams.read_page("x")).position == stored[2].position
 
     async def test_since_gives_the_rest_or_refuses(self, streams: StreamStore) -> None:
         stored = await streams.publish(items("x", 1, 2, 3))
-        rest = await streams.since("x", stored[0].position)
+        rest = await streams.read_since("x", stored[0].position)
         assert [p.data for p in rest.publications] == [b"2", b"3"]
         assert rest.position == stored[2].position
-        assert [p.data for p in (await streams.since("x", stored[0].position, 1)).publications] == [b"2"]
+        assert [p.data for p in (await streams.read_since("x", stored[0].position, 1)).publications] == [b"2"]
         for lost in (
             Position("another", 1),
             Position(stored[0].position.epoch, 9),
             stored[0].position._replace(tag="no"),
         ):
             with pytest.raises(Unrecoverable):
-                await streams.since("x", lost)
+                await streams.read_since("x", lost)
 
     async def test_who_stood_at_the_beginning_of_a_channel_misses_nothing(self, streams: StreamStore) -> None:
-        empty = (await streams.page("x")).position
+        empty = (await streams.read_page("x")).position
         assert empty.offset == 0
-        assert (await streams.since("x", empty)).publications == []
+        assert (await streams.read_since("x", empty)).publications == []
         await streams.publish(items("x", 1))
-        assert [p.data for p in (await streams.since("x", empty)).publications] == [b"1"]
+        assert [p.data for p in (await streams.read_since("x", empty)).publications] == [b"1"]
 
     async def test_the_size_of_a_channel_bounds_its_history(self, streams: StreamStore) -> None:
         stored = await streams.publish(items("x", *range(10), retention=Retention(3, 60)))
-        assert [p.offset for p in (await streams.page("x", None, 100)).publications] == [8, 9, 10]
-        assert len((await streams.since("x", stored[6].position)).publications) == 3
+        assert [p.offset for p in (await streams.read_page("x", None, 100)).publications] == [8, 9, 10]
+        assert len((await streams.read_since("x", stored[6].position)).publications) == 3
         with pytest.raises(Unrecoverable):
-            await streams.since("x", stored[5].position)
+            await streams.read_since("x", stored[5].position)
 
     async def test_pages_go_both_ways(self, streams: StreamStore) -> None:
         await streams.publish(items("x", 1, 2, 3, 4))
-        assert [p.offset for p in (await streams.page("x", 1, 2)).publications] == [2, 3]
-        assert [p.offset for p in (await streams.page("x", 3, 9, reverse=True)).publications] == [2, 1]
-        assert (await streams.page("x", None, 0)).publications == []
+        assert [p.offset for p in (await streams.read_page("x", 1, 2)).publications] == [2, 3]
+        assert [p.offset for p in (await streams.read_page("x", 3, 9, reverse=True)).publications] == [2, 1]
+        assert (await streams.read_page("x", None, 0)).publications == []
 
     async def test_a_read_is_bounded_in_bytes(self, streams: StreamStore) -> None:
         kept = [Item("x", b'"%b"' % (b"d" * 1000), KEPT)] * 100
@@ -117,25 +117,25 @@ class StreamSuite:
         for size in (1, 5000, 50_000, 500_000):
             least, most = max(1, min(99, size // 1200)), max(1, min(99, size // 1000))
             for read in (
-                streams.since("x", first, 1000, size),
-                streams.since("x", first, None, size),
-                streams.page("x", 1, 1000, size),
-                streams.page("x", 100, 1000, size, reverse=True),
+                streams.read_since("x", first, 1000, size),
+                streams.read_since("x", first, None, size),
+                streams.read_page("x", 1, 1000, size),
+                streams.read_page("x", 100, 1000, size, reverse=True),
             ):
                 found = [p.offset for p in (await read).publications]
                 assert least <= len(found) <= most
                 start, step = (99, -1) if found[0] == 99 else (2, 1)
                 assert found == list(range(start, start + step * len(found), step))
-        assert len((await streams.since("x", first, 10, 50_000)).publications) == 10
+        assert len((await streams.read_since("x", first, 10, 50_000)).publications) == 10
 
     async def test_removed_history_is_gone_and_offsets_go_on(self, streams: StreamStore) -> None:
         stored = await streams.publish(items("x", 1, 2))
         await streams.remove_history("x")
-        assert (await streams.page("x", None, 9)).publications == []
+        assert (await streams.read_page("x", None, 9)).publications == []
         with pytest.raises(Unrecoverable):
-            await streams.since("x", stored[0].position)
+            await streams.read_since("x", stored[0].position)
         assert (await streams.publish(items("x", 3)))[0].position.offset == 3
-        assert [p.data for p in (await streams.since("x", stored[1].position)).publications] == [b"3"]
+        assert [p.data for p in (await streams.read_since("x", stored[1].position)).publications] == [b"3"]
 
     async def test_cancelled_publishes_leave_the_broker_whole(self, streams: StreamStore) -> None:
         tasks = [asyncio.ensure_future(streams.publish(items("x", number))) for number in range(20)]
@@ -145,19 +145,19 @@ class StreamSuite:
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
         offsets = [each[0].position.offset for each in outcomes if not isinstance(each, BaseException)]
         assert len(offsets) >= 10
-        kept = (await streams.page("x", None, 100)).publications
+        kept = (await streams.read_page("x", None, 100)).publications
         assert [p.offset for p in kept] == list(range(1, len(kept) + 1))
         assert set(offsets) <= {p.offset for p in kept}
 
     async def test_a_channel_without_history_keeps_nothing(self, streams: StreamStore) -> None:
         assert (await streams.publish(items("x", 1, retention=NOT_KEPT)))[0].position == Position("", 0, "")
-        assert (await streams.page("x", None, 9)).publications == []
+        assert (await streams.read_page("x", None, 9)).publications == []
 
     async def test_a_repeated_key_is_stored_once(self, streams: StreamStore) -> None:
         item = Item("x", b"1", KEPT, key="k")
         [first] = await streams.publish([item])
         assert await streams.publish([item, item]) == [first, first]
-        assert [p.data for p in (await streams.page("x", None, 9)).publications] == [b"1"]
+        assert [p.data for p in (await streams.read_page("x", None, 9)).publications] == [b"1"]
 
 
 class DeliverySuite:
@@ -186,7 +186,7 @@ class DeliverySuite:
         await streams.publish([Item("x", b'{"a":"\xc3\xa9"}', KEPT, info=b'{"user":"u"}', tags=b'{"t":"1"}')])
         await until(lambda: len(sink.publications) == 1)
         delivered = sink.publications[0][1]
-        read = (await streams.page("x", None, 1)).publications[0]
+        read = (await streams.read_page("x", None, 1)).publications[0]
         assert delivered._replace(time=0) == read._replace(time=0)
         assert (read.data, read.info, read.tags) == (b'{"a":"\xc3\xa9"}', b'{"user":"u"}', b'{"t":"1"}')
 
@@ -258,7 +258,7 @@ class DeliverySuite:
         await until(lambda: len(sink.publications) >= len(names))
         assert sorted(channel for channel, _ in sink.publications) == sorted(names)
         for name in names:
-            assert (await streams.page(name)).position.offset == 1
+            assert (await streams.read_page(name)).position.offset == 1
 
 
 class PresenceSuite:
@@ -276,24 +276,24 @@ class PresenceSuite:
         await presence.join("x", alice, keep=True, tell=True)
         await presence.join("x", tab, keep=True, tell=False)
         await presence.join("x", ClientInfo("bob", "c"), keep=False, tell=True)
-        assert set(await presence.presence("x")) == {"a", "b"}
-        assert tuple(await presence.presence_stats("x")) == (2, 1)
+        assert set(await presence.read_presence("x")) == {"a", "b"}
+        assert tuple(await presence.count_presence("x")) == (2, 1)
         await presence.leave("x", alice, tell=True)
-        assert set(await presence.presence("x")) == {"b"}
+        assert set(await presence.read_presence("x")) == {"b"}
         await until(lambda: len(sink.pushes) == 3)
         assert [type(push) for _, push in sink.pushes] == [Joined, Joined, Left]
 
     async def test_who_is_entered_again_is_there_once_as_they_are_now(self, presence: PresenceStore) -> None:
         await presence.join("x", ClientInfo("alice", "a", Raw(b'{"n":1}')), keep=True, tell=False)
         await presence.join("x", ClientInfo("alice", "a", Raw(b'{"n":2}')), keep=True, tell=False)
-        found = await presence.presence("x")
+        found = await presence.read_presence("x")
         assert {client: (info.user, info.conn_info) for client, info in found.items()} == {
             "a": ("alice", Raw(b'{"n":2}'))
         }
-        assert tuple(await presence.presence_stats("x")) == (1, 1)
+        assert tuple(await presence.count_presence("x")) == (1, 1)
         await presence.leave("x", ClientInfo("alice", "a"), tell=False)
-        assert await presence.presence("x") == {}
-        assert tuple(await presence.presence_stats("x")) == (0, 0)
+        assert await presence.read_presence("x") == {}
+        assert tuple(await presence.count_presence("x")) == (0, 0)
 
 
 class NodeMessagesSuite:
@@ -304,7 +304,7 @@ class NodeMessagesSuite:
         return RecordingSink()
 
     async def test_control_messages_come_back(self, nodes: NodeMessages, sink: RecordingSink) -> None:
-        await nodes.control(b"message")
+        await nodes.send_control(b"message")
         await until(lambda: sink.control == [b"message"])
 
     async def test_every_node_answers_a_survey(self, nodes: NodeMessages) -> None:

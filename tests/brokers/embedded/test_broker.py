@@ -36,16 +36,16 @@ async def test_receipts_name_the_level(opened: Opened, ack: str) -> None:
 async def test_streams_go_on_after_a_restart(opened: Opened) -> None:
     async with opened() as broker:
         stored = await broker.publish([*items("x", 1, 2, 3), *items("y", 9)])
-        unborn = (await broker.page("z")).position
+        unborn = (await broker.read_page("z")).position
     async with opened() as broker:
-        assert (await broker.page("x")).position == stored[2].position
-        assert [p.data for p in (await broker.since("x", stored[0].position)).publications] == [b"2", b"3"]
-        assert (await broker.page("z")).position == unborn
+        assert (await broker.read_page("x")).position == stored[2].position
+        assert [p.data for p in (await broker.read_since("x", stored[0].position)).publications] == [b"2", b"3"]
+        assert (await broker.read_page("z")).position == unborn
         after = await broker.publish(items("x", 4))
         assert after[0].position.offset == 4
         assert after[0].position.epoch == stored[0].position.epoch
     async with opened() as broker:
-        assert [p.data for p in (await broker.since("x", stored[1].position)).publications] == [b"3", b"4"]
+        assert [p.data for p in (await broker.read_since("x", stored[1].position)).publications] == [b"3", b"4"]
 
 
 async def test_a_key_is_known_after_a_restart(opened: Opened, clock: ManualClock, wall: ManualClock) -> None:
@@ -59,7 +59,7 @@ async def test_a_key_is_known_after_a_restart(opened: Opened, clock: ManualClock
         await asyncio.sleep(0.05)
     async with opened() as broker:
         assert await broker.publish([item]) == first
-        assert (await broker.page("x")).position.offset == 201
+        assert (await broker.read_page("x")).position.offset == 201
 
 
 async def test_publishes_of_one_moment_are_stored_together_in_order(opened: Opened) -> None:
@@ -74,7 +74,7 @@ async def test_nothing_is_seen_before_it_is_stored(opened: Opened) -> None:
         await broker.subscribe("x")
         publishing = asyncio.ensure_future(broker.publish(items("x", *range(50))))
         await asyncio.sleep(0)
-        assert (await broker.page("x", None, 9)).publications == []
+        assert (await broker.read_page("x", None, 9)).publications == []
         assert sink.publications == []
         await publishing
         assert len(sink.publications) == 50
@@ -83,26 +83,26 @@ async def test_nothing_is_seen_before_it_is_stored(opened: Opened) -> None:
 async def test_what_memory_has_no_room_for_is_read_from_the_log(opened: Opened) -> None:
     large = [Item("large", b'"%b"' % (bytes([65 + n % 26]) * 20_000), KEPT) for n in range(90)]
     async with opened(memory=1 << 20) as broker:
-        start = (await broker.page("large")).position
+        start = (await broker.read_page("large")).position
         stored = await broker.publish(large)
         assert broker.statistics()["publications_evicted"] > 0
         for position, missed in ((start, 90), (stored[9].position, 80), (stored[9].position._replace(tag=""), 80)):
-            history = await broker.since("large", position)
+            history = await broker.read_since("large", position)
             assert [p.offset for p in history.publications] == list(range(91 - missed, 91))
             assert [p.data for p in history.publications] == [item.data for item in large[-missed:]]
-        assert [p.offset for p in (await broker.since("large", start, 7)).publications] == list(range(1, 8))
-        assert [p.offset for p in (await broker.page("large", 3, 5)).publications] == [4, 5, 6, 7, 8]
-        assert [p.offset for p in (await broker.page("large", 5, 9, reverse=True)).publications] == [4, 3, 2, 1]
-        assert [p.offset for p in (await broker.page("large", None, 2, reverse=True)).publications] == [90, 89]
+        assert [p.offset for p in (await broker.read_since("large", start, 7)).publications] == list(range(1, 8))
+        assert [p.offset for p in (await broker.read_page("large", 3, 5)).publications] == [4, 5, 6, 7, 8]
+        assert [p.offset for p in (await broker.read_page("large", 5, 9, reverse=True)).publications] == [4, 3, 2, 1]
+        assert [p.offset for p in (await broker.read_page("large", None, 2, reverse=True)).publications] == [90, 89]
         with pytest.raises(Unrecoverable):
-            await broker.since("large", stored[9].position._replace(tag="no"))
+            await broker.read_since("large", stored[9].position._replace(tag="no"))
 
 
 async def test_a_read_of_the_log_is_bounded_in_bytes(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     large = [Item("large", b'"%b"' % (b"x" * 9_000), Retention(1000, 60)) for _ in range(200)]
     read: list[int] = []
     async with opened(memory=1 << 20) as broker:
-        start = (await broker.page("large")).position
+        start = (await broker.read_page("large")).position
         await broker.publish(large)
         rows = LogReader.read
 
@@ -112,9 +112,9 @@ async def test_a_read_of_the_log_is_bounded_in_bytes(opened: Opened, monkeypatch
 
         monkeypatch.setattr(LogReader, "read", counted)
         for size, count in ((1, 1), (100_000, 10), (400_000, 43)):
-            found = await broker.since("large", start, 1000, size)
+            found = await broker.read_since("large", start, 1000, size)
             assert [p.offset for p in found.publications] == list(range(1, count + 1))
-            found = await broker.page("large", 101, 1000, size, reverse=True)
+            found = await broker.read_page("large", 101, 1000, size, reverse=True)
             assert [p.offset for p in found.publications] == list(range(100, 100 - count, -1))
         assert read == [32, 32, 32, 32, 32, 32, 32, 32]
 
@@ -123,11 +123,11 @@ async def test_the_log_keeps_to_the_retention_too(opened: Opened, clock: ManualC
     async with opened(memory=1 << 20) as broker:
         retention = Retention(10, 60)
         old = (await broker.publish(items("x", *range(30), retention=retention)))[19].position
-        assert len((await broker.since("x", old)).publications) == 10
+        assert len((await broker.read_since("x", old)).publications) == 10
         clock.advance(61)
         with pytest.raises(Unrecoverable):
-            await broker.since("x", old)
-        assert (await broker.page("x", None, 100)).publications == []
+            await broker.read_since("x", old)
+        assert (await broker.read_page("x", None, 100)).publications == []
 
 
 async def test_rows_past_their_time_leave_the_log(opened: Opened, clock: ManualClock) -> None:
@@ -139,10 +139,10 @@ async def test_rows_past_their_time_leave_the_log(opened: Opened, clock: ManualC
             await broker.remove_history("nobody's")
             await asyncio.sleep(0.05)
         assert broker.statistics()["log_publications"] == 1
-        assert (await broker.page("x")).position == stored[2999].position
+        assert (await broker.read_page("x")).position == stored[2999].position
     async with opened() as broker:
         assert broker.statistics()["log_publications"] == 1
-        assert (await broker.page("x")).position == stored[2999].position
+        assert (await broker.read_page("x")).position == stored[2999].position
         assert (await broker.publish(items("x", 7)))[0].position.offset == 3001
 
 
@@ -157,8 +157,8 @@ async def test_over_the_disk_budget_the_longest_streams_lose_their_oldest(opened
             broker._enforce_limits(broker._clock())
             await asyncio.sleep(0.05)
         assert broker.statistics()["log_publications_shed"] > 0
-        assert len((await broker.since("small", small._replace(offset=0, tag=""))).publications) == 1
-        newest = (await broker.page("large")).position
+        assert len((await broker.read_since("small", small._replace(offset=0, tag=""))).publications) == 1
+        newest = (await broker.read_page("large")).position
         assert newest.offset == 300
 
 
@@ -167,8 +167,8 @@ async def test_a_removed_history_stays_removed(opened: Opened) -> None:
         stored = await broker.publish(items("x", 1, 2))
         await broker.remove_history("x")
     async with opened() as broker:
-        assert (await broker.page("x", None, 9)).publications == []
-        assert (await broker.page("x")).position == stored[1].position
+        assert (await broker.read_page("x", None, 9)).publications == []
+        assert (await broker.read_page("x")).position == stored[1].position
 
 
 async def test_the_clock_set_back_over_a_restart_makes_nothing_younger(
@@ -179,10 +179,10 @@ async def test_the_clock_set_back_over_a_restart_makes_nothing_younger(
     wall.advance(-86_400)
     clock.now = 5.0  # another boot: monotonic time begins anew
     async with opened() as broker:
-        assert len((await broker.since("x", position)).publications) == 1
+        assert len((await broker.read_since("x", position)).publications) == 1
         clock.advance(61)
         with pytest.raises(Unrecoverable):
-            await broker.since("x", position)
+            await broker.read_since("x", position)
 
 
 async def test_a_closed_broker_says_so(opened: Opened) -> None:
@@ -199,7 +199,7 @@ async def test_a_channel_whose_position_was_given_up_begins_in_a_new_epoch(opene
         await broker.publish(items("b", 1))
         await broker.publish(items("c", 1))  # `a` is forgotten
         with pytest.raises(Unrecoverable):
-            await broker.since("a", first)
+            await broker.read_since("a", first)
     async with opened() as broker:
         again = (await broker.publish(items("a", 1)))[0].position
         assert again.offset == 1
@@ -214,7 +214,7 @@ async def test_a_stream_with_a_publication_under_way_is_not_forgotten(opened: Op
         stored = await broker.publish([*items("a", 2), *items("new", 1)])
         assert stored[0].position.offset == 2
     async with opened() as broker:
-        assert (await broker.page("a")).position == stored[0].position
+        assert (await broker.read_page("a")).position == stored[0].position
 
 
 async def test_many_rows_past_their_time_leave_as_fast_as_they_came(opened: Opened, clock: ManualClock) -> None:

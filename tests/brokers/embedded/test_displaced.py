@@ -71,7 +71,7 @@ async def test_the_next_receipt_is_refused(opened: Opened, data_dir: Path, way: 
         await broker.publish(items("x", 1))
         WAYS[way](data_dir)
         await is_refused(broker)
-        assert [p.data for p in (await broker.page("x", None, 9)).publications][:1] == [b"1"]
+        assert [p.data for p in (await broker.read_page("x", None, 9)).publications][:1] == [b"1"]
 
 
 async def test_a_receipt_given_before_is_not_given_again(opened: Opened, data_dir: Path) -> None:
@@ -116,8 +116,8 @@ async def test_what_is_put_back_is_gone_on_with_and_nothing_is_lost_or_doubled(o
         assert [p.data for _, p in sink.publications] == [b"1", b"2", b"3"]
         assert (again.offset, last.offset, last.epoch) == (2, 3, first.epoch)
     async with opened() as broker:
-        assert (await broker.page("x")).position == last
-        assert [p.data for p in (await broker.since("x", first)).publications] == [b"2", b"3"]
+        assert (await broker.read_page("x")).position == last
+        assert [p.data for p in (await broker.read_since("x", first)).publications] == [b"2", b"3"]
 
 
 async def test_other_files_may_come_and_go(opened: Opened, data_dir: Path) -> None:

@@ -48,7 +48,7 @@ async def test_a_full_disk_refuses_and_heals(opened: Opened, monkeypatch: pytest
             broker.publish(items("x", *range(100))), broker.publish([keyed]), return_exceptions=True
         )
         assert all(isinstance(each, NoRoom) and "storage_full" in str(each) for each in outcomes)
-        assert len((await broker.page("x", None, 9)).publications) == 1
+        assert len((await broker.read_page("x", None, 9)).publications) == 1
         assert broker.trouble == ""
         disk.failure = None
         after = (await broker.publish([keyed]))[0].position
@@ -56,7 +56,7 @@ async def test_a_full_disk_refuses_and_heals(opened: Opened, monkeypatch: pytest
         assert [p.data for _, p in sink.publications] == [b"1", b"2"]
         assert broker.statistics()["publications_not_stored"] == 101
     async with opened() as broker:
-        assert (await broker.page("x")).position == after
+        assert (await broker.read_page("x")).position == after
 
 
 @pytest.mark.parametrize("failure", ["SQLITE_IOERR_FSYNC", "SQLITE_IOERR_WRITE", "SQLITE_CORRUPT"])
@@ -75,9 +75,9 @@ async def test_a_failed_disk_ends_all_storing_for_good(
             await broker.publish(items("x", 3))
         assert (await broker.publish([keyed]))[0].position == position  # that one is stored, whatever came later
         assert "storage_failed" in broker.trouble
-        assert len((await broker.page("x", None, 9)).publications) == 1
+        assert len((await broker.read_page("x", None, 9)).publications) == 1
     async with opened() as broker:
-        assert (await broker.page("x")).position.epoch != position.epoch
+        assert (await broker.read_page("x")).position.epoch != position.epoch
 
 
 async def test_a_log_locked_by_another_program_refuses_for_the_time_being(
@@ -101,7 +101,7 @@ async def test_a_key_of_what_was_not_stored_is_not_remembered(opened: Opened, mo
             await broker.publish([item])
         disk.failure = None
         assert (await broker.publish([item]))[0].position.offset == 1
-        assert len((await broker.page("x", None, 9)).publications) == 1
+        assert len((await broker.read_page("x", None, 9)).publications) == 1
 
 
 async def test_what_is_stored_is_stored_whatever_becomes_of_others(

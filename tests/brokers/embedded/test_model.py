@@ -128,7 +128,7 @@ class EmbeddedModel(RuleBasedStateMachine):
     @invariant()
     def every_stream_stands_where_it_should(self) -> None:
         for channel, entries in self.model.items():
-            position = self.loop.run_until_complete(self.broker.page(channel)).position
+            position = self.loop.run_until_complete(self.broker.read_page(channel)).position
             assert position.offset == len(entries)
             if entries:
                 assert position == entries[-1][0].position
@@ -143,10 +143,10 @@ class EmbeddedModel(RuleBasedStateMachine):
                 if since:
                     position = entries[since - 1][0].position
                 else:
-                    position = self.loop.run_until_complete(self.broker.page(channel)).position
+                    position = self.loop.run_until_complete(self.broker.read_page(channel)).position
                     position = Position(position.epoch, 0)
                 try:
-                    history = self.loop.run_until_complete(self.broker.since(channel, position))
+                    history = self.loop.run_until_complete(self.broker.read_since(channel, position))
                 except Unrecoverable:
                     assert since < first
                 else:

@@ -61,8 +61,10 @@ async def test_a_killed_process_loses_nothing_it_acknowledged(
     wall.now = time.time()
     position = crash(data_dir)
     async with opened() as broker:
-        assert (await broker.page("x")).position == position
-        assert [p.offset for p in (await broker.since("x", position._replace(offset=49, tag=""))).publications] == [50]
+        assert (await broker.read_page("x")).position == position
+        assert [
+            p.offset for p in (await broker.read_since("x", position._replace(offset=49, tag=""))).publications
+        ] == [50]
 
 
 async def test_a_power_cut_may_have_lost_what_only_the_system_had(
@@ -71,15 +73,15 @@ async def test_a_power_cut_may_have_lost_what_only_the_system_had(
     position = crash(data_dir)
     async with opened() as broker:
         with pytest.raises(Unrecoverable):
-            await broker.since("x", position)
-        assert (await broker.page("x", None, 100)).position.offset == 50
+            await broker.read_since("x", position)
+        assert (await broker.read_page("x", None, 100)).position.offset == 50
     assert "the machine stopped" in caplog.records[0].__dict__["why"]
 
 
 async def test_a_power_cut_loses_nothing_that_was_synced(data_dir: Path, opened: Opened, another_boot: None) -> None:
     position = crash(data_dir, "disk")
     async with opened() as broker:
-        assert (await broker.page("x")).position == position
+        assert (await broker.read_page("x")).position == position
 
 
 @pytest.mark.slow
@@ -107,10 +109,10 @@ async def test_no_power_cut_takes_back_what_was_synced(
                 (state / "streams.tail").write_bytes(kept_mark)
                 broker = EmbeddedBroker(state, ack="disk", wall=lambda: 1_800_000_000.0)
                 await broker.start(RecordingSink())
-                position = (await broker.page("x")).position
+                position = (await broker.read_page("x")).position
                 assert position.epoch == acknowledged.epoch, (cut, kept_mark == mark)
                 assert position.offset >= acknowledged.offset
-                assert len((await broker.since("x", acknowledged._replace(offset=0, tag=""))).publications) >= 20
+                assert len((await broker.read_since("x", acknowledged._replace(offset=0, tag=""))).publications) >= 20
                 await broker.close()
                 shutil.rmtree(state)
 
@@ -122,7 +124,7 @@ async def test_a_clean_end_is_whole_on_any_boot(
         position = (await broker.publish(items("x", 1)))[0].position
     monkeypatch.setattr(data_directory, "read_boot_id", lambda: "another boot")
     async with opened() as broker:
-        assert (await broker.page("x")).position == position
+        assert (await broker.read_page("x")).position == position
 
 
 @pytest.mark.parametrize("how", ["wal gone", "wal cut", "mark gone", "mark damaged", "an older copy", "sealed"])
@@ -148,12 +150,12 @@ async def test_a_log_that_may_have_lost_its_end_goes_on_in_a_new_epoch(
     else:
         (data_dir / "streams.failed").touch()
     async with opened() as broker:
-        assert (await broker.page("x")).position.epoch != position.epoch
+        assert (await broker.read_page("x")).position.epoch != position.epoch
         with pytest.raises(Unrecoverable):
-            await broker.since("x", position)
+            await broker.read_since("x", position)
         after = (await broker.publish(items("x", 9)))[0].position
     async with opened() as broker:
-        assert (await broker.page("x")).position == after  # and the new epoch lasts
+        assert (await broker.read_page("x")).position == after  # and the new epoch lasts
 
 
 @pytest.mark.parametrize("content", [b"this is a letter, not a database\n" * 200, b"\0" * 8192])
@@ -230,7 +232,7 @@ async def test_a_damaged_log_is_set_aside_when_told(data_dir: Path, opened: Open
     position = await damage(data_dir, opened, how)
     async with opened(reset_damaged=True) as broker:
         with pytest.raises(Unrecoverable):
-            await broker.since("x", position)
+            await broker.read_since("x", position)
         assert (await broker.publish(items("x", 1)))[0].position.offset == 1
     assert len(list(data_dir.glob("streams.db.damaged-*"))) == 1
 
@@ -244,9 +246,9 @@ async def test_a_row_damaged_while_it_runs_is_never_served(data_dir: Path, opene
         stream.clear()  # as if there were no room for it
         flip(data_dir / "streams.db", b"222222222")
         with pytest.raises(Unrecoverable):
-            await broker.since("x", stored[0].position)
-        assert (await broker.page("x", None, 9)).publications[0].data == b"111111111"
-        assert len((await broker.page("x", None, 9)).publications) == 1
+            await broker.read_since("x", stored[0].position)
+        assert (await broker.read_page("x", None, 9)).publications[0].data == b"111111111"
+        assert len((await broker.read_page("x", None, 9)).publications) == 1
 
 
 async def test_a_data_directory_belongs_to_one_process(opened: Opened) -> None:

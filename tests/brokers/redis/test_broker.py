@@ -34,7 +34,7 @@ async def test_nodes_hear_each_other_in_one_order(opened: Opened, server: Server
         await until(lambda: len(one.publications) == len(other.publications) == 100)
         assert one.publications == other.publications
         assert [p.offset for _, p in one.publications] == list(range(1, 101))
-        assert (await first.page("x")).position == (await second.page("x")).position
+        assert (await first.read_page("x")).position == (await second.read_page("x")).position
         assert sorted(await first.survey(b"you")) == [b"answer to you", b"answer to you"]
 
 
@@ -43,15 +43,15 @@ async def test_a_node_that_is_gone_leaves_nobody_behind(opened: Opened, server: 
     async with opened(server, watcher) as stays, opened(server) as goes:
         await stays.subscribe("x")
         await goes.join("x", ClientInfo("alice", "a"), keep=True, tell=False)
-        assert set(await stays.presence("x")) == {"a"}
+        assert set(await stays.read_presence("x")) == {"a"}
         with server.client() as client:
             client.zadd(stays._names.nodes, {goes._node: 1})  # its lease is over
-        assert await stays.presence("x") == {}
-        assert (await stays.presence_stats("x")).clients == 1  # until somebody has cleared up
+        assert await stays.read_presence("x") == {}
+        assert (await stays.count_presence("x")).clients == 1  # until somebody has cleared up
         stays._lease._well_since -= LEASE + 1
         await stays._local_presence.tend(stays._lease)
-        assert (await stays.presence_stats("x")).clients == 0
-        assert await stays.presence("x") == {}
+        assert (await stays.count_presence("x")).clients == 0
+        assert await stays.read_presence("x") == {}
         await until(lambda: [type(push) for _, push in watcher.pushes] == [Left])
 
 
@@ -64,7 +64,7 @@ async def test_flushed_streams_begin_in_a_new_epoch(opened: Opened, server: Serv
         with server.client() as client:
             client.flushall()
         with pytest.raises(Unrecoverable):
-            await broker.since("x", before)
+            await broker.read_since("x", before)
         after = (await broker.publish(items("x", 3)))[0].position
         assert after.epoch != before.epoch
 
@@ -80,8 +80,8 @@ async def test_a_lost_tail_is_found_by_who_has_seen_it(opened: Opened, server: S
             client.hset(state, mapping={"offset": 1, "tag": stored[0].position.tag})
             client.xtrim(stream, maxlen=0)
         with pytest.raises(Unrecoverable):
-            await broker.since("x", stored[2].position)
-        assert (await broker.page("x")).position.epoch != stored[2].position.epoch
+            await broker.read_since("x", stored[2].position)
+        assert (await broker.read_page("x")).position.epoch != stored[2].position.epoch
         assert broker.statistics()["lost_tails"] == 1
 
 
@@ -93,7 +93,7 @@ async def test_offsets_that_were_reused_are_found_by_the_tag(opened: Opened, ser
             client.delete(broker._names.log("x"))
         await broker.publish(items("x", 7, 8, 9))
         with pytest.raises(Unrecoverable):
-            await broker.since("x", stored[2].position)
+            await broker.read_since("x", stored[2].position)
 
 
 async def test_garbage_is_skipped_and_counted(opened: Opened, server: Server) -> None:
@@ -119,7 +119,7 @@ async def test_garbage_is_skipped_and_counted(opened: Opened, server: Server) ->
         await broker.publish(items("x", 1))
         await until(lambda: len(sink.publications) == 1)
         assert broker.statistics()["garbage_skipped"] >= 6
-        assert set(await broker.presence("x")) == {"b"}
+        assert set(await broker.read_presence("x")) == {"b"}
 
 
 async def test_scripts_that_were_flushed_are_loaded_again(opened: Opened, server: Server) -> None:
@@ -217,7 +217,7 @@ async def test_garbage_under_our_keys_begins_only_its_own_stream_anew(opened: Op
         stored = await broker.publish([item for name in ("w", "x", "y", "z") for item in items(name, 2)])
         assert [each.position.offset for each in stored] == [1, 1, 1, 1]
         assert before.epoch not in {each.position.epoch for each in stored}
-        assert [p.data for p in (await broker.page("x", limit=9)).publications] == [b"2"]
+        assert [p.data for p in (await broker.read_page("x", limit=9)).publications] == [b"2"]
 
 
 async def test_garbage_under_the_keys_of_presence_and_nodes_is_taken_away(opened: Opened, server: Server) -> None:
@@ -232,8 +232,8 @@ async def test_garbage_under_the_keys_of_presence_and_nodes_is_taken_away(opened
         with server.client() as client:
             client.zadd(names.nodes, {b"\xff": 1e12, b"a b": 0})
         await broker._lease.renew()
-        assert set(await broker.presence("x")) == {"a"}
-        assert (await broker.presence_stats("x")) == (1, 1)
+        assert set(await broker.read_presence("x")) == {"a"}
+        assert (await broker.count_presence("x")) == (1, 1)
         assert len(await broker.survey(b"who")) == 1
         assert broker.statistics()["garbage_skipped"] >= 4
 
@@ -242,14 +242,14 @@ async def test_presence_that_redis_lost_is_entered_again(opened: Opened, server:
     async with opened(server) as broker:
         for user, client_id in (("alice", "a"), ("alice", "b"), ("bob", "c")):
             await broker.join("x", ClientInfo(user, client_id), keep=True, tell=False)
-        assert await broker.presence_stats("x") == (3, 2)
+        assert await broker.count_presence("x") == (3, 2)
         with server.client() as client:
             client.flushall()
         await broker._lease.renew()
         await broker._local_presence.tend(broker._lease)
-        assert set(await broker.presence("x")) == {"a", "b", "c"}
+        assert set(await broker.read_presence("x")) == {"a", "b", "c"}
         await broker.leave("x", ClientInfo("alice", "a"), tell=False)
-        assert await broker.presence_stats("x") == (2, 2)
+        assert await broker.count_presence("x") == (2, 2)
 
 
 async def test_leases_that_ran_out_while_redis_was_away_are_no_deaths(opened: Opened, server: Server) -> None:
@@ -261,9 +261,9 @@ async def test_leases_that_ran_out_while_redis_was_away_are_no_deaths(opened: Op
             client.zadd(one._names.nodes, {one._node: 1, other._node: 1})
         await one._lease.renew()
         await one._local_presence.tend(one._lease)
-        assert (await one.presence_stats("x")).clients == 1
+        assert (await one.count_presence("x")).clients == 1
         await other._lease.renew()
-        assert set(await one.presence("x")) == {"a"}
+        assert set(await one.read_presence("x")) == {"a"}
 
 
 async def test_one_publication_that_fails_leaves_the_others_alone(opened: Opened, server: Server) -> None:
@@ -309,7 +309,7 @@ async def test_a_lost_tail_is_found_by_who_acknowledged_it_though_nobody_heard(o
         broker.on_lost()
         broker.on_missed()
         await until(lambda: broker.statistics()["lost_tails"] == 1)
-        found = await broker.page("x", limit=9)
+        found = await broker.read_page("x", limit=9)
         assert found.position.epoch != stored[0].epoch
         assert [publication.data for publication in found.publications] == [b"1"]  # as it may be of a revocation
         assert [each.position.offset for each in await broker.publish(items("x", 4))] == [2]
@@ -324,7 +324,7 @@ async def test_a_lost_tail_is_found_by_who_had_left_and_comes_back(opened: Opene
         await cut_back(server, broker._names, "x", stored[0])
         await broker.subscribe("x")
         with pytest.raises(Unrecoverable):
-            await broker.since("x", stored[0])
+            await broker.read_since("x", stored[0])
 
 
 async def test_offsets_given_out_again_are_found_when_they_are_announced(opened: Opened, server: Server) -> None:
@@ -337,7 +337,7 @@ async def test_offsets_given_out_again_are_found_when_they_are_announced(opened:
         await ignorant.publish(items("x", 7))  # at an offset that was there before
         await until(lambda: sink.doubts == 1)
         assert len(sink.publications) == 3
-        assert (await broker.page("x")).position.epoch != stored[0].epoch
+        assert (await broker.read_page("x")).position.epoch != stored[0].epoch
 
 
 async def test_what_follows_a_reused_offset_is_found_by_its_tag(opened: Opened, server: Server) -> None:
@@ -345,7 +345,7 @@ async def test_what_follows_a_reused_offset_is_found_by_its_tag(opened: Opened, 
     async with opened(server) as publisher, opened(server) as ignorant, opened(server, sink) as broker:
         stored = [each.position for each in await publisher.publish(items("x", 1, 2, 3))]
         await broker.subscribe("x")
-        await broker.page("x")
+        await broker.read_page("x")
         await cut_back(server, broker._names, "x", stored[1])
         live = broker._names.live("x")
         broker._topology.unsubscribe(live)
@@ -362,8 +362,8 @@ async def test_a_stream_that_has_passed_its_old_end_is_found_out_too(opened: Ope
         await cut_back(server, broker._names, "x", stored[0])
         await other.publish(items("x", 7, 8, 9, 10))
         with pytest.raises(Unrecoverable):
-            await broker.since("x", stored[2])
-        assert (await broker.page("x")).position.epoch != stored[0].epoch
+            await broker.read_since("x", stored[2])
+        assert (await broker.read_page("x")).position.epoch != stored[0].epoch
 
 
 async def test_a_wrong_position_of_a_client_harms_no_stream(opened: Opened, server: Server) -> None:
@@ -371,9 +371,9 @@ async def test_a_wrong_position_of_a_client_harms_no_stream(opened: Opened, serv
         stored = [each.position for each in await broker.publish(items("x", 1, 2, 3))]
         for wrong in (stored[1]._replace(tag="0" * 12), stored[2]._replace(offset=9)):
             with pytest.raises(Unrecoverable):
-                await broker.since("x", wrong)
-        assert (await broker.page("x")).position == stored[2]
-        assert len((await broker.since("x", stored[0])).publications) == 2
+                await broker.read_since("x", wrong)
+        assert (await broker.read_page("x")).position == stored[2]
+        assert len((await broker.read_since("x", stored[0])).publications) == 2
 
 
 async def test_presence_that_came_back_after_it_had_gone_is_taken_out(opened: Opened, server: Server) -> None:
@@ -384,12 +384,12 @@ async def test_presence_that_came_back_after_it_had_gone_is_taken_out(opened: Op
         await gone._presence_store.enter("nobody-knows", [("x", ghost)])
         broker._local_presence.mark_disordered()
         await broker._local_presence.tend(broker._lease)
-        assert await broker.presence_stats("x") == (2, 2)
-        assert await broker.presence_stats("y") == (0, 0)
+        assert await broker.count_presence("x") == (2, 2)
+        assert await broker.count_presence("y") == (0, 0)
         broker._lease._well_since -= LEASE + 1
         broker._local_presence._sift_at = 0
         await broker._local_presence.tend(broker._lease)
-        assert await broker.presence_stats("x") == (1, 1)
+        assert await broker.count_presence("x") == (1, 1)
 
 
 async def test_a_lost_tail_is_found_though_receipts_have_gone_past_it(opened: Opened, server: Server) -> None:
@@ -421,5 +421,5 @@ async def test_a_key_that_comes_again_harms_no_stream(opened: Opened, server: Se
         await broker.publish(items("x", 2, 3))
         assert await broker.publish([first]) == [stored]
         await until(lambda: not broker._positions._judging)
-        assert (await broker.page("x")).position.epoch == stored.position.epoch
+        assert (await broker.read_page("x")).position.epoch == stored.position.epoch
         assert broker.statistics()["lost_tails"] == 0

@@ -45,17 +45,17 @@ async def nothing_crosses(places: list[tuple[str, str]]) -> None:
             info = ClientInfo(f"user-{number}", f"client-{number}")
             await node.publish(items("x", number))
             await node.join("x", info, keep=True, tell=True)
-            await node.control(b"from %d" % number)
+            await node.send_control(b"from %d" % number)
             assert await node.survey(b"who") == [b"answer to who"]
         for node in nodes:  # comes after all that could have crossed
-            await node.control(b"the end")
+            await node.send_control(b"the end")
         for number, (node, sink) in enumerate(zip(nodes, sinks, strict=True)):
             await until(lambda sink=sink: sink.control[-1:] == [b"the end"])  # type: ignore[misc]
             assert sink.control == [b"from %d" % number, b"the end"]
             assert [publication.data for _, publication in sink.publications] == [b"%d" % number]
             assert [push.info.user for _, push in sink.pushes] == [f"user-{number}"]
-            assert set(await node.presence("x")) == {f"client-{number}"}
-            assert (await node.page("x")).position.offset == 1
+            assert set(await node.read_presence("x")) == {f"client-{number}"}
+            assert (await node.read_page("x")).position.offset == 1
 
 
 PREFIXES = ("messageflow", "messageflow:", "messageflow:x", "messageflo", "messageflow:rules")

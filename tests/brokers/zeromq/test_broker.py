@@ -102,7 +102,7 @@ async def test_a_push_at_one_worker_reaches_the_others_that_want_it(workers: Wor
     await until(lambda: len(sinks[1].publications) == 2)
     assert sinks[0].publications == []
     assert await second.survey(b"you") == [b"answer to you", b"answer to you"]
-    await first.control(b"all")
+    await first.send_control(b"all")
     await until(lambda: sinks[0].control == sinks[1].control == [b"all"])
 
 
@@ -121,7 +121,7 @@ async def test_everybody_of_a_worker_that_died_leaves(server: BrokerServer, work
     await first.join("x", ClientInfo("alice", "a"), keep=True, tell=True)
     await second.join("x", ClientInfo("bob", "b"), keep=True, tell=False)
     server.forget("first")
-    assert set(await second.presence("x")) == {"b"}
+    assert set(await second.read_presence("x")) == {"b"}
     await until(lambda: len(sinks[1].pushes) == 2)
     with pytest.raises(BrokerError, match="taken for dead"):
         await first.publish(items("x", 1))
@@ -179,13 +179,13 @@ async def test_a_worker_that_was_taken_for_dead_comes_back_with_all_it_had(
     await second.join("x", ClientInfo("bob", "b"), keep=True, tell=False)
     server.forget("second")
     await first.publish(items("x", 1))
-    assert await first.presence("x") == {}
+    assert await first.read_presence("x") == {}
     with pytest.raises(BrokerError):
         await second.publish(items("x", 2))
     await until(lambda: sinks[1].doubts == 1)  # its next sign of life was answered with: who are you?
     await second.publish(items("x", 3))
     await until(lambda: [p.data for _, p in sinks[1].publications] == [b"3"])
-    assert set(await first.presence("x")) == {"b"}
+    assert set(await first.read_presence("x")) == {"b"}
 
 
 async def test_a_silent_worker_hears_later_what_was_decided_meanwhile(
@@ -274,7 +274,7 @@ async def test_what_is_wanted_waits_for_room(server: BrokerServer, workers: Work
     await first.publish([*items("gone", 1), *items("x", 2)])
     await until(lambda: bool(sinks[1].publications))
     assert [channel for channel, _ in sinks[1].publications] == ["x"]
-    assert await first.presence("x") == {}
+    assert await first.read_presence("x") == {}
 
 
 async def test_answers_wait_for_room(server: BrokerServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -344,7 +344,7 @@ async def test_a_link_made_anew_costs_nobody_their_presence_and_loses_no_decisio
     await first.subscribe("x")
     await second.join("x", ClientInfo("bob", "b"), keep=True, tell=False)
     with asleep(second):
-        await first.control(b"disconnect alice")
+        await first.send_control(b"disconnect alice")
         await until(lambda: bool(sinks[0].control))
         assert second._publications is not None
         second._publications.close()  # and what lies in it is lost
@@ -352,7 +352,7 @@ async def test_a_link_made_anew_costs_nobody_their_presence_and_loses_no_decisio
         second._mark_lost("as the test wants it")
         await until(lambda: sinks[1].doubts == 1)
     await until(lambda: sinks[1].control == [b"disconnect alice"])
-    assert set(await first.presence("x")) == {"b"}
+    assert set(await first.read_presence("x")) == {"b"}
     assert sinks[0].pushes == []
 
 
@@ -364,14 +364,14 @@ async def test_a_worker_that_speaks_hears_however_much_it_was_sent(
     await second.subscribe("x")
     for number in range(30):
         await first.publish([Item("x", b'"%1000d"' % number, KEPT)])
-        await second.page("x")
+        await second.read_page("x")
     await until(lambda: len(sinks[1].publications) == 30)
     assert server._outboxes[b"second"].dropped == 0
     with asleep(second):
         for _ in range(30):
             await first.publish([Item("x", b'"%1000d"' % 0, KEPT)])
     assert server._outboxes[b"second"].dropped > 0
-    await second.page("x")
+    await second.read_page("x")
     await until(lambda: sinks[1].doubts == 1)  # it is told, as soon as it speaks
     await first.publish(items("x", 1))
     await until(lambda: sinks[1].publications[-1][1].data == b"1")

@@ -318,12 +318,12 @@ class EmbeddedBroker(LocalBroker):
 
     # Reading
 
-    async def since(
+    async def read_since(
         self, channel: str, position: Position, limit: int | None = None, size: int | None = None
     ) -> History:
         now = self._clock()
         top = self._streams.position(channel)
-        missed = self._streams.since(channel, position, now, limit)
+        missed = self._streams.read_since(channel, position, now, limit)
         if missed is None:
             first = self._find_first_on_disk(channel, now)
             if position.epoch != top.epoch or first is None or not first <= position.offset + 1 <= top.offset:
@@ -336,7 +336,7 @@ class EmbeddedBroker(LocalBroker):
                 raise _make_unrecoverable(position)
         return History(within(missed, size), top)
 
-    async def page(
+    async def read_page(
         self,
         channel: str,
         offset: int | None = None,
@@ -360,7 +360,7 @@ class EmbeddedBroker(LocalBroker):
                 offsets = range(start, end + 1)
                 found, _ = await self._disk_reads.read(channel, offsets[::-1] if reverse else offsets, size)
                 return History(found, top)
-        return History(within(self._streams.page(channel, offset, limit, now, reverse=reverse), size), top)
+        return History(within(self._streams.read_page(channel, offset, limit, now, reverse=reverse), size), top)
 
     def _find_first_on_disk(self, channel: str, now: float) -> int | None:
         held = self._index.get(channel)

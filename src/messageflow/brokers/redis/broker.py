@@ -180,15 +180,15 @@ class RedisBroker:
             self._positions.note_receipt(item.channel, receipt.position)
         return receipts
 
-    async def since(
+    async def read_since(
         self, channel: str, position: Position, limit: int | None = None, size: int | None = None
     ) -> History:
-        read = await self._compare(channel, await self._streams.since(channel, position, limit, size))
+        read = await self._compare(channel, await self._streams.read_since(channel, position, limit, size))
         if not read.found:
             await self._positions.judge_refusal(channel, read.top)
         return to_history(read, channel, position)
 
-    async def page(
+    async def read_page(
         self,
         channel: str,
         offset: int | None = None,
@@ -197,7 +197,7 @@ class RedisBroker:
         *,
         reverse: bool = False,
     ) -> History:
-        found = await self._streams.page(channel, offset, limit, size, reverse=reverse)
+        found = await self._streams.read_page(channel, offset, limit, size, reverse=reverse)
         read = await self._compare(channel, found)
         return History(read.publications, read.top)
 
@@ -283,13 +283,13 @@ class RedisBroker:
     def _announce_unawaited(self, name: str, message: bytes) -> None:
         self._topology.execute_unawaited(self._topology.get_announcing(name).to_command(name, message))
 
-    async def presence(self, channel: str) -> dict[str, ClientInfo]:
-        return await self._presence_store.presence(channel)
+    async def read_presence(self, channel: str) -> dict[str, ClientInfo]:
+        return await self._presence_store.read_presence(channel)
 
-    async def presence_stats(self, channel: str) -> PresenceStats:
-        return await self._presence_store.presence_stats(channel)
+    async def count_presence(self, channel: str) -> PresenceStats:
+        return await self._presence_store.count_presence(channel)
 
-    async def control(self, message: bytes) -> None:
+    async def send_control(self, message: bytes) -> None:
         await self._client.announce(self._names.control, b"C" + message)
 
     async def survey(self, question: bytes) -> list[bytes]:

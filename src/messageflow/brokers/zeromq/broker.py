@@ -198,12 +198,12 @@ class ZeroMQBroker:
     async def publish(self, items: Sequence[Item]) -> list[Stored]:
         return await self._ask(m.PublishItems(list(items)), m.decode_stored)
 
-    async def since(
+    async def read_since(
         self, channel: str, position: Position, limit: int | None = None, size: int | None = None
     ) -> History:
         return await self._ask(m.Since(channel, position, limit, size), m.decode_history)
 
-    async def page(
+    async def read_page(
         self,
         channel: str,
         offset: int | None = None,
@@ -236,13 +236,13 @@ class ZeroMQBroker:
                     raise
             await asyncio.sleep(RETRY)
 
-    async def presence(self, channel: str) -> dict[str, ClientInfo]:
+    async def read_presence(self, channel: str) -> dict[str, ClientInfo]:
         return await self._ask(m.Who(channel), m.decode_presence)
 
-    async def presence_stats(self, channel: str) -> PresenceStats:
+    async def count_presence(self, channel: str) -> PresenceStats:
         return await self._ask(m.HowMany(channel), m.decode_stats)
 
-    async def control(self, message: bytes) -> None:
+    async def send_control(self, message: bytes) -> None:
         await self._ask(m.Tell(message), _ignore)
 
     async def survey(self, question: bytes) -> list[bytes]:

@@ -214,13 +214,13 @@ class BrokerServer:
             case m.PublishItems(items):
                 return m.encode(await broker.publish(items))
             case m.Since(channel, position, limit, size):
-                return m.encode(await broker.since(channel, position, limit, size))
+                return m.encode(await broker.read_since(channel, position, limit, size))
             case m.ReadPage(channel, offset, limit, size, reverse):
-                return m.encode(await broker.page(channel, offset, limit, size, reverse=reverse))
+                return m.encode(await broker.read_page(channel, offset, limit, size, reverse=reverse))
             case m.Remove(channel):
                 await broker.remove_history(channel)
             case m.Tell(message):
-                await broker.control(message)
+                await broker.send_control(message)
             case m.Survey(question):
                 return m.encode(await self._survey(question))
             case m.Report(survey, answer):
@@ -240,9 +240,9 @@ class BrokerServer:
             case m.Leave(channel, info, tell):
                 broker.exit(channel, m.decode_info(info), tell=tell)
             case m.Who(channel):
-                return m.encode_json(await broker.presence(channel))
+                return m.encode_json(await broker.read_presence(channel))
             case m.HowMany(channel):
-                return m.encode(await broker.presence_stats(channel))
+                return m.encode(await broker.count_presence(channel))
         return b""
 
     async def _survey(self, question: bytes) -> list[bytes]:

@@ -64,7 +64,7 @@ async def presence(services: Services, session: Session, command_id: int, reques
     await _check_right(services, session, request.channel, "presence", _keeps_presence, may_see_presence)
     limiter = services.reply_limiter
     async with limiter.turn():
-        clients = await services.broker.presence(request.channel)
+        clients = await services.broker.read_presence(request.channel)
         limiter.spend(session.reply(command_id, "presence", PresenceResult(clients)))
 
 
@@ -73,7 +73,7 @@ async def presence_stats(services: Services, session: Session, command_id: int, 
     await _check_right(services, session, request.channel, "presence", _keeps_presence, may_see_presence)
     limiter = services.reply_limiter
     async with limiter.turn():
-        stats = await services.broker.presence_stats(request.channel)
+        stats = await services.broker.count_presence(request.channel)
         limiter.spend(stats.clients * ENVELOPE)
     session.reply(command_id, "presence_stats", PresenceStatsResult(stats.clients, stats.users))
 
@@ -89,7 +89,7 @@ async def history(services: Services, session: Session, command_id: int, request
     limiter = services.reply_limiter
     async with limiter.turn():
         offset = since.offset if since else None
-        page = await services.broker.page(name, offset, limit, limits.chunk_bytes, reverse=request.reverse)
+        page = await services.broker.read_page(name, offset, limit, limits.chunk_bytes, reverse=request.reverse)
         if since is not None and since.epoch and since.epoch != page.position.epoch:
             raise CommandRefused(UNRECOVERABLE)
         publications = [view(publication) for publication in chunk(page.publications, limit, limits.chunk_bytes)]

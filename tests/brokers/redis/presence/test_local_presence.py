@@ -97,7 +97,7 @@ async def test_who_leaves_while_being_entered_is_gone(broker: RedisBroker, held:
     held.gate.set()
     await asyncio.gather(entering, leaving)
     assert held.calls == ["enter", "exit"]
-    assert await broker.presence_stats("x") == (0, 0)
+    assert await broker.count_presence("x") == (0, 0)
 
 
 async def test_who_comes_again_while_being_taken_out_is_there(
@@ -111,7 +111,7 @@ async def test_who_comes_again_while_being_taken_out_is_there(
     held.gate.set()
     await asyncio.gather(entering, leaving)
     assert held.calls == ["enter", "exit", "enter"]
-    assert set(await broker.presence("x")) == {"a"}
+    assert set(await broker.read_presence("x")) == {"a"}
 
 
 async def test_an_entry_that_nobody_waits_for_any_more_is_taken_out_all_the_same(
@@ -127,7 +127,7 @@ async def test_an_entry_that_nobody_waits_for_any_more_is_taken_out_all_the_same
     held.gate.set()
     await asyncio.wait([entering, leaving])
     await until(lambda: not crowd.has_any)
-    assert await broker.presence_stats("x") == (0, 0)
+    assert await broker.count_presence("x") == (0, 0)
 
 
 async def test_an_end_that_could_not_be_told_is_told_later(
@@ -141,7 +141,7 @@ async def test_an_end_that_could_not_be_told_is_told_later(
     held.failure = None
     await crowd.tend(broker._lease)
     assert not crowd.has_any
-    assert await broker.presence_stats("x") == (0, 0)
+    assert await broker.count_presence("x") == (0, 0)
 
 
 async def test_who_came_again_is_not_taken_out_for_an_end_that_could_not_be_told(
@@ -154,7 +154,7 @@ async def test_who_came_again_is_not_taken_out_for_an_end_that_could_not_be_told
     held.failure = None
     await crowd.enter("x", ALICE)
     await crowd.tend(broker._lease)
-    assert set(await broker.presence("x")) == {"a"}
+    assert set(await broker.read_presence("x")) == {"a"}
 
 
 async def test_who_could_not_be_entered_for_sure_is_not_there(
@@ -166,7 +166,7 @@ async def test_who_could_not_be_entered_for_sure_is_not_there(
     held.failure = None
     await broker._presence_store.enter(broker._node, [("x", ALICE)])  # it had arrived
     await crowd.tend(broker._lease)
-    assert await broker.presence_stats("x") == (0, 0)
+    assert await broker.count_presence("x") == (0, 0)
 
 
 async def test_who_leaves_while_all_are_entered_again_is_gone(
@@ -183,7 +183,7 @@ async def test_who_leaves_while_all_are_entered_again_is_gone(
     held.gate.set()
     await asyncio.gather(ordering, leaving)
     await crowd.tend(broker._lease)
-    assert set(await broker.presence("x")) == {"b"}
+    assert set(await broker.read_presence("x")) == {"b"}
 
 
 async def test_who_leaves_while_all_are_entered_again_is_gone_though_nobody_knows_what_came_of_that(
@@ -202,7 +202,7 @@ async def test_who_leaves_while_all_are_entered_again_is_gone_though_nobody_know
     held.failure = None
     await broker._presence_store.enter(broker._node, [("x", ALICE)])  # it had arrived
     await crowd.tend(broker._lease)
-    assert await broker.presence_stats("x") == (0, 0)
+    assert await broker.count_presence("x") == (0, 0)
 
 
 async def test_what_arrives_late_after_a_disorder_is_taken_out(
@@ -215,7 +215,7 @@ async def test_what_arrives_late_after_a_disorder_is_taken_out(
     await crowd.tend(broker._lease)
     await broker._presence_store.enter(broker._node, [("x", ALICE)])
     await crowd.tend(broker._lease)
-    assert await broker.presence_stats("x") == (0, 0)
+    assert await broker.count_presence("x") == (0, 0)
 
 
 async def test_a_channel_is_known_as_a_nodes_own_while_it_has_somebody_there(
@@ -280,8 +280,8 @@ async def test_whatever_happens_at_once_who_is_here_is_present_in_the_end(
         expected = {client for (channel, client), coming in here.items() if coming and channel == f"room-{room}"}
         # One whose entry nobody waited for may have been refused.
         assert set(crowd._here.get(f"room-{room}", {})) <= expected
-        assert set(await broker.presence(f"room-{room}")) == set(crowd._here.get(f"room-{room}", {}))
+        assert set(await broker.read_presence(f"room-{room}")) == set(crowd._here.get(f"room-{room}", {}))
         users = {info.user for info in crowd._here.get(f"room-{room}", {}).values()}
-        assert (await broker.presence_stats(f"room-{room}")).users == len(users)
+        assert (await broker.count_presence(f"room-{room}")).users == len(users)
     owned = await broker._presence_store.list_owned(broker._node, 100)
     assert {name.decode() for name in owned} == set(crowd._here)

@@ -103,7 +103,7 @@ def strict(tmp_path: Path) -> Iterator[Site]:
 async def is_told(broker: RedisBroker, position: Position) -> bool:
     """Whether a client that knows no tags is told that it missed something."""
     try:
-        await broker.since("x", position._replace(tag=""))
+        await broker.read_since("x", position._replace(tag=""))
     except Unrecoverable:
         return True
     return False
@@ -125,9 +125,9 @@ async def test_an_older_file_is_found_out_though_all_gateways_ended(site: Site, 
     async with site.gateway() as broker:
         assert (await filled(broker, 10, 11, 12)).offset == 11
         assert await is_told(broker, seen)
-        now = (await broker.page("x")).position
+        now = (await broker.read_page("x")).position
         assert now.epoch != seen.epoch
-        assert len((await broker.page("x", limit=100)).publications) == 11  # what is there stays
+        assert len((await broker.read_page("x", limit=100)).publications) == 11  # what is there stays
     async with site.gateway() as broker:  # and it is told once
         assert not await is_told(broker, now)
 
@@ -301,8 +301,8 @@ async def test_who_knows_no_age_judges_no_stream(server: Server) -> None:
     broker._streams.age = 7
     position = await filled(broker, 1)
     broker._streams.age = 0  # as a flow has it
-    assert await filled(broker, 2) == (await broker.page("x")).position
-    assert (await broker.page("x")).position.epoch == position.epoch
+    assert await filled(broker, 2) == (await broker.read_page("x")).position
+    assert (await broker.read_page("x")).position.epoch == position.epoch
     broker._streams.age = 8
     assert (await filled(broker, 3)).epoch != position.epoch
     await broker.close()

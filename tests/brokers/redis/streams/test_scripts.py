@@ -79,7 +79,7 @@ async def test_another_time_of_a_channel_holds_at_once(broker: RedisBroker, clie
 
 
 async def test_a_channel_that_was_only_read_is_forgotten_after_a_month(broker: RedisBroker, client: Redis) -> None:
-    await broker.page("x")
+    await broker.read_page("x")
     assert STATE_LIFE - SLACK < lives(client, broker._names.state("x")) <= STATE_LIFE
 
 
@@ -93,10 +93,10 @@ async def test_what_is_too_old_is_not_given_though_it_is_still_there(broker: Red
     stored = [each.position for each in await broker.publish(items("x", 1, 2, 3))]
     client.hset(broker._names.state("x"), "ttl", "0")
     for reverse in (False, True):
-        assert (await broker.page("x", limit=9, reverse=reverse)).publications == []
+        assert (await broker.read_page("x", limit=9, reverse=reverse)).publications == []
     with pytest.raises(Unrecoverable):
-        await broker.since("x", stored[0])
-    assert (await broker.since("x", stored[2])).publications == []
+        await broker.read_since("x", stored[0])
+    assert (await broker.read_since("x", stored[2])).publications == []
 
 
 async def test_old_and_new_are_told_apart_within_a_page(broker: RedisBroker, client: Redis) -> None:
@@ -108,8 +108,8 @@ async def test_old_and_new_are_told_apart_within_a_page(broker: RedisBroker, cli
     client.delete(log)
     for entry, message in (*aged[:2], *entries[2:]):
         client.xadd(log, {"m": message}, id=entry)
-    assert [p.offset for p in (await broker.page("x", limit=1)).publications] == [3]
-    assert [p.offset for p in (await broker.page("x", limit=9, reverse=True)).publications] == [4, 3]
+    assert [p.offset for p in (await broker.read_page("x", limit=1)).publications] == [3]
+    assert [p.offset for p in (await broker.read_page("x", limit=9, reverse=True)).publications] == [4, 3]
 
 
 async def test_presence_lives_an_hour_from_the_last_entry(broker: RedisBroker, client: Redis) -> None:
@@ -129,7 +129,7 @@ async def test_who_is_entered_twice_counts_once(broker: RedisBroker, client: Red
 async def test_nobody_is_taken_out_for_another_node(broker: RedisBroker) -> None:
     await broker._presence_store.enter("node-10", [("x", ALICE)])
     assert await broker._presence_store.exit([Gone("node-1", "x", ALICE), Gone("node", "x", ALICE)]) == [False, False]
-    assert await broker.presence_stats("x") == (1, 1)
+    assert await broker.count_presence("x") == (1, 1)
     assert await broker._presence_store.exit([Gone("node-10", "x", ALICE)]) == [True]
 
 

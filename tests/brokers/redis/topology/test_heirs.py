@@ -42,10 +42,10 @@ async def test_an_heir_that_went_on_past_the_end_it_lacks_is_found_out_though_no
         await until(lambda: sink.doubts >= 1)
         await broker.publish(items("x", 5))
         async with asyncio.timeout(10):
-            while (await broker.page("x")).position.epoch == lost.epoch:  # noqa: ASYNC110 - of anything, not of an event
+            while (await broker.read_page("x")).position.epoch == lost.epoch:  # noqa: ASYNC110 - of anything, not of an event
                 await asyncio.sleep(0.02)
         with pytest.raises(Unrecoverable):
-            await broker.since("x", Position(lost.epoch, lost.offset))
+            await broker.read_since("x", Position(lost.epoch, lost.offset))
     finally:
         flow.close()
         await broker.close()
@@ -71,7 +71,7 @@ async def test_who_left_and_is_remembered_by_the_heir_is_taken_out_though_the_no
         await broker.leave(channel, info, tell=False)
         await asyncio.to_thread(own_cluster.take_over, heir)
         async with asyncio.timeout(10):
-            while await broker.presence(channel):  # noqa: ASYNC110 - of anything, not of an event
+            while await broker.read_presence(channel):  # noqa: ASYNC110 - of anything, not of an event
                 await asyncio.sleep(0.02)
     finally:
         await broker.close()

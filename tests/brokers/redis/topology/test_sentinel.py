@@ -51,7 +51,7 @@ async def refused(broker: Broker, position: Position) -> bool:
     deadline = time.monotonic() + SECONDS
     while True:
         try:
-            await broker.since("x", position)
+            await broker.read_since("x", position)
         except Unrecoverable:
             return True
         except BrokerError:
@@ -73,7 +73,7 @@ async def test_after_a_failover_pushes_go_on_at_the_new_primary(
     assert (after.epoch, after.offset) == (before.epoch, 2)
     await until(lambda: sink.doubts >= 1)
     await until(lambda: broker.trouble == "")
-    history = await broker.since("x", before)
+    history = await broker.read_since("x", before)
     assert [p.data for p in history.publications] == [b"2"]
     await broker.subscribe("y")  # confirmed after all that was heard before
     last = await published(broker, 3)

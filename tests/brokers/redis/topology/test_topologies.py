@@ -68,7 +68,7 @@ async def test_nodes_of_a_cluster_hear_each_other_on_every_primary(shared_cluste
         await until(lambda: len(sink.publications) == 90)
         for channel in CHANNELS:
             assert [publication.offset for name, publication in sink.publications if name == channel] == [1, 2, 3]
-        await other.control(b"to all")
+        await other.send_control(b"to all")
         await until(lambda: sink.control == [b"to all"])
         assert len(await other.survey(b"who")) == 2
         assert one.trouble == other.trouble == ""
@@ -91,7 +91,7 @@ async def test_a_slot_that_moves_takes_its_channels_along(own_cluster: Cluster) 
         await until(lambda: sink.doubts >= 1)
         await broker.publish(items("x", 31))
         await until(lambda: sink.publications[-1][1].offset == 31)
-        assert len((await broker.since("x", first)).publications) == 30
+        assert len((await broker.read_since("x", first)).publications) == 30
 
 
 async def test_while_a_slot_moves_reads_follow_and_a_push_waits_until_it_is_heard(own_cluster: Cluster) -> None:
@@ -102,9 +102,9 @@ async def test_while_a_slot_moves_reads_follow_and_a_push_waits_until_it_is_hear
         home = own_cluster.holder(broker._names.state("x"))
         target = next(each for each in own_cluster.primaries if each is not home)
         await asyncio.to_thread(own_cluster.begin_move, slot, target)
-        assert await broker.presence("x") == {}  # the old server has no key of it, and sends on
+        assert await broker.read_presence("x") == {}  # the old server has no key of it, and sends on
         pushed = asyncio.create_task(broker.publish([Item("x", b"1", NOT_KEPT)]))  # what nobody hears is lost
-        assert await broker.presence("x") == {}
+        assert await broker.read_presence("x") == {}
         assert not pushed.done()
         await asyncio.to_thread(own_cluster.end_move, slot, home, target)
         await pushed
@@ -129,7 +129,7 @@ async def test_a_primary_that_is_killed_is_replaced_and_heard_again(own_cluster:
         sink.publications.clear()
         await broker.publish([item for channel in CHANNELS for item in items(channel, 3)])
         await until(lambda: {channel for channel, p in sink.publications if p.data == b"3"} == set(CHANNELS))
-        tops = [(await broker.page(channel)).position for channel in CHANNELS]
+        tops = [(await broker.read_page(channel)).position for channel in CHANNELS]
         assert min(position.offset for position in tops) >= 3
 
 
@@ -172,7 +172,7 @@ async def test_a_shard_that_hangs_holds_up_nobody_who_pushes_to_another(pair: li
             assert not any(task.done() for task in waiting)
             with pytest.raises(Unanswered, match="not all of it was stored"):
                 await broker.publish([*items(there, 50), *items(hanging, 5)])
-            assert (await broker.page(there)).position.offset == 51
+            assert (await broker.read_page(there)).position.offset == 51
             for outcome in await asyncio.gather(*waiting, return_exceptions=True):
                 assert isinstance(outcome, BrokerError)
         finally:

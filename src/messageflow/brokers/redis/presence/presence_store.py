@@ -145,7 +145,7 @@ class RedisPresenceStore:
         replies = await self._client.run_each(scripts.EXIT, calls) if calls else []
         return [reply if isinstance(reply, BrokerError) else bool(reply) for reply in replies]
 
-    async def presence(self, channel: str) -> dict[str, ClientInfo]:
+    async def read_presence(self, channel: str) -> dict[str, ClientInfo]:
         """Return who is present through a node that lives, as far as that is known while its place is away."""
         try:
             live = (await self.list_nodes()).live
@@ -155,7 +155,7 @@ class RedisPresenceStore:
             live = self._live
         return {client: info for client, (node, info) in (await self.read_entered(channel)).items() if node in live}
 
-    async def presence_stats(self, channel: str) -> PresenceStats:
+    async def count_presence(self, channel: str) -> PresenceStats:
         """Return how many are present, without reading who; a node that died counts until it is cleared up after."""
         keys = [self._names.present(channel), self._names.users(channel)]
         clients, users = map(

@@ -100,7 +100,9 @@ class RedisStreamStore:
                 outcomes.append(Stored(position, ack if position.offset else "memory"))
         return outcomes
 
-    async def since(self, channel: str, position: Position, limit: int | None = None, size: int | None = None) -> Read:
+    async def read_since(
+        self, channel: str, position: Position, limit: int | None = None, size: int | None = None
+    ) -> Read:
         """Read what follows a position. `found` is false where it cannot be given without a gap."""
         epoch, offset, tag = position
         read = await self._read(channel, size, "since", epoch, offset, tag, -1 if limit is None else limit)
@@ -114,7 +116,7 @@ class RedisStreamStore:
         whole = read.complete and offsets == list(range(offset + 1, offset + 1 + wanted))
         return read._replace(found=whole)
 
-    async def page(
+    async def read_page(
         self,
         channel: str,
         offset: int | None = None,
