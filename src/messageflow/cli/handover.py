@@ -45,7 +45,7 @@ class Child:
     def begin(self, kept: KeptListener | None) -> None:
         """Tell it to begin, and to listen on this socket."""
         if self._link is not None:
-            with suppress(OSError):  # it has ended, as whoever waits for it finds out
+            with suppress(OSError):  # it has ended, as what waits for it finds out
                 sockets = [kept.listener.fileno()] if kept else []
                 socket.send_fds(self._link, [kept.host if kept else b"-"], sockets)
 

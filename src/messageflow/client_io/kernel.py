@@ -81,7 +81,7 @@ class ServerAddress(NamedTuple):
 
 
 class ClientConnection(Protocol):
-    """One open connection. An error of any kind makes it unusable; whoever holds it closes it then."""
+    """One open connection. An error of any kind makes it unusable; its holder closes it then."""
 
     def is_quiet(self) -> bool:
         """Whether the other side has neither closed it nor said anything that nobody has read."""
@@ -129,7 +129,7 @@ class ClientIO(Protocol):
     """Blocking or asyncio I/O. Keeps nothing but the clients that were made on it."""
 
     blocks: bool
-    """Whether whoever waits holds up their thread or greenlet."""
+    """Whether a caller that waits holds up its thread or greenlet."""
 
     async def connect(self, address: ServerAddress, decoder: Decoder, limit: float) -> ClientConnection:
         """Connect to a server.

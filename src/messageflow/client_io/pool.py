@@ -13,7 +13,7 @@ from typing import Any
 from messageflow.client_io.codec import Malformed
 from messageflow.client_io.kernel import Attempt, Broken, ClientConnection, ClientIO, raise_broken
 
-CONNECTIONS = 64  # open at once to one server; whoever finds them all busy waits, within their limit
+CONNECTIONS = 64  # open at once to one server; a caller that finds them all busy waits, within its limit
 
 Dial = Callable[[float], Awaitable[ClientConnection]]
 

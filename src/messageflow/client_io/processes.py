@@ -2,7 +2,7 @@
 
 A forked child has copies of all that, and on a copied connection two processes read each other's answers. Python tells
 a child of its birth by `os.register_at_fork`, which only `os.fork` obeys: a server written in C that loads the
-application and then forks, as uWSGI does, runs no such hook. So whoever takes a connection compares process ids.
+application and then forks, as uWSGI does, runs no such hook. So every taker of a connection compares process ids.
 """
 
 from __future__ import annotations

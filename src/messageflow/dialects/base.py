@@ -1,6 +1,6 @@
 """The contract of a dialect: the language a client speaks, as bytes to commands and answers and pushes to bytes.
 
-The comments are obligations of whoever implements it. A dialect is pure and shared by all who speak it; it knows
+The comments are obligations of every implementation. A dialect is pure and shared by all who speak it; it knows
 neither frames nor sessions. A transport cuts bytes into messages and puts messages into frames; what a message says is
 the dialect's. A new one is a module of its own and a line in `dialects.table`.
 """

@@ -40,7 +40,7 @@ def make_routes(
     """Return the table.
 
     Args:
-        admission: whom the endpoints ask.
+        admission: what the endpoints ask.
         api: carries calls out.
         key: of the API.
         paths: where the gateway's own are.

@@ -66,7 +66,7 @@ def _parsed(text: str) -> IPv4Address | IPv6Address | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a name or an address, in brackets or not, is this machine to whoever uses it.
+    """Whether a name or an address, in brackets or not, is this machine to a program that uses it.
 
     Names below `localhost` are: nobody can register one, and browsers look none of them up (RFC 6761 §6.3).
     """
@@ -78,6 +78,6 @@ def is_loopback(host: str) -> bool:
 
 
 def names_loopback(header: str | None) -> bool:
-    """Whether a Host header names this machine: whoever sent the request meant it, and no name that leads here."""
+    """Whether a Host header names this machine: the sender meant it, and no name that leads here."""
     found = split_host(header)
     return found is not None and is_loopback(found[0])

@@ -2,8 +2,8 @@
 
 An event is a short name (`disconnected`); what belongs to it travels in the record's `extra`.
 
-Every line is limited in its rate, whoever writes it, since nearly all of them can be caused from outside: by a client,
-by a publisher while the disk is full, or by a library that warns of what it was sent.
+Every line is limited in its rate, ours or a library's, since nearly all of them can be caused from outside: by a
+client, by a publisher while the disk is full, or by a library that warns of what it was sent.
 """
 
 from __future__ import annotations

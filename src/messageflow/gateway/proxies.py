@@ -1,6 +1,6 @@
 """Where a request really came from: what proxies say, believed only of those we were told to trust.
 
-Each proxy adds, at the right end of a list, whom it spoke to. So the list is read from the right, for as long as a
+Each proxy adds, at the right end of a list, the peer it spoke to. So the list is read from the right, for as long as a
 proxy we trust has written: the first address that is not a trusted proxy's is the client's, and everything to the left
 of it the client may have made up.
 
@@ -144,7 +144,7 @@ def _by_forwarded(direct: Forwarded, headers: Headers, proxies: Proxies) -> Forw
 def _client(peer: str, hops: Sequence[str | None], proxies: Proxies) -> tuple[str, int]:
     """Return the address of the client, and which entry from the right names it.
 
-    A proxy that does not say whom it spoke to counts as the client; where all are trusted, the leftmost does.
+    A proxy that does not name the peer it spoke to counts as the client; where all are trusted, the leftmost does.
     """
     address, depth = peer, 0
     for hop in reversed(hops):

@@ -182,7 +182,7 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self._on_started is not None:
             self._on_started(self._gateway)
-        if not self._gateway.worker:  # once programs can find it, for whoever waits for this line asks at once
+        if not self._gateway.worker:  # once programs can find it, for those that wait for this line ask at once
             log.info("started", extra={"host": self._gateway.settings.host, "port": self._gateway.port})
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

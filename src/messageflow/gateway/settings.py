@@ -246,7 +246,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = 10.0
     shutdown_grace: Annotated[
-        Duration, Meta(ge=1, description="on SIGTERM, time after which the gateway is gone, whoever is left")
+        Duration,
+        Meta(ge=1, description="on SIGTERM, time after which the gateway is gone, however many clients are left"),
     ] = 30.0
     log_format: Annotated[LogFormat, Meta(description="auto: console when stderr is a terminal, json otherwise")] = (
         "auto"
@@ -263,7 +264,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def own_directory(self) -> Path:
-        """The data directory, for whoever cannot do without.
+        """The data directory, for callers that cannot do without.
 
         Raises:
             ConfigurationError: none was given, and this user has no home.

@@ -81,7 +81,7 @@ def _check_presence(settings: Settings) -> None:
 
 
 def _can_be_shown(name: str, secret: str) -> bool:
-    """Whether whoever has it can use it: a key travels in a header, a secret is bytes to the library that signs."""
+    """Whether it can be used: a key travels in a header, a secret is bytes to the library that signs."""
     if name == "api_key":
         return secret.isascii() and secret.isprintable()
     return not any("\ud800" <= character <= "\udfff" for character in secret)
@@ -101,6 +101,6 @@ def _check_strength(settings: Settings) -> None:
             )
     if settings.api_key in settings.token_secret:
         raise ConfigurationError(
-            "api_key and token_secret are the same: whoever may publish could then be any user; "
+            "api_key and token_secret are the same: a program that may publish could then be any user; "
             "make another with `messageflow secret`"
         )

@@ -23,7 +23,7 @@ class Shutdown:
     Args:
         admission: where its connections came in.
         drain_time: seconds over which the clients are spread.
-        grace: seconds after which it is over, whoever is left.
+        grace: seconds after which it is over, however many are left.
         hurried: whether somebody wants it to end at once.
     """
 

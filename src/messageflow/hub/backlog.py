@@ -37,7 +37,7 @@ class EncodedBatch(NamedTuple):
 
     Args:
         start: the offset before it; 0 in a channel without history.
-        end: where whoever got it stands; None in a channel without history.
+        end: where a session that got it stands; None in a channel without history.
         data: what was written, by encoder.
         time: when, on the hub's clock.
     """

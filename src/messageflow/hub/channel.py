@@ -215,7 +215,7 @@ class Channel:
         return received
 
     def arrived(self, epoch: str, after: int, until: int) -> list[Publication]:
-        """Return those of the offsets `after` + 1 to `until` that arrived while somebody was on his way in."""
+        """Return those of the offsets `after` + 1 to `until` that arrived while somebody was on their way in."""
         aside = self.aside
         return aside.between(after, until) if aside is not None and aside.epoch == epoch else []
 

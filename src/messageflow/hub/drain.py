@@ -2,7 +2,7 @@
 
 They are told in batches spread over the drain time, since all they do next, connecting and recovering, is work for
 the workers that stay. Before each batch everything pending is written, so that nobody is told to leave before what
-he was to get. Cut short at any point it is merely a crash: nothing is kept here that anybody needs afterwards.
+they were to get. Cut short at any point it is merely a crash: nothing is kept here that anybody needs afterwards.
 """
 
 from __future__ import annotations

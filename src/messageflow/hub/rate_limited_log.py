@@ -27,7 +27,7 @@ class LineRates:
         """Count one line.
 
         Args:
-            kind: what is said, without whom it is about.
+            kind: what is said, without the client it is about.
             now: monotonic seconds.
 
         Returns:

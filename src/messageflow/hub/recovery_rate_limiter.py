@@ -32,7 +32,7 @@ class RecoveryRateLimiter:
 
     Attributes:
         spent: bytes of history given out so far.
-        waits: how often somebody had to wait for his turn, or was answered without what he missed.
+        waits: how often somebody had to wait for their turn, or was answered without what they missed.
     """
 
     def __init__(

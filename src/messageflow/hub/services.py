@@ -1,4 +1,4 @@
-"""The parts of one hub that its commands use, each made once by the hub and given to whoever carries something out."""
+"""The parts of one hub that its commands use, each made once by the hub and given to what carries something out."""
 
 from __future__ import annotations
 

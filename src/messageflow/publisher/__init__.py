@@ -10,7 +10,7 @@
     encoding          Python values as JSON                           pure
     arguments         users, channels and types as exact text         pure
     tokens            what users connect with                         pure
-    error_texts       whom a flow speaks to, in the words of its errors  pure
+    error_texts       what a flow speaks to, in the words of its errors  pure
     discovery         where the gateway is and which keys it knows
     inprocess         the short way, when the gateway is in this process
     redis_target      the way past the gateway, through the Redis that gateways share

@@ -1,4 +1,4 @@
-"""Whom a flow speaks to, in the words of its errors: a gateway, or Redis.
+"""What a flow speaks to, in the words of its errors: a gateway, or Redis.
 
 Pure. Nothing here repeats a password.
 """

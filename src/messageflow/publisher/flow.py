@@ -80,7 +80,7 @@ class Flow(FlowBase):
         self._close()
 
     def push(self, user: User, type: str, payload: Any = None, *, idempotency_key: str | None = None) -> Receipt:
-        """Push to one user: to every browser and tab where he is, and to those that come back within the window.
+        """Push to one user: to every browser and tab where they are, and to those that come back within the window.
 
         Args:
             user: who, as their token's `sub` says: text, a whole number or a UUID. `"*"` is refused, since a name
@@ -161,13 +161,13 @@ class Flow(FlowBase):
 
         It holds at every gateway within a second, at those that start later, and for as long as such a token can live.
         Tokens made from now on are good: a browser fetches one and is back at once, with the rights it says. So this
-        logs a user out everywhere or makes new roles hold; to keep him out, make him no more tokens.
+        logs a user out everywhere or makes new roles hold; to keep them out, make them no more tokens.
 
         Compared is the token's `iat`. `token` writes it with fractions of a second; a token of another library that
         has whole seconds counts as made at the beginning of its second, one without `iat` as made before everything.
 
         Args:
-            user: who, as his token's `sub` says.
+            user: who, as their token's `sub` says.
             before: seconds since 1970: what was made earlier is revoked; else now, by this machine's clock.
         """
         run_now(self._perform(requests.revoke(user, time.time() if before is None else before)))
@@ -210,7 +210,7 @@ class Flow(FlowBase):
         the other way round it would be missed.
 
         Args:
-            user: who; what `push` calls him.
+            user: who; what `push` calls them.
             channels: further ones the page will hear; those that keep no history have no position.
 
         Returns:
@@ -242,11 +242,11 @@ class Flow(FlowBase):
         """Return a token with which a browser connects as `user`. Made here, without asking the gateway.
 
         Args:
-            user: who; what `push` calls him.
+            user: who; what `push` calls them.
             ttl: how long it is good, a timedelta or seconds, at most `token_lifetime_limit`; the browser
                 client fetches a new one in time.
-            channels: what the gateway subscribes him to by itself.
-            info: what others see of him in presence.
+            channels: what the gateway subscribes them to by itself.
+            info: what others see of them in presence.
             claims: further claims, for your own use.
 
         Raises:

@@ -5,8 +5,8 @@ it instead of a connection, and so do flows that were given its very address: on
 themselves while the application starts, and at any time where they block the gateway's loop. There is none in a forked
 child, which has the loop but nobody who runs it.
 
-While the application is loaded the gateway is not there yet, and cannot be before the application is: whoever waited
-for it would wait for themselves, and any other gateway is not the one that is meant. So until then flows fail at once.
+While the application is loaded the gateway is not there yet, and cannot be before the application is: what waited
+for it would wait for itself, and any other gateway is not the one that is meant. So until then flows fail at once.
 
 asyncio is imported when it is needed: a process without a gateway never pays for it here.
 """
@@ -51,7 +51,7 @@ class InProcessClient:
     """Calls on a gateway in this process; see `client_io.kernel.ApiClient`.
 
     Args:
-        io: of whoever calls.
+        io: of the caller.
         gateway: what answers.
     """
 

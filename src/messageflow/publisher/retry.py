@@ -35,7 +35,7 @@ class Retry:
     """The attempts of one call.
 
     Args:
-        peer: whom they go to, for messages.
+        peer: what they go to, for messages.
         stores: whether the call, once it has arrived, changes what is stored.
         timeout: seconds for all attempts and pauses together.
         now: when the call began.

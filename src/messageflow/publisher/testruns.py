@@ -1,6 +1,6 @@
 """Whether this process runs tests: of pytest, of unittest, or of what is built on them, as Django's.
 
-What an application pushes while it is tested must not arrive in the pages of whoever develops it.
+What an application pushes while it is tested must not arrive in the pages of its developer.
 """
 
 from __future__ import annotations

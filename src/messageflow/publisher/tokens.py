@@ -91,7 +91,7 @@ def sign(
 ) -> str:
     """Return the token (HS256) that says `claims` and whatever the application adds.
 
-    It is read as the gateway will read it, since whoever makes a token can still do something about what is wrong.
+    It is read as the gateway will read it, since the caller can still do something about what is wrong.
 
     Raises:
         ConfigurationError: there is no secret, or it cannot be used.

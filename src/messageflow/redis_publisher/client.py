@@ -108,7 +108,7 @@ class RedisClient:
     # What has to be known
 
     async def _prepare(self, limit: float) -> Prepared:
-        """Return what has to be known; one caller at a time looks, and nothing he sends changes what is stored."""
+        """Return what has to be known; one caller at a time looks, and nothing it sends changes what is stored."""
         known = self._known
         if known is not None and known.is_fresh:
             return known

@@ -55,7 +55,7 @@ class Router(Protocol):
         """Return what keys have in common that one script may use together."""
 
     def follow(self, command: RedisCommand, refusal: ErrorReply, asked: ConnectionPool) -> ConnectionPool | None:
-        """Take what a refusal says of where a key is. Returns whom to ask at once, None where there is nobody."""
+        """Take what a refusal says of where a key is. Returns the server to ask at once, None where there is none."""
 
     def doubt(self) -> None:
         """Something hints that what is known is wrong."""
@@ -68,7 +68,7 @@ class Router(Protocol):
 
 
 class PrimaryRouter:
-    """One server that takes writes: the one a URL names, or whom Sentinel names when a connection is made."""
+    """One server that takes writes: the one a URL names, or the one Sentinel names when a connection is made."""
 
     in_doubt = False
 
@@ -109,7 +109,7 @@ class PrimaryRouter:
         return await login.connect(self._io, login.addresses[0] if login.addresses else None, limit)
 
     async def _ask_sentinels(self, limit: float) -> Address:
-        """Return whom Sentinels name."""
+        """Return the server that Sentinels name."""
 
         async def ask(address: Address, until: float) -> Any:
             connection = await self._login.connect(self._io, address, until, sentinel=True)

@@ -1,4 +1,4 @@
-"""Whom one attempt of a call asks: a `CommandRouter` over connections that callers share."""
+"""The servers that one attempt of a call asks: a `CommandRouter` over connections that callers share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is let in: one place that every endpoint asks, and that counts and logs whom it turned away.
+"""Who is let in: one place that every endpoint asks, and that counts and logs what it turned away.
 
 Knows how many there are, which pages may come, which proxies are believed, and whether the gateway ends. Owns no
 connection but those that were told to leave; answering is the endpoint's.

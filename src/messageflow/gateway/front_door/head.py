@@ -30,7 +30,7 @@ class BadRequest(Picklable, Exception):
 
     Args:
         status: to answer.
-        reason: for whoever sent it.
+        reason: for the sender.
     """
 
     def __init__(self, status: int, reason: str) -> None:

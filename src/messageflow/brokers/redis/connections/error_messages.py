@@ -55,7 +55,7 @@ def _explain_certificate(error: ssl.SSLCertVerificationError) -> str:
     if error.verify_code in EXPIRED:
         return "its certificate is not valid at this time: look at the clock, or renew it"
     return (
-        "nobody whom this machine trusts has signed its certificate: name who did with "
+        "no authority that this machine trusts has signed its certificate: name who did with "
         "?ssl_ca_certs=/path/to/authority.pem at the end of the URL"
     )
 
