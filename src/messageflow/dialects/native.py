@@ -41,12 +41,12 @@ _METHOD_FIRST = re.compile(rb'\s*\{\s*"([a-z_]{1,20})"\s*:\s*\{')
 _ID_LAST = re.compile(rb',\s*"id"\s*:\s*([0-9]{1,10})\s*\}\s*\Z')
 
 
-def _small(digits: str) -> int:
+def _parse_small(digits: str) -> int:
     return int(digits) if len(digits) < 20 else -1
 
 
 # Takes what `check_untrusted` refuses, to find out which command it is; objects become tuples of pairs.
-_lenient = json.JSONDecoder(object_pairs_hook=tuple, parse_int=_small, strict=False).decode
+_lenient = json.JSONDecoder(object_pairs_hook=tuple, parse_int=_parse_small, strict=False).decode
 _decode = msgspec.json.Decoder(Command).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -71,28 +71,28 @@ def decode(text: bytes) -> list[Command | FaultyCommand]:
     lines = [line for line in text.split(b"\n") if line]
     if not lines:
         raise MalformedMessage("an empty frame")
-    return [_command(line) for line in lines]
+    return [_decode_command(line) for line in lines]
 
 
-def _command(line: bytes) -> Command | FaultyCommand:
+def _decode_command(line: bytes) -> Command | FaultyCommand:
     try:
         check_untrusted(line)
         return _decode(line)
     except (UnsafeJSON, msgspec.MsgspecError, RecursionError) as error:
         reason = explain(line, error)
-        envelope = _envelope(line)
+        envelope = _read_envelope(line)
         if envelope is None:
             raise MalformedMessage(reason) from None
         return FaultyCommand(*envelope, reason)
 
 
-def _envelope(line: bytes) -> tuple[int, str] | None:
+def _read_envelope(line: bytes) -> tuple[int, str] | None:
     """Return the id and the one method of a command whose content is wrong, None where they cannot be told."""
     try:
         check_depth(line, MAX_DEPTH + ENVELOPE_DEPTH)
         pairs = _lenient(line.decode())
     except UnsafeJSON:
-        return _envelope_by_its_ends(line)
+        return _read_envelope_by_its_ends(line)
     except ValueError:
         return None
     if type(pairs) is not tuple or len({key for key, _ in pairs}) != len(pairs):
@@ -103,7 +103,7 @@ def _envelope(line: bytes) -> tuple[int, str] | None:
     return (number, methods[0]) if known else None
 
 
-def _envelope_by_its_ends(line: bytes) -> tuple[int, str] | None:
+def _read_envelope_by_its_ends(line: bytes) -> tuple[int, str] | None:
     """The same for a line nested too deep to be parsed: the id stands at either end of it, as every SDK writes it."""
     found = _METHOD_LAST.match(line)
     if found is not None:
@@ -130,14 +130,14 @@ def encode_error(command_id: int, error: ErrorCode) -> bytes:
 
 def encode_push(channel: str, push: Push) -> bytes:
     """Return an unasked message about a channel; an empty channel name stands for the connection itself."""
-    named = b'"channel":%b,' % _name(channel) if channel else b""
+    named = b'"channel":%b,' % _encode_name(channel) if channel else b""
     return b'{"push":{%b"%b":%b}}' % (named, _KINDS[type(push)], _encode(push))
 
 
 def encode_publication(channel: str, publication: Publication) -> bytes:
     """Return a publication as a push. Its data goes through as it came."""
     offset, tag, _, data, info, tags = publication
-    parts = [b'{"push":{"channel":', _name(channel), b',"pub":{"data":', data]
+    parts = [b'{"push":{"channel":', _encode_name(channel), b',"pub":{"data":', data]
     if info:
         parts += (b',"info":', info)
     if offset:
@@ -149,7 +149,7 @@ def encode_publication(channel: str, publication: Publication) -> bytes:
 
 
 @lru_cache(maxsize=4096)
-def _name(channel: str) -> bytes:
+def _encode_name(channel: str) -> bytes:
     return _encode(channel)
 
 

@@ -84,7 +84,7 @@ class BackPressure:
                     session.connection.be_patient(False)
         backlogs = self._backlogs
         if self.buffered + backlogs.size > self._memory:
-            self._shed(self.buffered + backlogs.size - backlogs.counted_twice())
+            self._shed(self.buffered + backlogs.size - backlogs.count_shared())
 
     def _shed(self, held: int) -> None:
         if held <= self._memory:

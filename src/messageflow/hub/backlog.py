@@ -81,7 +81,7 @@ class Backlog:
             self._starts.setdefault(start, self.next)
         self.next += 1
         self.size += batch.size
-        self._backlogs.grown(batch.size)
+        self._backlogs.note_growth(batch.size)
         while self.size > EACH * len(self.readers):
             self.drop_oldest()
 
@@ -89,7 +89,7 @@ class Backlog:
         """Return a batch, unless it is given up or yet to be made."""
         return self._batches.get(number)
 
-    def place(self, session: Member, behind: Position | None) -> int | None:
+    def find_place(self, session: Member, behind: Position | None) -> int | None:
         """Return which batch a reader takes next, None where what it needs is not here."""
         number = self.readers.get(session, FROM_HISTORY)
         if number == self.next or number in self._batches:
@@ -109,7 +109,7 @@ class Backlog:
         self.size -= batch.size
         self._backlogs.size -= batch.size
 
-    def counted_twice(self) -> int:
+    def count_shared(self) -> int:
         """Return the bytes by which buffers that hold the same batches seem to hold more than they do."""
         return sum(
             len(data) * max(0, sys.getrefcount(data) - OUR_REFERENCES)
@@ -121,7 +121,7 @@ class Backlog:
         """Nobody is behind any more: give up everything."""
         while self._batches:
             self.drop_oldest()
-        self._backlogs.ended(self)
+        self._backlogs.forget(self)
 
     def tick(self, patience: int) -> None:
         """Give up what only readers need that took nothing for so many ticks, or nobody."""
@@ -139,12 +139,12 @@ class Backlog:
         while self._batches and next(iter(self._batches)) < needed:
             self.drop_oldest()
 
-    def taking(self) -> list[int]:
+    def list_taking(self) -> list[int]:
         """Return the numbers at which those readers stand that have not been idle for long."""
         idle = self._idle
         return [n for session, n in self.readers.items() if n >= 0 and idle.get(session, FRESH)[1] < FEW_TICKS]
 
-    def waiting(self, number: int) -> float:
+    def measure_wait(self, number: int) -> float:
         """Return for how many seconds a batch has been waiting; 0 for the one that is yet to be made."""
         batch = self._batches.get(number)
         return self._backlogs.clock() - batch.time if batch is not None else 0.0
@@ -178,11 +178,11 @@ class Backlogs:
         self._open[backlog] = None
         return backlog
 
-    def ended(self, backlog: Backlog) -> None:
+    def forget(self, backlog: Backlog) -> None:
         """It is no longer needed."""
         self._open.pop(backlog, None)
 
-    def grown(self, size: int) -> None:
+    def note_growth(self, size: int) -> None:
         """A backlog has taken so many bytes."""
         self.size += size
         if self.size > self.budget:
@@ -196,9 +196,9 @@ class Backlogs:
             while self.size > room and largest.size > most // 2:
                 largest.drop_oldest()
 
-    def counted_twice(self) -> int:
-        """See `Backlog.counted_twice`."""
-        return sum(backlog.counted_twice() for backlog in self._open)
+    def count_shared(self) -> int:
+        """See `Backlog.count_shared`."""
+        return sum(backlog.count_shared() for backlog in self._open)
 
     def tick(self) -> None:
         """Give up what nobody is going to take."""

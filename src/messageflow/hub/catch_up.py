@@ -106,7 +106,7 @@ class CatchUp:
         backlog = channel.backlog
         if backlog is None or session not in backlog.readers:
             return True
-        number = backlog.place(session, subscription.behind)
+        number = backlog.find_place(session, subscription.behind)
         if number is None:
             return False
         while not session.paused and not session.closed:

@@ -165,7 +165,7 @@ class Channel:
         self._add(publication)
         return Received.PENDING
 
-    def heal(self, history: Iterable[Publication]) -> int:
+    def repair(self, history: Iterable[Publication]) -> int:
         """Take what the history gave, then what was held, as far as they go on without a gap.
 
         Returns:
@@ -210,14 +210,14 @@ class Channel:
         if aside is not None and aside:
             if aside.epoch != position.epoch:
                 return Received.FOREIGN
-            for publication in aside.between(position.offset, sys.maxsize):
+            for publication in aside.list_between(position.offset, sys.maxsize):
                 received = self.receive(position.epoch, publication)
         return received
 
-    def arrived(self, epoch: str, after: int, until: int) -> list[Publication]:
+    def list_arrived(self, epoch: str, after: int, until: int) -> list[Publication]:
         """Return those of the offsets `after` + 1 to `until` that arrived while somebody was on their way in."""
         aside = self.aside
-        return aside.between(after, until) if aside is not None and aside.epoch == epoch else []
+        return aside.list_between(after, until) if aside is not None and aside.epoch == epoch else []
 
     def forget_position(self) -> None:
         """Know nothing of the stream any more; the next reader anchors it anew."""

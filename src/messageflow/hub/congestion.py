@@ -44,19 +44,19 @@ class Congestion:
 
     def wait(self, items: Sequence[Item]) -> Awaitable[None] | None:
         """Return what to wait for before these are stored, None when nobody needs it."""
-        if not self._backlogs or not any(self._is_congested(item.channel) for item in items):
+        if not self._backlogs or not any(self._look_at(item.channel) for item in items):
             return None
-        return self._pass(items)
+        return self._hold_up(items)
 
-    async def _pass(self, items: Sequence[Item]) -> None:
+    async def _hold_up(self, items: Sequence[Item]) -> None:
         self._runtime.counters.publishes_delayed += 1
         clock = self._runtime.clock
         until = clock() + LONGEST
-        while clock() < until and any(self._is_congested(item.channel) for item in items):  # noqa: ASYNC110 - below
+        while clock() < until and any(self._look_at(item.channel) for item in items):  # noqa: ASYNC110 - below
             # Readers that catch up must not each look whether they were the last: they are many, publishers few.
             await asyncio.sleep(LOOK_EVERY)
 
-    def _is_congested(self, name: str) -> bool:
+    def _look_at(self, name: str) -> bool:
         channel = self._channels.get(name)
         if channel is None or channel.backlog is None:
             return False
@@ -76,9 +76,9 @@ def _is_behind(channel: Channel, before: bool) -> bool:
     backlog = channel.backlog
     if backlog is None or len(channel.lagging) < CROWD // 10:
         return False
-    taking, total = backlog.taking(), len(channel.live) + len(channel.lagging)
+    taking, total = backlog.list_taking(), len(channel.live) + len(channel.lagging)
     if before:
         return len(taking) >= max(CROWD // 10, total // 10)
     if len(taking) < max(CROWD, total // 2):
         return False
-    return backlog.waiting(sum(taking) // len(taking)) > BEHIND
+    return backlog.measure_wait(sum(taking) // len(taking)) > BEHIND

@@ -60,7 +60,7 @@ class GapRepair:
             self._runtime.log_limited(logging.WARNING, "gap", channel=channel.name, sessions=len(channel.live))
             self.look_at(channel)
 
-    def doubt(self) -> None:
+    def look_at_all(self) -> None:
         """The broker may have missed something anywhere."""
         channels = [channel for channel in self._channels.values() if channel.options.keeps_history]
         self._runtime.log_limited(logging.WARNING, "doubt", channels=len(channels))
@@ -159,7 +159,7 @@ class GapRepair:
                 return False
             if channel.top is None or channel.top.epoch != top.epoch:
                 continue
-            missed += channel.heal(history.publications)
+            missed += channel.repair(history.publications)
             if channel.dirty:
                 self._fan_out.mark(channel)
             if channel.top.offset >= history.position.offset and not channel.holds:

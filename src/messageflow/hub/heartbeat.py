@@ -87,7 +87,7 @@ class Heartbeat:
     def tick(self) -> None:
         """Do what is due."""
         now = self._clock()
-        for session in self._unauthenticated.stale(now):
+        for session in self._unauthenticated.list_stale(now):
             if session.state is not State.CONNECTING:  # it has said who it is, and waits for others to make room
                 session.disconnect(STALE)
         self._expire(now)

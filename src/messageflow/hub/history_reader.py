@@ -84,7 +84,7 @@ class HistoryReader:
         self.chunks = ChunkCache()
         self._under_way: dict[Wanted, asyncio.Future[History | BrokerError | None]] = {}
 
-    async def position(self, channel: Channel) -> History:
+    async def read_position(self, channel: Channel) -> History:
         """Return where the stream of a channel stands.
 
         Raises:
@@ -106,7 +106,7 @@ class HistoryReader:
         return await self._share((channel, position, limit))
 
     async def read_patiently(self, channel: Channel, position: Position, limit: int) -> History:
-        """As `read_since`, but a broker that fails is asked again, `ATTEMPTS` times in all: it may be away."""
+        """As `read_since`, but a broker that fails, as it may be away, is asked again: `ATTEMPTS` times in all."""
         backoff = Backoff(FIRST_DELAY, LONGEST_DELAY, random.random)
         for _ in range(ATTEMPTS - 1):
             try:
@@ -118,7 +118,7 @@ class HistoryReader:
             await asyncio.sleep(backoff.fail())
         return await self.read_since(channel, position, limit)
 
-    async def newest(self, channel: Channel) -> History:
+    async def read_newest(self, channel: Channel) -> History:
         """Return the newest publication alone.
 
         Raises:

@@ -281,5 +281,5 @@ class Hub:
         return b"" if answer is None else answer(rest)
 
     def on_doubt(self) -> None:
-        self.gap_repair.doubt()
-        self.revocation_list.doubt()
+        self.gap_repair.look_at_all()
+        self.revocation_list.read_again()

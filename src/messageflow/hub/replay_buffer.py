@@ -46,7 +46,7 @@ class ReplayBuffer:
         for offset in [offset for offset in self._by_offset if offset <= until]:
             self.pop(offset)
 
-    def between(self, after: int, until: int) -> list[Publication]:
+    def list_between(self, after: int, until: int) -> list[Publication]:
         """Return those that are here of the offsets `after` + 1 to `until`, in order."""
         found = self._by_offset
         if until - after > len(found):

@@ -69,7 +69,7 @@ class RevocationList:
         await self._read()
         self._started = True
         if self._doubted:
-            self.doubt()
+            self.read_again()
 
     def refuses(self, user: str, issued_at: float | None) -> bool:
         """Whether a token of `user` that was made at `issued_at`, if it says when, is revoked."""
@@ -80,11 +80,11 @@ class RevocationList:
         self._apply(publication)
         position = self._position
         if position is None or position.epoch != epoch or publication.offset > position.offset + 1:
-            self.doubt()
+            self.read_again()
         elif publication.offset == position.offset + 1:
             self._position = Position(epoch, publication.offset, publication.tag)
 
-    def doubt(self) -> None:
+    def read_again(self) -> None:
         """Something may have been missed: read it, soon."""
         self._doubted = True
         if self._started and self._reader is None:

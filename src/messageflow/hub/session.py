@@ -168,7 +168,7 @@ class Session:
         """When the oldest of the tokens on which it stands was made."""
         return min([self.issued_at, *(s.issued_at for s in self.subscriptions.values())])
 
-    def rights(self, channel: str) -> Rights:
+    def look_up_rights(self, channel: str) -> Rights:
         """Return the facts on which a right in `channel` is decided."""
         return Rights(self.user, channel in self.subscriptions)
 

@@ -108,10 +108,10 @@ class Subscribing:
         reader = services.history_reader
         if request.recover and self.recoverable:
             if self._options.force_recovery_mode == "cache":
-                return await reader.newest(channel)
+                return await reader.read_newest(channel)
             since = Position(request.epoch, request.offset, request.tag)
             if not since.epoch:
-                since = Position((await reader.position(channel)).position.epoch, since.offset)
+                since = Position((await reader.read_position(channel)).position.epoch, since.offset)
             if self._stands_where_the_others_do(since):
                 self._since = since
                 return History([], since)
@@ -123,12 +123,12 @@ class Subscribing:
                 pass
             else:
                 self._since = since
-                first = self._first(history.publications)
+                first = self._take_first(history.publications)
                 self.carried = weigh(first)
                 return history._replace(publications=first)
         if channel.position is not None:
             return History([], channel.position)
-        return await reader.position(channel)
+        return await reader.read_position(channel)
 
     def _stands_where_the_others_do(self, since: Position) -> bool:
         """Whether the session missed nothing, as far as can be told without a read: most of those in a storm."""
@@ -179,7 +179,7 @@ class Subscribing:
         if not self.positioned:
             return SubscribeResult(expires, ttl, data=raw(self._data))
         self._position = self.channel.position or self._history.position
-        publications = self._missed(self._history)
+        publications = self._collect_missed(self._history)
         recovered = publications is not None
         if self._request.recover:
             runtime.counters.recovered += recovered
@@ -199,7 +199,7 @@ class Subscribing:
             data=raw(self._data),
         )
 
-    def _missed(self, history: History) -> list[Publication] | None:
+    def _collect_missed(self, history: History) -> list[Publication] | None:
         """What to send with the answer, or None when nothing was asked or it cannot be recovered."""
         if self._options.force_recovery_mode == "cache" and self._request.recover:
             newest = history.publications[-1:]
@@ -211,11 +211,11 @@ class Subscribing:
         since, epoch, until = self._since, self._position.epoch, self._position.offset
         if since.epoch != epoch:
             return None
-        arrived = self.channel.arrived(epoch, history.position.offset, until)
+        arrived = self.channel.list_arrived(epoch, history.position.offset, until)
         run = merge(history.publications, arrived, after=since.offset, until=until)
         if run is None:  # there is more, and the history has it by now
             run = [p for p in history.publications if p.offset <= until]
-        first = self._first(run) if arrived else run  # what was read is no more than there is room for
+        first = self._take_first(run) if arrived else run  # what was read is no more than there is room for
         if first and not self._services.recovery_limiter.take(weigh(first)):
             first = []
         offset, tag = (first[-1].offset, first[-1].tag) if first else (since.offset, since.tag)
@@ -223,7 +223,7 @@ class Subscribing:
             self.subscription.behind = Position(epoch, offset, tag)
         return first
 
-    def _first(self, publications: list[Publication]) -> list[Publication]:
+    def _take_first(self, publications: list[Publication]) -> list[Publication]:
         """Return as many of the publications as there is room for, at least one where there is any."""
         return chunk(publications, self._services.runtime.limits.history_limit, self.room) if self.room > 0 else []
 

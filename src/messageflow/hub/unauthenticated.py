@@ -48,7 +48,7 @@ class Unauthenticated:
             if not self._by_address[address]:
                 del self._by_address[address]
 
-    def stale(self, now: float) -> list[Session]:
+    def list_stale(self, now: float) -> list[Session]:
         """Return those whose time is over."""
         stale = []
         for session, deadline in self._deadlines.items():

@@ -42,7 +42,7 @@ async def publish(services: Services, session: Session, command_id: int, request
     options = services.namespaces.options(name)
     if options is None:
         raise CommandRefused(UNKNOWN_CHANNEL)
-    refusal = None if may_publish(name, options, session.rights(name)) else PERMISSION_DENIED
+    refusal = None if may_publish(name, options, session.look_up_rights(name)) else PERMISSION_DENIED
     if services.hooks.authorize is not None:
         refusal = await authorize(services.hooks.authorize, session, name, "publish", refusal)
     if refusal is not None:

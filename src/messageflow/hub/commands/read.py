@@ -48,7 +48,7 @@ async def _check_right(
         raise CommandRefused(UNKNOWN_CHANNEL)
     if not kept(options):
         raise CommandRefused(NOT_AVAILABLE)
-    refusal = None if right(name, options, session.rights(name)) else PERMISSION_DENIED
+    refusal = None if right(name, options, session.look_up_rights(name)) else PERMISSION_DENIED
     if services.hooks.authorize is not None:
         refusal = await authorize(services.hooks.authorize, session, name, verb, refusal)
     if refusal is not None:

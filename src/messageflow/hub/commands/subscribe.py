@@ -90,7 +90,7 @@ def _look_up_right(
     if options is None:
         raise CommandRefused(UNKNOWN_CHANNEL)
     if not token:
-        return options, None, may_subscribe(name, options, session.rights(name))
+        return options, None, may_subscribe(name, options, session.look_up_rights(name))
     if owned_by_server(name):
         raise CommandRefused(PERMISSION_DENIED)
     claims = _verify(services, session, name, token, expired=TOKEN_EXPIRED)
