@@ -13,10 +13,11 @@ import asyncio
 import logging
 import random
 from collections.abc import Mapping
+from typing import Protocol
 
 import msgspec
 
-from messageflow.brokers.base import Broker
+from messageflow.brokers.base import Delivery, StreamStore
 from messageflow.core.backoff import Backoff
 from messageflow.core.channels import REVOKED
 from messageflow.core.codes import CONNECTION_EXPIRED
@@ -33,6 +34,10 @@ CHUNK = 1000  # revocations read at once, about 2 ms of the event loop
 FIRST_DELAY, LONGEST_DELAY = 0.1, 5.0  # seconds before a read is tried again
 
 
+class RevocationBroker(StreamStore, Delivery, Protocol):
+    """The contracts of a broker that revocations need: they are published, heard and read again."""
+
+
 class RevocationList:
     """The revocations that one hub knows.
 
@@ -46,7 +51,7 @@ class RevocationList:
     def __init__(
         self,
         runtime: Runtime,
-        broker: Broker,
+        broker: RevocationBroker,
         users: Mapping[str, tuple[Session, ...]],
         lifetime: float,
     ) -> None:

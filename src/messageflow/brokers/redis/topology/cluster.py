@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Hashable, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
@@ -24,15 +25,13 @@ from messageflow.brokers.redis.tasks import cancel_all, supervise, wait_at_most
 from messageflow.brokers.redis.topology.primary_server import PrimaryServer
 from messageflow.brokers.redis.topology.redirects import ASKING, MOST_REDIRECTS, Then, read_redirect
 from messageflow.brokers.redis.topology.slot_map import SlotMap, SlotRange, read_slots, slot_of
+from messageflow.core.backoff import Backoff
 from messageflow.errors import BrokerError, Unavailable
 
 log = logging.getLogger("messageflow.broker")
 
-LOOK_EVERY, LOOK_AGAIN, LOOK_REST = (
-    10.0,
-    0.3,
-    0.1,
-)  # seconds: in quiet, while something is wrong, at least between looks
+LOOK_EVERY, LOOK_REST = 10.0, 0.1  # seconds between two looks at the map: in quiet, and at least
+FIRST_PAUSE, LONGEST_PAUSE = 0.3, 0.6  # seconds more while something is wrong
 CANARY_TRIES = 200_000
 
 
@@ -247,6 +246,7 @@ class ClusterTopology:
         await asyncio.wait([self._looked], timeout=max(0.0, due - self._loop.time()))
 
     async def _follow(self) -> None:
+        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE, random.random)
         while True:
             await wait_at_most(self._in_doubt, LOOK_EVERY)
             view = await self._read_newest_view()
@@ -256,8 +256,10 @@ class ClusterTopology:
             looked.set_result(None)
             await asyncio.sleep(LOOK_REST)
             if view is None or not view.is_well or any(not each.commands.is_up for each in self._servers.values()):
-                await asyncio.sleep(LOOK_AGAIN)
+                await asyncio.sleep(backoff.fail())
                 self._in_doubt.set()
+            else:
+                backoff.reset()
 
     async def _read_newest_view(self) -> View | None:
         """Return the newest map that a server has, asking those that can be asked, else all that were ever named."""
