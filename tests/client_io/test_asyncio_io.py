@@ -1,4 +1,4 @@
-"""The asyncio edge's connections: kept for an event loop, dropped when a call is cancelled."""
+"""Connections over asyncio I/O: kept for an event loop, dropped when a call is cancelled."""
 
 from __future__ import annotations
 

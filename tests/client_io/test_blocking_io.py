@@ -1,4 +1,4 @@
-"""The blocking edge's connections: kept, replaced when stale, never shared between threads or processes."""
+"""Connections over blocking I/O: kept, replaced when stale, never shared between threads or processes."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def in_children(work):
             status = 1
             try:
                 retry = Retry(describe_gateway("x"), stores=True, timeout=60, now=0)
-                drawn = (requests.make_key(), retry.pause(NoResponse("no"), 0.0))
+                drawn = (requests.make_key(), retry.decide_pause(NoResponse("no"), 0.0))
                 status = 0 if all(work(f"child{number}", turn) for turn in range(1, 101)) else 2
                 os.write(writer, "{}\\n{}\\n".format(*drawn).encode())
             finally:

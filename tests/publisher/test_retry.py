@@ -26,7 +26,7 @@ def exhaust(retry: Retry, outcome: Response | NoResponse) -> tuple[list[float], 
     pauses: list[float] = []
     for _ in range(100):
         try:
-            pause = retry.pause(outcome, now)
+            pause = retry.decide_pause(outcome, now)
         except PublishError as error:
             return pauses, error
         assert pause is not None
@@ -37,7 +37,7 @@ def exhaust(retry: Retry, outcome: Response | NoResponse) -> tuple[list[float], 
 
 @pytest.mark.parametrize("status", [200, 400, 401, 404, 413, 500])
 def test_answer_is_read_not_repeated(status: int) -> None:
-    assert retry().pause(Response(status, b""), 101.0) is None
+    assert retry().decide_pause(Response(status, b""), 101.0) is None
 
 
 def test_pauses_grow_up_to_a_second_and_end_with_the_timeout() -> None:
@@ -48,8 +48,8 @@ def test_pauses_grow_up_to_a_second_and_end_with_the_timeout() -> None:
 
 
 def test_pauses_are_spread_by_chance_and_never_nothing() -> None:
-    assert retry(chance=0.0).pause(UNROUTED, 100.0) == 0.025
-    assert retry(chance=0.5).pause(UNROUTED, 100.0) == pytest.approx(0.0375)
+    assert retry(chance=0.0).decide_pause(UNROUTED, 100.0) == 0.025
+    assert retry(chance=0.5).decide_pause(UNROUTED, 100.0) == pytest.approx(0.0375)
 
 
 def test_nobody_listening_is_said_early_and_names_the_remedy() -> None:
@@ -63,7 +63,7 @@ def test_nobody_listening_is_said_early_and_names_the_remedy() -> None:
 @pytest.mark.parametrize(("then", "said"), [(NO_CONNECTION, "no gateway answers"), (UNROUTED, "cannot be reached")])
 def test_what_was_seen_of_nobody_holds_until_something_else_is_seen(then: NoResponse, said: str) -> None:
     call = retry(timeout=0.1)
-    call.pause(ABSENT, 100.0)
+    call.decide_pause(ABSENT, 100.0)
     _, error = exhaust(call, then)
     assert said in str(error)
 
@@ -90,7 +90,7 @@ def test_request_that_may_have_arrived_leaves_the_outcome_unknown(outcome: Respo
 @pytest.mark.parametrize("then", [ABSENT, UNROUTED, Response(503, b"")])
 def test_one_uncertain_attempt_makes_the_end_uncertain(then: Response | NoResponse) -> None:
     call = retry()
-    call.pause(LOST, 100.0)
+    call.decide_pause(LOST, 100.0)
     assert type(exhaust(call, then)[1]) is OutcomeUnknown
 
 
@@ -106,8 +106,8 @@ REFUSALS = [
 def test_a_refusal_after_an_uncertain_attempt_leaves_the_outcome_unknown(refusal: Response) -> None:
     call = requests.push("alice", "a")
     unsure = retry()
-    unsure.pause(LOST, 101.0)
-    assert unsure.pause(refusal, 102.0) is None
+    unsure.decide_pause(LOST, 101.0)
+    assert unsure.decide_pause(refusal, 102.0) is None
     with pytest.raises(OutcomeUnknown, match="an earlier attempt got no answer"):
         unsure.read(call, refusal)
     with pytest.raises(PublishError) as sure:
@@ -117,7 +117,7 @@ def test_a_refusal_after_an_uncertain_attempt_leaves_the_outcome_unknown(refusal
 
 def test_a_wrong_call_is_refused_whatever_came_before() -> None:
     unsure = retry()
-    unsure.pause(LOST, 101.0)
+    unsure.decide_pause(LOST, 101.0)
     with pytest.raises(Refused):
         unsure.read(requests.push("alice", "a"), Response(200, b'{"error":{"code":107,"message":"bad request"}}'))
 
@@ -128,21 +128,21 @@ def test_call_that_stores_nothing_has_no_unknown_outcome() -> None:
 
 
 def test_stale_connection_is_replaced_at_once() -> None:
-    assert retry().pause(STALE, 104.99) == 0.0
+    assert retry().decide_pause(STALE, 104.99) == 0.0
 
 
 def test_stale_connection_may_have_carried_the_request() -> None:
     call = retry()
-    call.pause(STALE, 100.0)
+    call.decide_pause(STALE, 100.0)
     assert type(exhaust(call, ABSENT)[1]) is OutcomeUnknown
 
 
 def test_hopeless_failure_is_not_repeated() -> None:
     with pytest.raises(GatewayUnreachable, match="not trusted"):
-        retry().pause(NoResponse("its certificate is not trusted", hopeless=True), 100.0)
+        retry().decide_pause(NoResponse("its certificate is not trusted", hopeless=True), 100.0)
 
 
 def test_one_attempt_leaves_time_for_another() -> None:
     call = retry(timeout=4.0)
-    assert call.limit(100.0) == 102.0
-    assert call.limit(102.1) == 104.0
+    assert call.compute_limit(100.0) == 102.0
+    assert call.compute_limit(102.1) == 104.0

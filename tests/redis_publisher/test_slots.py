@@ -8,8 +8,8 @@ from messageflow.brokers.redis.topology.slot_map import SlotMap, SlotRange
 from messageflow.client_io.blocking_io import BLOCKING
 from messageflow.client_io.kernel import Broken, ClientConnection
 from messageflow.client_io.pool import ConnectionPool
-from messageflow.redis_publisher.login import Login
 from messageflow.redis_publisher.routing import ClusterRouter
+from messageflow.redis_publisher.server_connector import ServerConnector
 
 
 async def dial(limit: float) -> ClientConnection:
@@ -17,7 +17,7 @@ async def dial(limit: float) -> ClientConnection:
 
 
 def test_a_slot_that_moved_has_the_whole_map_read_again() -> None:
-    cluster = ClusterRouter(BLOCKING, Login("redis+cluster://one:1"))
+    cluster = ClusterRouter(BLOCKING, ServerConnector("redis+cluster://one:1"))
     before = ConnectionPool(BLOCKING, dial, "one:1")
     ranges = [SlotRange(0, 16_383, Address("one", 1))]
     cluster._slots, cluster.in_doubt = SlotMap.from_ranges(ranges, lambda _: before), False

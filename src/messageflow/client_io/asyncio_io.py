@@ -93,22 +93,22 @@ class AsyncioConnection(asyncio.Protocol):
             self._waiter.set_result(None)
 
 
-class AsyncioSlots:
-    """How many may still go on at once; see `Slots`."""
+class AsyncioSemaphore:
+    """How many may still go on at once; see `Semaphore`."""
 
     __slots__ = ("_free",)
 
     def __init__(self, size: int) -> None:
         self._free = asyncio.Semaphore(size)
 
-    async def take(self, limit: float) -> None:
+    async def acquire(self, limit: float) -> None:
         if self._free.locked():
             async with asyncio.timeout(time_left(limit)):
                 await self._free.acquire()
         else:
             await self._free.acquire()  # at once
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         self._free.release()
 
 
@@ -124,8 +124,8 @@ class AsyncioIO:
         async with asyncio.timeout(time_left(limit)):
             return await _open(address, decoder)
 
-    def make_slots(self, size: int) -> AsyncioSlots:
-        return AsyncioSlots(size)
+    def make_semaphore(self, size: int) -> AsyncioSemaphore:
+        return AsyncioSemaphore(size)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

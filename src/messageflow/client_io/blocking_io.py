@@ -73,8 +73,8 @@ class BlockingConnection:
         os.close(self._socket.detach())
 
 
-class BlockingSlots:
-    """How many may still go on at once; see `Slots`."""
+class BlockingSemaphore:
+    """How many may still go on at once; see `Semaphore`."""
 
     __slots__ = ("_free",)
 
@@ -83,7 +83,7 @@ class BlockingSlots:
         for _ in range(size):
             self._free.put(None)
 
-    async def take(self, limit: float) -> None:
+    async def acquire(self, limit: float) -> None:
         try:
             self._free.get_nowait()
         except queue.Empty:
@@ -95,7 +95,7 @@ class BlockingSlots:
         except queue.Empty:
             raise TimeoutError from None
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         self._free.put(None)
 
 
@@ -110,8 +110,8 @@ class BlockingIO:
     async def connect(self, address: ServerAddress, decoder: Decoder, limit: float) -> BlockingConnection:
         return BlockingConnection(_open(address, limit), decoder)
 
-    def make_slots(self, size: int) -> BlockingSlots:
-        return BlockingSlots(size)
+    def make_semaphore(self, size: int) -> BlockingSemaphore:
+        return BlockingSemaphore(size)
 
     async def sleep(self, seconds: float) -> None:
         time.sleep(seconds)  # noqa: ASYNC251  # blocking is what it is for

@@ -111,17 +111,17 @@ class ClientConnection(Protocol):
         """In a forked child: let go of this process's copy without a word on the wire."""
 
 
-class Slots(Protocol):
+class Semaphore(Protocol):
     """How many may still go on at once."""
 
-    async def take(self, limit: float) -> None:
+    async def acquire(self, limit: float) -> None:
         """Take one, or wait until there is one.
 
         Raises:
             TimeoutError: at the limit.
         """
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         """Give one back."""
 
 
@@ -138,8 +138,8 @@ class ClientIO(Protocol):
             OSError: TimeoutError at the limit, otherwise it cannot be reached.
         """
 
-    def make_slots(self, size: int) -> Slots:
-        """Return that many slots."""
+    def make_semaphore(self, size: int) -> Semaphore:
+        """Return a semaphore of that size."""
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""

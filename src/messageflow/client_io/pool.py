@@ -33,9 +33,9 @@ class ConnectionPool:
         self.name = name
         self._idle: list[ClientConnection] = []
         self._size = size
-        self._slots = io.make_slots(size)
+        self._semaphore = io.make_semaphore(size)
 
-    async def take(self, limit: float) -> tuple[ClientConnection, bool]:
+    async def acquire(self, limit: float) -> tuple[ClientConnection, bool]:
         """Return a connection that nobody else uses, and whether it was used before.
 
         Raises:
@@ -43,7 +43,7 @@ class ConnectionPool:
             TimeoutError: at the limit.
         """
         try:
-            await self._slots.take(limit)
+            await self._semaphore.acquire(limit)
         except TimeoutError:
             raise Broken(f"all {self._size} connections are busy") from None
         try:
@@ -53,16 +53,16 @@ class ConnectionPool:
                 connection.close()
             return await self.dial(limit), False
         except BaseException:
-            self._slots.give_back()
+            self._semaphore.release()
             raise
 
-    def give_back(self, connection: ClientConnection, *, reusable: bool) -> None:
+    def release(self, connection: ClientConnection, *, reusable: bool) -> None:
         """Take a connection back."""
         if reusable and connection.is_reusable():
             self._idle.append(connection)
         else:
             connection.close()
-        self._slots.give_back()
+        self._semaphore.release()
 
     def clear(self) -> None:
         """Close what is idle; later calls open new connections."""
@@ -102,7 +102,7 @@ async def exchange(parts: Sequence[Part], attempt: Attempt) -> list[list[Any]]:
     limit = attempt.limit
     try:
         for pool, _, _ in parts:
-            connection, reused = await pool.take(limit)
+            connection, reused = await pool.acquire(limit)
             held.append((pool, connection))
             stale = stale or reused
         attempt.sent = True
@@ -120,4 +120,4 @@ async def exchange(parts: Sequence[Part], attempt: Attempt) -> list[list[Any]]:
         raise_broken(error, stale=stale)
     finally:
         for pool, connection in held:
-            pool.give_back(connection, reusable=complete)
+            pool.release(connection, reusable=complete)

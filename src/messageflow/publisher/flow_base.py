@@ -154,8 +154,8 @@ class FlowBase:
         retry = self._make_retry(call, gateway)
         client, api_key = self._get_client(gateway)
         while True:
-            outcome = await client.exchange(call.method, call.body, retry.limit(time.monotonic()), api_key)
-            pause = retry.pause(outcome, time.monotonic())
+            outcome = await client.exchange(call.method, call.body, retry.compute_limit(time.monotonic()), api_key)
+            pause = retry.decide_pause(outcome, time.monotonic())
             if isinstance(outcome, Response) and pause is None:
                 return retry.read(call, outcome)
             await self._io.sleep(pause or 0)

@@ -57,14 +57,14 @@ class Retry:
         self._absent = False  # nobody listened, and nothing since then has said otherwise
         self._reason = ""
 
-    def limit(self, now: float) -> float:
+    def compute_limit(self, now: float) -> float:
         """Return when the attempt that begins now must have its answer.
 
         Half of the timeout at most, so that one answer that got lost leaves time to ask again.
         """
         return min(self._start + self._timeout, now + self._timeout / 2)
 
-    def pause(self, outcome: Response | NoResponse, now: float) -> float | None:
+    def decide_pause(self, outcome: Response | NoResponse, now: float) -> float | None:
         """Return the seconds to wait before the next attempt, or None when `outcome` is an answer to read.
 
         Raises:

@@ -23,8 +23,8 @@ from messageflow.core.publish_policy import PublishPolicy
 from messageflow.errors import BrokerError, ConfigurationError, GatewayUnreachable, Unanswered, Unavailable
 from messageflow.redis_publisher.attempt_broker import RedisApiBroker
 from messageflow.redis_publisher.detection import detect, read_acks
-from messageflow.redis_publisher.login import Login, NotAccepted
 from messageflow.redis_publisher.routing import Router
+from messageflow.redis_publisher.server_connector import NotAccepted, ServerConnector
 from messageflow.redis_publisher.servers import Servers
 
 LOOK_EVERY = 30.0  # seconds
@@ -61,11 +61,11 @@ class RedisClient:
     def __init__(self, io: ClientIO, urls: str, prefix: str, shown: str) -> None:
         self._io = io
         self._shown = shown
-        self._logins = [Login(url) for url in split_urls(urls)]
+        self._connectors = [ServerConnector(url) for url in split_urls(urls)]
         self._names = Names(prefix)
         self._routers: list[Router] = []
         self._known: Prepared | None = None
-        self._looking = io.make_slots(1)
+        self._looking = io.make_semaphore(1)
 
     async def exchange(self, method: str, body: bytes, limit: float, api_key: str = "") -> Response | NoResponse:
         """Carry out a call of the API, and return what came of it by `limit`, on the clock of `time.monotonic`.
@@ -112,7 +112,7 @@ class RedisClient:
         known = self._known
         if known is not None and known.is_fresh:
             return known
-        await self._looking.take(limit)
+        await self._looking.acquire(limit)
         try:
             known = self._known
             if known is None:
@@ -122,11 +122,11 @@ class RedisClient:
                 self._known = known = await self._learn_again(self._known, limit)
             return known
         finally:
-            self._looking.give_back()
+            self._looking.release()
 
     async def _learn(self, attempt: Attempt) -> Prepared:
-        for login in self._logins[len(self._routers) :]:
-            self._routers.append(await detect(self._io, login, attempt))
+        for connector in self._connectors[len(self._routers) :]:
+            self._routers.append(await detect(self._io, connector, attempt))
         for router in self._routers:
             await router.prepare(attempt)
         known = await self._read_known(attempt)
@@ -171,7 +171,7 @@ def check_target(urls: str, prefix: str) -> None:
     """
     Names(prefix)
     for url in split_urls(urls):
-        Login(url)
+        ServerConnector(url)
 
 
 def _read(written: Any) -> PublishPolicy | None:

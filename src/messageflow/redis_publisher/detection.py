@@ -11,21 +11,21 @@ from messageflow.brokers.redis.connections.server_info import is_cluster, judge_
 from messageflow.brokers.redis.connections.url import CLUSTER, SENTINEL
 from messageflow.client_io.kernel import Attempt, Broken, ClientIO
 from messageflow.client_io.pool import ConnectionPool, exchange
-from messageflow.redis_publisher.login import Login, make_part
 from messageflow.redis_publisher.routing import ClusterRouter, PrimaryRouter, Router
+from messageflow.redis_publisher.server_connector import ServerConnector, make_part
 from messageflow.redis_publisher.servers import give_up
 
 
-async def detect(io: ClientIO, login: Login, attempt: Attempt) -> Router:
+async def detect(io: ClientIO, connector: ServerConnector, attempt: Attempt) -> Router:
     """Return the router of what is found at a URL: a Cluster is recognised by itself.
 
     Raises:
         Broken, NotAccepted, TimeoutError: it cannot be asked.
     """
-    if login.kind == CLUSTER:
-        return ClusterRouter(io, login)
-    primary = PrimaryRouter(io, login)
-    if login.kind == SENTINEL or not login.addresses:
+    if connector.kind == CLUSTER:
+        return ClusterRouter(io, connector)
+    primary = PrimaryRouter(io, connector)
+    if connector.kind == SENTINEL or not connector.addresses:
         return primary
     try:
         info = await read_info_sections(_Asking(primary.pool(""), attempt), "cluster")
@@ -37,7 +37,7 @@ async def detect(io: ClientIO, login: Login, attempt: Attempt) -> Router:
     if not is_cluster(info):
         return primary
     primary.close()
-    return ClusterRouter(io, login)
+    return ClusterRouter(io, connector)
 
 
 async def read_acks(pools: Iterable[ConnectionPool], attempt: Attempt) -> dict[ConnectionPool, Ack]:

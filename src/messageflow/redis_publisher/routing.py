@@ -26,7 +26,7 @@ from messageflow.client_io.kernel import (
     translate_errors,
 )
 from messageflow.client_io.pool import ConnectionPool, exchange
-from messageflow.redis_publisher.login import Login, NotAccepted, make_part, pack
+from messageflow.redis_publisher.server_connector import NotAccepted, ServerConnector, make_part, pack
 
 
 class Router(Protocol):
@@ -72,10 +72,10 @@ class PrimaryRouter:
 
     in_doubt = False
 
-    def __init__(self, io: ClientIO, login: Login) -> None:
-        self.announces = Announcing("PUBLISH", f"@{login.database}" if login.database else "")
+    def __init__(self, io: ClientIO, connector: ServerConnector) -> None:
+        self.announces = Announcing("PUBLISH", f"@{connector.database}" if connector.database else "")
         self._io = io
-        self._login = login
+        self._connector = connector
         self._pool = ConnectionPool(io, self._dial, "the primary")
 
     async def prepare(self, attempt: Attempt) -> None:
@@ -103,24 +103,24 @@ class PrimaryRouter:
         self._pool.abandon()
 
     async def _dial(self, limit: float) -> ClientConnection:
-        login = self._login
-        if login.service:
-            return await _connect(self._io, login, await self._ask_sentinels(limit), limit)
-        return await login.connect(self._io, login.addresses[0] if login.addresses else None, limit)
+        connector = self._connector
+        if connector.service:
+            return await _connect(self._io, connector, await self._ask_sentinels(limit), limit)
+        return await connector.connect(self._io, connector.addresses[0] if connector.addresses else None, limit)
 
     async def _ask_sentinels(self, limit: float) -> Address:
         """Return the server that Sentinels name."""
 
         async def ask(address: Address, until: float) -> Any:
-            connection = await self._login.connect(self._io, address, until, sentinel=True)
+            connection = await self._connector.connect(self._io, address, until, sentinel=True)
             with closing(connection), translate_errors():
-                await connection.send(pack([ask_for_primary(self._login.service)]), until)
+                await connection.send(pack([ask_for_primary(self._connector.service)]), until)
                 return read_primary(await connection.receive(until))
 
-        found: Address | None = await ask_first(self._login.addresses, ask, limit)
+        found: Address | None = await ask_first(self._connector.addresses, ask, limit)
         if found is not None:
             return found
-        raise Broken(f"no Sentinel names a primary of {self._login.service!r}")
+        raise Broken(f"no Sentinel names a primary of {self._connector.service!r}")
 
 
 class ClusterRouter:
@@ -128,16 +128,16 @@ class ClusterRouter:
 
     Args:
         io: of this process or event loop.
-        login: names some nodes.
+        connector: names some nodes.
 
     Attributes:
         announces: before Redis 7 every server hears all, since then announcements lie in slots.
     """
 
-    def __init__(self, io: ClientIO, login: Login) -> None:
+    def __init__(self, io: ClientIO, connector: ServerConnector) -> None:
         self.announces = Announcing("PUBLISH")
         self._io = io
-        self._login = login
+        self._connector = connector
         self._pools: dict[Address, ConnectionPool] = {}
         self._slots: SlotMap[ConnectionPool] = SlotMap()
         self.in_doubt = True
@@ -153,7 +153,7 @@ class ClusterRouter:
                 self.announces = choose_announcing(parse_info(info))
             return self._read(rows, address)
 
-        known = dict.fromkeys([*self._pools, *self._login.addresses])
+        known = dict.fromkeys([*self._pools, *self._connector.addresses])
         slots = await ask_first(list(known), ask, attempt.limit)
         if slots is None:
             raise Broken("the Redis Cluster does not have all of its slots")
@@ -172,7 +172,7 @@ class ClusterRouter:
         if pool is None:
 
             async def dial(limit: float) -> ClientConnection:
-                return await _connect(self._io, self._login, address, limit)
+                return await _connect(self._io, self._connector, address, limit)
 
             pool = self._pools.setdefault(address, ConnectionPool(self._io, dial, str(address)))
         return pool
@@ -211,10 +211,10 @@ class ClusterRouter:
             pool.abandon()
 
 
-async def _connect(io: ClientIO, login: Login, address: Address, limit: float) -> ClientConnection:
+async def _connect(io: ClientIO, connector: ServerConnector, address: Address, limit: float) -> ClientConnection:
     """Connect to one of several; that nobody listens there does not mean that nobody is there."""
     try:
-        return await login.connect(io, address, limit)
+        return await connector.connect(io, address, limit)
     except Broken as error:
         raise Broken(error.reason, hopeless=error.hopeless) from error
 

@@ -15,7 +15,7 @@ from messageflow.brokers.redis.keyspace import Names
 from messageflow.brokers.redis.presence.presence_store import RedisPresenceStore
 from messageflow.brokers.redis.pubsub.scatter_gather import SURVEY_SECONDS, encode_question, read_answer
 from messageflow.client_io.kernel import translate_errors
-from messageflow.redis_publisher.login import pack
+from messageflow.redis_publisher.server_connector import pack
 from messageflow.redis_publisher.servers import Servers
 
 

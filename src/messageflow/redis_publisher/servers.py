@@ -11,8 +11,8 @@ from messageflow.brokers.redis.topology.redirects import ASKING, MOST_REDIRECTS
 from messageflow.brokers.redis.topology.shards import shard_of
 from messageflow.client_io.kernel import Attempt, Broken, ClientConnection
 from messageflow.client_io.pool import ConnectionPool, exchange
-from messageflow.redis_publisher.login import NotAccepted, make_part
 from messageflow.redis_publisher.routing import Router
+from messageflow.redis_publisher.server_connector import NotAccepted, make_part
 
 ANOTHER_TIME = (*NOT_NOW, *NOT_HERE)  # nothing of it was carried out
 

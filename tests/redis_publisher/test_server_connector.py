@@ -10,7 +10,7 @@ import pytest
 from messageflow.brokers.redis.connections.resp import ErrorReply
 from messageflow.brokers.redis.connections.url import Address
 from messageflow.client_io.kernel import Broken, ClientConnection, ClientIO, ServerAddress, run_now
-from messageflow.redis_publisher.login import Login, NotAccepted, pack
+from messageflow.redis_publisher.server_connector import NotAccepted, ServerConnector, pack
 
 
 class Scripted:
@@ -47,7 +47,7 @@ HERE = Address("h", 1)
 def connect(url: str, io: Any, address: Address | None = HERE, *, sentinel: bool = False) -> Any:
     made: ClientIO = io
     limit = time.monotonic() + 50
-    connection: ClientConnection = run_now(Login(url).connect(made, address, limit, sentinel=sentinel))
+    connection: ClientConnection = run_now(ServerConnector(url).connect(made, address, limit, sentinel=sentinel))
     return connection
 
 

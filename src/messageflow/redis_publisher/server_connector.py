@@ -25,7 +25,7 @@ class NotAccepted(Exception):
     """Redis does not accept the user or the password."""
 
 
-class Login:
+class ServerConnector:
     """How to be let in at the servers of one URL.
 
     Args:
