@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from messageflow.dialects import table
 from messageflow.dialects.native import NATIVE
 from messageflow.dialects.table import DIALECTS, Spoken, choose
 
@@ -22,6 +23,9 @@ TABLE = (*DIALECTS, Spoken("/connection/websocket", "other", NATIVE), Spoken("/e
         ("/nowhere", (), None),
     ],
 )
-def test_path_and_subprotocol_choose_the_dialect(path: str, offered: tuple[str, ...], chosen: str | None) -> None:
-    found = choose(path, offered, TABLE)
+def test_path_and_subprotocol_choose_the_dialect(
+    path: str, offered: tuple[str, ...], chosen: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table, "DIALECTS", TABLE)
+    found = choose(path, offered)
     assert (found and found.subprotocol) == chosen

@@ -29,15 +29,14 @@ class Spoken(NamedTuple):
 DIALECTS = (Spoken("/connection/websocket", "centrifuge-json", NATIVE),)
 
 
-def choose(path: str, offered: Sequence[str], spoken: Sequence[Spoken] = DIALECTS) -> Spoken | None:
+def choose(path: str, offered: Sequence[str]) -> Spoken | None:
     """Return what is spoken with a client, None where it offers only what is not spoken there.
 
     Args:
         path: that it connects to.
         offered: the subprotocols it asks for, the dearest first; none is any.
-        spoken: the table.
     """
-    here = [each for each in spoken if each.path == path]
+    here = [each for each in DIALECTS if each.path == path]
     if not offered:
         return here[0] if here else None
     return next((each for name in offered for each in here if each.subprotocol == name), None)
