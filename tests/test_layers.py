@@ -17,7 +17,7 @@ EVERYWHERE = {"errors", "extras", "version"}
 MAY_IMPORT = {
     "core": set[str](),
     "dialects": {"core"},
-    "brokers": {"core", "brokers.base", "brokers.local"},
+    "brokers": {"core", "brokers.base", "brokers.local", "brokers.options"},
     "hub": {"core", "dialects.base", "brokers.base"},
     "api": {"core", "brokers.base"},
     "gateway": {"core", "dialects", "hub", "brokers", "api"},

@@ -24,7 +24,7 @@ CHANNELS = [f"kept:{number}" for number in range(20)]
 SIZE = 8192
 MIB = 2**20
 PER_SECOND = MIB // SIZE  # publications, over all channels
-BUDGET = Settings().buffer_memory / MIB
+BUDGET = Settings().limits.buffer_memory / MIB
 WAIT_SECONDS = 60.0
 METHOD = (
     f"{READERS:,} readers and {STALLED:,} pages that read nothing, dealt out over {len(CHANNELS)} channels; "

@@ -39,7 +39,7 @@ def test_dev_start_leaves_address_and_keys_for_their_owner_only(tmp_path: Path) 
     file = tmp_path / "data" / "dev.json"
     assert start.made is not None
     assert (mode(file), mode(file.parent)) == (0o600, 0o700)
-    left = {"url": "", "api_key": start.settings.api_key, "token_secret": start.settings.token_secret[0]}
+    left = {"url": "", "api_key": start.settings.api_key, "token_secret": start.settings.tokens.token_secret[0]}
     assert json.loads(file.read_text()).items() >= left.items()
     start.announce(9000)
     assert json.loads(file.read_text()).items() >= (left | {"url": "http://127.0.0.1:9000"}).items()
@@ -99,17 +99,17 @@ def test_another_port_is_tried_only_where_none_was_asked_for(
 def test_dev_keys_outlive_a_restart() -> None:
     first, second = prepare({}, None, dev=True), prepare({}, None, dev=True)
     assert first.settings.api_key == second.settings.api_key
-    assert first.settings.token_secret == second.settings.token_secret
+    assert first.settings.tokens.token_secret == second.settings.tokens.token_secret
 
 
 def test_dev_keys_differ_from_each_other() -> None:
     settings = prepare({}, None, dev=True).settings
-    assert settings.api_key not in settings.token_secret
+    assert settings.api_key not in settings.tokens.token_secret
 
 
 def test_configured_keys_are_used_by_a_dev_start_and_not_copied_to_disk(tmp_path: Path) -> None:
     start = prepare(KEYS, None, dev=True)
-    assert (start.settings.api_key, start.settings.token_secret) == (KEYS["api_key"], KEYS["token_secret"])
+    assert (start.settings.api_key, start.settings.tokens.token_secret) == (KEYS["api_key"], KEYS["token_secret"])
     start.announce(8000)
     left = {"url": "http://127.0.0.1:8000", "api_key": "", "token_secret": ""}
     assert json.loads((tmp_path / "data" / "dev.json").read_text()).items() >= left.items()

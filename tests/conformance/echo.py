@@ -7,14 +7,15 @@ import sys
 
 from websockets.frames import Frame, Opcode
 
+from messageflow.gateway.frame_limits import FrameLimits
 from messageflow.gateway.handshake import answer
 from messageflow.gateway.loop import run_loop
 from messageflow.gateway.origins import Origins
 from messageflow.gateway.proxies import Proxies, forwarded
-from messageflow.gateway.websocket import FrameLimits, WebSocketProtocol
+from messageflow.gateway.websocket import WebSocketProtocol
 
 PATH = "/connection/websocket"  # whatever is asked for: elsewhere the gateway speaks no WebSocket
-LIMITS = FrameLimits(message_size=32 << 20, fragments=1 << 20, high_water=64 << 20)
+LIMITS = FrameLimits(message_size_limit=32 << 20, fragments_limit=1 << 20, buffer_high_water=64 << 20)
 
 
 class Echo(WebSocketProtocol):

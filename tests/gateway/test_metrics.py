@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from messageflow.gateway.front_door.admission import Admission
+from messageflow.gateway.front_door.admission_limits import AdmissionLimits
 from messageflow.gateway.metrics import Metrics, _joined, parent_metrics
 from messageflow.gateway.origins import Origins
 from messageflow.gateway.proxies import Proxies
@@ -21,7 +22,9 @@ class Watched(World):
     def __init__(self) -> None:
         super().__init__()
         self.api = WorkerApi(self.hub, 65_536)
-        self.admission = Admission(self.hub, Origins(), Proxies(), connections_limit=3, arrivals_limit=2)
+        self.admission = Admission(
+            self.hub, Origins(), Proxies(), limits=AdmissionLimits(connections_limit=3, arrivals_limit=2)
+        )
         self.metrics = Metrics(self.hub, self.api, self.admission)
 
     async def figures(self) -> dict[str, float]:

@@ -11,7 +11,7 @@ import pytest
 from messageflow.errors import ConfigurationError
 from messageflow.gateway.settings import Settings
 from messageflow.gateway.settings_docs import reference_page
-from messageflow.gateway.settings_loading import NOT_OURS, OPTIONS, load_settings
+from messageflow.gateway.settings_loading import NOT_OURS, OPTIONS, load_settings, replace_values
 
 DURATION = 'a duration: seconds such as 15, or "500ms", "15s", "10m", "1h"'
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
@@ -25,7 +25,7 @@ def toml(directory: Path, text: str) -> Path:
 
 def test_without_sources_everything_has_its_default() -> None:
     settings = load_settings({}, {"HOME": "/home/ada"})
-    assert (settings.host, settings.port, settings.ping_interval) == ("127.0.0.1", 8000, 15.0)
+    assert (settings.host, settings.port, settings.limits.ping_interval) == ("127.0.0.1", 8000, 15.0)
     assert settings.data_dir == Path("/home/ada/.local/share/messageflow")
 
 
@@ -37,7 +37,7 @@ def test_flag_wins_over_environment_wins_over_file(tmp_path: Path) -> None:
     path = toml(tmp_path, "port = 1\nping_interval = '1m'\nhistory_limit = 7\n")
     environ = {"MESSAGEFLOW_PORT": "2", "MESSAGEFLOW_PING_INTERVAL": "2m"}
     settings = load_settings({"port": "3"}, environ, path)
-    assert (settings.port, settings.ping_interval, settings.history_limit) == (3, 120.0, 7)
+    assert (settings.port, settings.limits.ping_interval, settings.limits.history_limit) == (3, 120.0, 7)
 
 
 def test_flags_not_given_and_empty_variables_count_as_not_set() -> None:
@@ -53,7 +53,7 @@ def test_switch_can_be_turned_off_by_a_flag() -> None:
 def test_lists_come_from_arrays_and_from_commas(tmp_path: Path) -> None:
     path = toml(tmp_path, 'token_secret = ["new", "old"]')
     settings = load_settings({}, {"MESSAGEFLOW_ALLOWED_ORIGINS": "https://a.example,https://b.example"}, path)
-    assert settings.token_secret == ("new", "old")
+    assert settings.tokens.token_secret == ("new", "old")
     assert settings.allowed_origins == ("https://a.example", "https://b.example")
 
 
@@ -92,7 +92,7 @@ def test_what_a_platform_says_of_services_called_like_us_is_passed_over(links: d
     plain = load_settings({}, {"HOME": "/"})
     assert msgspec.structs.replace(load_settings({}, {"HOME": "/", **told}), namespaces=plain.namespaces) == plain
     settings = load_settings({"port": "9"}, {**told, "MESSAGEFLOW_PING_INTERVAL": "20s"})
-    assert (settings.port, settings.ping_interval) == (9, 20.0)
+    assert (settings.port, settings.limits.ping_interval) == (9, 20.0)
 
 
 @pytest.mark.parametrize(
@@ -217,11 +217,12 @@ def test_a_secret_given_as_a_public_key_is_not_repeated() -> None:
 def test_a_file_may_begin_with_the_mark_that_some_editors_leave(tmp_path: Path) -> None:
     path = tmp_path / "messageflow.toml"
     path.write_bytes(b'\xef\xbb\xbfping_interval = "20s"\n')
-    assert load_settings({}, {}, path).ping_interval == 20
+    assert load_settings({}, {}, path).limits.ping_interval == 20
 
 
 def test_a_secret_is_not_in_the_repr() -> None:
-    assert "hunter2" not in repr(Settings(api_key="hunter2", token_secret=("hunter2",)))
+    settings = replace_values(Settings(), api_key="hunter2", token_secret=("hunter2",))
+    assert "hunter2" not in repr(settings) + repr(settings.tokens)
 
 
 def test_namespaces_have_the_options_of_the_file_and_the_defaults_otherwise(tmp_path: Path) -> None:
@@ -256,7 +257,10 @@ def test_every_option_has_a_meaning_and_a_default_that_can_be_read_back() -> Non
 
 def test_every_field_but_the_namespaces_and_the_kind_of_start_is_an_option() -> None:
     of_the_start = {"dev", "spare_ports"}
-    assert {option.name for option in OPTIONS} == set(Settings.__struct_fields__) - {"namespaces", *of_the_start}
+    nests = {name for name in Settings.__struct_fields__ if isinstance(getattr(Settings(), name), msgspec.Struct)}
+    own = {option.name for option in OPTIONS if not option.nest}
+    assert own == set(Settings.__struct_fields__) - nests - {"namespaces", *of_the_start}
+    assert {option.nest for option in OPTIONS} == nests | {""}
 
 
 def test_reference_page_is_up_to_date() -> None:

@@ -5,21 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from messageflow.errors import ConfigurationError
 from messageflow.gateway.hosts import is_loopback
 from messageflow.gateway.settings import Settings
 from messageflow.gateway.settings_check import check_settings
+from messageflow.gateway.settings_loading import replace_values
 
 API_KEY = "a" * 32
 TOKEN_SECRET = "t" * 32
-SAFE = Settings(api_key=API_KEY, token_secret=(TOKEN_SECRET,))
+SAFE = replace_values(Settings(), api_key=API_KEY, token_secret=(TOKEN_SECRET,))
 
 
 def changed(**values: Any) -> Settings:
-    return msgspec.structs.replace(SAFE, **values)
+    return replace_values(SAFE, **values)
 
 
 def test_loopback_with_two_good_keys_is_safe() -> None:

@@ -9,9 +9,10 @@ import pytest
 from websockets.frames import Close, Frame, Opcode
 
 from messageflow.gateway import websocket
-from messageflow.gateway.websocket import FrameLimits, WebSocketProtocol
+from messageflow.gateway.frame_limits import FrameLimits
+from messageflow.gateway.websocket import WebSocketProtocol
 
-LIMITS = FrameLimits(message_size=100, fragments=3, high_water=777)
+LIMITS = FrameLimits(message_size_limit=100, fragments_limit=3, buffer_high_water=777)
 KEY = b"\x01\x02\x03\x04"
 
 
@@ -204,7 +205,7 @@ async def test_a_ping_is_answered_with_what_it_carries_also_within_a_message() -
 
 async def test_pings_of_a_peer_that_takes_no_answers_do_not_pile_up() -> None:
     link = Link()
-    link.wire.waiting = 2 * LIMITS.high_water
+    link.wire.waiting = 2 * LIMITS.buffer_high_water
     link.says(b"a", Opcode.PING)
     link.wire.waiting += 1
     link.says(b"b", Opcode.PING)

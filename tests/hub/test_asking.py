@@ -223,7 +223,7 @@ async def test_who_asks_much_lets_others_have_their_turn(world: World, monkeypat
 
 
 async def test_a_publication_of_a_client_is_bounded_with_all_that_it_carries() -> None:
-    world = World(Limits(publication_bytes=300))
+    world = World(Limits(payload_size_limit=300))
     await world.hub.start()
     connection = await world.connected("alice", info={"name": "x" * 100})
     for number, size in enumerate((50, 150), 2):

@@ -219,8 +219,8 @@ def test_secrets_are_read_alike_by_the_gateway_and_by_a_publisher(
     by_file = load_settings({}, {}, toml)
     by_variable = load_settings({}, {"MESSAGEFLOW_TOKEN_SECRET": written})
     by_flag = load_settings({"token_secret": written.split(",")}, {})
-    assert by_file.token_secret[0] == by_variable.token_secret[0] == by_flag.token_secret[0] == SIMPLE
-    checked = Verifier(load_keys(by_file.token_secret[:1]))
+    assert {each.tokens.token_secret[0] for each in (by_file, by_variable, by_flag)} == {SIMPLE}
+    checked = Verifier(load_keys(by_file.tokens.token_secret[:1]))
     monkeypatch.setenv("MESSAGEFLOW_TOKEN_SECRET", written)
     one = written.split(",")[-2 if "," in written else -1]
     for flow in (Flow(), Flow(token_secret=one), AsyncFlow(token_secret=one)):

@@ -11,12 +11,11 @@ from collections.abc import Callable, Sequence
 
 from messageflow.brokers.base import Ack, History, Item, Stored
 from messageflow.brokers.local import LocalBroker, new_epoch
+from messageflow.brokers.options import DEFAULTS
 from messageflow.core.stream import Position, Publication
 from messageflow.core.stream_table import StreamTable
 from messageflow.core.weights import within
 from messageflow.errors import Unrecoverable
-
-MIB = 1 << 20
 
 
 class MemoryBroker(LocalBroker):
@@ -34,8 +33,8 @@ class MemoryBroker(LocalBroker):
     def __init__(
         self,
         *,
-        memory: int = 256 * MIB,
-        idempotency_window: float = 600.0,
+        memory: int = DEFAULTS.stream_memory,
+        idempotency_window: float = DEFAULTS.idempotency_window,
         idempotency_keys: int = 200_000,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

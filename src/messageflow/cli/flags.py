@@ -38,7 +38,7 @@ class GatewayCommand(click.Command):
 def add_setting_flags(function: F) -> F:
     """Give a command one flag a setting, and `--config` and `--dev` beside them."""
     for option in reversed(OPTIONS):
-        function = _make_flag(option)(function)
+        function = make_flag(option)(function)
     function = click.option("--dev", is_flag=True, help="Development on loopback: make keys, and say where they are.")(
         function
     )
@@ -50,7 +50,8 @@ def add_setting_flags(function: F) -> F:
     )(function)
 
 
-def _make_flag(option: Option) -> Callable[[F], F]:
+def make_flag(option: Option) -> Callable[[F], F]:
+    """Return what gives a command the flag of one setting."""
     default = f"  [{option.default_text}]" if option.default_text else ""
     text = option.meaning + default
     if option.kind.is_switch:

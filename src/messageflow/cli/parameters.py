@@ -75,7 +75,7 @@ class Duration(Number):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         from messageflow.core.durations import parse_duration
-        from messageflow.gateway.setting_types import DURATION
+        from messageflow.core.setting_kinds import DURATION
 
         try:
             seconds = parse_duration(value)

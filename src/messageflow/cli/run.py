@@ -201,6 +201,6 @@ def _equip(settings: Settings) -> None:
     """Let `Flow()` in the application, and in processes it starts, find the keys and limits of this gateway."""
     os.environ.setdefault("MESSAGEFLOW_API_KEY", settings.api_key)
     os.environ.setdefault("MESSAGEFLOW_BASE_PATH", settings.base_path)
-    os.environ.setdefault("MESSAGEFLOW_TOKEN_LIFETIME_LIMIT", f"{settings.token_lifetime_limit:f}")
-    if settings.token_secret:
-        os.environ.setdefault("MESSAGEFLOW_TOKEN_SECRET", settings.token_secret[0])
+    os.environ.setdefault("MESSAGEFLOW_TOKEN_LIFETIME_LIMIT", f"{settings.tokens.token_lifetime_limit:f}")
+    if settings.tokens.token_secret:
+        os.environ.setdefault("MESSAGEFLOW_TOKEN_SECRET", settings.tokens.token_secret[0])

@@ -15,7 +15,7 @@ from messageflow.errors import MessageflowError
 from messageflow.gateway.hosts import is_loopback
 from messageflow.gateway.settings import Settings
 from messageflow.gateway.settings_check import check_settings
-from messageflow.gateway.settings_loading import load_settings
+from messageflow.gateway.settings_loading import load_settings, replace_values
 from messageflow.gateway.tls import check_certificate
 from messageflow.publisher.discovery import DevFile, load_dev_file, write_dev_file
 from messageflow.publisher.projects import locate_state_dir
@@ -124,7 +124,7 @@ def prepare(flags: Mapping[str, object], config: Path | None, *, dev: bool, dev_
         ConfigurationError: says what is wrong and what to do.
     """
     settings = load_settings(flags, os.environ, config)
-    keyless = not (settings.api_key or settings.token_secret or settings.token_public_keys)
+    keyless = not (settings.api_key or settings.tokens.token_secret or settings.tokens.token_public_keys)
     dev = dev or (dev_by_default and keyless and is_loopback(settings.host))
     if not dev:
         _check(settings)
@@ -153,12 +153,12 @@ def _fill_in_keys(settings: Settings, *, in_process: bool) -> Start:
     kept = _load_kept(settings)
     made = DevFile(
         api_key="" if settings.api_key else kept.api_key or make_secret(),
-        token_secret="" if settings.token_secret else kept.token_secret or make_secret(),
+        token_secret="" if settings.tokens.token_secret else kept.token_secret or make_secret(),
     )
-    settings = msgspec.structs.replace(
+    settings = replace_values(
         settings,
         api_key=settings.api_key or made.api_key,
-        token_secret=settings.token_secret or (made.token_secret,),
+        token_secret=settings.tokens.token_secret or (made.token_secret,),
         dev=True,
     )
     return Start(settings, made, in_process=in_process)

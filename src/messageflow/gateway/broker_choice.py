@@ -23,15 +23,16 @@ def is_shared(settings: Settings) -> bool:
 
 def make_local_broker(settings: Settings) -> LocalBroker:
     """Return the broker of a gateway that is one process, or of the parent of several."""
+    options = settings.streams
     if settings.broker == "memory":
-        return MemoryBroker(memory=settings.stream_memory, idempotency_window=settings.idempotency_window)
+        return MemoryBroker(memory=options.stream_memory, idempotency_window=options.idempotency_window)
     return EmbeddedBroker(
         settings.own_directory,
-        ack="disk" if settings.ack == "disk" else "os",
-        memory=settings.stream_memory,
-        disk=settings.stream_disk,
-        idempotency_window=settings.idempotency_window,
-        reset_damaged=settings.reset_damaged,
+        ack=options.ack,
+        memory=options.stream_memory,
+        disk=options.stream_disk,
+        idempotency_window=options.idempotency_window,
+        reset_damaged=options.reset_damaged,
     )
 
 
@@ -54,20 +55,21 @@ def make_broker(settings: Settings, node: str = "") -> Broker:
         if sentence := missing(error, "a Redis broker"):
             raise ConfigurationError(sentence) from None
         raise
-    sources = [Connector(url, settings.broker_deadline) for url in split_urls(settings.broker)]
+    options = settings.streams
+    sources = [Connector(url, options.broker_deadline) for url in split_urls(settings.broker)]
     directory = settings.data_dir  # without one nothing is remembered beside Redis, which a gateway can do without
-    place = " ".join([*(f"{each.kind}{each.where}/{each.database}" for each in sources), settings.broker_prefix])
+    place = " ".join([*(f"{each.kind}{each.where}/{each.database}" for each in sources), options.broker_prefix])
     return RedisBroker(
         sources,
         node or secrets.token_urlsafe(8),
-        prefix=settings.broker_prefix,
+        prefix=options.broker_prefix,
         rules=PublishPolicy.of(
             settings.namespaces,
-            size_limit=settings.payload_size_limit,
-            idempotency_window=settings.idempotency_window,
-            revoked_for=kept_for(settings.token_lifetime_limit),
+            size_limit=settings.limits.payload_size_limit,
+            idempotency_window=options.idempotency_window,
+            revoked_for=kept_for(settings.tokens.token_lifetime_limit),
         ).to_json(),
-        idempotency_window=settings.idempotency_window,
-        deadline=settings.broker_deadline,
+        idempotency_window=options.idempotency_window,
+        deadline=options.broker_deadline,
         memory=directory and directory / "redis" / hashlib.sha256(place.encode()).hexdigest()[:16],
     )

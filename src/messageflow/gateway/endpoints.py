@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from messageflow.gateway.api_endpoint import ApiEndpoint, ApiKey
 from messageflow.gateway.application import ApplicationEndpoint
+from messageflow.gateway.frame_limits import FrameLimits
 from messageflow.gateway.front_door.admission import Admission
 from messageflow.gateway.front_door.endpoint import HttpEndpoint
 from messageflow.gateway.front_door.http_limits import HttpLimits
@@ -21,7 +22,6 @@ from messageflow.gateway.pages import (
     show_upgrade,
 )
 from messageflow.gateway.paths import CLIENT_PATH, WEBSOCKET_PATH, Paths
-from messageflow.gateway.websocket import FrameLimits
 from messageflow.gateway.websocket_endpoint import WebSocketEndpoint
 from messageflow.gateway.worker_api import WorkerApi
 

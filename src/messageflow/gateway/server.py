@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable
 from types import FrameType
 
+import msgspec
 import uvicorn
 
 from messageflow.brokers.base import Broker
@@ -23,10 +24,10 @@ from messageflow.gateway.api_endpoint import ApiKey
 from messageflow.gateway.application import ApplicationEndpoint, ASGIApp, observe
 from messageflow.gateway.broker_choice import make_broker
 from messageflow.gateway.endpoints import make_routes
+from messageflow.gateway.frame_limits import FrameLimits
 from messageflow.gateway.front_door.admission import Admission
 from messageflow.gateway.front_door.front_door import FrontDoor
 from messageflow.gateway.front_door.http_connection import HttpConnection
-from messageflow.gateway.front_door.http_limits import HttpLimits
 from messageflow.gateway.gc_tuning import pause_collector, settle
 from messageflow.gateway.hooks_in_process import load_hooks
 from messageflow.gateway.loop import run_loop
@@ -36,7 +37,7 @@ from messageflow.gateway.proxies import Proxies
 from messageflow.gateway.settings import Settings
 from messageflow.gateway.shutdown import Shutdown
 from messageflow.gateway.tcp import prepare_listener
-from messageflow.gateway.websocket import FrameLimits
+from messageflow.gateway.token_policy import TokenPolicy
 from messageflow.gateway.worker_api import WorkerApi
 from messageflow.hub.hub import NO_HOOKS, Hub
 from messageflow.hub.limits import Limits, message_size
@@ -77,25 +78,19 @@ class Gateway:
         self.worker = worker
         self._listener = listener
         broker = broker or make_broker(settings)
-        hooks = load_hooks(settings.hooks, settings.hook_concurrency) if settings.hooks else NO_HOOKS
-        self.hub = Hub(broker, settings.namespaces, _verifier(settings), _limits(settings), hooks=hooks, name=worker)
-        self.api = WorkerApi(self.hub, settings.payload_size_limit)
+        hooks = load_hooks(settings.hooks, settings.limits.hook_concurrency) if settings.hooks else NO_HOOKS
+        verifier = make_verifier(settings.tokens)
+        self.hub = Hub(broker, settings.namespaces, verifier, settings.limits, hooks=hooks, name=worker)
+        self.api = WorkerApi(self.hub, settings.limits.payload_size_limit)
         self.admission = Admission(
             self.hub,
             Origins(settings.allowed_origins, require_origin=settings.require_origin, dev=settings.dev),
             Proxies(settings.trusted_proxies),
             tls=settings.tls_cert is not None,
             tls_terminated=settings.tls_terminated,
-            connections_limit=settings.connections_limit,
-            arrivals_limit=settings.arrivals_limit,
+            limits=settings.admission,
         )
         self.paths = Paths(settings.base_path, guest=application is not None)
-        limits = HttpLimits(head_timeout=settings.handshake_timeout)
-        frames = FrameLimits(
-            settings.message_size_limit or message_size(settings.channels_per_connection, settings.payload_size_limit),
-            settings.fragments_limit,
-            settings.buffer_high_water,
-        )
         self.application = application
         self.application_endpoint = None if application is None else ApplicationEndpoint(self.admission)
         self.front_door = FrontDoor(
@@ -104,12 +99,12 @@ class Gateway:
                 self.api,
                 ApiKey(settings.api_key),
                 self.paths,
-                limits,
-                frames,
+                settings.http,
+                set_message_size(settings.frames, settings.limits),
                 self.application_endpoint,
                 metrics_public=settings.metrics_public,
             ),
-            limits,
+            settings.http,
             self.admission.count_slow_head,
         )
         self.loop: asyncio.AbstractEventLoop
@@ -303,29 +298,22 @@ def _way_out(error: Exception) -> str:
     return "`ulimit -n` says how many files and sockets a process may have open"
 
 
-def _verifier(settings: Settings) -> Verifier:
+def make_verifier(policy: TokenPolicy) -> Verifier:
+    """Return what decides by a policy.
+
+    Raises:
+        ConfigurationError: a key cannot be used.
+    """
     return Verifier(
-        load_keys(settings.token_secret, settings.token_public_keys),
-        audience=settings.token_audience or None,
-        issuer=settings.token_issuer or None,
-        lifetime_limit=settings.token_lifetime_limit,
-        allow_anonymous=settings.allow_anonymous,
+        load_keys(policy.token_secret, policy.token_public_keys),
+        audience=policy.token_audience or None,
+        issuer=policy.token_issuer or None,
+        lifetime_limit=policy.token_lifetime_limit,
+        allow_anonymous=policy.allow_anonymous,
     )
 
 
-def _limits(settings: Settings) -> Limits:
-    return Limits(
-        ping_interval=settings.ping_interval,
-        pong_timeout=settings.pong_timeout,
-        connect_timeout=settings.connect_timeout,
-        commands_per_second=settings.commands_per_second,
-        channels_per_connection=settings.channels_per_connection,
-        connections_per_user=settings.connections_per_user,
-        unauthenticated_per_address=settings.unauthenticated_per_address,
-        history_limit=settings.history_limit,
-        recovery_rate=settings.recovery_rate,
-        hook_timeout=settings.hook_timeout,
-        hook_concurrency=settings.hook_concurrency,
-        buffer_memory=settings.buffer_memory,
-        publication_bytes=settings.payload_size_limit,
-    )
+def set_message_size(frames: FrameLimits, limits: Limits) -> FrameLimits:
+    """Return the limits of frames with a size of messages: the one that was set, else what those of the hub ask for."""
+    size = frames.message_size_limit or message_size(limits.channels_per_connection, limits.payload_size_limit)
+    return msgspec.structs.replace(frames, message_size_limit=size)

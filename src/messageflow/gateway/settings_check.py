@@ -25,16 +25,17 @@ def check_settings(settings: Settings) -> None:
     Raises:
         ConfigurationError: says which setting, and what to do.
     """
-    if settings.pong_timeout >= settings.ping_interval:
+    if settings.limits.pong_timeout >= settings.limits.ping_interval:
         raise ConfigurationError(
-            f"pong_timeout ({settings.pong_timeout:g} s) must be shorter than ping_interval "
-            f"({settings.ping_interval:g} s): a ping is answered before the next is sent"
+            f"pong_timeout ({settings.limits.pong_timeout:g} s) must be shorter than ping_interval "
+            f"({settings.limits.ping_interval:g} s): a ping is answered before the next is sent"
         )
-    least = FRAME_BYTES_A_CHANNEL * settings.channels_per_connection
-    if 0 < settings.message_size_limit < least:
+    channels = settings.limits.channels_per_connection
+    least = FRAME_BYTES_A_CHANNEL * channels
+    if 0 < settings.frames.message_size_limit < least:
         raise ConfigurationError(
-            f"message_size_limit ({settings.message_size_limit}) is less than {FRAME_BYTES_A_CHANNEL} bytes for each "
-            f"of channels_per_connection ({settings.channels_per_connection}): a page that comes back subscribes to "
+            f"message_size_limit ({settings.frames.message_size_limit}) is less than {FRAME_BYTES_A_CHANNEL} bytes for "
+            f"each of channels_per_connection ({channels}): a page that comes back subscribes to "
             f"all of them in one message; set it to at least {least}, or leave it out"
         )
     if settings.workers > 1 and not hasattr(os, "fork"):
@@ -73,7 +74,7 @@ def _check_presence(settings: Settings) -> None:
             "api_key is not set, so no backend could publish: make one with `messageflow secret` and set "
             "MESSAGEFLOW_API_KEY to it, or start with --dev on your own machine"
         )
-    if not settings.token_secret and not settings.token_public_keys:
+    if not settings.tokens.token_secret and not settings.tokens.token_public_keys:
         raise ConfigurationError(
             "token_secret is not set, so no user could connect: make one with `messageflow secret` and set "
             "MESSAGEFLOW_TOKEN_SECRET to it (or set token_public_keys), or start with --dev on your own machine"
@@ -88,7 +89,8 @@ def _can_be_shown(name: str, secret: str) -> bool:
 
 
 def _check_strength(settings: Settings) -> None:
-    for name, secret in (("api_key", settings.api_key), *(("token_secret", each) for each in settings.token_secret)):
+    token_secret = settings.tokens.token_secret
+    for name, secret in (("api_key", settings.api_key), *(("token_secret", each) for each in token_secret)):
         size = len(secret.encode(errors="replace"))
         if size < SECRET_BYTES:
             raise ConfigurationError(
@@ -99,7 +101,7 @@ def _check_strength(settings: Settings) -> None:
                 f"{name} holds characters that nobody could send or sign with, only {_CHARACTERS[name]} will do: make "
                 "one with `messageflow secret`"
             )
-    if settings.api_key in settings.token_secret:
+    if settings.api_key in token_secret:
         raise ConfigurationError(
             "api_key and token_secret are the same: a program that may publish could then be any user; "
             "make another with `messageflow secret`"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import groupby
 from typing import Any, get_args, get_type_hints
 
 import msgspec
 
 from messageflow.core.channels import NamespaceOptions, Namespaces
-from messageflow.gateway.settings import SECTIONS
 from messageflow.gateway.settings_loading import OPTIONS, Option
 
 _HEAD = """\
@@ -59,25 +59,20 @@ history_ttl = "1h"
 """
 
 
-def reference_page() -> str:
+def reference_page(options: Iterable[Option] = OPTIONS) -> str:
     """Return the page as Markdown."""
     parts = [_HEAD]
-    for heading, options in sections():
+    for heading, found in sections(options):
         parts.append(f"## {heading}\n")
-        parts.append(_table(_row(option) for option in options))
+        parts.append(_table(_row(option) for option in found))
     parts.append(_CHANNELS)
     parts.append(_table(_namespace_rows()))
     return "\n".join(parts)
 
 
-def sections() -> list[tuple[str, list[Option]]]:
-    """Return the options under their headings, in the order of the declaration."""
-    found: list[tuple[str, list[Option]]] = []
-    for option in OPTIONS:
-        if option.name in SECTIONS:
-            found.append((SECTIONS[option.name], []))
-        found[-1][1].append(option)
-    return found
+def sections(options: Iterable[Option] = OPTIONS) -> list[tuple[str, list[Option]]]:
+    """Return the options under their headings, in the order of the page."""
+    return [(section.value, list(found)) for section, found in groupby(options, lambda option: option.section)]
 
 
 def _table(rows: Iterable[tuple[str, str, str, str]]) -> str:

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import msgspec
 
 from messageflow.core.channels import NamespaceOptions, Namespaces
 from messageflow.core.durations import parse_duration
+from messageflow.core.setting_kinds import SECRET_MARK, Kind, Section
 from messageflow.errors import ConfigurationError
 from messageflow.gateway.links import is_link
-from messageflow.gateway.setting_types import Kind
 from messageflow.gateway.settings import Settings, default_data_dir
+
+S = TypeVar("S", bound=msgspec.Struct)
 
 PREFIX = "MESSAGEFLOW_"
 NOT_OURS = frozenset({"MESSAGEFLOW_URL", "MESSAGEFLOW_CONFIG"})
@@ -29,13 +31,25 @@ _CHANNEL_TABLES = ("without_namespace", "personal", "broadcast", "namespaces")
 
 
 class Option(msgspec.Struct, frozen=True):
-    """One field of `Settings`, as the command line, the environment and the reference page see it."""
+    """One setting, as the command line, the environment and the reference page see it.
+
+    Args:
+        name: of the field, and of the setting.
+        kind: of value.
+        meta: its meaning and its range.
+        default: None where there is none that can be written down.
+        secret: no message may show the value.
+        section: where the reference has it.
+        nest: the field of `Settings` whose struct declares it; empty: `Settings` itself does.
+    """
 
     name: str
     kind: Kind
     meta: msgspec.Meta
     default: Any
     secret: bool
+    section: Section
+    nest: str = ""
 
     @property
     def variable(self) -> str:
@@ -87,20 +101,51 @@ class Option(msgspec.Struct, frozen=True):
         return (ge is None or value >= ge) and (gt is None or value > gt) and (le is None or value <= le)
 
 
-def _options() -> tuple[Option, ...]:
-    hints = get_type_hints(Settings, include_extras=True)
-    found = []
-    for field in msgspec.structs.fields(Settings):
-        notes = get_args(hints[field.name])
-        kind = next((note for note in notes if isinstance(note, Kind)), None)
-        if kind is not None:
-            meta = next(note for note in notes if isinstance(note, msgspec.Meta))
-            default = None if field.default is msgspec.NODEFAULT else field.default
-            found.append(Option(field.name, kind, meta, default, "secret" in notes))
+def find_options(settings: type[msgspec.Struct]) -> tuple[Option, ...]:
+    """Return what a struct, and the structs it nests, declare as settings: by section, and there as they are declared.
+
+    Raises:
+        TypeError: two structs declare settings of one name, or the first of a struct has no section.
+    """
+    found = sorted(_declared(settings), key=lambda option: list(Section).index(option.section))
+    names = [option.name for option in found]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise TypeError(f"declared twice: {', '.join(sorted(twice))}")
     return tuple(found)
 
 
-OPTIONS = _options()
+def _declared(struct: type[msgspec.Struct], nest: str = "") -> Iterator[Option]:
+    hints = get_type_hints(struct, include_extras=True)
+    section: Section | None = None
+    for field in msgspec.structs.fields(struct):
+        notes = get_args(hints[field.name])
+        kind = next((note for note in notes if isinstance(note, Kind)), None)
+        section = next((note for note in notes if isinstance(note, Section)), section)
+        if kind is not None and section is not None:
+            meta = next(note for note in notes if isinstance(note, msgspec.Meta))
+            default = None if field.default is msgspec.NODEFAULT else field.default
+            yield Option(field.name, kind, meta, default, SECRET_MARK in notes, section, nest)
+        elif kind is not None:
+            raise TypeError(f"{struct.__name__}.{field.name} needs a section")
+        elif not nest and isinstance(field.default, msgspec.Struct):
+            yield from _declared(type(field.default), field.name)
+
+
+OPTIONS = find_options(Settings)
+
+
+def replace_values(settings: S, **values: object) -> S:
+    """Return settings in which some are others, each by its own name, wherever it is declared."""
+    nests = {option.name: option.nest for option in find_options(type(settings))}
+    changes: dict[str, Any] = {}
+    nested: dict[str, dict[str, object]] = {}
+    for name, value in values.items():
+        if nest := nests.get(name, ""):
+            nested.setdefault(nest, {})[name] = value
+        else:
+            changes[name] = value
+    changes |= {nest: msgspec.structs.replace(getattr(settings, nest), **given) for nest, given in nested.items()}
+    return msgspec.structs.replace(settings, **changes)
 
 
 def load_settings(
@@ -120,17 +165,28 @@ def load_settings(
     Raises:
         ConfigurationError: a name is unknown, a value malformed, or the file cannot be read.
     """
-    flags = flags or {}
-    environ = {name: value for name, value in (environ or {}).items() if not is_link(name, value)}
+    return read_settings(Settings(), flags or {}, environ or {}, toml_path, defaults)
+
+
+def read_settings(
+    base: S,
+    flags: Mapping[str, object],
+    environ: Mapping[str, str],
+    toml_path: Path | None = None,
+    defaults: Mapping[str, object] | None = None,
+) -> S:
+    """Return settings in which what was given stands in the place of what `base` has. The rest as `load_settings`."""
+    options = find_options(type(base))
+    environ = {name: value for name, value in environ.items() if not is_link(name, value)}
     table = _read_toml(toml_path) if toml_path is not None else {}
     channel = table.pop("channel", {})
-    names = [option.name for option in OPTIONS]
+    names = [option.name for option in options]
     _refuse_unknown("option", flags, names)
     _refuse_unknown(f"option in {toml_path}", table, [*names, "channel"])
     ours = {n.removeprefix(PREFIX).lower() for n in environ if n.startswith(PREFIX) and n not in NOT_OURS}
     _refuse_unknown("environment variable", sorted(ours), names, written=lambda name: PREFIX + name.upper())
     values: dict[str, Any] = {"data_dir": default_data_dir(environ), **(defaults or {})}
-    for option in OPTIONS:
+    for option in options:
         for given, source in (
             (flags.get(option.name), option.flag),
             (environ.get(option.variable), option.variable),
@@ -139,7 +195,7 @@ def load_settings(
             if given not in (None, (), ""):
                 values[option.name] = option.read(given, source)
                 break
-    return Settings(**values, namespaces=_namespaces(channel, str(toml_path)))
+    return replace_values(base, **values, namespaces=_namespaces(channel, str(toml_path)))
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

@@ -12,29 +12,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Generator
 
-from msgspec import Struct
 from websockets.exceptions import PayloadTooBig, ProtocolError
 from websockets.frames import Close, CloseCode, Frame, Opcode
 from websockets.streams import StreamReader
 
 from messageflow.errors import Picklable
+from messageflow.gateway.frame_limits import FrameLimits
 
 CLOSE_TIMEOUT = 5.0  # seconds a peer has to answer a close frame
 REASON_BYTES = 123  # of a close frame, RFC 6455 §5.5
-
-
-class FrameLimits(Struct, frozen=True):
-    """What a peer may send and how much may wait to be sent to it.
-
-    Args:
-        message_size: bytes of one message, however many frames it comes in.
-        fragments: frames of one message.
-        high_water: bytes waiting for a slow peer before writing is paused.
-    """
-
-    message_size: int = 65_536
-    fragments: int = 64
-    high_water: int = 262_144
 
 
 class TooManyFragments(Picklable, Exception):
@@ -88,7 +74,7 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.transport = transport
-        transport.set_write_buffer_limits(high=self._limits.high_water)
+        transport.set_write_buffer_limits(high=self._limits.buffer_high_water)
 
     def data_received(self, data: bytes) -> None:
         reader = self._reader or StreamReader()
@@ -107,7 +93,7 @@ class WebSocketProtocol(asyncio.Protocol):
         frame = self._frame
         while True:
             if frame is None:
-                frame = Frame.parse(reader.read_exact, mask=True, max_size=self._limits.message_size)
+                frame = Frame.parse(reader.read_exact, mask=True, max_size=self._limits.message_size_limit)
             try:
                 next(frame)
             except StopIteration as done:
@@ -149,7 +135,7 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def _answer_ping(self, frame: Frame) -> None:
         """Answer, unless the peer takes so little that answers would only pile up."""
-        if self.transport.get_write_buffer_size() <= 2 * self._limits.high_water:
+        if self.transport.get_write_buffer_size() <= 2 * self._limits.buffer_high_water:
             self.transport.write(Frame(Opcode.PONG, frame.data).serialize(mask=False))
 
     def _data_frame(self, frame: Frame) -> None:
@@ -177,10 +163,10 @@ class WebSocketProtocol(asyncio.Protocol):
     def _check_fragments(self, fragments: list[bytes]) -> None:
         limits = self._limits
         size = sum(map(len, fragments))
-        if size > limits.message_size:
-            raise PayloadTooBig(size, limits.message_size)
-        if len(fragments) > limits.fragments:
-            raise TooManyFragments(limits.fragments)
+        if size > limits.message_size_limit:
+            raise PayloadTooBig(size, limits.message_size_limit)
+        if len(fragments) > limits.fragments_limit:
+            raise TooManyFragments(limits.fragments_limit)
 
     def _peer_closed(self, frame: Frame) -> None:
         close = Close.parse(frame.data)

@@ -10,7 +10,8 @@ from websockets.frames import CloseCode
 
 from messageflow.core.codes import CONNECTION_LIMIT, Disconnect
 from messageflow.gateway import tcp
-from messageflow.gateway.websocket import FrameLimits, WebSocketProtocol
+from messageflow.gateway.frame_limits import FrameLimits
+from messageflow.gateway.websocket import WebSocketProtocol
 from messageflow.gateway.websocket_frames import WEBSOCKET
 from messageflow.hub.hub import Hub
 from messageflow.hub.session import Session

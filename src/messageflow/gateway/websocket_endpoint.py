@@ -6,13 +6,13 @@ Owns no connection: from its handshake on each is its session's.
 from __future__ import annotations
 
 from messageflow.gateway import refusals
+from messageflow.gateway.frame_limits import FrameLimits
 from messageflow.gateway.front_door.admission import Admission
 from messageflow.gateway.front_door.endpoint import Connection, Exchange
 from messageflow.gateway.front_door.head import Head
 from messageflow.gateway.front_door.response import HttpResponse
 from messageflow.gateway.handshake import answer, origin_of
 from messageflow.gateway.pages import Page
-from messageflow.gateway.websocket import FrameLimits
 from messageflow.gateway.websocket_connection import WebSocketConnection
 
 

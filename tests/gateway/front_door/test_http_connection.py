@@ -259,7 +259,7 @@ async def test_another_protocol_gets_what_came_for_it_and_nothing_of_http_stays(
 class TestTime:
     @pytest.fixture
     def limits(self) -> HttpLimits:
-        return HttpLimits(head_timeout=0.02, keep_alive=0.02, linger=0.02)
+        return HttpLimits(handshake_timeout=0.02, keep_alive=0.02, linger=0.02)
 
     @pytest.mark.parametrize("data", [b"", b"GET / HTTP/1.1\r\nX", b"\r\n"])
     async def test_a_head_that_does_not_come_is_cut_off_and_counted(self, port: Port, data: bytes) -> None:

@@ -9,8 +9,10 @@ import pytest
 
 from messageflow.core.channels import NamespaceOptions, Namespaces
 from messageflow.gateway.settings import Settings
+from messageflow.gateway.token_policy import TokenPolicy
 from messageflow.gateway.workers.supervisor import _why
 from messageflow.gateway.workers.worker_config import WorkerConfig, decode_config, encode_config
+from messageflow.hub.limits import Limits
 
 
 @pytest.mark.parametrize(
@@ -33,6 +35,8 @@ def test_a_worker_is_told_every_setting() -> None:
         dev=True,
         trusted_proxies=("10.0.0.0/8",),
         namespaces=namespaces,
+        limits=Limits(ping_interval=7),
+        tokens=TokenPolicy(token_secret=("one", "two")),
     )
     config = WorkerConfig(settings, 3, 4, "ipc:///x/y", "1-abc", 1, "module:app", Path("/project"))
     line = encode_config(config)

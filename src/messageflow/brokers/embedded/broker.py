@@ -30,6 +30,7 @@ from messageflow.brokers.embedded.row_index import RowIndex
 from messageflow.brokers.embedded.rows import follows
 from messageflow.brokers.embedded.writer import Writer
 from messageflow.brokers.local import LocalBroker, new_epoch
+from messageflow.brokers.options import DEFAULTS
 from messageflow.core.stream import Position, Publication
 from messageflow.core.stream_table import StreamTable
 from messageflow.core.weights import within
@@ -64,12 +65,12 @@ class EmbeddedBroker(LocalBroker):
         self,
         directory: Path,
         *,
-        ack: Literal["os", "disk"] = "os",
-        memory: int = 256 * MIB,
-        disk: int = 4 * GIB,
-        idempotency_window: float = 600.0,
+        ack: Literal["os", "disk"] = DEFAULTS.ack,
+        memory: int = DEFAULTS.stream_memory,
+        disk: int = DEFAULTS.stream_disk,
+        idempotency_window: float = DEFAULTS.idempotency_window,
         idempotency_keys: int = 500_000,
-        reset_damaged: bool = False,
+        reset_damaged: bool = DEFAULTS.reset_damaged,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:

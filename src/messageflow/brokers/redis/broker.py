@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from messageflow.brokers.base import History, Item, Sink, Stored
+from messageflow.brokers.options import DEFAULTS
 from messageflow.brokers.redis.connections.command_client import CommandClient
 from messageflow.brokers.redis.connections.connector import Connector
 from messageflow.brokers.redis.connections.server_info import ServerInfo
@@ -66,10 +67,10 @@ class RedisBroker:
         connectors: Sequence[Connector],
         node: str,
         *,
-        prefix: str = "messageflow",
+        prefix: str = DEFAULTS.broker_prefix,
         rules: bytes = b"",
-        idempotency_window: float = 600.0,
-        deadline: float = 5.0,
+        idempotency_window: float = DEFAULTS.idempotency_window,
+        deadline: float = DEFAULTS.broker_deadline,
         memory: Path | None = None,
     ) -> None:
         self._connectors = list(connectors)

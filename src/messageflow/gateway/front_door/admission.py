@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from messageflow.dialects.base import Dialect
 from messageflow.gateway import refusals
+from messageflow.gateway.front_door.admission_limits import AdmissionLimits
 from messageflow.gateway.front_door.response import HttpResponse
 from messageflow.gateway.origins import Origins
 from messageflow.gateway.proxies import Forwarded, Proxies, forwarded
@@ -21,6 +22,8 @@ from messageflow.hub.hub import Hub
 from messageflow.hub.session import Session
 
 LONGEST_RETRY = 5  # seconds: those who were refused together come back at different times
+
+NO_LIMITS = AdmissionLimits(connections_limit=0, arrivals_limit=0)
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -34,8 +37,7 @@ class Admission:
         proxies: those whose X-Forwarded headers are believed.
         tls: whether the port itself speaks TLS.
         tls_terminated: whether a proxy in front ends TLS, so that pages come from https.
-        connections_limit: how many WebSockets may be open; 0 is no limit.
-        arrivals_limit: how many may be between their handshake and the answer to their connect; 0 is no limit.
+        limits: how many may be open, and how many coming in.
 
     Attributes:
         leaving: the connections that were told to end and are not gone yet.
@@ -49,16 +51,14 @@ class Admission:
         *,
         tls: bool = False,
         tls_terminated: bool = False,
-        connections_limit: int = 0,
-        arrivals_limit: int = 0,
+        limits: AdmissionLimits = NO_LIMITS,
     ) -> None:
         self.hub = hub
         self.origins = origins
         self.proxies = proxies
         self.tls = tls
         self.tls_terminated = tls_terminated
-        self.connections_limit = connections_limit
-        self.arrivals_limit = arrivals_limit
+        self.limits = limits
         self.leaving: set[WebSocketConnection] = set()
         self.refused_origins = 0
         self.refused_full = 0
@@ -71,12 +71,13 @@ class Admission:
         if self.hub.draining:
             return True
         open_connections = len(self.hub.sessions) + len(self.hub.unauthenticated) + len(self.leaving)
-        return bool(self.connections_limit) and open_connections >= self.connections_limit
+        return bool(self.limits.connections_limit) and open_connections >= self.limits.connections_limit
 
     @property
     def busy(self) -> bool:
         """Whether more are coming in than should be served at once; those beyond do better to come a little later."""
-        return bool(self.arrivals_limit) and len(self.hub.unauthenticated) + self.hub.connecting >= self.arrivals_limit
+        most = self.limits.arrivals_limit
+        return bool(most) and len(self.hub.unauthenticated) + self.hub.connecting >= most
 
     @property
     def secure(self) -> bool:
@@ -97,11 +98,11 @@ class Admission:
         """Return what is answered to somebody who wants to stay while there is no room; None where there is."""
         if self.full:
             self.refused_full += 1
-            refusals.full(self.hub, peer, self.connections_limit)
+            refusals.full(self.hub, peer, self.limits.connections_limit)
             return _unavailable(1)
         if self.busy:
             self.refused_busy += 1
-            refusals.busy(self.hub, peer, self.arrivals_limit)
+            refusals.busy(self.hub, peer, self.limits.arrivals_limit)
             return _unavailable(random.randint(1, LONGEST_RETRY))
         return None
 

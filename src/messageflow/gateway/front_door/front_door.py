@@ -43,7 +43,7 @@ class FrontDoor:
         self._tasks: set[asyncio.Task[None]] = set()
         self._default_headers: Callable[[], list[tuple[bytes, bytes]]] = list
         self._on_slow_head = on_slow_head
-        self._heads: Deadlines[Open] = Deadlines(limits.head_timeout, self._end_slow_head)
+        self._heads: Deadlines[Open] = Deadlines(limits.handshake_timeout, self._end_slow_head)
         self._idle: Deadlines[Open] = Deadlines(limits.keep_alive, lambda connection: connection.close())
         self._lingering: Deadlines[Open] = Deadlines(limits.linger, lambda connection: connection.transport.abort())
         self._encoded_headers: list[tuple[bytes, bytes]] = []

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from messageflow.core.setting_kinds import Duration, Section
 
 
 class HttpLimits(Struct, frozen=True, kw_only=True):
@@ -10,7 +14,7 @@ class HttpLimits(Struct, frozen=True, kw_only=True):
 
     Args:
         head_bytes: of one head, and of what may wait behind a request that is being answered.
-        head_timeout: for a head to arrive.
+        handshake_timeout: for a head to arrive; a setting.
         body_bytes: of one call of the API; a batch larger than this is better sent as several.
         body_timeout: for the body of a call to arrive.
         answer_timeout: for the answer of a call to be taken.
@@ -21,7 +25,9 @@ class HttpLimits(Struct, frozen=True, kw_only=True):
     """
 
     head_bytes: int = 65_536
-    head_timeout: float = 5.0
+    handshake_timeout: Annotated[
+        Duration, Section.LIFE, Meta(ge=0.1, description="time a request head has to arrive")
+    ] = 5.0
     body_bytes: int = 16 << 20
     body_timeout: float = 10.0
     answer_timeout: float = 30.0

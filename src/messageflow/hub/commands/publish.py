@@ -63,7 +63,7 @@ async def publish(services: Services, session: Session, command_id: int, request
     retention = Retention(options.history_size, options.history_ttl)
     key = _own_key(session.user, request.idempotency_key)
     item = Item(name, data, retention, key, msgspec.json.encode(session.info))
-    size, most = len(item.data) + len(item.info), services.runtime.limits.publication_bytes
+    size, most = len(item.data) + len(item.info), services.runtime.limits.payload_size_limit
     if size > most:
         why = f"data and info have {size} bytes of JSON, over the limit of {most}: send what is large over HTTP"
         raise CommandRefused(LIMIT_EXCEEDED, why)

@@ -1,29 +1,46 @@
-"""Kinds of option: how a value written by a person becomes the value the gateway works with.
+"""How a setting is declared: kind of value, heading, and the range and meaning that stand in a `msgspec.Meta`.
 
-A kind is used three times over, for a flag or a variable (always text), for a TOML value (already typed) and for the
-reference page. It says what it expects in one phrase, which every complaint about a bad value repeats.
+A field of a struct is a setting where its annotation names a kind: the struct that uses the value declares name, type,
+default, meaning, unit and bounds, all in one place, and `gateway.settings` nests the struct.
 
-Owns no option and reads no environment: `settings` declares the options, `settings_loading` reads them.
+A kind says how a value written by a person becomes the value that is worked with. It is used three times over, for a
+flag or a variable (always text), for a TOML value (already typed) and for the reference page. It says what it expects
+in one phrase, which every complaint about a bad value repeats.
+
+Pure. Owns no setting and reads no environment: `gateway.settings_loading` does.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from enum import Enum
+from typing import Annotated, Any
 
 import msgspec
 
-from messageflow.core.base_path import parse_base_path
 from messageflow.core.credentials import SEPARATOR, credential, credentials
 from messageflow.core.durations import SECONDS, parse_duration
-from messageflow.gateway.origins import ANY, parse_entry
-from messageflow.gateway.proxies import parse_proxy
 
 _BYTES = {"": 1, "B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 _SIZE = re.compile(r"(\d+) ?(|B|KiB|MiB|GiB)")
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+
+
+class Section(Enum):
+    """A heading of the reference page, in the order of the page.
+
+    In the annotation of a field it stands for this setting and for those that the struct declares after it.
+    """
+
+    LISTENING = "Listening"
+    ORIGINS = "Who may connect"
+    KEYS = "Keys and tokens"
+    LIFE = "Life of a connection"
+    LIMITS = "Limits"
+    HOOKS = "What the application decides"
+    STREAMS = "Streams"
+    RUNNING = "Running it"
 
 
 class Kind(msgspec.Struct, frozen=True):
@@ -62,27 +79,15 @@ def parse_size(value: object) -> int:
     return _whole(value)
 
 
-def parse_origin(value: object) -> str:
-    """Return an origin the way browsers write it, or `*` as it is.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    text = _text(value)
-    origin = text if text == ANY else parse_entry(text)
-    if origin is None:
-        raise ValueError("not an origin")
-    return origin
-
-
-def _text(value: object) -> str:
+def read_text(value: object) -> str:
+    """Return text without the white space around it; ValueError where it is none."""
     if not isinstance(value, str):
         raise ValueError("not text")
     return value.strip()
 
 
 def _secret(value: object) -> str:
-    return credential(_text(value))
+    return credential(read_text(value))
 
 
 def _secrets(value: object) -> tuple[str, ...]:
@@ -104,30 +109,15 @@ def _whole(value: object) -> int:
 def _switch(value: object) -> bool:
     if isinstance(value, bool):
         return value
-    word = _text(value).lower()
+    word = read_text(value).lower()
     if word not in _WORDS:
         raise ValueError("not yes or no")
     return _WORDS[word]
 
 
-def _pem(value: object) -> str:
-    text = _text(value)
-    if text.startswith("-----BEGIN "):
-        return text
-    try:
-        return Path(text).read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{text} cannot be read: {error}") from error
+def list_of(read: Callable[[object], str]) -> Callable[[object], tuple[str, ...]]:
+    """Return what reads a list, or text with commas, each piece by `read`."""
 
-
-def _path(value: object) -> Path:
-    try:
-        return Path(_text(value)).expanduser()
-    except RuntimeError as error:
-        raise ValueError("nobody's home") from error
-
-
-def _list_of(read: Callable[[object], str]) -> Callable[[object], tuple[str, ...]]:
     def read_all(value: object) -> tuple[str, ...]:
         items: Sequence[object] = value.split(",") if isinstance(value, str) else ()
         if isinstance(value, list | tuple):
@@ -153,7 +143,8 @@ def _show_size(size: int) -> str:
     return str(size)
 
 
-def _show_list(items: Sequence[str]) -> str:
+def show_list(items: Sequence[str]) -> str:
+    """Write a list as the environment has it."""
     return ",".join(items)
 
 
@@ -161,7 +152,7 @@ def choice(*words: str) -> Kind:
     """Return the kind of an option that is one of a few words."""
 
     def read(value: object) -> str:
-        word = _text(value).lower()
+        word = read_text(value).lower()
         if word not in words:
             raise ValueError("not one of them")
         return word
@@ -169,17 +160,7 @@ def choice(*words: str) -> Kind:
     return Kind(" or ".join(words), f"one of {', '.join(words)}", read, metavar=f"[{'|'.join(words)}]")
 
 
-_REDIS = re.compile(r"(rediss?(\+sentinel|\+cluster)?|unix)://")
-
-
-def _broker(value: object) -> str:
-    text = _text(value)
-    if text not in ("embedded", "memory") and not (text and all(map(_REDIS.match, text.split()))):
-        raise ValueError("no broker")
-    return text
-
-
-TEXT = Kind("text", "text", _text)
+TEXT = Kind("text", "text", read_text)
 SECRET = Kind("text", "text", _secret)
 SECRETS = Kind("list of texts", "text, or a list of texts without commas in them", _secrets, ",".join, is_list=True)
 WHOLE = Kind("whole number", "a whole number, 0 or more", _whole, metavar="N")
@@ -192,43 +173,15 @@ DURATION = Kind(
     metavar="DURATION",
 )
 SIZE = Kind("size", 'a size: bytes such as 65536, or "64KiB", "1MiB", "1GiB"', parse_size, _show_size, metavar="SIZE")
-PATH = Kind("path", "a path, after `~` only what is somebody's home", _path, metavar="PATH")
-TEXTS = Kind("list of texts", "text, or a list of texts", _list_of(_text), _show_list, is_list=True)
-PROXIES = Kind(
-    "list of addresses and networks",
-    'a list of addresses and networks such as "10.0.0.7", "10.0.0.0/8" or "fd00::/8", no names; or "unix"',
-    _list_of(lambda value: parse_proxy(_text(value)) if _text(value) else ""),
-    _show_list,
-    metavar="ADDRESS|NETWORK",
-    is_list=True,
-)
-ORIGINS = Kind(
-    "list of origins",
-    'a list of origins such as "https://app.example.com" or "http://localhost:3000", without a path; '
-    '"https://*.example.com" for every name below; or "*" for all',
-    _list_of(parse_origin),
-    _show_list,
-    metavar="ORIGIN",
-    is_list=True,
-)
-BASE_PATH = Kind(
-    "path of a URL",
-    'a path of letters, digits and -._~ such as "/messageflow/", of one segment at least',
-    lambda value: parse_base_path(_text(value)),
-    metavar="PATH",
-)
-BROKER = Kind(
-    "broker",
-    'embedded, memory, or the URL of a Redis or Valkey such as "redis://localhost:6379"; of shards apart by spaces; '
-    "what is special in a password is percent-encoded",
-    _broker,
-    metavar="embedded|memory|URL",
-)
-PUBLIC_KEYS = Kind(
-    "list of PEM public keys",
-    "PEM public keys, or paths of files that hold one",
-    _list_of(_pem),
-    _show_list,
-    metavar="PEM|PATH",
-    is_list=True,
-)
+TEXTS = Kind("list of texts", "text, or a list of texts", list_of(read_text), show_list, is_list=True)
+
+SECRET_MARK = "secret"  # in an annotation: no message shows the value
+
+Text = Annotated[str, TEXT]
+Texts = Annotated[tuple[str, ...], TEXTS]
+Secret = Annotated[str, SECRET, SECRET_MARK]
+Secrets = Annotated[tuple[str, ...], SECRETS, SECRET_MARK]
+Whole = Annotated[int, WHOLE]
+Switch = Annotated[bool, SWITCH]
+Duration = Annotated[float, DURATION]
+Size = Annotated[int, SIZE]

@@ -1,0 +1,104 @@
+"""Kinds of setting that only a gateway has: origins, proxies, paths, keys in files and the broker.
+
+The kinds that other rooms declare settings with, and what a kind is: `core.setting_kinds`. Owns no setting and reads no
+environment: `settings` and what it nests declare them, `settings_loading` reads them.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+from messageflow.core.base_path import parse_base_path
+from messageflow.core.setting_kinds import SECRET_MARK, Kind, list_of, read_text, show_list
+from messageflow.gateway.origins import ANY, parse_entry
+from messageflow.gateway.proxies import parse_proxy
+
+
+def parse_origin(value: object) -> str:
+    """Return an origin the way browsers write it, or `*` as it is.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    text = read_text(value)
+    origin = text if text == ANY else parse_entry(text)
+    if origin is None:
+        raise ValueError("not an origin")
+    return origin
+
+
+def _pem(value: object) -> str:
+    text = read_text(value)
+    if text.startswith("-----BEGIN "):
+        return text
+    try:
+        return Path(text).read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{text} cannot be read: {error}") from error
+
+
+def _path(value: object) -> Path:
+    try:
+        return Path(read_text(value)).expanduser()
+    except RuntimeError as error:
+        raise ValueError("nobody's home") from error
+
+
+_REDIS = re.compile(r"(rediss?(\+sentinel|\+cluster)?|unix)://")
+
+
+def _broker(value: object) -> str:
+    text = read_text(value)
+    if text not in ("embedded", "memory") and not (text and all(map(_REDIS.match, text.split()))):
+        raise ValueError("no broker")
+    return text
+
+
+PATH = Kind("path", "a path, after `~` only what is somebody's home", _path, metavar="PATH")
+PROXIES = Kind(
+    "list of addresses and networks",
+    'a list of addresses and networks such as "10.0.0.7", "10.0.0.0/8" or "fd00::/8", no names; or "unix"',
+    list_of(lambda value: parse_proxy(read_text(value)) if read_text(value) else ""),
+    show_list,
+    metavar="ADDRESS|NETWORK",
+    is_list=True,
+)
+ORIGINS = Kind(
+    "list of origins",
+    'a list of origins such as "https://app.example.com" or "http://localhost:3000", without a path; '
+    '"https://*.example.com" for every name below; or "*" for all',
+    list_of(parse_origin),
+    show_list,
+    metavar="ORIGIN",
+    is_list=True,
+)
+BASE_PATH = Kind(
+    "path of a URL",
+    'a path of letters, digits and -._~ such as "/messageflow/", of one segment at least',
+    lambda value: parse_base_path(read_text(value)),
+    metavar="PATH",
+)
+BROKER = Kind(
+    "broker",
+    'embedded, memory, or the URL of a Redis or Valkey such as "redis://localhost:6379"; of shards apart by spaces; '
+    "what is special in a password is percent-encoded",
+    _broker,
+    metavar="embedded|memory|URL",
+)
+PUBLIC_KEYS = Kind(
+    "list of PEM public keys",
+    "PEM public keys, or paths of files that hold one",
+    list_of(_pem),
+    show_list,
+    metavar="PEM|PATH",
+    is_list=True,
+)
+
+FilePath = Annotated[Path | None, PATH]
+Networks = Annotated[tuple[str, ...], PROXIES]
+AllowedOrigins = Annotated[tuple[str, ...], ORIGINS]
+BasePath = Annotated[str, BASE_PATH]
+BrokerName = Annotated[str, BROKER, SECRET_MARK]
+PublicKeys = Annotated[tuple[str, ...], PUBLIC_KEYS, SECRET_MARK]  # what was meant as another may be one
