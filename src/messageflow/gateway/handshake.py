@@ -10,6 +10,7 @@ from __future__ import annotations
 import binascii
 import http
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from websockets.datastructures import Headers
@@ -23,6 +24,10 @@ from messageflow.dialects.base import Dialect
 from messageflow.dialects.table import DIALECTS, choose
 from messageflow.gateway.origins import Origins
 from messageflow.gateway.proxies import Forwarded
+
+_SWITCH = (
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %b\r\n\r\n"
+)
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
@@ -42,15 +47,20 @@ class Answer(NamedTuple):
 
 
 def answer(path: str, headers: RawHeaders, origins: Origins, forwarded: Forwarded) -> Answer:
-    """Return the response to a request to open a WebSocket.
+    """Return the response to a request to open a WebSocket, see `answer_page`."""
+    return answer_page(path, headers, origin_of(headers), origins, forwarded)
+
+
+def answer_page(path: str, headers: RawHeaders, origin: str | None, origins: Origins, forwarded: Forwarded) -> Answer:
+    """Return the response to a request of a page to open a WebSocket.
 
     Args:
         path: the target of the request.
         headers: as they came; names in lower case.
+        origin: of them, as `origin_of` returns it.
         origins: the pages that may connect.
         forwarded: how the request reached the outermost proxy we believe.
     """
-    origin = origin_of(headers)
     if not origins.allows(origin, forwarded.host, forwarded.secure):
         return _refuse(
             http.HTTPStatus.FORBIDDEN,
@@ -63,9 +73,8 @@ def answer(path: str, headers: RawHeaders, origins: Origins, forwarded: Forwarde
             "A token never goes into a URL, where it ends up in logs. Send it in the connect command.\n",
         )
     key = _ordinary_key(headers)
-    address = path.partition("?")[0]
-    spoken = choose(address, ()) if key is not None else None
-    return _accept(key, spoken.dialect) if key is not None and spoken is not None else _negotiate(path, headers)
+    dialect = _spoken_first(path.partition("?")[0]) if key is not None else None
+    return _accept(key, dialect) if key is not None and dialect is not None else _negotiate(path, headers)
 
 
 def origin_of(headers: RawHeaders) -> str | None:
@@ -96,9 +105,15 @@ def _ordinary_key(headers: RawHeaders) -> str | None:
         return None
 
 
+@lru_cache(maxsize=64)
+def _spoken_first(path: str) -> Dialect | None:
+    """Return what is spoken with a client that asks for nothing in particular."""
+    spoken = choose(path, ())
+    return None if spoken is None else spoken.dialect
+
+
 def _accept(key: str, dialect: Dialect) -> Answer:
-    head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    return Answer(101, f"{head}Sec-WebSocket-Accept: {accept_key(key)}\r\n\r\n".encode(), dialect)
+    return Answer(101, _SWITCH % accept_key(key).encode(), dialect)
 
 
 def _negotiate(path: str, headers: RawHeaders) -> Answer:

@@ -63,11 +63,8 @@ class WebSocketConnection(WebSocketProtocol):
         if not session.encoder.dialect.is_text:
             self.fail(CloseCode.UNSUPPORTED_DATA, "a text message; this dialect is binary")
             return
-        try:
-            message.decode()
-        except UnicodeDecodeError:
-            self.fail(CloseCode.INVALID_DATA, "not UTF-8")
-            return
+        if not message.isascii():
+            message.decode()  # raises what ends a connection with 1007
         session.receive(message)
 
     def on_binary(self, message: bytes) -> None:

@@ -11,7 +11,7 @@ from messageflow.gateway.front_door.admission import Admission
 from messageflow.gateway.front_door.endpoint import Connection, Exchange
 from messageflow.gateway.front_door.head import Head
 from messageflow.gateway.front_door.response import HttpResponse
-from messageflow.gateway.handshake import answer, origin_of
+from messageflow.gateway.handshake import answer_page, origin_of
 from messageflow.gateway.pages import Page
 from messageflow.gateway.websocket_connection import WebSocketConnection
 
@@ -47,7 +47,7 @@ class WebSocketEndpoint:
             connection.keep_alive = False
             connection.answer(HttpResponse(403))
             return None
-        response = answer(head.target.decode("latin-1"), head.headers, admission.origins, came)
+        response = answer_page(head.target.decode("latin-1"), head.headers, origin, admission.origins, came)
         connection.transport.write(response.data)
         if response.status != 101 or response.dialect is None:
             if response.status == 403:
