@@ -7,7 +7,8 @@ exchange, never a backend.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from messageflow.core.presence import PresenceStats
@@ -175,3 +176,37 @@ class Broker(StreamStore, Delivery, PresenceStore, NodeMessages, Protocol):
 
     def statistics(self) -> dict[str, float]:
         """Return figures for `/metrics`: streams, bytes kept, evictions."""
+
+
+class Waiter(asyncio.Future[None]):
+    """Waits for something that ends in one step for many, such as a group commit.
+
+    Work that was begun without a task (`hub.eager`) goes on in that very step; a task in the next turn of the loop, as
+    with any future.
+
+    Attributes:
+        go_on: what goes on with it in the step that ends it; None where a task waits, or nobody.
+    """
+
+    go_on: Callable[[], None] | None = None
+
+    def end(self, error: Exception | None) -> None:
+        """It has ended, with an error or without. One that was cancelled is let be."""
+        if self.done():
+            return
+        if error is None:
+            self.set_result(None)
+        else:
+            self.set_exception(error)
+        if self.go_on is not None:
+            self.go_on()
+
+
+async def own_task() -> None:
+    """Return when the caller runs in a task, at once where it does.
+
+    Commands and calls are begun without one (`hub.eager`), and methods of these contracts with them. One that waits in
+    a way that needs a task, as `asyncio.timeout` and `asyncio.current_task` do, begins with this.
+    """
+    if asyncio.current_task() is None:
+        await asyncio.sleep(0)

@@ -10,7 +10,7 @@ errors go to logs: they name the fault and never repeat what the token said.
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -23,6 +23,8 @@ from messageflow.errors import TokenError
 TOKEN_BYTES = 8192
 
 T = TypeVar("T")
+
+_FROM_URL, _TO_URL = bytes.maketrans(b"-_", b"+/"), bytes.maketrans(b"+/", b"-_")
 
 
 class _Header(msgspec.Struct, frozen=True, gc=False):
@@ -80,11 +82,11 @@ def _read_header(data: bytes) -> _Header:
 def _decode(segment: bytes, name: str) -> bytes:
     """Decode base64url, and refuse every spelling but the one canonical one."""
     try:
-        data = urlsafe_b64decode(segment + b"==")
+        data = a2b_base64(segment.translate(_FROM_URL) + b"==")
     except ValueError:
         raise TokenError(f"the {name} of the token is not base64url") from None
     # Spelling it again finds padding, foreign characters, white space and loose last bits, all in one comparison.
-    if not segment or urlsafe_b64encode(data).rstrip(b"=") != segment:
+    if not segment or b2a_base64(data, newline=False).translate(_TO_URL).rstrip(b"=") != segment:
         raise TokenError(f"the {name} of the token is not in canonical base64url")
     return data
 

@@ -142,7 +142,7 @@ class ApiCall:
     def end(self) -> None:
         """Carry it out."""
         self._endpoint.late_bodies.discard(self)
-        self._connection.spawn(self._run())
+        self._connection.run(self._run())
 
     def lost(self, exc: Exception | None) -> None:
         """Nobody is there to be answered; what is under way is carried out all the same."""

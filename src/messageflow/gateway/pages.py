@@ -113,7 +113,7 @@ class _Shown:
 
     def end(self) -> None:
         self._has_ended = True
-        self._connection.spawn(self._run())
+        self._connection.run(self._run())
 
     def lost(self, exc: Exception | None) -> None:
         if not self._has_ended:

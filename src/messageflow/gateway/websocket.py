@@ -111,7 +111,7 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._reader is None and self._fragments is None and self._closing is None:
-            message = small_text(data, self._limits.message_size)
+            message = small_text(data, self._limits.message_size_limit)
             if message is not None:
                 self._take_text(message)
                 return

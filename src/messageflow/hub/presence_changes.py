@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from messageflow.brokers.base import PresenceStore
 from messageflow.core.protocol import ClientInfo
 from messageflow.errors import BrokerError
+from messageflow.hub.eager import resume
 from messageflow.hub.runtime import Runtime
 
 Key = tuple[str, str]  # channel and client
@@ -33,16 +35,16 @@ class PresenceChanges:
         self._runtime = runtime
         self._broker = broker
         self._last: dict[Key, asyncio.Future[None]] = {}  # the change that ends last of each that has any under way
-        self._joining: set[asyncio.Task[None] | None] = set()
+        self._joining: Counter[str] = Counter()  # how often each client is being entered
 
     @property
     def under_way(self) -> int:
         """How many clients are coming or going in some channel."""
         return len(self._last)
 
-    def is_awaited_by(self, task: asyncio.Task[None]) -> bool:
-        """Whether a task is entering a client. To cancel it would leave unknown whether others were told of a join."""
-        return task in self._joining
+    def is_joining(self, client: str) -> bool:
+        """Whether a client is being entered. To cut that off would leave unknown whether others were told of a join."""
+        return client in self._joining
 
     def is_changing(self, channel: str, client: str) -> bool:
         """Whether a change is under way."""
@@ -59,14 +61,20 @@ class PresenceChanges:
         Raises:
             BrokerError: the broker failed; whether the client was entered is not known.
         """
+        joining = self._broker.join(channel, info, keep=keep, tell=tell)
+        try:
+            awaited = joining.send(None)
+        except StopIteration:
+            return  # in one step, as over a broker of this process: nobody could see it under way
         key = channel, info.client
         done = self._last[key] = asyncio.get_running_loop().create_future()
-        task = asyncio.current_task()
-        self._joining.add(task)
+        self._joining[info.client] += 1
         try:
-            await self._broker.join(channel, info, keep=keep, tell=tell)
+            await resume(joining, awaited)
         finally:
-            self._joining.discard(task)
+            self._joining[info.client] -= 1
+            if not self._joining[info.client]:
+                del self._joining[info.client]
             self._forget(key, done)
             done.set_result(None)
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Awaitable, Sequence
 from enum import Enum, auto
 from typing import Protocol
@@ -39,6 +38,8 @@ from messageflow.dialects.base import Dialect, MalformedMessage, TooManyCommands
 from messageflow.errors import BrokerError
 from messageflow.hub.channel import Write
 from messageflow.hub.connection import Connection
+from messageflow.hub.eager import start_eagerly
+from messageflow.hub.inbox import Inbox
 from messageflow.hub.limits import CommandMeter, Verdict
 from messageflow.hub.presence_changes import PresenceChanges
 from messageflow.hub.runtime import NEVER, Runtime
@@ -48,6 +49,8 @@ from messageflow.hub.transport import framed
 log = logging.getLogger("messageflow.hub")
 
 WORK_SECONDS = 0.002  # that one session's commands may hold the event loop
+JOINED = frozenset(("connect", "subscribe"))  # whose answers share a write: a page that comes asks for many at once
+JOINED_BYTES = 1024  # of one such answer; one that is longer has a write of its own
 LAGGING_INBOX = 65_536  # bytes of commands that wait for a lagging session before reading from it pauses
 
 
@@ -57,18 +60,6 @@ class State(Enum):
     CONNECTED = auto()
     REFUSED = auto()  # connect was answered with an error; nothing more is accepted
     CLOSED = auto()
-
-
-class Inbox(deque[Command | FaultyCommand]):
-    """The commands that wait in one session.
-
-    Attributes:
-        size: bytes of the messages in which they came, since there was none.
-    """
-
-    __slots__ = ("size",)
-
-    size: int
 
 
 class Owner(Protocol):
@@ -113,8 +104,10 @@ class Session:
 
     __slots__ = (
         "_inbox",
+        "_is_working",
         "_meter",
         "_owner",
+        "_unwritten",
         "_worker",
         "catching_up",
         "client",
@@ -151,7 +144,9 @@ class Session:
         self.heard = True  # anything came since the last ping
         self.slot = -1
         self._inbox: Inbox | None = None
-        self._worker: asyncio.Task[None] | None = None
+        self._is_working = False
+        self._worker: asyncio.Task[None] | None = None  # none where the work has not had to wait
+        self._unwritten: list[bytes] | None = None  # answers that go into one write; None where each has its own
         self._meter: CommandMeter | None = None
 
     @property
@@ -229,15 +224,27 @@ class Session:
         inbox.size += size
         if len(inbox) > self._owner.runtime.limits.inbox or (self.paused and inbox.size > LAGGING_INBOX):
             self.connection.pause_reading()
-        if self._worker is None and not self.paused:
-            self._worker = self._owner.runtime.spawn(self._work())
+        if not self._is_working and not self.paused:
+            self._begin_work()
 
     def go_on(self) -> None:
         """The client takes what it is sent again: carry out what waits, and read on once that is done."""
-        if self._worker is None and self._inbox:
-            self._worker = self._owner.runtime.spawn(self._work())
+        if not self._is_working and self._inbox:
+            self._is_working = True
+            self._worker = self._owner.runtime.spawn(self._work())  # in a turn of its own, of the many that go on now
         elif not self._inbox:
             self.connection.resume_reading()
+
+    def _begin_work(self) -> None:
+        """Carry out what waits, here and now as far as that goes, with the answers in one write."""
+        self._is_working = True
+        if self.encoder.in_pieces:
+            self._unwritten = []
+        try:
+            self._worker = start_eagerly(self._work(), self._owner.runtime.spawn)
+        finally:
+            self._write_out()
+            self._unwritten = None
 
     async def _work(self) -> None:
         """Carry out what waits, for as long as the client takes the answers, and let others have their turn between."""
@@ -251,6 +258,7 @@ class Session:
                     since = clock()
         finally:
             self._worker = None
+            self._is_working = False
             if not self._inbox:
                 self._inbox = None
                 if not self.paused and not self.closed:
@@ -262,12 +270,12 @@ class Session:
             await self._owner.carry_out(self, command)
         except CommandRefused as refusal:
             if command.id:  # without one, as `send` has none, there is nothing to answer
-                self.write(self.encoder.error(command.id, refusal.error))
+                self._send(self.encoder.error(command.id, refusal.error))
         except Disconnected as decision:
             self.disconnect(decision.disconnect, decision.detail)
         except BrokerError as error:
             log.error("command_failed", extra={"client": self.client, "error": str(error)})
-            self.write(self.encoder.error(command.id, INTERNAL))
+            self._send(self.encoder.error(command.id, INTERNAL))
         except Exception:
             log.exception("session_failed", extra={"client": self.client})
             self.disconnect(SERVER_ERROR)
@@ -289,15 +297,32 @@ class Session:
 
     # What the client is sent
 
+    def _send(self, data: bytes) -> None:
+        """Write, behind what is still to be joined."""
+        if self._unwritten:
+            self._write_out()
+        self.write(data)
+
+    def _write_out(self) -> None:
+        """Write what is still to be joined. Comes before anything is written past it."""
+        unwritten = self._unwritten
+        if unwritten:
+            self._unwritten = []
+            self.write(unwritten[0] if len(unwritten) == 1 else b"".join(unwritten))
+
     def reply(self, command_id: int, method: str, result: Result) -> int:
         """Answer a command that was carried out. Returns the bytes that took."""
         data = self.encoder.result(command_id, method, result)
-        self.write(data)
+        unwritten = self._unwritten
+        if unwritten is None or method not in JOINED or len(data) > JOINED_BYTES:
+            self._send(data)
+        else:
+            unwritten.append(data)
         return len(data)
 
     def push(self, channel: str, push: Push) -> None:
         """Tell the client something it did not ask for."""
-        self.write(self.encoder.pushes(channel, (push,)))
+        self._send(self.encoder.pushes(channel, (push,)))
 
     def unsubscribe(self, name: str, why: Unsubscribe) -> None:
         """End a subscription by the server's decision and tell the client."""
@@ -320,6 +345,7 @@ class Session:
         """Tell the client why and end. Once it has ended, nothing changes any more."""
         if self.closed:
             return
+        self._write_out()
         runtime = self._owner.runtime
         runtime.counters.count_disconnect(disconnect)
         level = logging.DEBUG if disconnect.reconnect else logging.WARNING
@@ -353,12 +379,14 @@ class Session:
         if self._inbox is not None:
             self._inbox.clear()
         for task in (self.catching_up, self._worker):
-            if task is None or task is asyncio.current_task() or self._owner.presence.is_awaited_by(task):
-                continue  # the last of these sees by itself that it is over
+            if task is None or task is asyncio.current_task():
+                continue
+            if task is self._worker and self._owner.presence.is_joining(self.client):
+                continue  # it sees by itself that it is over
             task.cancel()
         self._owner.remove(self, why)
 
     def rest(self) -> None:
         """Give back what an idle session does not need. The heartbeat calls this once per ping."""
-        if self._worker is None and not self._inbox:
+        if not self._is_working and not self._inbox:
             self._meter = None

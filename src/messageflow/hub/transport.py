@@ -41,31 +41,32 @@ class FramedEncoder:
 
     Attributes:
         dialect: the language.
+        in_pieces: whether what it returns may be joined to one write.
         one_way: whether the client cannot answer.
         ping: as it is written.
     """
 
-    __slots__ = ("_encoder", "_frame", "_in_pieces", "dialect", "one_way", "ping")
+    __slots__ = ("_encoder", "_frame", "dialect", "in_pieces", "one_way", "ping")
 
     def __init__(self, dialect: Dialect, transport: Transport) -> None:
         self.dialect = dialect
         self.one_way = transport.one_way
         self._encoder = dialect.encoder
         self._frame = transport.framing(text=dialect.is_text)
-        self._in_pieces = transport.in_pieces
+        self.in_pieces = transport.in_pieces
         self.ping = transport.ping(self._frame(dialect.encoder.ping))
 
     def publications(self, channel: str, publications: Sequence[Publication]) -> bytes:
         """Return what was published in a channel, at least one publication, as one write."""
         encode, frame = self._encoder.publication, self._frame
-        if self._in_pieces:
+        if self.in_pieces:
             return b"".join([frame(encode(channel, publication)) for publication in publications])
         return frame(self._encoder.join([encode(channel, publication) for publication in publications]))
 
     def pushes(self, channel: str, pushes: Sequence[Push]) -> bytes:
         """Return what clients in a channel did not ask for, at least one thing, as one write."""
         encode, frame = self._encoder.push, self._frame
-        if self._in_pieces:
+        if self.in_pieces:
             return b"".join([frame(encode(channel, push)) for push in pushes])
         return frame(self._encoder.join([encode(channel, push) for push in pushes]))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 
+from messageflow.brokers.base import Waiter
 from messageflow.brokers.embedded.rows import RowValue, make_row
 from messageflow.core.stream import Publication
 from messageflow.core.stream_table import Retention
@@ -29,7 +30,7 @@ class CommitBatch:
         self.entries: list[tuple[int, str, str, Publication, Retention]] = []  # id, channel, epoch, …
         self.size = 0
         self.keys: set[tuple[str, str]] = set()
-        self._waiters: list[asyncio.Future[None]] = []
+        self._waiters: list[Waiter] = []
 
     def add(self, row: int, channel: str, epoch: str, publication: Publication, retention: Retention, key: str) -> None:
         """Put a publication into the batch."""
@@ -41,16 +42,11 @@ class CommitBatch:
 
     def wait(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
         """Return a future for the end of this batch; cancelling it changes nothing for the others."""
-        waiter = loop.create_future()
+        waiter = Waiter(loop=loop)
         self._waiters.append(waiter)
         return waiter
 
     def end(self, error: Exception | None) -> None:
         """Resolve the futures of all that wait, or fail them."""
         for waiter in self._waiters:
-            if waiter.done():
-                continue
-            if error is None:
-                waiter.set_result(None)
-            else:
-                waiter.set_exception(error)
+            waiter.end(error)

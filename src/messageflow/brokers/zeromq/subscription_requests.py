@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
+from messageflow.brokers.base import own_task
 from messageflow.brokers.zeromq import messages as m
 from messageflow.errors import BrokerError, Unanswered, Unavailable
 
@@ -53,6 +54,7 @@ class SubscriptionRequests:
         confirmed = asyncio.get_running_loop().create_future()
         self._waiting.append(confirmed)
         self._change(channel, wanted=True)
+        await own_task()
         try:
             async with asyncio.timeout(self._deadline):
                 await confirmed

@@ -63,8 +63,8 @@ class Connection(Protocol):
     def hand_over(self, protocol: asyncio.Protocol) -> None:
         """Give the transport to a protocol that is connected to it, with what has come behind the head."""
 
-    def spawn(self, answering: Coroutine[Any, Any, None]) -> None:
-        """Run what answers a request; the end of the gateway waits for it."""
+    def run(self, answering: Coroutine[Any, Any, None]) -> None:
+        """Run what answers a request, as a task only if it has to wait; the end of the gateway waits for it."""
 
 
 class Exchange(Protocol):

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from messageflow.gateway.front_door.deadlines import Deadlines
 from messageflow.gateway.front_door.http_limits import HttpLimits
 from messageflow.gateway.front_door.routes import Routes
+from messageflow.hub.eager import run_without_task
 
 
 class Open(Protocol):
@@ -110,8 +111,12 @@ class FrontDoor:
         self._on_slow_head()
         connection.transport.abort()
 
-    def spawn(self, answering: Coroutine[Any, Any, None]) -> None:
-        """Run what answers a request; the end of the port waits for it."""
+    def run(self, answering: Coroutine[Any, Any, None]) -> None:
+        """Run what answers a request, as a task only if it has to wait; the end of the port waits for it."""
+        run_without_task(answering, self._spawn)
+
+    def _spawn(self, answering: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(answering)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task

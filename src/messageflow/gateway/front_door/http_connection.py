@@ -297,9 +297,9 @@ class HttpConnection(asyncio.Protocol):
         if rest:
             protocol.data_received(rest)
 
-    def spawn(self, answering: Coroutine[Any, Any, None]) -> None:
-        """Run what answers a request; the end of the gateway waits for it."""
-        self._door.spawn(answering)
+    def run(self, answering: Coroutine[Any, Any, None]) -> None:
+        """Run what answers a request, as a task only if it has to wait; the end of the gateway waits for it."""
+        self._door.run(answering)
 
     # The end
 

@@ -20,6 +20,7 @@ from hiredis import ProtocolError, Reader
 from redis.asyncio import Connection
 from redis.exceptions import RedisError
 
+from messageflow.brokers.base import own_task
 from messageflow.brokers.redis.connections.connector import MakeConnection, release
 from messageflow.brokers.redis.connections.error_messages import explain_connection_failure
 from messageflow.brokers.redis.connections.resp import ErrorReply, Parts, Value, pack
@@ -184,6 +185,7 @@ class PipelinedConnection(asyncio.Protocol):
             self._transport.write(b"".join(unsent))
 
     async def _wait_until_up(self) -> None:
+        await own_task()
         try:
             async with asyncio.timeout(self._deadline * PATIENCE):
                 await self._up.wait()

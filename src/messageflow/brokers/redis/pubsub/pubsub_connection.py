@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
+from messageflow.brokers.base import own_task
 from messageflow.brokers.redis.connections.connector import MakeConnection
 from messageflow.brokers.redis.connections.pipelined import PipelinedConnection
 from messageflow.brokers.redis.connections.resp import NOT_HERE, Announcing, ErrorReply
@@ -97,6 +98,7 @@ class PubSubConnection:
         """
         confirmed = self._loop.create_future()
         self.add(name, deque([confirmed]))
+        await own_task()
         try:
             async with asyncio.timeout(self._deadline):
                 await confirmed

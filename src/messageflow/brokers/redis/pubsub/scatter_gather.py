@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from messageflow.brokers.base import Sink
+from messageflow.brokers.base import Sink, own_task
 from messageflow.brokers.redis.keyspace import Names
 
 log = logging.getLogger("messageflow.broker")
@@ -77,6 +77,7 @@ class ScatterGather:
         try:
             await self._announce(self._names.control, encode_question(number, self.own, text))
             awaited = await self._count()
+            await own_task()
             async with asyncio.timeout(SURVEY_SECONDS):
                 while len(found) < awaited:
                     found.append(await answers.get())
