@@ -9,40 +9,16 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
+from messageflow.core.counting import list_counters
 from messageflow.gateway.front_door.admission import Admission
 from messageflow.gateway.logs import LIMIT
 from messageflow.gateway.worker_api import WorkerApi
+from messageflow.hub.counters import Counters
 from messageflow.hub.hub import Hub
 
 CONTENT_TYPE = "text/plain; version=0.0.4"
 
-_COUNTED = {
-    "publications": "Publications that reached this worker for somebody.",
-    "deliveries": "Writes of publications to connections; several publications may share one.",
-    "commands_refused": "Commands over the rate of their connection.",
-    "stale_publications": "Publications that came twice from the broker.",
-    "gaps": "Times a publication came before one that was missed.",
-    "healed": "Times what was missed was read from the history and delivered.",
-    "unhealed": "Times it could not be, and the sessions of a channel were sent away.",
-    "publishes_delayed": "Publishes that waited for the readers of their channel, who were behind as a crowd.",
-    "fell_behind": "Times a session began to lag.",
-    "caught_up": "Times a lagging session was live again.",
-    "shed": "Sessions ended because all buffers together were over their budget.",
-    "skipped": "Times a lagging session skipped to the newest.",
-    "reads_shared": "Reads of the history that another session had under way already.",
-    "recovered": "Subscriptions that recovered what they missed.",
-    "unrecovered": "Subscriptions that could not.",
-    "revocations_forgotten": "Revocations given up before their time, since there were too many.",
-    "messages_dropped": "Messages that clients sent although no application takes any.",
-    "logs_suppressed": "Log lines dropped for their rate.",
-}
-_HOOKS = {
-    "hook_calls": "Calls of the application's hooks.",
-    "hook_refusals": "Calls in which the application refused what a client wanted.",
-    "hook_failures": "Calls that raised an error, or answered what is no answer.",
-    "hook_timeouts": "Calls that took too long.",
-    "hook_overloads": "Calls that were not made, since too many waited.",
-}
+_COUNTERS = tuple(list_counters(Counters))
 _BROKER_TOTALS = {"publications_evicted", "streams_forgotten", "idempotency_keys_evicted"}
 
 
@@ -85,13 +61,13 @@ class Metrics(Collector):
         yield _gauge(
             "buffered_bytes", "Bytes that wait in the buffers of stalled sessions.", hub.back_pressure.buffered
         )
-        for name, help_text in _COUNTED.items():
-            dropped = LIMIT.suppressed if name == "logs_suppressed" else 0
-            yield CounterMetricFamily(f"messageflow_{name}", help_text, value=getattr(counters, name) + dropped)
-        yield _labelled("commands", "Commands carried out or refused.", "method", counters.commands)
-        yield _labelled("disconnects", "Connections the server ended.", "code", counters.disconnects)
-        for name, help_text in _HOOKS.items():
-            yield _labelled(name, help_text, "hook", getattr(counters, name))
+        for name, (help_text, label) in _COUNTERS:
+            counted = getattr(counters, name)
+            if label:
+                yield _labelled(name, help_text, label, counted)
+            else:
+                dropped = LIMIT.suppressed if name == "logs_suppressed" else 0
+                yield CounterMetricFamily(f"messageflow_{name}", help_text, value=counted + dropped)
         yield _labelled("api_calls", "Calls of the server API.", "method", self._api.answered)
         yield _labelled("api_errors", "Calls of the server API that were refused.", "code", self._api.refused)
         for name in ("refused_origins", "refused_full", "refused_busy", "slow_heads"):

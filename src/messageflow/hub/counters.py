@@ -1,69 +1,45 @@
-"""What the hub counts, for `/metrics` and for tests. Plain integers: they are raised on hot paths."""
+"""What the hub counts, for `/metrics` and for tests: one table of names and what they mean."""
 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 
 from messageflow.core.codes import Disconnect
+from messageflow.core.counting import count, count_by
 
 
+@dataclass(slots=True, eq=False)
 class Counters:
-    """Counts since the start of the worker."""
+    """Counts since the start of the worker. Plain integers: they are raised on hot paths."""
 
-    __slots__ = (
-        "caught_up",
-        "commands",
-        "commands_refused",
-        "deliveries",
-        "disconnects",
-        "fell_behind",
-        "gaps",
-        "healed",
-        "hook_calls",
-        "hook_failures",
-        "hook_overloads",
-        "hook_refusals",
-        "hook_timeouts",
-        "logs_suppressed",
-        "messages_dropped",
-        "publications",
-        "publishes_delayed",
-        "reads_shared",
-        "recovered",
-        "revocations_forgotten",
-        "shed",
-        "skipped",
-        "stale_publications",
-        "unhealed",
-        "unrecovered",
+    commands: Counter[str] = count_by("method", "Commands carried out or refused.")
+    commands_refused: int = count("Commands over the rate of their connection.")
+    disconnects: Counter[int] = count_by("code", "Connections the server ended.")
+    publications: int = count("Publications that reached this worker for somebody.")
+    publishes_delayed: int = count(
+        "Publishes that waited for the readers of their channel, who were behind as a crowd."
     )
-
-    def __init__(self) -> None:
-        self.commands: Counter[str] = Counter()  # by method
-        self.commands_refused = 0  # over the rate of their connection
-        self.disconnects: Counter[int] = Counter()  # by code
-        self.publications = 0  # that reached this worker for somebody
-        self.publishes_delayed = 0  # since the readers of their channel were behind as a crowd
-        self.deliveries = 0  # writes of a batch to a session
-        self.stale_publications = 0  # came twice from the broker, dropped
-        self.gaps = 0  # times a publication came before one that was missed
-        self.healed = 0  # times what was missed was read from the history and delivered
-        self.unhealed = 0  # times it could not be, and the sessions of a channel were sent away
-        self.fell_behind = 0  # times a session began to lag
-        self.caught_up = 0  # times one was live again
-        self.shed = 0  # sessions ended because all buffers together were over their budget
-        self.skipped = 0  # times one skipped to the newest, where the channel says so
-        self.reads_shared = 0  # reads of the history that another session had under way already
-        self.recovered = 0
-        self.unrecovered = 0
-        self.revocations_forgotten = 0  # before their time, since there were too many
-        self.messages_dropped = 0  # that clients sent although no application takes any
-        self.logs_suppressed = 0
-        self.hook_calls: Counter[str] = Counter()  # by kind of hook, as the four below
-        self.hook_refusals: Counter[str] = Counter()  # what the application refused
-        self.hook_failures: Counter[str] = Counter()  # that raised, or answered nonsense
-        self.hook_timeouts: Counter[str] = Counter()  # that were given up
-        self.hook_overloads: Counter[str] = Counter()  # that were not made, since too many waited
+    deliveries: int = count("Writes of publications to connections; several publications may share one.")
+    stale_publications: int = count("Publications that came twice from the broker.")
+    gaps: int = count("Times a publication came before one that was missed.")
+    healed: int = count("Times what was missed was read from the history and delivered.")
+    unhealed: int = count("Times it could not be, and the sessions of a channel were sent away.")
+    fell_behind: int = count("Times a session began to lag.")
+    caught_up: int = count("Times a lagging session was live again.")
+    shed: int = count("Sessions ended because all buffers together were over their budget.")
+    skipped: int = count("Times a lagging session skipped to the newest.")
+    reads_shared: int = count("Reads of the history that another session had under way already.")
+    recovered: int = count("Subscriptions that recovered what they missed.")
+    unrecovered: int = count("Subscriptions that could not.")
+    revocations_forgotten: int = count("Revocations given up before their time, since there were too many.")
+    messages_dropped: int = count("Messages that clients sent although no application takes any.")
+    logs_suppressed: int = count("Log lines dropped for their rate.")
+    hook_calls: Counter[str] = count_by("hook", "Calls of the application's hooks.")
+    hook_refusals: Counter[str] = count_by("hook", "Calls in which the application refused what a client wanted.")
+    hook_failures: Counter[str] = count_by("hook", "Calls that raised an error, or answered what is no answer.")
+    hook_timeouts: Counter[str] = count_by("hook", "Calls that took too long.")
+    hook_overloads: Counter[str] = count_by("hook", "Calls that were not made, since too many waited.")
 
     def count_disconnect(self, disconnect: Disconnect) -> None:
         """Count a decision of the server to end a connection."""
