@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from messageflow.brokers.base import History, Sink
+from messageflow.brokers.base import HistoryPart, Sink
 from messageflow.brokers.memory import MemoryBroker
 from messageflow.core.protocol import Joined, Left
 from messageflow.core.stream import Position, Publication
@@ -89,7 +89,7 @@ class DistantBroker(MemoryBroker):
 
     async def read_since(
         self, channel: str, position: Position, limit: int | None = None, size: int | None = None
-    ) -> History:
+    ) -> HistoryPart:
         self.reads.append((channel, position))
         self.reading += 1
         self.most_reading = max(self.reading, self.most_reading)
@@ -113,7 +113,7 @@ class DistantBroker(MemoryBroker):
         size: int | None = None,
         *,
         reverse: bool = False,
-    ) -> History:
+    ) -> HistoryPart:
         await self._wait()
         history = await super().read_page(channel, offset, limit, size, reverse=reverse)
         await self._wait()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from messageflow.brokers.base import History, Item
+from messageflow.brokers.base import HistoryPart, Item
 from messageflow.core import control
 from messageflow.core.channels import REVOKED
 from messageflow.core.revocations import Revocation, encode_revocation
@@ -149,11 +149,11 @@ async def test_no_more_is_read_than_is_sent(world: World, monkeypatch: pytest.Mo
     read: list[int] = []
     page, since = world.broker.read_page, world.broker.read_since
 
-    async def counted_page(*asked: Any, **how: Any) -> History:
+    async def counted_page(*asked: Any, **how: Any) -> HistoryPart:
         read.append(len((found := await page(*asked, **how)).publications))
         return found
 
-    async def counted_since(*asked: Any) -> History:
+    async def counted_since(*asked: Any) -> HistoryPart:
         read.append(len((found := await since(*asked)).publications))
         return found
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from messageflow.brokers.base import History, Item
+from messageflow.brokers.base import HistoryPart, Item
 from messageflow.core.stream import Position
 from messageflow.core.stream_table import Retention
 from messageflow.errors import Unavailable
@@ -241,7 +241,9 @@ async def test_channels_that_cannot_be_read_do_not_stand_in_the_way_of_others(
     await world.publish("open:x", 1)
     since = broker.read_since
 
-    async def only_x(channel: str, position: Position, limit: int | None = None, size: int | None = None) -> History:
+    async def only_x(
+        channel: str, position: Position, limit: int | None = None, size: int | None = None
+    ) -> HistoryPart:
         if channel in away:
             raise Unavailable("its shard is away")
         return await since(channel, position, limit, size)

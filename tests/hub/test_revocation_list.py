@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from messageflow.brokers.base import History, Item
+from messageflow.brokers.base import HistoryPart, Item
 from messageflow.core.channels import REVOKED
 from messageflow.core.revocations import Revocation, encode_revocation
 from messageflow.core.stream_table import Retention
@@ -238,7 +238,7 @@ async def test_a_revocation_stands_as_long_as_a_token_may_live(world: World) -> 
 
 async def test_a_worker_that_cannot_read_them_does_not_start(broker: DistantBroker) -> None:
     class Unreadable(DistantBroker):
-        async def read_page(self, *_: Any, **__: Any) -> History:
+        async def read_page(self, *_: Any, **__: Any) -> HistoryPart:
             raise BrokerError("it is told to fail")
 
     unreadable = Unreadable()

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, Protocol
 
-from messageflow.core.presence import PresenceStats
+from messageflow.core.presence import PresenceCounts
 from messageflow.core.protocol import ClientInfo, Joined, Left
 from messageflow.core.stream import Position, Publication
 from messageflow.core.stream_table import Retention
@@ -46,7 +46,7 @@ class Stored(NamedTuple):
     ack: Ack
 
 
-class History(NamedTuple):
+class HistoryPart(NamedTuple):
     """A part of a stream and the point after its newest publication at the time of reading."""
 
     publications: list[Publication]
@@ -89,7 +89,7 @@ class StreamStore(Protocol):
 
     async def read_since(
         self, channel: str, position: Position, limit: int | None = None, size: int | None = None
-    ) -> History:
+    ) -> HistoryPart:
         """Return what was published after `position`, oldest first, wholly or up to `limit` of it.
 
         Where a `size` is given, no more is read than about so many bytes of it, as `core.weights` counts them, and at
@@ -107,7 +107,7 @@ class StreamStore(Protocol):
         size: int | None = None,
         *,
         reverse: bool = False,
-    ) -> History:
+    ) -> HistoryPart:
         """Return up to `limit` kept publications after `offset` (before it when `reverse`); 0 only the position."""
 
     async def remove_history(self, channel: str) -> None:
@@ -133,7 +133,7 @@ class PresenceReader(Protocol):
     async def read_presence(self, channel: str) -> dict[str, ClientInfo]:
         """Return who is in `channel`, by client id, on all nodes."""
 
-    async def count_presence(self, channel: str) -> PresenceStats:
+    async def count_presence(self, channel: str) -> PresenceCounts:
         """Return how many are in `channel`, on all nodes."""
 
 

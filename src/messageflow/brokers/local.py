@@ -10,9 +10,9 @@ import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
-from messageflow.brokers.base import History, Item, Sink, Stored
+from messageflow.brokers.base import HistoryPart, Item, Sink, Stored
 from messageflow.core.idempotency import IdempotencyWindow
-from messageflow.core.presence import Presence, PresenceStats
+from messageflow.core.presence import Presence, PresenceCounts
 from messageflow.core.protocol import ClientInfo, Joined, Left
 from messageflow.core.stream import Position, Publication
 from messageflow.core.stream_table import StreamTable
@@ -75,7 +75,7 @@ class LocalBroker(ABC):
     @abstractmethod
     async def read_since(
         self, channel: str, position: Position, limit: int | None = None, size: int | None = None
-    ) -> History: ...
+    ) -> HistoryPart: ...
 
     @abstractmethod
     async def read_page(
@@ -86,7 +86,7 @@ class LocalBroker(ABC):
         size: int | None = None,
         *,
         reverse: bool = False,
-    ) -> History: ...
+    ) -> HistoryPart: ...
 
     @abstractmethod
     async def remove_history(self, channel: str) -> None: ...
@@ -129,7 +129,7 @@ class LocalBroker(ABC):
     async def read_presence(self, channel: str) -> dict[str, ClientInfo]:
         return self._presence.clients(channel, self._clock())
 
-    async def count_presence(self, channel: str) -> PresenceStats:
+    async def count_presence(self, channel: str) -> PresenceCounts:
         return self._presence.stats(channel, self._clock())
 
     async def send_control(self, message: bytes) -> None:

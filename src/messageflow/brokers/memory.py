@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from messageflow.brokers.base import Ack, History, Item, Stored
+from messageflow.brokers.base import Ack, HistoryPart, Item, Stored
 from messageflow.brokers.local import LocalBroker, new_epoch
 from messageflow.brokers.options import DEFAULTS
 from messageflow.core.stream import Position, Publication
@@ -68,11 +68,11 @@ class MemoryBroker(LocalBroker):
 
     async def read_since(
         self, channel: str, position: Position, limit: int | None = None, size: int | None = None
-    ) -> History:
+    ) -> HistoryPart:
         missed = self._streams.read_since(channel, position, self._clock(), limit)
         if missed is None:
             raise Unrecoverable(f"offset {position.offset} of epoch {position.epoch!r} is not in the history")
-        return History(within(missed, size), self._streams.position(channel))
+        return HistoryPart(within(missed, size), self._streams.position(channel))
 
     async def read_page(
         self,
@@ -82,9 +82,9 @@ class MemoryBroker(LocalBroker):
         size: int | None = None,
         *,
         reverse: bool = False,
-    ) -> History:
+    ) -> HistoryPart:
         page = self._streams.read_page(channel, offset, limit, self._clock(), reverse=reverse) if limit else []
-        return History(within(page, size), self._streams.position(channel))
+        return HistoryPart(within(page, size), self._streams.position(channel))
 
     async def remove_history(self, channel: str) -> None:
         self._streams.remove(channel)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from messageflow.core.protocol import ClientInfo
 
 
-class PresenceStats(NamedTuple):
+class PresenceCounts(NamedTuple):
     """How many connections, and how many different users, are in a channel."""
 
     clients: int
@@ -55,10 +55,10 @@ class Presence:
         live = {node for node, until in self._leases.items() if until > now}
         return {client: info for client, (info, node) in self._channels.get(channel, {}).items() if node in live}
 
-    def stats(self, channel: str, now: float) -> PresenceStats:
+    def stats(self, channel: str, now: float) -> PresenceCounts:
         """Return how many are in `channel`."""
         infos = self.clients(channel, now).values()
-        return PresenceStats(len(infos), len({info.user for info in infos}))
+        return PresenceCounts(len(infos), len({info.user for info in infos}))
 
     def remove_node(self, node: str) -> list[tuple[str, ClientInfo]]:
         """Remove the entries of a node that is known to be gone. Returns them, so that leaves can be told."""

@@ -17,7 +17,7 @@ import logging
 import random
 from typing import NamedTuple
 
-from messageflow.brokers.base import History, StreamStore
+from messageflow.brokers.base import HistoryPart, StreamStore
 from messageflow.core.backoff import Backoff
 from messageflow.core.stream import Position
 from messageflow.errors import BrokerError, Unrecoverable
@@ -82,9 +82,9 @@ class HistoryReader:
         self._runtime = runtime
         self._broker = broker
         self.chunks = ChunkCache()
-        self._under_way: dict[Wanted, asyncio.Future[History | BrokerError | None]] = {}
+        self._under_way: dict[Wanted, asyncio.Future[HistoryPart | BrokerError | None]] = {}
 
-    async def read_position(self, channel: Channel) -> History:
+    async def read_position(self, channel: Channel) -> HistoryPart:
         """Return where the stream of a channel stands.
 
         Raises:
@@ -92,7 +92,7 @@ class HistoryReader:
         """
         return await self._share((channel, None, 0))
 
-    async def read_since(self, channel: Channel, position: Position, limit: int) -> History:
+    async def read_since(self, channel: Channel, position: Position, limit: int) -> HistoryPart:
         """Return what was published after `position`, at most `limit` of it and a chunk of bytes.
 
         It is as it was when the read began or later.
@@ -105,7 +105,7 @@ class HistoryReader:
         """
         return await self._share((channel, position, limit))
 
-    async def read_patiently(self, channel: Channel, position: Position, limit: int) -> History:
+    async def read_patiently(self, channel: Channel, position: Position, limit: int) -> HistoryPart:
         """As `read_since`, but a broker that fails, as it may be away, is asked again: `ATTEMPTS` times in all."""
         backoff = Backoff(FIRST_DELAY, LONGEST_DELAY, random.random)
         for _ in range(ATTEMPTS - 1):
@@ -118,7 +118,7 @@ class HistoryReader:
             await asyncio.sleep(backoff.fail())
         return await self.read_since(channel, position, limit)
 
-    async def read_newest(self, channel: Channel) -> History:
+    async def read_newest(self, channel: Channel) -> HistoryPart:
         """Return the newest publication alone.
 
         Raises:
@@ -126,8 +126,8 @@ class HistoryReader:
         """
         return await self._broker.read_page(channel.name, None, 1, reverse=True)
 
-    async def _share(self, wanted: Wanted) -> History:
-        outcome: History | BrokerError | None = None
+    async def _share(self, wanted: Wanted) -> HistoryPart:
+        outcome: HistoryPart | BrokerError | None = None
         while (read := self._under_way.get(wanted)) is not None:
             self._runtime.counters.reads_shared += 1
             outcome = await asyncio.shield(read)
@@ -139,13 +139,13 @@ class HistoryReader:
             raise outcome
         return outcome
 
-    async def _lead(self, wanted: Wanted) -> History | BrokerError:
+    async def _lead(self, wanted: Wanted) -> HistoryPart | BrokerError:
         """Read for oneself and for those who come meanwhile. When it is cancelled, one of them reads again.
 
         Not a task of its own: that would cost every session that comes alone 20 µs (benchmarks: connect).
         """
         read = self._under_way[wanted] = asyncio.get_running_loop().create_future()
-        outcome: History | BrokerError | None = None
+        outcome: HistoryPart | BrokerError | None = None
         try:
             outcome = await self._read(wanted)
         finally:
@@ -153,7 +153,7 @@ class HistoryReader:
             read.set_result(outcome)
         return outcome
 
-    async def _read(self, wanted: Wanted) -> History | BrokerError:
+    async def _read(self, wanted: Wanted) -> HistoryPart | BrokerError:
         channel, position, limit = wanted
         broker = self._broker
         try:

@@ -15,7 +15,7 @@ import asyncio
 
 import msgspec
 
-from messageflow.brokers.base import History
+from messageflow.brokers.base import HistoryPart
 from messageflow.core.channels import NamespaceOptions
 from messageflow.core.claims import SubscribeOptions
 from messageflow.core.merge import merge
@@ -55,7 +55,7 @@ class Subscribing:
         self._session = session
         self._options = options
         self._request = request
-        self._history: History | None = None
+        self._history: HistoryPart | None = None
         self._since: Position | None = None  # where the session resumes; None when it begins at the top
         self._position = Position("", 0)
         self._data = b""  # JSON for the client, in the result
@@ -103,7 +103,7 @@ class Subscribing:
                 raise asyncio.CancelledError from error  # whatever else went wrong, nobody is there to be told
             raise
 
-    async def _read(self) -> History:
+    async def _read(self) -> HistoryPart:
         services, channel, request = self._services, self.channel, self._request
         reader = services.history_reader
         if request.recover and self.recoverable:
@@ -114,7 +114,7 @@ class Subscribing:
                 since = Position((await reader.read_position(channel)).position.epoch, since.offset)
             if self._stands_where_the_others_do(since):
                 self._since = since
-                return History([], since)
+                return HistoryPart([], since)
             try:
                 # Without pace or room nothing of it will travel in the answer, only whether it can be had.
                 limit = 1 if services.recovery_limiter.debt or self.room <= 0 else services.runtime.limits.history_limit
@@ -127,7 +127,7 @@ class Subscribing:
                 self.carried = weigh(first)
                 return history._replace(publications=first)
         if channel.position is not None:
-            return History([], channel.position)
+            return HistoryPart([], channel.position)
         return await reader.read_position(channel)
 
     def _stands_where_the_others_do(self, since: Position) -> bool:
@@ -199,7 +199,7 @@ class Subscribing:
             data=raw(self._data),
         )
 
-    def _collect_missed(self, history: History) -> list[Publication] | None:
+    def _collect_missed(self, history: HistoryPart) -> list[Publication] | None:
         """What to send with the answer, or None when nothing was asked or it cannot be recovered."""
         if self._options.force_recovery_mode == "cache" and self._request.recover:
             newest = history.publications[-1:]

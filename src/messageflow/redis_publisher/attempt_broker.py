@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from messageflow.brokers.base import History, Item, Stored
+from messageflow.brokers.base import HistoryPart, Item, Stored
 from messageflow.brokers.redis.connections.command_client import CommandClient
 from messageflow.brokers.redis.keyspace import Names
 from messageflow.brokers.redis.presence.presence_store import RedisPresenceStore
 from messageflow.brokers.redis.streams.stream_store import RedisStreamStore, to_history, unwrap_outcomes
-from messageflow.core.presence import PresenceStats
+from messageflow.core.presence import PresenceCounts
 from messageflow.core.protocol import ClientInfo
 from messageflow.core.stream import Position
 from messageflow.redis_publisher.scatter import survey
@@ -39,7 +39,7 @@ class RedisApiBroker:
 
     async def read_since(
         self, channel: str, position: Position, limit: int | None = None, size: int | None = None
-    ) -> History:
+    ) -> HistoryPart:
         return to_history(await self._store.read_since(channel, position, limit, size), channel, position)
 
     async def read_page(
@@ -50,9 +50,9 @@ class RedisApiBroker:
         size: int | None = None,
         *,
         reverse: bool = False,
-    ) -> History:
+    ) -> HistoryPart:
         read = await self._store.read_page(channel, offset, limit, size, reverse=reverse)
-        return History(read.publications, read.top)
+        return HistoryPart(read.publications, read.top)
 
     async def remove_history(self, channel: str) -> None:
         await self._store.remove_history(channel)
@@ -60,7 +60,7 @@ class RedisApiBroker:
     async def read_presence(self, channel: str) -> dict[str, ClientInfo]:
         return await self._presence_store.read_presence(channel)
 
-    async def count_presence(self, channel: str) -> PresenceStats:
+    async def count_presence(self, channel: str) -> PresenceCounts:
         return await self._presence_store.count_presence(channel)
 
     async def send_control(self, message: bytes) -> None:

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from messageflow.brokers.base import History, Item, Sink, Stored
+from messageflow.brokers.base import HistoryPart, Item, Sink, Stored
 from messageflow.brokers.embedded.commit_batch import CommitBatch
 from messageflow.brokers.embedded.data_directory import LOG, DataDirectory, open_data_directory, set_aside
 from messageflow.brokers.embedded.disk_reads import DiskReads
@@ -321,7 +321,7 @@ class EmbeddedBroker(LocalBroker):
 
     async def read_since(
         self, channel: str, position: Position, limit: int | None = None, size: int | None = None
-    ) -> History:
+    ) -> HistoryPart:
         now = self._clock()
         top = self._streams.position(channel)
         missed = self._streams.read_since(channel, position, now, limit)
@@ -335,7 +335,7 @@ class EmbeddedBroker(LocalBroker):
                 end = position.offset + max(len(missed), 1)
             if not follows(missed, position, end):
                 raise _make_unrecoverable(position)
-        return History(within(missed, size), top)
+        return HistoryPart(within(missed, size), top)
 
     async def read_page(
         self,
@@ -345,10 +345,10 @@ class EmbeddedBroker(LocalBroker):
         size: int | None = None,
         *,
         reverse: bool = False,
-    ) -> History:
+    ) -> HistoryPart:
         now, top = self._clock(), self._streams.position(channel)
         if not limit:
-            return History([], top)
+            return HistoryPart([], top)
         first = self._find_first_on_disk(channel, now)
         stream = self._streams.get(channel)
         if first is not None and stream is not None:
@@ -360,8 +360,8 @@ class EmbeddedBroker(LocalBroker):
             if start <= end and start < stream.first:
                 offsets = range(start, end + 1)
                 found, _ = await self._disk_reads.read(channel, offsets[::-1] if reverse else offsets, size)
-                return History(found, top)
-        return History(within(self._streams.read_page(channel, offset, limit, now, reverse=reverse), size), top)
+                return HistoryPart(found, top)
+        return HistoryPart(within(self._streams.read_page(channel, offset, limit, now, reverse=reverse), size), top)
 
     def _find_first_on_disk(self, channel: str, now: float) -> int | None:
         held = self._index.get(channel)

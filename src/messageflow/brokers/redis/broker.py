@@ -13,7 +13,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from messageflow.brokers.base import History, Item, Sink, Stored
+from messageflow.brokers.base import HistoryPart, Item, Sink, Stored
 from messageflow.brokers.options import DEFAULTS
 from messageflow.brokers.redis.connections.command_client import CommandClient
 from messageflow.brokers.redis.connections.connector import Connector
@@ -38,7 +38,7 @@ from messageflow.brokers.redis.streams.witness import Witness
 from messageflow.brokers.redis.tasks import cancel_all, supervise
 from messageflow.brokers.redis.topology.detection import TopologySettings, open_topology
 from messageflow.brokers.redis.topology.topology import Topology
-from messageflow.core.presence import PresenceStats
+from messageflow.core.presence import PresenceCounts
 from messageflow.core.protocol import ClientInfo, Joined, Left
 from messageflow.core.stream import Position
 from messageflow.errors import BrokerError
@@ -183,7 +183,7 @@ class RedisBroker:
 
     async def read_since(
         self, channel: str, position: Position, limit: int | None = None, size: int | None = None
-    ) -> History:
+    ) -> HistoryPart:
         read = await self._compare(channel, await self._streams.read_since(channel, position, limit, size))
         if not read.found:
             await self._positions.judge_refusal(channel, read.top)
@@ -197,10 +197,10 @@ class RedisBroker:
         size: int | None = None,
         *,
         reverse: bool = False,
-    ) -> History:
+    ) -> HistoryPart:
         found = await self._streams.read_page(channel, offset, limit, size, reverse=reverse)
         read = await self._compare(channel, found)
-        return History(read.publications, read.top)
+        return HistoryPart(read.publications, read.top)
 
     async def _compare(self, channel: str, read: Read) -> Read:
         await self._positions.compare(channel, read.top)
@@ -287,7 +287,7 @@ class RedisBroker:
     async def read_presence(self, channel: str) -> dict[str, ClientInfo]:
         return await self._presence_store.read_presence(channel)
 
-    async def count_presence(self, channel: str) -> PresenceStats:
+    async def count_presence(self, channel: str) -> PresenceCounts:
         return await self._presence_store.count_presence(channel)
 
     async def send_control(self, message: bytes) -> None:

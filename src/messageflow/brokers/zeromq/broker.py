@@ -18,12 +18,12 @@ from typing import TypeVar
 import msgspec
 import zmq
 
-from messageflow.brokers.base import History, Item, Sink, Stored
+from messageflow.brokers.base import HistoryPart, Item, Sink, Stored
 from messageflow.brokers.zeromq import messages as m
 from messageflow.brokers.zeromq.loop_socket import LoopSocket
 from messageflow.brokers.zeromq.subscription_requests import RETRY, SubscriptionRequests
 from messageflow.core.backoff import Backoff
-from messageflow.core.presence import PresenceStats
+from messageflow.core.presence import PresenceCounts
 from messageflow.core.protocol import ClientInfo
 from messageflow.core.stream import Position
 from messageflow.errors import BrokerError, Unanswered, Unavailable
@@ -200,7 +200,7 @@ class ZeroMQBroker:
 
     async def read_since(
         self, channel: str, position: Position, limit: int | None = None, size: int | None = None
-    ) -> History:
+    ) -> HistoryPart:
         return await self._ask(m.Since(channel, position, limit, size), m.decode_history)
 
     async def read_page(
@@ -211,7 +211,7 @@ class ZeroMQBroker:
         size: int | None = None,
         *,
         reverse: bool = False,
-    ) -> History:
+    ) -> HistoryPart:
         return await self._ask(m.ReadPage(channel, offset, limit, size, reverse), m.decode_history)
 
     async def remove_history(self, channel: str) -> None:
@@ -239,7 +239,7 @@ class ZeroMQBroker:
     async def read_presence(self, channel: str) -> dict[str, ClientInfo]:
         return await self._ask(m.Who(channel), m.decode_presence)
 
-    async def count_presence(self, channel: str) -> PresenceStats:
+    async def count_presence(self, channel: str) -> PresenceCounts:
         return await self._ask(m.HowMany(channel), m.decode_stats)
 
     async def send_control(self, message: bytes) -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from messageflow.brokers.base import History, Item, Stored
-from messageflow.core.presence import PresenceStats
+from messageflow.brokers.base import HistoryPart, Item, Stored
+from messageflow.core.presence import PresenceCounts
 from messageflow.core.protocol import ClientInfo, Joined, Left
 from messageflow.core.stream import Position, Publication
 from messageflow.errors import BrokerError, NoRoom, Unanswered, Unavailable, Unrecoverable
@@ -125,8 +125,8 @@ encode = msgspec.msgpack.Encoder().encode
 decode_request = msgspec.msgpack.Decoder(Request).decode
 decode_failure = msgspec.msgpack.Decoder(Failed).decode
 decode_stored = msgspec.msgpack.Decoder(list[Stored]).decode
-decode_history = msgspec.msgpack.Decoder(History).decode
-decode_stats = msgspec.msgpack.Decoder(PresenceStats).decode
+decode_history = msgspec.msgpack.Decoder(HistoryPart).decode
+decode_stats = msgspec.msgpack.Decoder(PresenceCounts).decode
 decode_answers = msgspec.msgpack.Decoder(list[bytes]).decode
 decode_text = msgspec.msgpack.Decoder(str).decode
 decode_presence = msgspec.json.Decoder(dict[str, ClientInfo]).decode

@@ -14,7 +14,7 @@ from messageflow.brokers.redis.connections.command_client import CommandClient, 
 from messageflow.brokers.redis.connections.resp import RedisCommand, to_dict
 from messageflow.brokers.redis.keyspace import Names
 from messageflow.brokers.redis.messages import Garbage, encode_info, read_info
-from messageflow.core.presence import PresenceStats
+from messageflow.core.presence import PresenceCounts
 from messageflow.core.protocol import ClientInfo
 from messageflow.errors import BrokerError
 
@@ -155,13 +155,13 @@ class RedisPresenceStore:
             live = self._live
         return {client: info for client, (node, info) in (await self.read_entered(channel)).items() if node in live}
 
-    async def count_presence(self, channel: str) -> PresenceStats:
+    async def count_presence(self, channel: str) -> PresenceCounts:
         """Return how many are present, without reading who; a node that died counts until it is cleared up after."""
         keys = [self._names.present(channel), self._names.users(channel)]
         clients, users = map(
             raise_if_error, await self._client.execute([RedisCommand(key, ("HLEN", key)) for key in keys])
         )
-        return PresenceStats(clients, users)
+        return PresenceCounts(clients, users)
 
     async def read_entered(self, channel: str) -> dict[str, Entered]:
         """Return who was entered into a channel and not taken out, by client."""

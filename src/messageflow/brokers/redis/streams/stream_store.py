@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
-from messageflow.brokers.base import History, Item, Stored
+from messageflow.brokers.base import HistoryPart, Item, Stored
 from messageflow.brokers.local import new_epoch
 from messageflow.brokers.redis import scripts
 from messageflow.brokers.redis.connections.command_client import CommandClient, ScriptCall
@@ -165,7 +165,7 @@ class RedisStreamStore:
         await self._client.execute_one(RedisCommand(log_name, ("XTRIM", log_name, "MAXLEN", 0)))
 
 
-def to_history(read: Read, channel: str, position: Position) -> History:
+def to_history(read: Read, channel: str, position: Position) -> HistoryPart:
     """Return what was read after a position.
 
     Raises:
@@ -175,7 +175,7 @@ def to_history(read: Read, channel: str, position: Position) -> History:
         raise Unrecoverable(
             f"offset {position.offset} of epoch {position.epoch!r} is not in the history of {channel!r}"
         )
-    return History(read.publications, read.top)
+    return HistoryPart(read.publications, read.top)
 
 
 def _read_position(reply: list[Any]) -> Position | None:
