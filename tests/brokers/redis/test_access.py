@@ -173,7 +173,7 @@ def commands() -> list[str]:
     return [rule[1:] for rule in documented_rules() if rule.startswith("+")]
 
 
-ONLY_IN_A_CLUSTER = {"cluster|info", "cluster|slots", "spublish", "ssubscribe", "sunsubscribe"}
+ONLY_IN_A_CLUSTER = {"asking", "cluster|info", "cluster|slots", "spublish", "ssubscribe", "sunsubscribe"}
 
 
 @pytest.mark.parametrize("name", sorted({*commands()} - {"config|get", *ONLY_IN_A_CLUSTER}))
