@@ -14,7 +14,7 @@ from typing import Protocol
 
 from messageflow.core.codes import BAD_REQUEST, INTERNAL, UNAUTHORIZED, ErrorCode
 from messageflow.gateway.front_door.deadlines import Deadlines
-from messageflow.gateway.front_door.endpoint import Connection
+from messageflow.gateway.front_door.endpoint import EndpointConnection
 from messageflow.gateway.front_door.head import CHUNKED, Head
 from messageflow.gateway.front_door.http_limits import HttpLimits
 from messageflow.gateway.front_door.response import JSON, HttpResponse
@@ -73,7 +73,7 @@ class ApiEndpoint:
         self._room = asyncio.Event()
         self._room.set()
 
-    def begin(self, connection: Connection, head: Head) -> ApiCall | None:
+    def begin(self, connection: EndpointConnection, head: Head) -> ApiCall | None:
         """Begin to answer a request; None when it is answered already."""
         if head.method != b"POST":
             connection.answer(_not_a_call())
@@ -122,7 +122,7 @@ class ApiCall:
 
     __slots__ = ("_body", "_connection", "_endpoint", "_is_lost", "_method", "_unsent", "has_begun")
 
-    def __init__(self, endpoint: ApiEndpoint, connection: Connection, method: bytes) -> None:
+    def __init__(self, endpoint: ApiEndpoint, connection: EndpointConnection, method: bytes) -> None:
         self.has_begun = False
         self._endpoint = endpoint
         self._connection = connection

@@ -16,7 +16,7 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from uvicorn.server import ServerState
 
 from messageflow.gateway.front_door.admission import Admission
-from messageflow.gateway.front_door.endpoint import Connection
+from messageflow.gateway.front_door.endpoint import EndpointConnection
 from messageflow.gateway.front_door.head import Head
 from messageflow.gateway.front_door.http_connection import address
 from messageflow.gateway.handshake import origin_of
@@ -50,7 +50,7 @@ class ApplicationEndpoint:
         self._server_state = server_state
         self._app_state = app_state
 
-    def begin(self, connection: Connection, head: Head) -> Backstage | None:
+    def begin(self, connection: EndpointConnection, head: Head) -> Backstage | None:
         """Give a request to the application."""
         admission, peer = self._admission, connection.peer
         came = admission.trace(peer[0], head.headers, secure=admission.tls)
@@ -83,7 +83,7 @@ class Backstage:
         has_begun: whether the application has begun to answer.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: EndpointConnection) -> None:
         self.came: Forwarded | None = None
         self.has_begun = False
         self._connection = connection
@@ -171,7 +171,7 @@ class StageTransport(asyncio.Transport):
         connection: that it is of.
     """
 
-    def __init__(self, backstage: Backstage, connection: Connection) -> None:
+    def __init__(self, backstage: Backstage, connection: EndpointConnection) -> None:
         super().__init__()
         self._backstage = backstage
         self._connection = connection

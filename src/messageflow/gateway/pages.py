@@ -19,7 +19,7 @@ from messageflow.errors import BrokerError
 from messageflow.gateway import front_page, refusals
 from messageflow.gateway.api_endpoint import ApiKey, failure
 from messageflow.gateway.front_door.admission import Admission
-from messageflow.gateway.front_door.endpoint import Connection, Exchange
+from messageflow.gateway.front_door.endpoint import EndpointConnection, Exchange
 from messageflow.gateway.front_door.head import Head
 from messageflow.gateway.front_door.response import HTML, JSON, HttpResponse
 from messageflow.gateway.handshake import origin_of
@@ -70,7 +70,7 @@ class Page:
         self._show = show
         self._guest = guest
 
-    def begin(self, connection: Connection, head: Head) -> Exchange | None:
+    def begin(self, connection: EndpointConnection, head: Head) -> Exchange | None:
         """Answer a request, at once or as a task."""
         admission, peer = self._admission, connection.peer
         came = admission.trace(peer[0], head.headers, secure=admission.tls)
@@ -89,7 +89,7 @@ class Page:
         self._answer(connection, asked, response)
         return None
 
-    def _answer(self, connection: Connection, asked: Asked, response: HttpResponse) -> None:
+    def _answer(self, connection: EndpointConnection, asked: Asked, response: HttpResponse) -> None:
         if self._guest:
             _log_access(asked, response.status)
         connection.answer(response)
@@ -101,7 +101,10 @@ class _Shown:
     has_begun = False
 
     def __init__(
-        self, connection: Connection, answer: Callable[[HttpResponse], None], shown: Coroutine[Any, Any, HttpResponse]
+        self,
+        connection: EndpointConnection,
+        answer: Callable[[HttpResponse], None],
+        shown: Coroutine[Any, Any, HttpResponse],
     ) -> None:
         self._connection = connection
         self._answer = answer

@@ -8,7 +8,7 @@ from __future__ import annotations
 from messageflow.gateway import refusals
 from messageflow.gateway.frame_limits import FrameLimits
 from messageflow.gateway.front_door.admission import Admission
-from messageflow.gateway.front_door.endpoint import Connection, Exchange
+from messageflow.gateway.front_door.endpoint import EndpointConnection, Exchange
 from messageflow.gateway.front_door.head import Head
 from messageflow.gateway.front_door.response import HttpResponse
 from messageflow.gateway.handshake import answer_page, origin_of
@@ -30,7 +30,7 @@ class WebSocketEndpoint:
         self._limits = limits
         self._otherwise = otherwise
 
-    def begin(self, connection: Connection, head: Head) -> Exchange | None:
+    def begin(self, connection: EndpointConnection, head: Head) -> Exchange | None:
         """Answer a handshake, and open the WebSocket."""
         if not head.upgrade or head.method != b"GET" or head.length:
             return self._otherwise.begin(connection, head)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from messageflow.gateway.front_door.endpoint import Connection
+from messageflow.gateway.front_door.endpoint import EndpointConnection
 from messageflow.gateway.front_door.front_door import FrontDoor
 from messageflow.gateway.front_door.head import Head
 from messageflow.gateway.front_door.http_connection import HttpConnection
@@ -72,7 +72,7 @@ class Wire(asyncio.Transport):
 class Echo:
     """Answers at once, before the body, with the method."""
 
-    def begin(self, connection: Connection, head: Head) -> None:
+    def begin(self, connection: EndpointConnection, head: Head) -> None:
         connection.answer(HttpResponse(200, body=head.method))
 
 
@@ -82,7 +82,7 @@ class Later:
     def __init__(self) -> None:
         self.begun: list[Waiting] = []
 
-    def begin(self, connection: Connection, head: Head) -> Waiting:
+    def begin(self, connection: EndpointConnection, head: Head) -> Waiting:
         self.begun.append(Waiting(connection))
         return self.begun[-1]
 
@@ -92,7 +92,7 @@ class Waiting:
 
     has_begun = False
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: EndpointConnection) -> None:
         self.connection = connection
         self.raw = self.content = b""
         self.has_ended = self.is_lost = False

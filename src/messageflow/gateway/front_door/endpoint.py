@@ -14,7 +14,7 @@ from messageflow.gateway.front_door.head import Head
 from messageflow.gateway.front_door.response import HttpResponse
 
 
-class Connection(Protocol):
+class EndpointConnection(Protocol):
     """An HTTP connection, as endpoints see it.
 
     Attributes:
@@ -93,5 +93,5 @@ class Exchange(Protocol):
 class HttpEndpoint(Protocol):
     """What answers the requests for some paths."""
 
-    def begin(self, connection: Connection, head: Head) -> Exchange | None:
+    def begin(self, connection: EndpointConnection, head: Head) -> Exchange | None:
         """Begin to answer a request; None when it is answered already, or the transport is another's now."""

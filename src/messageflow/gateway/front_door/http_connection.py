@@ -49,7 +49,7 @@ ANSWERED = _Answered()
 
 
 class HttpConnection(asyncio.Protocol):
-    """A `front_door.endpoint.Connection`.
+    """A `front_door.endpoint.EndpointConnection`.
 
     Args:
         door: what all connections of the port share.
