@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
+from messageflow.core.line_rates import BURST
 from messageflow.gateway.logs import ConsoleFormatter, JsonFormatter, RateLimit
-from messageflow.hub.rate_limited_log import BURST
 from messageflow.testing.clock import ManualClock
 from tests.brokers.redis.processes import Server
 from tests.faults.machine import SmallDisk

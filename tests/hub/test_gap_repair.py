@@ -132,7 +132,7 @@ async def test_a_long_gap_is_filled_chunk_by_chunk(world: World, broker: Distant
 async def test_what_is_held_is_bounded_and_nothing_is_missing(
     world: World, broker: DistantBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("messageflow.hub.replay_buffer.KEPT_BYTES", 2000)
+    monkeypatch.setattr("messageflow.core.replay_buffer.KEPT_BYTES", 2000)
     connection = await world.subscribed("alice", "open:x")
     await lose(world, "open:x", 1)
     broker.gate.clear()

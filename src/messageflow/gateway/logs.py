@@ -17,7 +17,7 @@ from collections.abc import Callable, Hashable
 from datetime import UTC, datetime
 from typing import TextIO
 
-from messageflow.hub.rate_limited_log import LineRates
+from messageflow.core.line_rates import LineRates
 
 ACCESS_BURST, ACCESS_PER_SECOND = 200, 50.0  # lines of the access log: what people at work cause by themselves
 

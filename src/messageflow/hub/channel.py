@@ -20,10 +20,10 @@ from enum import Enum
 
 from messageflow.core.channels import NamespaceOptions
 from messageflow.core.protocol import Push
+from messageflow.core.replay_buffer import ReplayBuffer
 from messageflow.core.stream import Position, Publication
 from messageflow.errors import BrokerError
 from messageflow.hub.backlog import Backlog, Backlogs
-from messageflow.hub.replay_buffer import ReplayBuffer
 from messageflow.hub.transport import FramedEncoder, Member
 
 Write = Callable[[bytes], None]
