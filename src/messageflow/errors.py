@@ -25,6 +25,7 @@ Each message says what happened and what to do next.
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any
 
 
@@ -66,12 +67,44 @@ class EncodingError(MessageflowError, TypeError):
     """A payload that JSON cannot carry; the message names the type and where it stands."""
 
 
+class TokenReason(StrEnum):
+    """Why a token is refused, in one word: counted, logged, and told what to do about in docs/limits.md."""
+
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+    NOT_YET_VALID = "not_yet_valid"
+    TOO_LONG_A_LIFE = "too_long_a_life"
+    BAD_SIGNATURE = "bad_signature"
+    UNKNOWN_KEY = "unknown_key"
+    ALGORITHM = "algorithm"
+    AUDIENCE = "audience"
+    ISSUER = "issuer"
+    MISSING_CLAIM = "missing_claim"
+    WRONG_USE = "wrong_use"
+    WRONG_BEARER = "wrong_bearer"
+    TOO_MANY_CHANNELS = "too_many_channels"
+    MALFORMED = "malformed"
+
+
 class TokenError(MessageflowError):
-    """A JSON Web Token that is not accepted. The message is for logs, never for the wire."""
+    """A JSON Web Token that is not accepted. The message is for logs, never for the wire.
+
+    Attributes:
+        reason: why, in one word.
+    """
+
+    reason = TokenReason.MALFORMED
+
+    def __init__(self, message: str = "", reason: TokenReason | None = None) -> None:
+        super().__init__(message)
+        if reason is not None:
+            self.reason = reason
 
 
 class TokenExpired(TokenError):
     """A token that was right once and whose time is over: the client should fetch a new one."""
+
+    reason = TokenReason.EXPIRED
 
 
 class BrokerError(MessageflowError):

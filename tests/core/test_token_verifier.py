@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from messageflow.core.claims import Said
+from messageflow.core.keys import Key
 from messageflow.core.signatures import verify_signature
 from messageflow.core.token_verifier import SubscribeOptions, Verifier, load_keys
 from messageflow.core.users import is_user
-from messageflow.errors import ConfigurationError, TokenError, TokenExpired
+from messageflow.errors import ConfigurationError, TokenError, TokenExpired, TokenReason
 from tests.core.token_forge import (
     CONNECTION,
     NOW,
@@ -483,3 +484,36 @@ def test_signed_bytes_of_any_kind_are_refused_or_are_claims(header: bytes, paylo
 @given(st.binary(min_size=1, max_size=200))
 def test_every_payload_comes_out_as_it_was_signed(payload: bytes) -> None:
     assert verify_signature(forge(payload=payload), KEYS) == payload
+
+
+PARTIES = {TokenReason.AUDIENCE, TokenReason.ISSUER}
+RSA_KEY = load_keys(public_keys_pem=[public_pem(private_key("RS256"))])
+
+
+@pytest.mark.parametrize(
+    ("token", "keys", "reason"),
+    [
+        (connection(exp=NOW - 1), KEYS, TokenReason.EXPIRED),
+        (connection(nbf=NOW + 100), KEYS, TokenReason.NOT_YET_VALID),
+        (connection(iat=NOW + 100), KEYS, TokenReason.NOT_YET_VALID),
+        (connection(exp=NOW + 10**6), KEYS, TokenReason.TOO_LONG_A_LIFE),
+        (forge(secret="another secret of forty bytes, not ours."), KEYS, TokenReason.BAD_SIGNATURE),
+        (forge({"alg": "HS512"}), KEYS, TokenReason.ALGORITHM),
+        (forge(), RSA_KEY, TokenReason.ALGORITHM),
+        (forge({"alg": "HS256", "kid": "new"}), [Key("HS256", SECRET.encode(), "old")], TokenReason.UNKNOWN_KEY),
+        (forge(), [], TokenReason.UNKNOWN_KEY),
+        (connection(aud="others"), KEYS, TokenReason.AUDIENCE),
+        (connection(aud="push", iss="others"), KEYS, TokenReason.ISSUER),
+        (connection(exp=None), KEYS, TokenReason.MISSING_CLAIM),
+        (connection(sub=None), KEYS, TokenReason.MISSING_CLAIM),
+        (connection(exp="soon"), KEYS, TokenReason.MALFORMED),
+        (forge({"typ": "JWT"}), KEYS, TokenReason.MALFORMED),
+        (subscription(aud="push", iss="us"), KEYS, TokenReason.WRONG_USE),
+        ("", KEYS, TokenReason.MALFORMED),
+    ],
+)
+def test_every_refusal_has_its_reason(token: str, keys: list[Key], reason: TokenReason) -> None:
+    verifier = Verifier(keys, audience="push", issuer="us") if reason in PARTIES else Verifier(keys)
+    with pytest.raises(TokenError) as caught:
+        verifier.connection(token, NOW)
+    assert caught.value.reason is reason

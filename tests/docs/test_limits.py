@@ -11,6 +11,7 @@ from websockets.frames import CloseCode
 from messageflow.api.bounds import MOST_CALLS
 from messageflow.core import codes
 from messageflow.core.codes import Disconnect, ErrorCode, Unsubscribe
+from messageflow.errors import TokenReason
 from messageflow.gateway.settings_loading import OPTIONS
 
 ROOT = Path(__file__).parents[2]
@@ -79,3 +80,7 @@ def test_every_status_of_http_is_there() -> None:
     numbers = {int(code) for pattern in patterns for code in re.findall(pattern, SOURCE, re.MULTILINE)}
     named = {HTTPStatus[name].value for name in re.findall(r"HTTPStatus\.([A-Z_]+)", SOURCE)}
     assert {each for each in numbers | named if each >= 400} <= set(told("What HTTP answers"))
+
+
+def test_every_reason_to_refuse_a_token_is_there() -> None:
+    assert re.findall(r"^\| `(\w+)` \|", section("Why a token is refused"), re.MULTILINE) == list(TokenReason)

@@ -17,7 +17,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from messageflow.core.channels import NamespaceOptions
 from messageflow.core.signatures import read_json
-from messageflow.errors import TokenError
+from messageflow.errors import TokenError, TokenReason
 
 
 class SubscribeOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,7 +143,12 @@ def read_claims(payload: bytes) -> Said:
     Raises:
         TokenError: it is not JSON, or a claim is missing or of the wrong type.
     """
-    return read_json(_payload, payload, "payload")
+    try:
+        return read_json(_payload, payload, "payload")
+    except TokenError as error:
+        if "missing required field" in str(error):
+            error.reason = TokenReason.MISSING_CLAIM
+        raise
 
 
 def read_channels(said: Said) -> tuple[str, ...]:

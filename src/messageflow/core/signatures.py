@@ -18,7 +18,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from messageflow.core.keys import Key
-from messageflow.errors import TokenError
+from messageflow.errors import TokenError, TokenReason
 
 TOKEN_BYTES = 8192
 
@@ -63,7 +63,15 @@ def verify_signature(token: str, keys: Sequence[Key]) -> bytes:
     message = head + b"." + body
     if any(_fits(key, header) and key.verify(message, signature) for key in keys):
         return _decode(body, "payload")
-    raise TokenError("no configured key has signed the token")
+    raise TokenError("no configured key has signed the token", _explain(keys, header))
+
+
+def _explain(keys: Sequence[Key], header: _Header) -> TokenReason:
+    """Say why no key has signed a token."""
+    if any(_fits(key, header) for key in keys):
+        return TokenReason.BAD_SIGNATURE
+    known = not keys or any(key.algorithm == header.alg for key in keys)
+    return TokenReason.UNKNOWN_KEY if known else TokenReason.ALGORITHM
 
 
 def _fits(key: Key, header: _Header) -> bool:

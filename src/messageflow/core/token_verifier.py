@@ -28,7 +28,7 @@ from messageflow.core.credentials import LIFETIME_LIMIT
 from messageflow.core.keys import Key, load_keys
 from messageflow.core.signatures import verify_signature
 from messageflow.core.users import USER_BYTES, is_user
-from messageflow.errors import ConfigurationError, TokenError, TokenExpired
+from messageflow.errors import ConfigurationError, TokenError, TokenExpired, TokenReason
 
 __all__ = ["ConnectionClaims", "Key", "SubscribeOptions", "SubscriptionClaims", "Verifier", "load_keys"]
 
@@ -84,7 +84,7 @@ class Verifier:
         """
         claims = self._verify(token, now)
         if claims.channel is not UNSET:
-            raise TokenError("the token is for a subscription, not for a connection")
+            raise TokenError("the token is for a subscription, not for a connection", TokenReason.WRONG_USE)
         connection = ConnectionClaims(
             user=claims.sub,
             expires_at=self._decide_end(claims, now),
@@ -105,7 +105,7 @@ class Verifier:
         """
         claims = self._verify(token, now)
         if claims.channel is UNSET or not claims.channel:
-            raise TokenError("the token is not for a subscription: it names no channel")
+            raise TokenError("the token is not for a subscription: it names no channel", TokenReason.WRONG_USE)
         end = claims.exp if claims.expire_at is None else claims.expire_at or None
         subscription = SubscriptionClaims(
             user=claims.sub,
@@ -125,7 +125,7 @@ class Verifier:
             if not is_user(claims.sub):
                 raise TokenError(f"the sub of the token is no user: at most {USER_BYTES} bytes, no control characters")
         elif not self.allow_anonymous:
-            raise TokenError("the token names no user (sub)")
+            raise TokenError("the token names no user (sub)", TokenReason.MISSING_CLAIM)
         self._check_dates(claims, now)
         self._check_parties(claims)
         return claims
@@ -134,20 +134,23 @@ class Verifier:
         if claims.exp <= 0:
             raise TokenError("the exp of the token is not a date")
         if claims.iat is not None and claims.iat > now + self.leeway:
-            raise TokenError("the token was made in the future (iat): compare the clocks")
+            raise TokenError("the token was made in the future (iat): compare the clocks", TokenReason.NOT_YET_VALID)
         if claims.nbf is not None and claims.nbf > now + self.leeway:
-            raise TokenError("the token is not good yet (nbf)")
+            raise TokenError("the token is not good yet (nbf)", TokenReason.NOT_YET_VALID)
         made = now + self.leeway if claims.iat is None else claims.iat
         if claims.exp - made > self.lifetime_limit:
-            raise TokenError(f"the token lives longer than {self.lifetime_limit:.0f} s, the token_lifetime_limit")
+            raise TokenError(
+                f"the token lives longer than {self.lifetime_limit:.0f} s, the token_lifetime_limit",
+                TokenReason.TOO_LONG_A_LIFE,
+            )
 
     def _check_parties(self, claims: Said) -> None:
         # A string is compared whole: `in` would find an audience inside a longer one.
         named = claims.aud if isinstance(claims.aud, list) else [claims.aud]
         if self.audience is not None and self.audience not in named:
-            raise TokenError("the token is for another audience (aud)")
+            raise TokenError("the token is for another audience (aud)", TokenReason.AUDIENCE)
         if self.issuer is not None and self.issuer != claims.iss:
-            raise TokenError("the token is from another issuer (iss)")
+            raise TokenError("the token is from another issuer (iss)", TokenReason.ISSUER)
 
     def _decide_end(self, claims: Said, now: float) -> float | None:
         """`expire_at` where it is given, 0 meaning never, within the lifetime limit; else `exp`."""

@@ -16,6 +16,7 @@ class Counters:
     commands: Counter[str] = count_by("method", "Commands carried out or refused.")
     commands_refused: int = count("Commands over the rate of their connection.")
     disconnects: Counter[int] = count_by("code", "Connections the server ended.")
+    token_refusals: Counter[str] = count_by("reason", "Tokens that were refused; docs/limits.md has the reasons.")
     publications: int = count("Publications that reached this worker for somebody.")
     publishes_delayed: int = count(
         "Publishes that waited for the readers of their channel, who were behind as a crowd."

@@ -34,13 +34,14 @@ from messageflow.core.protocol import (
     raw,
 )
 from messageflow.core.revocations import UNDATED
-from messageflow.errors import BrokerError, TokenError, TokenExpired
+from messageflow.errors import BrokerError, TokenError, TokenReason
 from messageflow.hub.hook_calls import Hook
 from messageflow.hub.hooks import ClientView, ConnectAnswer, ConnectQuestion
 from messageflow.hub.runtime import NEVER
 from messageflow.hub.services import Services
 from messageflow.hub.session import Session, State
 from messageflow.hub.subscribing import Subscribing
+from messageflow.hub.token_refusals import ORDINARY, note_refusal
 from messageflow.version import VERSION
 
 SLICE = 64  # channels of a token that are entered, about 2 ms of the event loop, between which others have their turn
@@ -54,10 +55,10 @@ async def connect(services: Services, session: Session, command_id: int, request
     sessions, runtime = services.sessions, services.runtime
     session.state = State.CONNECTING
     try:
-        claims, data = _verify(services, request.token), None
+        claims, data = _verify(services, session, request.token), None
         if services.hooks.connect is not None:
             claims, data = await _ask(services, session, services.hooks.connect, request, claims)
-        channels = list(_list_server_side(services, claims))
+        channels = list(_list_server_side(services, session, claims))
         if services.user_cap.is_reached(claims.user):
             await services.user_cap.make_room(claims.user)
         _admit(services, session, claims)
@@ -114,7 +115,7 @@ def _admit(services: Services, session: Session, claims: ConnectionClaims) -> No
     """Give the session its user. From here on a decision about the user finds it, so those before are looked at now."""
     user = claims.user
     if services.revocation_list.refuses(user, claims.issued_at):
-        raise CommandRefused(TOKEN_EXPIRED)
+        raise _refuse(services, session, TokenReason.REVOKED, "the token was revoked")
     if services.user_cap.is_reached(user):
         most = services.runtime.limits.connections_per_user
         raise Disconnected(CONNECTION_LIMIT, f"the user has {most} connections that answer")
@@ -125,7 +126,7 @@ def _admit(services: Services, session: Session, claims: ConnectionClaims) -> No
     services.sessions.admit(session)
 
 
-def _verify(services: Services, token: str) -> ConnectionClaims:
+def _verify(services: Services, session: Session, token: str) -> ConnectionClaims:
     """Return what the token says, or end the attempt as the protocol wants it."""
     if services.sessions.draining:
         raise Disconnected(SHUTDOWN)
@@ -135,10 +136,14 @@ def _verify(services: Services, token: str) -> ConnectionClaims:
         raise Disconnected(MALFORMED, WITHOUT_A_TOKEN)
     try:
         return services.verifier.connection(token, services.runtime.wall())
-    except TokenExpired:
-        raise CommandRefused(TOKEN_EXPIRED) from None
     except TokenError as error:
-        raise Disconnected(INVALID_TOKEN, str(error)) from None
+        raise _refuse(services, session, error.reason, str(error)) from None
+
+
+def _refuse(services: Services, session: Session, reason: TokenReason, detail: str) -> CommandRefused | Disconnected:
+    """Return how the attempt ends; the client comes back with another token where that can help."""
+    note_refusal(services.runtime, session.client, "connect", reason, detail)
+    return CommandRefused(TOKEN_EXPIRED) if reason in ORDINARY else Disconnected(INVALID_TOKEN, detail)
 
 
 async def _ask(
@@ -168,7 +173,7 @@ async def _ask(
 
 
 def _list_server_side(
-    services: Services, claims: ConnectionClaims
+    services: Services, session: Session, claims: ConnectionClaims
 ) -> Iterator[tuple[str, NamespaceOptions, SubscribeOptions]]:
     """Yield the channels the server subscribes a session to: the user's own, everybody's, and those of the token."""
     if claims.user:
@@ -176,7 +181,8 @@ def _list_server_side(
         yield BROADCAST, services.namespaces.broadcast, NO_OPTIONS
     granted = dict.fromkeys(claims.channels, NO_OPTIONS) | dict(claims.subs)
     if len(granted) > services.runtime.limits.channels_per_connection:
-        raise Disconnected(INVALID_TOKEN, "the token grants more channels than a connection may hold")
+        detail = "the token grants more channels than a connection may hold"
+        raise _refuse(services, session, TokenReason.TOO_MANY_CHANNELS, detail)
     for name, subscribe_options in granted.items():
         if owned_by_server(name):
             raise CommandRefused(PERMISSION_DENIED)

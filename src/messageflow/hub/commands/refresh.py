@@ -10,12 +10,13 @@ from msgspec import Raw
 from messageflow.core.codes import CONNECTION_EXPIRED, INVALID_TOKEN, MALFORMED, Disconnected
 from messageflow.core.protocol import RefreshRequest, RefreshResult
 from messageflow.core.revocations import UNDATED
-from messageflow.errors import TokenError, TokenExpired
+from messageflow.errors import TokenError, TokenReason
 from messageflow.hub.hook_calls import describe
 from messageflow.hub.hooks import RefreshQuestion
 from messageflow.hub.runtime import NEVER
 from messageflow.hub.services import Services
 from messageflow.hub.session import Session
+from messageflow.hub.token_refusals import ORDINARY, note_refusal
 from messageflow.version import VERSION
 
 
@@ -25,14 +26,12 @@ async def refresh(services: Services, session: Session, command_id: int, request
         raise Disconnected(MALFORMED, "refresh without a token")
     try:
         claims = services.verifier.connection(request.token, services.runtime.wall())
-    except TokenExpired:
-        raise Disconnected(CONNECTION_EXPIRED, "refresh with an expired token") from None
     except TokenError as error:
-        raise Disconnected(INVALID_TOKEN, str(error)) from None
+        raise _refuse(services, session, error.reason, str(error)) from None
     if claims.user != session.user:
-        raise Disconnected(INVALID_TOKEN, "refresh with the token of another user")
+        raise _refuse(services, session, TokenReason.WRONG_BEARER, "refresh with the token of another user")
     if services.revocation_list.refuses(claims.user, claims.issued_at):
-        raise Disconnected(CONNECTION_EXPIRED, "refresh with a revoked token")
+        raise _refuse(services, session, TokenReason.REVOKED, "refresh with a revoked token")
     expires_at, info = claims.expires_at, claims.info
     if services.hooks.refresh is not None:
         answer = await services.hooks.refresh.ask(RefreshQuestion(describe(session), expires_at))
@@ -46,3 +45,9 @@ async def refresh(services: Services, session: Session, command_id: int, request
     expires = session.expires_at != NEVER
     ttl = services.runtime.time_to_refresh(session.expires_at) if expires else 0
     session.reply(command_id, "refresh", RefreshResult(session.client, VERSION, expires, ttl))
+
+
+def _refuse(services: Services, session: Session, reason: TokenReason, detail: str) -> Disconnected:
+    """Return how the connection ends; it comes back with another token where that can help."""
+    note_refusal(services.runtime, session.client, "refresh", reason, detail)
+    return Disconnected(CONNECTION_EXPIRED if reason in ORDINARY else INVALID_TOKEN, detail)

@@ -5,8 +5,6 @@ Source: docs/protocol.md, "Commands" and "Positions and recovery".
 
 from __future__ import annotations
 
-import logging
-
 import msgspec
 from msgspec import Raw
 
@@ -34,12 +32,13 @@ from messageflow.core.protocol import (
     UnsubscribeRequest,
 )
 from messageflow.core.revocations import UNDATED
-from messageflow.errors import TokenError, TokenExpired
+from messageflow.errors import TokenError, TokenExpired, TokenReason
 from messageflow.hub.commands.authorize import authorize
 from messageflow.hub.runtime import NEVER
 from messageflow.hub.services import Services
 from messageflow.hub.session import Session
 from messageflow.hub.subscribing import Subscribing
+from messageflow.hub.token_refusals import note_refusal
 
 REJECT_UNRECOVERED = 2  # bit of `flag`: answer an error instead of `recovered: false`
 DELTAS = ("", "fossil")
@@ -93,23 +92,23 @@ def _look_up_right(
         return options, None, may_subscribe(name, options, session.look_up_rights(name))
     if owned_by_server(name):
         raise CommandRefused(PERMISSION_DENIED)
-    claims = _verify(services, session, name, token, expired=TOKEN_EXPIRED)
+    claims = _verify(services, session, name, token, "subscribe")
     return claims.options.apply_to(options), claims, None
 
 
-def _verify(services: Services, session: Session, name: str, token: str, *, expired: ErrorCode) -> SubscriptionClaims:
+def _verify(services: Services, session: Session, name: str, token: str, command: str) -> SubscriptionClaims:
+    expired = EXPIRED if command == "sub_refresh" else TOKEN_EXPIRED
     try:
         claims = services.verifier.subscription(token, services.runtime.wall())
-    except TokenExpired:
-        raise CommandRefused(expired) from None
     except TokenError as error:
-        services.runtime.log_limited(
-            logging.WARNING, "subscription_token_refused", client=session.client, reason=str(error)
-        )
-        raise CommandRefused(PERMISSION_DENIED) from None
+        note_refusal(services.runtime, session.client, command, error.reason, str(error))
+        raise CommandRefused(expired if isinstance(error, TokenExpired) else PERMISSION_DENIED) from None
     if claims.channel != name or claims.user != session.user or claims.client not in ("", None, session.client):
-        raise Disconnected(INVALID_TOKEN, "a subscription token for another channel, user or client")
+        detail = "a subscription token for another channel, user or client"
+        note_refusal(services.runtime, session.client, command, TokenReason.WRONG_BEARER, detail)
+        raise Disconnected(INVALID_TOKEN, detail)
     if services.revocation_list.refuses(claims.user, claims.issued_at):
+        note_refusal(services.runtime, session.client, command, TokenReason.REVOKED, "the token was revoked")
         raise CommandRefused(expired)
     return claims
 
@@ -132,7 +131,7 @@ async def sub_refresh(services: Services, session: Session, command_id: int, req
     subscription = session.subscriptions.get(name)
     if subscription is None:
         raise CommandRefused(PERMISSION_DENIED)
-    claims = _verify(services, session, name, request.token, expired=EXPIRED)
+    claims = _verify(services, session, name, request.token, "sub_refresh")
     runtime = services.runtime
     subscription.expires_at = runtime.deadline(claims.expires_at)
     subscription.issued_at = claims.issued_at or UNDATED
