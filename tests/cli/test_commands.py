@@ -63,7 +63,7 @@ def lines(process: subprocess.Popen[str], count: int) -> list[dict[str, object]]
 
 
 @pytest.fixture(scope="module")
-def find_data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("data")
 
 

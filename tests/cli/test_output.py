@@ -33,7 +33,7 @@ BENCH = ("bench", "--pushes", "5", "--batch", "5", "--subscribers", "2", "--publ
 
 
 @pytest.fixture(scope="module")
-def find_data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("data")
 
 
