@@ -245,11 +245,7 @@ class Api:
 
     async def _subscribe(self, call: calls.SubscribeCall) -> calls.Nothing:
         self._options(call.channel)
-        overrides = {
-            name: override.value
-            for name in calls.Overrides.__struct_fields__
-            if (override := getattr(call.override, name)) is not None
-        }
+        overrides = {name: each.value for name, each in call.override.overrides().items()}
         options = SubscribeOptions(
             info=self._publishing.check_carried(call.info), data=self._publishing.check_carried(call.data), **overrides
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from messageflow.core.overrides import Overridable
 from messageflow.core.protocol import Offset, StreamPosition
 
 EMPTY = Raw(b"")
@@ -135,22 +136,8 @@ class Override(Struct, frozen=True):
     value: bool = False
 
 
-class Overrides(Struct, frozen=True):
-    """Options of a subscription that differ from those of its namespace.
-
-    Args:
-        presence: whether it is in presence.
-        join_leave: whether its joins and leaves are published.
-        force_recovery: whether it recovers whatever it asks for.
-        force_positioning: whether its position is watched.
-        force_push_join_leave: whether joins and leaves of others are pushed to it.
-    """
-
-    presence: Override | None = None
-    join_leave: Override | None = None
-    force_recovery: Override | None = None
-    force_positioning: Override | None = None
-    force_push_join_leave: Override | None = None
+class Overrides(Overridable[Override], frozen=True):
+    """Options of a subscription that differ from those of its namespace."""
 
 
 class SubscribeCall(Struct, frozen=True, omit_defaults=True):

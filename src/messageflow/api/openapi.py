@@ -81,9 +81,12 @@ def make_page() -> bytes:
 
 def describe(shape: type[Struct]) -> tuple[str, dict[str, str]]:
     """Return what the docstring of a shape says: of it, and of each of its fields."""
-    text = cleandoc(shape.__doc__ or "")
-    summary, _, fields = text.partition("\n\nArgs:\n")
-    return " ".join(summary.split()), {name: " ".join(said.split()) for name, said in _ARGUMENT.findall(fields)}
+    found: dict[str, str] = {}
+    summary = ""
+    for each in reversed(shape.__mro__):  # what a shape is made of declares fields as well
+        summary, _, fields = cleandoc(each.__doc__ or "").partition("\n\nArgs:\n")
+        found |= {name: " ".join(said.split()) for name, said in _ARGUMENT.findall(fields)}
+    return " ".join(summary.split()), found
 
 
 def _operation(name: str, method: Method, schemas: _Schemas) -> Schema:

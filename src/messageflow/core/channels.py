@@ -18,7 +18,6 @@ Pure: decides by values, knows nothing of sessions or brokers.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import msgspec
@@ -104,8 +103,8 @@ class Rights(msgspec.Struct, frozen=True):
         return not self.user
 
 
-class Namespaces:
-    """The options of every channel name.
+class Namespaces(msgspec.Struct, dict=True):
+    """The options of every channel name, in JSON by the names they have here.
 
     Args:
         default: for channels without a namespace.
@@ -117,18 +116,12 @@ class Namespaces:
         ConfigurationError: a namespace name or a `channel_regex` is malformed.
     """
 
-    def __init__(
-        self,
-        default: NamespaceOptions | None = None,
-        named: Mapping[str, NamespaceOptions] | None = None,
-        *,
-        personal: NamespaceOptions | None = None,
-        broadcast: NamespaceOptions | None = None,
-    ) -> None:
-        self.default = default or NamespaceOptions()
-        self.named = dict(named or {})
-        self.personal = personal or NamespaceOptions(presence=True)
-        self.broadcast = broadcast or NamespaceOptions()
+    default: NamespaceOptions = NamespaceOptions()
+    named: dict[str, NamespaceOptions] = {}
+    personal: NamespaceOptions = NamespaceOptions(presence=True)
+    broadcast: NamespaceOptions = NamespaceOptions()
+
+    def __post_init__(self) -> None:
         for name in self.named:
             if not _NAMESPACE.fullmatch(name):
                 raise ConfigurationError(

@@ -16,11 +16,12 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from messageflow.core.channels import NamespaceOptions
+from messageflow.core.overrides import Overridable
 from messageflow.core.signatures import read_json
 from messageflow.errors import TokenError, TokenReason
 
 
-class SubscribeOptions(msgspec.Struct, frozen=True, kw_only=True):
+class SubscribeOptions(Overridable[bool], frozen=True, kw_only=True):
     """What a token says about one subscription, over what the channel's namespace says. None: nothing.
 
     `info` and `data` are JSON on one line.
@@ -28,19 +29,10 @@ class SubscribeOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     info: bytes | None = None
     data: bytes | None = None
-    presence: bool | None = None
-    join_leave: bool | None = None
-    force_recovery: bool | None = None
-    force_positioning: bool | None = None
-    force_push_join_leave: bool | None = None
 
     def apply_to(self, options: NamespaceOptions) -> NamespaceOptions:
         """Return the options of a channel as they are for this one subscription."""
-        changes = {
-            name: value
-            for name in ("presence", "join_leave", "force_recovery", "force_positioning", "force_push_join_leave")
-            if (value := getattr(self, name)) is not None
-        }
+        changes = self.overrides()
         return msgspec.structs.replace(options, **changes) if changes else options
 
 
@@ -98,14 +90,6 @@ class _Value(msgspec.Struct, frozen=True, gc=False):
     value: bool
 
 
-class _Override(msgspec.Struct, frozen=True, gc=False):
-    presence: _Value | None = None
-    join_leave: _Value | None = None
-    force_recovery: _Value | None = None
-    force_positioning: _Value | None = None
-    force_push_join_leave: _Value | None = None
-
-
 class Options(msgspec.Struct, frozen=True, gc=False):
     """What `SubscribeOptions` is made of, as JSON has it: a subscription token itself, or an entry of `subs`."""
 
@@ -113,7 +97,7 @@ class Options(msgspec.Struct, frozen=True, gc=False):
     b64info: str | None = None
     data: Raw = Raw()
     b64data: str | None = None
-    override: _Override | None = None
+    override: Overridable[_Value] | None = None
 
 
 class Said(Options, frozen=True, kw_only=True, gc=False):
@@ -170,20 +154,12 @@ def read_subs(said: Said) -> Mapping[str, SubscribeOptions]:
 
 def read_options(said: Options) -> SubscribeOptions:
     """Return the options of one subscription, base64 and nesting undone."""
-    over = said.override or _Override()
+    overrides = said.override.overrides() if said.override is not None else {}
     return SubscribeOptions(
         info=read_embedded(said.info, said.b64info, "info"),
         data=read_embedded(said.data, said.b64data, "data"),
-        presence=_read_flag(over.presence),
-        join_leave=_read_flag(over.join_leave),
-        force_recovery=_read_flag(over.force_recovery),
-        force_positioning=_read_flag(over.force_positioning),
-        force_push_join_leave=_read_flag(over.force_push_join_leave),
+        **{name: each.value for name, each in overrides.items()},
     )
-
-
-def _read_flag(value: _Value | None) -> bool | None:
-    return None if value is None else value.value
 
 
 def read_embedded(raw: Raw, spelled: str | None, name: str) -> bytes | None:

@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 
-from messageflow.core.channels import NamespaceOptions, Namespaces
 from messageflow.gateway.settings import Settings
 
 
@@ -38,16 +37,9 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     directory: Path | None = None
 
 
-class _Namespaces(msgspec.Struct):
-    default: NamespaceOptions
-    named: dict[str, NamespaceOptions]
-    personal: NamespaceOptions
-    broadcast: NamespaceOptions
-
-
 def encode_config(config: WorkerConfig) -> bytes:
     """Return the line."""
-    return msgspec.json.encode(config, enc_hook=_plain) + b"\n"
+    return msgspec.json.encode(config, enc_hook=_write_path) + b"\n"
 
 
 def decode_config(line: bytes) -> WorkerConfig:
@@ -56,21 +48,16 @@ def decode_config(line: bytes) -> WorkerConfig:
     Raises:
         msgspec.MsgspecError: it is none.
     """
-    return msgspec.json.decode(line, type=WorkerConfig, dec_hook=_typed)
+    return msgspec.json.decode(line, type=WorkerConfig, dec_hook=_read_path)
 
 
-def _plain(value: Any) -> Any:
+def _write_path(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
-    if isinstance(value, Namespaces):
-        return _Namespaces(value.default, value.named, value.personal, value.broadcast)
     raise NotImplementedError(f"{type(value).__name__} in a config")
 
 
-def _typed(kind: type[Any], value: Any) -> Any:
+def _read_path(kind: type[Any], value: Any) -> Any:
     if kind is Path:
         return Path(value)
-    if kind is Namespaces:
-        given = msgspec.convert(value, _Namespaces)
-        return Namespaces(given.default, given.named, personal=given.personal, broadcast=given.broadcast)
     raise NotImplementedError(f"{kind.__name__} in a config")
