@@ -1,6 +1,6 @@
 """The contracts of a broker: streams, delivery, presence and messages between nodes, and what a gateway needs of one.
 
-The comments are obligations of whoever implements a contract; whoever needs a part takes that part's contract. The
+The comments are obligations of every implementation; code that needs a part takes that part's contract. The
 suites of `messageflow.testing.broker_suite`, one a contract, check them for every backend. Owns what these contracts
 exchange, never a backend.
 """

@@ -17,7 +17,7 @@ class Spoken(NamedTuple):
 
     Args:
         path: of the address that clients connect to.
-        subprotocol: the name they ask for it by; who asks for none gets the first of the path.
+        subprotocol: the name they ask for it by; a client that asks for none gets the first of the path.
         dialect: the language.
     """
 

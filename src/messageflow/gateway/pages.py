@@ -165,7 +165,7 @@ class Client:
         ]
 
     def show(self, asked: Asked) -> HttpResponse:
-        """Return the client, or that whoever asks has it."""
+        """Return the client, or that the browser has it already."""
         tags = b",".join(value for name, value in asked.head.headers if name == b"if-none-match").split(b",")
         known = {tag.strip().removeprefix(b"W/") for tag in tags}
         if known & {self._tag, b"*"}:
@@ -211,7 +211,7 @@ class Status:
         trouble = "draining" if hub.draining else hub.broker.trouble
         if not trouble:
             return HttpResponse(200, body=b"ready\n")
-        # What it is names directories and servers; whoever balances load has to know no more than that there is some.
+        # What it is names directories and servers; a load balancer has to know no more than that there is some.
         told = f"{trouble if hub.draining or self._may_look(asked) else 'not ready'}\n"
         return HttpResponse(503, body=told.encode())
 

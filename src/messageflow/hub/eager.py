@@ -54,10 +54,8 @@ def run_without_task(work: Coroutine[Any, Any, None], spawn: Spawn) -> None:
     except StopIteration:
         return
     except Exception:
-        log.exception(
-            "task_failed", extra={"task": getattr(work, "__name__", "")}
-        )  # and whoever else goes on in this step does
-        return
+        log.exception("task_failed", extra={"task": getattr(work, "__name__", "")})
+        return  # logged and not raised: all else that goes on in this step does
     if isinstance(awaited, Waiter) and awaited.go_on is None and not awaited.done():
         awaited._asyncio_future_blocking = False  # as a task does with what it is handed
         awaited.go_on = partial(run_without_task, work, spawn)

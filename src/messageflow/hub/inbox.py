@@ -1,6 +1,6 @@
 """What a client has asked for and the session has not yet looked at.
 
-Bounded by whoever fills it, which pauses reading.
+Bounded by the session that fills it, which pauses reading.
 """
 
 from __future__ import annotations

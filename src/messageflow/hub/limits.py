@@ -83,7 +83,7 @@ class Limits(Struct, frozen=True, kw_only=True):
 
     @property
     def commands_in_frame(self) -> int:
-        """Commands in one message beyond which it is not even read: who sends them does not listen to refusals."""
+        """Commands in one message beyond which it is not even read: such a client does not listen to refusals."""
         return 2 * self.burst
 
 

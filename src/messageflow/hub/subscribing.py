@@ -34,7 +34,7 @@ class Subscribing:
 
     Args:
         services: the parts of the hub it uses.
-        session: who comes.
+        session: that comes.
         name: the channel.
         options: what the channel does, as far as this session is concerned.
         request: what the client asked or presented; its position counts when `recover` is set.

@@ -123,7 +123,7 @@ class Flow(FlowBase):
             data: as the payload of `push`.
             tags: words about the publication, sent along with it.
             idempotency_key: names this publication when your own code may repeat it; else a fresh one is made.
-            skip_history: deliver to who is there, keep nothing for who is not.
+            skip_history: deliver to those who are there, keep nothing for others.
 
         Returns, raises: as `push`.
         """

@@ -20,7 +20,7 @@ class RedisApiBroker:
     """What `api.api.ApiBroker` is: streams, who is present, and messages to nodes.
 
     Args:
-        servers: whom to ask.
+        servers: what to ask.
         names: of everything.
         window: seconds for which an idempotency key is recognised.
         limit: when the attempt must be over.

@@ -1,6 +1,6 @@
 """One HTTP/1.1 connection of the port: requests in their order, each with the endpoint of its path.
 
-The next request is looked at when the one before is answered and its body has ended, whoever answers it; what comes
+The next request is looked at when the one before is answered and its body has ended, whatever answers it; what comes
 sooner waits, and is bounded. So a pipeline may lead to different endpoints, and answers never change places. A
 WebSocket takes the transport over, and nothing of this stays.
 
@@ -237,7 +237,7 @@ class HttpConnection(asyncio.Protocol):
         if self._is_reading:
             return
         self._door.await_head(self, begun=False)
-        if self._pending:  # in a turn and a context of its own, since this one is of whoever answered
+        if self._pending:  # in a turn and a context of its own, since this one is of what answered
             asyncio.get_running_loop().call_soon(self._read_on, context=contextvars.Context())
 
     def _read_on(self) -> None:

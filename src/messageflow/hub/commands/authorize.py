@@ -22,7 +22,7 @@ async def authorize(
 
     Args:
         hook: asks the application.
-        session: who wants to.
+        session: that wants to.
         channel: where.
         verb: what.
         refusal: what the options of the namespace say.
