@@ -18,7 +18,6 @@ LIBRARIES = {
     "prometheus_client": "gateway",
     "redis": "redis",
     "rich": "gateway",
-    "starlette": "gateway",
     "uvicorn": "gateway",
     "uvloop": "gateway",
     "websockets": "gateway",

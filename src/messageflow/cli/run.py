@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 _LIBRARIES = (
     "a2wsgi",
-    "starlette.applications",
-    "starlette.responses",
     "uvicorn.lifespan.on",
     "uvicorn.protocols.http.httptools_impl",
     "uvicorn.protocols.websockets.websockets_sansio_impl",
