@@ -7,9 +7,9 @@ import sys
 
 from websockets.frames import Frame, Opcode
 
+from messageflow.gateway.event_loop import run_loop
 from messageflow.gateway.frame_limits import FrameLimits
 from messageflow.gateway.handshake import answer
-from messageflow.gateway.loop import run_loop
 from messageflow.gateway.origins import Origins
 from messageflow.gateway.proxies import Proxies, forwarded
 from messageflow.gateway.websocket import WebSocketProtocol

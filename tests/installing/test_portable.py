@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 from messageflow import Flow
-from messageflow.gateway import loop
+from messageflow.gateway import event_loop
 from messageflow.publisher.discovery import load_dev_file
 from tests.installing.test_publisher import PUSH
 from tests.installing.without import POSIX, PUBLISHERS, command, only, run
@@ -119,4 +119,4 @@ def test_uvloop_is_used_where_it_is() -> None:
 
         return type(asyncio.get_running_loop()).__module__
 
-    assert loop.run_loop(kind()).startswith("uvloop")
+    assert event_loop.run_loop(kind()).startswith("uvloop")

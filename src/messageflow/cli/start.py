@@ -12,11 +12,11 @@ import msgspec
 from messageflow.cli.secret import make_secret
 from messageflow.core.base_path import BASE_PATH
 from messageflow.errors import MessageflowError
+from messageflow.gateway.certificate_check import check_certificate
 from messageflow.gateway.hosts import is_loopback
 from messageflow.gateway.settings import Settings
 from messageflow.gateway.settings_check import check_settings
 from messageflow.gateway.settings_loading import load_settings, replace_values
-from messageflow.gateway.tls import check_certificate
 from messageflow.publisher.discovery import DevFile, load_dev_file, write_dev_file
 from messageflow.publisher.projects import locate_state_dir
 from messageflow.version import VERSION

@@ -24,19 +24,19 @@ from messageflow.gateway.api_endpoint import ApiKey
 from messageflow.gateway.application import ApplicationEndpoint, ASGIApp, observe
 from messageflow.gateway.broker_choice import make_broker
 from messageflow.gateway.endpoints import make_routes
+from messageflow.gateway.event_loop import run_loop
 from messageflow.gateway.frame_limits import FrameLimits
 from messageflow.gateway.front_door.admission import Admission
 from messageflow.gateway.front_door.front_door import FrontDoor
 from messageflow.gateway.front_door.http_connection import HttpConnection
 from messageflow.gateway.gc_tuning import pause_collector, settle
 from messageflow.gateway.hooks_in_process import load_hooks
-from messageflow.gateway.loop import run_loop
 from messageflow.gateway.origins import Origins
 from messageflow.gateway.paths import Paths
 from messageflow.gateway.proxies import Proxies
 from messageflow.gateway.settings import Settings
 from messageflow.gateway.shutdown import Shutdown
-from messageflow.gateway.tcp import prepare_listener
+from messageflow.gateway.tcp_options import prepare_listener
 from messageflow.gateway.token_policy import TokenPolicy
 from messageflow.gateway.worker_api import WorkerApi
 from messageflow.hub.hub import NO_HOOKS, Hub

@@ -18,7 +18,7 @@ from messageflow.core.channels import NamespaceOptions, Namespaces
 from messageflow.core.durations import parse_duration
 from messageflow.core.setting_kinds import SECRET_MARK, Kind, Section
 from messageflow.errors import ConfigurationError
-from messageflow.gateway.links import is_link
+from messageflow.gateway.platform_variables import is_platforms_own
 from messageflow.gateway.settings import Settings, default_data_dir
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -177,7 +177,7 @@ def read_settings(
 ) -> S:
     """Return settings in which what was given stands in the place of what `base` has. The rest as `load_settings`."""
     options = find_options(type(base))
-    environ = {name: value for name, value in environ.items() if not is_link(name, value)}
+    environ = {name: value for name, value in environ.items() if not is_platforms_own(name, value)}
     table = _read_toml(toml_path) if toml_path is not None else {}
     channel = table.pop("channel", {})
     names = [option.name for option in options]

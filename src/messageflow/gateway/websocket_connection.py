@@ -9,7 +9,7 @@ from collections.abc import Callable
 from websockets.frames import CloseCode
 
 from messageflow.core.codes import CONNECTION_LIMIT, Disconnect
-from messageflow.gateway import tcp
+from messageflow.gateway import tcp_options
 from messageflow.gateway.frame_limits import FrameLimits
 from messageflow.gateway.websocket import WebSocketProtocol
 from messageflow.gateway.websocket_frames import WEBSOCKET
@@ -109,10 +109,10 @@ class WebSocketConnection(WebSocketProtocol):
 
     @property
     def peer_is_gone(self) -> bool:
-        return tcp.peer_is_gone(self.transport)
+        return tcp_options.peer_is_gone(self.transport)
 
     def be_patient(self, patient: bool) -> None:
-        tcp.be_patient(self.transport, patient)
+        tcp_options.be_patient(self.transport, patient)
 
     def pause_reading(self) -> None:
         if not self.transport.is_closing():

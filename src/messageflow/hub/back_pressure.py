@@ -5,7 +5,7 @@ would only wait behind them. It is not ended for that. What it missed it reads f
 and until then it costs its buffer and nothing else. It is ended when
 
 - its peer is gone, which the transport finds out from what the peer's system acknowledges, since a peer that reads
-  nothing answers no ping either; see `gateway.tcp` for how soon;
+  nothing answers no ping either; see `gateway.tcp_options` for how soon;
 - the buffers of all stalled sessions, with what channels keep for them (`hub.backlog`), are over their budget: then
   the largest go, until an eighth of the budget is free again. What many buffers share is in memory once, and counts
   once.

@@ -26,8 +26,8 @@ from messageflow.core.backoff import Backoff
 from messageflow.errors import ConfigurationError
 from messageflow.gateway import logs
 from messageflow.gateway.broker_choice import is_shared, make_local_broker
+from messageflow.gateway.event_loop import run_loop
 from messageflow.gateway.gc_tuning import pause_collector, settle
-from messageflow.gateway.loop import run_loop
 from messageflow.gateway.metrics import parent_metrics
 from messageflow.gateway.server import HURRIED, listen, never_outlive
 from messageflow.gateway.settings import Settings

@@ -14,7 +14,7 @@ from messageflow.brokers.zeromq.broker import ZeroMQBroker
 from messageflow.gateway import logs
 from messageflow.gateway.application import ASGIApp
 from messageflow.gateway.broker_choice import make_broker
-from messageflow.gateway.loop import run_loop
+from messageflow.gateway.event_loop import run_loop
 from messageflow.gateway.server import Gateway
 from messageflow.gateway.workers.worker_config import WorkerConfig, decode_config
 

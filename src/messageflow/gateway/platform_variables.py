@@ -20,7 +20,7 @@ _NAMES_BY_VALUE = (
 )
 
 
-def is_link(name: str, value: str) -> bool:
+def is_platforms_own(name: str, value: str) -> bool:
     """Whether a variable was put there by a platform."""
     if _NAMES.fullmatch(name):
         return True

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from messageflow.gateway import tcp
-from messageflow.gateway.loop import run_loop
+from messageflow.gateway import tcp_options
+from messageflow.gateway.event_loop import run_loop
 
 FLOOD = 4 << 20  # bytes, more than the sockets of both sides hold
 KERNEL = tuple(int(part) for part in os.uname().release.split(".")[:2])
@@ -42,7 +42,7 @@ def tcp_info(retransmits: int, probes: int, since_acknowledged: int) -> bytes:
     ],
 )
 def test_who_is_taken_for_gone(retransmits: int, probes: int, since_acknowledged: int, silent: bool) -> None:
-    assert tcp.is_silent(tcp_info(retransmits, probes, since_acknowledged)) is silent
+    assert tcp_options.is_silent(tcp_info(retransmits, probes, since_acknowledged)) is silent
 
 
 class Peer(asyncio.Protocol):
@@ -69,7 +69,7 @@ def start(*command: str) -> subprocess.Popen[str]:
 async def connected(address: str, prefix: tuple[str, ...] = ()) -> AsyncIterator[tuple[Peer, subprocess.Popen[str]]]:
     """Yield our end of a connection and the process at the other, which reads nothing until it is told to."""
     listener = socket.socket()
-    tcp.prepare_listener(listener)
+    tcp_options.prepare_listener(listener)
     listener.bind((address, 0))
     listener.listen()
     loop = asyncio.get_running_loop()
@@ -114,9 +114,9 @@ def on_uvloop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., N
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tcp, "USER_TIMEOUT", 1.0)
-    monkeypatch.setattr(tcp, "LONGEST_PROBE", 1.0)
-    monkeypatch.setattr(tcp, "SILENT_AFTER", 2.5)
+    monkeypatch.setattr(tcp_options, "USER_TIMEOUT", 1.0)
+    monkeypatch.setattr(tcp_options, "LONGEST_PROBE", 1.0)
+    monkeypatch.setattr(tcp_options, "SILENT_AFTER", 2.5)
 
 
 def option(peer: Peer, number: int) -> int:
@@ -128,8 +128,8 @@ def option(peer: Peer, number: int) -> int:
 async def test_what_is_set_on_the_listener_holds_for_its_connections() -> None:
     async with connected("127.0.0.1") as (peer, _):
         assert option(peer, socket.TCP_USER_TIMEOUT) == 20_000
-        assert option(peer, socket.TCP_NOTSENT_LOWAT) == tcp.UNSENT
-        assert not tcp.peer_is_gone(peer.transport)
+        assert option(peer, socket.TCP_NOTSENT_LOWAT) == tcp_options.UNSENT
+        assert not tcp_options.peer_is_gone(peer.transport)
 
 
 @on_uvloop
@@ -144,17 +144,17 @@ async def test_a_peer_that_reads_nothing_is_cut_off_by_the_kernel_in_time(quick:
 async def test_a_peer_that_reads_nothing_is_kept_where_the_link_is_patient_and_whole_afterwards(quick: None) -> None:
     async with connected("127.0.0.1") as (peer, process):
         peer.transport.write(bytes(FLOOD))
-        tcp.be_patient(peer.transport, True)
+        tcp_options.be_patient(peer.transport, True)
         for _ in range(8):
             await asyncio.sleep(0.5)
-            assert not tcp.peer_is_gone(peer.transport)
+            assert not tcp_options.peer_is_gone(peer.transport)
         assert not peer.lost.done()
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write("read\n")
         process.stdin.flush()
         assert await asyncio.to_thread(process.stdout.readline) == "whole\n"
-        tcp.be_patient(peer.transport, False)
+        tcp_options.be_patient(peer.transport, False)
         assert option(peer, socket.TCP_USER_TIMEOUT) == 1000
 
 
@@ -187,11 +187,11 @@ async def test_a_peer_that_goes_silently_while_it_reads_nothing_is_found(quick: 
     near, namespace = link
     async with connected("10.213.47.1", ("ip", "netns", "exec", namespace)) as (peer, _):
         peer.transport.write(bytes(FLOOD))
-        tcp.be_patient(peer.transport, True)
+        tcp_options.be_patient(peer.transport, True)
         await asyncio.sleep(3)
-        assert not tcp.peer_is_gone(peer.transport)
+        assert not tcp_options.peer_is_gone(peer.transport)
         ip("link", "set", near, "down")
         async with asyncio.timeout(20):
-            while not tcp.peer_is_gone(peer.transport):
+            while not tcp_options.peer_is_gone(peer.transport):
                 await asyncio.wait([peer.lost], timeout=0.1)
         assert not peer.lost.done()
