@@ -12,10 +12,11 @@ import pytest
 from messageflow.brokers.base import HistoryPart, Item
 from messageflow.core import control
 from messageflow.core.channels import REVOKED
+from messageflow.core.command_meter import CommandMeter, Verdict
 from messageflow.core.revocations import Revocation, encode_revocation
 from messageflow.core.stream_table import Retention
 from messageflow.hub import control_handler, revocation_list, session
-from messageflow.hub.limits import CommandMeter, Limits, Verdict, message_size
+from messageflow.hub.limits import Limits, message_size
 from messageflow.testing.memory_connection import MemoryConnection
 from tests.hub.conftest import World
 

@@ -1,11 +1,10 @@
-"""What one client may cost: the caps of the hub, and the meter that holds a client to its share of commands.
+"""What one client may cost: the caps of the hub, and what follows from them.
 
-Pure: time is an argument.
+Pure.
 """
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -100,39 +99,3 @@ def message_size(channels: int, payload: int) -> int:
         payload: bytes of a publication. One that is not much larger is still refused by itself.
     """
     return max(LEAST_MESSAGE, (FRAME_BYTES_A_CHANNEL + TOKEN_BYTES_A_CHANNEL) * channels, 2 * payload)
-
-
-class Verdict(Enum):
-    """What to do with one more command."""
-
-    ACCEPT = "accept"
-    REFUSE = "refuse"  # with error 111: the client may try again
-    DISCONNECT = "disconnect"  # with 3013: it does not listen to refusals
-
-
-class CommandMeter:
-    """A token bucket: an average rate with room for a burst.
-
-    The room is large because a page that comes back subscribes to all its channels at once, see `Limits.burst`.
-
-    Args:
-        rate: commands a second.
-        burst: commands at once.
-        now: monotonic seconds.
-    """
-
-    __slots__ = ("_at", "_burst", "_rate", "_tokens")
-
-    def __init__(self, rate: float, burst: int, now: float) -> None:
-        self._rate = rate
-        self._burst = burst
-        self._tokens = float(burst)
-        self._at = now
-
-    def take(self, now: float) -> Verdict:
-        """Count one command. Refused ones count too; a burst's worth of refusals ends the connection."""
-        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate) - 1
-        self._at = now
-        if self._tokens >= 0:
-            return Verdict.ACCEPT
-        return Verdict.REFUSE if self._tokens > -self._burst else Verdict.DISCONNECT

@@ -33,6 +33,7 @@ from messageflow.core.codes import (
     Disconnected,
     Unsubscribe,
 )
+from messageflow.core.command_meter import CommandMeter, Verdict
 from messageflow.core.protocol import ClientInfo, Command, FaultyCommand, Push, Result, Unsubscribed
 from messageflow.dialects.base import Dialect, MalformedMessage, TooManyCommands
 from messageflow.errors import BrokerError
@@ -40,7 +41,6 @@ from messageflow.hub.channel import Write
 from messageflow.hub.connection import Connection
 from messageflow.hub.eager import start_eagerly
 from messageflow.hub.inbox import Inbox
-from messageflow.hub.limits import CommandMeter, Verdict
 from messageflow.hub.presence_changes import PresenceChanges
 from messageflow.hub.runtime import NEVER, Runtime
 from messageflow.hub.subscription import Subscription
