@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from messageflow.gateway.front_door.admission import Admission
+from messageflow.gateway.front_door.admission_counters import AdmissionCounters
 from messageflow.gateway.front_door.admission_limits import AdmissionLimits
 from messageflow.gateway.metrics import Metrics, _joined, parent_metrics
 from messageflow.gateway.origins import Origins
@@ -81,8 +82,9 @@ async def test_every_counter_and_every_refusal_at_the_door_is_shown(world: Watch
     for number, name in enumerate(names, 1):
         setattr(world.hub.counters, name, number)
     doors = ("refused_origins", "refused_full", "refused_busy", "slow_heads")
+    assert set(doors) == set(AdmissionCounters.__slots__)
     for number, name in enumerate(doors, 100):
-        setattr(world.admission, name, number)
+        setattr(world.admission.counters, name, number)
     found = await world.figures()
     shown = {name: found[f"{name}_total"] for name in (*names, *doors) if name != "logs_suppressed"}
     expected = {name: float(number) for number, name in enumerate(names, 1)}

@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from messageflow.core.counting import list_counters
 from messageflow.gateway.front_door.admission import Admission
+from messageflow.gateway.front_door.admission_counters import AdmissionCounters
 from messageflow.gateway.logs import LIMIT
 from messageflow.gateway.worker_api import WorkerApi
 from messageflow.hub.counters import Counters
@@ -18,7 +19,7 @@ from messageflow.hub.hub import Hub
 
 CONTENT_TYPE = "text/plain; version=0.0.4"
 
-_COUNTERS = tuple(list_counters(Counters))
+NOTHING_MORE: Mapping[str, int] = {}
 _BROKER_TOTALS = {"publications_evicted", "streams_forgotten", "idempotency_keys_evicted"}
 
 
@@ -61,19 +62,10 @@ class Metrics(Collector):
         yield _gauge(
             "buffered_bytes", "Bytes that wait in the buffers of stalled sessions.", hub.back_pressure.buffered
         )
-        for name, (help_text, label) in _COUNTERS:
-            counted = getattr(counters, name)
-            if label:
-                yield _labelled(name, help_text, label, counted)
-            else:
-                dropped = LIMIT.suppressed if name == "logs_suppressed" else 0
-                yield CounterMetricFamily(f"messageflow_{name}", help_text, value=counted + dropped)
+        yield from _counted(counters, {"logs_suppressed": LIMIT.suppressed})
         yield _labelled("api_calls", "Calls of the server API.", "method", self._api.answered)
         yield _labelled("api_errors", "Calls of the server API that were refused.", "code", self._api.refused)
-        for name in ("refused_origins", "refused_full", "refused_busy", "slow_heads"):
-            yield CounterMetricFamily(
-                f"messageflow_{name}", "Requests refused before a session began.", value=getattr(self._admission, name)
-            )
+        yield from _counted(self._admission.counters)
         yield CounterMetricFamily(
             "messageflow_recovery_bytes", "History given out to sessions.", value=hub.recovery_limiter.spent
         )
@@ -85,6 +77,16 @@ class Metrics(Collector):
 
 def _gauge(name: str, help_text: str, value: float) -> GaugeMetricFamily:
     return GaugeMetricFamily(f"messageflow_{name}", help_text, value=value)
+
+
+def _counted(room: Counters | AdmissionCounters, more: Mapping[str, int] = NOTHING_MORE) -> Iterator[Metric]:
+    """Yield what a room counts, as it declares it; `more` is what others have counted under the same name."""
+    for name, (help_text, label) in list_counters(type(room)):
+        found = getattr(room, name)
+        if label:
+            yield _labelled(name, help_text, label, found)
+        else:
+            yield CounterMetricFamily(f"messageflow_{name}", help_text, value=found + more.get(name, 0))
 
 
 def _labelled(name: str, help_text: str, label: str, counts: Mapping[str, int] | Mapping[int, int]) -> Metric:

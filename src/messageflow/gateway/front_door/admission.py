@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from messageflow.dialects.base import Dialect
 from messageflow.gateway import refusals
+from messageflow.gateway.front_door.admission_counters import AdmissionCounters
 from messageflow.gateway.front_door.admission_limits import AdmissionLimits
 from messageflow.gateway.front_door.response import HttpResponse
 from messageflow.gateway.origins import Origins
@@ -40,6 +41,7 @@ class Admission:
         limits: how many may be open, and how many coming in.
 
     Attributes:
+        counters: whom it turned away.
         leaving: the connections that were told to end and are not gone yet.
     """
 
@@ -60,10 +62,7 @@ class Admission:
         self.tls_terminated = tls_terminated
         self.limits = limits
         self.leaving: set[WebSocketConnection] = set()
-        self.refused_origins = 0
-        self.refused_full = 0
-        self.refused_busy = 0
-        self.slow_heads = 0
+        self.counters = AdmissionCounters()
 
     @property
     def full(self) -> bool:
@@ -97,11 +96,11 @@ class Admission:
     def refuse_flood(self, peer: str) -> HttpResponse | None:
         """Return what is answered to somebody who wants to stay while there is no room; None where there is."""
         if self.full:
-            self.refused_full += 1
+            self.counters.refused_full += 1
             refusals.full(self.hub, peer, self.limits.connections_limit)
             return _unavailable(1)
         if self.busy:
-            self.refused_busy += 1
+            self.counters.refused_busy += 1
             refusals.busy(self.hub, peer, self.limits.arrivals_limit)
             return _unavailable(random.randint(1, LONGEST_RETRY))
         return None
@@ -115,12 +114,12 @@ class Admission:
 
     def refuse_origin(self, origin: str | None, came: Forwarded) -> None:
         """Count and log that a page, or any page on a name that leads here, may not connect."""
-        self.refused_origins += 1
+        self.counters.refused_origins += 1
         refusals.origin_refused(self.hub, self.origins, origin, came)
 
     def count_slow_head(self) -> None:
         """Count a request head that took too long."""
-        self.slow_heads += 1
+        self.counters.slow_heads += 1
 
     def enter(self, connection: WebSocketConnection, dialect: Dialect) -> Session | None:
         """Begin the session of a connection, None where its address has too many that have not authenticated."""
