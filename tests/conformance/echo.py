@@ -9,9 +9,9 @@ from websockets.frames import Frame, Opcode
 
 from messageflow.gateway.event_loop import run_loop
 from messageflow.gateway.frame_limits import FrameLimits
-from messageflow.gateway.handshake import answer
+from messageflow.gateway.handshake import answer_handshake
 from messageflow.gateway.origins import Origins
-from messageflow.gateway.proxies import Proxies, forwarded
+from messageflow.gateway.proxies import Proxies, trace_forwarded
 from messageflow.gateway.websocket import WebSocketProtocol
 
 PATH = "/connection/websocket"  # whatever is asked for: elsewhere the gateway speaks no WebSocket
@@ -49,8 +49,8 @@ class Handshake(asyncio.Protocol):
         _, *lines = head.split(b"\r\n")
         pairs = (line.partition(b":") for line in lines)
         headers = [(name.strip().lower(), value.strip()) for name, _, value in pairs]
-        came = forwarded("", False, headers, Proxies())
-        response = answer(PATH, headers, Origins(["*"]), came)
+        came = trace_forwarded("", False, headers, Proxies())
+        response = answer_handshake(PATH, headers, Origins(["*"]), came)
         self._transport.write(response.data)
         echo = Echo(LIMITS)
         self._transport.set_protocol(echo)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from messageflow.errors import ConfigurationError
-from messageflow.gateway.proxies import Forwarded, Proxies, forwarded, is_local, parse_proxy
+from messageflow.gateway.proxies import Forwarded, Proxies, is_local, parse_proxy, trace_forwarded
 from messageflow.gateway.settings_loading import load_settings
 
 NEAR, FAR, CLIENT, MADE_UP = "10.0.0.1", "10.0.0.2", "203.0.113.7", "198.51.100.9"
@@ -24,7 +24,7 @@ def headers(*lines: str) -> list[tuple[bytes, bytes]]:
 
 
 def came(*lines: str, peer: str = NEAR, secure: bool = False, proxies: Proxies = TRUSTED) -> Forwarded:
-    return forwarded(peer, secure, headers(*lines), proxies)
+    return trace_forwarded(peer, secure, headers(*lines), proxies)
 
 
 # Who

@@ -45,6 +45,6 @@ HEADERS = {
 }
 
 
-def front_page(base: str) -> str:
+def make_front_page(base: str) -> str:
     """Return the page of a gateway with this base path."""
     return _PAGE.format(base=base)

@@ -46,7 +46,7 @@ class Answer(NamedTuple):
     dialect: Dialect | None = None
 
 
-def answer(path: str, headers: RawHeaders, origins: Origins, forwarded: Forwarded) -> Answer:
+def answer_handshake(path: str, headers: RawHeaders, origins: Origins, forwarded: Forwarded) -> Answer:
     """Return the response to a request to open a WebSocket, see `answer_page`."""
     return answer_page(path, headers, origin_of(headers), origins, forwarded)
 

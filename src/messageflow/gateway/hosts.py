@@ -24,11 +24,11 @@ _HOST_HEADER = re.compile(AUTHORITY + ":?")
 def split_host(header: str | None) -> tuple[str, str | None] | None:
     """Return host and port of a Host header in one form, the port None where it has none; None where it is none."""
     match = _HOST_HEADER.fullmatch(header.lower()) if header is not None and header.isascii() else None
-    host = None if match is None else canonical_host(match["host"])
+    host = None if match is None else canonicalize_host(match["host"])
     return None if match is None or host is None else (host, match["port"])
 
 
-def canonical_host(host: str) -> str | None:
+def canonicalize_host(host: str) -> str | None:
     """Return a host in the one form browsers give it, None where it is none.
 
     Args:

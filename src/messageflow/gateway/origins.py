@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from messageflow.errors import ConfigurationError
-from messageflow.gateway.hosts import AUTHORITY, canonical_host, is_loopback, split_host
+from messageflow.gateway.hosts import AUTHORITY, canonicalize_host, is_loopback, split_host
 
 ANY = "*"
 PAGES = ("http", "https")  # schemes of pages that come from a server
@@ -62,7 +62,7 @@ class Origins:
         """
         if origin is None:
             return not self.require_origin
-        normal = normalised(origin)
+        normal = normalize_origin(origin)
         if normal is None:
             return False
         if self.any or normal in self._exact or normal == _own(host, secure):
@@ -124,10 +124,10 @@ class _Below(NamedTuple):
         return host.endswith(self.end) and len(host) > len(self.end)
 
 
-def normalised(origin: str) -> str | None:
+def normalize_origin(origin: str) -> str | None:
     """Return an origin in lower case without its scheme's default port; None where it is none, as `null` is none."""
     match = _ORIGIN.fullmatch(origin.lower()) if origin.isascii() else None
-    host = None if match is None else canonical_host(match["host"])
+    host = None if match is None else canonicalize_host(match["host"])
     return None if match is None or host is None else _written(match["scheme"], host, match["port"])
 
 
@@ -136,7 +136,7 @@ def parse_entry(text: str) -> str | None:
     if _BELOW in text:
         above = parse_entry(text.replace(_BELOW, "://", 1))
         return above.replace("://", _BELOW, 1) if above is not None and _may_be_open(_host_of(above)) else None
-    origin = normalised(text)  # a page's origin is http or https, whatever it opens
+    origin = normalize_origin(text)  # a page's origin is http or https, whatever it opens
     return None if origin is None or origin.startswith(("ws:", "wss:")) or _host_of(origin).endswith(".") else origin
 
 

@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote
 from messageflow.api.openapi import make_page
 from messageflow.core.codes import INTERNAL, UNAUTHORIZED
 from messageflow.errors import BrokerError
-from messageflow.gateway import front_page, refusals
+from messageflow.gateway import front_page, refusal_log
 from messageflow.gateway.api_endpoint import ApiKey, failure
 from messageflow.gateway.front_door.admission import Admission
 from messageflow.gateway.front_door.endpoint import EndpointConnection, Exchange
@@ -242,7 +242,7 @@ class Status:
 def show_front(base: str) -> Show:
     """Return what shows the page at the printed address."""
     headers = [(name.encode(), value.encode()) for name, value in front_page.HEADERS.items()]
-    page = HttpResponse(200, headers, front_page.front_page(base).encode(), HTML)
+    page = HttpResponse(200, headers, front_page.make_front_page(base).encode(), HTML)
     return lambda asked: page
 
 
@@ -251,7 +251,7 @@ def show_upgrade(admission: Admission) -> Show:
 
     def show(asked: Asked) -> HttpResponse:
         host = next((value.decode("latin-1") for name, value in asked.head.headers if name == b"host"), None)
-        refusals.not_upgraded(admission.hub, asked.client[0], host)
+        refusal_log.log_not_upgraded(admission.hub, asked.client[0], host)
         return HttpResponse(
             426,
             [(b"upgrade", b"websocket"), (b"connection", b"upgrade")],

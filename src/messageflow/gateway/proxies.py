@@ -87,7 +87,7 @@ def parse_proxy(text: str) -> str:
     return str(network.network_address) if single else str(network)
 
 
-def forwarded(peer: str, secure: bool, headers: Headers, proxies: Proxies) -> Forwarded:
+def trace_forwarded(peer: str, secure: bool, headers: Headers, proxies: Proxies) -> Forwarded:
     """Return where a request came from.
 
     `X-Forwarded-*` and `Forwarded` are both understood. A proxy that writes one kind passes the other on as the client

@@ -5,7 +5,7 @@ Owns no connection: from its handshake on each is its session's.
 
 from __future__ import annotations
 
-from messageflow.gateway import refusals
+from messageflow.gateway import refusal_log
 from messageflow.gateway.frame_limits import FrameLimits
 from messageflow.gateway.front_door.admission import Admission
 from messageflow.gateway.front_door.endpoint import EndpointConnection, Exchange
@@ -53,7 +53,7 @@ class WebSocketEndpoint:
             if response.status == 403:
                 admission.refuse_origin(origin, came)
             else:
-                refusals.bad_upgrade(admission.hub, response.data, came)
+                refusal_log.log_bad_upgrade(admission.hub, response.data, came)
             connection.close()
             return None
         opened = WebSocketConnection(admission.hub, self._limits, came.address, admission.leaving)

@@ -12,12 +12,12 @@ import random
 from collections.abc import Sequence
 
 from messageflow.dialects.base import Dialect
-from messageflow.gateway import refusals
+from messageflow.gateway import refusal_log
 from messageflow.gateway.front_door.admission_counters import AdmissionCounters
 from messageflow.gateway.front_door.admission_limits import AdmissionLimits
 from messageflow.gateway.front_door.response import HttpResponse
 from messageflow.gateway.origins import Origins
-from messageflow.gateway.proxies import Forwarded, Proxies, forwarded
+from messageflow.gateway.proxies import Forwarded, Proxies, trace_forwarded
 from messageflow.gateway.websocket_connection import WebSocketConnection
 from messageflow.hub.hub import Hub
 from messageflow.hub.session import Session
@@ -91,17 +91,17 @@ class Admission:
             headers: of the request.
             secure: whether it came over TLS, unless a trusted proxy knows better.
         """
-        return forwarded(peer, secure, headers, self.proxies)
+        return trace_forwarded(peer, secure, headers, self.proxies)
 
     def refuse_flood(self, peer: str) -> HttpResponse | None:
         """Return what is answered to somebody who wants to stay while there is no room; None where there is."""
         if self.full:
             self.counters.refused_full += 1
-            refusals.full(self.hub, peer, self.limits.connections_limit)
+            refusal_log.log_full(self.hub, peer, self.limits.connections_limit)
             return _unavailable(1)
         if self.busy:
             self.counters.refused_busy += 1
-            refusals.busy(self.hub, peer, self.limits.arrivals_limit)
+            refusal_log.log_busy(self.hub, peer, self.limits.arrivals_limit)
             return _unavailable(random.randint(1, LONGEST_RETRY))
         return None
 
@@ -115,7 +115,7 @@ class Admission:
     def refuse_origin(self, origin: str | None, came: Forwarded) -> None:
         """Count and log that a page, or any page on a name that leads here, may not connect."""
         self.counters.refused_origins += 1
-        refusals.origin_refused(self.hub, self.origins, origin, came)
+        refusal_log.log_origin(self.hub, self.origins, origin, came)
 
     def count_slow_head(self) -> None:
         """Count a request head that took too long."""

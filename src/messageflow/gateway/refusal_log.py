@@ -22,7 +22,7 @@ UPGRADE = (
 CLIENT = "none: it is for the client, or for a proxy in front, to send another request"
 
 
-def origin_refused(hub: Hub, origins: Origins, origin: str | None, came: Forwarded) -> None:
+def log_origin(hub: Hub, origins: Origins, origin: str | None, came: Forwarded) -> None:
     """Say that a page, or any page on a name that leads here, may not connect."""
     hub.log_limited(
         logging.WARNING,
@@ -34,19 +34,19 @@ def origin_refused(hub: Hub, origins: Origins, origin: str | None, came: Forward
     )
 
 
-def not_upgraded(hub: Hub, address: str, host: str | None) -> None:
+def log_not_upgraded(hub: Hub, address: str, host: str | None) -> None:
     """Say that somebody asked for the address of WebSockets and for no WebSocket."""
     hub.log_limited(logging.WARNING, "not_upgraded", address=address, host=_short(host), option=UPGRADE)
 
 
-def bad_upgrade(hub: Hub, response: bytes, came: Forwarded) -> None:
+def log_bad_upgrade(hub: Hub, response: bytes, came: Forwarded) -> None:
     """Say that a handshake is none, as the response to it puts it."""
     reason = response.partition(b"\r\n\r\n")[2].decode("utf-8", "replace").strip()
     host, address = _short(came.host), came.address
     hub.log_limited(logging.WARNING, "bad_upgrade", address=address, host=host, reason=_short(reason), option=CLIENT)
 
 
-def full(hub: Hub, address: str, limit: int) -> None:
+def log_full(hub: Hub, address: str, limit: int) -> None:
     """Say that no more connections are taken, since there are as many as may be or since the gateway ends."""
     if hub.draining:
         hub.log_limited(logging.INFO, "refused_draining", address=address)
@@ -55,7 +55,7 @@ def full(hub: Hub, address: str, limit: int) -> None:
         hub.log_limited(logging.WARNING, "refused_full", address=address, option=option)
 
 
-def busy(hub: Hub, address: str, limit: int) -> None:
+def log_busy(hub: Hub, address: str, limit: int) -> None:
     """Say that more connections are coming in than may at once."""
     option = f"--arrivals-limit, more than {limit}"
     hub.log_limited(logging.WARNING, "refused_busy", address=address, option=option)
