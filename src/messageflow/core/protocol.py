@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import Annotated
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
-from msgspec.structs import astuple
 
 from messageflow.core.stream import Publication
 
@@ -142,8 +141,7 @@ class Command(Struct, frozen=True, gc=False):
     @property
     def methods(self) -> list[str]:
         """The names of the methods that are set; a well-formed command has exactly one."""
-        _, *requests = astuple(self)
-        return [name for name, request in zip(METHODS, requests, strict=True) if request is not None]
+        return [name for name in METHODS if getattr(self, name) is not None]
 
 
 METHODS = Command.__struct_fields__[1:]
