@@ -350,3 +350,17 @@ async def test_a_body_that_does_not_arrive_is_given_up() -> None:
     await until(lambda: transport.closed or transport.ended)
     assert transport.written.startswith(b"HTTP/1.1 408 ")
     assert b"connection: close\r\n" in transport.written
+
+
+async def test_a_body_in_chunks_is_bounded_too() -> None:
+    api = _Large(10)
+    port = _Port(api, HttpLimits(body_bytes=100))
+    transport, connection = _Transport(), HttpConnection(port.door)
+    connection.connection_made(transport)
+    connection.data_received(b"POST /api/info HTTP/1.1\r\nX-API-Key: key\r\nTransfer-Encoding: chunked\r\n\r\n")
+    connection.data_received(b"32\r\n" + b"x" * 50 + b"\r\n")
+    assert transport.written == b""
+    connection.data_received(b"33\r\n" + b"x" * 51 + b"\r\n")
+    assert transport.written.startswith(b"HTTP/1.1 413 ")
+    assert transport.ended
+    assert api.asked == 0

@@ -6,12 +6,19 @@ from typing import Any
 
 import pytest
 
+from messageflow.core.codes import Disconnect
 from messageflow.testing.memory_connection import MemoryConnection
 from tests.hub.conftest import World
 
 
 class Noted(MemoryConnection):
-    """Notes how many messages each write holds."""
+    """Notes how many messages each write holds, and how many came before the end."""
+
+    before_end = 0
+
+    def close(self, disconnect: Disconnect) -> None:
+        self.before_end = len(self.written)
+        super().close(disconnect)
 
     def write(self, data: bytes) -> None:
         before = len(self.written)
@@ -60,6 +67,7 @@ async def test_what_was_answered_comes_before_the_end(world: World) -> None:
     connection = noted(world)
     connection.send(*arrival(world, {"id": 0, "subscribe": {"channel": "open:6"}}))
     assert connection.closed is not None
+    assert connection.before_end == 3
     assert [message["id"] for message in connection.written] == [1, 2, 3]
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import httptools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from messageflow.gateway.front_door.head import CHUNKED, BadRequest, parse_head
+from messageflow.gateway.front_door.head import CHUNKED, BadRequest, Head, parse_head
 
 
 def head(*lines: str, first: str = "POST /a?b=c HTTP/1.1") -> bytes:
@@ -163,6 +164,38 @@ def test_an_upgrade_is_offered_by_two_headers_and_the_newer_version(
 )
 def test_a_client_of_the_older_version_expects_nothing(version: str, value: str, expects: bool) -> None:
     assert parse_head(head(f"Expect: {value}", first=f"PUT / HTTP/{version}")).expects_continue is expects
+
+
+class Lenient:
+    """A parser that takes whatever comes, as some version of some library might."""
+
+    def __init__(self, head: Head) -> None:
+        self._head = head
+
+    def feed_data(self, data: bytes) -> None:
+        self._head.on_url(b"/")
+        for line in data.split(b"\n")[1:]:
+            name, colon, value = line.strip().partition(b":")
+            if colon:
+                self._head.on_header(name, value)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"GET / HTTP/1.1\r\nHost: here\nContent-Length: 5\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: here\rContent-Length: 5\r\n\r\n",
+        head("Host: here", " Content-Length: 5"),
+        head("Host: here", "\tContent-Length: 5"),
+        head("Content-Length: 5", "Content-Length: 5"),
+        head("Content-Length: 5, 5"),
+        head("Content-Length: 5", "Transfer-Encoding: chunked"),
+        head("Transfer-Encoding: chunked", first="POST / HTTP/1.0"),
+    ],
+)
+def test_where_a_request_ends_is_no_matter_of_a_library(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(httptools, "HttpRequestParser", Lenient)
+    assert refused(data) == 400
 
 
 @given(st.binary(max_size=200).map(lambda data: data.replace(b"\r\n\r\n", b"")))
