@@ -1,12 +1,13 @@
 /**
- * Check that what is committed is what the source builds, that it is small enough, and so is each file of the source. The package is committed so that
- * its folder can be installed from a fresh clone, which has nothing to build it with.
+ * Check that what is committed is what the source builds, that it is small enough, and so is each file of the source, and that no files of it import
+ * each other in a circle. The package is committed so that its folder can be installed from a fresh clone, which has nothing to build it with.
  */
 
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildPackage, committed, dist, root } from "./bundle.mjs";
+import { findCircle } from "./circles.mjs";
 import { report } from "./size.mjs";
 
 /** A file of the source has one idea. */
@@ -29,6 +30,11 @@ try {
   const long = files(join(root, "src")).filter((name) => readFileSync(join(root, "src", name), "utf8").split("\n").length > LINES + 1);
   if (long.length > 0) {
     console.error(`Longer than ${LINES} lines: ${long.join(", ")}. Split by idea.`);
+    process.exitCode = 1;
+  }
+  const circle = findCircle(join(root, "src"));
+  if (circle) {
+    console.error(`These import each other, be it types alone: ${circle.join(" → ")}. Let one declare what it needs of the other.`);
     process.exitCode = 1;
   }
   if (!report(script)) {

@@ -9,13 +9,22 @@ import { type MessageflowError, UNSUBSCRIBED } from "./codes.js";
 import { Emitter, type Off } from "./emitter.js";
 import type { Platform } from "./platform.js";
 import type { Count } from "./requests.js";
-import type { Subscription } from "./subscription.js";
+import type { SubscriptionState } from "./state.js";
 import { Timer } from "./timer.js";
 
 const DEBOUNCE_MS = 250;
 
+/** What of a subscription its head count needs. */
+export interface Countable {
+  readonly state: SubscriptionState;
+  presenceStats(): Promise<Count>;
+  onJoin(handler: () => unknown): Off;
+  onLeave(handler: () => unknown): Off;
+  onState(handler: (state: SubscriptionState) => unknown): Off;
+}
+
 export function watchPresenceCount(
-  subscription: Subscription,
+  subscription: Countable,
   platform: Platform,
   report: (error: unknown) => void,
   handler: (count: Count) => unknown,

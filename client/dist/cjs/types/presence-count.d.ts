@@ -7,5 +7,13 @@
 import { type Off } from "./emitter.js";
 import type { Platform } from "./platform.js";
 import type { Count } from "./requests.js";
-import type { Subscription } from "./subscription.js";
-export declare function watchPresenceCount(subscription: Subscription, platform: Platform, report: (error: unknown) => void, handler: (count: Count) => unknown): Off;
+import type { SubscriptionState } from "./state.js";
+/** What of a subscription its head count needs. */
+export interface Countable {
+    readonly state: SubscriptionState;
+    presenceStats(): Promise<Count>;
+    onJoin(handler: () => unknown): Off;
+    onLeave(handler: () => unknown): Off;
+    onState(handler: (state: SubscriptionState) => unknown): Off;
+}
+export declare function watchPresenceCount(subscription: Countable, platform: Platform, report: (error: unknown) => void, handler: (count: Count) => unknown): Off;
