@@ -17,7 +17,13 @@ from messageflow.gateway.front_door.routes import Routes
 
 
 class Wire(asyncio.Transport):
-    """The socket of a connection, and what became of it."""
+    """The socket of a connection, and what became of it.
+
+    Attributes:
+        room: bytes beyond which the peer takes less than is written.
+    """
+
+    room = 1 << 62
 
     def __init__(self, door: FrontDoor, *, half_closes: bool = True) -> None:
         super().__init__()
@@ -40,6 +46,8 @@ class Wire(asyncio.Transport):
         assert not self.closed, "written after the end"
         assert not self.ended, "written after the end"
         self.written += bytes(data)
+        if len(self.written) > self.room and not self.connection.write_paused:
+            self.connection.pause_writing()
 
     def close(self) -> None:
         self.closed = True

@@ -79,6 +79,28 @@ async def test_a_pipeline_that_is_too_long_waits_in_the_kernel(port: Port) -> No
     assert not wire.paused
 
 
+async def test_who_takes_no_answers_gets_no_more_of_them(port: Port) -> None:
+    wire = port.connect()
+    wire.receive(GET)
+    wire.connection.pause_writing()
+    wire.receive(GET * 3000)
+    assert len(bodies(wire.written)) == 1
+    assert wire.paused
+    wire.connection.resume_writing()
+    await until(lambda: len(bodies(wire.written)) == 3001)
+    assert not wire.paused
+
+
+async def test_a_pipeline_stops_where_an_answer_is_not_taken(port: Port) -> None:
+    wire = port.connect()
+    wire.room = 1
+    wire.receive(GET * 3)
+    assert len(bodies(wire.written)) == 1
+    wire.room = 100_000
+    wire.connection.resume_writing()
+    await until(lambda: len(bodies(wire.written)) == 3)
+
+
 async def test_what_waits_begins_in_a_context_of_its_own(port: Port) -> None:
     """An application's context variables are not the next request's."""
     wire = port.connect()
@@ -259,7 +281,7 @@ async def test_another_protocol_gets_what_came_for_it_and_nothing_of_http_stays(
 class TestTime:
     @pytest.fixture
     def limits(self) -> HttpLimits:
-        return HttpLimits(handshake_timeout=0.02, keep_alive=0.02, linger=0.02)
+        return HttpLimits(handshake_timeout=0.02, keep_alive=0.02, linger=0.02, answer_timeout=0.05)
 
     @pytest.mark.parametrize("data", [b"", b"GET / HTTP/1.1\r\nX", b"\r\n"])
     async def test_a_head_that_does_not_come_is_cut_off_and_counted(self, port: Port, data: bytes) -> None:
@@ -294,5 +316,18 @@ class TestTime:
         wire = port.connect()
         wire.receive(b"nothing")
         assert wire.ended
+        await until(lambda: wire.aborted)
+        assert port.slow == 0
+
+    async def test_a_body_that_does_not_end_after_its_answer_keeps_no_connection(self, port: Port) -> None:
+        wire = port.connect()
+        assert statuses(wire.receive(b"GET /echo HTTP/1.1\r\nHost: here\r\nContent-Length: 4\r\n\r\nabc")) == [200]
+        await until(wire.is_closing)
+
+    @pytest.mark.parametrize("option", [b"", b"Connection: close\r\n"])
+    async def test_who_does_not_take_an_answer_is_cut_off(self, port: Port, option: bytes) -> None:
+        wire = port.connect()
+        wire.room = 1
+        wire.receive(b"GET /echo HTTP/1.1\r\n" + option + b"\r\n")
         await until(lambda: wire.aborted)
         assert port.slow == 0

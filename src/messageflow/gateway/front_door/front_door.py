@@ -46,7 +46,8 @@ class FrontDoor:
         self._on_slow_head = on_slow_head
         self._heads: Deadlines[Open] = Deadlines(limits.handshake_timeout, self._end_slow_head)
         self._idle: Deadlines[Open] = Deadlines(limits.keep_alive, lambda connection: connection.close())
-        self._lingering: Deadlines[Open] = Deadlines(limits.linger, lambda connection: connection.transport.abort())
+        self._lingering: Deadlines[Open] = Deadlines(limits.linger, _abort)
+        self._untaken: Deadlines[Open] = Deadlines(limits.answer_timeout, _abort)
         self._encoded_headers: list[tuple[bytes, bytes]] = []
         self._common = b""
 
@@ -96,6 +97,15 @@ class FrontDoor:
         self._heads.discard(connection)
         self._idle.discard(connection)
 
+    def await_taking(self, connection: Open) -> None:
+        """A connection has an answer that its peer does not take."""
+        if connection not in self._untaken:
+            self._untaken.add(connection)
+
+    def answer_taken(self, connection: Open) -> None:
+        """The peer has taken nearly all of it."""
+        self._untaken.discard(connection)
+
     def linger(self, connection: Open) -> None:
         """A connection was ended whose peer may still send."""
         self.head_came(connection)
@@ -106,6 +116,7 @@ class FrontDoor:
         self.connections.discard(connection)
         self.head_came(connection)
         self._lingering.discard(connection)
+        self._untaken.discard(connection)
 
     def _end_slow_head(self, connection: Open) -> None:
         self._on_slow_head()
@@ -120,3 +131,7 @@ class FrontDoor:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def _abort(connection: Open) -> None:
+    connection.transport.abort()

@@ -1,8 +1,8 @@
 """One HTTP/1.1 connection of the port: requests in their order, each with the endpoint of its path.
 
 The next request is looked at when the one before is answered and its body has ended, whatever answers it; what comes
-sooner waits, and is bounded. So a pipeline may lead to different endpoints, and answers never change places. A
-WebSocket takes the transport over, and nothing of this stays.
+sooner waits, and is bounded. Who takes no answers gets no more of them. So a pipeline may lead to different endpoints,
+and answers never change places. A WebSocket takes the transport over, and nothing of this stays.
 
 Knows no endpoint, and parses nothing but heads and the ends of bodies. Source: RFC 9112.
 """
@@ -127,8 +127,11 @@ class HttpConnection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.write_paused = False
+        self._door.answer_taken(self)
         for each in self._exchanges():
             each.resume_writing()
+        if self._pending and self._exchange is None and not self._is_reading:
+            self._read_soon()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_over = True
@@ -155,8 +158,8 @@ class HttpConnection(asyncio.Protocol):
             self._is_reading = False
         if self.is_over:
             return
-        if self._exchange is None:
-            self._door.await_head(self, begun=bool(self._pending))
+        if self._exchange is None or self._exchange is ANSWERED:
+            self._door.await_head(self, begun=bool(self._pending) and not self.write_paused)
         self._hold(PIPELINE, len(self._pending) > self._door.limits.head_bytes)
 
     def _step(self) -> bool:
@@ -166,7 +169,7 @@ class HttpConnection(asyncio.Protocol):
         if self._body is not None:
             self._take_body(self._body)
             return True
-        return self._exchange is None and self._take_head()
+        return self._exchange is None and not self.write_paused and self._take_head()
 
     def _take_head(self) -> bool:
         data, most = self._pending, self._door.limits.head_bytes
@@ -237,8 +240,12 @@ class HttpConnection(asyncio.Protocol):
         if self._is_reading:
             return
         self._door.await_head(self, begun=False)
-        if self._pending:  # in a turn and a context of its own, since this one is of what answered
-            asyncio.get_running_loop().call_soon(self._read_on, context=contextvars.Context())
+        if self._pending:
+            self._read_soon()
+
+    def _read_soon(self) -> None:
+        """Go on in a turn and a context of its own, since this one is of what answered."""
+        asyncio.get_running_loop().call_soon(self._read_on, context=contextvars.Context())
 
     def _read_on(self) -> None:
         if not (self.is_over or self._is_reading):
@@ -247,6 +254,8 @@ class HttpConnection(asyncio.Protocol):
     def answer(self, response: HttpResponse) -> None:
         """Write an answer, and be done with the request."""
         self.send(response)
+        if self.write_paused:
+            self._door.await_taking(self)
         self.finish()
 
     def _refuse(self, error: BadRequest) -> None:
