@@ -17,10 +17,10 @@ from collections.abc import Callable
 from itertools import count
 
 from messageflow.core.codes import CONNECTION_EXPIRED, NO_PONG, STALE, UNSUBSCRIBED_EXPIRED
-from messageflow.hub.back_pressure import BackPressure
 from messageflow.hub.limits import Limits
 from messageflow.hub.runtime import NEVER, Runtime
 from messageflow.hub.session import Session, State
+from messageflow.hub.stalled_sessions import StalledSessions
 from messageflow.hub.unauthenticated import Unauthenticated
 
 LONGEST_TICK = 0.5  # seconds; an expiry is acted on within this
@@ -37,7 +37,7 @@ class Heartbeat:
     Args:
         runtime: the clock, the ping interval and the pong timeout, in seconds; the timeout is the shorter.
         unauthenticated: those who have not said who they are.
-        back_pressure: those who do not take what is written.
+        stalled: those who do not take what is written.
         on_tick: told the time at every tick, before anybody is pinged.
     """
 
@@ -45,13 +45,13 @@ class Heartbeat:
         self,
         runtime: Runtime,
         unauthenticated: Unauthenticated,
-        back_pressure: BackPressure,
+        stalled: StalledSessions,
         on_tick: Callable[[float], None],
     ) -> None:
         limits = runtime.limits
         self._clock = runtime.clock
         self._unauthenticated = unauthenticated
-        self._back_pressure = back_pressure
+        self._stalled = stalled
         self._on_tick = on_tick
         self.tick_length = tick_length(limits)
         self._slots: list[set[Session]] = [set() for _ in range(round(limits.ping_interval / self.tick_length))]
@@ -103,8 +103,8 @@ class Heartbeat:
         for session in tuple(slot):
             session.rest()
             self.note_expiry(session)
-            if self._back_pressure.is_stalled(session):
-                self._back_pressure.look_after(session)  # a ping would wait behind what it does not read
+            if self._stalled.is_stalled(session):
+                self._stalled.look_after(session)  # a ping would wait behind what it does not read
                 continue
             if not session.encoder.one_way:
                 session.pings += 1
@@ -116,8 +116,8 @@ class Heartbeat:
             one_way = session.encoder.one_way
             if not one_way and (session.heard or not session.pings):
                 continue
-            if one_way or self._back_pressure.is_stalled(session):
-                self._back_pressure.look_after(session)
+            if one_way or self._stalled.is_stalled(session):
+                self._stalled.look_after(session)
             else:
                 session.disconnect(NO_PONG)
 

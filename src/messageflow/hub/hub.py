@@ -19,7 +19,6 @@ from messageflow.core.protocol import Command, FaultyCommand, Joined, Left
 from messageflow.core.stream import Publication
 from messageflow.core.token_verifier import Verifier
 from messageflow.dialects.base import Dialect
-from messageflow.hub.back_pressure import BackPressure
 from messageflow.hub.backlog import Backlogs
 from messageflow.hub.catch_up import CatchUp
 from messageflow.hub.channel import Channel, Received
@@ -41,6 +40,7 @@ from messageflow.hub.revocation_list import RevocationList
 from messageflow.hub.runtime import Runtime
 from messageflow.hub.services import Services
 from messageflow.hub.session import Session
+from messageflow.hub.stalled_sessions import StalledSessions
 from messageflow.hub.unauthenticated import Unauthenticated
 from messageflow.hub.user_cap import UserCap
 
@@ -109,7 +109,7 @@ class Hub:
         self.recovery_limiter = RecoveryRateLimiter(self.limits.recovery_rate, runtime.clock)
         self.reply_limiter = RecoveryRateLimiter(self.limits.recovery_rate, runtime.clock, turns=REPLY_TURNS)
         self.backlogs = Backlogs(self.limits.buffer_memory, length, runtime.clock)
-        self.back_pressure = BackPressure(runtime, self.backlogs, length)
+        self.back_pressure = StalledSessions(runtime, self.backlogs, length)
         self.congestion = Congestion(runtime, self.channels, self.backlogs)
         self.catch_up = CatchUp(runtime, self.backlogs, self.history_reader, self.recovery_limiter, self.gap_repair)
         self.heartbeat = Heartbeat(runtime, self.unauthenticated, self.back_pressure, self._tick)

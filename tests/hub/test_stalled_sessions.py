@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from messageflow.hub import back_pressure
+from messageflow.hub import stalled_sessions
 from messageflow.hub.limits import Limits
 from messageflow.testing.memory_connection import MemoryConnection
 from tests.hub.conftest import World
@@ -116,7 +116,7 @@ async def test_a_session_that_ends_is_stalled_no_more(world: World) -> None:
 
 async def test_patience_begins_and_ends_on_time(world: World) -> None:
     slow = await stalled(world, "slow", KIB)
-    ticks = round(back_pressure.PATIENT_AFTER / world.hub.heartbeat.tick_length)
+    ticks = round(stalled_sessions.PATIENT_AFTER / world.hub.heartbeat.tick_length)
     for _ in range(ticks - 1):
         world.hub.heartbeat.tick()
     assert not slow.patient

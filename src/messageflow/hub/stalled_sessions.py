@@ -25,7 +25,7 @@ from messageflow.hub.session import Session
 PATIENT_AFTER = 5.0  # seconds a session is stalled before its transport is told; most stalls are shorter
 
 
-class BackPressure:
+class StalledSessions:
     """The stalled sessions of one hub.
 
     Args:
