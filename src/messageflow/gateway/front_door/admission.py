@@ -41,7 +41,7 @@ class Admission:
         limits: how many may be open, and how many coming in.
 
     Attributes:
-        counters: of what it turned away.
+        counters: of what is turned away.
         leaving: the connections that were told to end and are not gone yet.
     """
 
