@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
@@ -12,6 +12,8 @@ from messageflow.core.codes import SERVER_ERROR
 from messageflow.errors import HookRefusal
 from messageflow.hub import hook_calls
 from messageflow.hub.hooks import (
+    ANSWERS,
+    KINDS,
     AuthorizeAnswer,
     AuthorizeQuestion,
     ClientEvent,
@@ -33,6 +35,15 @@ from tests.hub.conftest import World
 Make = Callable[..., Awaitable[World]]
 
 SHORT = Limits(hook_timeout=0.05)
+
+
+def test_each_kind_is_declared_whole() -> None:
+    assert tuple(ANSWERS) == KINDS
+    for kind, function in get_type_hints(Hooks).items():
+        called, _ = get_args(function)
+        _, awaited = get_args(called)
+        (answer,) = get_args(awaited)
+        assert ANSWERS[kind] is (type(None) if answer is None else answer)
 
 
 @pytest.fixture

@@ -16,22 +16,9 @@ import msgspec
 
 from messageflow.errors import ConfigurationError, HookRefusal
 from messageflow.gateway.object_loading import load_object
-from messageflow.hub.hooks import (
-    KINDS,
-    AuthorizeAnswer,
-    ConnectAnswer,
-    Hooks,
-    PublishAnswer,
-    RefreshAnswer,
-    RpcAnswer,
-)
+from messageflow.hub.hooks import ANSWERS, KINDS, AuthorizeAnswer, Hooks, RpcAnswer
 
-_ALLOWED: dict[str, Any] = {
-    "connect": ConnectAnswer(),
-    "authorize": AuthorizeAnswer(),
-    "publish": PublishAnswer(),
-    "refresh": RefreshAnswer(),
-}
+_ALLOWED = {kind: answer() for kind, answer in ANSWERS.items() if answer is not type(None)}
 
 
 def load_hooks(target: str, concurrency: int) -> Hooks:

@@ -29,6 +29,7 @@ from messageflow.core.json import check_readable, compact
 from messageflow.core.users import explain_user, is_user
 from messageflow.errors import HookRefusal
 from messageflow.hub.hooks import (
+    ANSWERS,
     AuthorizeAnswer,
     AuthorizeQuestion,
     ClientEvent,
@@ -49,16 +50,6 @@ from messageflow.hub.session import Session
 
 LINE = 10_000  # calls of one kind that may wait for a place; each is one command, of a session that waits for it
 LEAST_CLOSE_CODE = 3000  # refusals from here on end the connection
-
-ANSWERS: dict[str, type[Any]] = {
-    "connect": ConnectAnswer,
-    "disconnect": type(None),
-    "authorize": AuthorizeAnswer,
-    "publish": PublishAnswer,
-    "rpc": RpcAnswer,
-    "event": type(None),
-    "refresh": RefreshAnswer,
-}
 
 Question = TypeVar("Question")
 Reply = TypeVar("Reply")

@@ -7,6 +7,9 @@ Anything else it raises, and a time limit that passes, is a failure of the appli
 each kind. How long a hook may take and how many may run at once is for `hub.hook_calls` to see to.
 
 All JSON travels as bytes, checked before a hook sees it and after it answers.
+
+A new kind is declared here: its question, its answer, a field of `Hooks` and a line of `ANSWERS`. Beyond that it takes
+an attribute of `hub.hook_calls.HookCalls` and the place that asks.
 """
 
 from __future__ import annotations
@@ -232,3 +235,14 @@ class Hooks(NamedTuple):
 
 
 KINDS = Hooks._fields
+
+ANSWERS: dict[str, type[Any]] = {
+    "connect": ConnectAnswer,
+    "disconnect": type(None),
+    "authorize": AuthorizeAnswer,
+    "publish": PublishAnswer,
+    "rpc": RpcAnswer,
+    "event": type(None),
+    "refresh": RefreshAnswer,
+}
+"""What a hook of each kind answers; a decision that says nothing more is the answer without a field."""
