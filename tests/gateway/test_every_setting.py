@@ -556,6 +556,7 @@ def test_hooks_hook_timeout_and_hook_concurrency(tmp_path: Path) -> None:
         one.say({"id": 2, "rpc": {"method": "wait"}})
         assert answered(other, {"id": 2, "rpc": {"method": "wait"}})["rpc"] == {"data": 1}
         assert answered(other, {"id": 3, "rpc": {"method": "hang"}})["error"]["code"] == 100
+        until(lambda: gateway.events("hook_timed_out"))
         assert [line["seconds"] for line in gateway.events("hook_timed_out")] == [1.0]
 
 
