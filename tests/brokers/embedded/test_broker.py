@@ -153,7 +153,7 @@ async def test_over_the_disk_budget_the_longest_streams_lose_their_oldest(opened
         for _ in range(3):
             await broker.publish(large)
             await broker.remove_history("nobody's")
-            broker._retention.size = 1 << 22  # as the next checkpoint will find
+            broker._cleaner.size = 1 << 22  # as the next checkpoint will find
             broker._enforce_limits(broker._clock())
             await asyncio.sleep(0.05)
         assert broker.statistics()["log_publications_shed"] > 0

@@ -24,8 +24,8 @@ from messageflow.brokers.embedded.data_directory import LOG, DataDirectory, open
 from messageflow.brokers.embedded.disk_reads import DiskReads
 from messageflow.brokers.embedded.files import Displaced
 from messageflow.brokers.embedded.log import DamagedFile
+from messageflow.brokers.embedded.log_cleaner import LogCleaner
 from messageflow.brokers.embedded.log_recovery import Timeline, recover_log
-from messageflow.brokers.embedded.retention import LogRetention
 from messageflow.brokers.embedded.row_index import RowIndex
 from messageflow.brokers.embedded.rows import follows
 from messageflow.brokers.embedded.writer import Writer
@@ -98,7 +98,7 @@ class EmbeddedBroker(LocalBroker):
         self._loop: asyncio.AbstractEventLoop
         self._data: DataDirectory
         self._writer: Writer
-        self._retention: LogRetention
+        self._cleaner: LogCleaner
         self._disk_reads: DiskReads
 
     def _make_streams(self) -> StreamTable:
@@ -124,7 +124,7 @@ class EmbeddedBroker(LocalBroker):
             log.error("log_set_aside", extra={"why": str(error), "file": str(set_aside(self._directory))})
             self._open()
         self._writer = Writer(self._loop)
-        self._retention = LogRetention(self._data, self._index, self._writer, self._disk, self._clock, self._judge)
+        self._cleaner = LogCleaner(self._data, self._index, self._writer, self._disk, self._clock, self._judge)
         self._disk_reads = DiskReads(self._loop, self._data.reader, self._index)
         await super().start(sink)
 
@@ -154,7 +154,7 @@ class EmbeddedBroker(LocalBroker):
         while self._storing is not None or self._batch.entries:
             await asyncio.wait([(self._storing or self._batch).wait(self._loop)])
         await super().close()
-        self._retention.stop()
+        self._cleaner.stop()
         if not self._trouble:
             try:
                 await self._writer.call(self._data.finish)
@@ -259,7 +259,7 @@ class EmbeddedBroker(LocalBroker):
             self._deliver(channel, epoch, publication)
         done.end(None if error is None else self._note_displaced(error))
         self._commit()
-        self._retention.note_append(len(done.entries), size)
+        self._cleaner.note_append(len(done.entries), size)
 
     def _fail(self, done: CommitBatch, error: BaseException) -> None:
         """Nothing of a batch was stored: roll back its offsets, and those of the next batch, which follow them."""
@@ -369,26 +369,26 @@ class EmbeddedBroker(LocalBroker):
 
     async def remove_history(self, channel: str) -> None:
         self._streams.remove(channel)
-        await self._retention.drop(self._index.remove(channel), self._clock())
+        await self._cleaner.drop(self._index.remove(channel), self._clock())
 
     # Keeping it in bounds
 
     def _enforce_limits(self, now: float) -> None:
         super()._enforce_limits(now)
         if not self._trouble:
-            self._retention.enforce()
+            self._cleaner.enforce()
         if not self._writer.busy:
             self._writer.submit(self._data.files.look, self._note_files)
 
     def _forget(self, channel: str) -> None:
         """A stream's position was given up for want of memory: nothing of it stays."""
-        self._retention.forget(self._index.remove(channel), channel, self._streams.epoch)
+        self._cleaner.forget(self._index.remove(channel), channel, self._streams.epoch)
 
     def statistics(self) -> dict[str, float]:
         return super().statistics() | {
             "log_publications": self._index.rows,
-            "log_bytes": self._retention.size,
-            "log_publications_shed": self._retention.evicted,
+            "log_bytes": self._cleaner.size,
+            "log_publications_shed": self._cleaner.evicted,
             "publications_not_stored": self._refused,
         }
 

@@ -1,7 +1,7 @@
-"""The retention of the log: rows past their time or over the budget are dropped, the write-ahead log is brought in.
+"""Cleaning of the log: rows past their time or over the budget are dropped, the write-ahead log is brought in.
 
 Everything here is a job for the writer, small enough that no publish waits for it long. Owns when rows are dropped,
-never which rows a channel has (`row_index`).
+never which rows a channel has, nor which of them are past their time (`row_index`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ COMMIT_BYTES, ROW_BYTES = 4096, 150  # what an append and a row beside its JSON 
 SLICE = 2000  # rows dropped in one job
 
 
-class LogRetention:
+class LogCleaner:
     """Keeps the log of one data directory within its bounds.
 
     Args:
