@@ -7,8 +7,9 @@ from itertools import count
 from hypothesis import given
 from hypothesis import strategies as st
 
+from messageflow.core.retention import Retention
 from messageflow.core.stream import OVERHEAD, Position
-from messageflow.core.stream_table import Retention, StreamTable
+from messageflow.core.stream_table import StreamTable
 
 CHANNELS = st.sampled_from("abc")
 STEPS = st.lists(

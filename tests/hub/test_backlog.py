@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from messageflow.brokers.base import Item
+from messageflow.core.retention import Retention
 from messageflow.core.stream import Publication
-from messageflow.core.stream_table import Retention
 from messageflow.hub import backlog, congestion, fan_out
 from messageflow.hub.limits import Limits
 from messageflow.hub.transport import FramedEncoder

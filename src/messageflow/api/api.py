@@ -34,8 +34,8 @@ from messageflow.core.codes import (
 )
 from messageflow.core.json import UnsafeJSON, check_utf8, explain
 from messageflow.core.protocol import view
+from messageflow.core.retention import Retention
 from messageflow.core.revocations import MARGIN, MOST, UNLIMITED, Revocation, encode_revocation
-from messageflow.core.stream_table import Retention
 from messageflow.core.weights import chunk
 from messageflow.errors import BrokerError, NoRoom, Unanswered, Unavailable
 

@@ -13,8 +13,8 @@ from typing import Literal, NamedTuple, Protocol
 
 from messageflow.core.presence import PresenceCounts
 from messageflow.core.protocol import ClientInfo, Joined, Left
+from messageflow.core.retention import Retention
 from messageflow.core.stream import Position, Publication
-from messageflow.core.stream_table import Retention
 
 Ack = Literal["memory", "os", "disk", "replicated"]
 """What a receipt means: kept in this process, handed to the operating system, synced to disk, held by other hosts."""

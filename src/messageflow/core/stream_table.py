@@ -12,28 +12,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import NamedTuple
 
+from messageflow.core.retention import Retention
 from messageflow.core.size_classes import SizeClasses
 from messageflow.core.stream import Position, Publication, Stream
 
 ROOM = 256  # the part of the budget that is made free at once, so that no publish waits long for it
-
-
-class Retention(NamedTuple):
-    """How much of a channel is kept.
-
-    Args:
-        size: publications; 0 keeps none and gives no offsets.
-        ttl: seconds.
-    """
-
-    size: int
-    ttl: float
-
-    @property
-    def keeps(self) -> bool:
-        return self.size > 0 and self.ttl > 0
 
 
 class StreamTable:

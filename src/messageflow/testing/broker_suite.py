@@ -21,8 +21,8 @@ from msgspec import Raw
 
 from messageflow.brokers.base import Broker, Delivery, Item, NodeMessages, PresenceStore, StreamStore
 from messageflow.core.protocol import ClientInfo, Joined, Left
+from messageflow.core.retention import Retention
 from messageflow.core.stream import Position, Publication
-from messageflow.core.stream_table import Retention
 from messageflow.errors import Unrecoverable
 
 KEPT = Retention(100, 60)

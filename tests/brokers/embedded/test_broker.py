@@ -10,7 +10,7 @@ import pytest
 from messageflow.brokers.base import Broker, Item
 from messageflow.brokers.embedded.log import LogReader
 from messageflow.brokers.embedded.rows import Row
-from messageflow.core.stream_table import Retention
+from messageflow.core.retention import Retention
 from messageflow.errors import BrokerError, Unrecoverable
 from messageflow.testing.broker_suite import KEPT, BrokerSuite, RecordingSink, items, until
 from messageflow.testing.clock import ManualClock

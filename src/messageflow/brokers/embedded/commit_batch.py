@@ -9,8 +9,8 @@ import asyncio
 
 from messageflow.brokers.base import Waiter
 from messageflow.brokers.embedded.rows import RowValue, make_row
+from messageflow.core.retention import Retention
 from messageflow.core.stream import Publication
-from messageflow.core.stream_table import Retention
 
 
 class CommitBatch:

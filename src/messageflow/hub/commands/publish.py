@@ -23,7 +23,7 @@ from messageflow.core.codes import (
 )
 from messageflow.core.json import UnsafeJSON, check_readable, compact
 from messageflow.core.protocol import EmptyResult, PublishRequest
-from messageflow.core.stream_table import Retention
+from messageflow.core.retention import Retention
 from messageflow.hub.commands.authorize import authorize
 from messageflow.hub.hook_calls import describe
 from messageflow.hub.hooks import PublishQuestion
