@@ -192,6 +192,7 @@ def test_bytes_that_begin_no_request_do_not_keep_a_connection(
 class _Transport(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
+        self.on_write: Callable[[], None] = lambda: None
         self.written = b""
         self.closed = self.aborted = self.ended = False
 
@@ -215,6 +216,7 @@ class _Transport(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written += bytes(data)
+        self.on_write()
 
     def close(self) -> None:
         self.closed = True
@@ -261,7 +263,7 @@ class _Port:
         transport, connection = _Transport(), HttpConnection(self.door)
         connection.connection_made(transport)
         if paused:
-            connection.pause_writing()
+            transport.on_write = connection.pause_writing
         connection.data_received(
             b"POST /api/%b HTTP/1.1\r\nHost: here\r\nX-API-Key: key\r\nContent-Length: %d\r\n\r\n%b"
             % (method.encode(), len(body), body)
