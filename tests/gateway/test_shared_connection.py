@@ -270,3 +270,23 @@ def test_a_client_that_leaves_is_told_to_the_application(gateway: Running) -> No
             return
         time.sleep(0.01)
     raise AssertionError("it was not told")
+
+
+@pytest.mark.parametrize(
+    "trailer", ["Connection: close", "Upgrade: h2c\r\nConnection: upgrade", "Content-Length: 5", "A: b"]
+)
+@pytest.mark.parametrize("path", ["/a", "/early"])
+def test_nothing_in_chunks_or_behind_them_decides_what_comes_next(
+    wire: socket.socket, answers: BinaryIO, path: str, trailer: str
+) -> None:
+    head = f"POST {path} HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n"
+    body = f'2;x="a;b"\r\nbo\r\n002\r\ndy\r\n0\r\n{trailer}\r\n\r\n'
+    wire.sendall((head + body).encode() + request("/b", b"next"))
+    assert answer(answers) == (200, b"early" if path == "/early" else b"POST /a body")
+    assert answer(answers) == (200, b"POST /b next")
+
+
+def test_a_handshake_with_a_body_is_an_ordinary_request(wire: socket.socket, answers: BinaryIO) -> None:
+    upgrade = (f"{name}: {value}" for name, value in UPGRADE.items())
+    wire.sendall(request("/a", b"body", *upgrade, method="GET"))
+    assert answer(answers) == (200, b"GET /a body")

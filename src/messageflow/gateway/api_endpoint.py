@@ -133,7 +133,7 @@ class ApiCall:
 
     # What its connection says
 
-    def receive(self, raw: bytes, content: bytes) -> None:
+    def receive(self, content: bytes) -> None:
         """Take some of the body."""
         self._body = self._body + content if self._body else content
         if len(self._body) > self._endpoint.limits.body_bytes:

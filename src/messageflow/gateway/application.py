@@ -17,7 +17,7 @@ from uvicorn.server import ServerState
 
 from messageflow.gateway.front_door.admission import Admission
 from messageflow.gateway.front_door.endpoint import EndpointConnection
-from messageflow.gateway.front_door.head import Head
+from messageflow.gateway.front_door.head import CHUNKED, Head
 from messageflow.gateway.front_door.http_connection import address
 from messageflow.gateway.handshake import origin_of
 from messageflow.gateway.pages import NOT_OURS
@@ -90,6 +90,7 @@ class Backstage:
         self._stock: asyncio.Protocol
         self._is_answering = False
         self._is_answered = False  # and the body goes on
+        self._is_chunked = False
 
     def open(self, make: Callable[[dict[str, Any]], asyncio.Protocol]) -> None:
         """Make the stock protocol."""
@@ -102,7 +103,8 @@ class Backstage:
         """Begin a request. Returns False when it is answered already, or the transport is another's."""
         self.has_begun = self._is_answered = False
         self._is_answering = True
-        if not head.upgrade or head.upgrade == b"websocket":
+        self._is_chunked = head.length == CHUNKED
+        if not head.upgrade or (head.upgrade == b"websocket" and not head.length):
             self._stock.data_received(head.raw)
         else:  # it is answered as if it had offered none, RFC 9110 §7.8; its body is still to come
             self._stock.data_received(_without_upgrade(head))
@@ -110,12 +112,20 @@ class Backstage:
 
     # What the connection says
 
-    def receive(self, raw: bytes, content: bytes) -> None:
-        """Take some of the body."""
-        self._stock.data_received(raw)
+    def receive(self, content: bytes) -> None:
+        """Take some of the body.
+
+        Chunks are written anew: without extensions, with no say for another parser in where the body ends.
+        """
+        if not self._is_chunked:
+            self._stock.data_received(content)
+        elif content:
+            self._stock.data_received(b"%x\r\n%b\r\n" % (len(content), content))
 
     def end(self) -> None:
-        """The request is whole."""
+        """The request is whole. Trailers are left out: in one, `Connection: close` makes the stock protocol deaf."""
+        if self._is_chunked:
+            self._stock.data_received(b"0\r\n\r\n")
         if self._is_answered:
             self._finish()
 

@@ -111,7 +111,7 @@ class _Shown:
         self._shown = shown
         self._has_ended = False
 
-    def receive(self, raw: bytes, content: bytes) -> None:
+    def receive(self, content: bytes) -> None:
         pass
 
     def end(self) -> None:

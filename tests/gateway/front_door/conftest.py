@@ -102,11 +102,10 @@ class Waiting:
 
     def __init__(self, connection: EndpointConnection) -> None:
         self.connection = connection
-        self.raw = self.content = b""
+        self.content = b""
         self.has_ended = self.is_lost = False
 
-    def receive(self, raw: bytes, content: bytes) -> None:
-        self.raw += raw
+    def receive(self, content: bytes) -> None:
         self.content += content
 
     def end(self) -> None:

@@ -74,8 +74,8 @@ class Exchange(Protocol):
     def has_begun(self) -> bool:
         """Whether any of the answer is written."""
 
-    def receive(self, raw: bytes, content: bytes) -> None:
-        """Take some of the body: as it came, and what is in it."""
+    def receive(self, content: bytes) -> None:
+        """Take some of the body: what is in it."""
 
     def end(self) -> None:
         """The request is whole. Called once, unless it is never."""

@@ -29,7 +29,7 @@ class _Answered:
 
     has_begun = True
 
-    def receive(self, raw: bytes, content: bytes) -> None:
+    def receive(self, content: bytes) -> None:
         pass
 
     def end(self) -> None:
@@ -206,7 +206,7 @@ class HttpConnection(asyncio.Protocol):
         self._pending = data[end:]
         if body.done:
             self._body = None
-        exchange.receive(data[:end], content)
+        exchange.receive(content)
         if not body.done or self.is_over:
             return
         if exchange is ANSWERED:
