@@ -332,6 +332,22 @@ async def test_a_call_that_is_refused_or_fails_is_an_error_and_no_end(make: Make
     assert connection.closed is None
 
 
+@pytest.mark.parametrize("error", [asyncio.CancelledError, SystemExit, KeyboardInterrupt, GeneratorExit])
+async def test_whatever_a_hook_raises_its_call_is_answered_and_the_gateway_goes_on(
+    make: Make, error: type[BaseException]
+) -> None:
+    async def rpc(question: RpcQuestion) -> RpcAnswer:
+        if question.method == "bad":
+            raise error()
+        return RpcAnswer()
+
+    world = await make(rpc=rpc)
+    connection = await world.connected("alice")
+    assert (await ask(world, connection, 2, rpc={"method": "bad"}))["error"]["code"] == 100
+    assert (await ask(world, connection, 3, rpc={"method": "good"}))["rpc"] == {"data": None}
+    assert world.hub.counters.hook_failures == {"rpc": 1}
+
+
 async def test_a_message_reaches_the_application_and_has_no_answer(make: Make) -> None:
     told: list[ClientEvent] = []
 

@@ -134,7 +134,9 @@ class Hook(Generic[Question, Reply]):
         except HookRefusal as refusal:
             self._runtime.counters.hook_refusals[self._kind] += 1
             return _as_refused(refusal)
-        except Exception as error:
+        except BaseException as error:  # a `sys.exit()` of the application, too, ends its call and not the gateway
+            if _is_cancelled():
+                raise
             self._note_failure(error, timed_out=limit.expired())
         return self._fail(INTERNAL)
 
@@ -149,7 +151,7 @@ class Hook(Generic[Question, Reply]):
         finally:
             self._places.release()
 
-    def _note_failure(self, error: Exception, *, timed_out: bool) -> None:
+    def _note_failure(self, error: BaseException, *, timed_out: bool) -> None:
         runtime, kind = self._runtime, self._kind
         if timed_out:
             runtime.counters.hook_timeouts[kind] += 1
@@ -163,6 +165,12 @@ class Hook(Generic[Question, Reply]):
         if self._kind == "connect":
             return Disconnected(SERVER_ERROR, "the connect hook of the application has failed")
         return CommandRefused(error)
+
+
+def _is_cancelled() -> bool:
+    """Whether this task is: a hook that awaits a task of its own which is cancelled raises the same."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 def _as_refused(refusal: HookRefusal) -> CommandRefused | Disconnected:
