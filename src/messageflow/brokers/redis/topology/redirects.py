@@ -2,7 +2,8 @@
 
 Pure; one policy for gateways and flows. A slot that has moved is followed at once. While it moves, what announces
 nothing follows, too, but what announces waits: gateways hear the slot at the old server until the move is over, so an
-announcement at the new one would reach no subscriber.
+announcement at the new one would reach no subscriber. Which words say so: `connections.resp.NOT_HERE`, for who only
+hears needs them, too; one that is not treated here is waited for.
 """
 
 from __future__ import annotations
