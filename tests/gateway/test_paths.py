@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from messageflow.dialects import table
+from messageflow.dialects.native import NATIVE
 from messageflow.gateway.api_endpoint import ApiKey
 from messageflow.gateway.application import ApplicationEndpoint
 from messageflow.gateway.endpoints import make_routes
@@ -81,6 +83,12 @@ async def test_the_base_path_moves() -> None:
     assert moved.method_called(b"/messageflow/api/info") is None
     assert not are_own(moved, "/messageflow/health")
     assert moved.kept == ("/messageflow.js", "/connection/websocket", "/push/own/")
+
+
+def test_the_path_of_a_new_transport_is_kept_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    another = table.Spoken("/connection/sse", "", NATIVE)
+    monkeypatch.setattr(table, "DIALECTS", (*table.DIALECTS, another, another))
+    assert GUEST.kept == ("/messageflow.js", "/connection/websocket", "/connection/sse", "/messageflow/")
 
 
 def test_a_base_path_like_the_root_of_calls_does_not_hide_them() -> None:

@@ -9,6 +9,8 @@ Paths are compared as they are written in the request, percent-encoded or not.
 
 from __future__ import annotations
 
+from messageflow.dialects import table
+
 WEBSOCKET_PATH = b"/connection/websocket"
 CLIENT_PATH = b"/messageflow.js"
 
@@ -41,4 +43,5 @@ class Paths:
     @property
     def kept(self) -> tuple[str, ...]:
         """What an application beside the gateway does not get: paths, and last the prefix."""
-        return (CLIENT_PATH.decode(), WEBSOCKET_PATH.decode(), self.base.decode())
+        transports = dict.fromkeys(spoken.path for spoken in table.DIALECTS)
+        return (CLIENT_PATH.decode(), *transports, self.base.decode())

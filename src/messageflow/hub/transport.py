@@ -1,7 +1,8 @@
 """What the hub needs of a transport: how it frames messages and what it can do, the same for all its connections.
 
 A dialect within a transport is a `FramedEncoder`: what its sessions are written, frames included, encoded once for all
-of them. Pure; a new transport is a module of its own and a line in the gateway's table of paths.
+of them. Pure; a new transport is modules of its own, a line in the gateway's table of paths (`gateway.endpoints`), and
+one in `dialects.table` for each dialect that is spoken there.
 """
 
 from __future__ import annotations
