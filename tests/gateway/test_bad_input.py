@@ -361,3 +361,13 @@ def test_a_message_of_very_many_commands_is_not_even_read(gateway: Running) -> N
         client.connect(token=token("many"))
         client.frame(b"{}\n" * 20_000)
         assert client.close_code() == 3013
+
+
+@pytest.mark.parametrize("path", ["/health", "/metrics"])
+def test_a_page_waits_for_no_body(gateway: Running, path: str) -> None:
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n".encode())
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            answer += connection.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 200 ")

@@ -84,7 +84,9 @@ class Page:
         else:
             shown = self._show(asked)
             if not isinstance(shown, HttpResponse):
-                return _Shown(connection, partial(self._answer, connection, asked), shown)
+                exchange = _Shown(connection, partial(self._answer, connection, asked), shown)
+                connection.run(exchange.run())
+                return None if exchange.is_answered else exchange
             response = shown
         self._answer(connection, asked, response)
         return None
@@ -96,7 +98,7 @@ class Page:
 
 
 class _Shown:
-    """A page that takes time: a `front_door.endpoint.Exchange`."""
+    """A page that takes time: a `front_door.endpoint.Exchange`. Like other pages it waits for no body."""
 
     has_begun = False
 
@@ -109,18 +111,16 @@ class _Shown:
         self._connection = connection
         self._answer = answer
         self._shown = shown
-        self._has_ended = False
+        self.is_answered = False
 
     def receive(self, content: bytes) -> None:
         pass
 
     def end(self) -> None:
-        self._has_ended = True
-        self._connection.run(self._run())
+        pass
 
     def lost(self, exc: Exception | None) -> None:
-        if not self._has_ended:
-            self._shown.close()
+        pass
 
     def pause_writing(self) -> None:
         pass
@@ -128,13 +128,15 @@ class _Shown:
     def resume_writing(self) -> None:
         pass
 
-    async def _run(self) -> None:
+    async def run(self) -> None:
+        """Show it."""
         try:
             response = await self._shown
         except Exception:
             log.exception("page_crashed")
             self._connection.keep_alive = False
             response = HttpResponse(500, body=b"Internal Server Error")
+        self.is_answered = True
         self._answer(response)
 
 
