@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any, get_args, get_type_hints
 
@@ -346,6 +347,27 @@ async def test_whatever_a_hook_raises_its_call_is_answered_and_the_gateway_goes_
     assert (await ask(world, connection, 2, rpc={"method": "bad"}))["error"]["code"] == 100
     assert (await ask(world, connection, 3, rpc={"method": "good"}))["rpc"] == {"data": None}
     assert world.hub.counters.hook_failures == {"rpc": 1}
+
+
+async def test_a_hook_that_takes_no_cancellation_keeps_its_client_no_longer_than_others(make: Make) -> None:
+    freed = asyncio.Event()
+
+    async def rpc(question: RpcQuestion) -> RpcAnswer:
+        while question.method == "bad" and not freed.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await freed.wait()
+        return RpcAnswer()
+
+    world = await make(SHORT, rpc=rpc)
+    connection = await world.connected("alice")
+    try:
+        connection.send({"id": 2, "rpc": {"method": "bad"}})
+        await until(lambda: connection.replies(2))
+        assert connection.replies(2)[0]["error"]["code"] == 100
+        assert (await ask(world, connection, 3, rpc={"method": "good"}))["rpc"] == {"data": None}
+        assert world.hub.counters.hook_timeouts == {"rpc": 1}
+    finally:
+        freed.set()
 
 
 async def test_a_message_reaches_the_application_and_has_no_answer(make: Make) -> None:

@@ -49,6 +49,7 @@ from messageflow.hub.runtime import Runtime
 from messageflow.hub.session import Session
 
 LINE = 10_000  # calls of one kind that may wait for a place; each is one command, of a session that waits for it
+PATIENCE = 1.0  # seconds beyond its time in which a hook that was cancelled should end
 LEAST_CLOSE_CODE = 3000  # refusals from here on end the connection
 
 Question = TypeVar("Question")
@@ -113,10 +114,24 @@ class Hook(Generic[Question, Reply]):
             counters.hook_overloads[self._kind] += 1
             self._runtime.log_limited(logging.ERROR, "hook_overloaded", hook=self._kind, waiting=self._waiting)
             raise self._fail(TOO_MANY_REQUESTS)
-        outcome = await self._runtime.spawn(self._attempt(question), name=f"{self._kind} hook")
+        outcome = await self._wait(self._runtime.spawn(self._attempt(question), name=f"{self._kind} hook"))
         if isinstance(outcome, CommandRefused | Disconnected):
             raise outcome
         return outcome
+
+    async def _wait(
+        self, attempt: asyncio.Task[Reply | CommandRefused | Disconnected]
+    ) -> Reply | CommandRefused | Disconnected:
+        """Return what an attempt comes to. A hook that does not end when it is told to has failed, and goes on."""
+        try:
+            done, _ = await asyncio.wait((attempt,), timeout=self._timeout + PATIENCE)
+        except asyncio.CancelledError:
+            attempt.cancel()
+            raise
+        if done:
+            return attempt.result()
+        self._note_failure(TimeoutError("it takes no cancellation"), timed_out=True)
+        return self._fail(INTERNAL)
 
     async def tell(self, question: Question) -> None:
         """Ask where nobody waits for the answer: a refusal or a failure is counted and logged, and that is all."""
