@@ -10,7 +10,7 @@ import pytest
 from messageflow.brokers.base import Item
 from messageflow.core.retention import Retention
 from messageflow.core.stream import Publication
-from messageflow.hub import backlog, congestion, fan_out
+from messageflow.hub import back_pressure, backlog, fan_out
 from messageflow.hub.limits import Limits
 from messageflow.hub.transport import FramedEncoder
 from messageflow.testing.memory_connection import MemoryConnection
@@ -256,7 +256,7 @@ class Crowded:
         for connection in self.readers[:behind]:
             connection.fill()
         await self.world.publish("open:x", 1)
-        self.world.clock.advance(congestion.BEHIND * 2)
+        self.world.clock.advance(back_pressure.BEHIND * 2)
 
 
 ITEMS = [Item("open:x", b"2", Retention(1000, 600))]
@@ -265,15 +265,15 @@ ITEMS = [Item("open:x", b"2", Retention(1000, 600))]
 async def test_publishing_waits_for_a_crowd_that_is_behind(world: World) -> None:
     crowded = Crowded(world)
     await crowded.come(150, behind=150)
-    wait = world.hub.congestion.wait(ITEMS)
+    wait = world.hub.back_pressure.wait(ITEMS)
     assert wait is not None
     waiting = asyncio.ensure_future(wait)
     await world.settle()
     assert not waiting.done()
-    assert world.hub.congestion.wait([Item("open:y", b"2", Retention(1000, 600))]) is None
+    assert world.hub.back_pressure.wait([Item("open:y", b"2", Retention(1000, 600))]) is None
     for connection in crowded.readers:
         connection.empty()
-    world.clock.advance(congestion.LOOK_EVERY)
+    world.clock.advance(back_pressure.LOOK_EVERY)
     await asyncio.wait_for(waiting, 10)
     assert world.hub.counters.publishes_delayed == 1
 
@@ -281,24 +281,24 @@ async def test_publishing_waits_for_a_crowd_that_is_behind(world: World) -> None
 async def test_publishing_waits_only_so_long(world: World) -> None:
     crowded = Crowded(world)
     await crowded.come(150, behind=150)
-    wait = world.hub.congestion.wait(ITEMS)
+    wait = world.hub.back_pressure.wait(ITEMS)
     assert wait is not None
     waiting = asyncio.ensure_future(wait)
     await world.settle()
-    world.clock.advance(congestion.LONGEST)
+    world.clock.advance(back_pressure.LONGEST)
     await asyncio.wait_for(waiting, 10)
 
 
 @pytest.mark.parametrize(("count", "behind"), [(150, 60), (50, 50), (250, 120)])
 async def test_a_few_slow_readers_hold_up_nobody(world: World, count: int, behind: int) -> None:
     await Crowded(world).come(count, behind)
-    assert world.hub.congestion.wait(ITEMS) is None
+    assert world.hub.back_pressure.wait(ITEMS) is None
 
 
 async def test_a_crowd_that_sleeps_holds_up_nobody(world: World) -> None:
     await Crowded(world).come(150, behind=150)
     await world.pass_time(2)
-    assert world.hub.congestion.wait(ITEMS) is None
+    assert world.hub.back_pressure.wait(ITEMS) is None
 
 
 async def test_a_batch_that_is_under_way_in_slices_is_written_to_each_once(

@@ -34,7 +34,7 @@ async def test_who_is_there_and_takes_nothing_is_kept_and_whole_afterwards(world
     await world.pass_time(60)
     assert code(slow) is None
     assert [p["data"] for p in slow.publications("#slow")] == list(range(20))
-    assert len(world.hub.back_pressure) == 0
+    assert len(world.hub.stalled) == 0
 
 
 async def test_who_takes_little_by_little_below_the_mark_is_kept_too(world: World) -> None:
@@ -89,7 +89,7 @@ async def test_over_the_budget_the_largest_go_until_an_eighth_is_free() -> None:
     assert {code(connection) for connection in connections[12:]} == {3008}
     assert all(connection.aborted for connection in connections[12:])
     assert world.hub.counters.shed == 3
-    assert world.hub.back_pressure.buffered == sum((number + 1) * 10 * KIB for number in range(12))
+    assert world.hub.stalled.buffered == sum((number + 1) * 10 * KIB for number in range(12))
     await world.pass_time(30)
     assert world.hub.counters.shed == 3
     await world.hub.close()
@@ -109,9 +109,9 @@ async def test_who_was_shed_resumes_whole(world: World) -> None:
 
 async def test_a_session_that_ends_is_stalled_no_more(world: World) -> None:
     slow = await stalled(world, "slow", KIB)
-    assert len(world.hub.back_pressure) == 1
+    assert len(world.hub.stalled) == 1
     slow.lose()
-    assert len(world.hub.back_pressure) == 0
+    assert len(world.hub.stalled) == 0
 
 
 async def test_patience_begins_and_ends_on_time(world: World) -> None:

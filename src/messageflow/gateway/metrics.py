@@ -58,10 +58,8 @@ class Metrics(Collector):
         yield _gauge("users", "Users with a connection.", len(hub.users))
         yield _gauge("channels", "Channels with a subscriber.", len(hub.channels))
         yield _gauge("lagging", "Sessions whose socket is full.", sum(s.paused for s in hub.sessions.values()))
-        yield _gauge("stalled", "Sessions whose peer does not take what is written.", len(hub.back_pressure))
-        yield _gauge(
-            "buffered_bytes", "Bytes that wait in the buffers of stalled sessions.", hub.back_pressure.buffered
-        )
+        yield _gauge("stalled", "Sessions whose peer does not take what is written.", len(hub.stalled))
+        yield _gauge("buffered_bytes", "Bytes that wait in the buffers of stalled sessions.", hub.stalled.buffered)
         yield from _counted(counters, {"logs_suppressed": LIMIT.suppressed})
         yield _labelled("api_calls", "Calls of the server API.", "method", self._api.answered)
         yield _labelled("api_errors", "Calls of the server API that were refused.", "code", self._api.refused)

@@ -44,7 +44,7 @@ class WorkerApi:
             size_limit,
             self._log,
             kept_for(hub.verifier.lifetime_limit),
-            hub.congestion.wait,
+            hub.back_pressure.wait,
             partial(asyncio.sleep, 0),
         )
         self._started = time.monotonic()

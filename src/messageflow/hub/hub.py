@@ -19,12 +19,12 @@ from messageflow.core.protocol import Command, FaultyCommand, Joined, Left
 from messageflow.core.stream import Publication
 from messageflow.core.token_verifier import Verifier
 from messageflow.dialects.base import Dialect
+from messageflow.hub.back_pressure import BackPressure
 from messageflow.hub.backlog import Backlogs
 from messageflow.hub.catch_up import CatchUp
 from messageflow.hub.channel import Channel, Received
 from messageflow.hub.channel_registry import ChannelRegistry
 from messageflow.hub.commands import carry_out
-from messageflow.hub.congestion import Congestion
 from messageflow.hub.connection import Connection
 from messageflow.hub.control_handler import ControlHandler
 from messageflow.hub.fan_out import FanOut
@@ -109,10 +109,10 @@ class Hub:
         self.recovery_limiter = RecoveryRateLimiter(self.limits.recovery_rate, runtime.clock)
         self.reply_limiter = RecoveryRateLimiter(self.limits.recovery_rate, runtime.clock, turns=REPLY_TURNS)
         self.backlogs = Backlogs(self.limits.buffer_memory, length, runtime.clock)
-        self.back_pressure = StalledSessions(runtime, self.backlogs, length)
-        self.congestion = Congestion(runtime, self.channels, self.backlogs)
+        self.stalled = StalledSessions(runtime, self.backlogs, length)
+        self.back_pressure = BackPressure(runtime, self.channels, self.backlogs)
         self.catch_up = CatchUp(runtime, self.backlogs, self.history_reader, self.recovery_limiter, self.gap_repair)
-        self.heartbeat = Heartbeat(runtime, self.unauthenticated, self.back_pressure, self._tick)
+        self.heartbeat = Heartbeat(runtime, self.unauthenticated, self.stalled, self._tick)
 
     def _assemble(self) -> Services:
         return Services(
@@ -127,7 +127,7 @@ class Hub:
             catch_up=self.catch_up,
             recovery_limiter=self.recovery_limiter,
             reply_limiter=self.reply_limiter,
-            congestion=self.congestion,
+            back_pressure=self.back_pressure,
             heartbeat=self.heartbeat,
             user_cap=self.user_cap,
             revocation_list=self.revocation_list,
@@ -174,7 +174,7 @@ class Hub:
         self.user_cap.tick(now)
         self.backlogs.tick()
         self.history_reader.chunks.clear()
-        self.back_pressure.tick()
+        self.stalled.tick()
 
     # Who is connected
 
@@ -200,7 +200,7 @@ class Hub:
         self.control.forget(session)
         self.unauthenticated.discard(session)
         self.heartbeat.discard(session)
-        self.back_pressure.discard(session)
+        self.stalled.discard(session)
         if self.sessions.pop(session.client, None) is not None:
             if session.user:
                 self._take_from_user(session)
@@ -232,7 +232,7 @@ class Hub:
     def pause(self, session: Session) -> None:
         """The transport of a session is full."""
         if not session.closed:
-            self.back_pressure.add(session)
+            self.stalled.add(session)
             self.catch_up.pause(session)
 
     def resume(self, session: Session) -> None:

@@ -8,9 +8,9 @@ from typing import Protocol
 from messageflow.brokers.base import Broker
 from messageflow.core.channels import Namespaces
 from messageflow.core.token_verifier import Verifier
+from messageflow.hub.back_pressure import BackPressure
 from messageflow.hub.catch_up import CatchUp
 from messageflow.hub.channel_registry import ChannelRegistry
-from messageflow.hub.congestion import Congestion
 from messageflow.hub.heartbeat import Heartbeat
 from messageflow.hub.history_reader import HistoryReader
 from messageflow.hub.hook_calls import HookCalls
@@ -56,7 +56,7 @@ class Services:
         catch_up: serves those that are behind.
         recovery_limiter: how fast history is given out to those who recover.
         reply_limiter: how fast it is given out to those who ask.
-        congestion: holds up publishers of channels that are read too slowly.
+        back_pressure: holds up publishers of channels that are read too slowly.
         heartbeat: looks at expiries.
         user_cap: how many connections a user may have.
         revocation_list: which tokens are revoked.
@@ -74,7 +74,7 @@ class Services:
     catch_up: CatchUp
     recovery_limiter: RecoveryRateLimiter
     reply_limiter: RecoveryRateLimiter
-    congestion: Congestion
+    back_pressure: BackPressure
     heartbeat: Heartbeat
     user_cap: UserCap
     revocation_list: RevocationList

@@ -25,7 +25,7 @@ LONGEST = 1.0  # seconds that one publish may wait
 LOOK_EVERY = 0.01  # seconds
 
 
-class Congestion:
+class BackPressure:
     """Which channels of one hub are published in faster than they are read.
 
     Args:
