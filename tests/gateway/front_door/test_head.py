@@ -104,6 +104,12 @@ def test_chunks_are_of_the_newer_version_alone() -> None:
     assert refused(head("Transfer-Encoding: chunked", first="POST / HTTP/1.0")) == 400
 
 
+@pytest.mark.parametrize("second", ["Host: here", "host: there", "HOST:"])
+def test_two_readers_could_believe_two_hosts(second: str) -> None:
+    assert refused(head("Host: here", second)) == 400
+    assert refused(head("Host: here", second, first="GET http://here/ HTTP/1.1")) == 400
+
+
 @pytest.mark.parametrize("version", ["HTTP/2.0", "HTTP/1.2", "HTTP/0.9", "HTTP/3"])
 def test_a_version_that_is_not_spoken_is_said_to_be_so(version: str) -> None:
     assert refused(head(first=f"GET / {version}")) == 505

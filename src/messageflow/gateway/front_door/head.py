@@ -114,8 +114,8 @@ def parse_head(data: bytes) -> Head:
         pass  # whether it is taken is not the parser's to say
     except httptools.HttpParserError:
         raise BadRequest(400, _INVALID) from None
-    _read_target(head)
     _read_headers(head)
+    _read_target(head)
     return head
 
 
@@ -144,8 +144,11 @@ def _read_headers(head: Head) -> None:
     lengths: list[bytes] = []
     codings: list[bytes] = []
     offers: list[bytes] = []
+    hosts = 0
     for name, value in head.headers:
-        if name == b"connection":
+        if name == b"host":
+            hosts += 1
+        elif name == b"connection":
             options += value.lower().replace(b" ", b"").replace(b"\t", b"").split(b",")
         elif name == b"upgrade":
             offers.append(value.strip().lower())
@@ -155,6 +158,8 @@ def _read_headers(head: Head) -> None:
             codings.append(value.strip().lower())
         elif name == b"expect":
             head.expects_continue = value.strip().lower() == b"100-continue" and head.version == "1.1"
+    if hosts > 1:
+        raise BadRequest(400, _INVALID)  # RFC 9112 §3.2: whoever stands before us may have believed the other one
     if b"close" in options:
         head.keep_alive = False
     if offers and b"upgrade" in options and head.version == "1.1":
