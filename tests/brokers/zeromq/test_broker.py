@@ -90,6 +90,8 @@ def unread(socket: LoopSocket) -> Iterator[None]:
     loop.remove_reader(socket._descriptor)
     socket._scheduled = True
     yield
+    if socket._closed:
+        return  # its descriptor may be another socket's by now
     socket._scheduled = False
     loop.add_reader(socket._descriptor, socket._drain)
     socket._drain()
