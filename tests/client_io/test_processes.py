@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
+import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,16 +28,40 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarn
 libc = ctypes.PyDLL(None)
 
 
+CHILD_SECONDS = 10.0
+"""Time for what takes a child some microseconds."""
+
+
 def in_child(work: Callable[[], bool]) -> bool:
-    """Fork as C does, without Python's hooks; run `work` in the child and tell whether it returned true."""
-    child = libc.fork()
-    if child == 0:
-        status = 1
-        try:
-            status = 0 if work() else 1
-        finally:
-            os._exit(status)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    """Fork as C does, without Python's hooks; run `work` in the child and tell whether it returned true.
+
+    A thread of ours that asks for the interpreter at the moment of the fork is not in the child, which waits for ever
+    for it to take its turn: then another child is tried.
+    """
+    for _ in range(5):
+        child = libc.fork()
+        if child == 0:
+            status = 1
+            try:
+                status = 0 if work() else 1
+            finally:
+                os._exit(status)
+        if (ended := exit_code(child)) is not None:
+            return ended == 0
+    raise AssertionError("no child came to its end")
+
+
+def exit_code(child: int) -> int | None:
+    """Return the exit code of a child; None when it had to be killed since it did not end."""
+    over = time.monotonic() + CHILD_SECONDS
+    while time.monotonic() < over:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.005)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return None
 
 
 @pytest.mark.parametrize("program", [FORKED_IN_C, FORKED_IN_C_TO_AWAIT], ids=["Flow", "AsyncFlow"])
