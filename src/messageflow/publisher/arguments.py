@@ -77,9 +77,7 @@ def read_user(user: object) -> str:
 
 def read_channel(channel: object) -> str:
     """Return how a channel is named; raise TypeError for what is no text, ValueError for nothing."""
-    name = _find_name(channel)
-    if name is None:
-        raise TypeError(f"channel must be a string, not {type(channel).__name__}")
+    name = read_text(channel, "channel")
     if not name:
         raise ValueError("channel is empty")
     return name
@@ -97,15 +95,12 @@ def read_type(type_: object) -> str:
 
 def read_key(key: object) -> str:
     """Return an idempotency key; raise TypeError for what is none."""
-    name = _find_name(key, numbers=True)
-    if name is None:
-        raise TypeError(f"idempotency_key must be a string, not {type(key).__name__}")
-    return name
+    return read_text(key, "idempotency_key", numbers=True)
 
 
-def read_text(value: object, name: str) -> str:
-    """Return the text of another argument; raise TypeError, which names it, for what is none."""
-    text = _find_name(value)
+def read_text(value: object, name: str, *, numbers: bool = False) -> str:
+    """Return the text of an argument, or a number as text where `numbers`; raise TypeError, naming it, for no text."""
+    text = _find_name(value, numbers=numbers)
     if text is None:
         raise TypeError(f"{name} must be a string, not {type(value).__name__}")
     return text
