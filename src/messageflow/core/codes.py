@@ -63,7 +63,6 @@ MALFORMED = Disconnect(3501, "bad request")
 STALE = Disconnect(3502, "stale")
 FORCE_DISCONNECT = Disconnect(3503, "force disconnect")
 FORBIDDEN = Disconnect(3507, "permission denied")
-UNAVAILABLE = Disconnect(3508, "not available")
 
 
 class Unsubscribe(NamedTuple):
