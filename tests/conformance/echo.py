@@ -9,7 +9,7 @@ from websockets.frames import Frame, Opcode
 
 from messageflow.gateway.event_loop import run_loop
 from messageflow.gateway.frame_limits import FrameLimits
-from messageflow.gateway.handshake import answer_handshake
+from messageflow.gateway.handshake import answer_handshake, origin_of
 from messageflow.gateway.origins import Origins
 from messageflow.gateway.proxies import Proxies, trace_forwarded
 from messageflow.gateway.websocket import WebSocketProtocol
@@ -50,7 +50,7 @@ class Handshake(asyncio.Protocol):
         pairs = (line.partition(b":") for line in lines)
         headers = [(name.strip().lower(), value.strip()) for name, _, value in pairs]
         came = trace_forwarded("", False, headers, Proxies())
-        response = answer_handshake(PATH, headers, Origins(["*"]), came)
+        response = answer_handshake(PATH, headers, origin_of(headers), Origins(["*"]), came)
         self._transport.write(response.data)
         echo = Echo(LIMITS)
         self._transport.set_protocol(echo)

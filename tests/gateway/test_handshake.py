@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from messageflow.gateway.handshake import answer_handshake
+from messageflow.gateway.handshake import answer_handshake, origin_of
 from messageflow.gateway.origins import Origins
 from messageflow.gateway.proxies import Forwarded
 
@@ -24,7 +24,7 @@ def ask(changes: dict[str, str | None] | None = None, path: str = PATH, *more: t
     """Ask as a browser does, but for some headers; None leaves one out."""
     headers = [(name, value) for name, value in (BROWSER | (changes or {})).items() if value is not None]
     raw = [(name.encode(), value.encode("latin-1")) for name, value in [*headers, *more]]
-    return answer_handshake(path, raw, Origins(["https://app.example.com"]), CAME)[:2]
+    return answer_handshake(path, raw, origin_of(raw), Origins(["https://app.example.com"]), CAME)[:2]
 
 
 @pytest.mark.parametrize(

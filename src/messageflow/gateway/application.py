@@ -19,7 +19,6 @@ from messageflow.gateway.front_door.admission import Admission
 from messageflow.gateway.front_door.endpoint import EndpointConnection
 from messageflow.gateway.front_door.head import CHUNKED, Head
 from messageflow.gateway.front_door.http_connection import address
-from messageflow.gateway.handshake import origin_of
 from messageflow.gateway.pages import NOT_OURS
 from messageflow.gateway.proxies import Forwarded
 
@@ -54,7 +53,7 @@ class ApplicationEndpoint:
         """Give a request to the application."""
         admission, peer = self._admission, connection.peer
         came = admission.trace(peer[0], head.headers, secure=admission.tls)
-        if not admission.answers_to(origin_of(head.headers), came):
+        if not admission.answers_to(head.headers, came):
             connection.answer(NOT_OURS._replace(body=b"") if head.upgrade else NOT_OURS)
             return None
         backstage = connection.backstage

@@ -46,13 +46,10 @@ class Answer(NamedTuple):
     dialect: Dialect | None = None
 
 
-def answer_handshake(path: str, headers: RawHeaders, origins: Origins, forwarded: Forwarded) -> Answer:
-    """Return the response to a request to open a WebSocket, see `answer_page`."""
-    return answer_page(path, headers, origin_of(headers), origins, forwarded)
-
-
-def answer_page(path: str, headers: RawHeaders, origin: str | None, origins: Origins, forwarded: Forwarded) -> Answer:
-    """Return the response to a request of a page to open a WebSocket.
+def answer_handshake(
+    path: str, headers: RawHeaders, origin: str | None, origins: Origins, forwarded: Forwarded
+) -> Answer:
+    """Return the response to a request to open a WebSocket.
 
     Args:
         path: the target of the request.

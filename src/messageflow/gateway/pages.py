@@ -19,10 +19,9 @@ from messageflow.errors import BrokerError
 from messageflow.gateway import front_page, refusal_log
 from messageflow.gateway.api_endpoint import ApiKey, failure
 from messageflow.gateway.front_door.admission import Admission
-from messageflow.gateway.front_door.endpoint import EndpointConnection, Exchange
+from messageflow.gateway.front_door.endpoint import DeafExchange, EndpointConnection, Exchange
 from messageflow.gateway.front_door.head import Head
 from messageflow.gateway.front_door.response import HTML, JSON, HttpResponse
-from messageflow.gateway.handshake import origin_of
 from messageflow.gateway.metrics import CONTENT_TYPE, Metrics
 from messageflow.gateway.proxies import Forwarded, is_local
 
@@ -75,7 +74,7 @@ class Page:
         admission, peer = self._admission, connection.peer
         came = admission.trace(peer[0], head.headers, secure=admission.tls)
         asked = Asked(head, came, (came.address, 0) if admission.proxies.trust(peer[0]) else peer)
-        if not admission.answers_to(origin_of(head.headers), came):
+        if not admission.answers_to(head.headers, came):
             response = NOT_OURS
         elif self._guest and head.upgrade == b"websocket":
             response = HttpResponse(403)
@@ -97,7 +96,7 @@ class Page:
         connection.answer(response)
 
 
-class _Shown:
+class _Shown(DeafExchange):
     """A page that takes time: a `front_door.endpoint.Exchange`. Like other pages it waits for no body."""
 
     has_begun = False
@@ -112,21 +111,6 @@ class _Shown:
         self._answer = answer
         self._shown = shown
         self.is_answered = False
-
-    def receive(self, content: bytes) -> None:
-        pass
-
-    def end(self) -> None:
-        pass
-
-    def lost(self, exc: Exception | None) -> None:
-        pass
-
-    def pause_writing(self) -> None:
-        pass
-
-    def resume_writing(self) -> None:
-        pass
 
     async def run(self) -> None:
         """Show it."""

@@ -11,7 +11,7 @@ from messageflow.gateway.front_door.admission import Admission
 from messageflow.gateway.front_door.endpoint import EndpointConnection, Exchange
 from messageflow.gateway.front_door.head import Head
 from messageflow.gateway.front_door.response import HttpResponse
-from messageflow.gateway.handshake import answer_page, origin_of
+from messageflow.gateway.handshake import answer_handshake, origin_of
 from messageflow.gateway.pages import Page
 from messageflow.gateway.websocket_connection import WebSocketConnection
 
@@ -41,13 +41,13 @@ class WebSocketEndpoint:
             connection.keep_alive = False
             connection.answer(flooded)
             return None
-        origin = origin_of(head.headers)
         came = admission.trace(peer, head.headers, secure=admission.secure)
-        if not admission.answers_to(origin, came):
+        if not admission.answers_to(head.headers, came):
             connection.keep_alive = False
             connection.answer(HttpResponse(403))
             return None
-        response = answer_page(head.target.decode("latin-1"), head.headers, origin, admission.origins, came)
+        origin = origin_of(head.headers)
+        response = answer_handshake(head.target.decode("latin-1"), head.headers, origin, admission.origins, came)
         connection.transport.write(response.data)
         if response.status != 101 or response.dialect is None:
             if response.status == 403:

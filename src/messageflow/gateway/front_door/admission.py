@@ -16,6 +16,7 @@ from messageflow.gateway import refusal_log
 from messageflow.gateway.front_door.admission_counters import AdmissionCounters
 from messageflow.gateway.front_door.admission_limits import AdmissionLimits
 from messageflow.gateway.front_door.response import HttpResponse
+from messageflow.gateway.handshake import origin_of
 from messageflow.gateway.origins import Origins
 from messageflow.gateway.proxies import Forwarded, Proxies, trace_forwarded
 from messageflow.gateway.websocket_connection import WebSocketConnection
@@ -105,11 +106,11 @@ class Admission:
             return _unavailable(random.randint(1, LONGEST_RETRY))
         return None
 
-    def answers_to(self, origin: str | None, came: Forwarded) -> bool:
+    def answers_to(self, headers: Headers, came: Forwarded) -> bool:
         """Return whether a request is for a host of ours; one that is not is counted and logged."""
         if self.origins.answer_to(came.host):
             return True
-        self.refuse_origin(origin, came)
+        self.refuse_origin(origin_of(headers), came)
         return False
 
     def refuse_origin(self, origin: str | None, came: Forwarded) -> None:

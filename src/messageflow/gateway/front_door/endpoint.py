@@ -90,6 +90,25 @@ class Exchange(Protocol):
         """The peer has taken nearly all of it."""
 
 
+class DeafExchange:
+    """What an exchange has in common that takes no body and does not mind how its connection fares."""
+
+    def receive(self, content: bytes) -> None:
+        """Throw it away."""
+
+    def end(self) -> None:
+        """It was not waited for."""
+
+    def lost(self, exc: Exception | None) -> None:
+        """What is being made is made to its end."""
+
+    def pause_writing(self) -> None:
+        """There is one answer, and it is written whole."""
+
+    def resume_writing(self) -> None:
+        """As above."""
+
+
 class HttpEndpoint(Protocol):
     """What answers the requests for some paths."""
 

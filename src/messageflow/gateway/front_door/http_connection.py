@@ -15,7 +15,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from messageflow.gateway.front_door.body import Chunked, Counted, body_of
-from messageflow.gateway.front_door.endpoint import Exchange
+from messageflow.gateway.front_door.endpoint import DeafExchange, Exchange
 from messageflow.gateway.front_door.front_door import FrontDoor
 from messageflow.gateway.front_door.head import BadRequest, Head, parse_head
 from messageflow.gateway.front_door.response import HttpResponse
@@ -24,25 +24,10 @@ from messageflow.gateway.proxies import UNIX
 PIPELINE, EXCHANGE = 1, 2  # why reading pauses
 
 
-class _Answered:
+class _Answered(DeafExchange):
     """In the place of a request that is answered, while its body goes on."""
 
     has_begun = True
-
-    def receive(self, content: bytes) -> None:
-        pass
-
-    def end(self) -> None:
-        pass
-
-    def lost(self, exc: Exception | None) -> None:
-        pass
-
-    def pause_writing(self) -> None:
-        pass
-
-    def resume_writing(self) -> None:
-        pass
 
 
 ANSWERED = _Answered()
