@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -16,6 +14,7 @@ from messageflow.client_io.http1 import parse_url
 from messageflow.client_io.http_client import HttpClient
 from messageflow.client_io.kernel import run_now
 from messageflow.client_io.outcome import NoResponse, Response
+from tests.client_io.children import in_child
 from tests.publisher.scripted import RECEIPT, ScriptedServer, Silence, free_port, raw, result, say
 
 
@@ -25,18 +24,6 @@ def ask(client: HttpClient, seconds: float = 5.0) -> Response | NoResponse:
 
 def client_of(url: str) -> object:
     return BLOCKING.get_client(parse_url(url), HttpClient)
-
-
-def in_child(work: Callable[[], bool]) -> bool:
-    """Fork, run `work` in the child and tell whether it returned true."""
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            status = 0 if work() else 1
-        finally:
-            os._exit(status)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_client_is_one_for_an_address() -> None:

@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
-import signal
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,6 +16,7 @@ from messageflow.client_io.http_client import HttpClient
 from messageflow.client_io.kernel import ApiClient
 from messageflow.client_io.processes import OpenedBy, PerProcess
 from messageflow.publisher import inprocess
+from tests.client_io.children import in_child
 from tests.publisher.programs import FORKED_IN_C, FORKED_IN_C_TO_AWAIT, run
 from tests.publisher.scripted import RECEIPT, ScriptedServer, result
 from tests.support import running
@@ -26,42 +24,6 @@ from tests.support import running
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 
 libc = ctypes.PyDLL(None)
-
-
-CHILD_SECONDS = 10.0
-"""Time for what takes a child some microseconds."""
-
-
-def in_child(work: Callable[[], bool]) -> bool:
-    """Fork as C does, without Python's hooks; run `work` in the child and tell whether it returned true.
-
-    A thread of ours that asks for the interpreter at the moment of the fork is not in the child, which waits for ever
-    for it to take its turn: then another child is tried.
-    """
-    for _ in range(5):
-        child = libc.fork()
-        if child == 0:
-            status = 1
-            try:
-                status = 0 if work() else 1
-            finally:
-                os._exit(status)
-        if (ended := exit_code(child)) is not None:
-            return ended == 0
-    raise AssertionError("no child came to its end")
-
-
-def exit_code(child: int) -> int | None:
-    """Return the exit code of a child; None when it had to be killed since it did not end."""
-    over = time.monotonic() + CHILD_SECONDS
-    while time.monotonic() < over:
-        pid, status = os.waitpid(child, os.WNOHANG)
-        if pid:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.005)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return None
 
 
 @pytest.mark.parametrize("program", [FORKED_IN_C, FORKED_IN_C_TO_AWAIT], ids=["Flow", "AsyncFlow"])
@@ -83,7 +45,7 @@ def test_a_loop_that_came_with_the_fork_gets_new_connections(server: ScriptedSer
     loop = asyncio.new_event_loop()
     first = loop.run_until_complete(client())
     assert loop.run_until_complete(client()) is first
-    assert in_child(lambda: loop.run_until_complete(client()) is not first)
+    assert in_child(lambda: loop.run_until_complete(client()) is not first, libc.fork)
     loop.close()
 
 
@@ -93,7 +55,7 @@ def test_a_child_has_no_gateway_in_its_process() -> None:
 
     loop = asyncio.new_event_loop()
     inprocess.install(call, loop)
-    assert in_child(lambda: inprocess.find_installed() is None)
+    assert in_child(lambda: inprocess.find_installed() is None, libc.fork)
     assert inprocess.find_installed() is not None
     inprocess.uninstall()
     assert inprocess.find_installed() is None
@@ -125,7 +87,7 @@ def test_only_the_process_that_opened_it_goes_on() -> None:
             opened.check()
         return True
 
-    assert in_child(refused)
+    assert in_child(refused, libc.fork)
 
 
 def test_what_belongs_to_the_parent_is_abandoned_once(monkeypatch: pytest.MonkeyPatch) -> None:

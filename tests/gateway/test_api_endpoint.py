@@ -21,6 +21,7 @@ from messageflow.gateway.front_door.http_limits import HttpLimits
 from messageflow.gateway.front_door.routes import Routes
 from messageflow.gateway.paths import Paths
 from tests.support import API_KEY, Running, running
+from tests.waiting import until
 
 BODY_BYTES = HttpLimits().body_bytes
 
@@ -269,14 +270,6 @@ class _Port:
             % (method.encode(), len(body), body)
         )
         return transport, connection
-
-
-async def until(condition: Callable[[], object]) -> None:
-    for _ in range(10_000):
-        if condition():
-            return
-        await asyncio.sleep(0.001)
-    raise AssertionError("it does not happen")
 
 
 async def test_a_call_that_crashes_is_answered_and_logged(caplog: pytest.LogCaptureFixture) -> None:

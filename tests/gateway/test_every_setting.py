@@ -32,6 +32,7 @@ from tests.gateway.asking import get, upgrade
 from tests.gateway.test_api import certificate, fetch
 from tests.gateway.test_bad_input import Client
 from tests.support import API_KEY, START_SECONDS, TOKEN_SECRET, Running, running
+from tests.waiting import wait_until
 
 KEY, SECRET = "another-api-key-0123456789abcdefghij", "another-token-secret-0123456789abcdef"
 PRIVATE = ec.generate_private_key(ec.SECP256R1())
@@ -114,13 +115,6 @@ def push(gateway: Running, payload: Any, user: str = "alice", **more: Any) -> di
 def metric(gateway: Running, name: str) -> float:
     text = fetch(f"{gateway.url}/metrics", X_API_Key=API_KEY)[1].decode()
     return sum(float(line.split()[-1]) for line in text.splitlines() if line.split("{")[0].split()[0] == name)
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def answered(client: Client, command: dict[str, Any]) -> dict[str, Any]:
@@ -325,13 +319,13 @@ def recovery_rate(gateway: Running) -> None:
     for _ in range(3):
         with entered(gateway, "missing", subs={"#missing": where}) as client:
             client.socket.sendall(b"\x88\x80\x01\x02\x03\x04")
-        until(lambda: call(gateway, "info", {})[1]["result"]["nodes"][0]["num_users"] == 0)
+        wait_until(lambda: call(gateway, "info", {})[1]["result"]["nodes"][0]["num_users"] == 0, START_SECONDS)
     assert metric(gateway, "messageflow_recovery_waits_total") >= 1
 
 
 def idempotency_window(gateway: Running) -> None:
     first = push(gateway, 1, "again", idempotency_key="k")
-    until(lambda: push(gateway, 1, "again", idempotency_key="k")["offset"] > first["offset"])
+    wait_until(lambda: push(gateway, 1, "again", idempotency_key="k")["offset"] > first["offset"], START_SECONDS)
 
 
 def arrivals_limit(gateway: Running) -> None:
@@ -367,7 +361,7 @@ def buffer_memory(gateway: Running) -> None:
     with entered(gateway):
         for _ in range(8):
             push(gateway, LARGE)
-        until(lambda: metric(gateway, "messageflow_shed_total") == 1)
+        wait_until(lambda: metric(gateway, "messageflow_shed_total") == 1, START_SECONDS)
 
 
 # Streams
@@ -392,7 +386,7 @@ def stream_disk(gateway: Running) -> None:
         push(gateway, "x" * 700_000, "kept")
         return bool(gateway.events("disk_budget"))
 
-    until(over)
+    wait_until(over, START_SECONDS)
 
 
 def workers(gateway: Running) -> None:
@@ -419,7 +413,7 @@ def log_level(gateway: Running) -> None:
         client.connect(token=token("talkative"))
         call(gateway, "disconnect", {"user": "talkative", "disconnect": {"code": 4000, "reason": "bye"}})
         assert client.close_code() == 4000
-    until(lambda: any(line["level"] == "debug" for line in gateway.events("disconnected")))
+    wait_until(lambda: any(line["level"] == "debug" for line in gateway.events("disconnected")), START_SECONDS)
 
 
 ROWS: dict[str, tuple[str, Callable[[Running], None]]] = {
@@ -556,7 +550,7 @@ def test_hooks_hook_timeout_and_hook_concurrency(tmp_path: Path) -> None:
         one.say({"id": 2, "rpc": {"method": "wait"}})
         assert answered(other, {"id": 2, "rpc": {"method": "wait"}})["rpc"] == {"data": 1}
         assert answered(other, {"id": 3, "rpc": {"method": "hang"}})["error"]["code"] == 100
-        until(lambda: gateway.events("hook_timed_out"))
+        wait_until(lambda: gateway.events("hook_timed_out"), START_SECONDS)
         assert [line["seconds"] for line in gateway.events("hook_timed_out")] == [1.0]
 
 

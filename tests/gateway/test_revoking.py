@@ -23,6 +23,7 @@ from tests.faults.proxy import DOWN, UP, Faults
 from tests.gateway.nodes import Site
 from tests.resuming import Client
 from tests.support import API_KEY, TOKEN_SECRET, Running, running
+from tests.waiting import wait_until
 
 SECONDS = 15.0
 AWAY = 3.0  # seconds
@@ -92,18 +93,11 @@ def killed(gateway: Running, number: int) -> None:
     """Kill a worker and return once another is in its place."""
     before = pids(gateway, number)
     os.kill(before[-1], signal.SIGKILL)
-    until(lambda: len(pids(gateway, number)) > len(before))
+    wait_until(lambda: len(pids(gateway, number)) > len(before))
 
 
 def pids(gateway: Running, number: int) -> list[int]:
     return [int(str(each["pid"])) for each in gateway.events("worker_ready") if each["number"] == number]
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 async def test_it_holds_at_every_node_and_at_one_that_starts_later(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ from messageflow.hub.hooks import (
 from messageflow.hub.limits import Limits
 from messageflow.testing.memory_connection import MemoryConnection
 from tests.hub.conftest import World
+from tests.waiting import until
 
 Make = Callable[..., Awaitable[World]]
 
@@ -61,15 +62,6 @@ async def make(request: pytest.FixtureRequest) -> Any:
     yield make
     for world in made:
         await world.close()
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Wait for what takes real time, as a hook's limit does."""
-    for _ in range(2000):
-        if condition():
-            return
-        await asyncio.sleep(0.005)
-    raise AssertionError("it never came true")
 
 
 async def ask(world: World, connection: MemoryConnection, number: int, **command: Any) -> dict[str, Any]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
 
 import pytest
 
 from messageflow.gateway.front_door.http_connection import HttpConnection
 from messageflow.gateway.front_door.http_limits import HttpLimits
 from tests.gateway.front_door.conftest import Port
+from tests.waiting import until
 
 GET = b"GET /echo HTTP/1.1\r\nHost: here\r\n\r\n"
 LATER = b"GET /later HTTP/1.1\r\nHost: here\r\n\r\n"
@@ -30,14 +30,6 @@ def bodies(written: bytes) -> list[bytes]:
         found.append(rest[:size])
         written = rest[size:]
     return found
-
-
-async def until(condition: Callable[[], object]) -> None:
-    for _ in range(10_000):
-        if condition():
-            return
-        await asyncio.sleep(0.001)
-    raise AssertionError("it does not happen")
 
 
 async def test_requests_on_a_kept_connection_are_answered_one_by_one(port: Port) -> None:

@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from websockets.exceptions import ConnectionClosed
 from messageflow import Flow
 from tests.resuming import Client
 from tests.support import API_KEY, TOKEN_SECRET, Running, running
+from tests.waiting import wait_until
 
 SECONDS = 15.0
 
@@ -39,13 +40,6 @@ def flow_for(gateway: Running) -> Flow:
 def workers(gateway: Running) -> dict[int, int]:
     """The worker processes by their number, as the log has them."""
     return {int(str(e["number"])): int(str(e["pid"])) for e in gateway.events("worker_ready")}
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def is_alive(pid: int) -> bool:
@@ -130,7 +124,7 @@ async def test_killing_a_worker_loses_nothing_and_another_takes_its_place(gatewa
         await client.listen(40)
         assert client.seen == list(range(40))
         await client.link.close()
-    until(lambda: workers(gateway)[1] != victim)
+    wait_until(lambda: workers(gateway)[1] != victim)
     died = gateway.events("worker_died")
     assert [(each["number"], each["why"]) for each in died] == [(1, "SIGKILL")]
 
@@ -143,7 +137,7 @@ async def test_everything_outlives_the_parent_too(tmp_path: Path) -> None:
             flow.push("user-0", "n", 0)
         await client.listen(1)
         first.kill()
-        until(lambda: not any(map(is_alive, pids)))  # and its workers end with it
+        wait_until(lambda: not any(map(is_alive, pids)))  # and its workers end with it
         assert first.events("parent_gone")
     with running(("serve", "--workers", "2"), tmp_path, port=first.port) as second:
         with flow_for(second) as flow:
@@ -206,7 +200,7 @@ def test_a_second_signal_waits_for_no_request(tmp_path: Path) -> None:
     )
     with running(("run", "slow:app"), tmp_path / "data", cwd=tmp_path) as started:
         client = subprocess.Popen(["python3", "-c", f"import urllib.request as u; u.urlopen('{started.url}')"])
-        until((tmp_path / "begun").exists)
+        wait_until((tmp_path / "begun").exists)
         began = time.monotonic()
         started.process.terminate()
         time.sleep(0.5)
@@ -223,7 +217,7 @@ def test_a_request_under_way_may_push_until_it_ends(tmp_path: Path) -> None:
         answers: list[str] = []
         asking = threading.Thread(target=lambda: answers.append(fetch(started.url)))
         asking.start()
-        until((tmp_path / "begun").exists)
+        wait_until((tmp_path / "begun").exists)
         assert started.terminate() == 0
         asking.join()
     assert answers == ["stored at 1"]
@@ -297,6 +291,6 @@ async def test_a_worker_that_dies_after_a_cleaner_came_is_replaced(
         assert os.listdir(temporary)
         shutil.rmtree(temporary)
         os.kill(victim, signal.SIGKILL)
-        until(lambda: workers(started)[1] != victim)
+        wait_until(lambda: workers(started)[1] != victim)
         for client in await connected(started, 2):  # at either
             await client.link.close()
