@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from messageflow.core.claims import Said
-from messageflow.core.keys import Key
-from messageflow.core.signatures import verify_signature
+from messageflow.core.jws import verify_signature
+from messageflow.core.token_keys import Key
 from messageflow.core.token_verifier import SubscribeOptions, Verifier, load_keys
 from messageflow.core.users import is_user
 from messageflow.errors import ConfigurationError, TokenError, TokenExpired, TokenReason

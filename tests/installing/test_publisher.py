@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from messageflow.core.keys import Key
+from messageflow.core.token_keys import Key
 from messageflow.core.token_verifier import Verifier
 from messageflow.extras import DISTRIBUTION, LIBRARIES
 from tests.core.token_forge import private_key, public_pem
@@ -79,7 +79,7 @@ def _made(token: str) -> float:
 
 def test_public_keys_say_what_to_install() -> None:
     pem = public_pem(private_key("EdDSA"))
-    program = f"from messageflow.core.keys import load_keys\nload_keys(['s' * 32])\nload_keys([], [{pem!r}])"
+    program = f"from messageflow.core.token_keys import load_keys\nload_keys(['s' * 32])\nload_keys([], [{pem!r}])"
     ran = run([sys.executable, "-c", only(*PUBLISHERS) + program])
     assert ran.stderr.splitlines()[-1] == (
         "messageflow.errors.ConfigurationError: token public key number 1 needs the library cryptography, which is not "

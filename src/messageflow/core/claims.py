@@ -16,8 +16,8 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from messageflow.core.channels import NamespaceOptions
+from messageflow.core.jws import read_json
 from messageflow.core.overrides import Overridable
-from messageflow.core.signatures import read_json
 from messageflow.errors import TokenError, TokenReason
 
 

@@ -25,8 +25,8 @@ from messageflow.core.claims import (
     read_subs,
 )
 from messageflow.core.credentials import LIFETIME_LIMIT
-from messageflow.core.keys import Key, load_keys
-from messageflow.core.signatures import verify_signature
+from messageflow.core.jws import verify_signature
+from messageflow.core.token_keys import Key, load_keys
 from messageflow.core.users import USER_BYTES, is_user
 from messageflow.errors import ConfigurationError, TokenError, TokenExpired, TokenReason
 

@@ -1,4 +1,4 @@
-"""A signed token taken apart: three canonical segments, a header that asks for nothing, one good signature.
+"""A JWS, the form of signed tokens, taken apart: three canonical segments, a bare header, one good signature.
 
 Owns the compact form of RFC 7515 and what is refused about it before anything inside is believed. PyJWT checks the
 signatures; its own reader is not used because it takes more than one text for the same token (`token + "="`), and a
@@ -18,7 +18,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from messageflow.core.keys import Key
+from messageflow.core.token_keys import Key
 from messageflow.errors import TokenError, TokenReason
 
 TOKEN_BYTES = 8192

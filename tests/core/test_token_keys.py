@@ -6,7 +6,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from messageflow.core.keys import Key, load_keys
+from messageflow.core.token_keys import Key, load_keys
 from messageflow.errors import ConfigurationError
 from tests.core.token_forge import SECRET, private_key, private_pem, public_pem
 
