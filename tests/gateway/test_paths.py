@@ -8,13 +8,13 @@ from messageflow.dialects import table
 from messageflow.dialects.native import NATIVE
 from messageflow.gateway.api_endpoint import ApiKey
 from messageflow.gateway.application import ApplicationEndpoint
-from messageflow.gateway.endpoints import make_routes
 from messageflow.gateway.frame_limits import FrameLimits
 from messageflow.gateway.front_door.admission import Admission
 from messageflow.gateway.front_door.http_limits import HttpLimits
 from messageflow.gateway.origins import Origins
 from messageflow.gateway.paths import Paths
 from messageflow.gateway.proxies import Proxies
+from messageflow.gateway.route_table import make_routes
 from messageflow.gateway.worker_api import WorkerApi
 from tests.hub.conftest import World
 

@@ -23,7 +23,6 @@ from messageflow.gateway import logs
 from messageflow.gateway.api_endpoint import ApiKey
 from messageflow.gateway.application import ApplicationEndpoint, ASGIApp, observe
 from messageflow.gateway.broker_choice import make_broker
-from messageflow.gateway.endpoints import make_routes
 from messageflow.gateway.event_loop import run_loop
 from messageflow.gateway.frame_limits import FrameLimits
 from messageflow.gateway.front_door.admission import Admission
@@ -34,6 +33,7 @@ from messageflow.gateway.hooks_in_process import load_hooks
 from messageflow.gateway.origins import Origins
 from messageflow.gateway.paths import Paths
 from messageflow.gateway.proxies import Proxies
+from messageflow.gateway.route_table import make_routes
 from messageflow.gateway.settings import Settings
 from messageflow.gateway.shutdown import Shutdown
 from messageflow.gateway.tcp_options import prepare_listener

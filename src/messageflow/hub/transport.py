@@ -1,8 +1,8 @@
 """What the hub needs of a transport: how it frames messages and what it can do, the same for all its connections.
 
 A dialect within a transport is a `FramedEncoder`: what its sessions are written, frames included, encoded once for all
-of them. Pure; a new transport is modules of its own, a line in the gateway's table of paths (`gateway.endpoints`), and
-one in `dialects.table` for each dialect that is spoken there.
+of them. Pure; a new transport is modules of its own, a line in the gateway's table of paths (`gateway.route_table`),
+and one in `dialects.table` for each dialect that is spoken there.
 """
 
 from __future__ import annotations
