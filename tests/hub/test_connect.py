@@ -163,7 +163,7 @@ async def test_a_user_may_have_so_many_connections() -> None:
 
 async def test_a_user_without_a_name_has_no_cap() -> None:
     world = World(Limits(connections_per_user=1))
-    assert not world.hub.user_cap.is_reached("")
+    assert not world.hub.connections_per_user.is_reached("")
 
 
 @pytest.fixture

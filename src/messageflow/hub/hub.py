@@ -26,6 +26,7 @@ from messageflow.hub.channel import Channel, Received
 from messageflow.hub.channel_registry import ChannelRegistry
 from messageflow.hub.commands import carry_out
 from messageflow.hub.connection import Connection
+from messageflow.hub.connections_per_user import ConnectionsPerUser
 from messageflow.hub.control_handler import ControlHandler
 from messageflow.hub.fan_out import FanOut
 from messageflow.hub.gap_repair import GapRepair
@@ -42,7 +43,6 @@ from messageflow.hub.services import Services
 from messageflow.hub.session import Session
 from messageflow.hub.stalled_sessions import StalledSessions
 from messageflow.hub.unauthenticated import Unauthenticated
-from messageflow.hub.user_cap import UserCap
 
 log = logging.getLogger("messageflow.hub")
 
@@ -98,7 +98,7 @@ class Hub:
         self.history_reader = HistoryReader(runtime, broker)
         self.gap_repair = GapRepair(runtime, self.channels, self.history_reader, self.fan_out)
         self.revocation_list = RevocationList(runtime, broker, self.users, verifier.lifetime_limit)
-        self.user_cap = UserCap(runtime, self.users)
+        self.connections_per_user = ConnectionsPerUser(runtime, self.users)
         self._make_room_for_slow_readers()
         self._channels = ChannelRegistry(self.channels, broker, self.fan_out, self.gap_repair, self.presence)
         self._services = self._assemble()
@@ -129,7 +129,7 @@ class Hub:
             reply_limiter=self.reply_limiter,
             back_pressure=self.back_pressure,
             heartbeat=self.heartbeat,
-            user_cap=self.user_cap,
+            connections_per_user=self.connections_per_user,
             revocation_list=self.revocation_list,
             hooks=self.hooks,
         )
@@ -171,7 +171,7 @@ class Hub:
         self.runtime.log_limited(level, event, **fields)
 
     def _tick(self, now: float) -> None:
-        self.user_cap.tick(now)
+        self.connections_per_user.tick(now)
         self.backlogs.tick()
         self.history_reader.chunks.clear()
         self.stalled.tick()
@@ -217,7 +217,7 @@ class Hub:
             self.users[session.user] = others
         else:
             self.users.pop(session.user, None)
-        self.user_cap.note_heard(session)
+        self.connections_per_user.note_heard(session)
 
     # What sessions need
 
@@ -227,7 +227,7 @@ class Hub:
 
     def note_heard(self, session: Session) -> None:
         """A session has answered a ping."""
-        self.user_cap.note_heard(session)
+        self.connections_per_user.note_heard(session)
 
     def pause(self, session: Session) -> None:
         """The transport of a session is full."""
@@ -238,7 +238,7 @@ class Hub:
     def resume(self, session: Session) -> None:
         """It has room again."""
         if session.paused and not session.closed:
-            self.user_cap.note_heard(session)
+            self.connections_per_user.note_heard(session)
             self.catch_up.resume(session)
 
     def leave(self, session: Session, name: str) -> None:

@@ -11,6 +11,7 @@ from messageflow.core.token_verifier import Verifier
 from messageflow.hub.back_pressure import BackPressure
 from messageflow.hub.catch_up import CatchUp
 from messageflow.hub.channel_registry import ChannelRegistry
+from messageflow.hub.connections_per_user import ConnectionsPerUser
 from messageflow.hub.heartbeat import Heartbeat
 from messageflow.hub.history_reader import HistoryReader
 from messageflow.hub.hook_calls import HookCalls
@@ -19,7 +20,6 @@ from messageflow.hub.recovery_rate_limiter import RecoveryRateLimiter
 from messageflow.hub.revocation_list import RevocationList
 from messageflow.hub.runtime import Runtime
 from messageflow.hub.session import Session
-from messageflow.hub.user_cap import UserCap
 
 
 class SessionRegistry(Protocol):
@@ -58,7 +58,7 @@ class Services:
         reply_limiter: how fast it is given out to those who ask.
         back_pressure: holds up publishers of channels that are read too slowly.
         heartbeat: looks at expiries.
-        user_cap: how many connections a user may have.
+        connections_per_user: how many connections a user may have.
         revocation_list: which tokens are revoked.
         hooks: what the application decides.
     """
@@ -76,6 +76,6 @@ class Services:
     reply_limiter: RecoveryRateLimiter
     back_pressure: BackPressure
     heartbeat: Heartbeat
-    user_cap: UserCap
+    connections_per_user: ConnectionsPerUser
     revocation_list: RevocationList
     hooks: HookCalls

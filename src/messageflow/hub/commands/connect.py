@@ -59,8 +59,8 @@ async def connect(services: Services, session: Session, command_id: int, request
         if services.hooks.connect is not None:
             claims, data = await _ask(services, session, services.hooks.connect, request, claims)
         channels = list(_list_server_side(services, session, claims))
-        if services.user_cap.is_reached(claims.user):
-            await services.user_cap.make_room(claims.user)
+        if services.connections_per_user.is_reached(claims.user):
+            await services.connections_per_user.make_room(claims.user)
         _admit(services, session, claims)
     except CommandRefused:
         session.state = State.REFUSED
@@ -116,7 +116,7 @@ def _admit(services: Services, session: Session, claims: ConnectionClaims) -> No
     user = claims.user
     if services.revocation_list.refuses(user, claims.issued_at):
         raise _refuse(services, session, TokenReason.REVOKED, "the token was revoked")
-    if services.user_cap.is_reached(user):
+    if services.connections_per_user.is_reached(user):
         most = services.runtime.limits.connections_per_user
         raise Disconnected(CONNECTION_LIMIT, f"the user has {most} connections that answer")
     session.user = user

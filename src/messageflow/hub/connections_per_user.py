@@ -33,7 +33,7 @@ def _is_to_answer(session: Session) -> bool:
     return not session.encoder.one_way or session.paused or session.connection.buffered > 0
 
 
-class UserCap:
+class ConnectionsPerUser:
     """The cap on connections of each user of one hub.
 
     Args:
