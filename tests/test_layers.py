@@ -17,8 +17,8 @@ EVERYWHERE = {"errors", "extras", "version"}
 MAY_IMPORT = {
     "core": set[str](),
     "dialects": {"core"},
-    "brokers": {"core", "brokers.base", "brokers.local", "brokers.options"},
-    "hub": {"core", "dialects.base", "brokers.base"},
+    "brokers": {"core", "brokers.base", "brokers.eager", "brokers.local", "brokers.options"},
+    "hub": {"core", "dialects.base", "brokers.base", "brokers.eager"},
     "api": {"core", "brokers.base"},
     "gateway": {"core", "dialects", "hub", "brokers", "api"},
     "client_io": {"core"},

@@ -181,8 +181,8 @@ class Broker(StreamStore, Delivery, PresenceStore, NodeMessages, Protocol):
 class Waiter(asyncio.Future[None]):
     """Waits for something that ends in one step for many, such as a group commit.
 
-    Work that was begun without a task (`hub.eager`) goes on in that very step; a task in the next turn of the loop, as
-    with any future.
+    Work that was begun without a task (`brokers.eager`) goes on in that very step; a task in the next turn of the loop,
+    as with any future.
 
     Attributes:
         go_on: what goes on with it in the step that ends it; None where a task waits, or nobody.
@@ -205,8 +205,8 @@ class Waiter(asyncio.Future[None]):
 async def own_task() -> None:
     """Return when the caller runs in a task, at once where it does.
 
-    Commands and calls are begun without one (`hub.eager`), and methods of these contracts with them. One that waits in
-    a way that needs a task, as `asyncio.timeout` and `asyncio.current_task` do, begins with this.
+    Commands and calls are begun without one (`brokers.eager`), and methods of these contracts with them. One that waits
+    in a way that needs a task, as `asyncio.timeout` and `asyncio.current_task` do, begins with this.
     """
     if asyncio.current_task() is None:
         await asyncio.sleep(0)

@@ -15,9 +15,9 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from messageflow.brokers.base import PresenceStore
+from messageflow.brokers.eager import resume
 from messageflow.core.protocol import ClientInfo
 from messageflow.errors import BrokerError
-from messageflow.hub.eager import resume
 from messageflow.hub.runtime import Runtime
 
 Key = tuple[str, str]  # channel and client

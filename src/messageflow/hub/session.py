@@ -19,6 +19,7 @@ from typing import Protocol
 import msgspec
 from msgspec import Raw
 
+from messageflow.brokers.eager import start_eagerly
 from messageflow.core.channels import Rights
 from messageflow.core.codes import (
     INSUFFICIENT_STATE,
@@ -39,7 +40,6 @@ from messageflow.dialects.base import Dialect, MalformedMessage, TooManyCommands
 from messageflow.errors import BrokerError
 from messageflow.hub.channel import Write
 from messageflow.hub.connection import Connection
-from messageflow.hub.eager import start_eagerly
 from messageflow.hub.inbox import Inbox
 from messageflow.hub.presence_changes import PresenceChanges
 from messageflow.hub.runtime import NEVER, Runtime

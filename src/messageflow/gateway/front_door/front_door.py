@@ -10,10 +10,10 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
+from messageflow.brokers.eager import run_without_task
 from messageflow.gateway.front_door.deadlines import Deadlines
 from messageflow.gateway.front_door.http_limits import HttpLimits
 from messageflow.gateway.front_door.routes import Routes
-from messageflow.hub.eager import run_without_task
 
 
 class Open(Protocol):

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from messageflow.brokers.base import Waiter, own_task
-from messageflow.hub.eager import resume, run_without_task, start_eagerly
+from messageflow.brokers.eager import resume, run_without_task, start_eagerly
 
 
 class Steps:
