@@ -6,6 +6,7 @@
     call              one call, as a value                            pure
     responses         how its answer reads                            pure
     retry             whether and when to try again                   pure
+    collector         the calls of what collects                      pure
     batch             calls collected and sent together               pure
     encoding          Python values as JSON                           pure
     arguments         users, channels and types as exact text         pure

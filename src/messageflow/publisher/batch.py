@@ -10,16 +10,15 @@ Pure: it hands out requests and takes answers; the edges carry them.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from itertools import islice
 
 import msgspec
 
 from messageflow.api.answers import CallError
 from messageflow.errors import Refused
-from messageflow.publisher import requests
 from messageflow.publisher.call import Call
-from messageflow.publisher.requests import User
+from messageflow.publisher.collector import CallCollector
 from messageflow.publisher.results import Receipt
 
 COMMANDS = 1000  # in one request
@@ -43,7 +42,7 @@ class BatchRefused(Refused):
         self.receipts = tuple(receipts)
 
 
-class Batch:
+class Batch(CallCollector):
     """Collects calls. See `Flow.batch`."""
 
     def __init__(self) -> None:
@@ -64,44 +63,14 @@ class Batch:
         """What the gateway said of the calls it refused, by their place in the batch, from 0."""
         return {place: outcome for place, outcome in enumerate(self._outcomes) if isinstance(outcome, Refused)}
 
-    def push(self, user: User, type: str, payload: Any = None, *, idempotency_key: str | None = None) -> None:
-        """Add a push to a user. See `Flow.push`."""
-        self._add(requests.push(user, type, payload, idempotency_key=idempotency_key))
-
-    def broadcast(self, type: str, payload: Any = None, *, idempotency_key: str | None = None) -> None:
-        """Add a broadcast to everyone online. See `Flow.broadcast`."""
-        self._add(requests.broadcast(type, payload, idempotency_key=idempotency_key))
-
-    def publish(
-        self,
-        channel: str,
-        data: Any,
-        *,
-        tags: Mapping[str, str] | None = None,
-        idempotency_key: str | None = None,
-        skip_history: bool = False,
-    ) -> None:
-        """Add a publication in a channel. See `Flow.publish`."""
-        self._add(
-            requests.publish(channel, data, tags=tags, idempotency_key=idempotency_key, skip_history=skip_history)
-        )
-
     def _add(self, call: Call[Receipt]) -> None:
-        self._commands.append(b'{"%b":%b}' % (call.method.encode(), call.body))
+        self._commands.append(encode_command(call))
 
     def next_request(self) -> Call[list[Receipt | Refused]] | None:
         """Return the request that sends the first calls without an outcome, or None when there are none left."""
         start = len(self._outcomes)
-        end, size = start, 0
-        while end < min(len(self._commands), start + COMMANDS):
-            size += len(self._commands[end]) + 1
-            if size > BYTES and end > start:
-                break
-            end += 1
-        if end == start:
-            return None
-        body = b'{"commands":[%b]}' % b",".join(self._commands[start:end])
-        return Call("batch", body, lambda answer: _read_replies(answer, end - start), stores=True)
+        end = start + count_fitting(self._commands[start : start + COMMANDS])
+        return make_batch_call(self._commands[start:end]) if end > start else None
 
     def settle(self, outcomes: list[Receipt | Refused]) -> None:
         """Take what came of the last request."""
@@ -119,6 +88,29 @@ class Batch:
         """Raise BatchRefused if the gateway refused any call."""
         if failures := self.failures:
             raise BatchRefused(failures, self.receipts)
+
+
+def encode_command(call: Call[Receipt]) -> bytes:
+    """Return a call as a part of a batch."""
+    return b'{"%b":%b}' % (call.method.encode(), call.body)
+
+
+def count_fitting(commands: Iterable[bytes]) -> int:
+    """Return how many of these commands, from the first on, go into one request: one at least where there is any."""
+    count = size = 0
+    for command in islice(commands, COMMANDS):
+        size += len(command) + 1
+        if size > BYTES and count:
+            break
+        count += 1
+    return count
+
+
+def make_batch_call(commands: Sequence[bytes]) -> Call[list[Receipt | Refused]]:
+    """Return the request that sends these commands."""
+    count = len(commands)
+    body = b'{"commands":[%b]}' % b",".join(commands)
+    return Call("batch", body, lambda answer: _read_replies(answer, count), stores=True)
 
 
 class _Outcome(msgspec.Struct, frozen=True):
