@@ -18,7 +18,7 @@ from messageflow.api import answers
 from messageflow.api.answers import BatchAnswer, CallError
 from messageflow.api.calls import BatchCall
 from messageflow.api.methods import METHODS, Method
-from messageflow.core.base_path import BASE_PATH
+from messageflow.core.gateway_paths import BASE_PATH
 from messageflow.version import VERSION
 
 Schema = dict[str, Any]

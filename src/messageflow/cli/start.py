@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from messageflow.cli.secret import make_secret
-from messageflow.core.base_path import BASE_PATH
+from messageflow.core.gateway_paths import BASE_PATH
 from messageflow.errors import MessageflowError
 from messageflow.gateway.certificate_check import check_certificate
 from messageflow.gateway.hosts import is_loopback

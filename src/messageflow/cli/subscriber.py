@@ -17,9 +17,9 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 from messageflow.cli.listen_protocol import PONG, Accepted, Denied, Event, ListenProtocol, Pinged
 from messageflow.core.backoff import pause_after
 from messageflow.core.codes import Disconnect
+from messageflow.core.gateway_paths import WEBSOCKET_PATH
 from messageflow.errors import ConfigurationError, Refused
 
-PATH = "/connection/websocket"
 TOKEN_EXPIRED = 109
 SILENCE = 10.0
 """Seconds beyond the ping interval after which a link counts as dead."""
@@ -46,7 +46,9 @@ def make_websocket_url(url: str) -> str:
     if parts.scheme not in ("http", "https", "ws", "wss") or not parts.netloc:
         raise ConfigurationError(_NO_ADDRESS)
     scheme = "wss" if parts.scheme in ("https", "wss") else "ws"
-    return urlunsplit((scheme, parts.netloc, parts.path.rstrip("/").removesuffix(PATH) + PATH, "", ""))
+    return urlunsplit(
+        (scheme, parts.netloc, parts.path.rstrip("/").removesuffix(WEBSOCKET_PATH) + WEBSOCKET_PATH, "", "")
+    )
 
 
 def jittered(failures: int) -> float:

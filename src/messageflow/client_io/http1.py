@@ -17,11 +17,10 @@ import httptools
 
 from messageflow.client_io.codec import CLOSED, PENDING, Malformed
 from messageflow.client_io.outcome import Response
-from messageflow.core.base_path import BASE_PATH
+from messageflow.core.gateway_paths import BASE_PATH, WEBSOCKET_PATH
 from messageflow.errors import ConfigurationError
 
 BODY_LIMIT = 64 * 1024 * 1024  # bytes of one response; a history of 10,000 small publications fits many times
-WEBSOCKET_PATH = "/connection/websocket"  # what the browser is given is right here too
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -81,6 +80,7 @@ def parse_url(url: str, base_path: str = BASE_PATH) -> Endpoint:
         raise ConfigurationError("the gateway's URL carries a password: take it out, and use MESSAGEFLOW_API_KEY")
     if not url.isascii() or any(letter <= " " for letter in url):
         raise ConfigurationError(_COMPLAINT)
+    # What the browser is given is right here too.
     port, prefix = port or _PORTS[parts.scheme], parts.path.rstrip("/").removesuffix(WEBSOCKET_PATH)
     return Endpoint(parts.scheme == "https", parts.hostname, port, prefix, base_path)
 

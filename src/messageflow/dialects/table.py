@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from messageflow.core.gateway_paths import WEBSOCKET_PATH
 from messageflow.dialects.base import Dialect
 from messageflow.dialects.native import NATIVE
 
@@ -26,7 +27,7 @@ class Spoken(NamedTuple):
     dialect: Dialect
 
 
-DIALECTS = (Spoken("/connection/websocket", "centrifuge-json", NATIVE),)
+DIALECTS = (Spoken(WEBSOCKET_PATH, "centrifuge-json", NATIVE),)
 
 
 def choose(path: str, offered: Sequence[str]) -> Spoken | None:

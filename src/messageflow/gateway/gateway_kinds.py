@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Annotated
 
-from messageflow.core.base_path import parse_base_path
+from messageflow.core.gateway_paths import parse_base_path
 from messageflow.core.setting_kinds import SECRET_MARK, Kind, list_of, read_text, show_list
 from messageflow.gateway.origins import ANY, parse_entry
 from messageflow.gateway.proxies import parse_proxy

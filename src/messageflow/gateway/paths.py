@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from messageflow.dialects import table
 
-WEBSOCKET_PATH = b"/connection/websocket"
 CLIENT_PATH = b"/messageflow.js"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from messageflow.core.gateway_paths import WEBSOCKET_PATH
 from messageflow.gateway.api_endpoint import ApiEndpoint, ApiKey
 from messageflow.gateway.application import ApplicationEndpoint
 from messageflow.gateway.frame_limits import FrameLimits
@@ -21,7 +22,7 @@ from messageflow.gateway.pages import (
     show_nothing,
     show_upgrade,
 )
-from messageflow.gateway.paths import CLIENT_PATH, WEBSOCKET_PATH, Paths
+from messageflow.gateway.paths import CLIENT_PATH, Paths
 from messageflow.gateway.websocket_endpoint import WebSocketEndpoint
 from messageflow.gateway.worker_api import WorkerApi
 
@@ -69,7 +70,7 @@ def make_routes(
         pages[b"/"] = page(show_front(paths.roots[0]))
     nothing = page(show_nothing(pages.keys()))
     return Routes(
-        pages | {WEBSOCKET_PATH: WebSocketEndpoint(admission, frames, page(show_upgrade(admission)))},
+        pages | {WEBSOCKET_PATH.encode(): WebSocketEndpoint(admission, frames, page(show_upgrade(admission)))},
         {**dict.fromkeys(paths.calls, calls), paths.base: nothing},
         nothing if application is None else application,
     )

@@ -18,8 +18,8 @@ import msgspec
 from msgspec import Meta
 
 from messageflow.brokers.options import BrokerOptions
-from messageflow.core.base_path import BASE_PATH
 from messageflow.core.channels import Namespaces
+from messageflow.core.gateway_paths import BASE_PATH
 from messageflow.core.setting_kinds import Duration, Secret, Section, Switch, Text, Whole, choice
 from messageflow.errors import ConfigurationError
 from messageflow.gateway.frame_limits import FrameLimits

@@ -17,8 +17,8 @@ from typing import NamedTuple
 import msgspec
 
 from messageflow.client_io.http1 import Endpoint, parse_url
-from messageflow.core.base_path import BASE_PATH, parse_base_path
 from messageflow.core.credentials import credential, signing_secret
+from messageflow.core.gateway_paths import BASE_PATH, parse_base_path
 from messageflow.errors import ConfigurationError
 from messageflow.publisher.projects import STATE, find_data_dir, find_state_dir, locate_state_dir, name_own_project
 from messageflow.publisher.redis_target import RedisTarget, is_redis, make_redis_target

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from messageflow.core.base_path import BASE_PATH, parse_base_path
+from messageflow.core.gateway_paths import BASE_PATH, parse_base_path
 
 
 @pytest.mark.parametrize(
