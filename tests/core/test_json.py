@@ -1,4 +1,4 @@
-"""JSON that enters: its measure_depth, its lines, its keys."""
+"""JSON that enters: its depth, its lines, its keys."""
 
 from __future__ import annotations
 
@@ -11,14 +11,12 @@ from messageflow.core.json import (
     check_readable,
     check_untrusted,
     compact,
-    measure_depth,
 )
 
 
 @pytest.mark.parametrize(
     ("data", "deep"),
     [
-        (b"1", 0),
         (b"{}", 1),
         (b'[{"a":[]}]', 3),
         (b'{"a":"[[[["}', 1),
@@ -27,7 +25,10 @@ from messageflow.core.json import (
     ],
 )
 def test_depth_counts_what_is_open_at_once_outside_of_strings(data: bytes, deep: int) -> None:
-    assert measure_depth(data) == deep
+    check_depth(data, deep)
+    with pytest.raises(UnsafeJSON, match="nested deeper"):
+        check_depth(data, deep - 1)
+    check_depth(b"1", 0)
 
 
 def test_the_deepest_that_is_allowed_passes_and_one_more_does_not() -> None:
