@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from messageflow import GatewayUnreachable
-from messageflow.client_io.tcp_sockets import get_system_tls
+from messageflow.client_io.sockets import get_system_tls
 from tests.publisher.conftest import Face
 from tests.publisher.scripted import ScriptedServer
 

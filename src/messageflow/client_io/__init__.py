@@ -5,7 +5,7 @@
     pool           connections that are kept, and exchanges over them
     blocking_io    sockets that wait, for threads and greenlets
     asyncio_io     transports of the running event loop
-    tcp_sockets    how every socket of ours is set up, and its TLS
+    sockets        where a socket is to be connected, how it is set up, and its TLS
     processes      what belongs to one process, and is not taken along by its children
     http1          HTTP/1.1 as bytes, the first codec                         pure
     http_client    the calls of the server API over HTTP

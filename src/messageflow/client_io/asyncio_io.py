@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar, cast
 
 from messageflow.client_io.codec import CLOSED, PENDING, Decoder, Malformed
 from messageflow.client_io.kernel import ApiClient, Broken, ClientIO, ServerAddress, time_left
 from messageflow.client_io.processes import OpenedBy, PerProcess
-from messageflow.client_io.tcp_sockets import set_up
+from messageflow.client_io.sockets import Target, list_tcp_targets, list_unix_targets, set_up
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -183,8 +183,7 @@ async def _open(address: ServerAddress, decoder: Decoder) -> AsyncioConnection:
     raise failure
 
 
-async def _resolve(address: ServerAddress, loop: asyncio.AbstractEventLoop) -> Iterable[tuple[int, int, int, Any]]:
+async def _resolve(address: ServerAddress, loop: asyncio.AbstractEventLoop) -> list[Target]:
     if address.path:
-        return ((socket.AF_UNIX, socket.SOCK_STREAM, 0, address.path),)
-    found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-    return ((family, kind, protocol, where) for family, kind, protocol, _, where in found)
+        return list_unix_targets(address.path)
+    return list_tcp_targets(await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM))

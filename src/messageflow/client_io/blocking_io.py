@@ -10,13 +10,13 @@ import os
 import queue
 import socket
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from messageflow.client_io.codec import PENDING, Decoder
 from messageflow.client_io.kernel import ApiClient, Broken, ClientIO, ServerAddress, time_left
 from messageflow.client_io.processes import OpenedBy, PerProcess
-from messageflow.client_io.tcp_sockets import CHUNK, is_quiet, set_up
+from messageflow.client_io.sockets import CHUNK, Target, is_quiet, list_tcp_targets, list_unix_targets, set_up
 
 if TYPE_CHECKING:
     import asyncio
@@ -159,8 +159,7 @@ def _open(address: ServerAddress, limit: float) -> socket.socket:
     raise failure
 
 
-def _resolve(address: ServerAddress) -> Iterable[tuple[int, int, int, Any]]:
+def _resolve(address: ServerAddress) -> list[Target]:
     if address.path:
-        return ((socket.AF_UNIX, socket.SOCK_STREAM, 0, address.path),)
-    found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-    return ((family, kind, protocol, where) for family, kind, protocol, _, where in found)
+        return list_unix_targets(address.path)
+    return list_tcp_targets(socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM))

@@ -6,7 +6,7 @@ from messageflow.client_io.http1 import Endpoint, ResponseDecoder, build_request
 from messageflow.client_io.kernel import Attempt, Broken, ClientConnection, ClientIO, ServerAddress, connect
 from messageflow.client_io.outcome import NoResponse, Response
 from messageflow.client_io.pool import CONNECTIONS, ConnectionPool, exchange
-from messageflow.client_io.tcp_sockets import get_system_tls
+from messageflow.client_io.sockets import get_system_tls
 
 
 class HttpClient:

@@ -1,16 +1,30 @@
-"""How every socket of ours is set up, and what TLS trusts unless told otherwise."""
+"""Where sockets of ours are connected to, how each is set up, and what TLS trusts unless told otherwise."""
 
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterable
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import ssl
 
 CHUNK = 65536  # bytes read at once
 KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))  # seconds, seconds, times
+
+Target = tuple[int, int, int, Any]
+"""Family, kind and protocol of a socket, and what it is connected to."""
+
+
+def list_unix_targets(path: str) -> list[Target]:
+    """Return the one there is for a Unix socket."""
+    return [(socket.AF_UNIX, socket.SOCK_STREAM, 0, path)]
+
+
+def list_tcp_targets(found: Iterable[tuple[int, int, int, str, Any]]) -> list[Target]:
+    """Return those that `getaddrinfo` has found, in its order."""
+    return [(family, kind, protocol, where) for family, kind, protocol, _, where in found]
 
 
 def set_up(connection: socket.socket) -> None:
