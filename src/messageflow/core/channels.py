@@ -24,6 +24,7 @@ import msgspec
 from msgspec import Meta
 
 from messageflow.core.codes import PERMISSION_DENIED, ErrorCode
+from messageflow.core.retention import Retention
 from messageflow.core.users import explain_user, is_user
 from messageflow.errors import ConfigurationError
 
@@ -36,7 +37,7 @@ NAMESPACE_SEPARATOR = ":"
 USERS_SEPARATOR = "#"
 NAME_BYTES = 255
 
-_NAME = re.compile(r"[\x21-\x7e]{1,255}")
+_NAME = re.compile(rf"[\x21-\x7e]{{1,{NAME_BYTES}}}")
 _NAMESPACE = re.compile(r"[-a-zA-Z0-9_]{2,64}")
 
 LagPolicy = Literal["disconnect", "skip"]
@@ -86,6 +87,11 @@ class NamespaceOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         LagPolicy,
         Meta(description="for a slow reader that history cannot serve: `disconnect` (3008) or `skip` to the newest"),
     ] = "disconnect"
+
+    @property
+    def retention(self) -> Retention:
+        """How much is kept of each channel: what a publication there is given."""
+        return Retention(self.history_size, self.history_ttl)
 
     @property
     def keeps_history(self) -> bool:

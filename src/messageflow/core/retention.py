@@ -1,7 +1,7 @@
 """How much of a channel is kept, and for how long: by number and by age, as each publication is given it.
 
-Who publishes reads it from the options of the namespace (`core.channels`: history_size, history_ttl). `core.stream`
-keeps to it in memory, `brokers.embedded.row_index` in the log, `publish.lua` in Redis. Pure; owns no clock.
+`NamespaceOptions.retention` of `core.channels` makes it of history_size and history_ttl. `core.stream` keeps to it in
+memory, `brokers.embedded.row_index` in the log, `publish.lua` in Redis. Pure; owns no clock.
 """
 
 from __future__ import annotations

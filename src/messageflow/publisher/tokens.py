@@ -13,7 +13,7 @@ from math import inf
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
-from messageflow.core.channels import is_channel, owned_by_server
+from messageflow.core.channels import NAME_BYTES, is_channel, owned_by_server
 from messageflow.core.credentials import SECRET_BYTES
 from messageflow.errors import ConfigurationError, EncodingError, TokenError
 from messageflow.publisher.arguments import read_channel, read_user
@@ -144,7 +144,9 @@ def _check(verifier: Verifier, token: str, said: dict[str, Any]) -> None:
                 f"the channel {name!r} cannot be granted: what is pushed to a user or to all comes by itself"
             )
         if not is_channel(name):
-            raise ValueError(f"{name!r} is no name of a channel: 1 to 255 characters of printable ASCII, no spaces")
+            raise ValueError(
+                f"{name!r} is no name of a channel: 1 to {NAME_BYTES} characters of printable ASCII, no spaces"
+            )
 
 
 def _simplify(claims: dict[str, Any]) -> dict[str, Any]:

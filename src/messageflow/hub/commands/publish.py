@@ -23,7 +23,6 @@ from messageflow.core.codes import (
 )
 from messageflow.core.json import UnsafeJSON, check_readable, compact
 from messageflow.core.protocol import EmptyResult, PublishRequest
-from messageflow.core.retention import Retention
 from messageflow.hub.commands.authorize import authorize
 from messageflow.hub.hook_calls import describe
 from messageflow.hub.hooks import PublishQuestion
@@ -60,9 +59,8 @@ async def publish(services: Services, session: Session, command_id: int, request
         raise CommandRefused(BAD_REQUEST, f"an idempotency key has at most {KEY_LENGTH} characters")
     if services.hooks.publish is not None:
         data = (await services.hooks.publish.ask(PublishQuestion(describe(session), name, data))).data or data
-    retention = Retention(options.history_size, options.history_ttl)
     key = _own_key(session.user, request.idempotency_key)
-    item = Item(name, data, retention, key, msgspec.json.encode(session.info))
+    item = Item(name, data, options.retention, key, msgspec.json.encode(session.info))
     size, most = len(item.data) + len(item.info), services.runtime.limits.payload_size_limit
     if size > most:
         why = f"data and info have {size} bytes of JSON, over the limit of {most}: send what is large over HTTP"
