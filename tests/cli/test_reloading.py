@@ -17,8 +17,12 @@ from typing import TypeVar
 
 import pytest
 import urllib3
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
 
 from messageflow.cli.reloading import sources
+from messageflow.core.codes import RESTART
+from messageflow.core.gateway_paths import WEBSOCKET_PATH
 
 T = TypeVar("T")
 SECONDS = 40
@@ -119,6 +123,26 @@ def test_a_change_begins_it_again_on_the_same_port_with_all_that_was_pushed(shop
         assert get(port) == {"version": 2, "offset": 2}
         assert run.end() == 130
     assert "Traceback" not in "".join(run.lines)
+
+
+def read_close_code(page: ClientConnection) -> int | None:
+    """Read what comes until the connection is closed."""
+    while True:
+        try:
+            page.recv(SECONDS)
+        except ConnectionClosed as closed:
+            return closed.rcvd.code if closed.rcvd else None
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_page_is_told_that_it_starts_again(shop: Path, workers: str) -> None:
+    with reloading(shop.parent, "--workers", workers, "--allow-anonymous") as run:
+        url = f"ws://127.0.0.1:{run.started(1)}{WEBSOCKET_PATH}"
+        with connect(url, open_timeout=SECONDS) as page:
+            page.send('{"id": 1, "connect": {}}')
+            assert '"connect"' in str(page.recv(SECONDS))
+            shop.write_text(FLASK.replace('"version": 1', '"version": 2'))
+            assert read_close_code(page) == RESTART.code
 
 
 GATED = """

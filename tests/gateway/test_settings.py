@@ -256,7 +256,7 @@ def test_every_option_has_a_meaning_and_a_default_that_can_be_read_back() -> Non
 
 
 def test_every_field_but_the_namespaces_and_the_kind_of_start_is_an_option() -> None:
-    of_the_start = {"dev", "spare_ports"}
+    of_the_start = {"dev", "spare_ports", "restarts"}
     nests = {name for name in Settings.__struct_fields__ if isinstance(getattr(Settings(), name), msgspec.Struct)}
     nests -= {"namespaces"}
     own = {option.name for option in OPTIONS if not option.nest}

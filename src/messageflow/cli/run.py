@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from messageflow.cli.flags import GatewayCommand, add_setting_flags
-from messageflow.core.codes import RESTART
 
 if TYPE_CHECKING:
     import socket
@@ -91,6 +91,8 @@ def run_application(
     from messageflow.cli.start import prepare
 
     start = prepare(flags, config, dev=dev, dev_by_default=True)
+    if port_file is not None:  # of `--reload`, which begins the next at once
+        start.settings = msgspec.structs.replace(start.settings, restarts=True)
     try:
         _run(start, target, directory, port_file, handover, on_opened)
     finally:
@@ -137,8 +139,6 @@ def _run(
     from messageflow.gateway.server import serve  # the heavy part, after all that can be refused
 
     def opened(gateway: Gateway) -> None:
-        if port_file is not None:  # of `--reload`, which begins the next at once
-            gateway.hub.goodbye = RESTART
         url = start.url(gateway.port)
         inprocess.install(gateway.api.call_from_inside, gateway.loop, url, start.settings.api_key)
         os.environ.setdefault("MESSAGEFLOW_URL", url)

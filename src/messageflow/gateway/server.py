@@ -17,6 +17,7 @@ import msgspec
 import uvicorn
 
 from messageflow.brokers.base import Broker
+from messageflow.core.codes import RESTART
 from messageflow.core.token_verifier import Verifier, load_keys
 from messageflow.errors import ConfigurationError
 from messageflow.gateway import logs
@@ -81,6 +82,8 @@ class Gateway:
         hooks = load_hooks(settings.hooks, settings.limits.hook_concurrency) if settings.hooks else NO_HOOKS
         verifier = make_verifier(settings.tokens)
         self.hub = Hub(broker, settings.namespaces, verifier, settings.limits, hooks=hooks, name=worker)
+        if settings.restarts:
+            self.hub.goodbye = RESTART
         self.api = WorkerApi(self.hub, settings.limits.payload_size_limit)
         self.admission = Admission(
             self.hub,

@@ -153,6 +153,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # How it was started, which is no setting.
     dev: bool = False  # for one machine, with keys that were made for it
     spare_ports: int = 0  # how many ports from `port` on may be tried when it is taken
+    restarts: bool = False  # when it ends it is begun again at once, as `run --reload` does
 
     @property
     def own_directory(self) -> Path:
