@@ -27,14 +27,13 @@ from messageflow.brokers.embedded.log import DamagedFile
 from messageflow.brokers.embedded.log_cleaner import LogCleaner
 from messageflow.brokers.embedded.log_recovery import Timeline, recover_log
 from messageflow.brokers.embedded.row_index import RowIndex
-from messageflow.brokers.embedded.rows import follows
+from messageflow.brokers.embedded.stream_reads import StreamReads
 from messageflow.brokers.embedded.writer import Writer
 from messageflow.brokers.local import LocalBroker, new_epoch
 from messageflow.brokers.options import DEFAULTS
 from messageflow.core.stream import Position, Publication
 from messageflow.core.stream_table import StreamTable
-from messageflow.core.weights import within
-from messageflow.errors import BrokerError, ConfigurationError, NoRoom, Unanswered, Unrecoverable
+from messageflow.errors import BrokerError, ConfigurationError, NoRoom, Unanswered
 
 log = logging.getLogger("messageflow.broker")
 
@@ -99,7 +98,7 @@ class EmbeddedBroker(LocalBroker):
         self._data: DataDirectory
         self._writer: Writer
         self._cleaner: LogCleaner
-        self._disk_reads: DiskReads
+        self._reads: StreamReads
 
     def _make_streams(self) -> StreamTable:
         return StreamTable(new_epoch, memory=self._memory, on_forgotten=self._forget)
@@ -125,7 +124,8 @@ class EmbeddedBroker(LocalBroker):
             self._open()
         self._writer = Writer(self._loop)
         self._cleaner = LogCleaner(self._data, self._index, self._writer, self._disk, self._clock, self._judge)
-        self._disk_reads = DiskReads(self._loop, self._data.reader, self._index)
+        disk = DiskReads(self._loop, self._data.reader, self._index)
+        self._reads = StreamReads(self._streams, self._index, disk, self._clock)
         await super().start(sink)
 
     def _open(self) -> None:
@@ -161,7 +161,7 @@ class EmbeddedBroker(LocalBroker):
             except (sqlite3.Error, OSError) as error:
                 log.error("close_failed", extra={"error": str(error)})
         await self._writer.close()
-        self._disk_reads.close()
+        self._reads.close()
         self._data.close()
 
     @property
@@ -322,20 +322,7 @@ class EmbeddedBroker(LocalBroker):
     async def read_since(
         self, channel: str, position: Position, limit: int | None = None, size: int | None = None
     ) -> HistoryPart:
-        now = self._clock()
-        top = self._streams.position(channel)
-        missed = self._streams.read_since(channel, position, now, limit)
-        if missed is None:
-            first = self._find_first_on_disk(channel, now)
-            if position.epoch != top.epoch or first is None or not first <= position.offset + 1 <= top.offset:
-                raise _make_unrecoverable(position)
-            end = top.offset if limit is None else min(position.offset + limit, top.offset)
-            missed, full = await self._disk_reads.read(channel, range(position.offset + 1, end + 1), size)
-            if full:
-                end = position.offset + max(len(missed), 1)
-            if not follows(missed, position, end):
-                raise _make_unrecoverable(position)
-        return HistoryPart(within(missed, size), top)
+        return await self._reads.read_since(channel, position, limit, size)
 
     async def read_page(
         self,
@@ -346,26 +333,7 @@ class EmbeddedBroker(LocalBroker):
         *,
         reverse: bool = False,
     ) -> HistoryPart:
-        now, top = self._clock(), self._streams.position(channel)
-        if not limit:
-            return HistoryPart([], top)
-        first = self._find_first_on_disk(channel, now)
-        stream = self._streams.get(channel)
-        if first is not None and stream is not None:
-            start, end = max(first, (offset or 0) + 1), top.offset
-            if reverse:
-                end = top.offset if offset is None else min(offset - 1, top.offset)
-                start = max(first, end - limit + 1)
-            end = min(end, start + limit - 1)
-            if start <= end and start < stream.first:
-                offsets = range(start, end + 1)
-                found, _ = await self._disk_reads.read(channel, offsets[::-1] if reverse else offsets, size)
-                return HistoryPart(found, top)
-        return HistoryPart(within(self._streams.read_page(channel, offset, limit, now, reverse=reverse), size), top)
-
-    def _find_first_on_disk(self, channel: str, now: float) -> int | None:
-        held = self._index.get(channel)
-        return None if held is None else held.find_kept(now)
+        return await self._reads.read_page(channel, offset, limit, size, reverse=reverse)
 
     async def remove_history(self, channel: str) -> None:
         self._streams.remove(channel)
@@ -391,7 +359,3 @@ class EmbeddedBroker(LocalBroker):
             "log_publications_shed": self._cleaner.evicted,
             "publications_not_stored": self._refused,
         }
-
-
-def _make_unrecoverable(position: Position) -> Unrecoverable:
-    return Unrecoverable(f"offset {position.offset} of epoch {position.epoch!r} is not in the history")
