@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -163,3 +164,36 @@ async def test_a_broadcast_names_each_channel_that_is_none() -> None:
     assert good["result"]["offset"] == 1
     assert "broadcast_push" in bad["error"]["message"]
     await made.close()
+
+
+async def test_a_publish_is_carried_out_in_one_step_as_it_is_otherwise(broker: Failing) -> None:
+    """And what cannot be is left to `call`, which says why."""
+    api = Api(broker, Namespaces(), 65_536, before_publishing=lambda items: held.get(items[0].channel))
+    held: dict[str, asyncio.Future[None]] = {"#slow": asyncio.get_running_loop().create_future()}
+    answered = api.call_now("push", PUSH)
+    assert answered is not None
+    assert (answered[0], json.loads(answered[1])["result"]["offset"], api.answered["push"]) == (200, 1, 1)
+    for method, body in (
+        ("push", b""),
+        ("push", b"{}"),
+        ("push", PUSH[:-1]),
+        ("push", '{"user":"Ä","type":"t"}'.encode()),
+        ("push", PUSH.replace(b"alice", b"slow")),
+        ("push", b'{"user":"alice","type":"t","payload":"%b"}' % (b"x" * 70_000)),
+        ("history", b'{"channel":"#alice"}'),
+        ("batch", b'{"commands":[]}'),
+        ("unheard of", b"{}"),
+    ):
+        assert api.call_now(method, body) is None
+    assert (dict(api.answered), dict(api.refused)) == ({"push": 1}, {})
+
+
+async def test_a_broker_that_fails_at_once_is_told_as_any_other() -> None:
+    class FailingNow(MemoryBroker):
+        def publish_now(self, item: Item) -> Stored:
+            raise NoRoom("full")
+
+    told: list[str] = []
+    api = Api(FailingNow(), Namespaces(), 65_536, lambda method, error: told.append(f"{method}: {error}"))
+    assert api.call_now("push", PUSH) == (507, b'{"error":{"code":100,"message":"full"}}')
+    assert (told, api.answered["push"], api.refused[100]) == (["push: full"], 1, 1)

@@ -25,6 +25,13 @@ class TestMemoryBroker(BrokerSuite):
         yield made
         await made.close()
 
+    async def test_one_item_takes_no_time(self, broker: MemoryBroker, sink: RecordingSink) -> None:
+        await broker.subscribe("x")
+        item = items("x", 1)[0]._replace(key="k")
+        stored = broker.publish_now(item)
+        assert [stored] == await broker.publish([item])
+        assert [p.data for _, p in sink.publications] == [b"1"]
+
     async def test_receipts_say_memory(self, broker: Broker) -> None:
         assert (await broker.publish(items("x", 1)))[0].ack == "memory"
 

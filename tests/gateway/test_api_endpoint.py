@@ -230,6 +230,9 @@ class _Crash:
     async def call(self, method: str, body: bytes) -> tuple[int, bytes]:
         raise ZeroDivisionError
 
+    def call_now(self, method: str, body: bytes) -> tuple[int, bytes] | None:
+        raise ZeroDivisionError
+
 
 @pytest.mark.parametrize(
     ("headers", "allowed"),
@@ -272,8 +275,9 @@ class _Port:
         return transport, connection
 
 
-async def test_a_call_that_crashes_is_answered_and_logged(caplog: pytest.LogCaptureFixture) -> None:
-    transport, _ = _Port(_Crash(), HttpLimits()).call("info")
+@pytest.mark.parametrize("method", ["info", "push"])
+async def test_a_call_that_crashes_is_answered_and_logged(method: str, caplog: pytest.LogCaptureFixture) -> None:
+    transport, _ = _Port(_Crash(), HttpLimits()).call(method)
     await until(lambda: transport.closed)
     assert transport.written.startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
     assert b'"code":100' in transport.written
@@ -290,6 +294,9 @@ class _Large:
     async def call(self, method: str, body: bytes) -> tuple[int, bytes]:
         self.asked += 1
         return 200, b"x" * self.size
+
+    def call_now(self, method: str, body: bytes) -> tuple[int, bytes] | None:
+        return None
 
 
 async def test_answers_that_nobody_takes_hold_back_others_that_only_read() -> None:

@@ -21,7 +21,7 @@ from msgspec import Raw
 from messageflow.api import answers, bounds, calls
 from messageflow.api.methods import METHODS
 from messageflow.api.publishing import CallRefused, Publishing, check_user, find_options, make_receipt
-from messageflow.brokers.base import Item, NodeMessages, PresenceReader, Stored, StreamStore
+from messageflow.brokers.base import ImmediateStore, Item, NodeMessages, PresenceReader, Stored, StreamStore
 from messageflow.core import control
 from messageflow.core.channels import REVOKED, NamespaceOptions, Namespaces
 from messageflow.core.claims import SubscribeOptions
@@ -93,6 +93,7 @@ class Api:
         between: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._broker = broker
+        self._broker_now = broker if isinstance(broker, ImmediateStore) else None
         self._namespaces = namespaces
         self._between = between
         self._size_limit = size_limit
@@ -129,9 +130,37 @@ class Api:
                 CallRefused(BAD_REQUEST, f"the body is not what {method} takes: {explain(body, error)}", status=400)
             )
         except BrokerError as error:
-            self._on_failure(method, error)
-            status = next((status for kind, status in _BROKER_STATUS.items() if isinstance(error, kind)), 200)
-            return self.refuse(CallRefused(INTERNAL, str(error), status=status))
+            return self._fail(method, error)
+
+    def call_now(self, method: str, body: bytes) -> tuple[int, bytes] | None:
+        """Carry out one call in this step, as `call` does; None where that is not possible, and nothing is done then.
+
+        It is for a publish that nothing is wrong with, over a broker that need not wait: nine calls of ten, for which
+        the coroutines of `call` take 10 µs of 150 (benchmarks: push).
+        """
+        storing, broker = _STORING.get(method), self._broker_now
+        if storing is None or broker is None or len(body) > bounds.MOST_BYTES or not body.isascii():
+            return None
+        try:
+            item = storing.item(self._publishing, storing.decode(body))
+        except (CallRefused, msgspec.MsgspecError, UnsafeJSON, RecursionError):
+            return None  # `call` says what is wrong
+        if self._before_publishing((item,)) is not None:
+            return None
+        try:
+            stored = broker.publish_now(item)
+        except BrokerError as error:
+            self._calls[method] += 1
+            return self._fail(method, error)
+        if stored is None:
+            return None
+        self._calls[method] += 1
+        return 200, b'{"result":%b}' % _encode(make_receipt(item.channel, stored))
+
+    def _fail(self, method: str, error: BrokerError) -> tuple[int, bytes]:
+        self._on_failure(method, error)
+        status = next((status for kind, status in _BROKER_STATUS.items() if isinstance(error, kind)), 200)
+        return self.refuse(CallRefused(INTERNAL, str(error), status=status))
 
     def refuse(self, refusal: CallRefused) -> tuple[int, bytes]:
         """Return what a call is answered that is not carried out, and count it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from messageflow.core.presence import PresenceCounts
 from messageflow.core.protocol import ClientInfo, Joined, Left
@@ -112,6 +112,18 @@ class StreamStore(Protocol):
 
     async def remove_history(self, channel: str) -> None:
         """Drop what is kept of `channel`. Its offsets go on."""
+
+
+@runtime_checkable
+class ImmediateStore(Protocol):
+    """What a `StreamStore` may do beside: store without waiting."""
+
+    def publish_now(self, item: Item) -> Stored | None:
+        """Store one item in this step, as `publish` does, or return None, and have done nothing, where it has to wait.
+
+        Raises:
+            BrokerError: the backend failed; see `StreamStore`.
+        """
 
 
 class Delivery(Protocol):

@@ -50,6 +50,11 @@ class MemoryBroker(LocalBroker):
         now = self._clock()
         return [self._publish(item, now) for item in items]
 
+    def publish_now(self, item: Item) -> Stored:
+        """See `ImmediateStore.publish_now`: here nothing ever waits."""
+        self._require_sink()
+        return self._publish(item, self._clock())
+
     def _publish(self, item: Item, now: float) -> Stored:
         if item.key:
             before = self._stored.get(item.channel, item.key, now)

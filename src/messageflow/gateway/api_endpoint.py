@@ -22,7 +22,9 @@ from messageflow.gateway.paths import Paths
 
 log = logging.getLogger("messageflow.gateway")
 
-STORING = frozenset((b"publish", b"push", b"broadcast_push", b"broadcast"))  # methods whose answers are small
+STORING = {  # methods whose answers are small
+    name.encode(): name for name in ("publish", "push", "broadcast_push", "broadcast")
+}
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 Headers = Iterable[tuple[bytes, bytes]]
@@ -33,6 +35,9 @@ class Answering(Protocol):
 
     async def call(self, method: str, body: bytes) -> tuple[int, bytes]:
         """Return the status and the JSON to answer."""
+
+    def call_now(self, method: str, body: bytes) -> tuple[int, bytes] | None:
+        """The same in this step; None, and nothing is done, where that is not possible."""
 
 
 class ApiKey:
@@ -89,7 +94,7 @@ class ApiEndpoint:
             call.refuse_size()
             return None
         if connection.body_is_due and (head.length == CHUNKED or head.length > connection.pending):
-            self.late_bodies.add(call)
+            call.wait_for_body()
             if head.expects_continue:
                 connection.transport.write(CONTINUE)
         return call
@@ -120,7 +125,7 @@ class ApiCall:
         method: of the API.
     """
 
-    __slots__ = ("_body", "_connection", "_endpoint", "_is_lost", "_method", "_unsent", "has_begun")
+    __slots__ = ("_body", "_connection", "_endpoint", "_is_lost", "_method", "_unsent", "_waits_for_body", "has_begun")
 
     def __init__(self, endpoint: ApiEndpoint, connection: EndpointConnection, method: bytes) -> None:
         self.has_begun = False
@@ -130,6 +135,12 @@ class ApiCall:
         self._body = b""
         self._unsent = 0  # bytes of an answer that its caller does not take
         self._is_lost = False
+        self._waits_for_body = False
+
+    def wait_for_body(self) -> None:
+        """Its body is to come: let the time for that run."""
+        self._waits_for_body = True
+        self._endpoint.late_bodies.add(self)
 
     # What its connection says
 
@@ -141,7 +152,18 @@ class ApiCall:
 
     def end(self) -> None:
         """Carry it out."""
-        self._endpoint.late_bodies.discard(self)
+        endpoint, method = self._endpoint, self._method
+        if self._waits_for_body:
+            endpoint.late_bodies.discard(self)
+        if method in STORING:
+            try:
+                answer = endpoint.api.call_now(STORING[method], self._body)
+            except Exception:
+                self._crash()
+                return
+            if answer is not None:
+                self._answer(HttpResponse(answer[0], (), answer[1], JSON))
+                return
         self._connection.run(self._run())
 
     def lost(self, exc: Exception | None) -> None:
@@ -170,11 +192,15 @@ class ApiCall:
                 return
             status, answer = await endpoint.api.call(method.decode("latin-1"), self._body)
         except Exception:
-            log.exception("call_crashed", extra={"method": method.decode("latin-1")})
-            self._connection.keep_alive = False
-            self._answer(failure(500, INTERNAL, "the gateway failed, its log says at what"))
+            self._crash()
         else:
             self._answer(HttpResponse(status, body=answer, kind=JSON))
+
+    def _crash(self) -> None:
+        """Answer for an exception that is being handled."""
+        log.exception("call_crashed", extra={"method": self._method.decode("latin-1")})
+        self._connection.keep_alive = False
+        self._answer(failure(500, INTERNAL, "the gateway failed, its log says at what"))
 
     def _answer(self, response: HttpResponse) -> None:
         if self._is_lost:

@@ -58,6 +58,10 @@ class WorkerApi:
             )
         return await self._api.call(method, body)
 
+    def call_now(self, method: str, body: bytes) -> tuple[int, bytes] | None:
+        """Carry out one call in this step; see `Api.call_now`."""
+        return None if self.hub.draining else self._api.call_now(method, body)
+
     async def call_from_inside(self, method: str, body: bytes) -> tuple[int, bytes]:
         """As `call`, for the application in the same process, which may push until its last request has ended."""
         return await self._api.call(method, body)

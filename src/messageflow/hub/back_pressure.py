@@ -12,7 +12,8 @@ Owns nothing; backlogs know who stands where.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Generator, Mapping, Sequence
+from typing import Any
 
 from messageflow.brokers.base import Item
 from messageflow.hub.backlog import Backlogs
@@ -46,9 +47,10 @@ class BackPressure:
         """Return what to wait for before these are stored, None when nobody needs it."""
         if not self._backlogs or not any(self._look_at(item.channel) for item in items):
             return None
-        return self._hold_up(items)
+        return _HoldUp(self, items)
 
-    async def _hold_up(self, items: Sequence[Item]) -> None:
+    async def hold_up(self, items: Sequence[Item]) -> None:
+        """Return once none of these channels is congested, or they have waited long enough."""
         self._runtime.counters.publishes_delayed += 1
         clock = self._runtime.clock
         until = clock() + LONGEST
@@ -69,6 +71,17 @@ class BackPressure:
             self._looked.add(channel)
             self._congested[channel] = _is_behind(channel, self._congested.get(channel, False))
         return self._congested[channel]
+
+
+class _HoldUp:
+    """What a publish waits for; who does not wait for it owes it nothing, unlike a coroutine."""
+
+    def __init__(self, back_pressure: BackPressure, items: Sequence[Item]) -> None:
+        self._back_pressure = back_pressure
+        self._items = items
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return self._back_pressure.hold_up(self._items).__await__()
 
 
 def _is_behind(channel: Channel, before: bool) -> bool:

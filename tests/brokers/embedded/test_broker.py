@@ -224,3 +224,34 @@ async def test_many_rows_past_their_time_leave_as_fast_as_they_came(opened: Open
         clock.advance(100)
         broker._enforce_limits(broker._clock())
         await until(lambda: broker.statistics()["log_publications"] == 0)
+
+
+async def test_one_publisher_alone_is_stored_in_its_own_step_and_several_in_one_commit(opened: Opened) -> None:
+    sink = RecordingSink()
+    async with opened(sink) as broker:
+        await broker.subscribe("x")
+        (item,) = items("x", 1)
+        assert broker.publish_now(item) is None  # it may be one of many
+        await broker.publish([item])
+        stored = broker.publish_now(item)
+        assert stored is not None
+        assert (stored.position.offset, stored.ack, len(sink.publications)) == (2, "os", 2)
+        here = [broker.publish_now(item) for _ in range(100)]
+        assert None in here  # now and then it looks
+        await asyncio.gather(broker.publish([item]), broker.publish([item]))
+        assert broker.publish_now(item) is None
+        under_way = asyncio.ensure_future(broker.publish([item]))
+        await asyncio.sleep(0)
+        assert broker.publish_now(item) is None  # it would come before what was there first
+        await under_way
+        assert [p.offset for _, p in sink.publications] == list(range(1, len(sink.publications) + 1))
+        kept = sink.publications[-1][1].offset
+    async with opened() as broker:
+        assert (await broker.read_page("x")).position.offset == kept
+
+
+async def test_what_goes_to_disk_is_not_stored_by_the_loop(opened: Opened) -> None:
+    async with opened(ack="disk") as broker:
+        (item,) = items("x", 1)
+        await broker.publish([item])
+        assert broker.publish_now(item) is None

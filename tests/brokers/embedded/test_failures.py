@@ -191,3 +191,29 @@ def test_rows_are_stored_all_or_none(tmp_path: Path) -> None:
     log.drop([1, 2], [2], 5.0)
     assert [floor.position.offset for floor in log.read_floors()] == [1]
     log.close()
+
+
+async def test_what_was_not_stored_in_its_own_step_is_given_back_and_forgotten(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink = RecordingSink()
+    async with opened(sink) as broker:
+        await broker.subscribe("x")
+        disk = Disk(broker, monkeypatch)
+        first, item = items("x", 1)[0], items("x", 2)[0]._replace(key="k")
+        await broker.publish([first])  # nobody came along with it
+        disk.failure = "SQLITE_FULL"
+        with pytest.raises(NoRoom, match="storage_full"):
+            broker.publish_now(item)
+        disk.failure = None
+        stored = broker.publish_now(item)
+        assert stored is not None
+        assert stored.position.offset == 2
+        assert broker.publish_now(item) == stored
+        assert [p.data for _, p in sink.publications] == [b"1", b"2"]
+        disk.failure = "SQLITE_IOERR_FSYNC"
+        with pytest.raises(Unanswered, match="storage_failed"):
+            broker.publish_now(first)
+        with pytest.raises(NoRoom, match="storage_failed"):
+            broker.publish_now(first)
+        assert broker.publish_now(item) == stored

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Literal
 
 from messageflow.brokers.base import HistoryPart, Item, Sink, Stored
@@ -41,6 +42,7 @@ MIB, GIB = 1 << 20, 1 << 30
 STAGED_BYTES = 64 * MIB  # of publications that may wait while the disk hangs
 MAYBE_FULL = ("SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_SHMMAP", "SQLITE_IOERR_SHMOPEN")
 INLINE_ROWS = 16
+LOOK_EVERY = 16  # publishes stored in their own step to one that waits for the others of its turn
 INLINE_SECONDS, PATIENCE = 0.02, 1.0  # how long the loop may wait for the disk, and for how long it then does not
 
 
@@ -89,6 +91,7 @@ class EmbeddedBroker(LocalBroker):
         self._batch = CommitBatch()
         self._storing: CommitBatch | None = None
         self._due = False
+        self._alone = 0  # how many more may be stored in their own step before one looks whether others come along
         self._patient_until = 0.0
         self._trouble = ""
         self._displaced = ""  # why what is stored now would not be found at the next start; all is kept until then
@@ -171,9 +174,7 @@ class EmbeddedBroker(LocalBroker):
     # Publishing
 
     async def publish(self, items: Sequence[Item]) -> list[Stored]:
-        self._require_sink()
-        if self._displaced:
-            raise NoRoom(self._displaced)
+        self._require_files()
         now, batches = self._clock(), set[CommitBatch]()
         if self._batch.size > STAGED_BYTES and not all(self._is_stored(item, now) for item in items):
             raise NoRoom("storage_slow: the disk does not keep up, and as much waits for it as may")
@@ -189,6 +190,37 @@ class EmbeddedBroker(LocalBroker):
                 if error is not None:
                     raise error
         return outcomes
+
+    def publish_now(self, item: Item) -> Stored | None:
+        """Store one item in this step, see `ImmediateStore`, unless others are likely to come along in this turn.
+
+        One commit for all of a turn is what makes many publishers quick; a turn less, and nobody that waits, is what
+        makes one quick. So now and then one waits for the turn to end, and while others came along with it, all do.
+        """
+        if not self._alone or self._storing is not None or self._batch.entries or not self._may_store_here():
+            return None
+        self._require_files()
+        self._alone -= 1
+        batch = self._batch
+        stored = self._stage(item, self._clock(), set())
+        self._commit()
+        if batch.error is not None:
+            raise batch.error
+        return stored
+
+    def _require_files(self) -> None:
+        """Go on only where what is stored now will be found at the next start.
+
+        Raises:
+            BrokerError: the broker is not running, or its files are not where they were.
+        """
+        self._require_sink()
+        if self._displaced:
+            raise NoRoom(self._displaced)
+
+    def _may_store_here(self) -> bool:
+        """Whether the event loop may store a little by itself."""
+        return not self._writer.busy and self.ack != "disk" and monotonic() >= self._patient_until
 
     def _is_stored(self, item: Item, now: float) -> bool:
         return bool(item.key) and self._stored.get(item.channel, item.key, now) is not None
@@ -225,22 +257,24 @@ class EmbeddedBroker(LocalBroker):
         take 150. A disk that once kept the event loop waiting is left to the writer for a while.
         """
         self._due = False
-        if self._storing is not None or not self._batch.entries:
+        batch = self._batch
+        if self._storing is not None or not batch.entries:
             return
-        self._storing, self._batch = self._batch, CommitBatch()
-        entries, now = self._storing.entries, self._clock()
-        last, _, _, end, _ = entries[-1]
-        store = partial(self._data.append, self._storing.rows, end, last)
-        if len(entries) > INLINE_ROWS or self._writer.busy or self.ack == "disk" or now < self._patient_until:
-            self._writer.submit(store, self._finish_commit)
+        self._storing, self._batch = batch, CommitBatch()
+        if batch.waiting:
+            self._alone = LOOK_EVERY if batch.waiting == 1 else 0
+        last, _, _, end, _ = batch.entries[-1]
+        if len(batch.entries) > INLINE_ROWS or not self._may_store_here():
+            self._writer.submit(partial(self._data.append, batch.rows, end, last), self._finish_commit)
             return
         error: BaseException | None = None
+        began = monotonic()
         try:
-            store()
+            self._data.append(batch.rows, end, last)
         except Exception as raised:
             error = raised
-        if self._clock() - now > INLINE_SECONDS:
-            self._patient_until = self._clock() + PATIENCE
+        if monotonic() - began > INLINE_SECONDS:
+            self._patient_until = monotonic() + PATIENCE
         self._finish_commit(error)
 
     def _finish_commit(self, error: BaseException | None) -> None:

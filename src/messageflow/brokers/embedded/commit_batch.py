@@ -21,16 +21,23 @@ class CommitBatch:
         entries: what each row becomes once it is stored.
         size: about how many bytes they take.
         keys: channel and idempotency key of those that have one.
+        error: why it was not stored, or not where it should be, once that is known.
     """
 
-    __slots__ = ("_waiters", "entries", "keys", "rows", "size")
+    __slots__ = ("_waiters", "entries", "error", "keys", "rows", "size")
 
     def __init__(self) -> None:
         self.rows: list[RowValue] = []
         self.entries: list[tuple[int, str, str, Publication, Retention]] = []  # id, channel, epoch, …
         self.size = 0
         self.keys: set[tuple[str, str]] = set()
+        self.error: Exception | None = None
         self._waiters: list[Waiter] = []
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for it."""
+        return len(self._waiters)
 
     def add(self, row: int, channel: str, epoch: str, publication: Publication, retention: Retention, key: str) -> None:
         """Put a publication into the batch."""
@@ -48,5 +55,6 @@ class CommitBatch:
 
     def end(self, error: Exception | None) -> None:
         """Resolve the futures of all that wait, or fail them."""
+        self.error = error
         for waiter in self._waiters:
             waiter.end(error)
