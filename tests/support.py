@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -81,7 +82,13 @@ class Running:
 
 @contextmanager
 def running(
-    arguments: Sequence[str], data_dir: Path | None, *, cwd: Path | None = None, port: int = 0, keys: bool = True
+    arguments: Sequence[str],
+    data_dir: Path | None,
+    *,
+    cwd: Path | None = None,
+    port: int = 0,
+    keys: bool = True,
+    files: tuple[int, int] | None = None,
 ) -> Iterator[Running]:
     """Run `messageflow` with these arguments until the block ends.
 
@@ -91,6 +98,7 @@ def running(
         cwd: the directory to run in.
         port: to listen on; 0 takes a free one.
         keys: whether to give it the keys of this module; else it makes its own, as with --dev.
+        files: the soft and the hard limit of its open files.
     """
     environment = {k: v for k, v in os.environ.items() if not k.startswith("MESSAGEFLOW_")}
     environment["MESSAGEFLOW_LOG_FORMAT"] = "json"
@@ -99,7 +107,14 @@ def running(
     if keys:
         environment |= {"MESSAGEFLOW_API_KEY": API_KEY, "MESSAGEFLOW_TOKEN_SECRET": TOKEN_SECRET}
     command = [sys.executable, "-m", "messageflow.cli", *arguments, "--port", str(port)]
-    process = subprocess.Popen(command, env=environment, cwd=cwd, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        cwd=cwd,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=None if files is None else lambda: resource.setrlimit(resource.RLIMIT_NOFILE, files),
+    )
     started = Running(process)
     try:
         started.wait_until_started()

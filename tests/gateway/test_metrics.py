@@ -81,7 +81,10 @@ async def test_every_counter_and_every_refusal_at_the_door_is_shown(world: Watch
     names = [name for name in Counters.__slots__ if isinstance(getattr(world.hub.counters, name), int)]
     for number, name in enumerate(names, 1):
         setattr(world.hub.counters, name, number)
-    doors = ("refused_origins", "refused_full", "refused_busy", "slow_heads")
+    doors = (
+        *("refused_origins", "refused_full", "refused_busy", "refused_files"),
+        *("slow_heads", "evicted_requests", "accept_pauses"),
+    )
     assert set(doors) == set(AdmissionCounters.__slots__)
     for number, name in enumerate(doors, 100):
         setattr(world.admission.counters, name, number)

@@ -60,6 +60,11 @@ class Metrics(Collector):
         yield _gauge("lagging", "Sessions whose socket is full.", sum(s.paused for s in hub.sessions.values()))
         yield _gauge("stalled", "Sessions whose peer does not take what is written.", len(hub.stalled))
         yield _gauge("buffered_bytes", "Bytes that wait in the buffers of stalled sessions.", hub.stalled.buffered)
+        files = self._admission.files
+        if files.limit:
+            yield _gauge("open_files", "Open files, as last counted, each connection being one.", files.open_files)
+            yield _gauge("open_files_limit", "The limit of open files.", files.limit)
+            yield _gauge("connections_room", "WebSockets that limit is enough for.", files.for_connections)
         yield from _counted(counters, {"logs_suppressed": LIMIT.suppressed})
         yield _labelled("api_calls", "Calls of the server API.", "method", self._api.answered)
         yield _labelled("api_errors", "Calls of the server API that were refused.", "code", self._api.refused)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from messageflow.gateway.open_files import WAY_OUT
+
 if TYPE_CHECKING:
     from messageflow.gateway.origins import Origins
     from messageflow.gateway.proxies import Forwarded
@@ -53,6 +55,17 @@ def log_full(hub: Hub, address: str, limit: int) -> None:
     else:
         option = f"--connections-limit, more than {limit}"
         hub.log_limited(logging.WARNING, "refused_full", address=address, option=option)
+
+
+def log_files(hub: Hub, address: str, limit: int) -> None:
+    """Say that no more connections are taken, since each takes one of the open files."""
+    hub.log_limited(logging.WARNING, "refused_files", address=address, limit=limit, option=WAY_OUT)
+
+
+def log_crowd(hub: Hub, limit: int, *, refused: bool) -> None:
+    """Say that there are so many HTTP connections that one was ended, or not let in."""
+    done = "refused" if refused else "ended while idle"
+    hub.log_limited(logging.WARNING, "http_crowded", done=done, limit=limit, option=WAY_OUT)
 
 
 def log_busy(hub: Hub, address: str, limit: int) -> None:

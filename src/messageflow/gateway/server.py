@@ -25,12 +25,15 @@ from messageflow.gateway.api_endpoint import ApiKey
 from messageflow.gateway.application import ApplicationEndpoint, ASGIApp, observe
 from messageflow.gateway.broker_choice import make_broker
 from messageflow.gateway.event_loop import run_loop
+from messageflow.gateway.file_watch import FileWatch
 from messageflow.gateway.frame_limits import FrameLimits
 from messageflow.gateway.front_door.admission import Admission
+from messageflow.gateway.front_door.file_room import FileRoom, Sockets
 from messageflow.gateway.front_door.front_door import FrontDoor
 from messageflow.gateway.front_door.http_connection import HttpConnection
 from messageflow.gateway.gc_tuning import pause_collector, settle
 from messageflow.gateway.hooks_in_process import load_hooks
+from messageflow.gateway.open_files import WAY_OUT, raise_limit, read_limit
 from messageflow.gateway.origins import Origins
 from messageflow.gateway.paths import Paths
 from messageflow.gateway.proxies import Proxies
@@ -46,6 +49,7 @@ from messageflow.hub.limits import Limits, message_size
 log = logging.getLogger("messageflow.gateway")
 
 BACKLOG = 4096  # connections the kernel holds while the loop is busy, as after a restart
+LISTEN_AGAIN = 0.1  # seconds, where no file can be opened
 HURRIED = 3.0  # seconds after a second signal in which all must have ended
 LAST_PORT = 65_535
 
@@ -85,6 +89,7 @@ class Gateway:
         if settings.restarts:
             self.hub.goodbye = RESTART
         self.api = WorkerApi(self.hub, settings.limits.payload_size_limit)
+        self.files = FileRoom(read_limit().soft)
         self.admission = Admission(
             self.hub,
             Origins(settings.allowed_origins, require_origin=settings.require_origin, dev=settings.dev),
@@ -92,6 +97,7 @@ class Gateway:
             tls=settings.tls_cert is not None,
             tls_terminated=settings.tls_terminated,
             limits=settings.admission,
+            files=self.files,
         )
         self.paths = Paths(settings.base_path, guest=application is not None)
         self.application = application
@@ -109,9 +115,15 @@ class Gateway:
             ),
             settings.http,
             self.admission.count_slow_head,
+            self.files,
+            self.admission.note_crowd,
         )
+        self.files.join(self._count_sockets)
         self.loop: asyncio.AbstractEventLoop
         self.port = settings.port
+
+    def _count_sockets(self) -> Sockets:
+        return Sockets(self.admission.open_connections, len(self.front_door.connections))
 
     async def run(
         self,
@@ -161,6 +173,7 @@ class _Server(uvicorn.Server):
                 access_log=application is not None,
                 proxy_headers=False,  # `front_door.admission` reads them, for all alike
                 server_header=False,
+                backlog=BACKLOG,
                 timeout_keep_alive=int(gateway.front_door.limits.keep_alive),
                 ssl_certfile=settings.tls_cert,
                 ssl_keyfile=settings.tls_key,
@@ -168,6 +181,8 @@ class _Server(uvicorn.Server):
         )
         self._gateway = gateway
         self._on_started = on_started
+        self._listeners: list[socket.socket] = []
+        self._watch = FileWatch(gateway.files, self._pause, self._resume)
 
     def _make_connection(self, **_: object) -> HttpConnection:
         return HttpConnection(self._gateway.front_door)
@@ -177,14 +192,49 @@ class _Server(uvicorn.Server):
         gateway.front_door.join(state.connections, state.tasks, lambda: state.default_headers)
         if gateway.application_endpoint is not None:
             gateway.application_endpoint.serve_with(self.config, state, self.lifespan.state)
-        await super().startup(sockets)
+        self._listeners = list(sockets or ())
+        await super().startup([each.dup() for each in self._listeners])  # copies, which a pause closes
+        self._watch.start()
         if self._on_started is not None:
             self._on_started(self._gateway)
         if not self._gateway.worker:  # once programs can find it, for those that wait for this line ask at once
             log.info("started", extra={"host": self._gateway.settings.host, "port": self._gateway.port})
+        self._check_connections_limit()
+
+    def _check_connections_limit(self) -> None:
+        wanted, room = self._gateway.settings.admission.connections_limit, self._gateway.files
+        if room.limit and wanted > room.for_connections:
+            log.warning(
+                "connections_limit_out_of_reach",
+                extra={"connections_limit": wanted, "reached": room.for_connections, "option": WAY_OUT},
+            )
+
+    def _pause(self) -> None:
+        """Accept nothing: who comes waits in the kernel, where all workers find them."""
+        self._gateway.admission.counters.accept_pauses += 1
+        for each in self.servers:
+            each.close()
+        self.servers = []
+
+    def _resume(self) -> None:
+        self._gateway.front_door.run(self._listen_again())
+
+    async def _listen_again(self) -> None:
+        if self.should_exit:
+            return
+        try:
+            for each in self._listeners:
+                self.servers.append(
+                    await self._gateway.loop.create_server(
+                        self._make_connection, sock=each.dup(), ssl=self.config.ssl, backlog=BACKLOG
+                    )
+                )
+        except OSError:  # what was free has been taken
+            self._gateway.loop.call_later(LISTEN_AGAIN, self._resume)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         log.info("stopping", extra={"sessions": len(self._gateway.hub.sessions)})
+        self._watch.stop()
         for listening in (*self.servers, *(sockets or ())):
             listening.close()
         settings, admission = self._gateway.settings, self._gateway.admission
@@ -224,6 +274,7 @@ def serve(
         KeyboardInterrupt: SIGINT ended it, after a clean close.
     """
     logs.configure(settings.log_format, settings.log_level, access=application is not None)
+    raise_limit()
     previous = signal.getsignal(signal.SIGTERM)
     try:
         run_loop(Gateway(settings, application, listener=listener).run(on_started, on_opened))

@@ -45,3 +45,20 @@ async def test_who_is_told_may_begin_again_and_take_others_out() -> None:
     deadlines.add("again")
     await asyncio.wait_for(twice.wait(), 10)
     assert told == ["again", "again"]
+
+
+async def test_who_is_due_next_can_be_taken_out_and_is_not_told() -> None:
+    told: list[str] = []
+    last = asyncio.Event()
+
+    def expire(name: str) -> None:
+        told.append(name)
+        last.set()
+
+    deadlines = Deadlines(0.01, expire)
+    assert deadlines.pop_first() is None
+    for name in ("one", "two"):
+        deadlines.add(name)
+    assert deadlines.pop_first() == "one"
+    await asyncio.wait_for(last.wait(), 10)
+    assert (told, deadlines.pop_first()) == (["two"], None)

@@ -15,6 +15,7 @@ from messageflow.dialects.base import Dialect
 from messageflow.gateway import refusal_log
 from messageflow.gateway.front_door.admission_counters import AdmissionCounters
 from messageflow.gateway.front_door.admission_limits import AdmissionLimits
+from messageflow.gateway.front_door.file_room import FileRoom
 from messageflow.gateway.front_door.response import HttpResponse
 from messageflow.gateway.handshake import origin_of
 from messageflow.gateway.origins import Origins
@@ -40,6 +41,7 @@ class Admission:
         tls: whether the port itself speaks TLS.
         tls_terminated: whether a proxy in front ends TLS, so that pages come from https.
         limits: how many may be open, and how many coming in.
+        files: how many there is room for.
 
     Attributes:
         counters: of what is turned away.
@@ -55,6 +57,7 @@ class Admission:
         tls: bool = False,
         tls_terminated: bool = False,
         limits: AdmissionLimits = NO_LIMITS,
+        files: FileRoom | None = None,
     ) -> None:
         self.hub = hub
         self.origins = origins
@@ -62,6 +65,7 @@ class Admission:
         self.tls = tls
         self.tls_terminated = tls_terminated
         self.limits = limits
+        self.files = files or FileRoom()
         self.leaving: set[WebSocketConnection] = set()
         self.counters = AdmissionCounters()
 
@@ -70,8 +74,17 @@ class Admission:
         """Whether no more connections are taken."""
         if self.hub.draining:
             return True
-        open_connections = len(self.hub.sessions) + len(self.hub.unauthenticated) + len(self.leaving)
-        return bool(self.limits.connections_limit) and open_connections >= self.limits.connections_limit
+        return bool(self.limits.connections_limit) and self.open_connections >= self.limits.connections_limit
+
+    @property
+    def open_connections(self) -> int:
+        """How many WebSockets are open, before their session, in it and after it."""
+        return len(self.hub.sessions) + len(self.hub.unauthenticated) + len(self.leaving)
+
+    @property
+    def is_short_of_files(self) -> bool:
+        """Whether open files are left for other than WebSockets alone."""
+        return self.open_connections >= self.files.websockets_limit
 
     @property
     def busy(self) -> bool:
@@ -100,6 +113,12 @@ class Admission:
             self.counters.refused_full += 1
             refusal_log.log_full(self.hub, peer, self.limits.connections_limit)
             return _unavailable(1)
+        if self.is_short_of_files:
+            self.files.reckon()  # with who has come and gone since the last look
+            if self.is_short_of_files:
+                self.counters.refused_files += 1
+                refusal_log.log_files(self.hub, peer, self.files.limit)
+                return _unavailable(random.randint(1, LONGEST_RETRY))
         if self.busy:
             self.counters.refused_busy += 1
             refusal_log.log_busy(self.hub, peer, self.limits.arrivals_limit)
@@ -121,6 +140,14 @@ class Admission:
     def count_slow_head(self) -> None:
         """Count a request head that took too long."""
         self.counters.slow_heads += 1
+
+    def note_crowd(self, *, refused: bool) -> None:
+        """Count and log that a connection was ended, or not let in, so that others can be answered."""
+        if refused:
+            self.counters.refused_files += 1
+        else:
+            self.counters.evicted_requests += 1
+        refusal_log.log_crowd(self.hub, self.files.limit, refused=refused)
 
     def enter(self, connection: WebSocketConnection, dialect: Dialect) -> Session | None:
         """Begin the session of a connection, None where its address has too many that have not authenticated."""

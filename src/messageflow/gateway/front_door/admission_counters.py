@@ -16,4 +16,7 @@ class AdmissionCounters:
     refused_origins: int = count(_BEFORE)
     refused_full: int = count(_BEFORE)
     refused_busy: int = count(_BEFORE)
+    refused_files: int = count(_BEFORE)
     slow_heads: int = count(_BEFORE)
+    evicted_requests: int = count("HTTP connections that were idle and ended early, since open files were scarce.")
+    accept_pauses: int = count("Times nothing was accepted, since no file could be opened.")

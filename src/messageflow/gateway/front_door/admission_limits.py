@@ -13,7 +13,11 @@ class AdmissionLimits(Struct, frozen=True, kw_only=True):
     """The limits of `Admission`: each is a setting."""
 
     connections_limit: Annotated[
-        Whole, Section.LIMITS, Meta(description="connections a worker takes; 0 is no limit")
+        Whole,
+        Section.LIMITS,
+        Meta(
+            description="connections a worker takes; 0 is as many as the limit of open files allows, see docs/limits.md"
+        ),
     ] = 0
     arrivals_limit: Annotated[
         Whole,

@@ -43,6 +43,13 @@ class Deadlines(Generic[T]):
         """Stop the time of one, if it is here. The timer stays: it looks, and finds what is due then."""
         self._due.pop(member, None)
 
+    def pop_first(self) -> T | None:
+        """Take out the one who is due next, and return them; None where nobody is here."""
+        first = next(iter(self._due), None)
+        if first is not None:
+            del self._due[first]
+        return first
+
     def _look(self) -> None:
         assert self._loop is not None
         self._timer = None

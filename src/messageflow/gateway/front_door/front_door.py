@@ -12,8 +12,18 @@ from typing import Any, Protocol
 
 from messageflow.brokers.eager import run_without_task
 from messageflow.gateway.front_door.deadlines import Deadlines
+from messageflow.gateway.front_door.file_room import FileRoom
 from messageflow.gateway.front_door.http_limits import HttpLimits
+from messageflow.gateway.front_door.response import HttpResponse
 from messageflow.gateway.front_door.routes import Routes
+
+_CROWDED = HttpResponse(503, [(b"retry-after", b"1")], b"Too many connections are open here. Try again soon.\n")
+
+
+class OnCrowd(Protocol):
+    """Is told of each connection for which there was no room."""
+
+    def __call__(self, *, refused: bool) -> None: ...
 
 
 class Open(Protocol):
@@ -24,6 +34,9 @@ class Open(Protocol):
     def close(self) -> None:
         """Close once what was written is out."""
 
+    def turn_away(self, response: HttpResponse) -> None:
+        """Answer whatever is asked, and close."""
+
 
 class FrontDoor:
     """What the connections of one port share.
@@ -32,18 +45,29 @@ class FrontDoor:
         routes: the table.
         limits: of every connection.
         on_slow_head: called for each head that took too long.
+        files: how many connections there is room for.
+        on_crowd: called for each connection that was refused, or ended early, for want of room.
 
     Attributes:
         connections: those that are open and speak HTTP.
     """
 
-    def __init__(self, routes: Routes, limits: HttpLimits, on_slow_head: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        routes: Routes,
+        limits: HttpLimits,
+        on_slow_head: Callable[[], None],
+        files: FileRoom | None = None,
+        on_crowd: OnCrowd | None = None,
+    ) -> None:
         self.routes = routes
         self.limits = limits
         self.connections: set[Any] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._default_headers: Callable[[], list[tuple[bytes, bytes]]] = list
         self._on_slow_head = on_slow_head
+        self._files = files or FileRoom()
+        self._on_crowd = on_crowd
         self._heads: Deadlines[Open] = Deadlines(limits.handshake_timeout, self._end_slow_head)
         self._idle: Deadlines[Open] = Deadlines(limits.keep_alive, lambda connection: connection.close())
         self._lingering: Deadlines[Open] = Deadlines(limits.linger, _abort)
@@ -80,6 +104,11 @@ class FrontDoor:
     def opened(self, connection: Open) -> None:
         """A connection is there, and its first head is due."""
         self.connections.add(connection)
+        if len(self.connections) > self._files.requests_limit:
+            self._files.reckon()  # with who has come and gone since the last look
+            if len(self.connections) > self._files.requests_limit and not self._make_room():
+                connection.turn_away(_CROWDED)
+                return
         self._heads.add(connection)
 
     def await_head(self, connection: Open, *, begun: bool) -> None:
@@ -117,6 +146,21 @@ class FrontDoor:
         self.head_came(connection)
         self._lingering.discard(connection)
         self._untaken.discard(connection)
+
+    def _make_room(self) -> bool:
+        """End a connection that waits for nothing of ours. Returns False where there is none."""
+        for waiting in (self._lingering, self._idle, self._heads):  # a head that is honest is here at once
+            longest = waiting.pop_first()
+            if longest is not None:
+                longest.transport.abort()
+                self._note_crowd(refused=False)
+                return True
+        self._note_crowd(refused=True)
+        return False
+
+    def _note_crowd(self, *, refused: bool) -> None:
+        if self._on_crowd is not None:
+            self._on_crowd(refused=refused)
 
     def _end_slow_head(self, connection: Open) -> None:
         self._on_slow_head()

@@ -246,8 +246,13 @@ class HttpConnection(asyncio.Protocol):
     def _refuse(self, error: BadRequest) -> None:
         """Say what is wrong with a request, unless its answer has begun, and close."""
         if self._exchange is None or not self._exchange.has_begun:
-            response = HttpResponse(error.status, body=error.reason.encode())
-            self.transport.write(response.encode(self._door.common, close=True))
+            self.turn_away(HttpResponse(error.status, body=error.reason.encode()))
+        else:
+            self.close(unread=True)
+
+    def turn_away(self, response: HttpResponse) -> None:
+        """Answer whatever is asked, and close."""
+        self.transport.write(response.encode(self._door.common, close=True))
         self.close(unread=True)
 
     def close(self, *, unread: bool = False) -> None:

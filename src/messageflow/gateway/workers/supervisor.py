@@ -29,6 +29,7 @@ from messageflow.gateway.broker_choice import is_shared, make_local_broker
 from messageflow.gateway.event_loop import run_loop
 from messageflow.gateway.gc_tuning import pause_collector, settle
 from messageflow.gateway.metrics import parent_metrics
+from messageflow.gateway.open_files import raise_limit
 from messageflow.gateway.server import HURRIED, listen, never_outlive
 from messageflow.gateway.settings import Settings
 from messageflow.gateway.workers.worker_config import WorkerConfig, encode_config
@@ -268,6 +269,7 @@ def supervise(
 ) -> None:
     """Run a gateway of several workers until SIGTERM or SIGINT, see `Supervisor`."""
     logs.configure(settings.log_format, settings.log_level)
+    raise_limit()
 
     async def main() -> None:
         await Supervisor(settings, command, application, directory, listener).run(on_started)

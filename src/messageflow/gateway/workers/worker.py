@@ -15,6 +15,7 @@ from messageflow.gateway import logs
 from messageflow.gateway.application import ASGIApp
 from messageflow.gateway.broker_choice import make_broker
 from messageflow.gateway.event_loop import run_loop
+from messageflow.gateway.open_files import raise_limit
 from messageflow.gateway.server import Gateway
 from messageflow.gateway.workers.worker_config import WorkerConfig, decode_config
 
@@ -56,6 +57,7 @@ def work(config: WorkerConfig, application: ASGIApp | None, on_opened: Callable[
     """
     settings = config.settings
     logs.configure(settings.log_format, settings.log_level, access=application is not None, worker=config.number)
+    raise_limit()
     run_loop(_serve(config, application, on_opened))
 
 
