@@ -67,7 +67,7 @@ async def test_a_crowd_goes_on_from_memory_without_read_pace_or_encoding(
         connection.empty()
     assert all(data(connection, "open:x") == list(range(50)) for connection in crowd)
     assert len(unpaced.hub.channels["open:x"].live) == 20
-    assert (broker.reads, unpaced.hub.recovery_limiter.spent, encoded) == ([], 0, list(range(1, 51)))
+    assert (broker.reads, unpaced.hub.recovery_limiter.counters.recovery_bytes, encoded) == ([], 0, list(range(1, 51)))
     assert unpaced.hub.backlogs.size == 0
 
 
@@ -132,7 +132,7 @@ async def test_who_is_given_up_half_way_goes_on_from_the_history_where_it_stands
     await world.settle()
     assert data(slow, "open:x") == list(range(10))
     assert [position.offset for _, position in broker.reads] == [4]
-    assert world.hub.recovery_limiter.spent > 6 * 50  # what is read keeps to the pace of all reads
+    assert world.hub.recovery_limiter.counters.recovery_bytes > 6 * 50  # what is read keeps to the pace of all reads
 
 
 async def test_the_largest_backlog_gives_way() -> None:

@@ -47,9 +47,9 @@ def test_no_more_is_given_out_than_the_rate_allows(rate: int, sizes: list[int]) 
         await asyncio.gather(*[give(size) for size in sizes])
 
     asyncio.run(give_all())
-    assert meter.spent == sum(sizes)
+    assert meter.counters.recovery_bytes == sum(sizes)
     overdrawn = sum(sorted(sizes)[-TURNS:])
-    assert meter.spent <= rate * (clock() - began + BURST) + overdrawn + 1e-3
+    assert meter.counters.recovery_bytes <= rate * (clock() - began + BURST) + overdrawn + 1e-3
 
 
 async def test_turns_are_given_in_the_order_they_were_asked_for() -> None:
@@ -72,7 +72,7 @@ async def test_without_a_rate_nothing_waits() -> None:
         assert meter.take(1 << 30)
         async with meter.turn():
             meter.spend(1 << 30)
-    assert (clock(), meter.waits) == (ManualClock()(), 0)
+    assert (clock(), meter.counters.recovery_waits) == (ManualClock()(), 0)
 
 
 # In the hub
@@ -122,7 +122,7 @@ async def test_who_is_over_the_rate_is_answered_at_once_and_catches_up_in_turn(w
     assert len([answer for answer in answers if answer.get("publications")]) == 1
     for connection in connections:
         assert [p["data"] for p in connection.publications("open:x")] == list(range(10))
-    assert world.hub.recovery_limiter.waits >= 49
+    assert world.hub.recovery_limiter.counters.recovery_waits >= 49
 
 
 async def test_sessions_that_want_the_same_at_one_moment_share_one_read(
@@ -191,7 +191,7 @@ def test_a_long_rest_earns_a_burst_and_no_more() -> None:
     assert pace.debt == 0
     assert pace.take(1)
     assert pace.debt == pytest.approx(0.01)
-    assert (pace.take(1), pace.waits, pace.spent) == (False, 1, 26)
+    assert (pace.take(1), pace.counters.recovery_waits, pace.counters.recovery_bytes) == (False, 1, 26)
 
 
 async def test_a_turn_begins_when_the_debt_is_over_and_not_before() -> None:
@@ -209,7 +209,7 @@ async def test_a_turn_begins_when_the_debt_is_over_and_not_before() -> None:
         assert pace.debt == 0
     assert len(slept) > 3
     assert clock() - began == pytest.approx(2.0, abs=0.01)
-    assert pace.waits == 1
+    assert pace.counters.recovery_waits == 1
 
 
 async def test_only_so_many_have_their_turn_at_once() -> None:

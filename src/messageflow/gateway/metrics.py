@@ -9,12 +9,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
+from messageflow.api.api_counters import ApiCounters
 from messageflow.core.counting import list_counters
 from messageflow.gateway.front_door.admission import Admission
-from messageflow.gateway.front_door.admission_counters import AdmissionCounters
 from messageflow.gateway.logs import LIMIT
 from messageflow.gateway.worker_api import WorkerApi
-from messageflow.hub.counters import Counters
 from messageflow.hub.hub import Hub
 
 CONTENT_TYPE = "text/plain; version=0.0.4"
@@ -66,15 +65,9 @@ class Metrics(Collector):
             yield _gauge("open_files_limit", "The limit of open files.", files.limit)
             yield _gauge("connections_room", "WebSockets that limit is enough for.", files.for_connections)
         yield from _counted(counters, {"logs_suppressed": LIMIT.suppressed})
-        yield _labelled("api_calls", "Calls of the server API.", "method", self._api.answered)
-        yield _labelled("api_errors", "Calls of the server API that were refused.", "code", self._api.refused)
+        yield from _counted(ApiCounters(self._api.answered, self._api.refused))
         yield from _counted(self._admission.counters)
-        yield CounterMetricFamily(
-            "messageflow_recovery_bytes", "History given out to sessions.", value=hub.recovery_limiter.spent
-        )
-        yield CounterMetricFamily(
-            "messageflow_recovery_waits", "Times history had to wait for the pace.", value=hub.recovery_limiter.waits
-        )
+        yield from _counted(hub.recovery_limiter.counters)
         yield from _of_broker(hub.broker.statistics())
 
 
@@ -82,7 +75,7 @@ def _gauge(name: str, help_text: str, value: float) -> GaugeMetricFamily:
     return GaugeMetricFamily(f"messageflow_{name}", help_text, value=value)
 
 
-def _counted(room: Counters | AdmissionCounters, more: Mapping[str, int] = NOTHING_MORE) -> Iterator[Metric]:
+def _counted(room: object, more: Mapping[str, int] = NOTHING_MORE) -> Iterator[Metric]:
     """Yield what a room counts, as it declares it; `more` is what others have counted under the same name."""
     for name, (help_text, label) in list_counters(type(room)):
         found = getattr(room, name)

@@ -1,4 +1,4 @@
-"""What the hub counts, for `/metrics` and for tests: one table of names and what they mean."""
+"""What the hub counts, for `/metrics` and for tests: tables of names and what they mean."""
 
 from __future__ import annotations
 
@@ -45,3 +45,11 @@ class Counters:
     def count_disconnect(self, disconnect: Disconnect) -> None:
         """Count a decision of the server to end a connection."""
         self.disconnects[disconnect.code] += 1
+
+
+@dataclass(slots=True, eq=False)
+class RecoveryCounters:
+    """What is given out of the history at the pace of all recoveries."""
+
+    recovery_bytes: int = count("History given out to sessions.")
+    recovery_waits: int = count("Times history had to wait for the pace.")

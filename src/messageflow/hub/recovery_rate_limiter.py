@@ -15,6 +15,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+from messageflow.hub.counters import RecoveryCounters
+
 REPLY_TURNS = 4  # replies to questions between their turn and what they write
 TURNS = 32  # catch-ups between their turn and what they write; each may overdraw the bucket by one chunk
 BURST = 0.25  # seconds' worth of the rate that the bucket holds
@@ -31,8 +33,8 @@ class RecoveryRateLimiter:
         turns: how many may read and write at once.
 
     Attributes:
-        spent: bytes of history given out so far.
-        waits: how often somebody had to wait for their turn, or was answered without what they missed.
+        counters: what was given out so far, and how often somebody had to wait for their turn, or was answered without
+            what they missed.
     """
 
     def __init__(
@@ -50,8 +52,7 @@ class RecoveryRateLimiter:
         self._at = clock()
         self._turns = asyncio.Semaphore(turns)
         self._line = asyncio.Lock()
-        self.spent = 0
-        self.waits = 0
+        self.counters = RecoveryCounters()
 
     @property
     def debt(self) -> float:
@@ -65,13 +66,13 @@ class RecoveryRateLimiter:
 
     def spend(self, size: int) -> None:
         """So many bytes are given out."""
-        self.spent += size
+        self.counters.recovery_bytes += size
         self._tokens -= size
 
     def take(self, size: int) -> bool:
         """Spend so many bytes if something may be given out now."""
         if self.debt:
-            self.waits += 1
+            self.counters.recovery_waits += 1
             return False
         self.spend(size)
         return True
@@ -81,7 +82,7 @@ class RecoveryRateLimiter:
         """Wait until something may be given out, first come, first served; then read, `spend` and write."""
         async with self._turns:
             async with self._line:
-                self.waits += bool(self.debt)
+                self.counters.recovery_waits += bool(self.debt)
                 while debt := self.debt:
                     await self._sleep(max(debt, LEAST_WAIT))
             yield
