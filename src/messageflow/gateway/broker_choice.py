@@ -1,4 +1,7 @@
-"""Which broker the settings ask for."""
+"""Which broker the settings ask for, made.
+
+By which name each is asked for: `core.broker_kinds`.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from messageflow.brokers.base import Broker
 from messageflow.brokers.embedded.broker import EmbeddedBroker
 from messageflow.brokers.local import LocalBroker
 from messageflow.brokers.memory import MemoryBroker
+from messageflow.core.broker_kinds import WORDS, BrokerKind, find_broker_kind
 from messageflow.core.publish_policy import PublishPolicy
 from messageflow.core.revocations import kept_for
 from messageflow.errors import ConfigurationError
@@ -18,13 +22,13 @@ from messageflow.gateway.settings import Settings
 
 def is_shared(settings: Settings) -> bool:
     """Whether the broker is a server of its own, which every worker speaks to by itself."""
-    return settings.broker not in ("embedded", "memory")
+    return settings.broker not in WORDS
 
 
 def make_local_broker(settings: Settings) -> LocalBroker:
     """Return the broker of a gateway that is one process, or of the parent of several."""
     options = settings.streams
-    if settings.broker == "memory":
+    if find_broker_kind(settings.broker) is BrokerKind.MEMORY:
         return MemoryBroker(memory=options.stream_memory, idempotency_window=options.idempotency_window)
     return EmbeddedBroker(
         settings.own_directory,
@@ -46,8 +50,10 @@ def make_broker(settings: Settings, node: str = "") -> Broker:
     Raises:
         ConfigurationError: its library is not installed, or its URL cannot be used.
     """
-    if not is_shared(settings):
-        return make_local_broker(settings)
+    return _make_redis_broker(settings, node) if is_shared(settings) else make_local_broker(settings)
+
+
+def _make_redis_broker(settings: Settings, node: str) -> Broker:
     try:
         from messageflow.brokers.redis.broker import RedisBroker
         from messageflow.brokers.redis.connections.connector import Connector, split_urls

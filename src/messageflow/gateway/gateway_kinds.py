@@ -6,10 +6,10 @@ environment: `settings` and what it nests declare them, `settings_loading` reads
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated
 
+from messageflow.core.broker_kinds import find_broker_kind
 from messageflow.core.gateway_paths import parse_base_path
 from messageflow.core.setting_kinds import SECRET_MARK, Kind, list_of, read_text, show_list
 from messageflow.gateway.origins import ANY, parse_entry
@@ -46,12 +46,9 @@ def _path(value: object) -> Path:
         raise ValueError("nobody's home") from error
 
 
-_REDIS = re.compile(r"(rediss?(\+sentinel|\+cluster)?|unix)://")
-
-
 def _broker(value: object) -> str:
     text = read_text(value)
-    if text not in ("embedded", "memory") and not (text and all(map(_REDIS.match, text.split()))):
+    if find_broker_kind(text) is None:
         raise ValueError("no broker")
     return text
 

@@ -9,13 +9,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
+from messageflow.core.broker_kinds import REDIS_SCHEMES
 from messageflow.errors import ConfigurationError
 from messageflow.extras import missing
 
 if TYPE_CHECKING:
     from messageflow.client_io.kernel import ApiClient, ClientIO
 
-SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
 PREFIX = "messageflow"
 
 
@@ -38,7 +38,7 @@ class RedisTarget(NamedTuple):
 
 def is_redis(url: str) -> bool:
     """Whether an address is that of a Redis."""
-    return url.strip().partition("://")[0].lower() in SCHEMES
+    return url.strip().partition("://")[0].lower() in REDIS_SCHEMES
 
 
 @lru_cache(maxsize=64)

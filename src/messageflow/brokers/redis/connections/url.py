@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import NamedTuple
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
+from messageflow.core.broker_kinds import REDIS_SCHEMES
 from messageflow.errors import ConfigurationError
 
 PLAIN, TLS, UNIX = "redis", "rediss", "unix"
 SENTINEL, CLUSTER = "+sentinel", "+cluster"
-SCHEMES = (PLAIN, TLS, UNIX, *(scheme + kind for kind in (SENTINEL, CLUSTER) for scheme in (PLAIN, TLS)))
 SENTINEL_PORT, REDIS_PORT, LAST_PORT = 26379, 6379, 65535
 LOCAL = "localhost"
 LOGIN = ("username", "password")
@@ -92,7 +92,7 @@ def parse_url(url: str) -> RedisUrl:
 
 def _parse(url: str) -> RedisUrl:
     parts = urlsplit(url)
-    if parts.scheme not in SCHEMES:
+    if parts.scheme not in REDIS_SCHEMES:
         raise _Invalid("it does not begin with the scheme of a Redis")
     if "#" in url or "@" in parts.path + parts.query:
         raise _Invalid("it has a # in it, or an @ after the host, as it has when a password is not percent-encoded")
