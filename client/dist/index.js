@@ -20,7 +20,18 @@ var TOO_LARGE = 1009;
 var CONNECTION_EXPIRED = 3005;
 var STALE = 3502;
 var FORCE_DISCONNECT = 3503;
-var RESTART = 3401;
+var CROWDED = {
+  pace: "slow",
+  tell: (reason) => `Too many connections of this user (${reason}): tried again, slowly.`
+};
+var CLOSE_RULES = {
+  3401: { pace: "restart" },
+  // the server starts again and will be back in a moment
+  3404: CROWDED,
+  // some will go
+  3504: CROWDED
+  // what older gateways say
+};
 var STATE_INVALIDATED = 3014;
 var SUBSCRIPTION_INVALIDATED = 2502;
 var MessageflowError = class extends Error {
@@ -61,9 +72,6 @@ function clockSkewError() {
   const message = "A fresh token was refused as expired: compare the clocks of its maker and the gateway.";
   return new MessageflowError(TOKEN_EXPIRED, message, true);
 }
-function crowdError(code, reason) {
-  return new MessageflowError(code, `Too many connections of this user (${reason}): tried again, slowly.`, true);
-}
 function logError(...words) {
   try {
     console.error("messageflow:", ...words);
@@ -74,10 +82,10 @@ function replyError(reply) {
   return new MessageflowError(reply.code, reply.message || `error ${reply.code}`, !!reply.temporary || reply.code < 100);
 }
 function isTerminalClose(code) {
-  return code >= 3500 && code < 4e3 || code >= 4500 && code < 5e3 || code === TOO_LARGE;
+  return (code >= 3500 && code < 4e3 || code >= 4500 && code < 5e3 || code === TOO_LARGE) && !closeRule(code);
 }
-function isCrowded(code) {
-  return code === 3404 || code === 3504;
+function closeRule(code) {
+  return CLOSE_RULES[code];
 }
 function isTerminalUnsubscribe(code) {
   return code < 2500;
@@ -308,8 +316,9 @@ var Retry = class {
    * @returns milliseconds until then.
    */
   plan(code, atOnce = false) {
-    if (code === RESTART) this.#restarting = true;
-    const wait = isCrowded(code) ? slowBackoff : this.#restarting ? restartBackoff : backoff;
+    const pace = closeRule(code)?.pace;
+    if (pace === "restart") this.#restarting = true;
+    const wait = pace === "slow" ? slowBackoff : this.#restarting ? restartBackoff : backoff;
     const ms = atOnce ? 0 : wait(this.#attempt, this.#platform.random());
     this.#attempt++;
     this.#timer.set(this.#action, ms);
@@ -1127,7 +1136,7 @@ var Session = class {
   #pong = false;
   /** The token of the last attempt was made for it. */
   #isNew = false;
-  #crowded = false;
+  #told = false;
   #turn = 0;
   /** The page is put away; nothing is opened until it is back. */
   #away = false;
@@ -1230,7 +1239,7 @@ var Session = class {
   }
   #accepted(result, withToken) {
     const transport = this.#transport;
-    this.#crowded = false;
+    this.#told = false;
     this.#retry.reset();
     this.#pong = !!result.pong;
     transport?.allow(result.ping ? result.ping * 1e3 + PING_GRACE_MS : 0);
@@ -1271,11 +1280,11 @@ var Session = class {
     this.#lose();
     if (code === CONNECTION_EXPIRED || invalidatesState(code)) this.#tokens.drop();
     if (invalidatesState(code)) this.#events.onInvalidate();
-    if (isTerminalClose(code) && !isCrowded(code) && !spared) return this.#stop(code, reason);
+    if (isTerminalClose(code) && !spared) return this.#stop(code, reason);
     this.#plan(code, reason);
-    if (!isCrowded(code) || this.#crowded) return;
-    this.#crowded = true;
-    this.#events.onError(crowdError(code, reason));
+    const tell = this.#told ? void 0 : closeRule(code)?.tell;
+    this.#told ||= !!tell;
+    if (tell) this.#events.onError(new MessageflowError(code, tell(reason), true));
   }
   /** Try again after a refusal, if that may help. */
   #again({ code, message, temporary }) {

@@ -37,8 +37,24 @@ export const STALE = 3502;
 /** Close code: the application has disconnected the user. */
 export const FORCE_DISCONNECT = 3503;
 
-/** Close code: the server starts again and will be back in a moment. */
-export const RESTART = 3401;
+/** What a close code asks for beyond what its range says. Whatever has a rule is tried again. */
+interface CloseRule {
+  /** How soon. */
+  readonly pace: "slow" | "restart";
+  /** What `onError` is told, once for all the tries: a sentence for people with the server's reason in it. */
+  readonly tell?: (reason: string) => string;
+}
+
+const CROWDED: CloseRule = {
+  pace: "slow",
+  tell: (reason) => `Too many connections of this user (${reason}): tried again, slowly.`,
+};
+
+const CLOSE_RULES: Readonly<Record<number, CloseRule>> = {
+  3401: { pace: "restart" }, // the server starts again and will be back in a moment
+  3404: CROWDED, // some will go
+  3504: CROWDED, // what older gateways say
+};
 
 const STATE_INVALIDATED = 3014;
 const SUBSCRIPTION_INVALIDATED = 2502;
@@ -94,11 +110,6 @@ export function clockSkewError(): MessageflowError {
   return new MessageflowError(TOKEN_EXPIRED, message, true);
 }
 
-/** What to make of a close for too many connections: it is tried again until some are gone. */
-export function crowdError(code: number, reason: string): MessageflowError {
-  return new MessageflowError(code, `Too many connections of this user (${reason}): tried again, slowly.`, true);
-}
-
 /** The last resort: nobody is told if even the console fails. */
 export function logError(...words: unknown[]): void {
   try {
@@ -113,14 +124,17 @@ export function replyError(reply: ErrorReply): MessageflowError {
   return new MessageflowError(reply.code, reply.message || `error ${reply.code}`, !!reply.temporary || reply.code < 100);
 }
 
-/** Whether a WebSocket close code forbids a reconnect: 3500–3999, 4500–4999, and 1009, a frame too large for the server. */
+/**
+ * Whether a WebSocket close code forbids a reconnect: 3500–3999, 4500–4999, and 1009, a frame too large for the server;
+ * unless it has a rule.
+ */
 export function isTerminalClose(code: number): boolean {
-  return (code >= 3500 && code < 4000) || (code >= 4500 && code < 5000) || code === TOO_LARGE;
+  return ((code >= 3500 && code < 4000) || (code >= 4500 && code < 5000) || code === TOO_LARGE) && !closeRule(code);
 }
 
-/** Whether a close says that this user has as many connections as they may: some will go. 3504 is what older gateways say. */
-export function isCrowded(code: number): boolean {
-  return code === 3404 || code === 3504;
+/** The rule of a close code, if it has one of its own. */
+export function closeRule(code: number): CloseRule | undefined {
+  return CLOSE_RULES[code];
 }
 
 /** Whether an unsubscribe push is final; from 2500 on the client subscribes again. */

@@ -5,7 +5,7 @@
  */
 
 import { backoff, restartBackoff, slowBackoff } from "./backoff.js";
-import { isCrowded, RESTART } from "./codes.js";
+import { closeRule } from "./codes.js";
 import type { Platform } from "./platform.js";
 import { Timer } from "./timer.js";
 
@@ -45,8 +45,9 @@ export class Retry {
    * @returns milliseconds until then.
    */
   plan(code: number, atOnce = false): number {
-    if (code === RESTART) this.#restarting = true;
-    const wait = isCrowded(code) ? slowBackoff : this.#restarting ? restartBackoff : backoff;
+    const pace = closeRule(code)?.pace;
+    if (pace === "restart") this.#restarting = true;
+    const wait = pace === "slow" ? slowBackoff : this.#restarting ? restartBackoff : backoff;
     const ms = atOnce ? 0 : wait(this.#attempt, this.#platform.random());
     this.#attempt++;
     this.#timer.set(this.#action, ms);

@@ -6,7 +6,7 @@
  */
 
 import {
-  asError, BAD_FRAME, clockSkewError, CLOSED, CONNECTION_EXPIRED, crowdError, invalidatesState, isCrowded, isTerminalClose,
+  asError, BAD_FRAME, clockSkewError, CLOSED, closeRule, CONNECTION_EXPIRED, invalidatesState, isTerminalClose,
   LINK_LOST, MessageflowError, STALE, TOKEN_EXPIRED, TOO_LARGE, toText,
 } from "./codes.js";
 import { Commands, type Done } from "./commands.js";
@@ -35,7 +35,7 @@ export class Session {
   #pong = false;
   /** The token of the last attempt was made for it. */
   #isNew = false;
-  #crowded = false;
+  #told = false;
   #turn = 0;
   /** The page is put away; nothing is opened until it is back. */
   #away = false;
@@ -151,7 +151,7 @@ export class Session {
 
   #accepted(result: ConnectResult, withToken: boolean): void {
     const transport = this.#transport;
-    this.#crowded = false;
+    this.#told = false;
     this.#retry.reset(); // not before: a socket that opens and is refused must not make us eager
     this.#pong = !!result.pong;
     transport?.allow(result.ping ? result.ping * 1000 + PING_GRACE_MS : 0);
@@ -197,11 +197,11 @@ export class Session {
     this.#lose();
     if (code === CONNECTION_EXPIRED || invalidatesState(code)) this.#tokens.drop();
     if (invalidatesState(code)) this.#events.onInvalidate();
-    if (isTerminalClose(code) && !isCrowded(code) && !spared) return this.#stop(code, reason);
+    if (isTerminalClose(code) && !spared) return this.#stop(code, reason);
     this.#plan(code, reason);
-    if (!isCrowded(code) || this.#crowded) return;
-    this.#crowded = true; // said once, however often it is tried again
-    this.#events.onError(crowdError(code, reason));
+    const tell = this.#told ? undefined : closeRule(code)?.tell;
+    this.#told ||= !!tell; // once, however often it is tried again
+    if (tell) this.#events.onError(new MessageflowError(code, tell(reason), true));
   }
 
   /** Try again after a refusal, if that may help. */

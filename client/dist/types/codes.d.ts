@@ -29,8 +29,13 @@ export declare const CONNECTION_EXPIRED = 3005;
 export declare const STALE = 3502;
 /** Close code: the application has disconnected the user. */
 export declare const FORCE_DISCONNECT = 3503;
-/** Close code: the server starts again and will be back in a moment. */
-export declare const RESTART = 3401;
+/** What a close code asks for beyond what its range says. Whatever has a rule is tried again. */
+interface CloseRule {
+    /** How soon. */
+    readonly pace: "slow" | "restart";
+    /** What `onError` is told, once for all the tries: a sentence for people with the server's reason in it. */
+    readonly tell?: (reason: string) => string;
+}
 /** What every promise of this client rejects with, and what `onError` is given. */
 export declare class MessageflowError extends Error {
     #private;
@@ -59,17 +64,19 @@ export declare function toText(error: unknown): string;
 export declare function asError(error: unknown, code: number, text: string, temporary?: boolean): MessageflowError;
 /** What to make of a token that was just made and is over already. */
 export declare function clockSkewError(): MessageflowError;
-/** What to make of a close for too many connections: it is tried again until some are gone. */
-export declare function crowdError(code: number, reason: string): MessageflowError;
 /** The last resort: nobody is told if even the console fails. */
 export declare function logError(...words: unknown[]): void;
 /** The error of an error reply; codes below 100 are temporary by the protocol. */
 export declare function replyError(reply: ErrorReply): MessageflowError;
-/** Whether a WebSocket close code forbids a reconnect: 3500–3999, 4500–4999, and 1009, a frame too large for the server. */
+/**
+ * Whether a WebSocket close code forbids a reconnect: 3500–3999, 4500–4999, and 1009, a frame too large for the server;
+ * unless it has a rule.
+ */
 export declare function isTerminalClose(code: number): boolean;
-/** Whether a close says that this user has as many connections as they may: some will go. 3504 is what older gateways say. */
-export declare function isCrowded(code: number): boolean;
+/** The rule of a close code, if it has one of its own. */
+export declare function closeRule(code: number): CloseRule | undefined;
 /** Whether an unsubscribe push is final; from 2500 on the client subscribes again. */
 export declare function isTerminalUnsubscribe(code: number): boolean;
 /** Whether tokens and positions are void: 3014 for the connection, 2502 for one subscription. */
 export declare function invalidatesState(code: number): boolean;
+export {};
