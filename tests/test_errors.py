@@ -19,7 +19,7 @@ from messageflow.core import codes
 
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "messageflow.errors.Refused": (102, "unknown channel"),
-    "messageflow.errors.HookRefusal": (103, "not you"),
+    "messageflow.errors.Refuse": (103, "not you"),
     "messageflow.publisher.batch.BatchRefused": ({1: Refused(107, "bad")}, [Receipt("#a", 1), None]),
     "messageflow.brokers.redis.connections.resp.ErrorReply": ("OOM command not allowed",),
     "messageflow.core.codes.CommandRefused": (codes.BAD_REQUEST,),

@@ -10,7 +10,7 @@
     │   ├── Unavailable           … it cannot be asked now: nothing was stored
     │   ├── NoRoom                … its storage is full or failed: nothing was stored
     │   └── Unanswered            … it did not answer in time: it may have been stored
-    ├── HookRefusal               raised by an application's hook: what a client wants is refused
+    ├── Refuse                    raised by the application's handlers: what a client wants is refused
     └── PublishError              a call of Flow or AsyncFlow did not succeed
         ├── GatewayUnreachable    nothing listens there: nothing was stored
         ├── OutcomeUnknown        the answer never came: it may have been stored
@@ -127,20 +127,22 @@ class Unanswered(BrokerError):
     """The broker did not answer in time: what was asked may or may not have happened."""
 
 
-class HookRefusal(MessageflowError):
-    """Raised by a hook of the application: what a client wants is refused, and the client is told why.
+class Refuse(MessageflowError):
+    """Raised by a handler of the application: what a client wants is refused, and the client is told why.
+
+        raise Refuse(1001, "no advertising")
 
     Args:
-        code: an error code, or from 3000 on a close code: 3000 to 3499 and 4000 to 4499 let the client come back,
-            3500 to 3999 and 4500 to 4999 are final.
-        text: in a few words, for the client.
+        code: an error code, 1000 and above are yours; or from 3000 on a close code: 3000 to 3499 and 4000 to 4499 let
+            the client come back, 3500 to 3999 and 4500 to 4999 are final.
+        message: in a few words, for the client.
         temporary: whether the client may try again; for error codes.
     """
 
-    def __init__(self, code: int = 103, text: str = "permission denied", *, temporary: bool = False) -> None:
-        super().__init__(f"{code}: {text}")
+    def __init__(self, code: int = 103, message: str = "permission denied", *, temporary: bool = False) -> None:
+        super().__init__(f"{code}: {message}")
         self.code = code
-        self.text = text
+        self.message = message
         self.temporary = temporary
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from messageflow.errors import ConfigurationError, HookRefusal
+from messageflow.errors import ConfigurationError, Refuse
 from messageflow.gateway import hooks_in_process
 from messageflow.gateway.hooks_in_process import load_hooks
 from messageflow.hub.hooks import (
@@ -82,7 +82,7 @@ async def test_yes_no_and_nothing_are_answers(
 async def test_no_refuses_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     hooks = loaded(monkeypatch, connect=lambda question: False)
     assert hooks.connect is not None
-    with pytest.raises(HookRefusal) as caught:
+    with pytest.raises(Refuse) as caught:
         await hooks.connect(CONNECT)
     assert caught.value.code == 103
 
@@ -143,7 +143,7 @@ def test_a_name_that_is_wrong_is_said(project: Path, target: str, text: str) -> 
 
 HOOKS = """
 import os
-from messageflow.errors import HookRefusal
+from messageflow.errors import Refuse
 
 class Decisions:
     def authorize(self, question):
@@ -151,7 +151,7 @@ class Decisions:
 
     async def rpc(self, question):
         if question.method == "bad":
-            raise HookRefusal(1042, "no")
+            raise Refuse(1042, "no")
         return {"worker": os.getpid(), "data": question.value}
 
 decisions = Decisions()

@@ -10,7 +10,7 @@ from typing import Any, get_args, get_type_hints
 import pytest
 
 from messageflow.core.codes import SERVER_ERROR
-from messageflow.errors import HookRefusal
+from messageflow.errors import Refuse
 from messageflow.hub import hook_calls
 from messageflow.hub.hooks import (
     ANSWERS,
@@ -76,7 +76,7 @@ async def raising(question: Any) -> Any:
 
 
 async def refusing(question: Any) -> Any:
-    raise HookRefusal(1042, "not today")
+    raise Refuse(1042, "not today")
 
 
 async def never(question: Any) -> Any:
@@ -149,7 +149,7 @@ async def test_the_user_of_a_token_cannot_be_changed(make: Make) -> None:
 
 async def test_connect_refuses_with_an_error_or_with_a_close_code(make: Make) -> None:
     async def connect(question: ConnectQuestion) -> ConnectAnswer:
-        raise HookRefusal(4501 if question.value == "final" else 1042, "not you")
+        raise Refuse(4501 if question.value == "final" else 1042, "not you")
 
     world = await make(connect=connect)
     told, ended = world.connection(), world.connection()
@@ -368,7 +368,7 @@ async def test_a_message_reaches_the_application_and_has_no_answer(make: Make) -
     async def event(question: ClientEvent) -> None:
         told.append(question)
         if question.value == "bad":
-            raise HookRefusal(4500, "nobody hears this")
+            raise Refuse(4500, "nobody hears this")
 
     world = await make(event=event)
     connection = await world.connected("alice")

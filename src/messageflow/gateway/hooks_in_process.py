@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from messageflow.errors import ConfigurationError, HookRefusal
+from messageflow.errors import ConfigurationError, Refuse
 from messageflow.gateway.object_loading import load_object
 from messageflow.hub.hooks import ANSWERS, KINDS, AuthorizeAnswer, Hooks, RpcAnswer
 
@@ -84,5 +84,5 @@ def _as_answer(kind: str, said: Any) -> Any:
     if kind == "authorize" and isinstance(said, bool):
         return AuthorizeAnswer(said)
     if said is False and kind in _ALLOWED:
-        raise HookRefusal()
+        raise Refuse()
     return _ALLOWED.get(kind) if said is None or said is True else said

@@ -27,7 +27,7 @@ from messageflow.core.codes import (
 )
 from messageflow.core.json import check_readable, compact
 from messageflow.core.users import explain_user, is_user
-from messageflow.errors import HookRefusal
+from messageflow.errors import Refuse
 from messageflow.hub.hooks import (
     ANSWERS,
     AuthorizeAnswer,
@@ -146,7 +146,7 @@ class Hook(Generic[Question, Reply]):
             async with limit:
                 answer: Reply = check_answer(self._kind, await self._call(question))
                 return answer
-        except HookRefusal as refusal:
+        except Refuse as refusal:
             self._runtime.counters.hook_refusals[self._kind] += 1
             return _as_refused(refusal)
         except BaseException as error:  # a `sys.exit()` of the application, too, ends its call and not the gateway
@@ -188,10 +188,10 @@ def _is_cancelled() -> bool:
     return task is None or task.cancelling() > 0
 
 
-def _as_refused(refusal: HookRefusal) -> CommandRefused | Disconnected:
+def _as_refused(refusal: Refuse) -> CommandRefused | Disconnected:
     if refusal.code < LEAST_CLOSE_CODE:
-        return CommandRefused(ErrorCode(refusal.code, refusal.text, refusal.temporary))
-    return Disconnected(Disconnect(refusal.code, refusal.text))
+        return CommandRefused(ErrorCode(refusal.code, refusal.message, refusal.temporary))
+    return Disconnected(Disconnect(refusal.code, refusal.message))
 
 
 class HookCalls:

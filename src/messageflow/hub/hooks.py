@@ -2,7 +2,7 @@
 
 The gateway asks, the application answers; each kind of question is asked in one place. The comments are obligations of
 those who bring the hooks: in the gateway's process (`gateway.hooks_in_process`) or from anywhere else. A hook is a
-coroutine function from a question to an answer. It refuses by raising `HookRefusal`, whose code the client gets.
+coroutine function from a question to an answer. It refuses by raising `Refuse`, whose code the client gets.
 Anything else it raises, and a time limit that passes, is a failure of the application; what happens then stands with
 each kind. How long a hook may take and how many may run at once is for `hub.hook_calls` to see to.
 
