@@ -20,13 +20,14 @@ MAY_IMPORT = {
     "brokers": {"core", "brokers.base", "brokers.eager", "brokers.local", "brokers.options"},
     "hub": {"core", "dialects.base", "brokers.base", "brokers.eager"},
     "api": {"core", "brokers.base"},
-    "gateway": {"core", "dialects", "hub", "brokers", "api"},
+    "handlers": {"core"},
+    "gateway": {"core", "dialects", "hub", "brokers", "api", "handlers"},
     "client_io": {"core"},
     "redis_publisher": {"core", "api", "brokers.base", "brokers.redis", "client_io"},
-    "publisher": {"redis_publisher", "client_io", "core", "api.calls", "api.answers"},
+    "publisher": {"redis_publisher", "client_io", "core", "api.calls", "api.answers", "handlers"},
     "testing": {"core", "dialects", "hub", "brokers"},
-    "cli": {"core", "dialects", "hub", "brokers", "api", "gateway", "publisher"},
-    "__init__": {"publisher"},
+    "cli": {"core", "dialects", "hub", "brokers", "api", "gateway", "publisher", "handlers"},
+    "__init__": {"publisher", "handlers"},
     "errors": set[str](),
     "extras": set[str](),
     "version": set[str](),
@@ -203,7 +204,7 @@ def test_the_publisher_loads_three_libraries_and_no_more() -> None:
                 seen.add(module)
                 waiting.append(module)
     assert libraries - sys.stdlib_module_names == {"msgspec", "httptools", "jwt"}
-    layers = {"__init__", "api", "cli", "client_io", "core", "errors", "extras", "publisher"}
+    layers = {"__init__", "api", "cli", "client_io", "core", "errors", "extras", "handlers", "publisher"}
     assert {layer(path) for path in seen} == layers
 
 

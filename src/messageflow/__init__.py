@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         Unavailable,
         Unrecoverable,
     )
+    from messageflow.handlers.event import Event
     from messageflow.publisher.async_flow import AsyncFlow
     from messageflow.publisher.batch import BatchRefused
     from messageflow.publisher.flow import Flow
@@ -49,6 +50,7 @@ __all__ = [
     "ClientInfo",
     "ConfigurationError",
     "EncodingError",
+    "Event",
     "Flow",
     "GatewayUnreachable",
     "History",
@@ -76,6 +78,7 @@ _ELSEWHERE = {
     "AsyncFlow": "messageflow.publisher.async_flow",
     "BatchRefused": "messageflow.publisher.batch",
     "ClientInfo": "messageflow.publisher.results",
+    "Event": "messageflow.handlers.event",
     "Flow": "messageflow.publisher.flow",
     "History": "messageflow.publisher.results",
     "Position": "messageflow.publisher.results",

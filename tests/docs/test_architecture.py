@@ -46,6 +46,7 @@ def test_what_comes_before_is_two_pages() -> None:
         "The way of a connect",
         "The way of a publish",
         "The way of a recovery",
+        "The way of a page's word",
         "Words",
     ]
     assert len(HOUSE.splitlines()) <= 130

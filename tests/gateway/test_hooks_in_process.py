@@ -38,7 +38,9 @@ CONNECT = ConnectQuestion(ALICE)
 
 def loaded(monkeypatch: pytest.MonkeyPatch, concurrency: int = 2, **functions: Any) -> Hooks:
     monkeypatch.setattr(hooks_in_process, "load_object", lambda target, names: SimpleNamespace(**functions))
-    return load_hooks("hooks", concurrency)
+    found = load_hooks("hooks", concurrency)
+    assert isinstance(found, Hooks)
+    return found
 
 
 async def test_plain_functions_run_on_threads_and_coroutine_functions_on_the_loop(

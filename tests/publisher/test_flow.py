@@ -24,6 +24,7 @@ from messageflow import (
     Refused,
     Unauthorized,
 )
+from messageflow.handlers.decorators import Decorators
 from messageflow.publisher import batch as batch_module
 from messageflow.publisher import testruns
 from messageflow.publisher.discovery import write_dev_file
@@ -410,7 +411,7 @@ def test_async_calls_are_all_awaited() -> None:
     plain = [
         name
         for name, member in inspect.getmembers(AsyncFlow, inspect.isfunction)
-        if not name.startswith("_") and not inspect.iscoroutinefunction(member)
+        if not (name.startswith("_") or hasattr(Decorators, name) or inspect.iscoroutinefunction(member))
     ]
     assert plain == ["batch"]
 

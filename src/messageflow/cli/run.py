@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -109,6 +108,7 @@ def _run(
 ) -> None:
     from messageflow.cli.application import as_asgi, load_application
     from messageflow.cli.guest import say_what_is_kept, warn_of_routes
+    from messageflow.cli.own_gateway import equip, install
     from messageflow.gateway.paths import Paths
 
     listener: socket.socket | None = None
@@ -121,11 +121,12 @@ def _run(
         if handover is not None and listener is not None:
             handover.leave(start.settings.host, listener)
 
-    _equip(start.settings)
+    equip(start.settings)
     if start.settings.workers > 1:
         listener = _listener(start.settings, handover)
         _supervise(start.settings, target, directory, listener, announce)
         return
+    from messageflow.handlers.registry import EVERY
     from messageflow.publisher import inprocess
 
     inprocess.expect(start.url(start.settings.port))
@@ -139,9 +140,7 @@ def _run(
     from messageflow.gateway.server import serve  # the heavy part, after all that can be refused
 
     def opened(gateway: Gateway) -> None:
-        url = start.url(gateway.port)
-        inprocess.install(gateway.api.call_from_inside, gateway.loop, url, start.settings.api_key)
-        os.environ.setdefault("MESSAGEFLOW_URL", url)
+        install(gateway, start.url(gateway.port), start.settings.api_key)
         if on_opened is not None:
             on_opened(gateway, loaded)
 
@@ -150,7 +149,14 @@ def _run(
         warn_of_routes(loaded, gateway.paths)
 
     listener = _listener(start.settings, handover)
-    serve(start.settings, application=application, listener=listener, on_started=started, on_opened=opened)
+    serve(
+        start.settings,
+        application=application,
+        listener=listener,
+        on_started=started,
+        on_opened=opened,
+        handlers=EVERY,
+    )
 
 
 def _supervise(
@@ -193,12 +199,3 @@ def _import_ahead() -> None:
     for library in _LIBRARIES:
         with suppress(ImportError):  # what is missing and needed is complained of when it is needed
             importlib.import_module(library)
-
-
-def _equip(settings: Settings) -> None:
-    """Let `Flow()` in the application, and in processes it starts, find the keys and limits of this gateway."""
-    os.environ.setdefault("MESSAGEFLOW_API_KEY", settings.api_key)
-    os.environ.setdefault("MESSAGEFLOW_BASE_PATH", settings.base_path)
-    os.environ.setdefault("MESSAGEFLOW_TOKEN_LIFETIME_LIMIT", f"{settings.tokens.token_lifetime_limit:f}")
-    if settings.tokens.token_secret:
-        os.environ.setdefault("MESSAGEFLOW_TOKEN_SECRET", settings.tokens.token_secret[0])

@@ -32,6 +32,11 @@ def command(config: Path | None, dev: bool, **flags: object) -> None:
 
 
 def _serve(start: Start) -> None:
+    hooks = start.settings.hooks
+    if hooks:
+        from messageflow.cli.own_gateway import equip
+
+        equip(start.settings)
     if start.settings.workers > 1:
         from messageflow.gateway.workers.supervisor import supervise, worker_command
 
@@ -42,4 +47,17 @@ def _serve(start: Start) -> None:
     def started(gateway: Gateway) -> None:
         start.announce(gateway.port)
 
-    serve(start.settings, on_started=started)
+    if not hooks:
+        serve(start.settings, on_started=started)
+        return
+    from messageflow.cli.own_gateway import install
+    from messageflow.publisher import inprocess
+
+    def opened(gateway: Gateway) -> None:
+        install(gateway, start.url(gateway.port), start.settings.api_key)
+
+    inprocess.expect(start.url(start.settings.port))
+    try:
+        serve(start.settings, on_started=started, on_opened=opened)
+    finally:
+        inprocess.uninstall()

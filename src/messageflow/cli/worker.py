@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 import msgspec
 
@@ -23,24 +21,31 @@ def command() -> None:
         raise ConfigurationError(
             "a worker is started by a gateway, not by hand: use `messageflow serve --workers N`"
         ) from None
-    if not config.application:
+    if not (config.application or config.settings.hooks):
         work(config, None)
         return
     from messageflow.cli.application import as_asgi, load_application
     from messageflow.cli.guest import warn_of_routes
+    from messageflow.cli.own_gateway import install
     from messageflow.cli.start import local_url
     from messageflow.gateway.server import Gateway
+    from messageflow.handlers.registry import EVERY
     from messageflow.publisher import inprocess
 
     inprocess.expect(local_url(config.settings, bound_port(config.listener)))
+
+    def opened(gateway: Gateway) -> None:
+        install(gateway, local_url(config.settings, gateway.port), config.settings.api_key)
+
+    if not config.application:
+        work(config, None, opened)
+        return
     loaded = load_application(config.application, config.directory)
     application = as_asgi(loaded, config.application)
 
-    def opened(gateway: Gateway) -> None:
-        url = local_url(config.settings, gateway.port)
-        inprocess.install(gateway.api.call_from_inside, gateway.loop, url, config.settings.api_key)
-        os.environ.setdefault("MESSAGEFLOW_URL", url)
+    def opened_beside(gateway: Gateway) -> None:
+        opened(gateway)
         if config.number == 1:  # once for all of them
             warn_of_routes(loaded, gateway.paths)
 
-    work(config, application, opened)
+    work(config, application, opened_beside, EVERY)

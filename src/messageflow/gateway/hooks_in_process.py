@@ -6,23 +6,24 @@ on the event loop, plain ones on threads, so that they may block. Each worker im
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from messageflow.errors import ConfigurationError, Refuse
 from messageflow.gateway.object_loading import load_object
+from messageflow.handlers.calling import Threads, is_coroutine_function
+from messageflow.handlers.decorators import Decorators
+from messageflow.handlers.registry import Handlers
 from messageflow.hub.hooks import ANSWERS, KINDS, AuthorizeAnswer, Hooks, RpcAnswer
 
 _ALLOWED = {kind: answer() for kind, answer in ANSWERS.items() if answer is not type(None)}
 
 
-def load_hooks(target: str, concurrency: int) -> Hooks:
-    """Return the hooks of the object named by a setting.
+def load_hooks(target: str, concurrency: int) -> Hooks | Handlers:
+    """Return the hooks of the object named by a setting, of a flow its handlers.
 
     Args:
         target: `module:object`, or a module.
@@ -32,6 +33,8 @@ def load_hooks(target: str, concurrency: int) -> Hooks:
         ConfigurationError: there is no such object, or it brings no hook.
     """
     found = load_object(target, ())
+    if isinstance(found, Decorators):
+        return found.handlers
     functions = {kind: getattr(found, kind) for kind in KINDS if callable(getattr(found, kind, None))}
     if not functions:
         raise ConfigurationError(
@@ -42,39 +45,12 @@ def load_hooks(target: str, concurrency: int) -> Hooks:
 
 
 def _adapt(kind: str, function: Callable[[Any], Any], concurrency: int) -> Callable[[Any], Awaitable[Any]]:
-    call = function if _is_coroutine_function(function) else _on_threads(kind, function, concurrency)
+    call = function if is_coroutine_function(function) else partial(Threads(f"hook-{kind}", concurrency).call, function)
 
     async def adapted(question: Any) -> Any:
         return _as_answer(kind, await call(question))
 
     return adapted
-
-
-def _is_coroutine_function(function: Any) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
-
-
-def _on_threads(kind: str, function: Callable[[Any], Any], concurrency: int) -> Callable[[Any], Awaitable[Any]]:
-    """Return a coroutine function that runs a plain one on a thread.
-
-    A thread whose caller gave up is busy until the function returns. Until then it has its place, so that no more calls
-    are handed out than there are threads.
-    """
-    threads = ThreadPoolExecutor(concurrency, thread_name_prefix=f"hook-{kind}")
-    places = asyncio.Semaphore(concurrency)
-
-    async def call(question: Any) -> Any:
-        await places.acquire()
-        running = asyncio.get_running_loop().run_in_executor(threads, function, question)
-        running.add_done_callback(end)
-        return await asyncio.shield(running)
-
-    def end(running: asyncio.Future[Any]) -> None:
-        places.release()
-        if not running.cancelled():
-            running.exception()  # which nobody may wait for any more
-
-    return call
 
 
 def _as_answer(kind: str, said: Any) -> Any:

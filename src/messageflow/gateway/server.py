@@ -33,6 +33,7 @@ from messageflow.gateway.front_door.front_door import FrontDoor
 from messageflow.gateway.front_door.http_connection import HttpConnection
 from messageflow.gateway.gc_tuning import pause_collector, settle
 from messageflow.gateway.hooks_in_process import load_hooks
+from messageflow.gateway.hooks_of_handlers import serve_handlers
 from messageflow.gateway.open_files import WAY_OUT, raise_limit, read_limit
 from messageflow.gateway.origins import Origins
 from messageflow.gateway.paths import Paths
@@ -43,6 +44,7 @@ from messageflow.gateway.shutdown import Shutdown
 from messageflow.gateway.tcp_options import prepare_listener
 from messageflow.gateway.token_policy import TokenPolicy
 from messageflow.gateway.worker_api import WorkerApi
+from messageflow.handlers.registry import Handlers
 from messageflow.hub.hub import NO_HOOKS, Hub
 from messageflow.hub.limits import Limits, message_size
 
@@ -63,6 +65,7 @@ class Gateway:
         broker: of the parent process, for one of several workers; a worker alone has its own.
         listener: the parent's socket, or what `serve` was given; otherwise it binds one.
         worker: the name of one of several workers.
+        handlers: of the application, unless the settings name others.
 
     Attributes:
         hub: its sessions and channels.
@@ -78,16 +81,20 @@ class Gateway:
         broker: Broker | None = None,
         listener: socket.socket | None = None,
         worker: str = "",
+        handlers: Handlers | None = None,
     ) -> None:
         self.settings = settings
         self.worker = worker
         self._listener = listener
         broker = broker or make_broker(settings)
-        hooks = load_hooks(settings.hooks, settings.limits.hook_concurrency) if settings.hooks else NO_HOOKS
+        found = load_hooks(settings.hooks, settings.limits.hook_concurrency) if settings.hooks else NO_HOOKS
+        hooks, handlers = (NO_HOOKS, found) if isinstance(found, Handlers) else (found, handlers)
         verifier = make_verifier(settings.tokens)
         self.hub = Hub(broker, settings.namespaces, verifier, settings.limits, hooks=hooks, name=worker)
         if settings.restarts:
             self.hub.goodbye = RESTART
+        if handlers is not None:
+            serve_handlers(self.hub.hooks, handlers, settings.limits.hook_concurrency)
         self.api = WorkerApi(self.hub, settings.limits.payload_size_limit)
         self.files = FileRoom(read_limit().soft)
         self.admission = Admission(
@@ -259,6 +266,7 @@ def serve(
     listener: socket.socket | None = None,
     on_started: Callable[[Gateway], None] | None = None,
     on_opened: Callable[[Gateway], None] | None = None,
+    handlers: Handlers | None = None,
 ) -> None:
     """Run one gateway worker until SIGTERM or SIGINT.
 
@@ -268,6 +276,7 @@ def serve(
         listener: what it listens on; otherwise it binds the port.
         on_started: called on the event loop once connections are accepted.
         on_opened: called on the event loop once the API may be called, before the application starts.
+        handlers: of the application, unless the settings name others.
 
     Raises:
         ConfigurationError: the address cannot be listened on.
@@ -277,7 +286,7 @@ def serve(
     raise_limit()
     previous = signal.getsignal(signal.SIGTERM)
     try:
-        run_loop(Gateway(settings, application, listener=listener).run(on_started, on_opened))
+        run_loop(Gateway(settings, application, listener=listener, handlers=handlers).run(on_started, on_opened))
     finally:
         signal.signal(signal.SIGTERM, previous)
         log.info("stopped")

@@ -98,9 +98,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Text,
         Section.HOOKS,
         Meta(
-            description="module, or `module:object`, whose functions decide for the application: connect, disconnect, "
-            "authorize, publish, rpc, event, refresh (docs/hooks.md); each worker imports it, from the current "
-            "directory or the path"
+            description="`module:flow`, whose handlers decide for the application, or a module or object whose "
+            "functions are called connect, disconnect, authorize, publish, rpc, event, refresh (docs/hooks.md); each "
+            "worker imports it, from the current directory or the path; under `run` handlers are found without it"
         ),
     ] = ""
     # Streams

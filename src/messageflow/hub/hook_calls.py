@@ -27,9 +27,10 @@ from messageflow.core.codes import (
 )
 from messageflow.core.json import check_readable, compact
 from messageflow.core.users import explain_user, is_user
-from messageflow.errors import Refuse
+from messageflow.errors import ConfigurationError, Refuse
 from messageflow.hub.hooks import (
     ANSWERS,
+    HANDLER,
     AuthorizeAnswer,
     AuthorizeQuestion,
     ClientEvent,
@@ -50,6 +51,7 @@ from messageflow.hub.session import Session
 
 LINE = 10_000  # calls of one kind that may wait for a place; each is one command, of a session that waits for it
 PATIENCE = 1.0  # seconds beyond its time in which a hook that was cancelled should end
+OUR_WAY = frozenset(("messageflow", "asyncio", "concurrent"))  # between a question and the function that is asked
 LEAST_CLOSE_CODE = 3000  # refusals from here on end the connection
 
 Question = TypeVar("Question")
@@ -130,7 +132,7 @@ class Hook(Generic[Question, Reply]):
             raise
         if done:
             return attempt.result()
-        self._note_failure(TimeoutError("it takes no cancellation"), timed_out=True)
+        self._note_failure(TimeoutError("it takes no cancellation"), "", timed_out=True)
         return self._fail(INTERNAL)
 
     async def tell(self, question: Question) -> None:
@@ -152,7 +154,7 @@ class Hook(Generic[Question, Reply]):
         except BaseException as error:  # a `sys.exit()` of the application, too, ends its call and not the gateway
             if _is_cancelled():
                 raise
-            self._note_failure(error, timed_out=limit.expired())
+            self._note_failure(error, HANDLER.get(), timed_out=limit.expired())
         return self._fail(INTERNAL)
 
     async def _call(self, question: Question) -> Reply:
@@ -166,20 +168,32 @@ class Hook(Generic[Question, Reply]):
         finally:
             self._places.release()
 
-    def _note_failure(self, error: BaseException, *, timed_out: bool) -> None:
+    def _note_failure(self, error: BaseException, handler: str, *, timed_out: bool) -> None:
         runtime, kind = self._runtime, self._kind
+        fields: dict[str, object] = {"hook": kind, "handler": handler} if handler else {"hook": kind}
         if timed_out:
             runtime.counters.hook_timeouts[kind] += 1
-            runtime.log_limited(logging.ERROR, "hook_timed_out", hook=kind, seconds=self._timeout)
+            cut = error.__cause__ or error  # the cancellation, and where it came to
+            runtime.log_limited(
+                logging.ERROR, "hook_timed_out", **fields, seconds=self._timeout, exception=_shorten(cut)
+            )
         else:
             runtime.counters.hook_failures[kind] += 1
-            runtime.log_limited(logging.ERROR, "hook_failed", hook=kind, error=repr(error), exception=error)
+            runtime.log_limited(logging.ERROR, "hook_failed", **fields, error=repr(error), exception=_shorten(error))
 
     def _fail(self, error: ErrorCode) -> CommandRefused | Disconnected:
         """Return how a client is told that the application has failed."""
         if self._kind == "connect":
             return Disconnected(SERVER_ERROR, "the connect hook of the application has failed")
         return CommandRefused(error)
+
+
+def _shorten(error: BaseException) -> BaseException:
+    """Return an error whose traceback begins in the application's code, where it has come to that."""
+    at = error.__traceback__
+    while at is not None and at.tb_frame.f_globals.get("__name__", "").partition(".")[0] in OUR_WAY:
+        at = at.tb_next
+    return error if at is None else error.with_traceback(at)
 
 
 def _is_cancelled() -> bool:
@@ -210,6 +224,19 @@ class HookCalls:
         self.rpc: Hook[RpcQuestion, RpcAnswer] | None = None
         self.event: Hook[ClientEvent, None] | None = None
         self.refresh: Hook[RefreshQuestion, RefreshAnswer] | None = None
+        self._runtime = runtime
         for kind, function in hooks._asdict().items():
             if function is not None:
-                setattr(self, kind, Hook(runtime, kind, function))
+                self.add(kind, function)
+
+    def add(self, kind: str, function: Callable[[Any], Awaitable[Any]]) -> None:
+        """Ask this hook from now on. May be called on any thread.
+
+        Raises:
+            ConfigurationError: the application has brought one of this kind already.
+        """
+        if getattr(self, kind) is not None:
+            raise ConfigurationError(
+                f"{kind} is decided twice, by functions that --hooks names and by handlers of a Flow: keep one of them"
+            )
+        setattr(self, kind, Hook(self._runtime, kind, function))

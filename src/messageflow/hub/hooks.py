@@ -14,14 +14,20 @@ an attribute of `hub.hook_calls.HookCalls` and the place that asks.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from typing import Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Struct
 
+from messageflow.core.handshake_headers import NO_HEADERS
+
 Verb = Literal["subscribe", "publish", "history", "presence"]
 """What a client wants to do in a channel."""
+
+HANDLER: ContextVar[str] = ContextVar("handler", default="")
+"""Which function of the application a hook is calling, set by the hook: for the log, where it fails or hangs."""
 
 
 class ClientView(Struct, frozen=True):
@@ -32,12 +38,14 @@ class ClientView(Struct, frozen=True):
         client: the id of the connection.
         address: of their end, as far as trusted proxies tell.
         info: JSON that others see beside the user, empty for none.
+        headers: of their handshake, those that `hook_headers` names, in lower case.
     """
 
     user: str
     client: str
     address: str
     info: bytes = b""
+    headers: Mapping[str, str] = NO_HEADERS
 
 
 class ConnectQuestion(Struct, frozen=True):

@@ -20,9 +20,11 @@ from messageflow.client_io.outcome import Response
 from messageflow.core.credentials import LIFETIME_LIMIT, credential
 from messageflow.core.durations import parse_duration
 from messageflow.errors import ConfigurationError, GatewayUnreachable, MessageflowError, Unauthorized
+from messageflow.handlers.decorators import Decorators
 from messageflow.publisher import discovery, error_texts, inprocess, testruns, tokens
 from messageflow.publisher.call import Call
 from messageflow.publisher.discovery import Place
+from messageflow.publisher.encoding import encode
 from messageflow.publisher.inprocess import InProcess, InProcessClient
 from messageflow.publisher.redis_target import RedisTarget, is_redis, make_redis_client, mask_urls
 from messageflow.publisher.requests import User
@@ -42,7 +44,7 @@ FOREIGN = (
 )
 
 
-class FlowBase:
+class FlowBase(Decorators):
     """The common part of `Flow` and `AsyncFlow`; see there for the arguments.
 
     Attributes:
@@ -81,6 +83,10 @@ class FlowBase:
         )
         self._found: Place | None = None
         self._used: Place | None = None  # found last, also when it was forgotten since
+
+    @staticmethod
+    def _encode(value: Any) -> bytes:
+        return encode(value, "result")
 
     def __repr__(self) -> str:
         shown = mask_urls(self._url) if self._url and is_redis(self._url) else self._url

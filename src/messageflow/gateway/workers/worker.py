@@ -18,6 +18,7 @@ from messageflow.gateway.event_loop import run_loop
 from messageflow.gateway.open_files import raise_limit
 from messageflow.gateway.server import Gateway
 from messageflow.gateway.workers.worker_config import WorkerConfig, decode_config
+from messageflow.handlers.registry import Handlers
 
 log = logging.getLogger("messageflow.gateway")
 
@@ -47,22 +48,31 @@ def bound_port(listener: int) -> int:
         return port
 
 
-def work(config: WorkerConfig, application: ASGIApp | None, on_opened: Callable[[Gateway], None] | None = None) -> None:
+def work(
+    config: WorkerConfig,
+    application: ASGIApp | None,
+    on_opened: Callable[[Gateway], None] | None = None,
+    handlers: Handlers | None = None,
+) -> None:
     """Serve until the parent says otherwise, or is gone.
 
     Args:
         config: of the parent.
         application: gets every request that is not the gateway's.
         on_opened: called once the API may be called, before the application starts.
+        handlers: of the application, unless the settings name others.
     """
     settings = config.settings
     logs.configure(settings.log_format, settings.log_level, access=application is not None, worker=config.number)
     raise_limit()
-    run_loop(_serve(config, application, on_opened))
+    run_loop(_serve(config, application, on_opened, handlers))
 
 
 async def _serve(
-    config: WorkerConfig, application: ASGIApp | None, on_opened: Callable[[Gateway], None] | None
+    config: WorkerConfig,
+    application: ASGIApp | None,
+    on_opened: Callable[[Gateway], None] | None,
+    handlers: Handlers | None,
 ) -> None:
     for descriptor in (config.listener, config.ready, STDIN):
         os.set_inheritable(descriptor, False)  # what the application starts has no part in them
@@ -74,6 +84,7 @@ async def _serve(
         broker=broker,
         listener=socket.socket(fileno=config.listener),
         worker=config.name,
+        handlers=handlers,
     )
 
     def started(_: Gateway) -> None:

@@ -1,0 +1,133 @@
+"""What handlers decide: which of them a question goes to, one after the other, and what their answers come to.
+
+Each decision is a generator: it yields the calls to make, is sent what they return, and returns the answer. Who runs
+it says how functions are called: on a loop and threads (`calling`), or there and then.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any, NamedTuple
+
+import msgspec
+
+from messageflow.core.codes import METHOD_NOT_FOUND
+from messageflow.errors import Refuse
+from messageflow.handlers.event import Event
+from messageflow.handlers.registry import Handler, Handlers, Kind
+
+
+class HandlerCall(NamedTuple):
+    """A call to make."""
+
+    handler: Handler
+    event: Event
+
+
+Steps = Generator[HandlerCall, Any, Any]
+
+WELCOME_KEYS = ("user", "info", "data", "channels", "expires_at")
+
+
+def take(handlers: Handlers, event: Event) -> Generator[HandlerCall, Any, None]:
+    """Let the handler of its name take what a page sent.
+
+    Raises:
+        Refuse: there is none, or it refuses.
+    """
+    yield HandlerCall(_require(handlers, "event", event), event)
+
+
+def answer(handlers: Handlers, event: Event) -> Generator[HandlerCall, Any, bytes]:
+    """Return as JSON what the handler of its name makes of a call.
+
+    Raises:
+        Refuse: there is none, or it refuses.
+    """
+    handler = _require(handlers, "rpc", event)
+    result = yield HandlerCall(handler, event)
+    return handler.encode(result)
+
+
+def _require(handlers: Handlers, kind: Kind, event: Event) -> Handler:
+    handler = handlers.find(kind, event.name)
+    if handler is None:
+        raise Refuse(METHOD_NOT_FOUND.code, METHOD_NOT_FOUND.message)
+    return handler
+
+
+def welcome(handlers: Handlers, event: Event) -> Generator[HandlerCall, Any, dict[str, Any]]:
+    """Return what all handlers together say of a connection, `info` and `data` as JSON.
+
+    Raises:
+        Refuse: one refuses.
+        TypeError: one says what means nothing.
+    """
+    said: dict[str, Any] = {}
+    for handler in handlers.select("connect"):
+        result = yield HandlerCall(handler, event)
+        if result is False:
+            raise Refuse()
+        if result is None or result is True:
+            continue
+        if not isinstance(result, dict) or not result.keys() <= set(WELCOME_KEYS):
+            raise TypeError(
+                f"a connect handler returns nothing, False, or a dict with some of {', '.join(WELCOME_KEYS)}; not "
+                + (f"one with {', '.join(map(repr, result))}" if isinstance(result, dict) else type(result).__name__)
+            )
+        encoded = {key: handler.encode(result[key]) for key in ("info", "data") if result.get(key) is not None}
+        channels = (*said.get("channels", ()), *(result.get("channels") or ()))
+        said |= {key: value for key, value in result.items() if value is not None} | encoded
+        said["channels"] = channels
+    return said
+
+
+def permit(handlers: Handlers, event: Event) -> Generator[HandlerCall, Any, bool | None]:
+    """Return whether a client may: the word of the first handler that has one, None where none has.
+
+    Raises:
+        Refuse: one refuses.
+        TypeError: one says what means nothing.
+    """
+    for handler in handlers.select("authorize", event.channel):
+        allowed = yield HandlerCall(handler, event)
+        if allowed is not None:
+            if not isinstance(allowed, bool):
+                raise TypeError(f"an authorize handler returns True, False or None, not {type(allowed).__name__}")
+            return allowed
+    return None
+
+
+def edit(handlers: Handlers, event: Event) -> Generator[HandlerCall, Any, bytes | None]:
+    """Return as JSON what is published in the place of what a client sent, None where it stays.
+
+    Raises:
+        Refuse: one refuses.
+    """
+    data: bytes | None = None
+    for handler in handlers.select("publish", event.channel):
+        result = yield HandlerCall(handler, event)
+        if result is False:
+            raise Refuse()
+        if result is not None and result is not True:
+            data = handler.encode(result)
+            event = msgspec.structs.replace(event, data=msgspec.json.decode(data))
+    return data
+
+
+def tell(kind: Kind, handlers: Handlers, event: Event) -> Generator[HandlerCall, Any, None]:
+    """Let all handlers of a kind know, whatever one of them raises.
+
+    Raises:
+        Exception: what the first raised that failed, once all know.
+    """
+    failure: Exception | None = None
+    for handler in handlers.select(kind, event.channel):
+        try:
+            yield HandlerCall(handler, event)
+        except Exception as error:
+            failure = failure or error
+    if failure is not None:
+        raise failure

@@ -1,0 +1,135 @@
+"""Handlers of a flow in a gateway: from what a page says to a function, and from there to every page."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from messageflow.errors import ConfigurationError
+from messageflow.gateway.hooks_in_process import load_hooks
+from messageflow.handlers.registry import Handlers
+from tests.gateway.test_hooks_in_process import Page
+from tests.support import running
+from tests.waiting import until
+
+APPLICATION = """
+import os, threading
+from flask import Flask
+from messageflow import Flow, Refuse
+
+app = Flask(__name__)
+flow = Flow()
+
+@flow.on("city")
+def city(event):
+    on_the_loop = threading.current_thread() is threading.main_thread()
+    flow.broadcast("city", {"city": event.data, "by": event.user, "main": on_the_loop})
+
+@flow.rpc("double")
+def double(event):
+    if event.data is None:
+        raise Refuse(1001, "of what?")
+    return {"twice": event.data * 2, "worker": os.getpid()}
+
+@flow.rpc("fail")
+def fail(event):
+    return 1 / 0
+
+@flow.rpc("hang")
+async def hang(event):
+    import asyncio
+    await asyncio.sleep(3600)
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "handled.py").write_text(APPLICATION)
+    return tmp_path
+
+
+async def hear(page: Page, kind: str) -> Any:
+    """Return the payload of the next push of a type."""
+    while True:
+        for line in str(await page.link.recv()).split("\n"):
+            pushed = json.loads(line).get("push", {}).get("pub", {}).get("data", {})
+            if pushed.get("type") == kind:
+                return pushed["payload"]
+
+
+COMMANDS = {
+    "run": ["run", "handled:app"],
+    "run with two workers": ["run", "handled:app", "--workers", "2"],
+    "serve": ["serve", "--hooks", "handled:flow"],
+    "serve with two workers": ["serve", "--hooks", "handled:flow", "--workers", "2"],
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS.keys())
+async def test_what_a_page_says_reaches_a_function_and_from_there_every_page(
+    project: Path, tmp_path: Path, command: list[str]
+) -> None:
+    with running(command, tmp_path / "data", cwd=project) as gateway:
+        alice, bob = Page(gateway, "alice"), Page(gateway, "bob")
+        for page in (alice, bob):
+            await page.connect()
+        async with alice.link, bob.link:
+            await alice.link.send(json.dumps({"send": {"data": {"type": "city", "payload": "Rome"}}}))
+            for page in (bob, alice):
+                assert await hear(page, "city") == {"city": "Rome", "by": "alice", "main": False}
+            answer = (await alice.ask(rpc={"method": "double", "data": 21}))["rpc"]["data"]
+            assert answer["twice"] == 42
+            if "--workers" in command:
+                os.kill(answer["worker"], signal.SIGSTOP)  # so that the next is the other's
+                try:
+                    other = Page(gateway, "carol")
+                    await other.connect()
+                    async with other.link:
+                        second = (await other.ask(rpc={"method": "double", "data": 1}))["rpc"]["data"]
+                        assert second["worker"] != answer["worker"]
+                finally:
+                    os.kill(answer["worker"], signal.SIGCONT)
+
+
+async def test_what_goes_wrong_in_a_handler_is_its_own_affair(project: Path, tmp_path: Path) -> None:
+    command = ["run", "handled:app", "--hook-timeout", "0.5s"]
+    with running(command, tmp_path / "data", cwd=project) as gateway:
+        page = Page(gateway, "alice")
+        await page.connect()
+        async with page.link:
+            codes = {
+                name: (await page.ask(rpc={"method": name}))["error"]["code"]
+                for name in ("double", "fail", "hang", "unknown")
+            }
+            assert codes == {"double": 1001, "fail": 100, "hang": 100, "unknown": 104}
+            await page.link.send(json.dumps({"send": {"data": {"type": "unknown"}}}))
+            await page.link.send(json.dumps({"send": {"data": "nonsense"}}))
+            assert (await page.ask(rpc={"method": "double", "data": 1}))["rpc"]["data"]["twice"] == 2
+        await until(lambda: len(gateway.events("hook_timed_out")) == 1)
+        [failed], [hung] = gateway.events("hook_failed"), gateway.events("hook_timed_out")
+        assert (failed["handler"], hung["handler"]) == ("handled.fail", "handled.hang")
+        assert str(failed["exception"]).count("File") == 1, "the traceback begins in the handler"
+        assert "1 / 0" in str(failed["exception"])
+        assert "asyncio.sleep(3600)" in str(hung["exception"])
+
+
+def test_two_ways_to_decide_are_refused_at_the_start(project: Path, tmp_path: Path) -> None:
+    (project / "decisions.py").write_text("def rpc(question):\n    return 1\n")
+    command = ["run", "handled:app", "--hooks", "decisions"]
+    with pytest.raises(AssertionError, match="rpc is decided twice"), running(command, tmp_path / "data", cwd=project):
+        pass
+
+
+def test_of_a_flow_its_handlers_are_the_hooks(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project)
+    monkeypatch.syspath_prepend(str(project))
+    found = load_hooks("handled:flow", 2)
+    assert isinstance(found, Handlers)
+    assert found.kinds == {"event", "rpc"}
+    with pytest.raises(ConfigurationError, match="brings no hook"):
+        load_hooks("handled:app.config", 2)
