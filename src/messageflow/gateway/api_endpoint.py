@@ -80,6 +80,8 @@ class ApiEndpoint:
 
     def begin(self, connection: EndpointConnection, head: Head) -> ApiCall | None:
         """Begin to answer a request; None when it is answered already."""
+        if head.call is not None and not connection.body_is_due:
+            return ApiCall(self, connection, head.call)
         if head.method != b"POST":
             connection.answer(_not_a_call())
             return None
@@ -89,10 +91,13 @@ class ApiEndpoint:
                 failure(401, UNAUTHORIZED, "the API key is missing or wrong: send it as the header X-API-Key")
             )
             return None
-        call = ApiCall(self, connection, self._paths.method_called(head.path) or b"")
+        method = self._paths.method_called(head.path) or b""
+        call = ApiCall(self, connection, method)
         if head.length > self.limits.body_bytes:
             call.refuse_size()
             return None
+        if head.length >= 0 and not head.expects_continue:
+            head.call = method
         if connection.body_is_due and (head.length == CHUNKED or head.length > connection.pending):
             call.wait_for_body()
             if head.expects_continue:

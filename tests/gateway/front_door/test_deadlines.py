@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from messageflow.gateway.front_door.deadlines import Deadlines
+from tests.waiting import until
 
 
 async def test_whose_time_is_over_is_told_once_and_whoever_left_is_not() -> None:
@@ -62,3 +63,12 @@ async def test_who_is_due_next_can_be_taken_out_and_is_not_told() -> None:
     assert deadlines.pop_first() == "one"
     await asyncio.wait_for(last.wait(), 10)
     assert (told, deadlines.pop_first()) == (["two"], None)
+
+
+async def test_whose_time_begins_anew_is_told_after_those_who_came_meanwhile() -> None:
+    told: list[str] = []
+    deadlines = Deadlines(0.02, told.append)
+    for name in ("one", "two", "one"):
+        deadlines.add(name)
+    await until(lambda: len(told) == 2)
+    assert told == ["two", "one"]

@@ -31,10 +31,11 @@ class Deadlines(Generic[T]):
         return member in self._due
 
     def add(self, member: T) -> None:
-        """Let the time of one run from now on; it is not here yet."""
+        """Let the time of one run from now on, or anew."""
         loop = self._loop
         if loop is None:
             loop = self._loop = asyncio.get_running_loop()
+        self._due.pop(member, None)
         self._due[member] = loop.time() + self._seconds
         if self._timer is None:
             self._timer = loop.call_later(self._seconds, self._look)

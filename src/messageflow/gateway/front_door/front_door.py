@@ -14,6 +14,7 @@ from messageflow.brokers.eager import run_without_task
 from messageflow.gateway.front_door.deadlines import Deadlines
 from messageflow.gateway.front_door.file_room import FileRoom
 from messageflow.gateway.front_door.http_limits import HttpLimits
+from messageflow.gateway.front_door.known_calls import KnownCalls
 from messageflow.gateway.front_door.response import HttpResponse
 from messageflow.gateway.front_door.routes import Routes
 
@@ -50,6 +51,7 @@ class FrontDoor:
 
     Attributes:
         connections: those that are open and speak HTTP.
+        known_calls: heads that were let in before.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class FrontDoor:
         self.routes = routes
         self.limits = limits
         self.connections: set[Any] = set()
+        self.known_calls = KnownCalls()
         self._tasks: set[asyncio.Task[None]] = set()
         self._default_headers: Callable[[], list[tuple[bytes, bytes]]] = list
         self._on_slow_head = on_slow_head
@@ -120,6 +123,12 @@ class FrontDoor:
             self._heads.add(connection)
         elif connection not in self._idle:
             self._idle.add(connection)
+
+    def await_next(self, connection: Open) -> None:
+        """A connection was answered in the step in which its request came, and that was all."""
+        if connection in self._heads:
+            self._heads.discard(connection)
+        self._idle.add(connection)
 
     def head_came(self, connection: Open) -> None:
         """A head is whole."""

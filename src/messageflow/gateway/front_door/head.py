@@ -53,9 +53,11 @@ class Head:
         keep_alive: whether the connection stays after the answer.
         upgrade: the protocols offered in its place, in lower case; empty where none is.
         expects_continue: whether the body waits for a word of ours.
+        call: the method of the API that it calls, once it is known that whoever sent it may; see `KnownCalls`.
     """
 
     __slots__ = (
+        "call",
         "expects_continue",
         "headers",
         "keep_alive",
@@ -79,6 +81,7 @@ class Head:
         self.keep_alive = version == "1.1"
         self.upgrade = b""
         self.expects_continue = False
+        self.call: bytes | None = None
 
     def on_url(self, url: bytes) -> None:
         """Take the target, as the parser found it."""

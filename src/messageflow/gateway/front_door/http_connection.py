@@ -18,6 +18,7 @@ from messageflow.gateway.front_door.body import Chunked, Counted, body_of
 from messageflow.gateway.front_door.endpoint import DeafExchange, Exchange
 from messageflow.gateway.front_door.front_door import FrontDoor
 from messageflow.gateway.front_door.head import BadRequest, Head, parse_head
+from messageflow.gateway.front_door.known_calls import KnownCall
 from messageflow.gateway.front_door.response import HttpResponse
 from messageflow.gateway.proxies import UNIX
 
@@ -96,6 +97,11 @@ class HttpConnection(asyncio.Protocol):
         if self.is_over:
             self._throw_away(data)
             return
+        if self._exchange is None and not (self._pending or self._is_reading or self.write_paused):
+            known = self._door.known_calls.get(data[: data.find(b"\r\n\r\n") + 4])
+            if known is not None and len(data) == len(known.head.raw) + known.head.length:
+                self._take_call(known, data)
+                return
         self._pending = self._pending + data if self._pending else data
         if not self._is_reading:
             self._read()
@@ -147,6 +153,23 @@ class HttpConnection(asyncio.Protocol):
             self._door.await_head(self, begun=bool(self._pending) and not self.write_paused)
         self._hold(PIPELINE, len(self._pending) > self._door.limits.head_bytes)
 
+    def _take_call(self, known: KnownCall, data: bytes) -> None:
+        """Handle a call that is here as a whole, under a head that was let in before: what backends send."""
+        head = self._head = known.head
+        self.keep_alive = head.keep_alive
+        self._is_reading = True
+        try:
+            exchange = self._exchange = known.endpoint.begin(self, head)
+            if exchange is not None:
+                exchange.receive(data[len(head.raw) :])
+                exchange.end()
+        finally:
+            self._is_reading = False
+        if self._exchange is None and not self.is_over:
+            self._door.await_next(self)
+        else:
+            self._door.head_came(self)
+
     def _step(self) -> bool:
         """Take one piece of what is pending. Returns False when none can be taken now."""
         if self.is_over or not self._pending:
@@ -170,7 +193,10 @@ class HttpConnection(asyncio.Protocol):
         self.keep_alive = head.keep_alive
         if head.length:
             self._body = body_of(head.length)
-        exchange = self._door.routes.find(head.path).begin(self, head)
+        endpoint = self._door.routes.find(head.path)
+        exchange = endpoint.begin(self, head)
+        if head.call is not None:
+            self._door.known_calls.add(head, endpoint)
         if exchange is not None:
             self._exchange = exchange
             if self._body is None:
@@ -221,7 +247,8 @@ class HttpConnection(asyncio.Protocol):
             self.close()
             return
         self._exchange = None if self._body is None else ANSWERED
-        self._hold(EXCHANGE, False)
+        if self._holds:
+            self._hold(EXCHANGE, False)
         if self._is_reading:
             return
         self._door.await_head(self, begun=False)

@@ -15,6 +15,7 @@ JSON = b"application/json"
 
 _LINES = {status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus}
 _BODILESS = frozenset((204, 304))
+_USUAL = b"%b%bcontent-type: %b\r\ncontent-length: %d\r\n\r\n%b"
 
 
 class HttpResponse(NamedTuple):
@@ -41,6 +42,8 @@ class HttpResponse(NamedTuple):
             without_body: whether it answers a HEAD.
         """
         status, headers, body, kind = self
+        if body and not (headers or close or without_body or status in _BODILESS):  # 2 µs less (benchmarks: push)
+            return _USUAL % (_LINES[status], common, kind, len(body), body)
         parts = [_LINES[status], common]
         if body:
             parts.append(b"content-type: %b\r\n" % kind)
