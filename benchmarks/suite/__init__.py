@@ -12,6 +12,7 @@ from benchmarks.figures import Figure
 from benchmarks.plan import Plan
 from benchmarks.suite import (
     burst,
+    comeback,
     connect,
     drain,
     fanout,
@@ -28,6 +29,7 @@ from benchmarks.suite import (
     reload,
     stalled,
     storm,
+    unicast,
 )
 
 
@@ -46,9 +48,11 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "push": Benchmark(push.METHOD, push.run),
     "idle": Benchmark(idle.METHOD, idle.run),
     "latency": Benchmark(latency.METHOD, latency.run),
+    "unicast": Benchmark(unicast.METHOD, unicast.run),
     "recovery": Benchmark(recovery.METHOD, recovery.run),
     "storm": Benchmark(storm.METHOD, storm.run),
     "stalled": Benchmark(stalled.METHOD, stalled.run),
+    "comeback": Benchmark(comeback.METHOD, comeback.run),
     "kill": Benchmark(kill.METHOD, kill.run),
     "drain": Benchmark(drain.METHOD, drain.run),
     "reload": Benchmark(reload.METHOD, reload.run),
