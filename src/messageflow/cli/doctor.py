@@ -1,8 +1,10 @@
-"""`messageflow doctor`: what a broker is fit for, and what to change."""
+"""`messageflow doctor`: what this machine allows a gateway, or what a broker is fit for, and what to change."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+from collections.abc import Sequence
 
 import click
 
@@ -10,13 +12,39 @@ from messageflow.cli.receipt import WHERE
 
 
 @click.command(name="doctor")
-@click.option("--broker", "url", required=True, metavar="URL", help="Of a Redis or Valkey, such as redis://localhost.")
+@click.option("--broker", "url", metavar="URL", help="Of a Redis or Valkey, such as redis://localhost.")
 @click.option("--prefix", default="messageflow", show_default=True, help="Of the gateway's names there.")
-def command(url: str, prefix: str) -> None:
-    """Look at a Redis or Valkey: can it be used, what does a receipt mean there, what could be lost?
+def command(url: str | None, prefix: str) -> None:
+    """Look at this machine: how many connections could a gateway take here, what would end it?
 
-    Leaves nothing behind. Ends with 1 when it cannot be used.
+    With --broker look at a Redis or Valkey: can it be used, what does a receipt mean there, what could be lost? Leaves
+    nothing behind. Ends with 1 when it cannot be used.
     """
+    if url is None:
+        _look_at_machine()
+    else:
+        _look_at_servers(url, prefix)
+
+
+def _look_at_machine() -> None:
+    from messageflow.gateway.machine import advise, read_machine
+    from messageflow.gateway.server import BACKLOG
+    from messageflow.gateway.settings_loading import load_settings
+
+    machine = read_machine()
+    click.secho("this machine", bold=True)
+    if machine.files.hard:
+        soft, hard = machine.files
+        raised = f", raised to {hard:,} at the start" if soft < hard else ""
+        click.echo(f"open files of a process: {soft:,}{raised}: {machine.connections:,} connections a worker")
+    if machine.memory is not None:
+        click.echo(f"memory: {machine.memory // (1 << 20):,} MiB")
+    if machine.waiting is not None:
+        click.echo(f"connections that wait to be accepted: {min(machine.waiting, BACKLOG):,}")
+    _say_advice(advise(machine, load_settings(environ=os.environ), BACKLOG))
+
+
+def _look_at_servers(url: str, prefix: str) -> None:
     from messageflow.brokers.redis.topology.detection import inspect_servers
 
     found = asyncio.run(inspect_servers(url, prefix))
@@ -25,9 +53,13 @@ def command(url: str, prefix: str) -> None:
         click.echo(f"a receipt means: stored {WHERE[inspection.ack]} ({inspection.ack})")
         for hindrance in inspection.hindrances:
             click.secho(f"cannot be used: {hindrance}", fg="red")
-        for advice in inspection.advice:
-            click.secho(f"to consider: {advice}", fg="yellow")
-        if not (inspection.hindrances or inspection.advice):
-            click.secho("nothing to change", fg="green")
+        _say_advice(inspection.advice, nothing=not inspection.hindrances)
     if any(inspection.hindrances for inspection in found.values()):
         click.get_current_context().exit(1)
+
+
+def _say_advice(advice: Sequence[str], *, nothing: bool = True) -> None:
+    for each in advice:
+        click.secho(f"to consider: {each}", fg="yellow")
+    if nothing and not advice:
+        click.secho("nothing to change", fg="green")

@@ -34,6 +34,7 @@ from messageflow.gateway.front_door.http_connection import HttpConnection
 from messageflow.gateway.gc_tuning import pause_collector, settle
 from messageflow.gateway.hooks_in_process import load_hooks
 from messageflow.gateway.hooks_of_handlers import serve_handlers
+from messageflow.gateway.machine import warn_of_memory
 from messageflow.gateway.open_files import WAY_OUT, raise_limit, read_limit
 from messageflow.gateway.origins import Origins
 from messageflow.gateway.paths import Paths
@@ -284,6 +285,7 @@ def serve(
     """
     logs.configure(settings.log_format, settings.log_level, access=application is not None)
     raise_limit()
+    warn_of_memory(settings)
     previous = signal.getsignal(signal.SIGTERM)
     try:
         run_loop(Gateway(settings, application, listener=listener, handlers=handlers).run(on_started, on_opened))

@@ -28,6 +28,7 @@ from messageflow.gateway import logs
 from messageflow.gateway.broker_choice import is_shared, make_local_broker
 from messageflow.gateway.event_loop import run_loop
 from messageflow.gateway.gc_tuning import pause_collector, settle
+from messageflow.gateway.machine import warn_of_memory
 from messageflow.gateway.metrics import parent_metrics
 from messageflow.gateway.open_files import raise_limit
 from messageflow.gateway.server import HURRIED, listen, never_outlive
@@ -270,6 +271,7 @@ def supervise(
     """Run a gateway of several workers until SIGTERM or SIGINT, see `Supervisor`."""
     logs.configure(settings.log_format, settings.log_level)
     raise_limit()
+    warn_of_memory(settings)
 
     async def main() -> None:
         await Supervisor(settings, command, application, directory, listener).run(on_started)
