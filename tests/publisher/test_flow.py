@@ -26,7 +26,8 @@ from messageflow import (
 )
 from messageflow.handlers.decorators import Decorators
 from messageflow.publisher import batch as batch_module
-from messageflow.publisher import testruns
+from messageflow.publisher import requests, testruns
+from messageflow.publisher.collector import CallCollector
 from messageflow.publisher.discovery import write_dev_file
 from tests.publisher.conftest import Face
 from tests.publisher.scripted import (
@@ -405,6 +406,14 @@ def test_both_faces_have_the_same_calls_with_the_same_arguments() -> None:
 
     assert calls(Flow) == calls(AsyncFlow)
     assert set(calls(Flow)) >= {"push", "publish", "broadcast", "batch", "disconnect", "presence", "history", "token"}
+
+
+def test_what_collects_calls_takes_them_with_the_arguments_of_a_flow() -> None:
+    taken = [name for name in vars(CallCollector) if not name.startswith("_") and hasattr(requests, name)]
+    assert taken == ["push", "broadcast", "publish"]
+    for name in taken:
+        faces = [inspect.signature(getattr(kind, name)).parameters for kind in (Flow, CallCollector)]
+        assert faces[0] == faces[1]
 
 
 def test_async_calls_are_all_awaited() -> None:

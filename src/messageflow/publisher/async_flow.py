@@ -1,7 +1,11 @@
 """`AsyncFlow`: the publisher's face to await.
 
 Thin on purpose, as `flow` is: what a call asks and what its answer means stands in `requests`, when it is repeated in
-`retry`. A test holds the signatures of both faces equal.
+`retry`.
+
+The calls are written out here, in `flow` and in `collector`: a signature derived from another keeps its types only
+without names and defaults, or without the word that it is awaited, and people read it in their editors. A test holds
+those of all faces equal.
 """
 
 from __future__ import annotations
