@@ -82,6 +82,27 @@ def in_batches(place: Place, users: Sequence[str]) -> None:
                     batch.push(user, TYPE, PAYLOAD)
 
 
+def in_one_batch(place: Place, users: Sequence[str]) -> None:
+    """Push to all of these users in one batch."""
+    with our_flow(place) as flow, flow.batch() as batch:
+        for user in users:
+            batch.push(user, TYPE, PAYLOAD)
+
+
+def later(place: Place, users: Sequence[str]) -> None:
+    """Push to each of these users later, and wait until all is stored.
+
+    Raises:
+        BackendFailed: something was dropped or refused.
+    """
+    with our_flow(place) as flow:
+        for user in users:
+            flow.later.push(user, TYPE, PAYLOAD)
+        flow.later.flush(END_SECONDS)
+        if flow.later.stats.sent != len(users):
+            raise BackendFailed(f"not all was sent: {flow.later.stats}")
+
+
 @dataclass(frozen=True, slots=True)
 class AtOnce:
     """A job: push to each of these users, always so many under way."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from benchmarks.figures import Figure, at_least
 from benchmarks.plan import MakeServer, Plan
 from benchmarks.publishing import publish_in_sequence
-from benchmarks.pushing import BATCH, AtOnce, Job, in_batches, one_after_another, push
+from benchmarks.pushing import BATCH, AtOnce, Job, in_batches, in_one_batch, later, one_after_another, push
 from benchmarks.servers.base import running
 from benchmarks.servers.gateway import IN_MEMORY, with_flags
 
@@ -18,7 +18,8 @@ AT_ONCE = 64
 METHOD = (
     f"Loopback; pushes go round {USERS} users' personal channels and come back with a receipt from the embedded "
     "broker, which has handed them to the operating system (--ack os). One after another: one thread, one Flow. "
-    f"Batches of {BATCH}: {PROCESSES} processes, so that the gateway does not wait while one encodes the next. To "
+    f"Batches of {BATCH}: {PROCESSES} processes, so that the gateway does not wait while one encodes the next. A loop "
+    "of flow.later and its flush, and the same calls in one flow.batch: one process, one thread of its own making. To "
     f"disk: --ack disk, {PROCESSES} processes with {AT_ONCE // PROCESSES} AsyncFlow tasks each. CPU is that of all "
     "processes of a side. Beside it, the same with --broker memory, and what one Python client publishes to Nchan over "
     "one kept-alive connection with the standard library's http.client (one channel, nobody subscribed)."
@@ -38,11 +39,13 @@ def run(plan: Plan) -> list[Figure]:
     """Measure."""
     count = plan.of(short=3_000, full=20_000)
     memory, disk = with_flags(*IN_MEMORY), with_flags(*TO_DISK)
-    one, one_memory, batched, batched_memory, at_once, nchan = plan.alternate(
+    one, one_memory, batched, batched_memory, one_batch, sent_later, at_once, nchan = plan.alternate(
         sequential=lambda: sample(plan, plan.ours, one_after_another, count),
         sequential_in_memory=lambda: sample(plan, memory, one_after_another, count),
         batches=lambda: sample(plan, plan.ours, in_batches, 20 * count, PROCESSES),
         batches_in_memory=lambda: sample(plan, memory, in_batches, 20 * count, PROCESSES),
+        one_batch=lambda: sample(plan, plan.ours, in_one_batch, 5 * count),
+        later=lambda: sample(plan, plan.ours, later, 5 * count),
         disk=lambda: sample(plan, disk, AtOnce(AT_ONCE // PROCESSES), 3 * count, PROCESSES),
         nchan=lambda: peer_publishes(plan, count),
     )
@@ -60,6 +63,8 @@ def run(plan: Plan) -> list[Figure]:
             (at_least(50_000),),
         ),
         costs("push, in batches", batched),
+        Figure("push, a loop of flow.later", "/s", rates(sent_later), "flow.batch", rates(one_batch)),
+        costs("push, a loop of flow.later", sent_later),
         Figure(f"push, {AT_ONCE} at once, to disk", "/s", rates(at_once), targets=(at_least(5_000),)),
         costs(f"push, {AT_ONCE} at once, to disk", at_once),
     ]

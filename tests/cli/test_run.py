@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 import urllib3
 
-from tests.support import running
+from messageflow import Flow
+from tests.support import API_KEY, running
+from tests.waiting import wait_until
 
 FLASK = """
 from flask import Flask, request
@@ -47,6 +49,23 @@ def create_app():
     return Starlette(routes=[Route("/push/{user}", push)], lifespan=lifespan)
 """
 
+LATE = """
+from contextlib import asynccontextmanager
+from starlette.applications import Starlette
+from messageflow import Flow
+
+flow = Flow()
+flow.later.push("alice", "import")
+
+@asynccontextmanager
+async def lifespan(app):
+    yield
+    for number in range(100):
+        flow.later.push("alice", "end", number)
+
+app = Starlette(lifespan=lifespan)
+"""
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
@@ -54,6 +73,7 @@ def project(tmp_path: Path) -> Path:
     directory.mkdir()
     (directory / "flask_shop.py").write_text(FLASK)
     (directory / "asgi_shop.py").write_text(ASGI)
+    (directory / "late_shop.py").write_text(LATE)
     return directory
 
 
@@ -90,6 +110,21 @@ def test_asgi_application_has_its_lifespan_and_awaits_its_pushes(project: Path, 
         assert get(started.url, "/push/alice") == {"offset": 1, "life": ["started"]}
         assert started.terminate() == 0
     assert (project / "ended").exists()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_is_pushed_later_arrives_from_the_import_on_and_until_the_end(
+    project: Path, tmp_path: Path, workers: int
+) -> None:
+    def heard(url: str) -> list[str]:
+        return [each.data["type"] for each in Flow(url, api_key=API_KEY).history("#alice", limit=1000).publications]
+
+    command = ("run", "late_shop:app", "--workers", str(workers))
+    with running(command, tmp_path, cwd=project) as started:
+        wait_until(lambda: heard(started.url) == ["import"] * workers)
+        assert started.terminate() == 0
+    with running(command, tmp_path, cwd=project) as started:
+        assert heard(started.url).count("end") == 100 * workers
 
 
 def test_demo_shows_its_page(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import uvloop
 
 from messageflow import AsyncFlow, Flow
 from messageflow.client_io import blocking_io
-from messageflow.publisher import inprocess
+from messageflow.publisher import inprocess, later_sender
 from tests.publisher.scripted import ScriptedServer
 
 
@@ -25,6 +25,7 @@ def strange_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator
     monkeypatch.setenv("MESSAGEFLOW_DATA_DIR", str(tmp_path / "data"))
     yield
     inprocess.uninstall()
+    later_sender._senders.table().clear()
     for each in blocking_io._clients.table().values():
         each.close()
     blocking_io._clients.table().clear()

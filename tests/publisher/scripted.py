@@ -50,6 +50,14 @@ def result(value: object, *, keep: bool = True) -> Step:
     return say(200, msgspec.json.encode({"result": value}), keep=keep)
 
 
+def receipts_for(request: Request) -> Step:
+    """Answer with a receipt, or one for each call of a batch."""
+    if not request.target.endswith("/batch"):
+        return result(RECEIPT)
+    replies = [{name: RECEIPT} for command in request.body["commands"] for name in command]
+    return say(200, msgspec.json.encode({"replies": replies}))
+
+
 def error(code: int, message: str, status: int = 200) -> Step:
     """Answer with an error of the API."""
     return say(status, msgspec.json.encode({"error": {"code": code, "message": message}}))
@@ -136,6 +144,12 @@ class ScriptedServer:
                 pass
 
     @property
+    def payloads(self) -> list[Any]:
+        """The payloads of pushes in batches, in the order in which they came."""
+        batches = [request.body["commands"] for request in self.requests if request.target.endswith("/batch")]
+        return [command["push"]["payload"] for commands in batches for command in commands]
+
+    @property
     def keys(self) -> list[str]:
         """The idempotency keys that came, in order."""
         return [request.body["idempotency_key"] for request in self.requests]
@@ -165,7 +179,7 @@ class ScriptedServer:
                 while (request := _read(connection, stream, number, self.refuse_over)) is not None:
                     with self._lock:
                         self.requests.append(request)
-                        step = self.script.popleft() if self.script else result(RECEIPT)
+                        step = self.script.popleft() if self.script else receipts_for(request)
                         if isinstance(step, Silence):
                             self._silences.append(step)
                     if not step(connection):

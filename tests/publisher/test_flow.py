@@ -422,7 +422,7 @@ def test_async_calls_are_all_awaited() -> None:
         for name, member in inspect.getmembers(AsyncFlow, inspect.isfunction)
         if not (name.startswith("_") or hasattr(Decorators, name) or inspect.iscoroutinefunction(member))
     ]
-    assert plain == ["batch"]
+    assert plain == ["batch", "transaction"]
 
 
 def test_with_block_closes(server: ScriptedServer) -> None:

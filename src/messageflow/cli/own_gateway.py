@@ -5,6 +5,7 @@ Owns nothing but the process's environment and the entry of `publisher.inprocess
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import TYPE_CHECKING
 
@@ -23,14 +24,18 @@ def equip(settings: Settings) -> None:
 
 
 def install(gateway: Gateway, url: str, api_key: str) -> None:
-    """Let them call the gateway, which takes calls from now on.
+    """Let them call the gateway, which takes calls from now on, and waits at its end for what they send later.
 
     Args:
         gateway: of this process.
         url: where it listens.
         api_key: of it.
     """
-    from messageflow.publisher import inprocess
+    from messageflow.publisher import inprocess, later_sender
 
+    async def finish(seconds: float) -> None:
+        await asyncio.to_thread(later_sender.flush_all, min(seconds, later_sender.EXIT_SECONDS))
+
+    gateway.finish_application = finish
     inprocess.install(gateway.api.call_from_inside, gateway.loop, url, api_key)
     os.environ.setdefault("MESSAGEFLOW_URL", url)

@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import FrameType
 
 import msgspec
@@ -72,6 +72,8 @@ class Gateway:
         hub: its sessions and channels.
         api: its server API.
         loop: the event loop it runs on, once started.
+        finish_application: waits for what the application still publishes when its last request and its lifespan have
+            ended, within so many seconds; None where there is nothing to wait for.
     """
 
     def __init__(
@@ -129,6 +131,7 @@ class Gateway:
         self.files.join(self._count_sockets)
         self.loop: asyncio.AbstractEventLoop
         self.port = settings.port
+        self.finish_application: Callable[[float], Awaitable[object]] | None = None
 
     def _count_sockets(self) -> Sockets:
         return Sockets(self.admission.open_connections, len(self.front_door.connections))
@@ -251,6 +254,8 @@ class _Server(uvicorn.Server):
         await shutdown.drain()
         self.config.timeout_graceful_shutdown = max(1, int(shutdown.left / 2))
         await super().shutdown(sockets)  # requests of the application end first, for they may still push
+        if self._gateway.finish_application is not None:
+            await self._gateway.finish_application(shutdown.left / 2)
         await shutdown.close()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:

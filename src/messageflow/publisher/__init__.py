@@ -8,6 +8,10 @@
     retry             whether and when to try again                   pure
     collector         the calls of what collects                      pure
     batch             calls collected and sent together               pure
+    transaction       what a block publishes, at its end              pure
+    later             the calls that return at once
+    later_queue       what waits to be sent later                     pure
+    later_sender      the thread that sends it
     encoding          Python values as JSON                           pure
     arguments         users, channels and types as exact text         pure
     tokens            what users connect with                         pure

@@ -21,6 +21,7 @@ from messageflow.client_io.asyncio_io import ASYNCIO
 from messageflow.publisher import requests
 from messageflow.publisher.batch import Batch
 from messageflow.publisher.flow_base import FlowBase
+from messageflow.publisher.later import AsyncLater
 from messageflow.publisher.requests import User
 from messageflow.publisher.results import (
     ClientInfo,
@@ -32,6 +33,7 @@ from messageflow.publisher.results import (
     Receipt,
 )
 from messageflow.publisher.tokens import TTL
+from messageflow.publisher.transaction import Transaction
 
 
 class AsyncFlow(FlowBase):
@@ -60,11 +62,11 @@ class AsyncFlow(FlowBase):
 
     async def push(self, user: User, type: str, payload: Any = None, *, idempotency_key: str | None = None) -> Receipt:
         """As `Flow.push`."""
-        return await self._perform(requests.push(user, type, payload, idempotency_key=idempotency_key))
+        return await self._publish(requests.push(user, type, payload, idempotency_key=idempotency_key))
 
     async def broadcast(self, type: str, payload: Any = None, *, idempotency_key: str | None = None) -> Receipt:
         """As `Flow.broadcast`."""
-        return await self._perform(requests.broadcast(type, payload, idempotency_key=idempotency_key))
+        return await self._publish(requests.broadcast(type, payload, idempotency_key=idempotency_key))
 
     async def publish(
         self,
@@ -76,7 +78,7 @@ class AsyncFlow(FlowBase):
         skip_history: bool = False,
     ) -> Receipt:
         """As `Flow.publish`."""
-        return await self._perform(
+        return await self._publish(
             requests.publish(channel, data, tags=tags, idempotency_key=idempotency_key, skip_history=skip_history)
         )
 
@@ -86,6 +88,15 @@ class AsyncFlow(FlowBase):
         Calls are added without awaiting; otherwise as `Flow.batch`, with `await batch.send()`.
         """
         return AsyncBatch(self)
+
+    @property
+    def later(self) -> AsyncLater:
+        """As `Flow.later`: calls are not awaited, and sent by a thread, which outlives the loop; await its `flush`."""
+        return AsyncLater(self._publish_later, self._get_sender, self._timeout)
+
+    def transaction(self) -> AsyncTransaction:
+        """As `Flow.transaction`, in an `async with` block; what tasks begun inside publish is collected too."""
+        return AsyncTransaction(self)
 
     async def subscribe(self, user: User, channel: str) -> None:
         """As `Flow.subscribe`."""
@@ -176,6 +187,33 @@ class AsyncBatch(Batch):
     ) -> None:
         if kind is None:
             await self.send()
+
+    async def send(self) -> None:
+        """Send what has no outcome yet; see `SyncBatch.send`."""
+        self._flow._join_transaction(self)
+        await self.send_all(self._flow._perform)
+
+
+class AsyncTransaction(Transaction):
+    """A transaction of an `AsyncFlow`; see `AsyncFlow.transaction`."""
+
+    def __init__(self, flow: AsyncFlow) -> None:
+        super().__init__(flow._target, flow._send_later)
+        self._flow = flow
+
+    async def __aenter__(self) -> Self:
+        self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        self.close()
+        if kind is None and not self.join_enclosing():
+            try:
+                await self.send()
+            finally:
+                self.release_later()
 
     async def send(self) -> None:
         """Send what has no outcome yet; see `SyncBatch.send`."""

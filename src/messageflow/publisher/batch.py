@@ -48,6 +48,7 @@ class Batch(CallCollector):
     def __init__(self) -> None:
         self._commands: list[bytes] = []
         self._outcomes: list[Receipt | Refused] = []
+        self._joined: tuple[Batch, int] | None = None  # what sends it, and its first place there
 
     def __len__(self) -> int:
         return len(self._commands)
@@ -55,13 +56,25 @@ class Batch(CallCollector):
     @property
     def receipts(self) -> list[Receipt | None]:
         """One entry a call, in order: its receipt, or None where it is refused or not stored for all we know."""
-        known = [outcome if isinstance(outcome, Receipt) else None for outcome in self._outcomes]
+        known = [outcome if isinstance(outcome, Receipt) else None for outcome in self._list_outcomes()]
         return known + [None] * (len(self._commands) - len(known))
 
     @property
     def failures(self) -> dict[int, Refused]:
         """What the gateway said of the calls it refused, by their place in the batch, from 0."""
-        return {place: outcome for place, outcome in enumerate(self._outcomes) if isinstance(outcome, Refused)}
+        return {place: outcome for place, outcome in enumerate(self._list_outcomes()) if isinstance(outcome, Refused)}
+
+    def join(self, other: Batch) -> None:
+        """Leave what has no outcome yet to another batch, to be sent with it and after what it has."""
+        if self._joined is None:
+            self._joined = (other, len(other._commands) - len(self._outcomes))
+            other._commands += self._commands[len(self._outcomes) :]
+
+    def _list_outcomes(self) -> list[Receipt | Refused]:
+        if self._joined is None:
+            return self._outcomes
+        other, first = self._joined
+        return self._outcomes + other._list_outcomes()[first + len(self._outcomes) :][: len(self) - len(self._outcomes)]
 
     def _add(self, call: Call[Receipt]) -> None:
         self._commands.append(encode_command(call))
@@ -80,6 +93,8 @@ class Batch(CallCollector):
         self, perform: Callable[[Call[list[Receipt | Refused]]], Awaitable[list[Receipt | Refused]]]
     ) -> None:
         """Send what has no outcome yet, request by request, and raise as `check` does."""
+        if self._joined is not None:
+            return
         while (request := self.next_request()) is not None:
             self.settle(await perform(request))
         self.check()

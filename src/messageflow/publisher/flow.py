@@ -17,6 +17,7 @@ from messageflow.client_io.kernel import run_now
 from messageflow.publisher import requests
 from messageflow.publisher.batch import Batch
 from messageflow.publisher.flow_base import FlowBase
+from messageflow.publisher.later import Later
 from messageflow.publisher.requests import User
 from messageflow.publisher.results import (
     ClientInfo,
@@ -28,6 +29,7 @@ from messageflow.publisher.results import (
     Receipt,
 )
 from messageflow.publisher.tokens import TTL
+from messageflow.publisher.transaction import Transaction
 
 
 class Flow(FlowBase):
@@ -101,11 +103,11 @@ class Flow(FlowBase):
             EncodingError: JSON cannot carry the payload; the message says what of it, by its place.
             TypeError, ValueError: an argument is no user, no type or no key.
         """
-        return run_now(self._perform(requests.push(user, type, payload, idempotency_key=idempotency_key)))
+        return run_now(self._publish(requests.push(user, type, payload, idempotency_key=idempotency_key)))
 
     def broadcast(self, type: str, payload: Any = None, *, idempotency_key: str | None = None) -> Receipt:
         """Push to everyone online. Arguments, result and errors as in `push`."""
-        return run_now(self._perform(requests.broadcast(type, payload, idempotency_key=idempotency_key)))
+        return run_now(self._publish(requests.broadcast(type, payload, idempotency_key=idempotency_key)))
 
     def publish(
         self,
@@ -128,7 +130,7 @@ class Flow(FlowBase):
         Returns, raises: as `push`.
         """
         call = requests.publish(channel, data, tags=tags, idempotency_key=idempotency_key, skip_history=skip_history)
-        return run_now(self._perform(call))
+        return run_now(self._publish(call))
 
     def batch(self) -> SyncBatch:
         """Collect calls in a `with` block and send them together when it ends; nothing if it raises.
@@ -143,6 +145,38 @@ class Flow(FlowBase):
         with the same idempotency keys. Calls the gateway refuses do not stop the others; `BatchRefused` follows.
         """
         return SyncBatch(self)
+
+    @property
+    def later(self) -> Later:
+        """`push`, `broadcast` and `publish` that return at once, and raise for no gateway that is away.
+
+            flow.later.push("alice", "report/ready", {"id": 7})
+
+        What is wrong with the arguments is raised at once, and the payload is encoded at once. Then the call waits in
+        this process, and a thread sends whatever waits together, in order, again and again for ten minutes. At most
+        50,000 calls and 32 MB wait: beyond that the oldest are dropped, where the gateway is away; where it answers, a
+        loop that is faster goes on at its pace. Each loss is logged (`messageflow.later`) and counted
+        (`flow.later.stats`). The process waits for two seconds at its end; what waits in one that is killed is lost. A
+        forked child begins with nothing that waits.
+
+        `flow.later.flush()` waits until what waits now is sent.
+        """
+        return Later(self._publish_later, self._get_sender, self._timeout)
+
+    def transaction(self) -> SyncTransaction:
+        """Collect what is published in a `with` block and send it together when it ends; nothing if it raises.
+
+            with flow.transaction() as transaction:
+                flow.push("alice", "order/paid", {"id": 7})
+                flow.push("bob", "order/paid", {"id": 7})
+            transaction.receipts  # one a call, in order
+
+        It collects `push`, `broadcast` and `publish`, of this flow and of others that were told the same, by this
+        thread or task, wherever they stand in the code that the block calls; their receipt says `pending`. Batches and
+        other transactions inside join it, and calls of `later` wait for its end too. All other calls are performed at
+        once. The end of the block raises what `batch` raises, and `transaction.send()` goes on as there.
+        """
+        return SyncTransaction(self)
 
     def subscribe(self, user: User, channel: str) -> None:
         """Subscribe a user's present connections to a channel."""
@@ -283,4 +317,29 @@ class SyncBatch(Batch):
             BatchRefused: the gateway refused some of the calls, all others are stored.
             PublishError: as in `Flow.push`; `receipts` says what is stored.
         """
+        self._flow._join_transaction(self)
+        run_now(self.send_all(self._flow._perform))
+
+
+class SyncTransaction(Transaction):
+    """A transaction of a `Flow`; see `Flow.transaction`."""
+
+    def __init__(self, flow: Flow) -> None:
+        super().__init__(flow._target, flow._send_later)
+        self._flow = flow
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+        if kind is None and not self.join_enclosing():
+            try:
+                self.send()
+            finally:
+                self.release_later()
+
+    def send(self) -> None:
+        """Send what has no outcome yet; see `SyncBatch.send`."""
         run_now(self.send_all(self._flow._perform))

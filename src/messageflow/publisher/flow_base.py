@@ -8,27 +8,33 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
+from copy import copy
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any, TypeVar
 
+from messageflow.client_io.blocking_io import BLOCKING
 from messageflow.client_io.http1 import Endpoint
 from messageflow.client_io.http_client import HttpClient
-from messageflow.client_io.kernel import ApiClient, ClientIO
+from messageflow.client_io.kernel import ApiClient, ClientIO, run_now
 from messageflow.client_io.outcome import Response
 from messageflow.core.credentials import LIFETIME_LIMIT, credential
 from messageflow.core.durations import parse_duration
 from messageflow.errors import ConfigurationError, GatewayUnreachable, MessageflowError, Unauthorized
 from messageflow.handlers.decorators import Decorators
 from messageflow.publisher import discovery, error_texts, inprocess, testruns, tokens
+from messageflow.publisher.batch import Batch, encode_command
 from messageflow.publisher.call import Call
 from messageflow.publisher.discovery import Place
 from messageflow.publisher.encoding import encode
 from messageflow.publisher.inprocess import InProcess, InProcessClient
+from messageflow.publisher.later_sender import LaterSender, get_sender
 from messageflow.publisher.redis_target import RedisTarget, is_redis, make_redis_client, mask_urls
 from messageflow.publisher.requests import User
+from messageflow.publisher.results import Receipt
 from messageflow.publisher.retry import Retry
+from messageflow.publisher.transaction import find_transaction, is_any_open
 
 T = TypeVar("T")
 
@@ -146,6 +152,44 @@ class FlowBase(Decorators):
         if isinstance(error, Unauthorized) and gateway.own_key:
             raise GatewayUnreachable(FOREIGN.format(gateway.endpoint.url)) from error
         return False
+
+    @property
+    def _target(self) -> tuple[str | None, ...]:
+        """What it was told of where calls go; flows of which that is equal share what they collect and send later."""
+        return self._url, self._api_key, self._prefix, self._base_path
+
+    def _publish(self, call: Call[Receipt]) -> Coroutine[Any, Any, Receipt]:
+        """Perform a call that publishes, unless a transaction collects it."""
+        return self._collect(call) if is_any_open() else self._perform(call)
+
+    async def _collect(self, call: Call[Receipt]) -> Receipt:
+        found = find_transaction(self._target)
+        return await self._perform(call) if found is None else found.collect(call)
+
+    def _join_transaction(self, batch: Batch) -> None:
+        """Leave a batch that is to be sent now to the transaction that collects, if there is one."""
+        found = find_transaction(self._target)
+        if found is not None:
+            batch.join(found)
+
+    def _publish_later(self, call: Call[Receipt]) -> None:
+        found = find_transaction(self._target)
+        if found is None:
+            self._send_later(call)
+        else:
+            found.collect_later(call)
+
+    def _send_later(self, call: Call[Receipt]) -> None:
+        self._get_sender().put(encode_command(call))
+
+    def _get_sender(self) -> LaterSender:
+        return get_sender(self._target, self._make_performer)
+
+    def _make_performer(self) -> Callable[[Call[Any]], Any]:
+        """Return what performs calls on a thread, for an `AsyncFlow` too."""
+        flow = copy(self)
+        flow._io = BLOCKING
+        return lambda call: run_now(flow._perform(call))
 
     async def _perform(self, call: Call[T]) -> T:
         gateway = self._find_gateway()

@@ -33,6 +33,10 @@ _NOT_YET = (
     "not before the gateway serves: it starts in this process once the application is loaded, and nothing was stored. "
     "Push from a request, from a task or thread that starts later, or from the lifespan of an ASGI application"
 )
+_OWN_LOOP = (
+    "this code runs on the gateway's event loop, where waiting would stop the gateway itself: "
+    "await AsyncFlow instead of calling Flow"
+)
 
 
 class InProcess(NamedTuple):
@@ -69,10 +73,7 @@ class InProcessClient:
         """
         call, loop = self._gateway
         if self._io.blocks and _get_running_loop() is loop:
-            raise PublishError(
-                "this code runs on the gateway's event loop, where waiting would stop the gateway itself: "
-                "await AsyncFlow instead of calling Flow"
-            )
+            raise PublishError(_OWN_LOOP)
         try:
             return Response(*await self._io.run_on(loop, call(method, body), limit))
         except Broken as error:
@@ -165,6 +166,13 @@ def find_installed_at(endpoint: Endpoint, api_key: str) -> InProcess | None:
         return None
     gateway = _require(here)
     return gateway if api_key == here.api_key else gateway._replace(call=_unauthorized)
+
+
+def refuse_to_block_its_loop() -> None:
+    """Raise PublishError where this runs on the event loop of a gateway in this process."""
+    here = _installed.table().get(None)
+    if here is not None and here.gateway is not None and _get_running_loop() is here.gateway.loop:
+        raise PublishError(_OWN_LOOP)
 
 
 def _require(here: _Here) -> InProcess:

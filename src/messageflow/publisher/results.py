@@ -37,7 +37,7 @@ class Receipt(msgspec.Struct, frozen=True):
         offset: its number in the stream, from 1; 0 in a channel that keeps no history.
         epoch: the life of the stream the offset belongs to.
         tag: a short hash chained over the stream up to here.
-        ack: what "stored" means: `memory`, `os`, `disk` or `replicated`.
+        ack: what "stored" means: `memory`, `os`, `disk` or `replicated`; `pending` is not stored yet, in a transaction.
     """
 
     channel: str = ""
