@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from messageflow.core.json import (
     MAX_DEPTH,
@@ -11,6 +14,7 @@ from messageflow.core.json import (
     check_readable,
     check_untrusted,
     compact,
+    is_surely_unambiguous,
 )
 
 
@@ -101,3 +105,57 @@ def test_data_that_some_receiver_could_not_read_is_refused_with_a_sentence(data:
 )
 def test_data_that_everybody_can_read_passes(data: bytes) -> None:
     check_readable(data)
+
+
+scalars = st.sampled_from(
+    [
+        '"a"',
+        '"b"',
+        '"\\u0061"',
+        '"\t"',
+        '"é"',
+        "1",
+        "01",
+        "1.",
+        "1e999",
+        "-",
+        "NaN",
+        "-Infinity",
+        "null",
+        "nul",
+        "9" * 5000,
+        "{",
+    ]
+)
+
+
+def write_object(pairs: list[tuple[str, str]]) -> str:
+    return "{" + ",".join(f"{key}:{value}" for key, value in pairs) + "}"
+
+
+lines = st.recursive(
+    scalars,
+    lambda inner: st.one_of(
+        st.lists(st.tuples(st.sampled_from(['"a"', '"b"', '"c"', '"\\u0061"']), inner), max_size=3).map(write_object),
+        st.lists(inner, max_size=3).map(lambda items: "[" + ", ".join(items) + "]"),
+    ),
+    max_leaves=6,
+)
+
+
+@given(lines)
+def test_what_is_surely_unambiguous_is_refused_by_no_closer_look(line: str) -> None:
+    data = line.encode()
+    if is_surely_unambiguous(data):
+        try:
+            msgspec.json.decode(data, type=msgspec.Raw)
+        except msgspec.DecodeError:
+            return
+        check_untrusted(data)
+
+
+def test_an_ordinary_command_is_surely_unambiguous() -> None:
+    assert is_surely_unambiguous(b'{"id": 1, "connect": {"token": "abc.def", "subs": {}}}')
+    assert not is_surely_unambiguous(b'{"id":1,"id":2}')
+    assert not is_surely_unambiguous(rb'{"id":1,"\u0069d":2}')
+    assert not is_surely_unambiguous(b"9" * 4097)

@@ -17,6 +17,7 @@ from typing import Any, Final, NoReturn
 import msgspec
 
 MAX_DEPTH: Final = 32  # of a payload, whichever way it comes
+PLAIN_BYTES: Final = 4096  # fewer than a number may have digits
 ENVELOPE_DEPTH: Final = 2  # a client's command is an object that holds one for its method
 
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
@@ -93,6 +94,18 @@ def check_untrusted(data: bytes) -> None:
             raise UnsafeJSON("a command names the same key twice")
     except (ValueError, RecursionError) as error:
         raise error if isinstance(error, UnsafeJSON) else UnsafeJSON(f"not JSON: {error}") from None
+
+
+def is_surely_unambiguous(data: bytes) -> bool:
+    """Whether JSON, if it is any, passes `check_untrusted`, as far as that shows without reading it.
+
+    A short line of plain characters in which no string stands twice names no key twice. That is what nearly all
+    commands are: 6 µs less for each (benchmarks: connect).
+    """
+    if len(data) > PLAIN_BYTES or b"\\" in data or data.count(b"{") + data.count(b"[") > MAX_DEPTH:
+        return False
+    strings = data.split(b'"')[1::2]
+    return len(set(strings)) == len(strings) and data.isascii() and data.decode().isprintable()
 
 
 def _measure_levels(data: bytes) -> Iterator[int]:

@@ -8,9 +8,11 @@ Source: docs/protocol.md, "Commands" and "Pushes".
 
 from __future__ import annotations
 
+from itertools import compress
 from typing import Annotated
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec.structs import astuple
 
 from messageflow.core.stream import Publication
 
@@ -141,7 +143,7 @@ class Command(Struct, frozen=True, gc=False):
     @property
     def methods(self) -> list[str]:
         """The names of the methods that are set; a well-formed command has exactly one."""
-        return [name for name in METHODS if getattr(self, name) is not None]
+        return list(compress(METHODS, astuple(self)[1:]))  # structs are true
 
 
 METHODS = Command.__struct_fields__[1:]

@@ -15,7 +15,15 @@ from typing import Final
 import msgspec
 
 from messageflow.core.codes import ErrorCode
-from messageflow.core.json import ENVELOPE_DEPTH, MAX_DEPTH, UnsafeJSON, check_depth, check_untrusted, explain
+from messageflow.core.json import (
+    ENVELOPE_DEPTH,
+    MAX_DEPTH,
+    UnsafeJSON,
+    check_depth,
+    check_untrusted,
+    explain,
+    is_surely_unambiguous,
+)
 from messageflow.core.protocol import (
     METHODS,
     Command,
@@ -75,6 +83,11 @@ def decode(text: bytes) -> list[Command | FaultyCommand]:
 
 
 def _decode_command(line: bytes) -> Command | FaultyCommand:
+    if is_surely_unambiguous(line):
+        try:
+            return _decode(line)
+        except msgspec.MsgspecError:
+            pass  # what is wrong is said below
     try:
         check_untrusted(line)
         return _decode(line)
