@@ -14,10 +14,11 @@ import logging
 import types
 from collections.abc import Callable, Coroutine, Generator
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from messageflow.brokers.base import Waiter
 
+T = TypeVar("T")
 Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 
 log = logging.getLogger("messageflow.hub")
@@ -91,7 +92,7 @@ class _Begun(Coroutine[Any, Any, None]):
 
 
 @types.coroutine
-def resume(work: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any, Any, None]:
+def resume(work: Coroutine[Any, Any, T], awaited: Any) -> Generator[Any, Any, T]:
     """Wait for what some work waits for already, and then be that work.
 
     Args:
@@ -107,5 +108,6 @@ def resume(work: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any, Any,
             step = partial(work.send, value)
         try:
             awaited = step()
-        except StopIteration:
-            return
+        except StopIteration as done:
+            result: T = done.value
+            return result

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 
 from messageflow.brokers.base import Delivery
+from messageflow.brokers.eager import resume
 from messageflow.core.channels import NamespaceOptions
 from messageflow.core.stream import Position
 from messageflow.errors import BrokerError
@@ -64,10 +65,16 @@ class ChannelRegistry:
                 if failed is not None:
                     raise BrokerError(str(failed)) from failed
                 continue
+            subscribing = self._broker.subscribe(channel.name)
+            try:
+                awaited = subscribing.send(None)
+            except StopIteration:
+                channel.opened = True
+                return  # in one step, as at a broker of this process: nobody could come meanwhile
             channel.opening = opening = asyncio.get_running_loop().create_future()
             failure: BrokerError | None = None
             try:
-                await self._broker.subscribe(channel.name)
+                await resume(subscribing, awaited)
                 channel.opened = True
             except BrokerError as error:
                 failure = error

@@ -12,10 +12,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 from messageflow.brokers.base import PresenceStore
-from messageflow.brokers.eager import resume
+from messageflow.brokers.eager import resume, start_eagerly
 from messageflow.core.protocol import ClientInfo
 from messageflow.errors import BrokerError
 from messageflow.hub.runtime import Runtime
@@ -89,7 +90,16 @@ class PresenceChanges:
     def _append(self, channel: str, info: ClientInfo, change: Callable[[], Awaitable[None]]) -> None:
         key = channel, info.client
         before = self._last.get(key)
-        self._last[key] = self._runtime.spawn(self._carry_out(key, before, change), name="presence")
+        carrying = self._carry_out(key, before, change)
+        if before is None:  # in one step, as over a broker of this process: no task, 10 µs (benchmarks: connect)
+            task = start_eagerly(carrying, self._spawn)
+        else:
+            task = self._spawn(carrying)
+        if task is not None:
+            self._last[key] = task
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return self._runtime.spawn(work, name="presence")
 
     async def _carry_out(
         self, key: Key, before: asyncio.Future[None] | None, change: Callable[[], Awaitable[None]]
@@ -101,7 +111,8 @@ class PresenceChanges:
         except BrokerError as error:
             self._runtime.log_limited(logging.ERROR, "presence_not_changed", channel=key[0], error=str(error))
         finally:
-            self._forget(key, asyncio.current_task())
+            if key in self._last:
+                self._forget(key, asyncio.current_task())
 
     def _forget(self, key: Key, change: asyncio.Future[None] | None) -> None:
         if self._last.get(key) is change:
