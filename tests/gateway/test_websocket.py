@@ -215,6 +215,7 @@ async def test_pings_of_a_peer_that_takes_no_answers_do_not_pile_up() -> None:
 async def test_the_end_of_what_the_peer_says_is_a_goodbye(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(websocket, "CLOSE_TIMEOUT", 0.01)
     link = Link()
+    link.wire.waiting = 1
     link.eof_received()  # the transport closes by itself
     assert (link.goodbyes, link.wire.written, link.lost) == (1, b"", 0)
     async with asyncio.timeout(30):
@@ -223,6 +224,12 @@ async def test_the_end_of_what_the_peer_says_is_a_goodbye(monkeypatch: pytest.Mo
     left.says(b"", Opcode.CLOSE)
     left.eof_received()
     assert left.goodbyes == 1
+
+
+async def test_a_peer_that_leaves_while_nothing_waits_for_it_costs_no_timer() -> None:
+    link = Link()
+    link.eof_received()
+    assert (link.goodbyes, link._closing) == (1, None)
 
 
 async def test_a_pong_is_no_message() -> None:

@@ -7,10 +7,11 @@ The request every browser sends is answered here directly; anything out of the o
 
 from __future__ import annotations
 
-import binascii
 import http
+from binascii import Error, a2b_base64, b2a_base64
 from collections.abc import Sequence
 from functools import lru_cache
+from hashlib import sha1
 from typing import NamedTuple
 
 from websockets.datastructures import Headers
@@ -18,7 +19,6 @@ from websockets.exceptions import InvalidHandshake
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
-from websockets.utils import accept_key
 
 from messageflow.dialects.base import Dialect
 from messageflow.dialects.table import DIALECTS, choose
@@ -28,6 +28,8 @@ from messageflow.gateway.proxies import Forwarded
 _SWITCH = (
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %b\r\n\r\n"
 )
+
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 §1.3
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
@@ -80,7 +82,7 @@ def origin_of(headers: RawHeaders) -> str | None:
     return ", ".join(found) if found else None
 
 
-def _ordinary_key(headers: RawHeaders) -> str | None:
+def _ordinary_key(headers: RawHeaders) -> bytes | None:
     """Return the key of a request that asks for a WebSocket as browsers do, None for any other.
 
     Extensions are not looked at: they are offers, and none is taken.
@@ -97,8 +99,8 @@ def _ordinary_key(headers: RawHeaders) -> str | None:
         and len(key) == 24
     )
     try:
-        return key.decode() if ordinary and len(binascii.a2b_base64(key, strict_mode=True)) == 16 else None
-    except (binascii.Error, UnicodeDecodeError):
+        return key if ordinary and len(a2b_base64(key, strict_mode=True)) == 16 else None
+    except Error:
         return None
 
 
@@ -109,8 +111,8 @@ def _spoken_first(path: str) -> Dialect | None:
     return None if spoken is None else spoken.dialect
 
 
-def _accept(key: str, dialect: Dialect) -> Answer:
-    return Answer(101, _SWITCH % accept_key(key).encode(), dialect)
+def _accept(key: bytes, dialect: Dialect) -> Answer:
+    return Answer(101, _SWITCH % b2a_base64(sha1(key + _GUID).digest(), newline=False), dialect)
 
 
 def _negotiate(path: str, headers: RawHeaders) -> Answer:

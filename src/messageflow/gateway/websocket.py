@@ -158,7 +158,10 @@ class WebSocketProtocol(asyncio.Protocol):
     def eof_received(self) -> None:
         """The peer's system says that nothing more comes. The transport closes once what waits is out."""
         if self._closing is None:
-            self._part()
+            if self.transport.get_write_buffer_size():
+                self._part()
+            else:  # nothing to wait for, and so no timer: 6 µs (benchmarks: connect)
+                self.on_goodbye()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._closing is not None:

@@ -147,7 +147,9 @@ class Channel:
     def receive(self, epoch: str, publication: Publication) -> Received:
         """Take a publication from the broker."""
         if publication.offset:
-            if self.aside is not None:
+            if self.entering:
+                if self.aside is None:
+                    self.aside = ReplayBuffer()
                 self.aside.put(epoch, publication)
             top = self._top
             if top is None:
@@ -207,7 +209,7 @@ class Channel:
             return received
         self.position = self._top = position
         aside = self.aside
-        if aside is not None and aside:
+        if aside is not None:
             if aside.epoch != position.epoch:
                 return Received.FOREIGN
             for publication in aside.list_between(position.offset, sys.maxsize):
@@ -236,8 +238,6 @@ class Channel:
     def begin_entering(self) -> None:
         """A session is on its way in: keep aside what arrives until `end_entering`."""
         self.entering += 1
-        if self.aside is None:
-            self.aside = ReplayBuffer()
 
     def end_entering(self) -> None:
         """That session has gone live, or given up."""

@@ -91,10 +91,8 @@ class PresenceChanges:
         key = channel, info.client
         before = self._last.get(key)
         carrying = self._carry_out(key, before, change)
-        if before is None:  # in one step, as over a broker of this process: no task, 10 µs (benchmarks: connect)
-            task = start_eagerly(carrying, self._spawn)
-        else:
-            task = self._spawn(carrying)
+        # Over a broker of this process it takes one step and no task: 10 µs less (benchmarks: connect).
+        task = start_eagerly(carrying, self._spawn) if before is None else self._spawn(carrying)
         if task is not None:
             self._last[key] = task
 

@@ -5,7 +5,6 @@ All have the same time to connect, so the order in which they came is the order 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 
 from messageflow.hub.session import Session
@@ -23,7 +22,7 @@ class Unauthenticated:
         self._timeout = timeout
         self._per_address = per_address
         self._deadlines: dict[Session, float] = {}  # in the order of their deadlines
-        self._by_address: Counter[str] = Counter()
+        self._by_address: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self._deadlines)
@@ -34,9 +33,10 @@ class Unauthenticated:
     def add(self, session: Session, now: float) -> bool:
         """Enter one. Returns False, and does not, when its address has too many."""
         address = session.connection.address
-        if self._per_address and self._by_address[address] >= self._per_address:
+        already = self._by_address.get(address, 0)
+        if self._per_address and already >= self._per_address:
             return False
-        self._by_address[address] += 1
+        self._by_address[address] = already + 1
         self._deadlines[session] = now + self._timeout
         return True
 
@@ -44,8 +44,10 @@ class Unauthenticated:
         """Take one out, if it is here."""
         if self._deadlines.pop(session, None) is not None:
             address = session.connection.address
-            self._by_address[address] -= 1
-            if not self._by_address[address]:
+            others = self._by_address[address] - 1
+            if others:
+                self._by_address[address] = others
+            else:
                 del self._by_address[address]
 
     def list_stale(self, now: float) -> list[Session]:

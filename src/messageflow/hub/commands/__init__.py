@@ -35,8 +35,8 @@ HANDLERS: dict[str, Handler] = {
 }
 
 
-async def carry_out(services: Services, session: Session, command: Command | FaultyCommand) -> None:
-    """Carry out one command.
+def carry_out(services: Services, session: Session, command: Command | FaultyCommand) -> Awaitable[None]:
+    """Return what carries out one command.
 
     Raises:
         CommandRefused: it is answered with an error.
@@ -55,4 +55,4 @@ async def carry_out(services: Services, session: Session, command: Command | Fau
         services.runtime.log_limited(logging.WARNING, "command_not_taken", client=session.client, reason=command.reason)
         raise CommandRefused(BAD_REQUEST, command.reason)
     services.runtime.counters.commands[method] += 1
-    await HANDLERS[method](services, session, command.id, getattr(command, method))
+    return HANDLERS[method](services, session, command.id, getattr(command, method))
