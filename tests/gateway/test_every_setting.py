@@ -539,6 +539,23 @@ async def rpc(question):
 """
 
 
+SEEING = """
+def rpc(question):
+    return dict(question.client.headers)
+"""
+
+
+def test_hook_headers(tmp_path: Path) -> None:
+    (tmp_path / "seeing_hooks.py").write_text(SEEING)
+    flags = ["--hooks", "seeing_hooks", "--hook-headers", "X-Tenant"]
+    with (
+        running(["serve", *MEMORY, *flags], tmp_path, cwd=tmp_path) as gateway,
+        Client(gateway, headers="X-Tenant: acme\r\nCookie: a=b\r\n") as client,
+    ):
+        client.connect(token=token("alice"))
+        assert answered(client, {"id": 2, "rpc": {"method": "seen"}})["rpc"] == {"data": {"x-tenant": "acme"}}
+
+
 def test_hooks_hook_timeout_and_hook_concurrency(tmp_path: Path) -> None:
     (tmp_path / "some_hooks.py").write_text(HOOKS)
     flags = ["--hooks", "some_hooks", "--hook-timeout", "1s", "--hook-concurrency", "1"]
@@ -575,6 +592,7 @@ ELSEWHERE = {
     "data_dir": test_data_dir_and_reset_damaged,
     "reset_damaged": test_data_dir_and_reset_damaged,
     "shutdown_grace": test_shutdown_grace,
+    "hook_headers": test_hook_headers,
     "hooks": test_hooks_hook_timeout_and_hook_concurrency,
     "hook_timeout": test_hooks_hook_timeout_and_hook_concurrency,
     "hook_concurrency": test_hooks_hook_timeout_and_hook_concurrency,

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import connect
+from websockets.typing import Origin
 
 from messageflow.errors import ConfigurationError
 from messageflow.gateway.hooks_in_process import load_hooks
 from messageflow.handlers.registry import Handlers
 from tests.gateway.test_hooks_in_process import Page
-from tests.support import running
+from tests.support import Running, running
 from tests.waiting import until
 
 APPLICATION = """
@@ -133,3 +136,80 @@ def test_of_a_flow_its_handlers_are_the_hooks(project: Path, monkeypatch: pytest
     assert found.kinds == {"event", "rpc"}
     with pytest.raises(ConfigurationError, match="brings no hook"):
         load_hooks("handled:app.config", 2)
+
+
+WITNESS = """
+import json
+from messageflow import Flow
+
+flow, ended = Flow(), []
+
+@flow.on_connect
+def come(event):
+    shown = {"headers": dict(event.headers), "data": event.data, "user": event.user, "name": event.name}
+    user = event.user or "nobody in particular"
+    return {"data": shown, "user": user, "info": {"came": True}, "channels": ["open:all"]}
+
+@flow.on_disconnect
+def gone(event):
+    ended.append([event.user, event.code, event.reason, event.info])
+
+@flow.rpc("ended")
+def tell(event):
+    return {"ended": ended, "cookie": event.headers.get("cookie"), "info": event.info}
+
+@flow.authorize("open:vip-*")
+def vip(event):
+    return event.user == "alice" and event.verb in ("subscribe", "publish")
+
+@flow.on_publish("open:*")
+def publish(event):
+    if event.data == "casino":
+        return False
+    return {"text": event.data, "by": event.user}
+"""
+OPEN = '[[channel.namespaces]]\nname = "open"\nallow_history_for_subscriber = true\n'
+OTHER = "https://other.example"
+
+
+@pytest.fixture
+def witness(tmp_path: Path) -> Iterator[Running]:
+    (tmp_path / "witness.py").write_text(WITNESS)
+    (tmp_path / "messageflow.toml").write_text(OPEN)
+    command = ["serve", "--config", "messageflow.toml", "--hooks", "witness:flow", "--allowed-origins", OTHER]
+    command += ["--hook-headers", "Cookie,x-tenant"]
+    with running(command, tmp_path / "data", cwd=tmp_path) as gateway:
+        yield gateway
+
+
+async def test_a_handler_sees_the_headers_that_are_named(witness: Running) -> None:
+    headers = {"Cookie": "session=abc", "X-Tenant": "acme", "Authorization": "Bearer secret"}
+    for origin, seen in ((None, True), (Origin(witness.url), True), (Origin(OTHER), False)):
+        async with connect(witness.websocket, additional_headers=headers, origin=origin) as link:
+            await link.send(json.dumps({"id": 1, "connect": {"data": {"page": 1}}}))
+            answer = json.loads(await link.recv())["connect"]
+            cookie = {"cookie": "session=abc"} if seen else {}
+            expected = {"headers": cookie | {"x-tenant": "acme"}, "data": {"page": 1}, "user": "", "name": "connect"}
+            assert answer["data"] == expected
+            assert "open:all" in answer["subs"]
+            await link.send(json.dumps({"id": 2, "rpc": {"method": "ended"}}))
+            later = json.loads(await link.recv())["rpc"]["data"]
+            assert (later["cookie"], later["info"]) == ("session=abc" if seen else None, {"came": True})
+
+
+async def test_handlers_decide_about_channels_and_what_is_published_there(witness: Running) -> None:
+    alice, bob = Page(witness, "alice"), Page(witness, "bob")
+    for page in (alice, bob):
+        await page.connect()
+    vip = {"channel": "open:vip-1"}
+    async with alice.link:
+        async with bob.link:
+            assert (await bob.ask(subscribe=vip))["error"]["code"] == 103
+            assert (await bob.ask(subscribe={"channel": "open:other"}))["error"]["code"] == 103, "its namespace's word"
+        assert "subscribe" in await alice.ask(subscribe=vip)
+        assert (await alice.ask(publish={**vip, "data": "casino"}))["error"]["code"] == 103
+        assert "publish" in await alice.ask(publish={**vip, "data": "hello"})
+        assert (await alice.ask(history={**vip, "limit": 1}))["error"]["code"] == 103, "the handler says so"
+        while not (ended := (await alice.ask(rpc={"method": "ended"}))["rpc"]["data"]["ended"]):
+            pass
+        assert ended == [["bob", 0, "", {"came": True}]]

@@ -566,3 +566,84 @@ async def test_without_hooks_nothing_is_asked_and_calls_are_not_available(make: 
     await world.settle()
     assert world.hub.counters.messages_dropped == 1
     assert world.hub.counters.hook_calls == {}
+
+
+# connect and disconnect together
+
+
+class Comings:
+    """An application that counts, and takes as long to let in as the test says."""
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+        self.asked: list[str] = []
+        self.ended: list[DisconnectNotice] = []
+
+    async def connect(self, question: ConnectQuestion) -> ConnectAnswer:
+        self.asked.append(question.client.client)
+        await self.gate.wait()
+        if question.value == "refuse":
+            raise Refuse(1042, "not today")
+        return ConnectAnswer(user="bob")
+
+    async def disconnect(self, notice: DisconnectNotice) -> None:
+        self.ended.append(notice)
+
+
+async def test_who_left_while_the_application_decided_has_an_end_too(make: Make) -> None:
+    application = Comings()
+    world = await make(connect=application.connect, disconnect=application.disconnect)
+    connection = world.connection()
+    connection.send({"id": 1, "connect": {"token": world.token("bob")}})
+    await until(lambda: application.asked)
+    assert connection.session is not None
+    client = connection.session.client
+    connection.session.lost()
+    await asyncio.sleep(0)
+    assert not application.ended, "the end does not come before the beginning"
+    application.gate.set()
+    await until(lambda: application.ended)
+    assert [(notice.client.client, notice.client.user) for notice in application.ended] == [(client, "bob")]
+
+
+async def test_whom_the_application_let_in_and_the_gateway_did_not_has_an_end_too(make: Make) -> None:
+    application = Comings()
+    application.gate.set()
+    world = await make(Limits(connections_per_user=1), connect=application.connect, disconnect=application.disconnect)
+    first, second = world.connection(), world.connection()
+    await ask(world, first, 1, connect={})
+    second.send({"id": 1, "connect": {}})
+    await until(lambda: second.closed)
+    await until(lambda: application.ended)
+    assert first.closed is None
+    assert [(notice.client.client, notice.code) for notice in application.ended] == [(application.asked[1], 3404)]
+    assert first.session is not None
+    first.session.lost()
+    await until(lambda: len(application.ended) == 2)
+    assert application.ended[1].client.client == application.asked[0]
+
+
+async def test_whom_the_application_refused_has_no_end(make: Make) -> None:
+    application = Comings()
+    application.gate.set()
+    world = await make(connect=application.connect, disconnect=application.disconnect)
+    connection = world.connection()
+    assert (await ask(world, connection, 1, connect={"data": "refuse"}))["error"]["code"] == 1042
+    assert connection.session is not None
+    connection.session.lost()
+    await world.close()
+    assert application.ended == []
+
+
+async def test_at_the_end_of_the_gateway_everybody_let_in_has_an_end(make: Make) -> None:
+    application = Comings()
+    world = await make(connect=application.connect, disconnect=application.disconnect)
+    connections = [world.connection() for _ in range(3)]
+    for connection in connections:
+        connection.send({"id": 1, "connect": {"token": world.token("bob")}})
+    await until(lambda: len(application.asked) == 3)
+    closing = asyncio.ensure_future(world.hub.close())
+    await asyncio.sleep(0)
+    application.gate.set()
+    await closing
+    assert sorted(notice.client.client for notice in application.ended) == sorted(application.asked)

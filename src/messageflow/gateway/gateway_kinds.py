@@ -11,6 +11,7 @@ from typing import Annotated
 
 from messageflow.core.broker_kinds import find_broker_kind
 from messageflow.core.gateway_paths import parse_base_path
+from messageflow.core.handshake_headers import is_header_name
 from messageflow.core.setting_kinds import SECRET_MARK, Kind, list_of, read_text, show_list
 from messageflow.gateway.origins import ANY, parse_entry
 from messageflow.gateway.proxies import parse_proxy
@@ -46,6 +47,13 @@ def _path(value: object) -> Path:
         raise ValueError("nobody's home") from error
 
 
+def _header_name(value: object) -> str:
+    name = read_text(value).lower()
+    if name and not is_header_name(name):
+        raise ValueError("no name of a header")
+    return name
+
+
 def _broker(value: object) -> str:
     text = read_text(value)
     if find_broker_kind(text) is None:
@@ -77,6 +85,14 @@ BASE_PATH = Kind(
     lambda value: parse_base_path(read_text(value)),
     metavar="PATH",
 )
+HEADERS = Kind(
+    "list of names",
+    'a list of names of headers such as "cookie" or "x-request-id"',
+    list_of(_header_name),
+    show_list,
+    metavar="NAME",
+    is_list=True,
+)
 BROKER = Kind(
     "broker",
     'embedded, memory, or the URL of a Redis or Valkey such as "redis://localhost:6379"; of shards apart by spaces; '
@@ -97,5 +113,6 @@ FilePath = Annotated[Path | None, PATH]
 Networks = Annotated[tuple[str, ...], PROXIES]
 AllowedOrigins = Annotated[tuple[str, ...], ORIGINS]
 BasePath = Annotated[str, BASE_PATH]
+HeaderNames = Annotated[tuple[str, ...], HEADERS]
 BrokerName = Annotated[str, BROKER, SECRET_MARK]
 PublicKeys = Annotated[tuple[str, ...], PUBLIC_KEYS, SECRET_MARK]  # what was meant as another may be one

@@ -69,6 +69,11 @@ class Origins:
             return True
         return any(each.has(normal) for each in self._below) or (self.dev and _is_local_page(normal))
 
+    def is_own(self, origin: str, host: str | None, secure: bool) -> bool:
+        """Whether it is the gateway's own origin, and not another that may connect. Arguments as in `allows`."""
+        own = _own(host, secure)
+        return own is not None and normalize_origin(origin) == own
+
     def answer_to(self, host: str | None) -> bool:
         """Whether a request for this host is ours to answer.
 

@@ -18,6 +18,7 @@ import uvicorn
 
 from messageflow.brokers.base import Broker
 from messageflow.core.codes import RESTART
+from messageflow.core.handshake_headers import ShownHeaders
 from messageflow.core.token_verifier import Verifier, load_keys
 from messageflow.errors import ConfigurationError
 from messageflow.gateway import logs
@@ -107,6 +108,7 @@ class Gateway:
             tls=settings.tls_cert is not None,
             tls_terminated=settings.tls_terminated,
             limits=settings.admission,
+            shown_headers=ShownHeaders(settings.hook_headers),
             files=self.files,
         )
         self.paths = Paths(settings.base_path, guest=application is not None)

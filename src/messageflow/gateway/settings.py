@@ -20,12 +20,13 @@ from msgspec import Meta
 from messageflow.brokers.options import BrokerOptions
 from messageflow.core.channels import Namespaces
 from messageflow.core.gateway_paths import BASE_PATH
+from messageflow.core.handshake_headers import USUAL_HEADERS
 from messageflow.core.setting_kinds import Duration, Secret, Section, Switch, Text, Whole, choice
 from messageflow.errors import ConfigurationError
 from messageflow.gateway.frame_limits import FrameLimits
 from messageflow.gateway.front_door.admission_limits import AdmissionLimits
 from messageflow.gateway.front_door.http_limits import HttpLimits
-from messageflow.gateway.gateway_kinds import AllowedOrigins, BasePath, BrokerName, FilePath, Networks
+from messageflow.gateway.gateway_kinds import AllowedOrigins, BasePath, BrokerName, FilePath, HeaderNames, Networks
 from messageflow.gateway.token_policy import TokenPolicy
 from messageflow.hub.limits import Limits
 
@@ -103,6 +104,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "worker imports it, from the current directory or the path; under `run` handlers are found without it"
         ),
     ] = ""
+    hook_headers: Annotated[
+        HeaderNames,
+        Meta(
+            description="headers of a connection's handshake that the application sees; `cookie` and `authorization` "
+            "only where the page is of the gateway's own origin, or where there is no page"
+        ),
+    ] = USUAL_HEADERS
     # Streams
     broker: Annotated[
         BrokerName,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from websockets.frames import CloseCode
 
 from messageflow.core.codes import CONNECTION_LIMIT, Disconnect
+from messageflow.core.handshake_headers import NO_HEADERS
 from messageflow.gateway import tcp_options
 from messageflow.gateway.frame_limits import FrameLimits
 from messageflow.gateway.websocket import WebSocketProtocol
@@ -25,11 +26,15 @@ class WebSocketConnection(WebSocketProtocol):
         limits: what the peer may send.
         address: the peer's address, for caps and logs.
         leaving: where a connection enters itself from the moment it is told to end until it is gone.
+
+    Attributes:
+        headers: of its handshake, those that the application sees.
     """
 
     __slots__ = ("_hub", "_leaving", "_session", "address", "write")
 
     kind = WEBSOCKET
+    headers: Mapping[str, str] = NO_HEADERS
 
     def __init__(self, hub: Hub, limits: FrameLimits, address: str, leaving: set[WebSocketConnection]) -> None:
         super().__init__(limits)
@@ -131,3 +136,20 @@ class WebSocketConnection(WebSocketProtocol):
     def resume_writing(self) -> None:
         if self._session is not None:
             self._session.resume()
+
+
+class WebSocketWithHeaders(WebSocketConnection):
+    """One whose headers an application sees; there, and nowhere else, a connection has room for them."""
+
+    __slots__ = ("headers",)
+
+    def __init__(
+        self,
+        hub: Hub,
+        limits: FrameLimits,
+        address: str,
+        leaving: set[WebSocketConnection],
+        headers: Mapping[str, str],
+    ) -> None:
+        super().__init__(hub, limits, address, leaving)
+        self.headers = headers

@@ -13,7 +13,7 @@ from messageflow.gateway.front_door.head import Head
 from messageflow.gateway.front_door.response import HttpResponse
 from messageflow.gateway.handshake import answer_handshake, origin_of
 from messageflow.gateway.pages import Page
-from messageflow.gateway.websocket_connection import WebSocketConnection
+from messageflow.gateway.websocket_connection import WebSocketConnection, WebSocketWithHeaders
 
 
 class WebSocketEndpoint:
@@ -56,7 +56,13 @@ class WebSocketEndpoint:
                 refusal_log.log_bad_upgrade(admission.hub, response.data, came)
             connection.close()
             return None
-        opened = WebSocketConnection(admission.hub, self._limits, came.address, admission.leaving)
+        if admission.hub.hooks.any:
+            shown = admission.show_headers(head.headers, origin, came)
+            opened: WebSocketConnection = WebSocketWithHeaders(
+                admission.hub, self._limits, came.address, admission.leaving, shown
+            )
+        else:
+            opened = WebSocketConnection(admission.hub, self._limits, came.address, admission.leaving)
         opened.connection_made(connection.transport)
         opened.begin(admission.enter(opened, response.dialect))
         connection.hand_over(opened)

@@ -6,7 +6,7 @@ everything else it does on the session's word.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from messageflow.core.codes import Disconnect
@@ -23,6 +23,10 @@ class Connection(Protocol):
     @property
     def address(self) -> str:
         """The peer's address, for caps and logs."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """What the application sees of the headers of the handshake."""
 
     @property
     def write(self) -> Callable[[bytes], None]:

@@ -52,6 +52,7 @@ from messageflow.hub.session import Session
 LINE = 10_000  # calls of one kind that may wait for a place; each is one command, of a session that waits for it
 PATIENCE = 1.0  # seconds beyond its time in which a hook that was cancelled should end
 OUR_WAY = frozenset(("messageflow", "asyncio", "concurrent"))  # between a question and the function that is asked
+END_OF_SESSION = "disconnect hook"  # the name of tasks that tell of it
 LEAST_CLOSE_CODE = 3000  # refusals from here on end the connection
 
 Question = TypeVar("Question")
@@ -61,7 +62,9 @@ Reply = TypeVar("Reply")
 def describe(session: Session) -> ClientView:
     """Return who a session is, as hooks see it."""
     info = session.info.conn_info if session.info is not None else UNSET
-    return ClientView(session.user, session.client, session.connection.address, b"" if info is UNSET else bytes(info))
+    connection = session.connection
+    shown = b"" if info is UNSET else bytes(info)
+    return ClientView(session.user, session.client, connection.address, shown, connection.headers)
 
 
 def check_answer(kind: str, answer: Any) -> Any:
@@ -214,6 +217,9 @@ class HookCalls:
     Args:
         runtime: limits, counters and log.
         hooks: the application's.
+
+    Attributes:
+        any: whether there is any.
     """
 
     def __init__(self, runtime: Runtime, hooks: Hooks) -> None:
@@ -225,6 +231,8 @@ class HookCalls:
         self.event: Hook[ClientEvent, None] | None = None
         self.refresh: Hook[RefreshQuestion, RefreshAnswer] | None = None
         self._runtime = runtime
+        self._let_in: dict[str, ClientView] = {}  # by the connect hook, and not ended; only where there is one
+        self.any = False
         for kind, function in hooks._asdict().items():
             if function is not None:
                 self.add(kind, function)
@@ -240,3 +248,49 @@ class HookCalls:
                 f"{kind} is decided twice, by functions that --hooks names and by handlers of a Flow: keep one of them"
             )
         setattr(self, kind, Hook(self._runtime, kind, function))
+        self.any = True
+
+    async def let_in(
+        self, hook: Hook[ConnectQuestion, ConnectAnswer], session: Session, question: ConnectQuestion
+    ) -> ConnectAnswer:
+        """Ask whether somebody may come in. Of whom the application has let in it is told the end, once, come what may.
+
+        Cancelling it, as when the client leaves meanwhile, leaves the question to be answered: the end is told then.
+        """
+        asking = self._runtime.spawn(self._ask_to_let_in(hook, session, question), name=END_OF_SESSION)
+        answer = await asyncio.shield(asking)
+        if isinstance(answer, ConnectAnswer):
+            return answer
+        raise answer
+
+    async def _ask_to_let_in(
+        self, hook: Hook[ConnectQuestion, ConnectAnswer], session: Session, question: ConnectQuestion
+    ) -> ConnectAnswer | CommandRefused | Disconnected:
+        try:
+            answer = await hook.ask(question)
+        except (CommandRefused, Disconnected) as refusal:
+            return refusal
+        user = question.client.user or answer.user or ""
+        self._let_in[session.client] = msgspec.structs.replace(question.client, user=user)
+        if session.closed and (notice := self._take_notice(session, False, None)) is not None:
+            assert self.disconnect is not None
+            await self.disconnect.tell(notice)
+        return answer
+
+    def note_end(self, session: Session, was_in: bool, why: Disconnect | None) -> None:
+        """A session has ended: tell the application where it knows of it.
+
+        Args:
+            session: which.
+            was_in: whether it was connected.
+            why: the server's decision, None where it made none.
+        """
+        if (notice := self._take_notice(session, was_in, why)) is not None:
+            assert self.disconnect is not None
+            self._runtime.spawn(self.disconnect.tell(notice), name=END_OF_SESSION)
+
+    def _take_notice(self, session: Session, was_in: bool, why: Disconnect | None) -> DisconnectNotice | None:
+        known = self._let_in.pop(session.client, None)
+        if self.disconnect is None or (known is None and not was_in):
+            return None
+        return DisconnectNotice(describe(session) if was_in or known is None else known, *(why or ()))

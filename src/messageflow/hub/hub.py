@@ -32,8 +32,8 @@ from messageflow.hub.fan_out import FanOut
 from messageflow.hub.gap_repair import GapRepair
 from messageflow.hub.heartbeat import Heartbeat, tick_length
 from messageflow.hub.history_reader import HistoryReader
-from messageflow.hub.hook_calls import HookCalls, describe
-from messageflow.hub.hooks import DisconnectNotice, Hooks
+from messageflow.hub.hook_calls import END_OF_SESSION, HookCalls
+from messageflow.hub.hooks import Hooks
 from messageflow.hub.limits import Limits
 from messageflow.hub.presence_changes import PresenceChanges
 from messageflow.hub.recovery_rate_limiter import REPLY_TURNS, RecoveryRateLimiter
@@ -47,7 +47,11 @@ from messageflow.hub.unauthenticated import Unauthenticated
 log = logging.getLogger("messageflow.hub")
 
 NO_HOOKS = Hooks()
-OUTLIVE_SESSIONS = {"presence", "disconnect hook"}  # names of tasks that tell others of the end; each ends by itself
+OUTLIVE_SESSIONS = {
+    "presence",
+    "connect hook",
+    END_OF_SESSION,
+}  # names of tasks that tell others of the end; each ends by itself
 
 
 class Hub:
@@ -201,12 +205,11 @@ class Hub:
         self.unauthenticated.discard(session)
         self.heartbeat.discard(session)
         self.stalled.discard(session)
-        if self.sessions.pop(session.client, None) is not None:
-            if session.user:
-                self._take_from_user(session)
-            if self.hooks.disconnect is not None:
-                notice = DisconnectNotice(describe(session), *(why or ()))
-                self.runtime.spawn(self.hooks.disconnect.tell(notice), name="disconnect hook")
+        was_in = self.sessions.pop(session.client, None) is not None
+        if was_in and session.user:
+            self._take_from_user(session)
+        if self.hooks.any:
+            self.hooks.note_end(session, was_in, why)
         for name in tuple(session.subscriptions):
             self._channels.leave(session, name)
 

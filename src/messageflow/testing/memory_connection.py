@@ -6,7 +6,7 @@ Whatever the dialect and the transport, a test sends and sees the commands, repl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -80,6 +80,7 @@ class MemoryConnection:
     Attributes:
         session: the session, None when the hub refused it.
         written: the messages written so far, decoded, oldest first.
+        headers: of its handshake, as the application sees them.
         closed: why the hub ended it, None while it is up.
         reading: whether the hub wants to hear from it.
         answers_pings: whether it does, at once.
@@ -92,6 +93,7 @@ class MemoryConnection:
     def __init__(self, hub: Hub, address: str = "127.0.0.1", carrier: Carrier = NATIVE_LINES) -> None:
         self.kind = carrier.transport
         self.address = address
+        self.headers: Mapping[str, str] = {}
         self._carrier = carrier
         self.written: list[dict[str, Any]] = []
         self.closed: Disconnect | None = None

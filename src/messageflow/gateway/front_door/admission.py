@@ -9,8 +9,9 @@ from __future__ import annotations
 import http
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from messageflow.core.handshake_headers import ShownHeaders
 from messageflow.dialects.base import Dialect
 from messageflow.gateway import refusal_log
 from messageflow.gateway.front_door.admission_counters import AdmissionCounters
@@ -26,6 +27,7 @@ from messageflow.hub.session import Session
 
 LONGEST_RETRY = 5  # seconds: those who were refused together come back at different times
 
+NOTHING_SHOWN = ShownHeaders(())
 NO_LIMITS = AdmissionLimits(connections_limit=0, arrivals_limit=0)
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -42,6 +44,7 @@ class Admission:
         tls_terminated: whether a proxy in front ends TLS, so that pages come from https.
         limits: how many may be open, and how many coming in.
         files: how many there is room for.
+        shown_headers: those of a handshake that the application sees.
 
     Attributes:
         counters: of what is turned away.
@@ -58,6 +61,7 @@ class Admission:
         tls_terminated: bool = False,
         limits: AdmissionLimits = NO_LIMITS,
         files: FileRoom | None = None,
+        shown_headers: ShownHeaders = NOTHING_SHOWN,
     ) -> None:
         self.hub = hub
         self.origins = origins
@@ -65,6 +69,7 @@ class Admission:
         self.tls = tls
         self.tls_terminated = tls_terminated
         self.limits = limits
+        self._shown_headers = shown_headers
         self.files = files or FileRoom()
         self.leaving: set[WebSocketConnection] = set()
         self.counters = AdmissionCounters()
@@ -131,6 +136,11 @@ class Admission:
             return True
         self.refuse_origin(origin_of(headers), came)
         return False
+
+    def show_headers(self, headers: Headers, origin: str | None, came: Forwarded) -> Mapping[str, str]:
+        """Return what the application sees of a handshake."""
+        own = origin is None or self.origins.is_own(origin, came.host, came.secure)
+        return self._shown_headers.select(headers, own=own)
 
     def refuse_origin(self, origin: str | None, came: Forwarded) -> None:
         """Count and log that a page, or any page on a name that leads here, may not connect."""

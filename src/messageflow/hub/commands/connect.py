@@ -35,8 +35,8 @@ from messageflow.core.protocol import (
 )
 from messageflow.core.revocations import UNDATED
 from messageflow.errors import BrokerError, TokenError, TokenReason
-from messageflow.hub.hook_calls import Hook
-from messageflow.hub.hooks import ClientView, ConnectAnswer, ConnectQuestion
+from messageflow.hub.hook_calls import Hook, describe
+from messageflow.hub.hooks import ConnectAnswer, ConnectQuestion
 from messageflow.hub.runtime import NEVER
 from messageflow.hub.services import Services
 from messageflow.hub.session import Session, State
@@ -157,9 +157,9 @@ async def _ask(
 
     One who is named by the application alone is as fresh as a token that was made now.
     """
-    who = ClientView(claims.user, session.client, session.connection.address, claims.info or b"")
-    data = bytes(request.data)
-    answer = await hook.ask(ConnectQuestion(who, data, request.name, request.version, claims.expires_at))
+    who = msgspec.structs.replace(describe(session), user=claims.user, info=claims.info or b"")
+    question = ConnectQuestion(who, bytes(request.data), request.name, request.version, claims.expires_at)
+    answer = await services.hooks.let_in(hook, session, question)
     changes: dict[str, Any] = {name: v for name in ("expires_at", "info") if (v := getattr(answer, name)) is not None}
     if answer.user is not None and answer.user != claims.user:
         if claims.user:
