@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from messageflow.errors import ConfigurationError
-from messageflow.gateway.server import listen
+from messageflow.gateway.listening import listen
 
 
 def test_a_port_that_is_taken() -> None:

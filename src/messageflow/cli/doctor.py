@@ -27,8 +27,8 @@ def command(url: str | None, prefix: str) -> None:
 
 
 def _look_at_machine() -> None:
+    from messageflow.gateway.listening import BACKLOG
     from messageflow.gateway.machine import advise, read_machine
-    from messageflow.gateway.server import BACKLOG
     from messageflow.gateway.settings_loading import load_settings
 
     machine = read_machine()

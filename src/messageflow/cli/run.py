@@ -174,7 +174,7 @@ def _supervise(
 
 def _listener(settings: Settings, handover: Handover | None) -> socket.socket | None:
     """Return the socket to listen on where one is handed over, or has to be."""
-    from messageflow.gateway.server import listen
+    from messageflow.gateway.listening import listen
 
     if handover is None:
         return None

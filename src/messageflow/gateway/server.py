@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import os
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Awaitable, Callable
 from types import FrameType
@@ -20,7 +18,6 @@ from messageflow.brokers.base import Broker
 from messageflow.core.codes import RESTART
 from messageflow.core.handshake_headers import ShownHeaders
 from messageflow.core.token_verifier import Verifier, load_keys
-from messageflow.errors import ConfigurationError
 from messageflow.gateway import logs
 from messageflow.gateway.api_endpoint import ApiKey
 from messageflow.gateway.application import ApplicationEndpoint, ASGIApp, observe
@@ -35,6 +32,7 @@ from messageflow.gateway.front_door.http_connection import HttpConnection
 from messageflow.gateway.gc_tuning import pause_collector, settle
 from messageflow.gateway.hooks_in_process import load_hooks
 from messageflow.gateway.hooks_of_handlers import serve_handlers
+from messageflow.gateway.listening import BACKLOG, listen
 from messageflow.gateway.machine import warn_of_memory
 from messageflow.gateway.open_files import WAY_OUT, raise_limit, read_limit
 from messageflow.gateway.origins import Origins
@@ -43,7 +41,6 @@ from messageflow.gateway.proxies import Proxies
 from messageflow.gateway.route_table import make_routes
 from messageflow.gateway.settings import Settings
 from messageflow.gateway.shutdown import Shutdown
-from messageflow.gateway.tcp_options import prepare_listener
 from messageflow.gateway.token_policy import TokenPolicy
 from messageflow.gateway.worker_api import WorkerApi
 from messageflow.handlers.registry import Handlers
@@ -52,10 +49,8 @@ from messageflow.hub.limits import Limits, message_size
 
 log = logging.getLogger("messageflow.gateway")
 
-BACKLOG = 4096  # connections the kernel holds while the loop is busy, as after a restart
 LISTEN_AGAIN = 0.1  # seconds, where no file can be opened
 HURRIED = 3.0  # seconds after a second signal in which all must have ended
-LAST_PORT = 65_535
 
 
 class Gateway:
@@ -319,55 +314,6 @@ async def _no_application(scope: object, receive: object, send: object) -> None:
 
 def _already_closed(number: int, frame: FrameType | None) -> None:
     pass
-
-
-def listen(host: str, port: int, spare: int = 0) -> socket.socket:
-    """Return a socket that listens.
-
-    Args:
-        host: the address.
-        port: 0 for a free one.
-        spare: how many ports after it are tried, one after another, while they are taken.
-
-    Raises:
-        ConfigurationError: the address is taken, not this machine's, or not allowed.
-    """
-    for tried in range(port, min(port + spare, LAST_PORT) + 1):
-        try:
-            return _listen(host, tried)
-        except (OSError, UnicodeError) as error:
-            problem = error
-            if getattr(error, "errno", None) != errno.EADDRINUSE:
-                break
-    upto = f" to {tried}" if tried > port else ""
-    reason = getattr(problem, "strerror", None) or "that is no address"
-    raise ConfigurationError(f"cannot listen on {host} port {port}{upto}: {reason}. {_way_out(problem)}") from None
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener: socket.socket | None = None
-    try:
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        if sys.platform != "win32":  # where it would let two gateways have one port
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        prepare_listener(listener)
-        listener.bind((host, port))
-        listener.listen(BACKLOG)
-    except (OSError, UnicodeError):
-        if listener is not None:
-            listener.close()
-        raise
-    return listener
-
-
-def _way_out(error: Exception) -> str:
-    number = getattr(error, "errno", None)
-    if isinstance(error, socket.gaierror | UnicodeError) or number == errno.EADDRNOTAVAIL:
-        return "--host takes an address of this machine: 127.0.0.1, or 0.0.0.0 for all"
-    if number in (errno.EADDRINUSE, errno.EACCES):
-        return "Is another gateway running? --port takes another port, --port 0 a free one"
-    return "`ulimit -n` says how many files and sockets a process may have open"
 
 
 def make_verifier(policy: TokenPolicy) -> Verifier:
