@@ -6,16 +6,19 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Sequence
+from json import loads
+from typing import Any
 
 import pytest
 
 from messageflow.api.api import Api
-from messageflow.brokers.base import Item, Stored
+from messageflow.brokers.base import Item, Later, Stored
 from messageflow.brokers.memory import MemoryBroker
 from messageflow.core.channels import REVOKED, NamespaceOptions, Namespaces
 from messageflow.core.revocations import Revocation, decode_revocation
+from messageflow.core.stream import Position
 from messageflow.errors import BrokerError, NoRoom, Unanswered, Unavailable
-from messageflow.testing.broker_suite import RecordingSink
+from messageflow.testing.broker_suite import RecordingSink, until
 
 PUSH = b'{"user":"alice","type":"t","payload":1}'
 
@@ -166,13 +169,20 @@ async def test_a_broadcast_names_each_channel_that_is_none() -> None:
     await made.close()
 
 
+class Told:
+    """What a call that was started is answered."""
+
+    def __init__(self, api: Api, method: str, body: bytes) -> None:
+        self.answers: list[tuple[int, dict[str, Any]]] = []
+        self.has_started = api.start(method, body, lambda status, answer: self.answers.append((status, loads(answer))))
+
+
 async def test_a_publish_is_carried_out_in_one_step_as_it_is_otherwise(broker: Failing) -> None:
     """And what cannot be is left to `call`, which says why."""
-    api = Api(broker, Namespaces(), 65_536, before_publishing=lambda items: held.get(items[0].channel))
     held: dict[str, asyncio.Future[None]] = {"#slow": asyncio.get_running_loop().create_future()}
-    answered = api.call_now("push", PUSH)
-    assert answered is not None
-    assert (answered[0], json.loads(answered[1])["result"]["offset"], api.answered["push"]) == (200, 1, 1)
+    api = Api(broker, Namespaces(), 65_536, before_publishing=lambda items: held.get(items[0].channel))
+    ((status, answer),) = Told(api, "push", PUSH).answers
+    assert (status, answer["result"]["offset"], api.answered["push"]) == (200, 1, 1)
     for method, body in (
         ("push", b""),
         ("push", b"{}"),
@@ -184,16 +194,24 @@ async def test_a_publish_is_carried_out_in_one_step_as_it_is_otherwise(broker: F
         ("batch", b'{"commands":[]}'),
         ("unheard of", b"{}"),
     ):
-        assert api.call_now(method, body) is None
+        told = Told(api, method, body)
+        assert (told.has_started, told.answers) == (False, [])
     assert (dict(api.answered), dict(api.refused)) == ({"push": 1}, {})
 
 
-async def test_a_broker_that_fails_at_once_is_told_as_any_other() -> None:
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_a_broker_that_fails_is_told_and_counted_however_it_was_asked(at_once: bool) -> None:
     class FailingNow(MemoryBroker):
-        def publish_now(self, item: Item) -> Stored:
-            raise NoRoom("full")
+        def publish_now(self, item: Item, later: Later) -> Stored:
+            if at_once:
+                raise NoRoom("full")
+            nothing = Stored(Position("", 0), "memory")
+            asyncio.get_running_loop().call_soon(lambda: later(nothing, NoRoom("full")))
+            return None  # type: ignore[return-value]
 
-    told: list[str] = []
-    api = Api(FailingNow(), Namespaces(), 65_536, lambda method, error: told.append(f"{method}: {error}"))
-    assert api.call_now("push", PUSH) == (507, b'{"error":{"code":100,"message":"full"}}')
-    assert (told, api.answered["push"], api.refused[100]) == (["push: full"], 1, 1)
+    failed: list[str] = []
+    api = Api(FailingNow(), Namespaces(), 65_536, lambda method, error: failed.append(f"{method}: {error}"))
+    told = Told(api, "push", PUSH)
+    await until(lambda: bool(told.answers))
+    assert told.answers == [(507, {"error": {"code": 100, "message": "full"}})]
+    assert (failed, api.answered["push"], api.refused[100]) == (["push: full"], 1, 1)

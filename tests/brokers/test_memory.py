@@ -28,7 +28,7 @@ class TestMemoryBroker(BrokerSuite):
     async def test_one_item_takes_no_time(self, broker: MemoryBroker, sink: RecordingSink) -> None:
         await broker.subscribe("x")
         item = items("x", 1)[0]._replace(key="k")
-        stored = broker.publish_now(item)
+        stored = broker.publish_now(item, lambda stored, error: None)
         assert [stored] == await broker.publish([item])
         assert [p.data for _, p in sink.publications] == [b"1"]
 

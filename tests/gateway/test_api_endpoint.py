@@ -230,7 +230,7 @@ class _Crash:
     async def call(self, method: str, body: bytes) -> tuple[int, bytes]:
         raise ZeroDivisionError
 
-    def call_now(self, method: str, body: bytes) -> tuple[int, bytes] | None:
+    def start(self, method: str, body: bytes, answer: object) -> bool:
         raise ZeroDivisionError
 
 
@@ -295,8 +295,8 @@ class _Large:
         self.asked += 1
         return 200, b"x" * self.size
 
-    def call_now(self, method: str, body: bytes) -> tuple[int, bytes] | None:
-        return None
+    def start(self, method: str, body: bytes, answer: object) -> bool:
+        return False
 
 
 async def test_answers_that_nobody_takes_hold_back_others_that_only_read() -> None:

@@ -13,12 +13,14 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
 from msgspec import Raw
 
 from messageflow.api import answers, bounds, calls
+from messageflow.api.call_errors import CallErrors
 from messageflow.api.methods import METHODS
 from messageflow.api.publishing import CallRefused, Publishing, check_user, find_options, make_receipt
 from messageflow.brokers.base import ImmediateStore, Item, NodeMessages, PresenceReader, Stored, StreamStore
@@ -27,7 +29,6 @@ from messageflow.core.channels import REVOKED, NamespaceOptions, Namespaces
 from messageflow.core.claims import SubscribeOptions
 from messageflow.core.codes import (
     BAD_REQUEST,
-    INTERNAL,
     METHOD_NOT_FOUND,
     NOT_AVAILABLE,
     UNRECOVERABLE,
@@ -37,15 +38,12 @@ from messageflow.core.protocol import view
 from messageflow.core.retention import Retention
 from messageflow.core.revocations import MARGIN, MOST, UNLIMITED, Revocation, encode_revocation
 from messageflow.core.weights import chunk
-from messageflow.errors import BrokerError, NoRoom, Unanswered, Unavailable
+from messageflow.errors import BrokerError
 
 EACH_USER = "this is for one user a call; what is for everyone is sent with broadcast_push"
 
-_BROKER_STATUS = {
-    NoRoom: 507,
-    Unanswered: 504,
-    Unavailable: 503,
-}  # what a publisher has to tell apart: nothing stored, nobody knows
+Answer = Callable[[int, bytes], None]
+"""Takes the HTTP status and the JSON to answer."""
 
 _encode = msgspec.json.Encoder().encode
 _decode_counts = msgspec.json.Decoder(dict[str, int]).decode
@@ -99,10 +97,9 @@ class Api:
         self._size_limit = size_limit
         self._publishing = Publishing(namespaces, size_limit)
         self._revoked = Retention(MOST, revoked_for)
-        self._on_failure = on_failure
+        self._errors = CallErrors(on_failure)
         self._before_publishing = before_publishing
         self._calls: Counter[str] = Counter()
-        self._refused: Counter[int] = Counter()
 
     async def call(self, method: str, body: bytes) -> tuple[int, bytes]:
         """Carry out one call.
@@ -130,41 +127,48 @@ class Api:
                 CallRefused(BAD_REQUEST, f"the body is not what {method} takes: {explain(body, error)}", status=400)
             )
         except BrokerError as error:
-            return self._fail(method, error)
+            return self._errors.answer_failure(method, error)
 
-    def call_now(self, method: str, body: bytes) -> tuple[int, bytes] | None:
-        """Carry out one call in this step, as `call` does; None where that is not possible, and nothing is done then.
+    def start(self, method: str, body: bytes, answer: Answer) -> bool:
+        """Carry out one call as `call` does, without a coroutine. False, and nothing is done, where that cannot be.
 
-        It is for a publish that nothing is wrong with, over a broker that need not wait: nine calls of ten, for which
-        the coroutines of `call` take 10 µs of 150 (benchmarks: push).
+        It is for a publish that nothing is wrong with, over a broker of this process: nine calls of ten, for which the
+        coroutines of `call` take 10 µs of 150 (benchmarks: push).
+
+        Args:
+            method: its name, as in the path.
+            body: its JSON.
+            answer: called with the HTTP status and the JSON to answer, in this step or in a later one.
         """
         storing, broker = _STORING.get(method), self._broker_now
         if storing is None or broker is None or len(body) > bounds.MOST_BYTES or not body.isascii():
-            return None
+            return False
         try:
             item = storing.item(self._publishing, storing.decode(body))
         except (CallRefused, msgspec.MsgspecError, UnsafeJSON, RecursionError):
-            return None  # `call` says what is wrong
+            return False  # `call` says what is wrong
         if self._before_publishing((item,)) is not None:
-            return None
-        try:
-            stored = broker.publish_now(item)
-        except BrokerError as error:
-            self._calls[method] += 1
-            return self._fail(method, error)
-        if stored is None:
-            return None
+            return False
         self._calls[method] += 1
-        return 200, b'{"result":%b}' % _encode(make_receipt(item.channel, stored))
+        try:
+            stored = broker.publish_now(item, partial(self._end, method, item.channel, answer))
+        except BrokerError as error:
+            answer(*self._errors.answer_failure(method, error))
+            return True
+        if stored is not None:
+            answer(200, b'{"result":%b}' % _encode(make_receipt(item.channel, stored)))
+        return True
 
-    def _fail(self, method: str, error: BrokerError) -> tuple[int, bytes]:
-        self._on_failure(method, error)
-        status = next((status for kind, status in _BROKER_STATUS.items() if isinstance(error, kind)), 200)
-        return self.refuse(CallRefused(INTERNAL, str(error), status=status))
+    def _end(self, method: str, channel: str, answer: Answer, stored: Stored, error: BrokerError | None) -> None:
+        """A publish that was started is stored, or not."""
+        if error is None:
+            answer(200, b'{"result":%b}' % _encode(make_receipt(channel, stored)))
+        else:
+            answer(*self._errors.answer_failure(method, error))
 
     def refuse(self, refusal: CallRefused) -> tuple[int, bytes]:
         """Return what a call is answered that is not carried out, and count it."""
-        return refusal.status, self._failure(refusal)
+        return self._errors.answer(refusal)
 
     @property
     def answered(self) -> Mapping[str, int]:
@@ -174,11 +178,7 @@ class Api:
     @property
     def refused(self) -> Mapping[int, int]:
         """How many calls and parts of batches were refused, by error code."""
-        return self._refused
-
-    def _failure(self, refusal: CallRefused) -> bytes:
-        self._refused[refusal.code] += 1
-        return b'{"error":%b}' % _encode(answers.CallError(refusal.code, str(refusal)))
+        return self._errors.counted
 
     async def _run(self, name: str, body: bytes | Raw) -> Any:
         storing = _STORING.get(name)
@@ -211,9 +211,9 @@ class Api:
                 replies[index] = b'{"%b":%b}' % (name.encode(), _encode(await self._run(name, body)))
                 answered += len(replies[index])
             except CallRefused as refusal:
-                replies[index] = self._failure(refusal)
+                replies[index] = self._errors.encode(refusal)
             except (msgspec.MsgspecError, UnsafeJSON) as error:
-                replies[index] = self._failure(
+                replies[index] = self._errors.encode(
                     CallRefused(BAD_REQUEST, f"not what {name} takes: {explain(bytes(body), error)}")
                 )
         await self._store(waiting, replies)

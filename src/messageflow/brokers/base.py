@@ -15,6 +15,7 @@ from messageflow.core.presence import PresenceCounts
 from messageflow.core.protocol import ClientInfo, Joined, Left
 from messageflow.core.retention import Retention
 from messageflow.core.stream import Position, Publication
+from messageflow.errors import BrokerError
 
 Ack = Literal["memory", "os", "disk", "replicated"]
 """What a receipt means: kept in this process, handed to the operating system, synced to disk, held by other hosts."""
@@ -114,15 +115,23 @@ class StreamStore(Protocol):
         """Drop what is kept of `channel`. Its offsets go on."""
 
 
+Later = Callable[[Stored, BrokerError | None], None]
+"""Is told an outcome, or why there is none, in a later step."""
+
+
 @runtime_checkable
 class ImmediateStore(Protocol):
-    """What a `StreamStore` may do beside: store without waiting."""
+    """What a `StreamStore` may do beside: store without a coroutine."""
 
-    def publish_now(self, item: Item) -> Stored | None:
-        """Store one item in this step, as `publish` does, or return None, and have done nothing, where it has to wait.
+    def publish_now(self, item: Item, later: Later) -> Stored | None:
+        """Store one item as `publish` does. Return its outcome where that is known in this step.
+
+        Args:
+            item: what to store.
+            later: where it is not, called once it is; never in this step, and not at all when this raises.
 
         Raises:
-            BrokerError: the backend failed; see `StreamStore`.
+            BrokerError: nothing is stored, or the backend failed; see `StreamStore`.
         """
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from messageflow.brokers.base import Ack, HistoryPart, Item, Stored
+from messageflow.brokers.base import Ack, HistoryPart, Item, Later, Stored
 from messageflow.brokers.local import LocalBroker, new_epoch
 from messageflow.brokers.options import DEFAULTS
 from messageflow.core.stream import Position, Publication
@@ -50,7 +50,7 @@ class MemoryBroker(LocalBroker):
         now = self._clock()
         return [self._publish(item, now) for item in items]
 
-    def publish_now(self, item: Item) -> Stored:
+    def publish_now(self, item: Item, later: Later) -> Stored:
         """See `ImmediateStore.publish_now`: here nothing ever waits."""
         self._require_sink()
         return self._publish(item, self._clock())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from messageflow.core.codes import BAD_REQUEST, INTERNAL, UNAUTHORIZED, ErrorCode
@@ -36,8 +36,8 @@ class Answering(Protocol):
     async def call(self, method: str, body: bytes) -> tuple[int, bytes]:
         """Return the status and the JSON to answer."""
 
-    def call_now(self, method: str, body: bytes) -> tuple[int, bytes] | None:
-        """The same in this step; None, and nothing is done, where that is not possible."""
+    def start(self, method: str, body: bytes, answer: Callable[[int, bytes], None]) -> bool:
+        """The same without a coroutine, answered now or later; False, and nothing is done, where that cannot be."""
 
 
 class ApiKey:
@@ -162,12 +162,10 @@ class ApiCall:
             endpoint.late_bodies.discard(self)
         if method in STORING:
             try:
-                answer = endpoint.api.call_now(STORING[method], self._body)
+                if endpoint.api.start(STORING[method], self._body, self._take_answer):
+                    return
             except Exception:
                 self._crash()
-                return
-            if answer is not None:
-                self._answer(HttpResponse(answer[0], (), answer[1], JSON))
                 return
         self._connection.run(self._run())
 
@@ -200,6 +198,9 @@ class ApiCall:
             self._crash()
         else:
             self._answer(HttpResponse(status, body=answer, kind=JSON))
+
+    def _take_answer(self, status: int, answer: bytes) -> None:
+        self._answer(HttpResponse(status, (), answer, JSON))
 
     def _crash(self) -> None:
         """Answer for an exception that is being handled."""

@@ -17,7 +17,7 @@ from functools import partial
 import msgspec
 
 from messageflow.api import answers
-from messageflow.api.api import Api
+from messageflow.api.api import Answer, Api
 from messageflow.api.publishing import CallRefused
 from messageflow.core.codes import INTERNAL
 from messageflow.core.revocations import kept_for
@@ -58,9 +58,9 @@ class WorkerApi:
             )
         return await self._api.call(method, body)
 
-    def call_now(self, method: str, body: bytes) -> tuple[int, bytes] | None:
-        """Carry out one call in this step; see `Api.call_now`."""
-        return None if self.hub.draining else self._api.call_now(method, body)
+    def start(self, method: str, body: bytes, answer: Answer) -> bool:
+        """Carry out one call without a coroutine, where that can be; see `Api.start`."""
+        return not self.hub.draining and self._api.start(method, body, answer)
 
     async def call_from_inside(self, method: str, body: bytes) -> tuple[int, bytes]:
         """As `call`, for the application in the same process, which may push until its last request has ended."""

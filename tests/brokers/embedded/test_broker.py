@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from messageflow.brokers.base import Broker, Item
+from messageflow.brokers.base import Broker, Item, Stored
 from messageflow.brokers.embedded.log import LogReader
 from messageflow.brokers.embedded.rows import Row
 from messageflow.core.retention import Retention
@@ -228,30 +228,56 @@ async def test_many_rows_past_their_time_leave_as_fast_as_they_came(opened: Open
 
 async def test_one_publisher_alone_is_stored_in_its_own_step_and_several_in_one_commit(opened: Opened) -> None:
     sink = RecordingSink()
+    told: list[int] = []
+
+    def later(stored: Stored, error: Exception | None) -> None:
+        assert error is None
+        told.append(stored.position.offset)
+
     async with opened(sink) as broker:
         await broker.subscribe("x")
         (item,) = items("x", 1)
-        assert broker.publish_now(item) is None  # it may be one of many
-        await broker.publish([item])
-        stored = broker.publish_now(item)
+        assert broker.publish_now(item, later) is None  # it may be one of many
+        await until(lambda: told == [1])
+        stored = broker.publish_now(item, later)
         assert stored is not None
         assert (stored.position.offset, stored.ack, len(sink.publications)) == (2, "os", 2)
-        here = [broker.publish_now(item) for _ in range(100)]
-        assert None in here  # now and then it looks
-        await asyncio.gather(broker.publish([item]), broker.publish([item]))
-        assert broker.publish_now(item) is None
+        here = 2
+        while broker.publish_now(item, later) is not None:  # now and then it looks
+            here += 1
+        assert len(sink.publications) == here
+        assert broker.publish_now(item, later) is None
+        assert len(sink.publications) == here  # it would come before what was there first
+        await until(lambda: told == [1, here + 1, here + 2])
+        assert broker.publish_now(item, later) is None  # since there were two
         under_way = asyncio.ensure_future(broker.publish([item]))
-        await asyncio.sleep(0)
-        assert broker.publish_now(item) is None  # it would come before what was there first
         await under_way
-        assert [p.offset for _, p in sink.publications] == list(range(1, len(sink.publications) + 1))
-        kept = sink.publications[-1][1].offset
+        assert told == [1, here + 1, here + 2, here + 3]
+        assert [p.offset for _, p in sink.publications] == list(range(1, here + 5))
     async with opened() as broker:
-        assert (await broker.read_page("x")).position.offset == kept
+        assert (await broker.read_page("x")).position.offset == here + 4
 
 
 async def test_what_goes_to_disk_is_not_stored_by_the_loop(opened: Opened) -> None:
+    told: list[int] = []
     async with opened(ack="disk") as broker:
         (item,) = items("x", 1)
         await broker.publish([item])
-        assert broker.publish_now(item) is None
+        for _ in range(2):
+            assert broker.publish_now(item, lambda stored, error: told.append(stored.position.offset)) is None
+            await asyncio.sleep(0)
+        await until(lambda: told == [2, 3])
+
+
+async def test_a_repeated_key_and_what_is_not_kept_wait_for_nothing(opened: Opened) -> None:
+    def never(stored: Stored, error: Exception | None) -> None:
+        raise AssertionError("it was known at once")
+
+    async with opened() as broker:
+        keyed = items("x", 1)[0]._replace(key="k")
+        stored = await broker.publish([keyed])
+        await asyncio.gather(*(broker.publish(items("y", n)) for n in range(2)))  # from now on all wait
+        assert broker.publish_now(keyed, never) == stored[0]
+        fleeting = broker.publish_now(items("x", 1, retention=Retention(0, 0))[0], never)
+        assert fleeting is not None
+        assert (fleeting.ack, fleeting.position.offset) == ("memory", 0)

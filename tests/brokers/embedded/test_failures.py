@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
+from messageflow.brokers.base import Stored
 from messageflow.brokers.embedded.broker import EmbeddedBroker
 from messageflow.brokers.embedded.log import STATEMENT_VALUES, StreamLog
 from messageflow.brokers.embedded.rows import WIDTH, make_row
 from messageflow.core.stream import Publication
 from messageflow.errors import NoRoom, Unanswered
-from messageflow.testing.broker_suite import KEPT, RecordingSink, items
+from messageflow.testing.broker_suite import KEPT, RecordingSink, items, until
 from tests.brokers.embedded.conftest import Opened
 
 
@@ -193,6 +194,10 @@ def test_rows_are_stored_all_or_none(tmp_path: Path) -> None:
     log.close()
 
 
+def forbid(stored: Stored, error: Exception | None) -> None:
+    raise AssertionError("it was done in its own step")
+
+
 async def test_what_was_not_stored_in_its_own_step_is_given_back_and_forgotten(
     opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,16 +209,33 @@ async def test_what_was_not_stored_in_its_own_step_is_given_back_and_forgotten(
         await broker.publish([first])  # nobody came along with it
         disk.failure = "SQLITE_FULL"
         with pytest.raises(NoRoom, match="storage_full"):
-            broker.publish_now(item)
+            broker.publish_now(item, forbid)
         disk.failure = None
-        stored = broker.publish_now(item)
+        stored = broker.publish_now(item, forbid)
         assert stored is not None
         assert stored.position.offset == 2
-        assert broker.publish_now(item) == stored
+        assert broker.publish_now(item, forbid) == stored
         assert [p.data for _, p in sink.publications] == [b"1", b"2"]
         disk.failure = "SQLITE_IOERR_FSYNC"
         with pytest.raises(Unanswered, match="storage_failed"):
-            broker.publish_now(first)
+            broker.publish_now(first, forbid)
         with pytest.raises(NoRoom, match="storage_failed"):
-            broker.publish_now(first)
-        assert broker.publish_now(item) == stored
+            broker.publish_now(first, forbid)
+        assert broker.publish_now(item, forbid) == stored
+
+
+async def test_of_what_was_not_stored_with_others_each_is_told(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+
+    def later(stored: Stored, error: Exception | None) -> None:
+        told.append(type(error).__name__)
+
+    async with opened() as broker:
+        disk = Disk(broker, monkeypatch)
+        keyed = items("x", 1)[0]._replace(key="k")
+        disk.failure = "SQLITE_FULL"
+        assert [broker.publish_now(item, later) for item in (keyed, keyed, *items("y", 2))] == [None] * 3
+        assert not told
+        await until(lambda: told == ["NoRoom"] * 3)
+        disk.failure = None
+        assert (await broker.publish([keyed]))[0].position.offset == 1

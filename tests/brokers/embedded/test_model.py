@@ -82,9 +82,14 @@ class EmbeddedModel(RuleBasedStateMachine):
             self.keys[channel, item.key] = stored
 
     async def _store(self, items: list[Item]) -> list[Stored]:
-        if len(items) == 1 and (stored := self.broker.publish_now(items[0])) is not None:
-            return [stored]
-        return await self.broker.publish(items)
+        if len(items) > 1:
+            return await self.broker.publish(items)
+        told = asyncio.get_running_loop().create_future()
+        stored = self.broker.publish_now(items[0], lambda stored, error: told.set_result((stored, error)))
+        if stored is None:
+            stored, error = await told
+            assert error is None
+        return [stored]
 
     @rule(data=st.data())
     @precondition(lambda self: any(self.model.values()))

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from messageflow.api.api import Answer
 from messageflow.gateway.api_endpoint import ApiEndpoint, ApiKey
 from messageflow.gateway.front_door import known_calls
 from messageflow.gateway.front_door.front_door import FrontDoor
@@ -25,8 +26,14 @@ class _Told:
         await asyncio.sleep(0)
         return 200, b"later %b" % body
 
-    def call_now(self, method: str, body: bytes) -> tuple[int, bytes] | None:
-        return None if body.startswith(b"w") else (200, b"%b %b" % (method.encode(), body))
+    def start(self, method: str, body: bytes, answer: Answer) -> bool:
+        if body.startswith(b"w"):
+            return False
+        if body.startswith(b"z"):
+            asyncio.get_running_loop().call_soon(answer, 200, b"soon %b" % body)
+        else:
+            answer(200, b"%b %b" % (method.encode(), body))
+        return True
 
 
 @pytest.fixture
@@ -58,10 +65,20 @@ async def test_the_same_head_again_is_the_same_call(door: FrontDoor) -> None:
 async def test_what_has_to_wait_keeps_its_place(door: FrontDoor) -> None:
     wire = Wire(door)
     wire.receive(call(b"1"))
-    for piece in (call(b"w"), call(b"2"), call(b"w") + call(b"3")):
+    for piece in (call(b"w"), call(b"2"), call(b"w") + call(b"3"), call(b"z"), call(b"4"), call(b"5")):
         wire.receive(piece)
-    await until(lambda: len(bodies(wire.written)) == 5)
-    assert bodies(wire.written) == [b"push 1", b"later w", b"push 2", b"later w", b"push 3"]
+    await until(lambda: len(bodies(wire.written)) == 8)
+    told = [b"push 1", b"later w", b"push 2", b"later w", b"push 3", b"soon z", b"push 4", b"push 5"]
+    assert bodies(wire.written) == told
+
+
+async def test_nobody_is_answered_who_has_gone(door: FrontDoor) -> None:
+    wire = Wire(door)
+    wire.receive(call(b"1"))
+    wire.receive(call(b"z"))
+    wire.connection.connection_lost(None)
+    await asyncio.sleep(0)
+    assert bodies(wire.written) == [b"push 1"]
 
 
 @pytest.mark.parametrize("at", range(1, len(call(b"ab"))))

@@ -19,7 +19,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Literal
 
-from messageflow.brokers.base import HistoryPart, Item, Sink, Stored
+from messageflow.brokers.base import HistoryPart, Item, Later, Sink, Stored
 from messageflow.brokers.embedded.commit_batch import CommitBatch
 from messageflow.brokers.embedded.data_directory import LOG, DataDirectory, open_data_directory, set_aside
 from messageflow.brokers.embedded.disk_reads import DiskReads
@@ -28,20 +28,20 @@ from messageflow.brokers.embedded.log import DamagedFile
 from messageflow.brokers.embedded.log_cleaner import LogCleaner
 from messageflow.brokers.embedded.log_recovery import Timeline, recover_log
 from messageflow.brokers.embedded.row_index import RowIndex
+from messageflow.brokers.embedded.storage_health import StorageHealth
 from messageflow.brokers.embedded.stream_reads import StreamReads
 from messageflow.brokers.embedded.writer import Writer
 from messageflow.brokers.local import LocalBroker, new_epoch
 from messageflow.brokers.options import DEFAULTS
 from messageflow.core.stream import Position, Publication
 from messageflow.core.stream_table import StreamTable
-from messageflow.errors import BrokerError, ConfigurationError, NoRoom, Unanswered
+from messageflow.errors import BrokerError, ConfigurationError, NoRoom
 
 log = logging.getLogger("messageflow.broker")
 
 MIB, GIB = 1 << 20, 1 << 30
 STAGED_BYTES = 64 * MIB  # of publications that may wait while the disk hangs
-MAYBE_FULL = ("SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_SHMMAP", "SQLITE_IOERR_SHMOPEN")
-INLINE_ROWS = 16
+INLINE_ROWS = 256
 LOOK_EVERY = 16  # publishes stored in their own step to one that waits for the others of its turn
 INLINE_SECONDS, PATIENCE = 0.02, 1.0  # how long the loop may wait for the disk, and for how long it then does not
 
@@ -93,8 +93,7 @@ class EmbeddedBroker(LocalBroker):
         self._due = False
         self._alone = 0  # how many more may be stored in their own step before one looks whether others come along
         self._patient_until = 0.0
-        self._trouble = ""
-        self._displaced = ""  # why what is stored now would not be found at the next start; all is kept until then
+        self._health = StorageHealth(directory)
         self._refused = 0
         self._next_id = 1
         self._loop: asyncio.AbstractEventLoop
@@ -158,7 +157,7 @@ class EmbeddedBroker(LocalBroker):
             await asyncio.wait([(self._storing or self._batch).wait(self._loop)])
         await super().close()
         self._cleaner.stop()
-        if not self._trouble:
+        if not self._health.trouble:
             try:
                 await self._writer.call(self._data.finish)
             except (sqlite3.Error, OSError) as error:
@@ -169,19 +168,15 @@ class EmbeddedBroker(LocalBroker):
 
     @property
     def trouble(self) -> str:
-        return self._trouble or self._displaced
+        return self._health.trouble or self._health.displaced
 
     # Publishing
 
     async def publish(self, items: Sequence[Item]) -> list[Stored]:
-        self._require_files()
         now, batches = self._clock(), set[CommitBatch]()
-        if self._batch.size > STAGED_BYTES and not all(self._is_stored(item, now) for item in items):
-            raise NoRoom("storage_slow: the disk does not keep up, and as much waits for it as may")
+        self._require_room(items, now)
         outcomes = [self._stage(item, now, batches) for item in items]
-        if self._batch.entries and not self._due and self._storing is None:
-            self._due = True
-            self._loop.call_soon(self._commit)  # the other publishers of this turn come along
+        self._commit_soon()
         waiters = [each.wait(self._loop) for each in batches]
         if len(waiters) == 1:
             await waiters[0]
@@ -191,22 +186,45 @@ class EmbeddedBroker(LocalBroker):
                     raise error
         return outcomes
 
-    def publish_now(self, item: Item) -> Stored | None:
-        """Store one item in this step, see `ImmediateStore`, unless others are likely to come along in this turn.
+    def publish_now(self, item: Item, later: Later) -> Stored | None:
+        """Store one item, see `ImmediateStore`: in this step, unless others are likely to come along in this turn.
 
         One commit for all of a turn is what makes many publishers quick; a turn less, and nobody that waits, is what
         makes one quick. So now and then one waits for the turn to end, and while others came along with it, all do.
         """
-        if not self._alone or self._storing is not None or self._batch.entries or not self._may_store_here():
-            return None
+        now, batch = self._clock(), self._batch
+        if self._alone and self._storing is None and not batch.entries and self._may_store_here():
+            self._require_files()
+            self._alone -= 1
+            stored = self._stage(item, now, set())
+            self._commit()
+            if batch.error is not None:
+                raise batch.error
+            return stored
+        self._require_room((item,), now)
+        batches = set[CommitBatch]()
+        stored = self._stage(item, now, batches)
+        self._commit_soon()
+        if not batches:
+            return stored
+        batches.pop().tell(later, stored)  # one at most, for a key is in one only
+        return None
+
+    def _commit_soon(self) -> None:
+        """Have what is staged stored at the end of this turn: its other publishers come along."""
+        if self._batch.entries and not self._due and self._storing is None:
+            self._due = True
+            self._loop.call_soon(self._commit)
+
+    def _require_room(self, items: Sequence[Item], now: float) -> None:
+        """Go on only where items may be staged.
+
+        Raises:
+            BrokerError: see `_require_files`; or the disk does not keep up, and there is no room for what waits for it.
+        """
         self._require_files()
-        self._alone -= 1
-        batch = self._batch
-        stored = self._stage(item, self._clock(), set())
-        self._commit()
-        if batch.error is not None:
-            raise batch.error
-        return stored
+        if self._batch.size > STAGED_BYTES and not all(self._is_stored(item, now) for item in items):
+            raise NoRoom("storage_slow: the disk does not keep up, and as much waits for it as may")
 
     def _require_files(self) -> None:
         """Go on only where what is stored now will be found at the next start.
@@ -215,8 +233,8 @@ class EmbeddedBroker(LocalBroker):
             BrokerError: the broker is not running, or its files are not where they were.
         """
         self._require_sink()
-        if self._displaced:
-            raise NoRoom(self._displaced)
+        if self._health.displaced:
+            raise NoRoom(self._health.displaced)
 
     def _may_store_here(self) -> bool:
         """Whether the event loop may store a little by itself."""
@@ -231,12 +249,12 @@ class EmbeddedBroker(LocalBroker):
         if key:
             before = self._stored.get(channel, key, now)
             if before is not None:
-                self._check_files()
+                self._health.check_files(self._data.files)
                 under_way = (self._storing, self._batch)
                 batches.update(each for each in under_way if each is not None and (channel, key) in each.keys)
                 return before
-        if self._trouble:
-            raise NoRoom(self._trouble)  # only now: what was stored before under this key is stored
+        if self._health.trouble:
+            raise NoRoom(self._health.trouble)  # only now: what was stored before under this key is stored
         if not retention.keeps:
             stored = Stored(Position("", 0), "memory")
             self._deliver(channel, "", Publication(0, "", now, data, info, tags))
@@ -291,7 +309,7 @@ class EmbeddedBroker(LocalBroker):
             self._index.put(channel, epoch, publication, row, retention)
             size += len(publication.data) + len(publication.info) + len(publication.tags)
             self._deliver(channel, epoch, publication)
-        done.end(None if error is None else self._note_displaced(error))
+        done.end(None if error is None else self._health.note_displaced(error))
         self._commit()
         self._cleaner.note_append(len(done.entries), size)
 
@@ -308,48 +326,8 @@ class EmbeddedBroker(LocalBroker):
                 self._stored.discard(channel, key)
             each.end(verdict)
 
-    def _check_files(self) -> None:
-        """See that what was stored is where the next start will find it.
-
-        Raises:
-            NoRoom: it is not.
-        """
-        try:
-            self._data.files.check()
-        except Displaced as error:
-            self._note_displaced(error)
-            raise NoRoom(self._displaced) from None
-
-    def _note_displaced(self, error: BaseException) -> BrokerError:
-        """The files are not where they were. Return what that means for what was just stored."""
-        if not self._displaced:
-            log.critical("storage_displaced", extra={"error": str(error), "directory": str(self._directory)})
-        self._displaced = str(error)
-        return Unanswered(self._displaced)
-
-    def _note_files(self, error: BaseException | None) -> None:
-        if error is not None:
-            self._note_displaced(error)
-        elif self._displaced:
-            self._displaced = ""
-            log.warning("storage_back", extra={"directory": str(self._directory)})
-
     def _judge(self, error: BaseException) -> BrokerError:
-        """Say what a failure of the storage means; one after which nothing it says can be trusted ends all storing."""
-        name = getattr(error, "sqlite_errorname", "") if isinstance(error, sqlite3.Error) else ""
-        if name == "SQLITE_FULL" or (name in MAYBE_FULL and self._data.is_full()):
-            log.error("storage_full", extra={"directory": str(self._directory)})
-            return NoRoom(f"storage_full: there is no room left in {self._directory}")
-        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-            log.error("storage_locked", extra={"directory": str(self._directory)})
-            return NoRoom(f"storage_locked: another program holds a lock on the log in {self._directory}")
-        if not self._trouble:
-            self._trouble = (
-                f"storage_failed: {error or type(error).__name__}; restart the gateway once the disk is well"
-            )
-            log.critical("storage_failed", extra={"error": str(error), "directory": str(self._directory)})
-            self._data.seal()
-        return Unanswered(self._trouble)
+        return self._health.judge(error, self._data)
 
     # Reading
 
@@ -377,10 +355,10 @@ class EmbeddedBroker(LocalBroker):
 
     def _enforce_limits(self, now: float) -> None:
         super()._enforce_limits(now)
-        if not self._trouble:
+        if not self._health.trouble:
             self._cleaner.enforce()
         if not self._writer.busy:
-            self._writer.submit(self._data.files.look, self._note_files)
+            self._writer.submit(self._data.files.look, self._health.note_files)
 
     def _forget(self, channel: str) -> None:
         """A stream's position was given up for want of memory: nothing of it stays."""

@@ -6,11 +6,14 @@ Pure but for the futures of those publishers. Owns nothing on disk, and never de
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 
-from messageflow.brokers.base import Waiter
+from messageflow.brokers.base import Later, Stored, Waiter
 from messageflow.brokers.embedded.rows import RowValue, make_row
 from messageflow.core.retention import Retention
 from messageflow.core.stream import Publication
+from messageflow.errors import BrokerError
 
 
 class CommitBatch:
@@ -24,20 +27,20 @@ class CommitBatch:
         error: why it was not stored, or not where it should be, once that is known.
     """
 
-    __slots__ = ("_waiters", "entries", "error", "keys", "rows", "size")
+    __slots__ = ("_ends", "entries", "error", "keys", "rows", "size")
 
     def __init__(self) -> None:
         self.rows: list[RowValue] = []
         self.entries: list[tuple[int, str, str, Publication, Retention]] = []  # id, channel, epoch, …
         self.size = 0
         self.keys: set[tuple[str, str]] = set()
-        self.error: Exception | None = None
-        self._waiters: list[Waiter] = []
+        self.error: BrokerError | None = None
+        self._ends: list[Callable[[BrokerError | None], None]] = []
 
     @property
     def waiting(self) -> int:
         """How many calls wait for it."""
-        return len(self._waiters)
+        return len(self._ends)
 
     def add(self, row: int, channel: str, epoch: str, publication: Publication, retention: Retention, key: str) -> None:
         """Put a publication into the batch."""
@@ -50,11 +53,15 @@ class CommitBatch:
     def wait(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
         """Return a future for the end of this batch; cancelling it changes nothing for the others."""
         waiter = Waiter(loop=loop)
-        self._waiters.append(waiter)
+        self._ends.append(waiter.end)
         return waiter
 
-    def end(self, error: Exception | None) -> None:
-        """Resolve the futures of all that wait, or fail them."""
+    def tell(self, later: Later, stored: Stored) -> None:
+        """Call this at the end of this batch, with the outcome or with an error."""
+        self._ends.append(partial(later, stored))
+
+    def end(self, error: BrokerError | None) -> None:
+        """Tell all that wait that it is stored, or why it is not."""
         self.error = error
-        for waiter in self._waiters:
-            waiter.end(error)
+        for end in self._ends:
+            end(error)
