@@ -36,7 +36,10 @@ def gateway(tmp_path: Path) -> Iterator[dict[str, str]]:
         process.communicate(timeout=20)
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/tutorial.md", "docs/reliability.md", "docs/gateway-away.md"])
+@pytest.mark.parametrize(
+    "document",
+    ["README.md", "docs/tutorial.md", "docs/reliability.md", "docs/gateway-away.md", "docs/channel-rights.md"],
+)
 def test_the_python_of_a_document_runs(document: str, gateway: dict[str, str]) -> None:
     blocks = PYTHON.findall((ROOT / document).read_text())
     assert blocks

@@ -224,7 +224,7 @@ def test_secrets_are_read_alike_by_the_gateway_and_by_a_publisher(
     monkeypatch.setenv("MESSAGEFLOW_TOKEN_SECRET", written)
     one = written.split(",")[-2 if "," in written else -1]
     for flow in (Flow(), Flow(token_secret=one), AsyncFlow(token_secret=one)):
-        token = flow._make_token("alice", 60, (), None, {})
+        token = flow._make_token("alice", 60, (), None, (), {})
         assert checked.connection(token, time.time()).user == "alice"
 
 
@@ -248,3 +248,29 @@ def test_a_secret_that_cannot_be_used_is_refused_and_not_repeated(secret: str) -
     with pytest.raises(ConfigurationError) as caught:
         Flow(token_secret=secret).token("alice")
     assert secret[5:20] not in str(caught.value)
+
+
+def test_a_token_says_what_it_allows_in_channels() -> None:
+    token = Flow(token_secret=SECRET).token("alice", allow=["news:*", "org-7:*=subscribe,history"])
+    assert claims(token)["allow"] == ["news:*", "org-7:*=subscribe,history"]
+    assert "allow" not in claims(Flow(token_secret=SECRET).token("alice"))
+
+
+@pytest.mark.parametrize(
+    ("allow", "problem"),
+    [
+        (["a*b"], "a star stands only at the end"),
+        (["news:*=read"], "subscribe, publish, history, presence"),
+        (["#bob"], "comes by itself"),
+        (["n:*"] * 101, "use patterns"),
+    ],
+)
+def test_what_no_token_can_allow_is_refused_where_it_is_made(allow: list[str], problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        Flow(token_secret=SECRET).token("alice", allow=allow)
+
+
+@pytest.mark.parametrize("allow", ["news:*", [7]])
+def test_what_is_no_list_of_patterns_is_refused(allow: Any) -> None:
+    with pytest.raises(TypeError):
+        Flow(token_secret=SECRET).token("alice", allow=allow)

@@ -236,6 +236,15 @@ def may_read_history(channel: str, options: NamespaceOptions, rights: Rights) ->
     )
 
 
+def is_limited_to_others(channel: str, options: NamespaceOptions, user: str) -> bool:
+    """Whether a channel's name says who may come in, and this user is not among them."""
+    return _is_user_limited(channel, options) and not _is_listed(channel, user)
+
+
+def _is_listed(channel: str, user: str) -> bool:
+    return bool(user) and user in channel.rpartition(USERS_SEPARATOR)[2].split(",")
+
+
 def _is_user_limited(channel: str, options: NamespaceOptions) -> bool:
     return options.allow_user_limited_channels and USERS_SEPARATOR in channel
 
@@ -244,9 +253,7 @@ def _admits(channel: str, options: NamespaceOptions, user: str) -> bool:
     """Whether the name alone lets a user in, before any option is asked: not a private one, nor one of other users."""
     if owned_by_server(channel) or channel.startswith(PRIVATE_PREFIX):
         return False
-    if _is_user_limited(channel, options):
-        return bool(user) and user in channel.rpartition(USERS_SEPARATOR)[2].split(",")
-    return True
+    return not is_limited_to_others(channel, options, user)
 
 
 def _allowed(admitted: bool, rights: Rights, *, client: bool, subscriber: bool, anonymous: bool) -> bool:

@@ -15,6 +15,7 @@ from types import MappingProxyType
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from messageflow.core.channel_rights import Grant, read_grants
 from messageflow.core.channels import NamespaceOptions
 from messageflow.core.jws import read_json
 from messageflow.core.overrides import Overridable
@@ -50,6 +51,7 @@ class ConnectionClaims(msgspec.Struct, frozen=True, kw_only=True):
         subs: the same with options.
         info: JSON on one line that others see beside the user, or None.
         issued_at: when it was made, or None.
+        grants: what it allows in channels.
     """
 
     user: str
@@ -58,6 +60,7 @@ class ConnectionClaims(msgspec.Struct, frozen=True, kw_only=True):
     subs: Mapping[str, SubscribeOptions] = NO_SUBS
     info: bytes | None = None
     issued_at: float | None = None
+    grants: tuple[Grant, ...] = ()
 
 
 class SubscriptionClaims(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,6 +116,7 @@ class Said(Options, frozen=True, kw_only=True, gc=False):
     expire_at: float | None = None
     channels: list[str] | None = None
     subs: dict[str, Options] | None = None
+    allow: list[str] | None = None
     channel: str | UnsetType = UNSET
     client: str = ""
 
@@ -150,6 +154,16 @@ def read_subs(said: Said) -> Mapping[str, SubscribeOptions]:
     if "" in said.subs:
         raise TokenError("the subs of the token hold an empty name")
     return {channel: read_options(options) for channel, options in said.subs.items()}
+
+
+def read_allow(said: Said) -> tuple[Grant, ...]:
+    """Return the claim `allow`."""
+    if not said.allow:
+        return ()
+    try:
+        return read_grants(tuple(said.allow))
+    except ValueError as error:
+        raise TokenError(f"the allow of the token: {error}") from None
 
 
 def read_options(said: Options) -> SubscribeOptions:

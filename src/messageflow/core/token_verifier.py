@@ -18,6 +18,7 @@ from messageflow.core.claims import (
     Said,
     SubscribeOptions,
     SubscriptionClaims,
+    read_allow,
     read_channels,
     read_claims,
     read_embedded,
@@ -92,6 +93,7 @@ class Verifier:
             subs=read_subs(claims),
             info=read_embedded(claims.info, claims.b64info, "info"),
             issued_at=claims.iat,
+            grants=read_allow(claims),
         )
         _check_expiry(claims.exp, connection.expires_at, now)
         return connection

@@ -16,15 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct
 
+from messageflow.core.channel_rights import Verb
 from messageflow.core.handshake_headers import NO_HEADERS
-
-Verb = Literal["subscribe", "publish", "history", "presence"]
-"""What a client wants to do in a channel."""
 
 HANDLER: ContextVar[str] = ContextVar("handler", default="")
 """Which function of the application a hook is calling, set by the hook: for the log, where it fails or hangs."""

@@ -20,6 +20,7 @@ import msgspec
 from msgspec import Raw
 
 from messageflow.brokers.eager import start_eagerly
+from messageflow.core.channel_rights import Grant
 from messageflow.core.channels import Rights
 from messageflow.core.codes import (
     INSUFFICIENT_STATE,
@@ -114,6 +115,7 @@ class Session:
         "connection",
         "encoder",
         "expires_at",
+        "grants",
         "heard",
         "info",
         "issued_at",
@@ -135,6 +137,7 @@ class Session:
         self.state = State.NEW
         self.expires_at = NEVER
         self.issued_at = NEVER  # as its token says
+        self.grants: tuple[Grant, ...] = ()  # as its token says
         self.subscriptions: dict[str, Subscription] = {}
         self.encoder = framed(dialect, connection.kind)
         self.write: Write = connection.write

@@ -159,11 +159,12 @@ class AsyncFlow(FlowBase):
         ttl: timedelta | float = TTL,
         *,
         channels: Iterable[str] = (),
+        allow: Iterable[str] = (),
         info: Any = None,
         **claims: Any,
     ) -> str:
         """As `Flow.token`."""
-        return self._make_token(user, ttl, channels, info, claims)
+        return self._make_token(user, ttl, channels, info, allow, claims)
 
     async def subscription_token(
         self, user: User, channel: str, ttl: timedelta | float = TTL, *, info: Any = None

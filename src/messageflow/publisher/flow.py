@@ -270,6 +270,7 @@ class Flow(FlowBase):
         ttl: timedelta | float = TTL,
         *,
         channels: Iterable[str] = (),
+        allow: Iterable[str] = (),
         info: Any = None,
         **claims: Any,
     ) -> str:
@@ -280,6 +281,8 @@ class Flow(FlowBase):
             ttl: how long it is good, a timedelta or seconds, at most `token_lifetime_limit`; the browser
                 client fetches a new one in time.
             channels: what the gateway subscribes them to by itself.
+            allow: what they may do in channels besides, such as `news:*` (subscribe) or `org-7:*=subscribe,history`;
+                a star ends a pattern, and the verbs are subscribe, publish, history and presence.
             info: what others see of them in presence.
             claims: further claims, for your own use.
 
@@ -289,7 +292,7 @@ class Flow(FlowBase):
             TypeError, ValueError: the gateway would refuse this token: it lives too long, is longer than 8 KiB, or
                 names a user or a channel that cannot be.
         """
-        return self._make_token(user, ttl, channels, info, claims)
+        return self._make_token(user, ttl, channels, info, allow, claims)
 
     def subscription_token(self, user: User, channel: str, ttl: timedelta | float = TTL, *, info: Any = None) -> str:
         """Return a token with which `user` may subscribe to `channel`. Arguments and errors as in `token`."""

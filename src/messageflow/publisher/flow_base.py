@@ -246,10 +246,16 @@ class FlowBase(Decorators):
             ) from None
 
     def _make_token(
-        self, user: User, ttl: timedelta | float, channels: Iterable[str], info: Any, claims: dict[str, Any]
+        self,
+        user: User,
+        ttl: timedelta | float,
+        channels: Iterable[str],
+        info: Any,
+        allow: Iterable[str],
+        claims: dict[str, Any],
     ) -> str:
         seconds = tokens.read_ttl(ttl, self._read_lifetime_limit())
-        own = tokens.make_connection_claims(user, seconds, time.time(), channels=channels, info=info)
+        own = tokens.make_connection_claims(user, seconds, time.time(), channels=channels, info=info, allow=allow)
         return self._sign(own, claims)
 
     def _make_subscription_token(self, user: User, channel: str, ttl: timedelta | float, info: Any) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from messageflow.core.channels import NAME_BYTES, is_channel, owned_by_server
 from messageflow.core.credentials import SECRET_BYTES
 from messageflow.errors import ConfigurationError, EncodingError, TokenError
-from messageflow.publisher.arguments import read_channel, read_user
+from messageflow.publisher.arguments import read_channel, read_text, read_user
 from messageflow.publisher.encoding import encode
 from messageflow.publisher.requests import User
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from messageflow.core.token_verifier import Verifier
 
 TTL = timedelta(minutes=15)
-OURS = frozenset({"sub", "exp", "iat", "jti", "channel", "channels", "info", "aud", "iss"})
+OURS = frozenset({"sub", "exp", "iat", "jti", "channel", "channels", "allow", "info", "aud", "iss"})
 
 
 def read_ttl(ttl: timedelta | float, limit: float = inf, name: str = "ttl") -> float:
@@ -46,14 +46,24 @@ def read_ttl(ttl: timedelta | float, limit: float = inf, name: str = "ttl") -> f
 
 
 def make_connection_claims(
-    user: User, seconds: float, now: float, *, channels: Iterable[str] = (), info: Any = None
+    user: User,
+    seconds: float,
+    now: float,
+    *,
+    channels: Iterable[str] = (),
+    info: Any = None,
+    allow: Iterable[str] = (),
 ) -> dict[str, Any]:
     """Return the claims of a token a browser connects with."""
     if isinstance(channels, str):
         raise TypeError("channels must be a list of names, not one string")
+    if isinstance(allow, str):
+        raise TypeError("allow must be a list of patterns, not one string")
     claims = _make_claims(user, seconds, now, info)
     if named := [read_channel(channel) for channel in channels]:
         claims["channels"] = named
+    if allowed := [read_text(pattern, "a pattern of allow") for pattern in allow]:
+        claims["allow"] = allowed
     return claims
 
 

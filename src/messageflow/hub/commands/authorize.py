@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from messageflow.core.channel_rights import Verb
 from messageflow.core.channels import owned_by_server
 from messageflow.core.codes import PERMISSION_DENIED, ErrorCode
 from messageflow.hub.hook_calls import Hook, describe
-from messageflow.hub.hooks import AuthorizeAnswer, AuthorizeQuestion, Verb
+from messageflow.hub.hooks import AuthorizeAnswer, AuthorizeQuestion
 from messageflow.hub.session import Session
 
 

@@ -121,6 +121,7 @@ def _admit(services: Services, session: Session, claims: ConnectionClaims) -> No
         raise Disconnected(CONNECTION_LIMIT, f"the user has {most} connections that answer")
     session.user = user
     session.issued_at = claims.issued_at or UNDATED
+    session.grants = claims.grants
     session.info = ClientInfo(user, session.client, raw(claims.info or b""))
     session.expires_at = services.runtime.deadline(claims.expires_at)
     services.sessions.admit(session)

@@ -16,14 +16,13 @@ from messageflow.core.codes import (
     BAD_REQUEST,
     LIMIT_EXCEEDED,
     MALFORMED,
-    PERMISSION_DENIED,
     UNKNOWN_CHANNEL,
     CommandRefused,
     Disconnected,
 )
 from messageflow.core.json import UnsafeJSON, check_readable, compact
 from messageflow.core.protocol import EmptyResult, PublishRequest
-from messageflow.hub.commands.authorize import authorize
+from messageflow.hub.commands.rights import find_refusal
 from messageflow.hub.hook_calls import describe
 from messageflow.hub.hooks import PublishQuestion
 from messageflow.hub.services import Services
@@ -41,9 +40,7 @@ async def publish(services: Services, session: Session, command_id: int, request
     options = services.namespaces.options(name)
     if options is None:
         raise CommandRefused(UNKNOWN_CHANNEL)
-    refusal = None if may_publish(name, options, session.look_up_rights(name)) else PERMISSION_DENIED
-    if services.hooks.authorize is not None:
-        refusal = await authorize(services.hooks.authorize, session, name, "publish", refusal)
+    refusal = await find_refusal(services, session, "publish", name, options, may_publish)
     if refusal is not None:
         raise CommandRefused(refusal)
     data = compact(bytes(request.data))

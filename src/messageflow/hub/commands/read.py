@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from messageflow.core.channel_rights import Verb
 from messageflow.core.channels import NamespaceOptions, Rights, may_read_history, may_see_presence
 from messageflow.core.codes import (
     MALFORMED,
     NOT_AVAILABLE,
-    PERMISSION_DENIED,
     UNKNOWN_CHANNEL,
     UNRECOVERABLE,
     CommandRefused,
@@ -26,8 +26,7 @@ from messageflow.core.protocol import (
     view,
 )
 from messageflow.core.weights import ENVELOPE, chunk
-from messageflow.hub.commands.authorize import authorize
-from messageflow.hub.hooks import Verb
+from messageflow.hub.commands.rights import find_refusal
 from messageflow.hub.services import Services
 from messageflow.hub.session import Session
 
@@ -48,9 +47,7 @@ async def _check_right(
         raise CommandRefused(UNKNOWN_CHANNEL)
     if not kept(options):
         raise CommandRefused(NOT_AVAILABLE)
-    refusal = None if right(name, options, session.look_up_rights(name)) else PERMISSION_DENIED
-    if services.hooks.authorize is not None:
-        refusal = await authorize(services.hooks.authorize, session, name, verb, refusal)
+    refusal = await find_refusal(services, session, verb, name, options, right)
     if refusal is not None:
         raise CommandRefused(refusal)
 

@@ -11,6 +11,7 @@ from messageflow.core.codes import CONNECTION_EXPIRED, INVALID_TOKEN, MALFORMED,
 from messageflow.core.protocol import RefreshRequest, RefreshResult
 from messageflow.core.revocations import UNDATED
 from messageflow.errors import TokenError, TokenReason
+from messageflow.hub.commands.rights import replace_grants
 from messageflow.hub.hook_calls import describe
 from messageflow.hub.hooks import RefreshQuestion
 from messageflow.hub.runtime import NEVER
@@ -38,6 +39,7 @@ async def refresh(services: Services, session: Session, command_id: int, request
         expires_at = answer.expires_at if answer.expires_at is not None else expires_at
         info = answer.info or info
     session.issued_at = claims.issued_at or UNDATED
+    replace_grants(services, session, claims.grants)
     session.expires_at = services.runtime.deadline(expires_at)
     if info:
         session.show_as(Raw(info))

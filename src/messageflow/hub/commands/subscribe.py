@@ -34,6 +34,7 @@ from messageflow.core.protocol import (
 from messageflow.core.revocations import UNDATED
 from messageflow.errors import TokenError, TokenExpired, TokenReason
 from messageflow.hub.commands.authorize import authorize
+from messageflow.hub.commands.rights import is_granted
 from messageflow.hub.runtime import NEVER
 from messageflow.hub.services import Services
 from messageflow.hub.session import Session
@@ -54,7 +55,9 @@ async def subscribe(services: Services, session: Session, command_id: int, reque
     if len(session.subscriptions) >= services.runtime.limits.channels_per_connection:
         raise CommandRefused(LIMIT_EXCEEDED)
     options, claims, refusal = _look_up_right(services, session, name, request.token)
-    if claims is None and services.hooks.authorize is not None:
+    if claims is None and is_granted(session, "subscribe", name, options):
+        refusal = None
+    elif claims is None and services.hooks.authorize is not None:
         refusal = await authorize(services.hooks.authorize, session, name, "subscribe", refusal)
     if refusal is not None:
         raise CommandRefused(refusal)
