@@ -63,8 +63,9 @@ def verify_signature(token: str, keys: Sequence[Key]) -> bytes:
     header = _header_of(head) if len(head) <= KEPT_BYTES else _header_of.__wrapped__(head)
     signature = _decode(mark, "signature")
     message = head + b"." + body
-    if any(_fits(key, header) and key.verify(message, signature) for key in keys):
-        return _decode(body, "payload")
+    for key in keys:
+        if _fits(key, header) and key.verify(message, signature):
+            return _decode(body, "payload")
     raise TokenError("no configured key has signed the token", _explain(keys, header))
 
 

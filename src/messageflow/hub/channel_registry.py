@@ -97,7 +97,8 @@ class ChannelRegistry:
     def end_entering(self, channel: Channel) -> None:
         """A session is in the channel, or will not come."""
         channel.end_entering()
-        self._drop_if_abandoned(channel)
+        if not channel.live:
+            self._drop_if_abandoned(channel)
 
     def leave(self, session: Session, name: str) -> None:
         """Take a session out of a channel; one that is not in it is no error."""
@@ -106,7 +107,8 @@ class ChannelRegistry:
             return
         channel = subscription.channel
         channel.leave(session)
-        self._drop_if_abandoned(channel)
+        if not channel.live:
+            self._drop_if_abandoned(channel)
         if subscription.info is not None:
             self._presence.leave(name, subscription.info, tell=subscription.tell)
 

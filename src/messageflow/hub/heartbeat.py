@@ -81,7 +81,10 @@ class Heartbeat:
 
     def note_expiry(self, session: Session) -> None:
         """Look at the expiries of a session that is new, or was refreshed, or is pinged."""
-        soonest = min([session.expires_at, *(s.expires_at for s in session.subscriptions.values())])
+        soonest = session.expires_at
+        for subscription in session.subscriptions.values():
+            if subscription.expires_at < soonest:
+                soonest = subscription.expires_at
         if soonest != NEVER and soonest - self._clock() <= (len(self._slots) + 2) * self.tick_length:
             heapq.heappush(self._expiries, (soonest, next(self._order), session))
 

@@ -63,6 +63,9 @@ class State(Enum):
     CLOSED = auto()
 
 
+_CLOSED = State.CLOSED  # a member is looked up in an Enum as slowly as a function is called
+
+
 class Owner(Protocol):
     """What a session needs of the hub it belongs to."""
 
@@ -159,7 +162,7 @@ class Session:
 
     @property
     def closed(self) -> bool:
-        return self.state is State.CLOSED
+        return self.state is _CLOSED
 
     @property
     def oldest_token(self) -> float:

@@ -64,15 +64,15 @@ class Subscribing:
         self.room = services.runtime.limits.chunk_bytes  # bytes of publications that may travel in the answer
         self.carried = 0  # of them, about how many will
         asked = options.allow_recovery and (request.recoverable or request.recover)
-        self.recoverable = options.keeps_history and (options.force_recovery or asked)
+        self._keeps_history = keeps_history = options.keeps_history
+        self.recoverable = keeps_history and (options.force_recovery or asked)
         told = options.force_positioning or (options.allow_positioning and request.positioned)
-        self.positioned = self.recoverable or (options.keeps_history and told)
+        self.positioned = self.recoverable or (keeps_history and told)
         self.channel = services.channels.enter(name, options)
-        self.subscription = Subscription(self.channel, server_side=server_side)
-        self.subscription.watch = options.force_push_join_leave or (options.join_leave and request.join_leave)
-        self.subscription.tell = options.join_leave
-        self.subscription.keep = options.presence
-        session.subscriptions[name] = self.subscription
+        subscription = self.subscription = session.subscriptions[name] = Subscription(self.channel, server_side)
+        subscription.watch = options.force_push_join_leave or (options.join_leave and request.join_leave)
+        subscription.tell = options.join_leave
+        subscription.keep = options.presence
 
     def apply(self, options: SubscribeOptions, expires_at: float = NEVER) -> None:
         """Take over what a token or the API says about this subscription; `expires_at` is on the hub's clock."""
@@ -91,8 +91,8 @@ class Subscribing:
         try:
             if not self.channel.opened:
                 await self._services.channels.open(self.channel)
-            if self._options.keeps_history:
-                self._history = await self._read()
+            if self._keeps_history:
+                self._history = self._stand_at_top() or await self._read()
             if self.subscription.keep or self.subscription.tell:
                 await self._appear()
             if self._session.closed:
@@ -102,6 +102,12 @@ class Subscribing:
             if self._session.closed:
                 raise asyncio.CancelledError from error  # whatever else went wrong, nobody is there to be told
             raise
+
+    def _stand_at_top(self) -> HistoryPart | None:
+        """Return where the channel stands, None where that takes a read, or the session wants more."""
+        position = self.channel.position
+        wants_more = self._request.recover and self.recoverable
+        return None if position is None or wants_more else HistoryPart([], position)
 
     async def _read(self) -> HistoryPart:
         services, channel, request = self._services, self.channel, self._request
@@ -140,7 +146,7 @@ class Subscribing:
         presence = self._services.presence
         if presence.is_changing(name, session.client):
             await presence.wait_until_settled(name, session.client)
-        if self._was_taken_out or session.info is None:
+        if self.is_void or session.info is None:
             return
         info = session.info
         if self._chan_info:
@@ -152,13 +158,9 @@ class Subscribing:
         """Give up: the session is as if it had never come. Calling it again, or too late, does nothing."""
         if not self._ended:
             self._ended = True
-            if not self._was_taken_out:
+            if not self.is_void:
                 self._services.channels.leave(self._session, self.channel.name)
             self._services.channels.end_entering(self.channel)
-
-    @property
-    def _was_taken_out(self) -> bool:
-        return self._session.subscriptions.get(self.channel.name) is not self.subscription
 
     @property
     def is_void(self) -> bool:
@@ -166,7 +168,7 @@ class Subscribing:
 
         To be asked right before `complete`, without awaiting in between.
         """
-        return self._was_taken_out
+        return self._session.subscriptions.get(self.channel.name) is not self.subscription
 
     def complete(self) -> SubscribeResult:
         """Decide what the session gets with its answer. Follow it with `go_live`, without awaiting in between."""
@@ -193,7 +195,7 @@ class Subscribing:
             epoch=start.epoch,
             offset=start.offset,
             tag=start.tag,
-            publications=[view(publication) for publication in publications or ()],
+            publications=list(map(view, publications or ())),
             recovered=recovered,
             was_recovering=self._request.recover,
             data=raw(self._data),

@@ -24,7 +24,7 @@ class Subscription:
 
     __slots__ = ("behind", "channel", "expires_at", "info", "issued_at", "keep", "server_side", "tell", "watch")
 
-    def __init__(self, channel: Channel, *, server_side: bool) -> None:
+    def __init__(self, channel: Channel, server_side: bool) -> None:
         self.channel = channel
         self.server_side = server_side
         self.expires_at = NEVER

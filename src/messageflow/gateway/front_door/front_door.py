@@ -149,8 +149,12 @@ class FrontDoor:
         self.head_came(connection)
         self._lingering.add(connection)
 
+    def handed_over(self, connection: Open) -> None:
+        """A connection whose head came, and which owes nobody an answer, speaks something else."""
+        self.connections.discard(connection)
+
     def forget(self, connection: Open) -> None:
-        """A connection is gone, or speaks something else."""
+        """A connection is gone."""
         self.connections.discard(connection)
         self.head_came(connection)
         self._lingering.discard(connection)

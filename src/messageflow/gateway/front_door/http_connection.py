@@ -316,9 +316,10 @@ class HttpConnection(asyncio.Protocol):
     def hand_over(self, protocol: asyncio.Protocol) -> None:
         """Give the transport to a protocol that is connected to it, with what has come behind the head."""
         rest, self._pending = self._pending, b""
-        self._hold(PIPELINE | EXCHANGE, False)
+        if self._holds:
+            self._hold(PIPELINE | EXCHANGE, False)
         self.is_over = True
-        self._door.forget(self)
+        self._door.handed_over(self)
         self.transport.set_protocol(protocol)
         if rest:
             protocol.data_received(rest)

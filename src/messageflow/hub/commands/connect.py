@@ -89,10 +89,9 @@ async def connect(services: Services, session: Session, command_id: int, request
         raise
     finally:
         sessions.connecting -= 1
-    for each in coming:
-        if each.is_void:
-            each.abandon()
-    coming = [each for each in coming if not each.is_void]
+    for each in [each for each in coming if each.is_void]:
+        each.abandon()
+        coming.remove(each)
     session.state = State.CONNECTED
     expires = session.expires_at != NEVER
     result = ConnectResult(
