@@ -124,7 +124,7 @@ class Verifier:
         """Everything both kinds of token have to satisfy but the expiry, which is judged last."""
         claims = read_claims(verify_signature(token, self.keys))
         if claims.sub:
-            if not is_user(claims.sub):
+            if not is_user.__wrapped__(claims.sub):  # kept of users who are pushed to, not of all who come
                 raise TokenError(f"the sub of the token is no user: at most {USER_BYTES} bytes, no control characters")
         elif not self.allow_anonymous:
             raise TokenError("the token names no user (sub)", TokenReason.MISSING_CLAIM)

@@ -273,7 +273,8 @@ class Channel:
 
     def leave(self, session: Member) -> None:
         """Forget `session`."""
-        self._use_no_longer(session)
+        if self._used is not None:
+            self._use_no_longer(session, self._used)
         self.live.pop(session, None)
         if self.unserved is not None:
             self.unserved.pop(session, None)
@@ -281,6 +282,8 @@ class Channel:
             self._not_behind(session, self.backlog)
         if self.watchers is not None:
             self.watchers.discard(session)
+        if not self.live and self.backlog is None:
+            self._encoder = None
 
     def _has(self, session: Member) -> bool:
         return session in self.live or (self.backlog is not None and session in self.backlog.readers)
@@ -296,19 +299,15 @@ class Channel:
         if not self._has(session):
             self._used[encoder] = self._used.get(encoder, 0) + 1
 
-    def _use_no_longer(self, session: Member) -> None:
+    def _use_no_longer(self, session: Member, used: dict[FramedEncoder, int]) -> None:
         """The same for one that is about to leave."""
         if not self._has(session):
             return
-        if self._used is None:
-            if len(self.live) + len(self.lagging) == 1:
-                self._encoder = None
-            return
-        self._used[session.encoder] -= 1
-        if not self._used[session.encoder]:
-            del self._used[session.encoder]
-        if len(self._used) == 1:
-            self._encoder = next(iter(self._used))
+        used[session.encoder] -= 1
+        if not used[session.encoder]:
+            del used[session.encoder]
+        if len(used) == 1:
+            self._encoder = next(iter(used))
             self._used = None
 
     # Delivery

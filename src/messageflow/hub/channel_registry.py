@@ -84,7 +84,7 @@ class ChannelRegistry:
                 opening.set_result(failure)
 
     def anchor(self, channel: Channel, position: Position) -> None:
-        """Say where the stream of a channel stands, when that was not known yet."""
+        """Say where the stream of a channel stands, which was not known yet."""
         received = channel.anchor(position)
         if channel.dirty:
             self._fan_out.mark(channel)

@@ -177,33 +177,49 @@ class Subscribing:
         ttl = runtime.time_to_refresh(self.subscription.expires_at) if expires else 0
         if self._history is None:
             return SubscribeResult(expires, ttl, data=raw(self._data))
-        self._services.channels.anchor(self.channel, self._history.position)
+        if self.channel.position is None:
+            self._services.channels.anchor(self.channel, self._history.position)
         if not self.positioned:
             return SubscribeResult(expires, ttl, data=raw(self._data))
         self._position = self.channel.position or self._history.position
+        if not self._request.recover:
+            return self._begin_at(self._position, expires, ttl)
         publications = self._collect_missed(self._history)
         recovered = publications is not None
-        if self._request.recover:
-            runtime.counters.recovered += recovered
-            runtime.counters.unrecovered += not recovered
+        runtime.counters.recovered += recovered
+        runtime.counters.unrecovered += not recovered
         start = self._since if self._since is not None and recovered else self._position
         return SubscribeResult(
             expires,
             ttl,
             recoverable=self.recoverable,
-            positioned=self.positioned and (recovered or not self._request.recover),
+            positioned=recovered,
             epoch=start.epoch,
             offset=start.offset,
             tag=start.tag,
             publications=list(map(view, publications or ())),
             recovered=recovered,
-            was_recovering=self._request.recover,
+            was_recovering=True,
+            data=raw(self._data),
+        )
+
+    def _begin_at(self, position: Position, expires: bool, ttl: int) -> SubscribeResult:
+        """Return what the session gets that missed nothing, as it was not here before."""
+        epoch, offset, tag = position
+        return SubscribeResult(
+            expires,
+            ttl,
+            self.recoverable,
+            epoch,
+            offset=offset,
+            tag=tag,
+            positioned=True,
             data=raw(self._data),
         )
 
     def _collect_missed(self, history: HistoryPart) -> list[Publication] | None:
-        """What to send with the answer, or None when nothing was asked or it cannot be recovered."""
-        if self._options.force_recovery_mode == "cache" and self._request.recover:
+        """What to send with the answer, or None when it cannot be recovered."""
+        if self._options.force_recovery_mode == "cache":
             newest = history.publications[-1:]
             if newest and newest[0].offset == self._position.offset:
                 return newest if newest[0].offset > self._request.offset or not self._request.epoch else []

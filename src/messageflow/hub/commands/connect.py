@@ -75,7 +75,8 @@ async def connect(services: Services, session: Session, command_id: int, request
             subscribing = Subscribing(
                 services, session, name, options, request.subs.get(name, NOTHING_HELD), server_side=True
             )
-            subscribing.apply(subscribe_options)
+            if subscribe_options is not NO_OPTIONS:
+                subscribing.apply(subscribe_options)
             subscribing.room = room
             coming.append(subscribing)
             await subscribing.prepare()
