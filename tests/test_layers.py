@@ -210,7 +210,7 @@ def test_the_publisher_loads_three_libraries_and_no_more() -> None:
 
 # Folders parallel by design, with the reason: one name in several of them is one role, and a reader is glad of it.
 PARALLEL: list[tuple[str, set[str]]] = [
-    ("a backend each, with the same parts", {"brokers/embedded", "brokers/redis", "brokers/zeromq"}),
+    ("a backend each, with the same parts", {"brokers/embedded", "brokers/redis", "brokers/worker_link"}),
     ("a Redis as gateways find it and as flows do", {"brokers/redis/topology", "redis_publisher"}),
     ("what is kept: the idea, and its place in Redis", {"core", "brokers/redis"}),
     ("what a user of `Flow` is given, named as the idea that it shows", {"core", "publisher"}),

@@ -20,8 +20,8 @@ from asyncio.subprocess import Process
 from collections.abc import Callable
 from pathlib import Path
 
-from messageflow.brokers.zeromq.broker_server import BrokerServer
-from messageflow.brokers.zeromq.socket_directory import SocketDirectory
+from messageflow.brokers.worker_link.broker_server import BrokerServer
+from messageflow.brokers.worker_link.socket_directory import SocketDirectory
 from messageflow.core.backoff import Backoff
 from messageflow.errors import ConfigurationError
 from messageflow.gateway import logs

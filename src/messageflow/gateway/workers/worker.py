@@ -10,7 +10,7 @@ import signal
 import socket
 from collections.abc import Callable
 
-from messageflow.brokers.zeromq.broker import ZeroMQBroker
+from messageflow.brokers.worker_link.broker import ZeroMQBroker
 from messageflow.gateway import logs
 from messageflow.gateway.application import ASGIApp
 from messageflow.gateway.broker_choice import make_broker

@@ -18,10 +18,10 @@ import msgspec
 import zmq
 
 from messageflow.brokers.local import LocalBroker
-from messageflow.brokers.zeromq import messages as m
-from messageflow.brokers.zeromq.loop_socket import LoopSocket
-from messageflow.brokers.zeromq.socket_directory import SocketDirectory
-from messageflow.brokers.zeromq.worker_outbox import WorkerOutbox
+from messageflow.brokers.worker_link import messages as m
+from messageflow.brokers.worker_link.loop_socket import LoopSocket
+from messageflow.brokers.worker_link.socket_directory import SocketDirectory
+from messageflow.brokers.worker_link.worker_outbox import WorkerOutbox
 from messageflow.core.protocol import Joined, Left
 from messageflow.core.stream import Publication
 from messageflow.errors import BrokerError, ConfigurationError

@@ -12,8 +12,8 @@ from collections import deque
 
 import zmq
 
-from messageflow.brokers.zeromq.loop_socket import LoopSocket
-from messageflow.brokers.zeromq.messages import BEAT, EVERYBODY, MISSED, WELCOME
+from messageflow.brokers.worker_link.loop_socket import LoopSocket
+from messageflow.brokers.worker_link.messages import BEAT, EVERYBODY, MISSED, WELCOME
 
 UNHEARD_BYTES = 64 << 20  # sent to a worker that says nothing; from then on it misses
 SETTLED = 5.0  # seconds: what was told that long before a sign of life was taken

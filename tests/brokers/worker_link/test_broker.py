@@ -15,13 +15,13 @@ import pytest
 from messageflow.brokers.base import Broker, Item
 from messageflow.brokers.embedded.broker import EmbeddedBroker
 from messageflow.brokers.memory import MemoryBroker
-from messageflow.brokers.zeromq import broker as zeromq_broker
-from messageflow.brokers.zeromq import messages as m
-from messageflow.brokers.zeromq import worker_outbox
-from messageflow.brokers.zeromq.broker import ZeroMQBroker
-from messageflow.brokers.zeromq.broker_server import BrokerServer
-from messageflow.brokers.zeromq.loop_socket import LoopSocket
-from messageflow.brokers.zeromq.socket_directory import SocketDirectory
+from messageflow.brokers.worker_link import broker as zeromq_broker
+from messageflow.brokers.worker_link import messages as m
+from messageflow.brokers.worker_link import worker_outbox
+from messageflow.brokers.worker_link.broker import ZeroMQBroker
+from messageflow.brokers.worker_link.broker_server import BrokerServer
+from messageflow.brokers.worker_link.loop_socket import LoopSocket
+from messageflow.brokers.worker_link.socket_directory import SocketDirectory
 from messageflow.core.protocol import ClientInfo
 from messageflow.errors import BrokerError, NoRoom, Unanswered, Unavailable, Unrecoverable
 from messageflow.testing.broker_suite import KEPT, BrokerSuite, RecordingSink, items, until
@@ -194,9 +194,11 @@ async def test_a_silent_worker_hears_later_what_was_decided_meanwhile(
     server: BrokerServer, workers: Workers, sinks: Sinks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = workers
-    monkeypatch.setattr("messageflow.brokers.zeromq.broker_server.SILENCE", -1.0)  # whoever is not heard this moment
+    monkeypatch.setattr(
+        "messageflow.brokers.worker_link.broker_server.SILENCE", -1.0
+    )  # whoever is not heard this moment
     await until(lambda: not server._outboxes)
-    monkeypatch.setattr("messageflow.brokers.zeromq.broker_server.SILENCE", 15.0)
+    monkeypatch.setattr("messageflow.brokers.worker_link.broker_server.SILENCE", 15.0)
     server.on_control(b"disconnect alice")
     await until(lambda: len(server._outboxes) == 2)
     await until(lambda: sinks[0].control == sinks[1].control == [b"disconnect alice"])

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 
 from messageflow.brokers.base import own_task
-from messageflow.brokers.zeromq import messages as m
+from messageflow.brokers.worker_link import messages as m
 from messageflow.errors import BrokerError, Unanswered, Unavailable
 
 RETRY = 0.02  # seconds after which a request for which there was no room is tried again

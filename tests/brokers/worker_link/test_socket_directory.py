@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from messageflow.brokers.zeromq import socket_directory
-from messageflow.brokers.zeromq.socket_directory import SocketDirectory
+from messageflow.brokers.worker_link import socket_directory
+from messageflow.brokers.worker_link.socket_directory import SocketDirectory
 from messageflow.errors import ConfigurationError
 
 

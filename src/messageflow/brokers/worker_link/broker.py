@@ -19,9 +19,9 @@ import msgspec
 import zmq
 
 from messageflow.brokers.base import HistoryPart, Item, Sink, Stored
-from messageflow.brokers.zeromq import messages as m
-from messageflow.brokers.zeromq.loop_socket import LoopSocket
-from messageflow.brokers.zeromq.subscription_requests import RETRY, SubscriptionRequests
+from messageflow.brokers.worker_link import messages as m
+from messageflow.brokers.worker_link.loop_socket import LoopSocket
+from messageflow.brokers.worker_link.subscription_requests import RETRY, SubscriptionRequests
 from messageflow.core.backoff import Backoff
 from messageflow.core.presence import PresenceCounts
 from messageflow.core.protocol import ClientInfo
