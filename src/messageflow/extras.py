@@ -21,7 +21,6 @@ LIBRARIES = {
     "uvicorn": "gateway",
     "uvloop": "gateway",
     "websockets": "gateway",
-    "zmq": "gateway",
 }
 """The extra that brings each library, by the name it is imported by."""
 

@@ -18,7 +18,7 @@ from tests.support import API_KEY, TOKEN_SECRET, running
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-MODULES = {"PyJWT": "jwt", "pyzmq": "zmq"}
+MODULES = {"PyJWT": "jwt"}
 
 PUSH = """
 import asyncio, sys
@@ -114,7 +114,6 @@ GATEWAY = (
         (("doctor", "--broker", "redis://h"), "hiredis", "`messageflow doctor`"),
         (("push", "a", "t", "--url", "redis://h"), "hiredis", "pushing through Redis"),
         (("serve", "--dev", "--broker", "redis://h"), "hiredis", "a Redis broker"),
-        (("serve", "--dev", "--workers", "2"), "zmq", "`messageflow serve`"),
     ],
     ids=str,
 )

@@ -138,9 +138,11 @@ class ImmediateStore(Protocol):
 class Delivery(Protocol):
     """Which channels are delivered to this node's `Sink`."""
 
-    async def subscribe(self, channel: str) -> None:
+    async def subscribe(self, channel: str) -> Position | None:
         """Deliver what is published in `channel`: when this returns, nothing that is stored later can be missed.
 
+        Returns the point after which all is delivered, as `StreamStore.read_page` would have given it then, where the
+        backend knows it without asking again; None elsewhere.
         Calls of `subscribe` and `unsubscribe` take effect in the order they were made.
         """
 

@@ -91,12 +91,13 @@ class LocalBroker(ABC):
     @abstractmethod
     async def remove_history(self, channel: str) -> None: ...
 
-    async def subscribe(self, channel: str) -> None:
-        self.subscribe_now(channel)
+    async def subscribe(self, channel: str) -> Position | None:
+        return self.subscribe_now(channel)
 
-    def subscribe_now(self, channel: str) -> None:
+    def subscribe_now(self, channel: str) -> Position:
         """Deliver a channel from now on, see `Delivery.subscribe`; here that takes no time."""
         self._subscribed.add(channel)
+        return self._streams.position(channel)
 
     def unsubscribe(self, channel: str) -> None:
         self._subscribed.discard(channel)

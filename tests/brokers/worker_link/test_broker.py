@@ -3,28 +3,41 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import shutil
+import socket
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
-from functools import partial
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from messageflow.brokers.base import Broker, Item
+from messageflow.brokers.base import Broker
 from messageflow.brokers.embedded.broker import EmbeddedBroker
 from messageflow.brokers.memory import MemoryBroker
-from messageflow.brokers.worker_link import broker as zeromq_broker
+from messageflow.brokers.worker_link import (
+    broker,
+    broker_server,
+    link_connection,
+    link_listener,
+    parent_link,
+    worker_outbox,
+)
 from messageflow.brokers.worker_link import messages as m
-from messageflow.brokers.worker_link import worker_outbox
-from messageflow.brokers.worker_link.broker import ZeroMQBroker
+from messageflow.brokers.worker_link.broker import ParentBroker
 from messageflow.brokers.worker_link.broker_server import BrokerServer
-from messageflow.brokers.worker_link.loop_socket import LoopSocket
+from messageflow.brokers.worker_link.framing import encode_length
+from messageflow.brokers.worker_link.link_connection import LinkConnection
+from messageflow.brokers.worker_link.parent_link import PendingRequest
 from messageflow.brokers.worker_link.socket_directory import SocketDirectory
 from messageflow.core.protocol import ClientInfo
+from messageflow.core.stream import Position
 from messageflow.errors import BrokerError, NoRoom, Unanswered, Unavailable, Unrecoverable
-from messageflow.testing.broker_suite import KEPT, BrokerSuite, RecordingSink, items, until
+from messageflow.testing.broker_suite import BrokerSuite, RecordingSink, items, until
 
 
 @pytest.fixture
@@ -37,7 +50,7 @@ async def server() -> AsyncIterator[BrokerServer]:
     directory.remove()
 
 
-class TestZeroMQBroker(BrokerSuite):
+class TestParentBroker(BrokerSuite):
     @pytest.fixture(params=["memory", "embedded"])
     async def broker(
         self, sink: RecordingSink, tmp_path: Path, request: pytest.FixtureRequest
@@ -46,7 +59,7 @@ class TestZeroMQBroker(BrokerSuite):
         directory = SocketDirectory()
         server = BrokerServer(inner, directory)
         await server.start()
-        made = ZeroMQBroker(server.address, "worker")
+        made = ParentBroker(server.address, "worker")
         await made.start(sink)
         yield made
         await made.close()
@@ -62,8 +75,8 @@ def sinks() -> tuple[RecordingSink, RecordingSink]:
 @pytest.fixture
 async def workers(
     server: BrokerServer, sinks: tuple[RecordingSink, RecordingSink]
-) -> AsyncIterator[tuple[ZeroMQBroker, ZeroMQBroker]]:
-    first, second = ZeroMQBroker(server.address, "first"), ZeroMQBroker(server.address, "second")
+) -> AsyncIterator[tuple[ParentBroker, ParentBroker]]:
+    first, second = ParentBroker(server.address, "first"), ParentBroker(server.address, "second")
     await first.start(sinks[0])
     await second.start(sinks[1])
     yield first, second
@@ -71,30 +84,48 @@ async def workers(
     await second.close()
 
 
-Workers = tuple[ZeroMQBroker, ZeroMQBroker]
+Workers = tuple[ParentBroker, ParentBroker]
 Sinks = tuple[RecordingSink, RecordingSink]
 
 
+def end_of(worker: ParentBroker) -> LinkConnection:
+    """The worker's end of its link."""
+    assert worker._link._connection is not None
+    return worker._link._connection
+
+
+def end_for(server: BrokerServer, node: str) -> LinkConnection:
+    """The parent's end of a worker's link."""
+    connection = server._outboxes[node].connection
+    assert connection is not None
+    return connection
+
+
 @contextmanager
-def asleep(worker: ZeroMQBroker) -> Iterator[None]:
-    """Let a worker hear nothing, as if its process were stopped."""
-    assert worker._publications is not None
-    with unread(worker._publications):
+def unread(connection: LinkConnection) -> Iterator[None]:
+    """Let nothing be taken from one end of a link, as if its process were stopped."""
+    connection._transport.pause_reading()
+    yield
+    if not connection.closed:
+        connection._transport.resume_reading()
+
+
+@contextmanager
+def asleep(worker: ParentBroker) -> Iterator[None]:
+    """Let a worker hear nothing."""
+    with unread(end_of(worker)):
         yield
 
 
-@contextmanager
-def unread(socket: LoopSocket) -> Iterator[None]:
-    """Let nothing be taken from a socket."""
-    loop = asyncio.get_running_loop()
-    loop.remove_reader(socket._descriptor)
-    socket._scheduled = True
-    yield
-    if socket._closed:
-        return  # its descriptor may be another socket's by now
-    socket._scheduled = False
-    loop.add_reader(socket._descriptor, socket._drain)
-    socket._drain()
+def frame_of(body: bytes) -> bytes:
+    return encode_length(len(body)) + body
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Links that are full early; to be asked for before what makes links."""
+    monkeypatch.setattr(link_connection, "HIGH_WATER", 100_000)
+    monkeypatch.setattr(link_connection, "LOW_WATER", 10_000)
 
 
 async def test_a_push_at_one_worker_reaches_the_others_that_want_it(workers: Workers, sinks: Sinks) -> None:
@@ -125,12 +156,12 @@ async def test_everybody_of_a_worker_that_died_leaves(server: BrokerServer, work
     server.forget("first")
     assert set(await second.read_presence("x")) == {"b"}
     await until(lambda: len(sinks[1].pushes) == 2)
-    with pytest.raises(BrokerError, match="taken for dead"):
+    with pytest.raises(BrokerError, match="link to the parent process"):
         await first.publish(items("x", 1))
 
 
 async def test_a_worker_that_stalls_delays_nobody_and_learns_that_it_missed_something(
-    server: BrokerServer, workers: Workers, sinks: Sinks
+    narrow: None, server: BrokerServer, workers: Workers, sinks: Sinks
 ) -> None:
     first, second = workers
     await first.subscribe("x")
@@ -141,7 +172,7 @@ async def test_a_worker_that_stalls_delays_nobody_and_learns_that_it_missed_some
             await first.publish(items("x", *range(500)))
         await until(lambda: len(sinks[0].publications) == total)
         assert [p.offset for _, p in sinks[0].publications] == list(range(1, total + 1))
-        dropped = server._outboxes[b"second"].dropped
+        dropped = server._outboxes["second"].dropped
         assert 0 < dropped < total
     await until(lambda: sinks[1].doubts == 1)
     offsets = [p.offset for _, p in sinks[1].publications]
@@ -150,7 +181,9 @@ async def test_a_worker_that_stalls_delays_nobody_and_learns_that_it_missed_some
     await until(lambda: sinks[1].publications[-1][1].offset == total + 1)
 
 
-async def test_what_must_not_be_lost_waits_for_room(server: BrokerServer, workers: Workers, sinks: Sinks) -> None:
+async def test_what_must_not_be_lost_waits_for_room(
+    narrow: None, server: BrokerServer, workers: Workers, sinks: Sinks
+) -> None:
     total, more = 20_000, 3_000
     with asleep(workers[1]):
         for number in range(total):
@@ -163,28 +196,34 @@ async def test_what_must_not_be_lost_waits_for_room(server: BrokerServer, worker
     assert sinks[1].control == [b"%d" % number for number in range(total + more)]
 
 
-async def test_a_worker_far_behind_is_given_up(
-    server: BrokerServer, workers: Workers, monkeypatch: pytest.MonkeyPatch
+async def test_a_worker_far_behind_loses_its_link_and_no_decision(
+    narrow: None, server: BrokerServer, workers: Workers, sinks: Sinks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker_outbox, "OWED_LIMIT", 10)
-    with asleep(workers[1]):
-        for _ in range(20_000):
-            server.on_control(b"message")
-        await until(lambda: b"second" not in server._outboxes)
+    monkeypatch.setattr(worker_outbox, "OWED_BYTES", 200_000)
+    worker, end = workers[1], end_for(server, "second")
+    count = 0
+    with asleep(worker):
+        while not end.closed:
+            server.on_control(b"%1000d" % count)
+            count += 1
+            await asyncio.sleep(0)
+    await until(lambda: len(sinks[1].control) >= count)
+    assert worker.statistics()["times_begun_anew"] == 1
+    assert sinks[1].control == [b"%1000d" % each for each in range(count)]
 
 
 async def test_a_worker_that_was_taken_for_dead_comes_back_with_all_it_had(
-    server: BrokerServer, workers: Workers, sinks: Sinks, monkeypatch: pytest.MonkeyPatch
+    server: BrokerServer, workers: Workers, sinks: Sinks
 ) -> None:
     first, second = workers
     await second.subscribe("x")
     await second.join("x", ClientInfo("bob", "b"), keep=True, tell=False)
     server.forget("second")
-    await first.publish(items("x", 1))
-    assert await first.read_presence("x") == {}
+    assert await server._broker.read_presence("x") == {}
+    await server._broker.publish(items("x", 1))
     with pytest.raises(BrokerError):
         await second.publish(items("x", 2))
-    await until(lambda: sinks[1].doubts == 1)  # its next sign of life was answered with: who are you?
+    await until(lambda: sinks[1].doubts == 1)  # its link was closed, and it came back at once
     await second.publish(items("x", 3))
     await until(lambda: [p.data for _, p in sinks[1].publications] == [b"3"])
     assert set(await first.read_presence("x")) == {"b"}
@@ -194,12 +233,13 @@ async def test_a_silent_worker_hears_later_what_was_decided_meanwhile(
     server: BrokerServer, workers: Workers, sinks: Sinks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = workers
-    monkeypatch.setattr(
-        "messageflow.brokers.worker_link.broker_server.SILENCE", -1.0
-    )  # whoever is not heard this moment
-    await until(lambda: not server._outboxes)
-    monkeypatch.setattr("messageflow.brokers.worker_link.broker_server.SILENCE", 15.0)
-    server.on_control(b"disconnect alice")
+    monkeypatch.setattr(broker_server, "LOOK_EVERY", 0.01)
+    with asleep(first), asleep(second):
+        monkeypatch.setattr(broker_server, "SILENCE", -1.0)  # whoever is not heard this moment
+        await until(lambda: len(server._absent) == 2)
+        monkeypatch.setattr(broker_server, "SILENCE", 15.0)
+        server.on_control(b"disconnect alice")
+        assert sinks[0].control == sinks[1].control == []
     await until(lambda: len(server._outboxes) == 2)
     await until(lambda: sinks[0].control == sinks[1].control == [b"disconnect alice"])
     assert (await first.publish(items("x", 1)))[0].position.offset == 1
@@ -225,7 +265,7 @@ async def test_who_subscribes_while_its_worker_comes_back_is_subscribed(
 ) -> None:
     first, second = workers
     begin = second._connect
-    subscribing: list[asyncio.Future[None]] = []
+    subscribing: list[asyncio.Future[Position | None]] = []
 
     async def connect_while_a_client_comes() -> None:
         subscribing.append(asyncio.ensure_future(second.subscribe("x")))
@@ -254,21 +294,23 @@ async def test_a_storm_of_subscriptions_is_taken_whole(workers: Workers, sinks: 
     assert {channel for channel, _ in sinks[1].publications} == set(names[::2])
 
 
-def send_without_end(worker: ZeroMQBroker) -> None:
+def ask_without_end(worker: ParentBroker) -> None:
     while True:
-        worker._send(m.HowMany("x"))
+        worker._link.ask(m.HowMany("x"))
 
 
-async def test_what_is_wanted_waits_for_room(server: BrokerServer, workers: Workers, sinks: Sinks) -> None:
+async def test_what_is_wanted_waits_for_room(
+    narrow: None, server: BrokerServer, workers: Workers, sinks: Sinks
+) -> None:
     """A parent that is busy, and a worker with more to ask than the link takes."""
     first, second = workers
     await second.subscribe("gone")
     bob = ClientInfo("bob", "b")
     await second.join("x", bob, keep=True, tell=False)
-    with unread(server._requests):
+    with unread(end_for(server, "second")):
         with pytest.raises(Unavailable, match="nothing was sent"):
-            send_without_end(second)
-        changes = [
+            ask_without_end(second)
+        changes: list[asyncio.Future[object]] = [
             asyncio.ensure_future(second.subscribe("x")),
             asyncio.ensure_future(second.leave("x", bob, tell=True)),
         ]
@@ -281,41 +323,30 @@ async def test_what_is_wanted_waits_for_room(server: BrokerServer, workers: Work
     assert await first.read_presence("x") == {}
 
 
-async def test_answers_wait_for_room(server: BrokerServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    reply, replied = server._reply, []
-
-    def counted(identity: bytes, number: bytes, answer: bytes) -> None:
-        replied.append(number)
-        reply(identity, number, answer)
-
-    worker = ZeroMQBroker(server.address, "patient", deadline=60)
+async def test_answers_wait_for_room(narrow: None, server: BrokerServer) -> None:
+    worker = ParentBroker(server.address, "patient", deadline=60)
     await worker.start(RecordingSink())
-    monkeypatch.setattr(server, "_reply", counted)
-    asked: list[asyncio.Future[bytes]] = []
-    with unread(worker._requests):
-        for number in range(1, 17):
-            asked += [worker._send(m.HowMany("x")) for _ in range(1000)]
-            await until(partial(lambda total: len(replied) >= total, number * 1000))
-    answers = await asyncio.gather(*asked)
-    assert {m.read_answer(answer) for answer in answers} == {m.encode((0, 0))}
+    asked: list[PendingRequest] = []
+    with asleep(worker):
+        while not end_for(server, "patient").full:
+            asked += [worker._link.ask(m.HowMany("x")) for _ in range(100)]
+            await asyncio.sleep(0)
+    await asyncio.gather(*asked)
+    assert {pending.answer for pending in asked} == {m.encode((0, 0))}
     await worker.close()
 
 
 async def test_a_subscription_that_is_not_confirmed_makes_the_link_anew(
     server: BrokerServer, sinks: Sinks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    worker = ZeroMQBroker(server.address, "worker", deadline=0.3)
+    worker = ParentBroker(server.address, "worker", deadline=0.3)
     await worker.start(sinks[0])
     await worker.subscribe("x")
-    subscribe = server._subscribe
-    monkeypatch.setattr(server, "_subscribe", lambda link, request: None)
-    answer = server._reply
-    monkeypatch.setattr(server, "_reply", lambda identity, number, answer: None)
-    with pytest.raises(Unanswered, match="did not confirm a subscription"):
-        await worker.subscribe("y")
+    with monkeypatch.context() as deaf:
+        deaf.setattr(server._handler, "carry_out", lambda *request: None)
+        with pytest.raises(Unanswered, match="did not confirm a subscription"):
+            await worker.subscribe("y")
     assert "did not confirm a subscription" in worker.trouble
-    monkeypatch.setattr(server, "_subscribe", subscribe)
-    monkeypatch.setattr(server, "_reply", answer)
     await until(lambda: sinks[0].doubts == 1)
     await until(lambda: worker.trouble == "")
     await worker.publish([*items("x", 1), *items("y", 2)])
@@ -323,26 +354,8 @@ async def test_a_subscription_that_is_not_confirmed_makes_the_link_anew(
     await worker.close()
 
 
-async def test_a_link_that_is_not_heard_is_made_anew(
-    server: BrokerServer, sinks: Sinks, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(zeromq_broker, "ALIVE_EVERY", 0.02)
-    worker = ZeroMQBroker(server.address, "worker")
-    await worker.start(sinks[0])
-    await worker.subscribe("x")
-    await asyncio.sleep(0.3)
-    assert sinks[0].doubts == 0  # the answered signs of life are heard
-    assert worker._publications is not None
-    worker._publications.close()
-    await until(lambda: "publications do not arrive" in worker.trouble)
-    await until(lambda: sinks[0].doubts == 1 and worker.trouble == "")
-    await worker.publish(items("x", 1))
-    await until(lambda: [p.data for _, p in sinks[0].publications] == [b"1"])
-    await worker.close()
-
-
 async def test_a_link_made_anew_costs_nobody_their_presence_and_loses_no_decision(
-    workers: Workers, sinks: Sinks
+    server: BrokerServer, workers: Workers, sinks: Sinks
 ) -> None:
     first, second = workers
     await first.subscribe("x")
@@ -350,49 +363,27 @@ async def test_a_link_made_anew_costs_nobody_their_presence_and_loses_no_decisio
     with asleep(second):
         await first.send_control(b"disconnect alice")
         await until(lambda: bool(sinks[0].control))
-        assert second._publications is not None
-        second._publications.close()  # and what lies in it is lost
-        second._publications = None
-        second._mark_lost("as the test wants it")
-        await until(lambda: sinks[1].doubts == 1)
+        end_for(server, "second").abort("as the test wants it")  # and what lies in it may be lost
+    await until(lambda: sinks[1].doubts == 1)
     await until(lambda: sinks[1].control == [b"disconnect alice"])
     assert set(await first.read_presence("x")) == {"b"}
     assert sinks[0].pushes == []
 
 
-async def test_a_worker_that_speaks_hears_however_much_it_was_sent(
-    server: BrokerServer, workers: Workers, sinks: Sinks, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(worker_outbox, "UNHEARD_BYTES", 10_000)
-    first, second = workers
-    await second.subscribe("x")
-    for number in range(30):
-        await first.publish([Item("x", b'"%1000d"' % number, KEPT)])
-        await second.read_page("x")
-    await until(lambda: len(sinks[1].publications) == 30)
-    assert server._outboxes[b"second"].dropped == 0
-    with asleep(second):
-        for _ in range(30):
-            await first.publish([Item("x", b'"%1000d"' % 0, KEPT)])
-    assert server._outboxes[b"second"].dropped > 0
-    await second.read_page("x")
-    await until(lambda: sinks[1].doubts == 1)  # it is told, as soon as it speaks
-    await first.publish(items("x", 1))
-    await until(lambda: sinks[1].publications[-1][1].data == b"1")
-
-
 async def test_sockets_that_were_removed_are_made_anew(server: BrokerServer, workers: Workers, sinks: Sinks) -> None:
     first, second = workers
-    shutil.rmtree(server._directory.path)
+    address = server.address
+    shutil.rmtree(Path(address).parent)
     await second.subscribe("x")
     server.keep_reachable()
-    third = ZeroMQBroker(server.address, "third")
+    assert server.address == address  # so that who knows it finds the parent there
+    third = ParentBroker(server.address, "third")
     await third.start(RecordingSink())
     await third.publish(items("x", 1))
     await first.publish(items("x", 2))
     await until(lambda: [p.data for _, p in sinks[1].publications] == [b"1", b"2"])
-    shutil.rmtree(server._directory.path)
-    server.forget("second")  # it comes back by itself
+    shutil.rmtree(Path(address).parent)
+    server.forget("second")  # it comes back by itself, once the parent has looked
     await until(lambda: sinks[1].doubts == 1)
     await third.publish(items("x", 3))
     await until(lambda: sinks[1].publications[-1][1].data == b"3")
@@ -402,9 +393,18 @@ async def test_sockets_that_were_removed_are_made_anew(server: BrokerServer, wor
 async def test_a_parent_that_was_frozen_takes_nobody_for_dead(
     server: BrokerServer, workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(broker_server, "LOOK_EVERY", 0.01)
+    looks: list[float] = []
+    look = server._let_go_of_silent
+
+    def looked(now: float) -> None:
+        looks.append(now)
+        look(now)
+
+    monkeypatch.setattr(server, "_let_go_of_silent", looked)
     now = server._clock()
     monkeypatch.setattr(server, "_clock", lambda: now + 60)
-    await asyncio.sleep(0.1)
+    await until(lambda: looks.count(now + 60) > 1)
     assert len(server._outboxes) == 2
 
 
@@ -416,23 +416,31 @@ async def test_a_severed_worker_asks_no_more(workers: Workers) -> None:
 
 
 async def test_no_answer_is_an_outcome_nobody_knows() -> None:
-    with tempfile.TemporaryDirectory() as directory:
-        made = ZeroMQBroker(f"ipc://{directory}/nobody", "worker", deadline=0.1)
+    with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(f"{directory}/silent")
+        silent.listen()
+        made = ParentBroker(f"{directory}/silent", "worker", deadline=0.1)
         with pytest.raises(Unanswered):
+            await made.start(RecordingSink())
+
+
+async def test_nobody_there_is_told_at_once() -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        made = ParentBroker(f"{directory}/nobody", "worker")
+        with pytest.raises(Unavailable, match="cannot be reached"):
             await made.start(RecordingSink())
 
 
 async def test_garbage_ends_nothing(server: BrokerServer, workers: Workers, sinks: Sinks) -> None:
     first, second = workers
     await second.subscribe("x")
-    for frames in ([b"x"], [b"1", b"not msgpack"], [b"1", b"\x91\xa5wrong"], [b"1", b"2", b"3"]):
-        first._requests.send(frames)
-    server._outboxes[b"second"].tell([b"x\0", b"Pgarbage"])
-    server._outboxes[b"second"].tell([b"x\0", b"?"])
-    server._outboxes[b"second"].tell([b"x\0"])
+    for frame in (b"12345678not msgpack", b"12345678\x91\xa5wrong", b"12345678"):
+        end_of(first).send(frame)
+    for frame in (b"Pgarbage", b"?", b"", b"C1"):
+        end_for(server, "second").send(frame)
     await first.publish(items("x", 1))
     await until(lambda: len(sinks[1].publications) == 1)
-    assert second.statistics()["publications_not_understood"] == 3
+    assert second.statistics()["publications_not_understood"] == 4
 
 
 async def test_a_channel_that_one_worker_leaves_stays_with_the_other(workers: Workers, sinks: Sinks) -> None:
@@ -446,8 +454,248 @@ async def test_a_channel_that_one_worker_leaves_stays_with_the_other(workers: Wo
     assert sinks[0].publications == []
 
 
-@pytest.mark.parametrize("kind", [Unrecoverable, NoRoom, Unanswered, Unavailable, m.NotKnown, BrokerError])
+@pytest.mark.parametrize("kind", [Unrecoverable, NoRoom, Unanswered, Unavailable, BrokerError])
 def test_what_failed_at_the_parent_is_the_same_at_the_worker(kind: type[BrokerError]) -> None:
-    with pytest.raises(BrokerError, match="why") as raised:
-        m.read_answer(m.encode_failure(kind("why")))
-    assert type(raised.value) is kind
+    number, body = m.read_numbered(m.encode_failure(7, kind("why")))
+    error = m.read_failure(body)
+    assert (number, type(error), str(error)) == (7, kind, "why")
+
+
+async def test_a_subscription_says_from_where_it_delivers(workers: Workers, sinks: Sinks) -> None:
+    first, second = workers
+    (stored,) = await first.publish(items("x", 1))
+    assert await second.subscribe("x") == stored.position
+    assert await second.subscribe("new") == (await first.read_page("new")).position
+    await first.publish(items("x", 2))
+    await until(lambda: [p.offset for _, p in sinks[1].publications] == [2])
+
+
+async def test_who_subscribed_over_a_link_that_was_lost_is_confirmed_over_the_next(
+    server: BrokerServer, workers: Workers, sinks: Sinks
+) -> None:
+    first, second = workers
+    with unread(end_for(server, "second")):
+        subscribing = asyncio.ensure_future(second.subscribe("x"))
+        await asyncio.sleep(0)
+        end_for(server, "second").abort("as the test wants it")
+    assert await subscribing is None
+    await first.publish(items("x", 1))
+    await until(lambda: len(sinks[1].publications) == 1)
+
+
+async def test_who_left_while_the_link_was_lost_is_not_present_after_it(server: BrokerServer, workers: Workers) -> None:
+    first, second = workers
+    bob = ClientInfo("bob", "b")
+    await second.join("x", bob, keep=True, tell=False)
+    with unread(end_for(server, "second")):
+        leaving = asyncio.ensure_future(second.leave("x", bob, tell=True))
+        await asyncio.sleep(0)
+        end_for(server, "second").abort("as the test wants it")
+    await leaving
+    assert await first.read_presence("x") == {}
+
+
+async def test_requests_under_way_fail_as_soon_as_the_link_is_lost(server: BrokerServer, workers: Workers) -> None:
+    _, second = workers
+    with unread(end_for(server, "second")):
+        publishing = asyncio.ensure_future(second.publish(items("x", 1)))
+        await asyncio.sleep(0)
+        end_of(second).abort("as the test wants it")
+        with pytest.raises(Unanswered, match="link to the parent process is lost"):
+            await publishing
+    assert second.statistics()["requests_unanswered"] == 0  # it was not waited for in vain
+
+
+async def test_a_worker_that_was_frozen_takes_the_answers_that_came_meanwhile(
+    server: BrokerServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Timers run before sockets are read: the look for what is overdue comes first."""
+    worker = ParentBroker(server.address, "worker", deadline=0.5)
+    await worker.start(RecordingSink())
+    counting = asyncio.ensure_future(worker.count_presence("x"))
+    await asyncio.sleep(0)
+    time.sleep(0.5 / parent_link.LOOKS + parent_link.STALLED + 0.5)  # noqa: ASYNC251 - as a process that is stopped
+    assert await counting == (0, 0)
+    await worker.close()
+
+
+async def test_decisions_are_taken_once_however_often_the_link_is_made_anew(
+    server: BrokerServer, workers: Workers, sinks: Sinks
+) -> None:
+    _, second = workers
+    for number in range(1, 4):
+        server.on_control(b"%d" % number)
+        await until(lambda: len(sinks[1].control) == number)  # noqa: B023 - awaited here
+        end_for(server, "second").abort("as the test wants it")
+        await until(lambda: sinks[1].doubts == number)  # noqa: B023
+    assert sinks[1].control == [b"1", b"2", b"3"]
+    assert second.trouble == ""
+
+
+def connect_to(server: BrokerServer) -> socket.socket:
+    """Come to the parent as a process that is no worker."""
+    stranger = socket.socket(socket.AF_UNIX)
+    stranger.setblocking(False)
+    stranger.connect(server.address)
+    return stranger
+
+
+def is_closed(stranger: socket.socket) -> bool:
+    try:
+        return stranger.recv(1000) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        return True
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"\0\0\0\x01x",
+        frame_of(m.encode_request(1, m.HowMany("x"))),
+        frame_of(m.encode_request(1, m.PublishItems(items("x", 1)))),
+    ],
+    ids=["another protocol", "a frame too short", "a question before hello", "a publish before hello"],
+)
+async def test_who_is_no_worker_is_sent_away_at_once(
+    server: BrokerServer, workers: Workers, sinks: Sinks, said: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broker_server, "HELLO_SECONDS", 1000.0)
+    first, _ = workers
+    await first.subscribe("x")
+    with connect_to(server) as stranger:
+        stranger.send(said)
+        await until(lambda: is_closed(stranger))
+    await first.publish(items("x", 7))
+    await until(lambda: [p.data for _, p in sinks[0].publications] == [b"7"])
+
+
+async def test_who_says_nothing_is_sent_away(server: BrokerServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(broker_server, "HELLO_SECONDS", -1.0)
+    monkeypatch.setattr(broker_server, "LOOK_EVERY", 0.01)
+    with connect_to(server) as stranger:
+        await until(lambda: is_closed(stranger))
+
+
+async def test_many_who_say_nothing_keep_no_worker_out(server: BrokerServer) -> None:
+    with ExitStack() as stack:
+        silent = [stack.enter_context(connect_to(server)) for _ in range(broker_server.STRANGERS + 1)]
+        await until(lambda: is_closed(silent[0]))
+        assert len(server._strangers) == broker_server.STRANGERS
+        worker = ParentBroker(server.address, "worker")
+        await worker.start(RecordingSink())
+        await worker.close()
+
+
+async def test_a_process_of_another_user_is_refused_at_either_end(
+    server: BrokerServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: own + 1)
+    with connect_to(server) as stranger:
+        await until(lambda: is_closed(stranger))
+    worker = ParentBroker(server.address, "worker")
+    with pytest.raises(Unavailable, match=f"belongs to user {own}"):
+        await worker.start(RecordingSink())
+
+
+async def test_a_parent_without_room_for_another_file_takes_workers_once_it_has(
+    server: BrokerServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_listener, "PAUSE", 0.01)
+    real = cast(socket.socket, server._listener._listening)
+    refused = 0
+
+    class Full:
+        """A listening socket of a process that is at its limit."""
+
+        def fileno(self) -> int:
+            return real.fileno()
+
+        def accept(self) -> tuple[socket.socket, object]:
+            nonlocal refused
+            if refused < 3:
+                refused += 1
+                raise OSError(errno.EMFILE, "Too many open files")
+            return real.accept()
+
+        def close(self) -> None:
+            real.close()
+
+    monkeypatch.setattr(server._listener, "_listening", Full())
+    worker = ParentBroker(server.address, "worker")
+    await worker.start(RecordingSink())
+    assert refused == 3
+    await worker.close()
+
+
+async def test_a_socket_that_another_lies_upon_is_made_anew(server: BrokerServer, workers: Workers) -> None:
+    os.unlink(server.address)
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(server.address)
+        server.keep_reachable()
+        worker = ParentBroker(server.address, "worker")
+        await worker.start(RecordingSink())
+        await worker.close()
+
+
+async def test_where_the_socket_moved_is_told(
+    server: BrokerServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    told: list[str] = []
+    server._on_moved = told.append
+    address = server.address
+    shutil.rmtree(Path(address).parent)
+    Path(address).parent.write_text("of somebody else")
+    server.keep_reachable()
+    assert told == [server.address]
+    assert server.address != address
+    Path(address).parent.unlink()
+    worker = ParentBroker(address, "worker")
+    worker.address = told[0]
+    await worker.start(RecordingSink())
+    await worker.close()
+
+
+async def test_a_decision_told_twice_is_taken_once(server: BrokerServer, workers: Workers, sinks: Sinks) -> None:
+    server.on_control(b"disconnect alice")
+    end_for(server, "second").send(m.encode_control(1, b"disconnect alice"))
+    server.on_control(b"disconnect bob")
+    await until(lambda: b"disconnect bob" in sinks[1].control)
+    assert sinks[1].control == [b"disconnect alice", b"disconnect bob"]
+
+
+async def test_decisions_that_were_taken_are_not_kept(
+    server: BrokerServer, sinks: Sinks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broker, "ALIVE_EVERY", 0.01)
+    worker = ParentBroker(server.address, "worker")
+    await worker.start(sinks[0])
+    server.on_control(b"disconnect alice")
+    assert len(server._outboxes["worker"]._decisions) == 1
+    await until(lambda: not server._outboxes["worker"]._decisions)
+    assert sinks[0].control == [b"disconnect alice"]
+    await worker.close()
+
+
+async def test_what_waited_for_room_is_confirmed_when_the_parent_has_it(
+    narrow: None, server: BrokerServer, workers: Workers
+) -> None:
+    _, second = workers
+    with unread(end_for(server, "second")):
+        with pytest.raises(Unavailable):
+            ask_without_end(second)
+        subscribing = asyncio.ensure_future(second.subscribe("x"))
+        await asyncio.sleep(0)
+    await subscribing
+    assert "x" in server._outboxes["second"].channels
+
+
+async def test_a_parent_that_ends_is_known_at_once(server: BrokerServer, workers: Workers) -> None:
+    _, second = workers
+    await server.close()
+    await until(lambda: "the other end closed it" in second.trouble or "cannot be reached" in second.trouble)
+    with pytest.raises(Unavailable, match="nothing was sent"):
+        await second.publish(items("x", 1))

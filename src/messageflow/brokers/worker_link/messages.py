@@ -1,10 +1,12 @@
 """What travels between the workers and the process that has the broker: requests, answers, and what is published.
 
-Pure. Requests and answers are MessagePack; a request is one struct, whose tag names the method. What belongs to a
-channel travels under its *topic*, the name and a zero byte, so that no name is `EVERYBODY`.
+Pure. A request is its number and one struct in MessagePack, whose tag names the method; number 0 wants no answer. What
+comes back begins with a byte that says what it is.
 """
 
 from __future__ import annotations
+
+from struct import Struct as BinaryStruct
 
 import msgspec
 from msgspec import Struct
@@ -15,21 +17,25 @@ from messageflow.core.protocol import ClientInfo, Joined, Left
 from messageflow.core.stream import Position, Publication
 from messageflow.errors import BrokerError, NoRoom, Unanswered, Unavailable, Unrecoverable
 
-EVERYBODY = b"\0"  # the topic of control messages: that of no channel
-
 
 class Hello(Struct, frozen=True, array_like=True, tag="hello"):
-    """A worker begins. The answer is the address where it will hear publications."""
+    """The first word of a worker on a link: who it is, and the number of the last control message it has taken."""
 
     node: str
+    taken: int
 
 
 class Alive(Struct, frozen=True, array_like=True, tag="alive"):
-    """A worker is still there."""
+    """A worker is still there, and has taken the control messages up to this number."""
+
+    taken: int
 
 
 class ChangeSubscriptions(Struct, frozen=True, array_like=True, tag="subscribe"):
-    """A worker wants these channels, and those no longer. The answer comes once the server delivers accordingly."""
+    """A worker wants these channels, and those no longer.
+
+    From the answer on all that is stored in the channels it wants follows; the answer says where each stands.
+    """
 
     wanted: list[str]
     unwanted: list[str]
@@ -104,12 +110,22 @@ class Report(Struct, frozen=True, array_like=True, tag="report"):
     answer: bytes
 
 
-Call = Alive | PublishItems | Since | ReadPage | Remove | Join | Leave | Who | HowMany | Tell | Survey | Report
-Request = Hello | ChangeSubscriptions | Call
-
-
-class NotKnown(Unavailable):
-    """The server does not know the worker: it has not said hello, or was taken for dead."""
+Call = (
+    Alive
+    | ChangeSubscriptions
+    | PublishItems
+    | Since
+    | ReadPage
+    | Remove
+    | Join
+    | Leave
+    | Who
+    | HowMany
+    | Tell
+    | Survey
+    | Report
+)
+Request = Hello | Call
 
 
 class Failed(Struct, frozen=True, array_like=True):
@@ -119,11 +135,10 @@ class Failed(Struct, frozen=True, array_like=True):
     text: str
 
 
-OK, NOT_OK = b"+", b"-"  # the first frame of an answer
-
 encode = msgspec.msgpack.Encoder().encode
-decode_request = msgspec.msgpack.Decoder(Request).decode
-decode_failure = msgspec.msgpack.Decoder(Failed).decode
+_decode_request = msgspec.msgpack.Decoder(Request).decode
+_decode_failure = msgspec.msgpack.Decoder(Failed).decode
+decode_positions = msgspec.msgpack.Decoder(list[Position]).decode
 decode_stored = msgspec.msgpack.Decoder(list[Stored]).decode
 decode_history = msgspec.msgpack.Decoder(HistoryPart).decode
 decode_stats = msgspec.msgpack.Decoder(PresenceCounts).decode
@@ -136,75 +151,109 @@ decode_info = msgspec.json.Decoder(ClientInfo).decode
 _ERRORS: dict[str, type[BrokerError]] = {  # the narrower before the wider
     "unrecoverable": Unrecoverable,
     "no_room": NoRoom,
-    "not_known": NotKnown,
     "unanswered": Unanswered,
     "unavailable": Unavailable,
 }
 
 
-def encode_failure(error: BrokerError) -> bytes:
-    """Return the answer that says why a request was not carried out."""
-    kind = next((kind for kind, each in _ERRORS.items() if isinstance(error, each)), "failed")
-    return NOT_OK + encode(Failed(kind, str(error)))
+_number = BinaryStruct(">Q")
+_NUMBER = _number.size
+NO_ANSWER = 0
 
 
-def read_answer(answer: bytes) -> bytes:
-    """Return what an answer carries.
+def encode_request(number: int, request: Request) -> bytes:
+    """Return a request as it travels; `NO_ANSWER` for one that wants none."""
+    return _number.pack(number) + encode(request)
+
+
+def read_request(frame: bytes) -> tuple[int, memoryview]:
+    """Return the number of a request, and what `decode_request` makes a request of.
 
     Raises:
-        BrokerError: the request could not be carried out.
+        ValueError: it has no number.
     """
-    if answer[:1] == OK:
-        return answer[1:]
-    failed = decode_failure(answer[1:])
-    raise _ERRORS.get(failed.kind, BrokerError)(failed.text)
+    if len(frame) < _NUMBER:
+        raise ValueError("a request without a number")
+    return _number.unpack_from(frame)[0], memoryview(frame)[_NUMBER:]
 
 
-# What travels under a topic: one byte that says what it is, and the rest.
+def decode_request(body: memoryview) -> Request:
+    """Return the request.
 
-PUBLISHED, JOINED, LEFT, CONTROL, MISSED, ASKED = b"P", b"J", b"L", b"C", b"M", b"Q"
-WELCOME, BEAT = b"W", b"B"  # the first word on a link, and one for each sign of life: what is heard is alive
-
-_encode_publication = msgspec.msgpack.Encoder().encode
-_decode_publication = msgspec.msgpack.Decoder(tuple[str, Publication]).decode
-
-
-def encode_topic(channel: str) -> bytes:
-    """Return what a channel's messages travel under."""
-    return channel.encode() + b"\0"
+    Raises:
+        msgspec.MsgspecError: it is none.
+    """
+    request: Request = _decode_request(body)
+    return request
 
 
-def decode_topic(frame: bytes) -> str:
-    """Return the channel of a topic."""
-    return frame[:-1].decode()
+# What comes to a worker: one byte that says what it is, and the rest.
+
+OK, FAILED = ord("+"), ord("-")
+PUBLISHED, JOINED, LEFT, CONTROL, MISSED, ASKED = map(ord, "PJLCMQ")
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_publication = msgspec.msgpack.Decoder(tuple[str, str, Publication]).decode
+_decode_push = msgspec.msgpack.Decoder(tuple[str, bytes]).decode
+_head = BinaryStruct(">BQ").pack
+_BODY = 1 + _NUMBER
 
 
-def encode_published(epoch: str, publication: Publication) -> bytes:
-    """Return a publication as it travels."""
-    return PUBLISHED + _encode_publication((epoch, publication))
+def encode_answer(number: int, body: bytes) -> bytes:
+    """Return the answer to a request that was carried out."""
+    return _head(OK, number) + body
 
 
-def read_published(body: bytes) -> tuple[str, Publication]:
-    """Return the epoch and the publication."""
-    return _decode_publication(memoryview(body)[1:])
+def encode_failure(number: int, error: BrokerError) -> bytes:
+    """Return the answer that says why a request was not carried out."""
+    kind = next((kind for kind, each in _ERRORS.items() if isinstance(error, each)), "failed")
+    return _head(FAILED, number) + encode(Failed(kind, str(error)))
+
+
+def read_numbered(frame: bytes) -> tuple[int, bytes]:
+    """Return the number and the rest of an answer, a control message or a question.
+
+    Raises:
+        ValueError: it has no number.
+    """
+    if len(frame) < _BODY:
+        raise ValueError("no number")
+    return _number.unpack_from(frame, 1)[0], frame[_BODY:]
+
+
+def read_failure(body: bytes) -> BrokerError:
+    """Return the error that an answer tells."""
+    failed = _decode_failure(body)
+    return _ERRORS.get(failed.kind, BrokerError)(failed.text)
+
+
+def encode_control(number: int, message: bytes) -> bytes:
+    """Return a control message as it travels."""
+    return _head(CONTROL, number) + message
 
 
 def encode_question(survey: int, question: bytes) -> bytes:
     """Return a question of a survey as it travels."""
-    return ASKED + survey.to_bytes(8, "big") + question
+    return _head(ASKED, survey) + question
 
 
-def read_question(body: bytes) -> tuple[int, bytes]:
-    """Return the number of the survey and the question."""
-    return int.from_bytes(body[1:9], "big"), body[9:]
+def encode_published(channel: str, epoch: str, publication: Publication) -> bytes:
+    """Return a publication as it travels."""
+    return b"P" + _encode((channel, epoch, publication))
 
 
-def encode_presence_push(push: Joined | Left) -> bytes:
+def read_published(frame: bytes) -> tuple[str, str, Publication]:
+    """Return channel, epoch and publication."""
+    return _decode_publication(memoryview(frame)[1:])
+
+
+def encode_presence_push(channel: str, push: Joined | Left) -> bytes:
     """Return a join or a leave as it travels."""
-    return (JOINED if isinstance(push, Joined) else LEFT) + encode_json(push.info)
+    return (b"J" if isinstance(push, Joined) else b"L") + _encode((channel, encode_json(push.info)))
 
 
-def read_presence_push(body: bytes) -> Joined | Left:
-    """Return the join or the leave."""
-    info = decode_info(body[1:])
-    return Joined(info) if body[:1] == JOINED else Left(info)
+def read_presence_push(frame: bytes) -> tuple[str, Joined | Left]:
+    """Return the channel, and the join or the leave."""
+    channel, encoded = _decode_push(memoryview(frame)[1:])
+    info = decode_info(encoded)
+    return channel, Joined(info) if frame[0] == JOINED else Left(info)

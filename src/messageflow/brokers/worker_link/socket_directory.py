@@ -1,28 +1,30 @@
-"""Where the sockets of several workers lie: a directory that only this user may enter, with a path short enough.
+"""Where the socket of several workers' parent lies: a directory that only this user may enter, with a short path.
 
 The system takes paths of sockets of 107 bytes, and not every machine has a temporary directory that can be written;
-so several places are tried, each by opening a socket there. What a cleaner removes is made anew. Owns the
-directories it made, never a socket.
+so several places are tried, each by opening the socket there. What a cleaner removes is made anew, under its old name
+first, so that who knows that name finds it. Owns the directories it made, never a socket.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-import socket
+import stat
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from messageflow.errors import ConfigurationError
 
-REQUESTS = "requests"
-LONGEST = "publications-" + "9" * 9  # no name of a socket is longer
+T = TypeVar("T")
+
+SOCKET = "parent"
 PLACES = ("/tmp", "/var/tmp", "/dev/shm", "/run")
 
 
 class SocketDirectory:
-    """A directory for sockets.
+    """A directory for a socket.
 
     Args:
         others: to be tried where no usual place will do.
@@ -37,29 +39,40 @@ class SocketDirectory:
         self.path = ""
 
     @property
-    def requests(self) -> str:
-        """The path of the socket for requests."""
-        return f"{self.path}/{REQUESTS}"
+    def socket(self) -> str:
+        """The path of the socket."""
+        return f"{self.path}/{SOCKET}"
 
-    def is_whole(self) -> bool:
-        """Whether the socket for requests is still found by its path."""
-        return os.path.exists(self.requests)
+    def make(self, listen: Callable[[str], T]) -> T:
+        """Make a directory, the first or once more, and return what `listen` makes of the socket's path.
 
-    def make(self) -> None:
-        """Make a directory, the first or another one.
+        Args:
+            listen: raises OSError where the path will not do.
 
         Raises:
             ConfigurationError: there is no place for one.
         """
+        if self.path and _restore(self.path):
+            try:
+                return listen(self.socket)
+            except OSError:
+                pass
         tried = list(dict.fromkeys(self._places()))
         for place in tried:
-            made = _directory_in(place)
-            if made:
-                self._made.append(made)
-                self.path = made
-                return
+            try:
+                made = tempfile.mkdtemp(prefix="messageflow-", dir=place)  # of mode 0700
+            except OSError:
+                continue
+            try:
+                listening = listen(f"{made}/{SOCKET}")
+            except OSError:
+                shutil.rmtree(made, ignore_errors=True)
+                continue
+            self._made.append(made)
+            self.path = made
+            return listening
         raise ConfigurationError(
-            "several workers need a directory for their sockets, one that can be written and has a short path; none of "
+            "several workers need a directory for their socket, one that can be written and has a short path; none of "
             f"{', '.join(tried)} will do. Set TMPDIR to one, mount a tmpfs at /tmp, or run with --workers 1"
         )
 
@@ -77,18 +90,13 @@ class SocketDirectory:
             yield os.path.abspath(path)
 
 
-def _directory_in(place: str) -> str:
-    """Return a new directory in a place, empty where sockets cannot be opened in one."""
+def _restore(path: str) -> bool:
+    """Make a directory of this name again where it has gone. Returns whether it is there, and nobody else's."""
     try:
-        made = tempfile.mkdtemp(prefix="messageflow-", dir=place)  # of mode 0700
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        pass
     except OSError:
-        return ""
-    path = f"{made}/{LONGEST}"
-    try:
-        with socket.socket(socket.AF_UNIX) as attempt:
-            attempt.bind(path)
-        os.unlink(path)
-    except OSError:
-        shutil.rmtree(made, ignore_errors=True)
-        return ""
-    return made
+        return False
+    found = os.lstat(path)
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077

@@ -1,119 +1,92 @@
-"""What goes from the parent process to one worker: its queue, its back-pressure, and what it is owed.
+"""What goes from the parent process to one worker: back-pressure, what it missed, and what must not be lost.
 
 A publication that has no room is dropped here, never in silence: the outbox then owes the word *missed*, and the worker
-compares all its positions when it comes. What must not be lost (control messages, answers) waits. The socket is a PUSH,
-the one kind that has no way to drop in silence. Owns that socket and what waits for it, never which worker subscribes
-to what.
+compares all its positions when it comes. What must not be lost waits, up to a bound; a worker further behind loses its
+link and begins anew. Decisions about users are kept until the worker has said that it took them. Lives as long as the
+worker, over all its links. Never knows who wants what but this worker.
 """
 
 from __future__ import annotations
 
 from collections import deque
 
-import zmq
+from messageflow.brokers.worker_link import messages as m
+from messageflow.brokers.worker_link.link_connection import LinkConnection
 
-from messageflow.brokers.worker_link.loop_socket import LoopSocket
-from messageflow.brokers.worker_link.messages import BEAT, EVERYBODY, MISSED, WELCOME
+OWED_BYTES = 64 << 20  # that wait; a worker further behind than this begins anew
+DECISIONS = 10_000  # kept at most until they are known to be taken
 
-UNHEARD_BYTES = 64 << 20  # sent to a worker that says nothing; from then on it misses
-SETTLED = 5.0  # seconds: what was told that long before a sign of life was taken
-DECISIONS = 10_000  # kept at most
-OWED_LIMIT = 100_000  # messages that must not be lost and wait; a worker further behind than this is lost
+_MISSED = bytes([m.MISSED])
 
 
 class WorkerOutbox:
     """What is sent to one worker.
 
     Args:
-        context: of ZeroMQ.
         node: the worker's name.
-        address: where to bind; a worker of its own has an address of its own.
-        identity: of its requests' socket.
-        requests: on which they are answered.
+        now: on the owner's clock.
 
     Attributes:
         channels: what the worker subscribes to.
+        connection: its link of the moment.
         dropped: publications it had no room for.
-        lost: it is so far behind that it has to begin anew.
+        heard: when it last spoke, on the owner's clock.
     """
 
-    def __init__(
-        self,
-        context: zmq.Context[zmq.Socket[bytes]],
-        node: str,
-        address: str,
-        identity: bytes,
-        requests: LoopSocket,
-    ) -> None:
+    def __init__(self, node: str, now: float) -> None:
         self.node = node
-        self.address = address
         self.channels: set[str] = set()
+        self.connection: LinkConnection | None = None
         self.dropped = 0
-        self.lost = False
-        self.heard = 0.0  # when it last spoke, on the owner's clock
-        self._identity = identity
-        self._requests = requests
-        self._owed: deque[list[bytes]] = deque()
-        self._owed_answers: deque[list[bytes]] = deque()
-        self._owes_missed = False
-        self._unheard = 0  # bytes sent since the worker last said something
-        self._decisions: deque[tuple[float, list[bytes]]] = deque(maxlen=DECISIONS)
-        self._publisher = LoopSocket(context, zmq.PUSH)
-        self._publisher.socket.bind(address)
-        self.tell([EVERYBODY, WELCOME])
-
-    def note_heard(self, now: float) -> None:
-        """The worker has said something."""
         self.heard = now
-        self._unheard = 0
-        while self._decisions and self._decisions[0][0] < now - SETTLED:
-            self._decisions.popleft()
+        self._owes_missed = False
+        self._decisions: deque[tuple[int, bytes]] = deque(maxlen=DECISIONS)
 
-    def publish(self, frames: list[bytes]) -> None:
+    def attach(self, connection: LinkConnection, taken: int) -> None:
+        """Send over this link from now on, first the decisions after the one with the number `taken`."""
+        self.connection = connection
+        self._owes_missed = False  # it compares all positions anyway
+        self.note_taken(taken)
+        for _, frame in self._decisions:
+            connection.send(frame)
+
+    def publish(self, frame: bytes) -> None:
         """Send what may be missed, and healed from history."""
-        self._unheard += len(frames[-1])
-        full = self._unheard > UNHEARD_BYTES
-        if full or self._owed or self._owes_missed or not self._publisher.send(frames):
+        connection = self.connection
+        if connection is None:
+            return
+        if connection.full or self._owes_missed:
             self.dropped += 1
             self._owes_missed = True
+        else:
+            connection.send(frame)
 
-    def tell(self, frames: list[bytes]) -> None:
+    def tell(self, frame: bytes) -> None:
         """Send what must not be lost."""
-        self._send(self._publisher, frames, self._owed)
-
-    def answer(self, number: bytes, answer: bytes) -> None:
-        """Answer a request."""
-        self._send(self._requests, [self._identity, number, answer], self._owed_answers)
-
-    def beat(self) -> None:
-        """Let the worker hear that its link is alive."""
-        self.tell([EVERYBODY, BEAT])
-
-    def _send(self, socket: LoopSocket, frames: list[bytes], owed: deque[list[bytes]]) -> None:
-        if owed or not socket.send(frames):
-            owed.append(frames)
-            self.lost = self.lost or len(owed) > OWED_LIMIT
-
-    def tell_decision(self, frames: list[bytes], now: float) -> None:
-        """Tell a decision about users, and keep it until the worker has shown that it still takes what it is told."""
-        self._decisions.append((now, frames))
-        self.tell(frames)
-
-    @property
-    def undecided(self) -> list[list[bytes]]:
-        """The decisions the worker may not have taken."""
-        return [frames for _, frames in self._decisions]
-
-    def send_owed(self) -> None:
-        """Send what is owed, as far as there is room. Called often."""
-        for socket, owed in ((self._publisher, self._owed), (self._requests, self._owed_answers)):
-            while owed and socket.send(owed[0]):
-                owed.popleft()
-        if self._owed:
+        connection = self.connection
+        if connection is None:
             return
-        if self._owes_missed and self._unheard <= UNHEARD_BYTES and self._publisher.send([EVERYBODY, MISSED]):
-            self._owes_missed = False
+        connection.send(frame)
+        if connection.full and connection.waiting > OWED_BYTES:
+            connection.abort("the worker is too far behind")
 
-    def close(self) -> None:
-        """Release the socket."""
-        self._publisher.close()
+    def tell_missed(self) -> None:
+        """Tell the worker that it may have missed something."""
+        self.tell(_MISSED)
+
+    def tell_decision(self, number: int, frame: bytes) -> None:
+        """Tell a decision about users, and keep it until the worker has taken it."""
+        self._decisions.append((number, frame))
+        self.tell(frame)
+
+    def note_taken(self, number: int) -> None:
+        """The worker has taken the decisions up to this one."""
+        decisions = self._decisions
+        while decisions and decisions[0][0] <= number:
+            decisions.popleft()
+
+    def note_room(self) -> None:
+        """The worker takes what it is sent again."""
+        if self._owes_missed:
+            self._owes_missed = False
+            self.tell_missed()

@@ -34,7 +34,7 @@ from messageflow.gateway.metrics import parent_metrics
 from messageflow.gateway.open_files import raise_limit
 from messageflow.gateway.server import HURRIED, never_outlive
 from messageflow.gateway.settings import Settings
-from messageflow.gateway.workers.worker_config import WorkerConfig, encode_config
+from messageflow.gateway.workers.worker_config import WorkerConfig, encode_address, encode_config
 
 log = logging.getLogger("messageflow.gateway")
 
@@ -96,11 +96,7 @@ class Supervisor:
         if not is_shared(self._settings):
             broker = make_local_broker(self._settings)
             directory = SocketDirectory([self._settings.own_directory] if self._settings.broker == "embedded" else [])
-
-            def answer(question: bytes) -> bytes:
-                return parent_metrics(broker.statistics()) if question == b"metrics\n" else b""
-
-            self._server = BrokerServer(broker, directory, answer)
+            self._server = BrokerServer(broker, directory, self._answer, self._tell_address)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop, number)
         try:
@@ -228,6 +224,18 @@ class Supervisor:
             log.info("worker_ready", extra={"number": number, "pid": pid})
             if not ready.done():
                 ready.set_result(None)
+
+    def _answer(self, question: bytes) -> bytes:
+        """Answer a question to all nodes, for this process."""
+        if self._server is None or question != b"metrics\n":
+            return b""
+        return parent_metrics(self._server.statistics())
+
+    def _tell_address(self, address: str) -> None:
+        """The broker's socket was made anew: tell the workers where, should they have to come back."""
+        for process in self._processes.values():
+            if process.stdin is not None:
+                process.stdin.write(encode_address(address))
 
     # The end
 

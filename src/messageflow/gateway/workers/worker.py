@@ -10,14 +10,14 @@ import signal
 import socket
 from collections.abc import Callable
 
-from messageflow.brokers.worker_link.broker import ZeroMQBroker
+from messageflow.brokers.worker_link.broker import ParentBroker
 from messageflow.gateway import logs
 from messageflow.gateway.application import ASGIApp
 from messageflow.gateway.broker_choice import make_broker
 from messageflow.gateway.event_loop import run_loop
 from messageflow.gateway.open_files import raise_limit
 from messageflow.gateway.server import Gateway
-from messageflow.gateway.workers.worker_config import WorkerConfig, decode_config
+from messageflow.gateway.workers.worker_config import WorkerConfig, decode_address, decode_config
 from messageflow.handlers.registry import Handlers
 
 log = logging.getLogger("messageflow.gateway")
@@ -77,7 +77,7 @@ async def _serve(
     for descriptor in (config.listener, config.ready, STDIN):
         os.set_inheritable(descriptor, False)  # what the application starts has no part in them
     loop = asyncio.get_running_loop()
-    broker = ZeroMQBroker(config.broker, config.name) if config.broker else make_broker(config.settings, config.name)
+    broker = ParentBroker(config.broker, config.name) if config.broker else make_broker(config.settings, config.name)
     gateway = Gateway(
         config.settings,
         application,
@@ -94,15 +94,18 @@ async def _serve(
     def parent_gone() -> None:
         loop.remove_reader(STDIN)
         log.error("parent_gone")
-        shutil.rmtree(config.broker.removeprefix("ipc://").rpartition("/")[0] or "?", ignore_errors=True)
-        if isinstance(broker, ZeroMQBroker):
+        if isinstance(broker, ParentBroker):
+            shutil.rmtree(os.path.dirname(broker.address), ignore_errors=True)
             broker.sever("the parent process is gone")
         for _ in range(2):  # once to end, and once more not to wait for anything
             signal.raise_signal(signal.SIGTERM)
 
     def heard() -> None:
-        if not os.read(STDIN, 4096):
+        lines = os.read(STDIN, 4096)
+        if not lines:
             parent_gone()
+        elif isinstance(broker, ParentBroker):
+            broker.address = decode_address(lines)
 
     loop.add_reader(STDIN, heard)
     await gateway.run(started, on_opened)

@@ -1,6 +1,7 @@
 """What the parent process tells a worker at its start, as one line of JSON on the worker's standard input.
 
-The pipe stays open as long as the parent lives: its end is how a worker learns that the parent is gone.
+The pipe stays open as long as the parent lives: its end is how a worker learns that the parent is gone. What may follow
+are lines with a new address of the parent's broker.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ class WorkerConfig(msgspec.Struct, frozen=True):
         settings: of the gateway.
         listener: the descriptor of the socket all workers accept from.
         ready: the descriptor of a pipe on which the worker says that it accepts connections.
-        broker: the address of the parent's broker; empty where each worker speaks to a broker by itself.
+        broker: the path of the socket of the parent's broker; empty where each worker speaks to a broker by itself.
         name: the worker's, unique among all that ever were.
         number: counts from 1; a worker that replaces another has the other's.
         application: `module:attribute` of the application served beside the gateway; empty for none.
@@ -40,6 +41,16 @@ class WorkerConfig(msgspec.Struct, frozen=True):
 def encode_config(config: WorkerConfig) -> bytes:
     """Return the line."""
     return msgspec.json.encode(config, enc_hook=_write_path) + b"\n"
+
+
+def encode_address(address: str) -> bytes:
+    """Return a line that says where the parent's broker is to be found from now on."""
+    return address.encode() + b"\n"
+
+
+def decode_address(lines: bytes) -> str:
+    """Return the address in the last of some lines."""
+    return lines.splitlines()[-1].decode()
 
 
 def decode_config(line: bytes) -> WorkerConfig:
