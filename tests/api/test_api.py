@@ -71,7 +71,17 @@ async def test_a_revocation_is_stored_where_nobody_can_read_or_remove_it() -> No
 
 @pytest.mark.parametrize(
     "body",
-    [b"{}", b'{"user":""}', b'{"user":"*"}', b'{"user":"a\\n"}', b'{"user":"alice","before":9e9}', b'{"before":1}'],
+    [
+        b"{}",
+        b'{"user":""}',
+        b'{"user":"*"}',
+        b'{"user":"a\\n"}',
+        b'{"user":"alice","before":9e9}',
+        b'{"before":1}',
+        b'{"user":"alice","token":"t","channels":"a:*"}',
+        b'{"user":"alice","channels":"a*b"}',
+        b'{"user":"alice","token":"' + b"x" * 300 + b'"}',
+    ],
 )
 async def test_a_revocation_of_nobody_or_of_what_is_yet_to_be_made_is_refused(body: bytes, broker: Failing) -> None:
     broker.error = BrokerError("it was asked")

@@ -91,3 +91,44 @@ def test_it_stands_for_the_lifetime_of_tokens_and_what_clocks_may_differ_by(limi
 @given(st.text(), st.floats(0, 1e10))
 def test_a_date_is_stored_to_the_last_digit(user: str, before: float) -> None:
     assert decode_revocation(encode_revocation(Revocation(user, before))) == Revocation(user, before)
+
+
+def test_one_token_is_revoked_and_no_other() -> None:
+    revocations = having(Revocation("alice", NOW - 10, token="phone"))
+    assert revocations.refuses("alice", NOW, NOW, "phone")  # whenever it says that it was made
+    assert not revocations.refuses("alice", NOW - 20, NOW, "desk")
+    assert not revocations.refuses("alice", NOW - 20, NOW)
+    assert not revocations.refuses("bob", NOW - 20, NOW, "phone")
+    assert not revocations.refuses("alice", NOW - 20, NOW + DAY, "phone")
+
+
+def test_what_tokens_say_of_some_channels_is_revoked() -> None:
+    revocations = having(
+        Revocation("alice", NOW - 10, channels="org:*"), Revocation("alice", NOW - 5, channels="org:1")
+    )
+    assert revocations.withdraws("alice", NOW - 11, "org:2", NOW)
+    assert not revocations.withdraws("alice", NOW - 10, "org:2", NOW)
+    assert revocations.withdraws("alice", NOW - 6, "org:1", NOW)
+    assert not revocations.withdraws("alice", NOW - 11, "news", NOW)
+    assert not revocations.withdraws("bob", NOW - 11, "org:2", NOW)
+    assert not revocations.withdraws("alice", NOW - 11, "org:2", NOW + DAY)
+    assert not revocations.refuses("alice", NOW - 11, NOW)
+
+
+@pytest.mark.parametrize("channel", ["#alice", "*"])
+def test_what_is_the_users_own_is_never_withdrawn(channel: str) -> None:
+    assert not having(Revocation("alice", NOW, channels="*")).withdraws("alice", NOW - 1, channel, NOW)
+
+
+def test_what_is_forgotten_of_channels_is_forgotten_whole() -> None:
+    revocations = having(*(Revocation("alice", NOW - 9 + number, channels=f"c{number}") for number in range(5)), most=3)
+    assert revocations.forgotten == 2
+    assert [revocations.withdraws("alice", UNDATED, f"c{number}", NOW) for number in range(5)] == [False] * 2 + [
+        True
+    ] * 3
+    revocations.add(Revocation("bob", NOW + DAY), NOW + DAY)
+    assert revocations._patterns == {}
+
+
+def test_a_revocation_of_every_token_is_stored_as_it_always_was() -> None:
+    assert encode_revocation(Revocation("alice", 5.5)) == b'{"user":"alice","before":5.5}'

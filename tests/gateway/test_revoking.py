@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -87,6 +87,53 @@ async def test_it_holds_at_every_worker_and_at_one_that_starts_later(tmp_path: P
         assert await answers(gateway, old) == {109}
         assert await answers(gateway, fresh) == {0}
         await other.link.close()
+
+
+async def test_of_one_token_or_of_channels_it_holds_at_every_worker_and_over_a_restart(tmp_path: Path) -> None:
+    config = tmp_path / "channels.toml"
+    config.write_text('[[channel.namespaces]]\nname = "org"\n')
+    command = ("serve", "--workers", "2", "--config", str(config))
+    with running(command, tmp_path) as gateway, flow_for(gateway) as flow:
+        lost, kept = flow.token("alice", allow=["org:*"]), flow.token("alice", allow=["org:*"])
+        clients: list[Client] = []
+        while len(clients) < 12 or not all(node.num_clients for node in flow.info()):
+            clients.append(await opened(gateway, lost, "alice"))
+            assert len(clients) < 200, "one worker takes them all"
+        assert await rights(gateway, kept) == {0}
+        flow.revoke("alice", token=lost)
+        assert {await closing(client) for client in clients} == {3005}
+        assert (await answers(gateway, lost), await answers(gateway, kept)) == ({109}, {0})
+        flow.revoke("alice", channels="org:*")
+        await until(lambda: rights(gateway, kept), {103})
+        newer = flow.token("alice", allow=["org:*"])
+        assert await rights(gateway, newer) == {0}
+    with running(command, tmp_path) as gateway:
+        assert (await answers(gateway, lost), await answers(gateway, kept)) == ({109}, {0})
+        assert (await rights(gateway, kept), await rights(gateway, newer)) == ({103}, {0})
+
+
+async def until(ask: Callable[[], Awaitable[object]], expected: object) -> None:
+    """Return once the answer is what is expected, within ten seconds."""
+    for _ in range(200):
+        if await ask() == expected:
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("it does not happen")
+
+
+async def rights(gateway: Running, token: str) -> set[int]:
+    """Return what connections with a token are answered that subscribe: 0, or the code of the error."""
+    found = set()
+    for _ in range(8):
+        async with connect(gateway.websocket) as link:
+            await link.send(json.dumps({"id": 1, "connect": {"token": token}}))
+            await link.send(json.dumps({"id": 2, "subscribe": {"channel": "org:7"}}))
+            lines: list[dict[str, Any]] = []
+            while not any(line.get("id") == 2 for line in lines):
+                lines += map(json.loads, str(await link.recv()).split("\n"))
+            (reply,) = [line for line in lines if line.get("id") == 2]
+            found.add(int(reply.get("error", {}).get("code", 0)))
+    return found
 
 
 def killed(gateway: Running, number: int) -> None:

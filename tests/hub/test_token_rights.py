@@ -6,9 +6,15 @@ from typing import Any
 
 import pytest
 
+from messageflow.brokers.base import Item
+from messageflow.core.channels import REVOKED
+from messageflow.core.retention import Retention
+from messageflow.core.revocations import Revocation, encode_revocation
+from messageflow.core.stream import Publication
 from messageflow.hub.hooks import AuthorizeAnswer, AuthorizeQuestion, Hooks
 from messageflow.testing.memory_connection import MemoryConnection
 from tests.hub.conftest import World
+from tests.hub.links import DistantBroker
 
 ALL_VERBS = "=subscribe,publish,history,presence"
 
@@ -120,4 +126,123 @@ async def test_the_application_is_asked_for_what_the_token_does_not_allow_and_fo
     assert await ask(world, connection, {"subscribe": {"channel": "closed:neither"}}, 4) == 103
     assert await ask(world, connection, {"history": {"channel": "closed:token"}}, 5) == 103
     assert asked == [("subscribe", "closed:hook"), ("subscribe", "closed:neither"), ("history", "closed:token")]
+    await world.close()
+
+
+async def revoke(world: World, user: str = "alice", **what: str) -> None:
+    revocation = Revocation(user, world.wall(), **what)
+    await world.broker.publish([Item(REVOKED, encode_revocation(revocation), Retention(1000, 86_460))])
+    await world.settle()
+
+
+async def test_a_revoked_right_ends_at_once_and_all_others_stay(world: World) -> None:
+    old = world.wall() - 10
+    connection = await world.connected("alice", iat=old, allow=["closed:*=subscribe,history", "open:*=history"])
+    for number, channel in enumerate(("closed:a1", "closed:b", "open:a")):
+        assert await ask(world, connection, {"subscribe": {"channel": channel}}, 10 + number) == 0
+    await revoke(world, channels="closed:a*")
+    assert ended(connection) == [("closed:a1", 2000)]
+    assert connection.closed is None
+    for number, channel in enumerate(("closed:a1", "closed:a2", "closed:c")):
+        refused = 0 if channel == "closed:c" else 103
+        assert await ask(world, connection, {"subscribe": {"channel": channel}}, 20 + number) == refused
+        assert await ask(world, connection, {"history": {"channel": channel}}, 30 + number) == refused
+    await world.publish("closed:a1", 5)
+    assert not connection.publications("closed:a1")
+
+
+async def test_a_right_that_a_newer_token_gives_is_not_revoked(world: World) -> None:
+    connection = await world.connected("alice", iat=world.wall() - 10, allow=["closed:*"])
+    await revoke(world, channels="closed:*")
+    assert await ask(world, connection, COMMANDS["subscribe"]) == 103
+    newer = world.token("alice", iat=world.wall(), allow=["closed:*"])
+    assert await ask(world, connection, {"refresh": {"token": newer}}, 8) == 0
+    assert await ask(world, connection, COMMANDS["subscribe"], 9) == 0
+
+
+async def test_a_revoked_right_ends_what_a_subscription_token_gave_too(world: World) -> None:
+    old = world.wall() - 10
+    connection = await world.connected("alice", iat=world.wall())
+    token = world.token("alice", channel="closed:x", iat=old)
+    assert await ask(world, connection, {"subscribe": {"channel": "closed:x", "token": token}}) == 0
+    await revoke(world, channels="closed:*")
+    assert ended(connection) == [("closed:x", 2000)]
+    assert await ask(world, connection, {"subscribe": {"channel": "closed:x", "token": token}}, 8) == 109
+    newer = world.token("alice", channel="closed:x", iat=world.wall())
+    assert await ask(world, connection, {"subscribe": {"channel": "closed:x", "token": newer}}, 9) == 0
+
+
+async def test_a_revoked_right_ends_what_the_server_subscribed_to_and_is_not_given_again(world: World) -> None:
+    old = world.wall() - 10
+    connection = await world.connected("alice", iat=old, channels=["closed:x", "open:x"])
+    await revoke(world, channels="closed:*")
+    assert ended(connection) == [("closed:x", 2000)]
+    again = await world.connected("alice", iat=old, channels=["closed:x", "open:x"])
+    assert set(again.replies(1)[0]["connect"]["subs"]) == {"#alice", "*", "open:x"}
+
+
+async def test_a_right_to_every_channel_is_none_to_ones_own(world: World) -> None:
+    connection = await world.connected("alice", iat=world.wall() - 10)
+    await revoke(world, channels="*")
+    assert ended(connection) == []
+    again = await world.connected("alice", iat=world.wall() - 10)
+    assert set(again.replies(1)[0]["connect"]["subs"]) == {"#alice", "*"}
+
+
+async def test_a_revoked_token_ends_its_own_connections_alone(world: World) -> None:
+    phone = await world.connected("alice", jti="phone")
+    desk = await world.connected("alice", jti="desk")
+    nameless = await world.connected("alice")
+    bob = await world.connected("bob", jti="phone")
+    await revoke(world, token="phone")
+    assert phone.closed is not None
+    assert phone.closed.code == 3005
+    assert [each.closed for each in (desk, nameless, bob)] == [None] * 3
+    refused = world.connection()
+    refused.send({"id": 1, "connect": {"token": world.token("alice", jti="phone")}})
+    await world.settle()
+    assert refused.replies(1)[0]["error"]["code"] == 109
+    desk.send({"id": 5, "refresh": {"token": world.token("alice", jti="phone")}})
+    await world.settle()
+    assert desk.closed is not None
+    assert desk.closed.code == 3005
+
+
+async def test_after_a_refresh_a_connection_stands_on_the_newer_token(world: World) -> None:
+    connection = await world.connected("alice", jti="first")
+    assert await ask(world, connection, {"refresh": {"token": world.token("alice", jti="second")}}) == 0
+    await revoke(world, token="first")
+    assert connection.closed is None
+    await revoke(world, token="second")
+    assert connection.closed is not None
+
+
+async def test_a_revoked_subscription_token_ends_its_subscription_alone(world: World) -> None:
+    connection = await world.connected("alice", jti="connection")
+    for number in (1, 2):
+        token = world.token("alice", channel=f"closed:{number}", jti=f"token{number}")
+        channel = {"channel": f"closed:{number}", "token": token}
+        assert await ask(world, connection, {"subscribe": channel}, 10 + number) == 0
+    await revoke(world, token="token1")
+    assert ended(connection) == [("closed:1", 2501)]
+    assert connection.closed is None
+    token = world.token("alice", channel="closed:1", jti="token1")
+    assert await ask(world, connection, {"subscribe": {"channel": "closed:1", "token": token}}, 20) == 109
+
+
+async def test_what_is_on_its_way_in_when_its_right_is_revoked_does_not_come_in() -> None:
+    broker = DistantBroker()
+    world = World(broker=broker)
+    await world.hub.start()
+    connection = await world.connected("alice", iat=world.wall() - 10, allow=["closed:*"])
+    broker.gate.clear()
+    connection.send({"id": 7, "subscribe": {"channel": "closed:x"}})
+    await world.settle()
+    world.hub.revocation_list._apply(
+        Publication(1, "", 0.0, encode_revocation(Revocation("alice", world.wall(), channels="closed:*")))
+    )
+    broker.gate.set()
+    await world.settle()
+    assert connection.replies(7)[0]["error"]["code"] == 103
+    assert "closed:x" not in world.hub.channels
     await world.close()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import jwt
 import msgspec
 import pytest
 
+from messageflow import Flow
 from messageflow.client_io.outcome import Response
 from messageflow.errors import EncodingError, PayloadTooLarge, PublishError, Refused, Unauthorized
 from messageflow.publisher import requests
@@ -53,6 +55,8 @@ CALLS: list[tuple[Call[Any], str, dict[str, Any]]] = [
         {"user": "alice", "disconnect": {"code": 4000, "reason": "moved"}},
     ),
     (requests.revoke(7, 1.5), "revoke", {"user": "7", "before": 1.5}),
+    (requests.revoke(7, 1.5, token="abc"), "revoke", {"user": "7", "before": 1.5, "token": "abc"}),
+    (requests.revoke(7, 1.5, channels="a:*"), "revoke", {"user": "7", "before": 1.5, "channels": "a:*"}),
     (requests.online("alice"), "presence_stats", {"channel": "#alice"}),
     (requests.presence("news"), "presence", {"channel": "news"}),
     (requests.presence_stats("news"), "presence_stats", {"channel": "news"}),
@@ -213,3 +217,20 @@ def test_what_is_no_gateway_is_told_apart(got: Response) -> None:
 def test_wrong_address_is_told_apart() -> None:
     with pytest.raises(PublishError, match="no messageflow API at http://gateway: check"):
         read(PUSH, Response(404, b"Not Found"), GATEWAY)
+
+
+def test_a_token_is_revoked_by_its_name_or_by_itself() -> None:
+    token = Flow(token_secret="x" * 32).token("alice")
+    name = jwt.decode(token, options={"verify_signature": False})["jti"]
+    assert requests.revoke("alice", 1.5, token=token).body == requests.revoke("alice", 1.5, token=name).body
+
+
+@pytest.mark.parametrize("token", ["a.b.c", "x.eyJzdWIiOjF9.y", "x.W10.y"])
+def test_what_is_no_token_with_a_name_is_not_revoked(token: str) -> None:
+    with pytest.raises(ValueError, match="jti"):
+        requests.revoke("alice", 1.5, token=token)
+
+
+def test_a_token_and_channels_are_not_revoked_at_once() -> None:
+    with pytest.raises(ValueError, match="not both"):
+        requests.revoke("alice", 1.5, token="abc", channels="a:*")

@@ -306,8 +306,9 @@ class Api:
         before = now if call.before is None else call.before
         if before > now + MARGIN / 2:
             raise CallRefused(BAD_REQUEST, "`before` is in the future: tokens made from now on cannot be revoked yet")
-        revocation = encode_revocation(Revocation(call.user, before))
-        await self._broker.publish([Item(REVOKED, revocation, self._revoked)])
+        bounds.check_revoked(call.token, call.channels)
+        revocation = Revocation(call.user, before, call.token, call.channels)
+        await self._broker.publish([Item(REVOKED, encode_revocation(revocation), self._revoked)])
         return calls.Nothing()
 
     async def _tell(self, message: control.Control) -> calls.Nothing:

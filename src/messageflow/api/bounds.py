@@ -7,6 +7,7 @@ slices. Pure.
 from __future__ import annotations
 
 from messageflow.api.publishing import CallRefused
+from messageflow.core.channel_patterns import explain_pattern
 from messageflow.core.codes import BAD_REQUEST, LIMIT_EXCEEDED
 
 MOST_CALLS = 10_000  # in one batch
@@ -54,6 +55,19 @@ def check_names(*names: str) -> None:
     """
     if any(len(name) > NAME_CHARACTERS for name in names):
         raise CallRefused(BAD_REQUEST, f"no name has more than {NAME_CHARACTERS} characters")
+
+
+def check_revoked(token: str, channels: str) -> None:
+    """Refuse to revoke what is no token and no channels, or both.
+
+    Raises:
+        CallRefused: it is.
+    """
+    check_names(token, channels)
+    if token and channels:
+        raise CallRefused(BAD_REQUEST, "revoke one token, or what tokens say of channels, not both at once")
+    if channels and (problem := explain_pattern(channels)):
+        raise CallRefused(BAD_REQUEST, f"{channels!r} names no channels: {problem}")
 
 
 def check_answers(size: int) -> None:

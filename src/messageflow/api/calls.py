@@ -114,16 +114,20 @@ class DisconnectCall(Struct, frozen=True, omit_defaults=True):
     disconnect: DisconnectCode = DisconnectCode()
 
 
-class RevokeCall(Struct, frozen=True):
+class RevokeCall(Struct, frozen=True, omit_defaults=True):
     """Let no token of a user be good any more that was made until now, and close the connections made with one.
 
     Args:
         user: who, as the token's `sub` says.
         before: seconds since 1970: what was made earlier is revoked; without it, everything made until now.
+        token: the `jti` of one token: it alone is revoked.
+        channels: a pattern, such as `org-7:*`: what the tokens say of these channels is revoked, and nothing else.
     """
 
     user: str = ""
     before: float | None = None
+    token: str = ""
+    channels: str = ""
 
 
 class Override(Struct, frozen=True):

@@ -52,6 +52,7 @@ class ConnectionClaims(msgspec.Struct, frozen=True, kw_only=True):
         info: JSON on one line that others see beside the user, or None.
         issued_at: when it was made, or None.
         grants: what it allows in channels.
+        token: its name (`jti`), empty where it has none.
     """
 
     user: str
@@ -61,6 +62,7 @@ class ConnectionClaims(msgspec.Struct, frozen=True, kw_only=True):
     info: bytes | None = None
     issued_at: float | None = None
     grants: tuple[Grant, ...] = ()
+    token: str = ""
 
 
 class SubscriptionClaims(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +76,7 @@ class SubscriptionClaims(msgspec.Struct, frozen=True, kw_only=True):
         options: `info`, `data` and what is overridden.
         client: the one connection it is for, empty for any.
         issued_at: when it was made, or None.
+        token: its name (`jti`), empty where it has none.
     """
 
     user: str
@@ -82,6 +85,7 @@ class SubscriptionClaims(msgspec.Struct, frozen=True, kw_only=True):
     options: SubscribeOptions = SubscribeOptions()
     client: str = ""
     issued_at: float | None = None
+    token: str = ""
 
     @property
     def info(self) -> bytes | None:
@@ -112,7 +116,7 @@ class Said(Options, frozen=True, kw_only=True, gc=False):
     nbf: float | None = None
     aud: str | list[str] | None = None
     iss: str | None = None
-    jti: str = ""  # nothing reads it, and a token whose name is none is not well made
+    jti: str = ""
     expire_at: float | None = None
     channels: list[str] | None = None
     subs: dict[str, Options] | None = None

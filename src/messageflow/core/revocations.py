@@ -1,7 +1,8 @@
 """Whose tokens were revoked, and as of when.
 
-A revocation says of one user: what was made before this date is refused. The later of two holds, so they may come in
-any order and any number of times. None is needed for longer than a token can live; then it is forgotten.
+A revocation says of one user: what was made before this date is refused, be it every token, one of them, or what they
+say of some channels. The later of two holds, so they may come in any order and any number of times. None is needed for
+longer than a token can live; then it is forgotten.
 
 Pure: `now` is an argument. Dates are seconds since 1970, as in the claim `iat`.
 """
@@ -12,25 +13,42 @@ import math
 
 import msgspec
 
+from messageflow.core.channel_patterns import matches
+from messageflow.core.channels import owned_by_server
+
 UNDATED = 0.0  # when a token without `iat` counts as made
-MOST = 100_000  # users; about 13 MB of a worker's memory
+MOST = 100_000  # about 20 MB of a worker's memory
 UNLIMITED = 30 * 86_400.0  # seconds a revocation stands where the lifetime of tokens has no limit
 MARGIN = 60.0  # seconds by which clocks may differ, twice over: a revocation may be dated ahead, and read behind
 
+_Key = tuple[str, str, str]  # user, token, pattern of channels
 
-class Revocation(msgspec.Struct, frozen=True):
-    """What was made for `user` before `before` is refused. This is how it is stored."""
+
+class Revocation(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What was made for `user` before `before` is refused. This is how it is stored.
+
+    A worker of a version that does not know `token` and `channels` takes it for a revocation of every token: it refuses
+    more than was meant, never less.
+
+    Args:
+        user: whose tokens.
+        before: until when they were made.
+        token: the `jti` of the one token that is refused, whenever it was made.
+        channels: a pattern of the channels in which they give no right any more; all else they say stands.
+    """
 
     user: str
     before: float
+    token: str = ""
+    channels: str = ""
 
 
 class Revocations:
-    """The revocations that stand, the newest for each user.
+    """The revocations that stand, the newest of each kind for each user.
 
     Args:
         kept_for: seconds one stands after its date, see `kept_for`.
-        most: users; beyond it those revoked the longest ago are forgotten before their time.
+        most: how many; beyond it those of the longest ago are forgotten before their time.
 
     Attributes:
         forgotten: how many were.
@@ -39,7 +57,8 @@ class Revocations:
     def __init__(self, kept_for: float, most: int = MOST) -> None:
         self._kept_for = kept_for
         self._most = most
-        self._before: dict[str, float] = {}  # in the order they came, which is about that of their dates
+        self._before: dict[_Key, float] = {}  # in the order they came, which is about that of their dates
+        self._patterns: dict[str, set[str]] = {}  # by user, of those about channels
         self.forgotten = 0
 
     def __len__(self) -> int:
@@ -47,28 +66,53 @@ class Revocations:
 
     def add(self, revocation: Revocation, now: float) -> bool:
         """Take a revocation in. Returns whether it refuses what was not refused until now."""
-        user, before = revocation.user, revocation.before
+        key, before = (revocation.user, revocation.token, revocation.channels), revocation.before
         self._forget_old(now)
-        if before + self._kept_for <= now or self._before.get(user, -math.inf) >= before:
+        if before + self._kept_for <= now or self._before.get(key, -math.inf) >= before:
             return False
-        self._before.pop(user, None)
-        self._before[user] = before
+        self._before.pop(key, None)
+        self._before[key] = before
+        if revocation.channels:
+            self._patterns.setdefault(revocation.user, set()).add(revocation.channels)
         if len(self._before) > self._most:
-            del self._before[next(iter(self._before))]
+            self._forget(next(iter(self._before)))
             self.forgotten += 1
         return True
 
-    def refuses(self, user: str, issued_at: float, now: float) -> bool:
-        """Whether what was made for `user` at `issued_at` is revoked."""
-        before = self._before.get(user)
+    def refuses(self, user: str, issued_at: float, now: float, token: str = "") -> bool:
+        """Whether what was made for `user` at `issued_at`, or the token of that `jti`, is revoked."""
+        if self._stands((user, "", ""), issued_at, now):
+            return True
+        return bool(token) and self._stands((user, token, ""), -math.inf, now)
+
+    def withdraws(self, user: str, issued_at: float, channel: str, now: float) -> bool:
+        """Whether what a token of `user` that was made at `issued_at` says of a channel is revoked."""
+        patterns = self._patterns.get(user)
+        if patterns is None or owned_by_server(channel):
+            return False
+        return any(
+            matches(pattern, channel) and self._stands((user, "", pattern), issued_at, now) for pattern in patterns
+        )
+
+    def _stands(self, key: _Key, issued_at: float, now: float) -> bool:
+        before = self._before.get(key)
         return before is not None and issued_at < before and now < before + self._kept_for
 
     def _forget_old(self, now: float) -> None:
         while self._before:
-            user, before = next(iter(self._before.items()))
+            key, before = next(iter(self._before.items()))
             if before + self._kept_for > now:
                 return
-            del self._before[user]
+            self._forget(key)
+
+    def _forget(self, key: _Key) -> None:
+        del self._before[key]
+        user, _, pattern = key
+        if pattern:
+            patterns = self._patterns[user]
+            patterns.discard(pattern)
+            if not patterns:
+                del self._patterns[user]
 
 
 def kept_for(lifetime_limit: float) -> float:

@@ -94,6 +94,7 @@ class Verifier:
             info=read_embedded(claims.info, claims.b64info, "info"),
             issued_at=claims.iat,
             grants=read_allow(claims),
+            token=claims.jti,
         )
         _check_expiry(claims.exp, connection.expires_at, now)
         return connection
@@ -116,6 +117,7 @@ class Verifier:
             options=read_options(claims),
             client=claims.client,
             issued_at=claims.iat,
+            token=claims.jti,
         )
         _check_expiry(claims.exp, end, now)
         return subscription

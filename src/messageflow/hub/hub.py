@@ -25,6 +25,7 @@ from messageflow.hub.catch_up import CatchUp
 from messageflow.hub.channel import Channel, Received
 from messageflow.hub.channel_registry import ChannelRegistry
 from messageflow.hub.commands import carry_out
+from messageflow.hub.commands.rights import withdraw
 from messageflow.hub.connection import Connection
 from messageflow.hub.connections_per_user import ConnectionsPerUser
 from messageflow.hub.control_handler import ControlHandler
@@ -101,7 +102,7 @@ class Hub:
         self.presence = PresenceChanges(runtime, broker)
         self.history_reader = HistoryReader(runtime, broker)
         self.gap_repair = GapRepair(runtime, self.channels, self.history_reader, self.fan_out)
-        self.revocation_list = RevocationList(runtime, broker, self.users, verifier.lifetime_limit)
+        self.revocation_list = RevocationList(runtime, broker, self.users, verifier.lifetime_limit, self._withdraw)
         self.connections_per_user = ConnectionsPerUser(runtime, self.users)
         self._make_room_for_slow_readers()
         self._channels = ChannelRegistry(self.channels, broker, self.fan_out, self.gap_repair, self.presence)
@@ -137,6 +138,9 @@ class Hub:
             revocation_list=self.revocation_list,
             hooks=self.hooks,
         )
+
+    def _withdraw(self, session: Session, pattern: str, before: float) -> None:
+        withdraw(self._services, session, pattern, before)
 
     # Life
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -20,8 +20,8 @@ import msgspec
 from messageflow.brokers.base import Delivery, StreamStore
 from messageflow.core.backoff import Backoff
 from messageflow.core.channels import REVOKED
-from messageflow.core.codes import CONNECTION_EXPIRED
-from messageflow.core.revocations import UNDATED, Revocations, decode_revocation, kept_for
+from messageflow.core.codes import CONNECTION_EXPIRED, UNSUBSCRIBED_EXPIRED
+from messageflow.core.revocations import UNDATED, Revocation, Revocations, decode_revocation, kept_for
 from messageflow.core.stream import Position, Publication
 from messageflow.errors import BrokerError, Unrecoverable
 from messageflow.hub.runtime import Runtime
@@ -46,6 +46,7 @@ class RevocationList:
         broker: carries and keeps them.
         users: the sessions of each user.
         lifetime: seconds that a token may be good for.
+        withdraw: ends what a session has in the channels of a pattern by a token that was made before a date.
     """
 
     def __init__(
@@ -54,10 +55,12 @@ class RevocationList:
         broker: RevocationBroker,
         users: Mapping[str, tuple[Session, ...]],
         lifetime: float,
+        withdraw: Callable[[Session, str, float], None],
     ) -> None:
         self._runtime = runtime
         self._broker = broker
         self._users = users
+        self._withdraw = withdraw
         self._known = Revocations(kept_for(lifetime))
         self._position: Position | None = None  # up to here all is known
         self._started = False
@@ -76,9 +79,13 @@ class RevocationList:
         if self._doubted:
             self.read_again()
 
-    def refuses(self, user: str, issued_at: float | None) -> bool:
-        """Whether a token of `user` that was made at `issued_at`, if it says when, is revoked."""
-        return self._known.refuses(user, issued_at or UNDATED, self._runtime.wall())
+    def refuses(self, user: str, issued_at: float | None, token: str) -> bool:
+        """Whether a token of `user` that was made at `issued_at`, if it says when, and has this `jti`, is revoked."""
+        return self._known.refuses(user, issued_at or UNDATED, self._runtime.wall(), token)
+
+    def withdraws(self, user: str, issued_at: float | None, channel: str) -> bool:
+        """Whether what such a token says of a channel is revoked."""
+        return self._known.withdraws(user, issued_at or UNDATED, channel, self._runtime.wall())
 
     def receive(self, epoch: str, publication: Publication) -> None:
         """Take a revocation that was just made."""
@@ -156,18 +163,30 @@ class RevocationList:
         if not self._known.add(revocation, self._runtime.wall()):
             return
         self._runtime.counters.revocations_forgotten = self._known.forgotten
-        revoked = [s for s in self._users.get(revocation.user, ()) if s.oldest_token < revocation.before]
-        _end(revoked[:SLICE])
-        if len(revoked) > SLICE:
-            self._runtime.spawn(_end_in_slices(revoked[SLICE:]))
+        sessions = self._users.get(revocation.user, ())
+        self._carry_out(revocation, sessions[:SLICE])
+        if len(sessions) > SLICE:
+            self._runtime.spawn(self._carry_out_in_slices(revocation, sessions[SLICE:]))
+
+    async def _carry_out_in_slices(self, revocation: Revocation, sessions: Sequence[Session]) -> None:
+        for start in range(0, len(sessions), SLICE):
+            await asyncio.sleep(0)
+            self._carry_out(revocation, sessions[start : start + SLICE])
+
+    def _carry_out(self, revocation: Revocation, sessions: Sequence[Session]) -> None:
+        for session in sessions:
+            if revocation.channels:
+                self._withdraw(session, revocation.channels, revocation.before)
+            elif revocation.token:
+                _end_token(session, hash(revocation.token))
+            elif session.oldest_token < revocation.before:
+                session.disconnect(CONNECTION_EXPIRED, "its token was revoked")
 
 
-def _end(sessions: list[Session]) -> None:
-    for session in sessions:
+def _end_token(session: Session, name: int) -> None:
+    """End what stands on one token: the connection, or subscriptions."""
+    if session.token == name:
         session.disconnect(CONNECTION_EXPIRED, "its token was revoked")
-
-
-async def _end_in_slices(sessions: list[Session]) -> None:
-    for start in range(0, len(sessions), SLICE):
-        await asyncio.sleep(0)
-        _end(sessions[start : start + SLICE])
+    for channel, subscription in list(session.subscriptions.items()):
+        if subscription.token is not None and subscription.token.name == name:
+            session.unsubscribe(channel, UNSUBSCRIBED_EXPIRED)

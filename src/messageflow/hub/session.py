@@ -127,6 +127,7 @@ class Session:
         "slot",
         "state",
         "subscriptions",
+        "token",
         "user",
         "write",
     )
@@ -140,6 +141,7 @@ class Session:
         self.state = State.NEW
         self.expires_at = NEVER
         self.issued_at = NEVER  # as its token says
+        self.token = 0  # the hash of its `jti`
         self.grants: tuple[Grant, ...] = ()  # as its token says
         self.subscriptions: dict[str, Subscription] = {}
         self.encoder = framed(dialect, connection.kind)

@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import operator
 import sys
+from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 from decimal import Decimal
 from enum import Enum
 from typing import Any
 from uuid import UUID
+
+import msgspec
 
 EVERYONE = "*"
 _LAZY = (
@@ -104,6 +107,22 @@ def read_text(value: object, name: str, *, numbers: bool = False) -> str:
     if text is None:
         raise TypeError(f"{name} must be a string, not {type(value).__name__}")
     return text
+
+
+def read_token_name(token: object) -> str:
+    """Return the `jti` of a token, given as that or as the whole token; raise ValueError for one that has none."""
+    text = read_text(token, "token")
+    head, _, rest = text.partition(".")
+    payload, separator, _ = rest.partition(".")
+    if not (head and separator):
+        return text
+    try:
+        name = msgspec.json.decode(urlsafe_b64decode(payload + "=="), type=dict[str, Any]).get("jti")
+    except (ValueError, msgspec.MsgspecError):
+        raise ValueError("token is neither a JSON Web Token nor the jti of one") from None
+    if not (isinstance(name, str) and name):
+        raise ValueError("this token has no jti, so it cannot be revoked alone: revoke all that the user has")
+    return name
 
 
 def read_tags(tags: Mapping[Any, Any] | None) -> dict[str, str] | None:

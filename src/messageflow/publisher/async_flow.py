@@ -110,9 +110,11 @@ class AsyncFlow(FlowBase):
         """As `Flow.disconnect`."""
         await self._perform(requests.disconnect(user, code=code, reason=reason))
 
-    async def revoke(self, user: User, *, before: float | None = None) -> None:
+    async def revoke(self, user: User, *, before: float | None = None, token: str = "", channels: str = "") -> None:
         """As `Flow.revoke`."""
-        await self._perform(requests.revoke(user, time.time() if before is None else before))
+        await self._perform(
+            requests.revoke(user, time.time() if before is None else before, token=token, channels=channels)
+        )
 
     async def online(self, user: User) -> bool:
         """As `Flow.online`."""

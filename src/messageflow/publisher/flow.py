@@ -190,7 +190,7 @@ class Flow(FlowBase):
         """Close all connections of a user, who is told not to come back unless `code` says otherwise."""
         run_now(self._perform(requests.disconnect(user, code=code, reason=reason)))
 
-    def revoke(self, user: User, *, before: float | None = None) -> None:
+    def revoke(self, user: User, *, before: float | None = None, token: str = "", channels: str = "") -> None:
         """Let no token of a user be good any more that was made until now, and close the connections made with one.
 
         It holds at every gateway within a second, at those that start later, and for as long as such a token can live.
@@ -203,8 +203,15 @@ class Flow(FlowBase):
         Args:
             user: who, as their token's `sub` says.
             before: seconds since 1970: what was made earlier is revoked; else now, by this machine's clock.
+            token: one token, or its `jti`: it alone is revoked, such as that of a device that was lost.
+            channels: a pattern, such as `org-7:*`: what tokens say of these channels is revoked, and they stand for
+                all else. The user's subscriptions there end, but those that the namespace lets everybody have.
         """
-        run_now(self._perform(requests.revoke(user, time.time() if before is None else before)))
+        run_now(
+            self._perform(
+                requests.revoke(user, time.time() if before is None else before, token=token, channels=channels)
+            )
+        )
 
     def online(self, user: User) -> bool:
         """Whether a user has a connection now."""

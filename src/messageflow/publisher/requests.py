@@ -27,6 +27,7 @@ from messageflow.publisher.arguments import (
     read_key,
     read_tags,
     read_text,
+    read_token_name,
     read_type,
     read_user,
 )
@@ -95,8 +96,13 @@ def disconnect(user: User, *, code: int | None = None, reason: str = "") -> Call
     return _make_call("disconnect", calls.DisconnectCall(name, disconnect=told), responses.read_nothing)
 
 
-def revoke(user: User, before: float) -> Call[None]:
-    return _make_call("revoke", calls.RevokeCall(read_user(user), _read_date(before)), responses.read_nothing)
+def revoke(user: User, before: float, *, token: str = "", channels: str = "") -> Call[None]:
+    if token and channels:
+        raise ValueError("revoke one token, or what tokens say of channels, not both at once")
+    command = calls.RevokeCall(
+        read_user(user), _read_date(before), read_token_name(token), read_text(channels, "channels")
+    )
+    return _make_call("revoke", command, responses.read_nothing)
 
 
 def presence(channel: str) -> Call[dict[str, ClientInfo]]:

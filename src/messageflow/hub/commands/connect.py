@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -47,6 +47,7 @@ from messageflow.version import VERSION
 SLICE = 64  # channels of a token that are entered, about 2 ms of the event loop, between which others have their turn
 NO_OPTIONS = SubscribeOptions()
 NOTHING_HELD = SubscribeRequest()
+Granted = tuple[str, NamespaceOptions, SubscribeOptions]  # a channel that the server subscribes a session to
 WITHOUT_A_TOKEN = "connect without a token, and anonymous clients are not allowed"
 
 
@@ -69,7 +70,7 @@ async def connect(services: Services, session: Session, command_id: int, request
     room = runtime.limits.chunk_bytes  # in one answer, however many channels it speaks of
     sessions.connecting += 1
     try:
-        for number, (name, options, subscribe_options) in enumerate(channels, 1):
+        for number, (name, options, subscribe_options) in enumerate(_skip_withdrawn(services, claims, channels), 1):
             if number % SLICE == 0:
                 await asyncio.sleep(0)
             subscribing = Subscribing(
@@ -114,7 +115,7 @@ async def connect(services: Services, session: Session, command_id: int, request
 def _admit(services: Services, session: Session, claims: ConnectionClaims) -> None:
     """Give the session its user. From here on a decision about the user finds it, so those before are looked at now."""
     user = claims.user
-    if services.revocation_list.refuses(user, claims.issued_at):
+    if services.revocation_list.refuses(user, claims.issued_at, claims.token):
         raise _refuse(services, session, TokenReason.REVOKED, "the token was revoked")
     if services.connections_per_user.is_reached(user):
         most = services.runtime.limits.connections_per_user
@@ -122,6 +123,7 @@ def _admit(services: Services, session: Session, claims: ConnectionClaims) -> No
     session.user = user
     session.issued_at = claims.issued_at or UNDATED
     session.grants = claims.grants
+    session.token = hash(claims.token)
     session.info = ClientInfo(user, session.client, raw(claims.info or b""))
     session.expires_at = services.runtime.deadline(claims.expires_at)
     services.sessions.admit(session)
@@ -173,9 +175,14 @@ async def _ask(
     return msgspec.structs.replace(claims, **changes), answer.data
 
 
-def _list_server_side(
-    services: Services, session: Session, claims: ConnectionClaims
-) -> Iterator[tuple[str, NamespaceOptions, SubscribeOptions]]:
+def _skip_withdrawn(services: Services, claims: ConnectionClaims, channels: Iterable[Granted]) -> Iterator[Granted]:
+    """Yield those in which what the token says still holds, as each is come to."""
+    for each in channels:
+        if not services.revocation_list.withdraws(claims.user, claims.issued_at, each[0]):
+            yield each
+
+
+def _list_server_side(services: Services, session: Session, claims: ConnectionClaims) -> Iterator[Granted]:
     """Yield the channels the server subscribes a session to: the user's own, everybody's, and those of the token."""
     if claims.user:
         yield personal(claims.user), services.namespaces.personal, NO_OPTIONS

@@ -31,7 +31,7 @@ async def refresh(services: Services, session: Session, command_id: int, request
         raise _refuse(services, session, error.reason, str(error)) from None
     if claims.user != session.user:
         raise _refuse(services, session, TokenReason.WRONG_BEARER, "refresh with the token of another user")
-    if services.revocation_list.refuses(claims.user, claims.issued_at):
+    if services.revocation_list.refuses(claims.user, claims.issued_at, claims.token):
         raise _refuse(services, session, TokenReason.REVOKED, "refresh with a revoked token")
     expires_at, info = claims.expires_at, claims.info
     if services.hooks.refresh is not None:
@@ -39,6 +39,7 @@ async def refresh(services: Services, session: Session, command_id: int, request
         expires_at = answer.expires_at if answer.expires_at is not None else expires_at
         info = answer.info or info
     session.issued_at = claims.issued_at or UNDATED
+    session.token = hash(claims.token)
     replace_grants(services, session, claims.grants)
     session.expires_at = services.runtime.deadline(expires_at)
     if info:

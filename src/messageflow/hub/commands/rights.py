@@ -7,18 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from messageflow.core.channel_patterns import matches
 from messageflow.core.channel_rights import Grant, Verb, allows
-from messageflow.core.channels import NamespaceOptions, Rights, may_subscribe
+from messageflow.core.channels import NamespaceOptions, Rights, may_subscribe, owned_by_server
 from messageflow.core.codes import PERMISSION_DENIED, UNSUBSCRIBED_BY_SERVER, ErrorCode
 from messageflow.hub.commands.authorize import authorize
-from messageflow.hub.runtime import NEVER
 from messageflow.hub.services import Services
 from messageflow.hub.session import Session
 
 
-def is_granted(session: Session, verb: Verb, channel: str, options: NamespaceOptions) -> bool:
+def is_granted(services: Services, session: Session, verb: Verb, channel: str, options: NamespaceOptions) -> bool:
     """Whether the token that a session stands on allows something in a channel."""
-    return bool(session.grants) and allows(session.grants, verb, channel, options, session.user)
+    return (
+        bool(session.grants)
+        and allows(session.grants, verb, channel, options, session.user)
+        and not services.revocation_list.withdraws(session.user, session.issued_at, channel)
+    )
 
 
 async def find_refusal(
@@ -43,7 +47,7 @@ async def find_refusal(
         CommandRefused: the application says why not, or has failed.
         Disconnected: it ends the connection.
     """
-    if is_granted(session, verb, channel, options):
+    if is_granted(services, session, verb, channel, options):
         return None
     refusal = None if may(channel, options, session.look_up_rights(channel)) else PERMISSION_DENIED
     if services.hooks.authorize is not None:
@@ -58,8 +62,29 @@ def replace_grants(services: Services, session: Session, grants: tuple[Grant, ..
         return
     for name, subscription in list(session.subscriptions.items()):
         options = services.namespaces.options(name)
-        if subscription.server_side or subscription.issued_at != NEVER or options is None:
+        if subscription.server_side or subscription.token is not None or options is None:
             continue
         was, now = (allows(each, "subscribe", name, options, session.user) for each in (before, grants))
         if was and not now and may_subscribe(name, options, session.look_up_rights(name)) is not None:
             session.unsubscribe(name, UNSUBSCRIBED_BY_SERVER)
+
+
+def withdraw(services: Services, session: Session, pattern: str, before: float) -> None:
+    """End the subscriptions of a session that stand on what a token, made before a date, says of some channels.
+
+    Those that the options of their namespace allow anyway stay, unless the server made them.
+    """
+    for name, subscription in list(session.subscriptions.items()):
+        options = services.namespaces.options(name)
+        token = subscription.token
+        issued_at = session.issued_at if token is None else token.issued_at
+        if options is None or owned_by_server(name) or issued_at >= before or not matches(pattern, name):
+            continue
+        if not subscription.server_side:
+            stood = token is not None or allows(session.grants, "subscribe", name, options, session.user)
+            if not stood or may_subscribe(name, options, session.look_up_rights(name)) is None:
+                continue
+        if session.is_connected:
+            session.unsubscribe(name, UNSUBSCRIBED_BY_SERVER)
+        else:
+            services.channels.leave(session, name)  # it has not been told of it yet

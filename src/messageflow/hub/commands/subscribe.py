@@ -39,6 +39,7 @@ from messageflow.hub.runtime import NEVER
 from messageflow.hub.services import Services
 from messageflow.hub.session import Session
 from messageflow.hub.subscribing import Subscribing
+from messageflow.hub.subscription import TokenMark
 from messageflow.hub.token_refusals import note_refusal
 
 REJECT_UNRECOVERED = 2  # bit of `flag`: answer an error instead of `recovered: false`
@@ -55,7 +56,7 @@ async def subscribe(services: Services, session: Session, command_id: int, reque
     if len(session.subscriptions) >= services.runtime.limits.channels_per_connection:
         raise CommandRefused(LIMIT_EXCEEDED)
     options, claims, refusal = _look_up_right(services, session, name, request.token)
-    if claims is None and is_granted(session, "subscribe", name, options):
+    if claims is None and is_granted(services, session, "subscribe", name, options):
         refusal = None
     elif claims is None and services.hooks.authorize is not None:
         refusal = await authorize(services.hooks.authorize, session, name, "subscribe", refusal)
@@ -64,7 +65,7 @@ async def subscribe(services: Services, session: Session, command_id: int, reque
     subscribing = Subscribing(services, session, name, options, request, server_side=False)
     if claims is not None:
         subscribing.apply(claims.options, services.runtime.deadline(claims.expires_at))
-        subscribing.subscription.issued_at = claims.issued_at or UNDATED
+        subscribing.subscription.token = _mark(claims)
         services.heartbeat.note_expiry(session)
     await subscribing.prepare()
     if subscribing.is_void:
@@ -110,10 +111,17 @@ def _verify(services: Services, session: Session, name: str, token: str, command
         detail = "a subscription token for another channel, user or client"
         note_refusal(services.runtime, session.client, command, TokenReason.WRONG_BEARER, detail)
         raise Disconnected(INVALID_TOKEN, detail)
-    if services.revocation_list.refuses(claims.user, claims.issued_at):
+    revoked = services.revocation_list
+    if revoked.refuses(claims.user, claims.issued_at, claims.token) or revoked.withdraws(
+        claims.user, claims.issued_at, name
+    ):
         note_refusal(services.runtime, session.client, command, TokenReason.REVOKED, "the token was revoked")
         raise CommandRefused(expired)
     return claims
+
+
+def _mark(claims: SubscriptionClaims) -> TokenMark:
+    return TokenMark(claims.issued_at or UNDATED, hash(claims.token))
 
 
 async def unsubscribe(services: Services, session: Session, command_id: int, request: UnsubscribeRequest) -> None:
@@ -137,7 +145,7 @@ async def sub_refresh(services: Services, session: Session, command_id: int, req
     claims = _verify(services, session, name, request.token, "sub_refresh")
     runtime = services.runtime
     subscription.expires_at = runtime.deadline(claims.expires_at)
-    subscription.issued_at = claims.issued_at or UNDATED
+    subscription.token = _mark(claims)
     info, chan_info = subscription.info, claims.options.info
     if info is not None and chan_info and info.chan_info != Raw(chan_info):
         session.show_in(name, subscription, msgspec.structs.replace(info, chan_info=Raw(chan_info)))
