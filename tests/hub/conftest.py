@@ -93,12 +93,16 @@ class World:
 
     async def publish(self, channel: str, *data: Any) -> list[Stored]:
         """Publish and let it be delivered."""
+        stored = await self.publish_only(channel, *data)
+        await self.settle()
+        return stored
+
+    async def publish_only(self, channel: str, *data: Any) -> list[Stored]:
+        """Publish, and let no turn pass."""
         options = NAMESPACES.options(channel)
         assert options is not None
         retention = Retention(options.history_size, options.history_ttl)
-        stored = await self.broker.publish([Item(channel, str(each).encode(), retention) for each in data])
-        await self.settle()
-        return stored
+        return await self.broker.publish([Item(channel, str(each).encode(), retention) for each in data])
 
     async def settle(self) -> None:
         """Let everything happen that is waiting for nothing but its turn."""

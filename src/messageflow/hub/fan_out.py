@@ -1,8 +1,9 @@
 """Fan-out: from publications that are pending in channels to writes to their sessions.
 
 A publication marks its channel dirty. A few turns of the event loop later the dirty channels are flushed, so that
-under light load a publication leaves at once, and under heavy load batches form by themselves. A turn makes at most
-`TURN_WRITES` writes; what remains waits for the next, and the loop serves everything else in between.
+under light load a publication leaves at once, and under heavy load batches form by themselves: while more is published
+in every few turns, it is gathered for as long as the last flush took. A turn makes at most `TURN_WRITES` writes; what
+remains waits for the next, and the loop serves everything else in between.
 
 Synchronous; never awaits and never raises. Owns the order in which dirty channels are flushed.
 """
@@ -19,6 +20,7 @@ from messageflow.hub.runtime import Runtime
 log = logging.getLogger("messageflow.hub")
 
 GATHER_TURNS = 3  # turns of the event loop: a request is read, run and published within that many
+GATHER_SECONDS = 0.02  # for which publications are gathered at most
 TURN_WRITES = 1000  # about 5 ms of writing; 1,000 keeps p99 of other work low at no cost in throughput
 
 
@@ -31,9 +33,13 @@ class FanOut:
 
     def __init__(self, runtime: Runtime) -> None:
         self._counters = runtime.counters
+        self._clock = runtime.clock
         self._loop: asyncio.AbstractEventLoop
         self._dirty: deque[Channel] = deque()
         self._flushing = False
+        self._began = 0.0  # when the gathering or the flush began that is under way
+        self._took = 0.0  # seconds, of the last flush
+        self._gathered = 0  # publications, when last looked at
         self._turn: asyncio.Future[None] | None = None  # for those who wait for the next turn of flushing
 
     def start(self) -> None:
@@ -47,18 +53,28 @@ class FanOut:
             self._dirty.append(channel)
         if not self._flushing:
             self._flushing = True
+            self._began, self._gathered = self._clock(), self._counters.publications
             self._loop.call_soon(self._gather, GATHER_TURNS)
 
     def _gather(self, turns: int) -> None:
         """Let requests that are already on their way publish too, before a flush that takes the loop for a while.
 
-        When nothing else happens a turn takes microseconds; under load the batches grow from 10 to 30 publications
-        and deliveries a second double (benchmarks: burst).
+        When nothing else happens a turn takes microseconds. Under load a flush is dear and its price hardly depends on
+        how much it carries, so that gathering for as long as the last one took doubles deliveries a second where
+        publishers wait for their receipts (benchmarks: burst).
         """
+        if not turns and self._goes_on():
+            self._gathered, turns = self._counters.publications, GATHER_TURNS
         if turns:
             self._loop.call_soon(self._gather, turns - 1)
         else:
+            self._began = self._clock()
             self._flush()
+
+    def _goes_on(self) -> bool:
+        """Whether more was published since the last look, and there is time to wait for yet more."""
+        spent = self._clock() - self._began
+        return self._counters.publications != self._gathered and spent < min(self._took, GATHER_SECONDS)
 
     def flush(self) -> None:
         """Write everything that is pending, now, however much it is."""
@@ -90,6 +106,7 @@ class FanOut:
             self._loop.call_soon(self._flush)
         else:
             self._flushing = False
+            self._took = self._clock() - self._began
         if self._turn is not None:
             self._turn.set_result(None)
             self._turn = None

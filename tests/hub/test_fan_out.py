@@ -1,0 +1,74 @@
+"""Publications are gathered for as long as the last flush took, while more are published, and no longer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from messageflow.hub.fan_out import GATHER_SECONDS, GATHER_TURNS
+from tests.hub.conftest import World
+
+NAME = "open:x"
+
+
+class SlowWrites:
+    """A listener to whom every write takes so long.
+
+    Attributes:
+        sizes: how many publications each write had.
+    """
+
+    def __init__(self, world: World, seconds: float) -> None:
+        self.sizes: list[int] = []
+        self._world = world
+        self._seconds = seconds
+
+    async def come(self) -> None:
+        await self._world.subscribed("alice", NAME)
+        live = self._world.hub.channels[NAME].live
+        ((member, write),) = live.items()
+        live[member] = self._slow(write)
+
+    def _slow(self, write: Callable[[bytes], None]) -> Callable[[bytes], None]:
+        def slow(data: bytes) -> None:
+            self.sizes.append(data.count(b'"pub":'))
+            self._world.clock.advance(self._seconds)
+            write(data)
+
+        return slow
+
+    async def publish_steadily(self, count: int, every: float) -> None:
+        """Publish every so many seconds, always within the turns in which others are waited for."""
+        for number in range(count):
+            self._world.clock.advance(every)
+            await self._world.publish_only(NAME, number)
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(("took", "gathered"), [(0.0, 0.0), (0.008, 0.008), (0.5, GATHER_SECONDS)])
+async def test_what_comes_meanwhile_is_gathered_for_as_long_as_the_last_flush_took(
+    world: World, took: float, gathered: float
+) -> None:
+    listener = SlowWrites(world, took)
+    await listener.come()
+    await world.publish(NAME, 0)
+    assert listener.sizes == [1]
+    await listener.publish_steadily(200, every=0.001)
+    await world.settle()
+    assert sum(listener.sizes) == 201
+    rest = listener.sizes[1:-1]
+    least = gathered / 0.001
+    assert all(least <= size <= least + GATHER_TURNS + 2 for size in rest)
+
+
+async def test_one_that_is_alone_leaves_at_once_however_long_the_last_flush_took(world: World) -> None:
+    listener = SlowWrites(world, 0.5)
+    await listener.come()
+    for number in range(3):
+        await world.publish_only(NAME, number)
+        for _ in range(GATHER_TURNS + 1):
+            assert len(listener.sizes) == number
+            await asyncio.sleep(0)
+        assert listener.sizes == [1] * (number + 1)
