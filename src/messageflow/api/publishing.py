@@ -24,6 +24,7 @@ KEY_BYTES = 255  # of an idempotency key, which is remembered as long as the win
 TYPE_BYTES = 1024  # of the type of a push
 
 _encode = msgspec.json.Encoder().encode
+_tuple = tuple.__new__  # 0.3 µs less than the class's own (benchmarks: push)
 
 
 class CallRefused(Picklable, Exception):
@@ -77,7 +78,7 @@ class Publishing:
         user = call.user if isinstance(call.user, str) else str(call.user)
         check_user(user, "to reach everyone, call broadcast_push")
         data = self._action(call.type, call.payload)
-        return Item(personal(user), data, self._personal, _check_key(call.idempotency_key))
+        return _tuple(Item, (personal(user), data, self._personal, _check_key(call.idempotency_key), b"", b""))
 
     def broadcast_push(self, call: calls.BroadcastPushCall) -> Item:
         """Return what a push to everyone stores.

@@ -35,10 +35,10 @@ class IdempotencyWindow(Generic[T]):
 
     def put(self, channel: str, key: str, result: T, now: float) -> None:
         """Remember a result."""
-        results = self._results
-        if (channel, key) in results:  # used before, and its time is over: it goes to the end
-            del results[channel, key]
-        results[channel, key] = (now + self._ttl, result)
+        results, name = self._results, (channel, key)
+        if name in results:  # used before, and its time is over: it goes to the end
+            del results[name]
+        results[name] = (now + self._ttl, result)
         while results and next(iter(results.values()))[0] <= now:
             results.popitem(last=False)
         if len(results) > self._size:

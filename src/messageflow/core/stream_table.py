@@ -76,7 +76,9 @@ class StreamTable:
         self, channel: str, data: bytes, retention: Retention, now: float, *, info: bytes = b"", tags: bytes = b""
     ) -> tuple[str, Publication]:
         """As `append`, but unseen until it is committed."""
-        stream = self._retain(channel, retention)
+        stream = self._streams.get(channel)
+        if stream is None or stream.ttl != retention.ttl or stream.size != retention.size:
+            stream = self._retain(channel, retention)
         self._streams.move_to_end(channel)  # what is under way is not forgotten for another's sake
         return stream.epoch, stream.stage(data, now, info=info, tags=tags)
 
@@ -125,7 +127,10 @@ class StreamTable:
             kept = self._kept[stream.ttl] = OrderedDict()
         kept[channel] = stream
         kept.move_to_end(channel)
-        self._note_change(stream, before)
+        after = stream.cost
+        self.cost += after - before
+        if after.bit_length() != before.bit_length():
+            self._by_size.changed(stream, before)
         if self.cost > self._memory:
             self._make_room()
 

@@ -33,7 +33,7 @@ from messageflow.brokers.embedded.stream_reads import StreamReads
 from messageflow.brokers.embedded.writer import Writer
 from messageflow.brokers.local import LocalBroker, new_epoch
 from messageflow.brokers.options import DEFAULTS
-from messageflow.core.stream import Position, Publication
+from messageflow.core.stream import OVERHEAD, Position, Publication
 from messageflow.core.stream_table import StreamTable
 from messageflow.errors import BrokerError, ConfigurationError, NoRoom
 
@@ -44,6 +44,8 @@ STAGED_BYTES = 64 * MIB  # of publications that may wait while the disk hangs
 INLINE_ROWS = 256
 LOOK_EVERY = 16  # publishes stored in their own step to one that waits for the others of its turn
 INLINE_SECONDS, PATIENCE = 0.02, 1.0  # how long the loop may wait for the disk, and for how long it then does not
+
+_tuple = tuple.__new__  # 0.2 µs less than the classes' own (benchmarks: push)
 
 
 class EmbeddedBroker(LocalBroker):
@@ -260,7 +262,7 @@ class EmbeddedBroker(LocalBroker):
             self._deliver(channel, "", Publication(0, "", now, data, info, tags))
         else:
             epoch, publication = self._streams.stage(channel, data, retention, now, info=info, tags=tags)
-            stored = Stored(Position(epoch, publication.offset, publication.tag), self.ack)
+            stored = _tuple(Stored, (_tuple(Position, (epoch, publication[0], publication[1])), self.ack))
             self._batch.add(self._next_id, channel, epoch, publication, retention, key)
             self._next_id += 1
             batches.add(self._batch)
@@ -303,15 +305,15 @@ class EmbeddedBroker(LocalBroker):
         if error is not None and not isinstance(error, Displaced):
             self._fail(done, error)
             return
-        size = 0
+        commit, put, subscribed = self._streams.commit, self._index.put, self._subscribed
         for row, channel, epoch, publication, retention in done.entries:
-            self._streams.commit(channel, epoch, publication)
-            self._index.put(channel, epoch, publication, row, retention)
-            size += len(publication.data) + len(publication.info) + len(publication.tags)
-            self._deliver(channel, epoch, publication)
+            commit(channel, epoch, publication)
+            put(channel, epoch, publication, row, retention)
+            if channel in subscribed:
+                self._deliver(channel, epoch, publication)
         done.end(None if error is None else self._health.note_displaced(error))
         self._commit()
-        self._cleaner.note_append(len(done.entries), size)
+        self._cleaner.note_append(len(done.entries), done.size - OVERHEAD * len(done.entries))
 
     def _fail(self, done: CommitBatch, error: BaseException) -> None:
         """Nothing of a batch was stored: roll back its offsets, and those of the next batch, which follow them."""

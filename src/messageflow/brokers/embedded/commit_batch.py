@@ -12,7 +12,7 @@ from functools import partial
 from messageflow.brokers.base import Later, Stored, Waiter
 from messageflow.brokers.embedded.rows import RowValue, make_row
 from messageflow.core.retention import Retention
-from messageflow.core.stream import Publication
+from messageflow.core.stream import OVERHEAD, Publication
 from messageflow.errors import BrokerError
 
 
@@ -44,9 +44,10 @@ class CommitBatch:
 
     def add(self, row: int, channel: str, epoch: str, publication: Publication, retention: Retention, key: str) -> None:
         """Put a publication into the batch."""
+        _, _, _, data, info, tags = publication
         self.rows += make_row(row, channel, epoch, publication, retention, key)
         self.entries.append((row, channel, epoch, publication, retention))
-        self.size += publication.cost
+        self.size += OVERHEAD + len(data) + len(info) + len(tags)
         if key:
             self.keys.add((channel, key))
 

@@ -56,6 +56,7 @@ class Row(NamedTuple):
 RowValue = int | float | str | bytes
 COLUMNS = ", ".join(Row._fields)
 WIDTH = len(Row._fields)
+_NUMBERS = Struct("<qddq")
 
 
 def make_row(
@@ -64,11 +65,9 @@ def make_row(
     """Return the values of a publication's row, in the order of `COLUMNS`."""
     offset, tag, time, data, info, tags = publication
     size, ttl = retention
-    check = checksum(channel, key, publication, retention)
+    numbers = _NUMBERS.pack(offset, time, ttl, size)
+    check = crc32(b"\n".join((channel.encode(), key.encode(), data, info, tags, numbers)))  # as `checksum`, 0.4 µs less
     return (number, channel, epoch, offset, tag, time, ttl, size, data, info, tags, key, check)
-
-
-_NUMBERS = Struct("<qddq")
 
 
 def checksum(channel: str, key: str, publication: Publication, retention: Retention) -> int:
