@@ -90,7 +90,7 @@ def parser() -> argparse.ArgumentParser:
 
 def beside(commit: str) -> Benchmark:
     """The benchmark of today beside a commit."""
-    return Benchmark(against.METHOD, lambda plan: against.run(plan, at_commit(commit, plan.scratch)))
+    return Benchmark(against.METHOD, lambda plan: against.run(plan, at_commit(commit, plan.scratch), commit))
 
 
 def measure(name: str, benchmark: Benchmark, plan: Plan) -> Outcome:

@@ -64,7 +64,7 @@ def run(plan: Plan) -> list[Figure]:
             tuple(one.per_second / 1e6 for one in ours),
             "Nchan",
             tuple(one.per_second / 1e6 for one in theirs),
-            (at_least_times_peer(10), at_least(1.5)),
+            (at_least_times_peer(15), at_least(1.5)),
         ),
         Figure(
             "the same, beside memory alone",
