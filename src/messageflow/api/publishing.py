@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from functools import lru_cache
 
 import msgspec
 from msgspec import Raw
@@ -21,6 +22,7 @@ from messageflow.core.users import explain_user, is_user
 from messageflow.errors import Picklable
 
 KEY_BYTES = 255  # of an idempotency key, which is remembered as long as the window is
+KEY_CHARACTERS = KEY_BYTES // 4  # that are never more bytes
 TYPE_BYTES = 1024  # of the type of a push
 
 _encode = msgspec.json.Encoder().encode
@@ -76,9 +78,13 @@ class Publishing:
             CallRefused: there is no such user, no type, or the payload is too large.
         """
         user = call.user if isinstance(call.user, str) else str(call.user)
-        check_user(user, "to reach everyone, call broadcast_push")
+        if not is_user(user):
+            check_user(user, "to reach everyone, call broadcast_push")
         data = self._action(call.type, call.payload)
-        return _tuple(Item, (personal(user), data, self._personal, _check_key(call.idempotency_key), b"", b""))
+        key = call.idempotency_key
+        if len(key) > KEY_CHARACTERS:
+            _check_key(key)
+        return _tuple(Item, (personal(user), data, self._personal, key, b"", b""))
 
     def broadcast_push(self, call: calls.BroadcastPushCall) -> Item:
         """Return what a push to everyone stores.
@@ -104,13 +110,13 @@ class Publishing:
         return data
 
     def _action(self, type_: str, payload: Raw) -> bytes:
-        if not type_:
-            raise CallRefused(BAD_REQUEST, "a push needs a type")
-        spelled = _encode(type_)
-        if len(spelled) > TYPE_BYTES:
-            raise CallRefused(BAD_REQUEST, f"the type of a push has at most {TYPE_BYTES} bytes", status=413)
-        body = self._data(payload, "") if payload else b"null"
-        return b'{"type":%b,"payload":%b}' % (spelled, body)
+        body = b"null"
+        if payload:
+            body = compact(bytes(payload))
+            if len(body) > self._size_limit:
+                self._check_size(len(body))
+            check_readable(body)
+        return b"%b%b}" % (_begin_action(type_), body)
 
     def _check_size(self, size: int) -> None:
         if size > self._size_limit:
@@ -135,6 +141,16 @@ class Publishing:
 
     def _options(self, channel: str) -> NamespaceOptions:
         return find_options(self._namespaces, channel)
+
+
+@lru_cache(maxsize=1024)  # an application has few types, and names each very often (benchmarks: push)
+def _begin_action(type_: str) -> bytes:
+    if not type_:
+        raise CallRefused(BAD_REQUEST, "a push needs a type")
+    spelled = _encode(type_)
+    if len(spelled) > TYPE_BYTES:
+        raise CallRefused(BAD_REQUEST, f"the type of a push has at most {TYPE_BYTES} bytes", status=413)
+    return b'{"type":%b,"payload":' % spelled
 
 
 def find_options(namespaces: Namespaces, channel: str) -> NamespaceOptions:

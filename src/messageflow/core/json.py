@@ -35,7 +35,8 @@ def check_readable(data: bytes) -> None:
     Raises:
         UnsafeJSON: it says why.
     """
-    check_depth(data)
+    if data.count(b"{") + data.count(b"[") > MAX_DEPTH:
+        check_depth(data)
     try:
         _read(data)
     except (msgspec.MsgspecError, RecursionError) as error:
