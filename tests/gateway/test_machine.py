@@ -35,7 +35,7 @@ def write(root: Path, files: dict[str, str]) -> Path:
             {
                 "proc/self/cgroup": "0::/system.slice/messageflow.service\n",
                 "sys/fs/cgroup/system.slice/memory.max": "268435456\n",
-                "sys/fs/cgroup/system.slice/messageflow.service/memory.max": "max\n",
+                "sys/fs/cgroup/system.slice/messageflow.service/memory.max": "536870912\n",
             },
             256 * MIB,
         ),

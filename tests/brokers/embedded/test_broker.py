@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
 from messageflow.brokers.base import Broker, Item, Stored
-from messageflow.brokers.embedded.log import LogReader
+from messageflow.brokers.embedded import log_cleaner
+from messageflow.brokers.embedded.log import LogReader, StreamLog
 from messageflow.brokers.embedded.rows import Row
 from messageflow.core.retention import Retention
 from messageflow.errors import BrokerError, Unrecoverable
@@ -160,6 +162,44 @@ async def test_over_the_disk_budget_the_longest_streams_lose_their_oldest(opened
         assert len((await broker.read_since("small", small._replace(offset=0, tag=""))).publications) == 1
         newest = (await broker.read_page("large")).position
         assert newest.offset == 300
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_the_log_is_synced_before_it_is_brought_in_and_nobody_waits_for_that(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    jobs: list[str] = []
+    may_sync = threading.Event()
+
+    def sync(_: StreamLog) -> None:
+        assert may_sync.wait(10)
+        jobs.append("synced")
+        if fails:
+            raise OSError("no descriptor is left")
+
+    checkpoint = StreamLog.checkpoint
+
+    def bring_in(log: StreamLog, *, truncate: bool = False) -> None:
+        jobs.append("in")
+        checkpoint(log, truncate=truncate)
+
+    monkeypatch.setattr(StreamLog, "sync_ahead", sync)
+    monkeypatch.setattr(StreamLog, "checkpoint", bring_in)
+    monkeypatch.setattr(log_cleaner, "CHECKPOINT_BYTES", 3 * log_cleaner.COMMIT_BYTES)
+    async with opened() as broker:
+        for number in range(5):
+            assert (await broker.publish(items("x", number)))[0].position.offset == number + 1
+        assert jobs == []
+        may_sync.set()
+        await until(lambda: len(jobs) >= 2)
+        assert jobs[:2] == ["synced", "in"]
+        assert broker.trouble == ""
+
+
+async def test_a_log_can_be_synced_beside_its_writer(opened: Opened) -> None:
+    async with opened() as broker:
+        await broker.publish(items("x", 1))
+        await asyncio.to_thread(broker._data.log.sync_ahead)
 
 
 async def test_a_removed_history_stays_removed(opened: Opened) -> None:

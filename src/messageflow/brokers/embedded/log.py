@@ -11,6 +11,7 @@ taken back once: beside a busy event loop each taking may wait 5 ms (30 rows by 
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -77,6 +78,7 @@ class StreamLog:
     """
 
     def __init__(self, path: Path, *, synced: bool) -> None:
+        self._ahead = f"{path}-wal"
         self._database = sqlite3.connect(
             path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=64
         )
@@ -209,6 +211,20 @@ class StreamLog:
     def checkpoint(self, *, truncate: bool = False) -> None:
         """Bring what was appended from the write-ahead log into the file, synced."""
         self._database.execute(f"PRAGMA wal_checkpoint({'TRUNCATE' if truncate else 'PASSIVE'})").fetchall()
+
+    def sync_ahead(self) -> None:
+        """Have the write-ahead log synced, so that the next checkpoint finds it so. From any thread.
+
+        SQLite syncs it again and judges its own errors; none of its locks is on this file.
+
+        Raises:
+            OSError: it cannot be.
+        """
+        descriptor = os.open(self._ahead, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def measure(self) -> int:
         """Return the bytes of the file that hold something."""
