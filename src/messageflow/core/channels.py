@@ -6,7 +6,7 @@ A channel is named by printable ASCII. Five kinds of name carry meaning:
     *               the broadcast channel, which every authenticated session holds
     $news:eu        private: a subscription token for exactly this channel is required
     chat:a#1,42     user-limited: only the users listed after `#` may subscribe, where the namespace allows it
-    !revoked        internal: what gateways tell one another; nobody else can name it
+    !revoked        internal, as all that begin so: what gateways tell one another; nobody else can name it
 
 What stands before the first `:` is the namespace (`news`, `chat`); each namespace has its own options. Everything a
 client might do is denied until an option allows it, and no option opens a channel to a client that its name keeps out:
@@ -33,6 +33,7 @@ PERSONAL_PREFIX = "#"
 PRIVATE_PREFIX = "$"
 INTERNAL_PREFIX = "!"
 REVOKED = "!revoked"  # see `core.revocations`
+NODES, CLIENTS = "!nodes", "!clients"  # who lives, and who is connected: see `hub.node_deaths`
 NAMESPACE_SEPARATOR = ":"
 USERS_SEPARATOR = "#"
 NAME_BYTES = 255

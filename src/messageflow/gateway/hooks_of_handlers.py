@@ -23,6 +23,7 @@ from messageflow.hub.hooks import (
     HANDLER,
     AuthorizeAnswer,
     AuthorizeQuestion,
+    ChannelNotice,
     ClientEvent,
     ClientView,
     ConnectAnswer,
@@ -109,6 +110,16 @@ class HandlerHooks:
         """Let handlers see, change or refuse what a client publishes."""
         event = _event(question.client, "publish", question.value, channel=question.channel)
         return PublishAnswer(await self._carry_out(decisions.edit, event))
+
+    async def occupied(self, notice: ChannelNotice) -> None:
+        """Let handlers know of a channel's first subscriber."""
+        event = Event(name="occupied", channel=notice.channel)
+        await self._carry_out(partial(decisions.tell, "occupied"), event)
+
+    async def vacated(self, notice: ChannelNotice) -> None:
+        """Let handlers know that a channel has lost its last subscriber."""
+        event = Event(name="vacated", channel=notice.channel)
+        await self._carry_out(partial(decisions.tell, "vacated"), event)
 
     async def _carry_out(self, decide: Callable[[Handlers, Event], Steps], event: Event) -> Any:
         """Make the calls of a decision, one after the other; return what it comes to."""

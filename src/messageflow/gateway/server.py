@@ -21,7 +21,7 @@ from messageflow.core.token_verifier import Verifier, load_keys
 from messageflow.gateway import logs
 from messageflow.gateway.api_endpoint import ApiKey
 from messageflow.gateway.application import ApplicationEndpoint, ASGIApp, observe
-from messageflow.gateway.broker_choice import make_broker
+from messageflow.gateway.broker_choice import is_shared, make_broker
 from messageflow.gateway.event_loop import run_loop
 from messageflow.gateway.file_watch import FileWatch
 from messageflow.gateway.frame_limits import FrameLimits
@@ -89,7 +89,8 @@ class Gateway:
         found = load_hooks(settings.hooks, settings.limits.hook_concurrency) if settings.hooks else NO_HOOKS
         hooks, handlers = (NO_HOOKS, found) if isinstance(found, Handlers) else (found, handlers)
         verifier = make_verifier(settings.tokens)
-        self.hub = Hub(broker, settings.namespaces, verifier, settings.limits, hooks=hooks, name=worker)
+        shared = bool(worker) or is_shared(settings)
+        self.hub = Hub(broker, settings.namespaces, verifier, settings.limits, hooks=hooks, name=worker, shared=shared)
         if settings.restarts:
             self.hub.goodbye = RESTART
         if handlers is not None:

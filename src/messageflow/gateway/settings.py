@@ -100,8 +100,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Section.HOOKS,
         Meta(
             description="`module:flow`, whose handlers decide for the application, or a module or object whose "
-            "functions are called connect, disconnect, authorize, publish, rpc, event, refresh (docs/hooks.md); each "
-            "worker imports it, from the current directory or the path; under `run` handlers are found without it"
+            "functions are called connect, disconnect, authorize, publish, rpc, event, refresh, occupied, vacated "
+            "(docs/hooks.md); each worker imports it, from the current directory or the path; under `run` handlers "
+            "are found without it"
         ),
     ] = ""
     hook_headers: Annotated[

@@ -16,6 +16,7 @@ from messageflow.errors import BrokerError
 from messageflow.hub.channel import Channel, Received
 from messageflow.hub.fan_out import FanOut
 from messageflow.hub.gap_repair import GapRepair
+from messageflow.hub.occupancy import Occupancy
 from messageflow.hub.presence_changes import PresenceChanges
 from messageflow.hub.session import Session
 
@@ -29,6 +30,7 @@ class ChannelRegistry:
         fan_out: writes what is pending in them.
         gap_repair: looks at those that are not known to be whole.
         presence: is told who left.
+        occupancy: is told which channels have somebody, where the application wants to know.
     """
 
     def __init__(
@@ -38,12 +40,14 @@ class ChannelRegistry:
         fan_out: FanOut,
         gap_repair: GapRepair,
         presence: PresenceChanges,
+        occupancy: Occupancy,
     ) -> None:
         self._by_name = by_name
         self._broker = broker
         self._fan_out = fan_out
         self._gap_repair = gap_repair
         self._presence = presence
+        self._occupancy = occupancy
 
     def enter(self, name: str, options: NamespaceOptions) -> Channel:
         """Return the channel for a session on its way in; `end_entering` ends the way."""
@@ -69,19 +73,24 @@ class ChannelRegistry:
             try:
                 awaited = subscribing.send(None)
             except StopIteration:
-                channel.opened = True
+                self._note_open(channel)
                 return  # in one step, as at a broker of this process: nobody could come meanwhile
             channel.opening = opening = asyncio.get_running_loop().create_future()
             failure: BrokerError | None = None
             try:
                 await resume(subscribing, awaited)
-                channel.opened = True
+                self._note_open(channel)
             except BrokerError as error:
                 failure = error
                 raise
             finally:
                 channel.opening = None
                 opening.set_result(failure)
+
+    def _note_open(self, channel: Channel) -> None:
+        channel.opened = True
+        if self._occupancy.is_wanted:
+            self._occupancy.note(channel.name, occupied=True)
 
     def anchor(self, channel: Channel, position: Position) -> None:
         """Say where the stream of a channel stands, which was not known yet."""
@@ -116,3 +125,5 @@ class ChannelRegistry:
         if channel.abandoned and self._by_name.get(channel.name) is channel:
             del self._by_name[channel.name]
             self._broker.unsubscribe(channel.name)
+            if self._occupancy.is_wanted:
+                self._occupancy.note(channel.name, occupied=False)

@@ -33,6 +33,7 @@ from messageflow.hub.hooks import (
     HANDLER,
     AuthorizeAnswer,
     AuthorizeQuestion,
+    ChannelNotice,
     ClientEvent,
     ClientView,
     ConnectAnswer,
@@ -230,6 +231,8 @@ class HookCalls:
         self.rpc: Hook[RpcQuestion, RpcAnswer] | None = None
         self.event: Hook[ClientEvent, None] | None = None
         self.refresh: Hook[RefreshQuestion, RefreshAnswer] | None = None
+        self.occupied: Hook[ChannelNotice, None] | None = None
+        self.vacated: Hook[ChannelNotice, None] | None = None
         self._runtime = runtime
         self._let_in: dict[str, ClientView] = {}  # by the connect hook, and not ended; only where there is one
         self.any = False
@@ -277,15 +280,18 @@ class HookCalls:
             await self.disconnect.tell(notice)
         return answer
 
-    def note_end(self, session: Session, was_in: bool, why: Disconnect | None) -> None:
+    def note_end(self, session: Session, was_in: bool, why: Disconnect | None, *, told: bool) -> None:
         """A session has ended: tell the application where it knows of it.
 
         Args:
             session: which.
             was_in: whether it was connected.
             why: the server's decision, None where it made none.
+            told: whether another node has told it already.
         """
-        if (notice := self._take_notice(session, was_in, why)) is not None:
+        if told:
+            self._let_in.pop(session.client, None)
+        elif (notice := self._take_notice(session, was_in, why)) is not None:
             assert self.disconnect is not None
             self._runtime.spawn(self.disconnect.tell(notice), name=END_OF_SESSION)
 

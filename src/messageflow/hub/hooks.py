@@ -194,6 +194,16 @@ class ClientEvent(Struct, frozen=True):
         return msgspec.json.decode(self.data) if self.data else None
 
 
+class ChannelNotice(Struct, frozen=True):
+    """A channel has its first subscriber on any node, or has lost its last. There is nothing to answer.
+
+    Args:
+        channel: which; none that is the server's own.
+    """
+
+    channel: str
+
+
 class RefreshQuestion(Struct, frozen=True):
     """A client shows a newer token, which was believed. When the hook fails, it gets error 100 and tries again.
 
@@ -229,6 +239,8 @@ class Hooks(NamedTuple):
         rpc: answers calls of clients.
         event: takes what clients send without waiting for an answer.
         refresh: lets connections stay.
+        occupied: is told which channels have a subscriber now.
+        vacated: is told which have none any more.
     """
 
     connect: Callable[[ConnectQuestion], Awaitable[ConnectAnswer]] | None = None
@@ -238,6 +250,8 @@ class Hooks(NamedTuple):
     rpc: Callable[[RpcQuestion], Awaitable[RpcAnswer]] | None = None
     event: Callable[[ClientEvent], Awaitable[None]] | None = None
     refresh: Callable[[RefreshQuestion], Awaitable[RefreshAnswer]] | None = None
+    occupied: Callable[[ChannelNotice], Awaitable[None]] | None = None
+    vacated: Callable[[ChannelNotice], Awaitable[None]] | None = None
 
 
 KINDS = Hooks._fields
@@ -250,5 +264,7 @@ ANSWERS: dict[str, type[Any]] = {
     "rpc": RpcAnswer,
     "event": type(None),
     "refresh": RefreshAnswer,
+    "occupied": type(None),
+    "vacated": type(None),
 }
 """What a hook of each kind answers; a decision that says nothing more is the answer without a field."""

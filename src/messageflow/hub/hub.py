@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from messageflow.brokers.base import Broker
-from messageflow.core.channels import REVOKED, Namespaces
+from messageflow.core.channels import CLIENTS, NODES, REVOKED, Namespaces
 from messageflow.core.codes import SHUTDOWN, Disconnect
 from messageflow.core.protocol import Command, FaultyCommand, Joined, Left
 from messageflow.core.stream import Publication
@@ -36,6 +36,9 @@ from messageflow.hub.history_reader import HistoryReader
 from messageflow.hub.hook_calls import END_OF_SESSION, HookCalls
 from messageflow.hub.hooks import Hooks
 from messageflow.hub.limits import Limits
+from messageflow.hub.node_deaths import NodeDeaths
+from messageflow.hub.occupancy import QUESTION as OCCUPANCY
+from messageflow.hub.occupancy import SAID, Occupancy
 from messageflow.hub.presence_changes import PresenceChanges
 from messageflow.hub.recovery_rate_limiter import REPLY_TURNS, RecoveryRateLimiter
 from messageflow.hub.revocation_list import RevocationList
@@ -48,11 +51,8 @@ from messageflow.hub.unauthenticated import Unauthenticated
 log = logging.getLogger("messageflow.hub")
 
 NO_HOOKS = Hooks()
-OUTLIVE_SESSIONS = {
-    "presence",
-    "connect hook",
-    END_OF_SESSION,
-}  # names of tasks that tell others of the end; each ends by itself
+# Names of tasks that tell others of the end; each ends by itself.
+OUTLIVE_SESSIONS = {"presence", "connect hook", "occupied hook", "vacated hook", END_OF_SESSION}
 
 
 class Hub:
@@ -65,6 +65,7 @@ class Hub:
         limits: what a client may cost.
         hooks: what the application decides.
         name: this worker's name, unique among all; shown in presence and `info`.
+        shared: whether other nodes may use the same broker.
         clock: monotonic seconds.
         wall: seconds since 1970, for the dates in tokens alone.
 
@@ -82,6 +83,7 @@ class Hub:
         *,
         hooks: Hooks = NO_HOOKS,
         name: str = "",
+        shared: bool = False,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -105,7 +107,14 @@ class Hub:
         self.revocation_list = RevocationList(runtime, broker, self.users, verifier.lifetime_limit, self._withdraw)
         self.connections_per_user = ConnectionsPerUser(runtime, self.users)
         self._make_room_for_slow_readers()
-        self._channels = ChannelRegistry(self.channels, broker, self.fan_out, self.gap_repair, self.presence)
+        self.occupancy = Occupancy(runtime, broker, self.hooks, self.name, shared=shared)
+        self.answers[OCCUPANCY] = self.occupancy.answer
+        self.node_deaths = NodeDeaths(
+            runtime, broker, self.hooks, self.presence, self.occupancy, self.sessions, self.name, shared=shared
+        )
+        self._channels = ChannelRegistry(
+            self.channels, broker, self.fan_out, self.gap_repair, self.presence, self.occupancy
+        )
         self._services = self._assemble()
         self.control = ControlHandler(self._services, self.users)
 
@@ -154,6 +163,7 @@ class Hub:
         await self.broker.start(self)
         try:
             await self.revocation_list.start()
+            await self.node_deaths.begin()
         except BaseException:
             await self.broker.close()
             raise
@@ -166,13 +176,18 @@ class Hub:
         for session in (*self.sessions.values(), *self.unauthenticated):
             session.disconnect(self.goodbye)
         await asyncio.sleep(0)  # the releases above spawned their leaves; let them begin
-        tasks = {task for task in self.runtime.tasks if task is not asyncio.current_task()}
-        for task in tasks:
-            if task.get_name() not in OUTLIVE_SESSIONS:
-                task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await self._end_tasks()
+        await self.occupancy.settle()
+        await self._end_tasks()  # what those who told of the end began
+        await self.node_deaths.end()
         await self.broker.close()
+
+    async def _end_tasks(self) -> None:
+        while tasks := self.runtime.tasks - {asyncio.current_task()}:
+            for task in tasks:
+                if task.get_name() not in OUTLIVE_SESSIONS:
+                    task.cancel()
+            await asyncio.wait(tasks)
 
     def log_limited(self, level: int, event: str, **fields: object) -> None:
         """Log an event that a client can cause, within a rate."""
@@ -198,6 +213,8 @@ class Hub:
         if session.user:
             self.users[session.user] = (*self.users.get(session.user, ()), session)
         self.heartbeat.add(session)
+        if self.hooks.any:
+            self.node_deaths.note_client(session)
 
     def complete_connect(self, session: Session) -> None:
         """A session has the answer to its connect command: carry out what was decided about it meanwhile, in order."""
@@ -213,7 +230,7 @@ class Hub:
         if was_in and session.user:
             self._take_from_user(session)
         if self.hooks.any:
-            self.hooks.note_end(session, was_in, why)
+            self.hooks.note_end(session, was_in, why, told=self.node_deaths.forget_client(session))
         for name in tuple(session.subscriptions):
             self._channels.leave(session, name)
 
@@ -273,12 +290,18 @@ class Hub:
 
     def on_presence(self, channel: str, push: Joined | Left) -> None:
         found = self.channels.get(channel)
-        if found is not None and found.receive_presence(push):
+        if found is None:
+            if channel in (NODES, CLIENTS):
+                self.node_deaths.receive(channel, push)
+        elif found.receive_presence(push):
             self.fan_out.mark(found)
 
     def on_control(self, message: bytes) -> None:
         try:
-            self.control.apply(message)
+            if message.startswith(SAID):
+                self.occupancy.receive(message)
+            else:
+                self.control.apply(message)
         except Exception:
             log.exception("control_failed")
 
@@ -290,3 +313,4 @@ class Hub:
     def on_doubt(self) -> None:
         self.gap_repair.look_at_all()
         self.revocation_list.read_again()
+        self.occupancy.doubt()

@@ -1,0 +1,165 @@
+"""What is told of the clients of a node that died, by one of those that live.
+
+A node that can say goodbye tells the application of each end itself. For the others, each client is entered into a
+channel of the gateway's own, and each node into another: presence is what every broker clears up after its nodes, and
+announces. Those that live hear it, and the one whose name comes first tells the application.
+
+A node that lives and hears that it is dead, as where it did not reach Redis for longer than its lease, has those
+clients come back: the application was told that they are gone.
+
+Owns what was heard and is not told yet. Never touches presence that clients see. A node alone, or an application that
+does not want to know, enters nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import msgspec
+
+from messageflow.brokers.base import Broker
+from messageflow.core.channels import CLIENTS, NODES
+from messageflow.core.codes import SHUTDOWN
+from messageflow.core.protocol import ClientInfo, Joined, Left
+from messageflow.errors import BrokerError
+from messageflow.hub.hook_calls import END_OF_SESSION, HookCalls
+from messageflow.hub.hooks import ClientView, DisconnectNotice
+from messageflow.hub.occupancy import Occupancy
+from messageflow.hub.presence_changes import PresenceChanges
+from messageflow.hub.runtime import Runtime
+from messageflow.hub.session import Session
+
+GATHER = 0.2  # seconds in which what is heard of one death is gathered
+RETRY = 1.0
+LOST = "the gateway node they were connected to is gone"
+
+
+class NodeDeaths:
+    """The deaths of other nodes, as one hub sees them.
+
+    Args:
+        runtime: owns the tasks.
+        broker: announces them.
+        hooks: the application's.
+        presence: enters clients, in order.
+        occupancy: is told of dead nodes.
+        sessions: of this node, by client.
+        node: the name of this one.
+        shared: whether there are other nodes.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        broker: Broker,
+        hooks: HookCalls,
+        presence: PresenceChanges,
+        occupancy: Occupancy,
+        sessions: dict[str, Session],
+        node: str,
+        *,
+        shared: bool,
+    ) -> None:
+        self._runtime = runtime
+        self._broker = broker
+        self._hooks = hooks
+        self._presence = presence
+        self._occupancy = occupancy
+        self._sessions = sessions
+        self._me = ClientInfo("", node)
+        self._shared = shared
+        self._entered: set[str] = set()  # clients
+        self._told: set[str] = set()  # clients that are here still, and of which another node told the end
+        self._heard: list[ClientInfo] = []
+        self._dead: list[str] = []
+        self._inheriting = False
+        self._begun = False
+
+    @property
+    def _is_wanted(self) -> bool:
+        hooks = self._hooks
+        return self._shared and (hooks.disconnect is not None or self._occupancy.is_wanted)
+
+    async def begin(self) -> None:
+        """Be one of those that hear of deaths, where the application wants to know.
+
+        Raises:
+            BrokerError: the broker failed.
+        """
+        if not self._is_wanted or self._begun:
+            return
+        self._begun = True
+        await self._broker.subscribe(NODES)
+        await self._broker.subscribe(CLIENTS)
+        await self._broker.join(NODES, self._me, keep=True, tell=False)
+
+    async def end(self) -> None:
+        """Be one of them no more, and be missed by nobody."""
+        if self._begun:
+            self._begun = False
+            try:
+                await self._broker.leave(NODES, self._me, tell=False)
+            except BrokerError as error:
+                self._runtime.log_limited(logging.WARNING, "node_not_signed_off", error=str(error))
+
+    def note_client(self, session: Session) -> None:
+        """A client of this node is in."""
+        if self._shared and self._hooks.disconnect is not None and session.info is not None:
+            self._entered.add(session.client)
+            self._presence.update(CLIENTS, session.info)
+
+    def forget_client(self, session: Session) -> bool:
+        """A client of this node has ended. Returns whether another node, that took this one for dead, told of it."""
+        client = session.client
+        if client in self._entered and session.info is not None:
+            self._entered.discard(client)
+            self._presence.leave(CLIENTS, session.info, tell=False)
+        if client not in self._told:
+            return False
+        self._told.discard(client)
+        return True
+
+    def receive(self, channel: str, push: Joined | Left) -> None:
+        """Hear that a node, or a client of a node that is gone, was cleared up after."""
+        if isinstance(push, Joined):
+            return
+        client = push.info.client
+        if client == self._me.client:
+            self._occupancy.revive()
+        elif channel == NODES:
+            self._dead.append(client)
+        elif client in self._sessions:
+            self._told.add(client)
+            self._sessions[client].disconnect(SHUTDOWN, "taken for dead: the application was told that it is gone")
+        else:
+            self._heard.append(push.info)
+        if not self._inheriting and (self._heard or self._dead):
+            self._inheriting = True
+            self._runtime.spawn(self._inherit(), name=END_OF_SESSION)
+
+    async def _inherit(self) -> None:
+        try:
+            await asyncio.sleep(GATHER)
+            first = await self._is_first()
+        finally:
+            self._inheriting = False
+            heard, self._heard = self._heard, []
+            dead, self._dead = self._dead, []
+        for node in dead:
+            self._occupancy.bury(node, tell=first)
+        if not first or self._hooks.disconnect is None:
+            return
+        for info in heard:
+            shown = b"" if info.conn_info is msgspec.UNSET else bytes(info.conn_info)
+            view = ClientView(info.user, info.client, "", shown)
+            await self._hooks.disconnect.tell(DisconnectNotice(view, 0, LOST))
+
+    async def _is_first(self) -> bool:
+        """Whether it is for this node to tell: no other that lives has a name that comes before."""
+        while True:
+            try:
+                return min(await self._broker.read_presence(NODES), default=self._me.client) >= self._me.client
+            except BrokerError as error:
+                self._runtime.log_limited(logging.WARNING, "deaths_not_told", error=str(error))
+                await asyncio.sleep(RETRY)
