@@ -16,6 +16,9 @@ class Verdict(Enum):
     DISCONNECT = "disconnect"  # with 3013: it does not listen to refusals
 
 
+_ACCEPT = Verdict.ACCEPT
+
+
 class CommandMeter:
     """A token bucket: an average rate with room for a burst.
 
@@ -40,5 +43,5 @@ class CommandMeter:
         self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate) - 1
         self._at = now
         if self._tokens >= 0:
-            return Verdict.ACCEPT
+            return _ACCEPT
         return Verdict.REFUSE if self._tokens > -self._burst else Verdict.DISCONNECT

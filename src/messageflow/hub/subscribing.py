@@ -41,6 +41,15 @@ class Subscribing:
         server_side: whether the server makes this subscription.
     """
 
+    # What is so at first, and stays so for nearly all, is said once and not for each (benchmarks: connect).
+    _history: HistoryPart | None = None
+    _since: Position | None = None  # where the session resumes; None when it begins at the top
+    _position = Position("", 0)
+    _data = b""  # JSON for the client, in the result
+    _chan_info = b""  # JSON that others see of this client in this channel
+    _ended = False
+    carried = 0  # bytes of publications, about, that will travel in the answer
+
     def __init__(
         self,
         services: Services,
@@ -55,14 +64,7 @@ class Subscribing:
         self._session = session
         self._options = options
         self._request = request
-        self._history: HistoryPart | None = None
-        self._since: Position | None = None  # where the session resumes; None when it begins at the top
-        self._position = Position("", 0)
-        self._data = b""  # JSON for the client, in the result
-        self._chan_info = b""  # JSON that others see of this client in this channel
-        self._ended = False
         self.room = services.runtime.limits.chunk_bytes  # bytes of publications that may travel in the answer
-        self.carried = 0  # of them, about how many will
         asked = options.allow_recovery and (request.recoverable or request.recover)
         self._keeps_history = keeps_history = options.keeps_history
         self.recoverable = keeps_history and (options.force_recovery or asked)

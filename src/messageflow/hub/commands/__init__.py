@@ -17,6 +17,8 @@ from messageflow.hub.commands.subscribe import sub_refresh, subscribe, unsubscri
 from messageflow.hub.services import Services
 from messageflow.hub.session import Session, State
 
+_NEW, _CONNECTED = State.NEW, State.CONNECTED
+
 Handler = Callable[[Services, Session, int, Any], Awaitable[None]]
 
 HANDLERS: dict[str, Handler] = {
@@ -46,7 +48,7 @@ def carry_out(services: Services, session: Session, command: Command | FaultyCom
     if len(methods) != 1 or (not command.id and methods[0] != "send"):
         raise Disconnected(MALFORMED, "a command needs an id and one known method")
     method = methods[0]
-    expected = State.NEW if method == "connect" else State.CONNECTED
+    expected = _NEW if method == "connect" else _CONNECTED
     if session.state is not expected:
         raise Disconnected(MALFORMED, f"{method} while {session.state.name.lower()}")
     if isinstance(command, FaultyCommand):
