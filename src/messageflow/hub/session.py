@@ -291,14 +291,12 @@ class Session:
 
     def _meter_command(self) -> None:
         runtime = self._owner.runtime
-        now = runtime.clock()
-        rate = runtime.limits.commands_per_second
-        if not rate:
+        if not (rate := runtime.limits.commands_per_second):
             return
+        now = runtime.clock()
         if self._meter is None:
             self._meter = CommandMeter(rate, runtime.burst, now)
-        verdict = self._meter.take(now)
-        if verdict is _ACCEPT:
+        if (verdict := self._meter.take(now)) is _ACCEPT:
             return
         if verdict is Verdict.REFUSE:
             runtime.counters.commands_refused += 1
