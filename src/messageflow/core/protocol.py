@@ -162,7 +162,7 @@ class FaultyCommand(Struct, frozen=True):
         return [self.method]
 
 
-class ClientInfo(Struct, frozen=True):
+class ClientInfo(Struct, frozen=True, gc=False):
     """Who a client is, for presence, joins and publications.
 
     Args:

@@ -47,6 +47,7 @@ class StreamTable:
         self._by_size = SizeClasses()
         self._kept: dict[float, OrderedDict[str, Stream]] = {}  # by ttl, those that still keep something
         self.epoch = new_epoch()  # of streams that are yet to begin
+        self._beginning = Position(self.epoch, 0)
         self.cost = 0  # bytes
         self.evicted = 0  # publications dropped for the memory budget, before their time
         self.forgotten = 0  # streams whose position was given up
@@ -60,7 +61,11 @@ class StreamTable:
     def position(self, channel: str) -> Position:
         """The point after the newest publication of `channel`."""
         stream = self._streams.get(channel)
-        return Position(self.epoch, 0) if stream is None else stream.position
+        if stream is not None:
+            return stream.position
+        if self._beginning.epoch != self.epoch:
+            self._beginning = Position(self.epoch, 0)
+        return self._beginning  # one for all who stand there: 80 bytes less for each (benchmarks: memory)
 
     def append(
         self, channel: str, data: bytes, retention: Retention, now: float, *, info: bytes = b"", tags: bytes = b""
