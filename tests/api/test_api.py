@@ -15,6 +15,7 @@ from messageflow.api.api import Api
 from messageflow.brokers.base import Item, Later, Stored
 from messageflow.brokers.memory import MemoryBroker
 from messageflow.core.channels import REVOKED, NamespaceOptions, Namespaces
+from messageflow.core.protocol import ClientInfo
 from messageflow.core.revocations import Revocation, decode_revocation
 from messageflow.core.stream import Position
 from messageflow.errors import BrokerError, NoRoom, Unanswered, Unavailable
@@ -225,3 +226,21 @@ async def test_a_broker_that_fails_is_told_and_counted_however_it_was_asked(at_o
     await until(lambda: bool(told.answers))
     assert told.answers == [(507, {"error": {"code": 100, "message": "full"}})]
     assert (failed, api.answered["push"], api.refused[100]) == (["push: full"], 1, 1)
+
+
+async def test_who_of_many_is_online_is_told_in_their_order() -> None:
+    broker = MemoryBroker()
+    await broker.start(RecordingSink())
+    for user in ("bob", "alice"):
+        await broker.join(f"#{user}", ClientInfo(user, user), keep=True, tell=False)
+    api = Api(broker, Namespaces(), 65_536)
+    many = [f"user{number}" for number in range(1000)]
+    body = json.dumps({"users": ["alice", *many, "carol", "bob", "alice"]}).encode()
+    assert await api.call("online", body) == (200, b'{"result":{"users":["alice","bob"]}}')
+    for body, code in ((b"{}", 107), (b'{"users":["*"]}', 107), (b'{"users":[""]}', 107)):
+        assert json.loads((await api.call("online", body))[1])["error"]["code"] == code
+    too_many = json.dumps({"users": ["u"] * 10_001}).encode()
+    assert (await api.call("online", too_many))[0] == 413
+    closed = Api(broker, Namespaces(personal=NamespaceOptions()), 65_536)
+    assert json.loads((await closed.call("online", b'{"users":["alice"]}'))[1])["error"]["code"] == 108
+    await broker.close()

@@ -43,6 +43,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "history_remove": {"channel": "news"},
     "presence": {"channel": "seen:x"},
     "presence_stats": {"channel": "seen:x"},
+    "online": {"users": ["alice"]},
     "channels": {"pattern": "*"},
     "info": {},
     "subscribe": {"user": "alice", "channel": "news", "override": {"presence": {"value": True}}},

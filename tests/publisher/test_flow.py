@@ -447,3 +447,17 @@ def test_flow_that_was_refused_closes_its_connections_too(face: Face, server: Sc
     with flow_to(face, server) as flow:
         face.call(flow, "push", "alice", "t")
     assert [request.connection for request in server.requests] == [1, 2]
+
+
+def test_one_user_is_online_or_not_and_of_many_it_is_told_who(face: Face, server: ScriptedServer) -> None:
+    with flow_to(face, server, result({"num_clients": 0}), result({"users": ["bob"]})) as flow:
+        assert face.call(flow, "online", "bob") is False
+        assert face.call(flow, "online", (name for name in ("alice", "bob"))) == {"bob"}
+        assert face.call(flow, "online", []) == set()
+    assert [request.target.rpartition("/")[2] for request in server.requests] == ["presence_stats", "online"]
+
+
+def test_very_many_users_are_asked_about_in_several_calls(face: Face, server: ScriptedServer) -> None:
+    with flow_to(face, server, result({"users": ["user1"]}), result({"users": ["user1200"]})) as flow:
+        assert face.call(flow, "online", [f"user{number}" for number in range(1500)]) == {"user1", "user1200"}
+    assert [len(request.body["users"]) for request in server.requests] == [1000, 500]

@@ -234,3 +234,12 @@ def test_what_is_no_token_with_a_name_is_not_revoked(token: str) -> None:
 def test_a_token_and_channels_are_not_revoked_at_once() -> None:
     with pytest.raises(ValueError, match="not both"):
         requests.revoke("alice", 1.5, token="abc", channels="a:*")
+
+
+def test_many_users_are_asked_about_at_once_and_told_as_they_were_named() -> None:
+    alice, seven = "alice", 7
+    call = requests.online_many([alice, seven, "7", "bob"])
+    assert (call.method, msgspec.json.decode(call.body)) == ("online", {"users": ["alice", "7", "bob"]})
+    assert call.read(b'{"result":{"users":["7","alice"]}}') == {"alice", 7, "7"}
+    with pytest.raises(ValueError, match="everyone"):
+        requests.online_many(["alice", "*"])

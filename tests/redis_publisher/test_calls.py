@@ -126,6 +126,8 @@ BOTH: dict[str, Call] = {
     "presence": lambda flow, who: (flow.presence(f"seen:{who}"), flow.presence_stats(f"seen:{who}")),
     "presence where it is off": lambda flow, who: flow.presence(who),
     "online": lambda flow, who: flow.online(who),
+    "online of many": lambda flow, who: flow.online([who, "nobody"]),
+    "online of none": lambda flow, who: flow.online([]),
     "disconnect": lambda flow, who: flow.disconnect(who),
     "disconnect with a code that is none": lambda flow, who: flow.disconnect(who, code=1),
     "subscribe": lambda flow, who: flow.subscribe(who, "news"),

@@ -52,6 +52,16 @@ class PresenceStats(Struct, frozen=True):
     num_users: int = 0
 
 
+class OnlineAnswer(Struct, frozen=True):
+    """Which users have a connection now.
+
+    Args:
+        users: of those who were asked about, in that order.
+    """
+
+    users: list[str] = []
+
+
 class HistoryAnswer(Struct, frozen=True):
     """A part of a stream, and the position of its newest publication (not of the last one in this part).
 

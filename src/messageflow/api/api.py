@@ -22,6 +22,7 @@ from msgspec import Raw
 from messageflow.api import answers, bounds, calls
 from messageflow.api.call_errors import CallErrors
 from messageflow.api.methods import METHODS
+from messageflow.api.online import find_online
 from messageflow.api.publishing import CallRefused, Publishing, check_user, find_options, make_receipt
 from messageflow.brokers.base import ImmediateStore, Item, NodeMessages, PresenceReader, Stored, StreamStore
 from messageflow.core import control
@@ -387,6 +388,7 @@ _RUN: dict[str, Callable[[Api, Any], Awaitable[Any]]] = {
     "refresh": Api._refresh,
     "presence": Api._presence,
     "presence_stats": Api._presence_stats,
+    "online": lambda api, call: find_online(api._broker, api._namespaces, api._pause, call),
     "history": Api._history,
     "history_remove": Api._history_remove,
     "channels": Api._channels,

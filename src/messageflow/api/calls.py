@@ -114,6 +114,16 @@ class DisconnectCall(Struct, frozen=True, omit_defaults=True):
     disconnect: DisconnectCode = DisconnectCode()
 
 
+class OnlineCall(Struct, frozen=True):
+    """Tell which of these users have a connection now.
+
+    Args:
+        users: who, at most 10,000.
+    """
+
+    users: list[str] = []
+
+
 class RevokeCall(Struct, frozen=True, omit_defaults=True):
     """Let no token of a user be good any more that was made until now, and close the connections made with one.
 

@@ -39,6 +39,7 @@ METHODS = {
     "history_remove": Method(calls.ChannelCall, calls.Nothing, ("channel",), READING),
     "presence": Method(calls.ChannelCall, answers.PresenceAnswer, ("channel",), READING),
     "presence_stats": Method(calls.ChannelCall, answers.PresenceStats, ("channel",), READING),
+    "online": Method(calls.OnlineCall, answers.OnlineAnswer, ("users",), READING),
     "channels": Method(calls.ChannelsCall, answers.ChannelsAnswer, (), READING),
     "info": Method(calls.Nothing, answers.InfoAnswer, (), READING),
     "subscribe": Method(calls.SubscribeCall, calls.Nothing, ("user", "channel"), USERS),

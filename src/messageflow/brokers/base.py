@@ -159,6 +159,9 @@ class PresenceReader(Protocol):
     async def count_presence(self, channel: str) -> PresenceCounts:
         """Return how many are in `channel`, on all nodes."""
 
+    async def find_occupied(self, channels: Sequence[str]) -> set[str]:
+        """Return those of these channels in which anybody is present, on all nodes. Many cost about what one does."""
+
 
 class PresenceStore(PresenceReader, Protocol):
     """Presence: who is in which channel, entered by the node they are connected to."""

@@ -133,6 +133,10 @@ class LocalBroker(ABC):
     async def count_presence(self, channel: str) -> PresenceCounts:
         return self._presence.stats(channel, self._clock())
 
+    async def find_occupied(self, channels: Sequence[str]) -> set[str]:
+        now = self._clock()
+        return {channel for channel in channels if self._presence.clients(channel, now)}
+
     async def send_control(self, message: bytes) -> None:
         if self._sink is not None:
             self._sink.on_control(message)

@@ -12,14 +12,15 @@ from __future__ import annotations
 import operator
 import sys
 from base64 import urlsafe_b64decode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import msgspec
 
+User = str | int | UUID
 EVERYONE = "*"
 _LAZY = (
     ("django.utils.functional", "Promise"),
@@ -59,6 +60,12 @@ def find_whole_number(value: object) -> int | None:
         return int(operator.index(value))  # type: ignore[arg-type]
     except TypeError:
         return None
+
+
+def find_several(user: object) -> list[Any] | None:
+    """Return users as a list; None for one: text can be iterated too, and an enumeration's member stands for one."""
+    is_one = not isinstance(user, Iterable) or isinstance(user, Enum) or find_text(user) is not None
+    return None if is_one else list(cast(Iterable[Any], user))
 
 
 def read_user(user: object) -> str:

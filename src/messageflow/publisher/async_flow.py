@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, overload
 
 from messageflow.client_io.asyncio_io import ASYNCIO
 from messageflow.publisher import requests
@@ -116,9 +116,15 @@ class AsyncFlow(FlowBase):
             requests.revoke(user, time.time() if before is None else before, token=token, channels=channels)
         )
 
-    async def online(self, user: User) -> bool:
+    @overload
+    async def online(self, user: User) -> bool: ...  # type: ignore[overload-overlap]  # text is one user
+
+    @overload
+    async def online(self, user: Iterable[User]) -> set[User]: ...
+
+    async def online(self, user: User | Iterable[User]) -> bool | set[User]:
         """As `Flow.online`."""
-        return await self._perform(requests.online(user))
+        return await self._find_online(user)
 
     async def presence(self, channel: str) -> dict[str, ClientInfo]:
         """As `Flow.presence`."""

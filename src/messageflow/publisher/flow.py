@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, overload
 
 from messageflow.client_io.blocking_io import BLOCKING
 from messageflow.client_io.kernel import run_now
@@ -213,9 +213,18 @@ class Flow(FlowBase):
             )
         )
 
-    def online(self, user: User) -> bool:
-        """Whether a user has a connection now."""
-        return run_now(self._perform(requests.online(user)))
+    @overload
+    def online(self, user: User) -> bool: ...  # type: ignore[overload-overlap]  # text is one user
+
+    @overload
+    def online(self, user: Iterable[User]) -> set[User]: ...
+
+    def online(self, user: User | Iterable[User]) -> bool | set[User]:
+        """Whether a user has a connection now; of several users, the set of those who have, as you named them.
+
+        Many are asked about in one call, 1,000 at a time.
+        """
+        return run_now(self._find_online(user))
 
     def presence(self, channel: str) -> dict[str, ClientInfo]:
         """Return who is subscribed to a channel, by session."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from copy import copy
 from datetime import timedelta
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from messageflow.client_io.blocking_io import BLOCKING
 from messageflow.client_io.http1 import Endpoint
@@ -23,7 +23,8 @@ from messageflow.core.credentials import LIFETIME_LIMIT, credential
 from messageflow.core.durations import parse_duration
 from messageflow.errors import ConfigurationError, GatewayUnreachable, MessageflowError, Unauthorized
 from messageflow.handlers.decorators import Decorators
-from messageflow.publisher import discovery, error_texts, inprocess, testruns, tokens
+from messageflow.publisher import discovery, error_texts, inprocess, requests, testruns, tokens
+from messageflow.publisher.arguments import find_several
 from messageflow.publisher.batch import Batch, encode_command
 from messageflow.publisher.call import Call
 from messageflow.publisher.discovery import Place
@@ -39,6 +40,7 @@ from messageflow.publisher.transaction import find_transaction, is_any_open
 T = TypeVar("T")
 
 TIMEOUT = 5.0
+ONLINE_AT_ONCE = 1000  # users in one call
 IN_PROCESS = "this process"
 TEST_RUN = (
     "this is a test run, which does not push into the development gateway that happens to run at {}: set "
@@ -190,6 +192,17 @@ class FlowBase(Decorators):
         flow = copy(self)
         flow._io = BLOCKING
         return lambda call: run_now(flow._perform(call))
+
+    async def _find_online(self, user: User | Iterable[User]) -> bool | set[User]:
+        """Ask about one user, or about many in calls of so many."""
+        users = find_several(user)
+        if users is None:
+            return await self._perform(requests.online(cast(User, user)))
+        found: set[User] = set()
+        for start in range(0, len(users), ONLINE_AT_ONCE):
+            online = await self._perform(requests.online_many(users[start : start + ONLINE_AT_ONCE]))
+            found.update(online)
+        return found
 
     async def _perform(self, call: Call[T]) -> T:
         gateway = self._find_gateway()

@@ -8,11 +8,10 @@ Pure: no sockets, no clock; the only chance is the idempotency key.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import isfinite
 from os import urandom
 from typing import Any, TypeVar
-from uuid import UUID
 
 import msgspec
 from msgspec import Raw
@@ -31,6 +30,7 @@ from messageflow.publisher.arguments import (
     read_type,
     read_user,
 )
+from messageflow.publisher.arguments import User as User
 from messageflow.publisher.call import Call
 from messageflow.publisher.encoding import encode
 from messageflow.publisher.responses import ADVICE
@@ -47,7 +47,6 @@ from messageflow.publisher.results import (
 BODY_LIMIT = 16 * 1024 * 1024  # bytes; far over any gateway's limit, refused here before it burdens the network
 
 T = TypeVar("T")
-User = str | int | UUID
 
 
 def push(user: User, type: str, payload: Any = None, *, idempotency_key: str | None = None) -> Call[Receipt]:
@@ -115,6 +114,18 @@ def presence_stats(channel: str) -> Call[PresenceStats]:
 
 def online(user: User) -> Call[bool]:
     return _make_call("presence_stats", calls.ChannelCall(f"#{read_user(user)}"), responses.read_online)
+
+
+def online_many(users: Sequence[User]) -> Call[set[User]]:
+    named: dict[str, list[User]] = {}
+    for user in users:
+        named.setdefault(read_user(user), []).append(user)
+    call = calls.OnlineCall(list(named))
+
+    def read_users(body: bytes) -> set[User]:
+        return {user for name in responses.read_users(body) for user in named.get(name, ())}
+
+    return _make_call("online", call, read_users)
 
 
 def history(channel: str, *, limit: int = 100, since: Position | None = None, reverse: bool = False) -> Call[History]:

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from messageflow.api.answers import CallError, ChannelsAnswer, InfoAnswer, Node, PresenceStats
+from messageflow.api.answers import CallError, ChannelsAnswer, InfoAnswer, Node, OnlineAnswer, PresenceStats
 from messageflow.api.calls import Nothing
 from messageflow.client_io.outcome import Response
 from messageflow.errors import NotStored, PayloadTooLarge, PublishError, Refused, Unauthorized
@@ -63,6 +63,7 @@ read_stats = _make_reader(PresenceStats)
 _presence = _make_reader(_Presence)
 _channels = _make_reader(ChannelsAnswer)
 _info = _make_reader(InfoAnswer)
+_users = _make_reader(OnlineAnswer)
 _nothing = _make_reader(Nothing)
 _several = msgspec.json.Decoder(_Several)
 _errors = msgspec.json.Decoder(_Reply[Nothing])
@@ -76,6 +77,11 @@ def read_nothing(body: bytes) -> None:
 def read_online(body: bytes) -> bool:
     """Tell whether anybody is there."""
     return read_stats(body).num_clients > 0
+
+
+def read_users(body: bytes) -> list[str]:
+    """Return the users who are there."""
+    return _users(body).users
 
 
 def read_presence(body: bytes) -> dict[str, ClientInfo]:

@@ -278,6 +278,8 @@ class PresenceSuite:
         await presence.join("x", ClientInfo("bob", "c"), keep=False, tell=True)
         assert set(await presence.read_presence("x")) == {"a", "b"}
         assert tuple(await presence.count_presence("x")) == (2, 1)
+        assert await presence.find_occupied(["x", "nobody's", "x"]) == {"x"}
+        assert await presence.find_occupied([]) == set()
         await presence.leave("x", alice, tell=True)
         assert set(await presence.read_presence("x")) == {"b"}
         await until(lambda: len(sink.pushes) == 3)
@@ -294,6 +296,7 @@ class PresenceSuite:
         await presence.leave("x", ClientInfo("alice", "a"), tell=False)
         assert await presence.read_presence("x") == {}
         assert tuple(await presence.count_presence("x")) == (0, 0)
+        assert await presence.find_occupied(["x"]) == set()
 
 
 class NodeMessagesSuite:

@@ -290,6 +290,9 @@ class RedisBroker:
     async def count_presence(self, channel: str) -> PresenceCounts:
         return await self._presence_store.count_presence(channel)
 
+    async def find_occupied(self, channels: Sequence[str]) -> set[str]:
+        return await self._presence_store.find_occupied(channels)
+
     async def send_control(self, message: bytes) -> None:
         await self._client.announce(self._names.control, b"C" + message)
 

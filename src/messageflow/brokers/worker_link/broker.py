@@ -198,6 +198,9 @@ class ParentBroker:
     async def count_presence(self, channel: str) -> PresenceCounts:
         return await self._ask(m.HowMany(channel), m.decode_stats)
 
+    async def find_occupied(self, channels: Sequence[str]) -> set[str]:
+        return await self._ask(m.Occupied(list(channels)), m.decode_names)
+
     async def send_control(self, message: bytes) -> None:
         await self._ask(m.Tell(message), _ignore)
 

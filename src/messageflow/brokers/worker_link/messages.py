@@ -91,6 +91,12 @@ class HowMany(Struct, frozen=True, array_like=True, tag="how_many"):
     channel: str
 
 
+class Occupied(Struct, frozen=True, array_like=True, tag="occupied"):
+    """Ask in which of these channels anybody is present."""
+
+    channels: list[str]
+
+
 class Tell(Struct, frozen=True, array_like=True, tag="tell"):
     """Hand a control message to every worker."""
 
@@ -121,6 +127,7 @@ Call = (
     | Leave
     | Who
     | HowMany
+    | Occupied
     | Tell
     | Survey
     | Report
@@ -142,6 +149,7 @@ decode_positions = msgspec.msgpack.Decoder(list[Position]).decode
 decode_stored = msgspec.msgpack.Decoder(list[Stored]).decode
 decode_history = msgspec.msgpack.Decoder(HistoryPart).decode
 decode_stats = msgspec.msgpack.Decoder(PresenceCounts).decode
+decode_names = msgspec.msgpack.Decoder(set[str]).decode
 decode_answers = msgspec.msgpack.Decoder(list[bytes]).decode
 decode_text = msgspec.msgpack.Decoder(str).decode
 decode_presence = msgspec.json.Decoder(dict[str, ClientInfo]).decode

@@ -136,6 +136,9 @@ class RequestHandler:
     async def _count_presence(self, request: m.HowMany) -> bytes:
         return m.encode(await self._broker.count_presence(request.channel))
 
+    async def _find_occupied(self, request: m.Occupied) -> bytes:
+        return m.encode(await self._broker.find_occupied(request.channels))
+
     async def _send_control(self, request: m.Tell) -> bytes:
         await self._broker.send_control(request.message)
         return b""
@@ -165,6 +168,7 @@ _WAITING: dict[type[m.Call], Callable[[RequestHandler, Any], Coroutine[Any, Any,
     m.Remove: RequestHandler._remove,
     m.Who: RequestHandler._read_presence,
     m.HowMany: RequestHandler._count_presence,
+    m.Occupied: RequestHandler._find_occupied,
     m.Tell: RequestHandler._send_control,
     m.Survey: RequestHandler._survey,
 }

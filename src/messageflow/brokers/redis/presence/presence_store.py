@@ -163,6 +163,12 @@ class RedisPresenceStore:
         )
         return PresenceCounts(clients, users)
 
+    async def find_occupied(self, channels: Sequence[str]) -> set[str]:
+        """Return those of these channels in which anybody is present, as `count_presence` counts."""
+        keys = [self._names.present(channel) for channel in channels]
+        replies = await self._client.execute([RedisCommand(key, ("HLEN", key)) for key in keys])
+        return {channel for channel, reply in zip(channels, replies, strict=True) if raise_if_error(reply)}
+
     async def read_entered(self, channel: str) -> dict[str, Entered]:
         """Return who was entered into a channel and not taken out, by client."""
         key = self._names.present(channel)
