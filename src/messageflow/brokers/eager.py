@@ -21,6 +21,9 @@ from messageflow.brokers.base import Waiter
 T = TypeVar("T")
 Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 
+Begun = tuple[Coroutine[Any, Any, None], Any]
+"""Work that was begun, and what it waits for."""
+
 log = logging.getLogger("messageflow.hub")
 
 _NOTHING = object()
@@ -62,6 +65,18 @@ def run_without_task(work: Coroutine[Any, Any, None], spawn: Spawn) -> None:
         awaited.go_on = partial(run_without_task, work, spawn)
     else:
         spawn(_Begun(work, awaited))
+
+
+def begin(work: Coroutine[Any, Any, None]) -> Begun | None:
+    """Run work up to where it first waits, and return what `resume` goes on with; None when nothing is left.
+
+    What the work has asked for by then is under way beside whatever its caller does meanwhile.
+    """
+    try:
+        awaited = work.send(None)
+    except StopIteration:
+        return None
+    return work, awaited
 
 
 class _Begun(Coroutine[Any, Any, None]):

@@ -48,6 +48,7 @@ class Channel:
         live: the sessions that get publications as they come, with their `write`.
         backlog: the sessions that fell behind because their socket is slow, and what they are to be written.
         entering: how many sessions are on their way in; while there are any, arrivals are also kept `aside`.
+        delivered_from: where the stream stood when the broker began to deliver it, where that was told.
         doubted: whether the broker may have missed something before the position was known.
         watchers: the live sessions that asked for joins and leaves.
     """
@@ -63,6 +64,7 @@ class Channel:
         "_used",
         "aside",
         "backlog",
+        "delivered_from",
         "doubted",
         "entering",
         "live",
@@ -83,6 +85,7 @@ class Channel:
         self.opening: asyncio.Future[BrokerError | None] | None = None  # while somebody asks it to
         self.marked = False  # whether it waits in the hub for a flush
         self.position: Position | None = None
+        self.delivered_from: Position | None = None
         self.live: dict[Member, Write] = {}
         self.backlog: Backlog | None = None
         self.watchers: set[Member] | None = None

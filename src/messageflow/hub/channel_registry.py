@@ -72,14 +72,13 @@ class ChannelRegistry:
             subscribing = self._broker.subscribe(channel.name)
             try:
                 awaited = subscribing.send(None)
-            except StopIteration:
-                self._note_open(channel)
+            except StopIteration as done:
+                self._note_open(channel, done.value)
                 return  # in one step, as at a broker of this process: nobody could come meanwhile
             channel.opening = opening = asyncio.get_running_loop().create_future()
             failure: BrokerError | None = None
             try:
-                await resume(subscribing, awaited)
-                self._note_open(channel)
+                self._note_open(channel, await resume(subscribing, awaited))
             except BrokerError as error:
                 failure = error
                 raise
@@ -87,8 +86,8 @@ class ChannelRegistry:
                 channel.opening = None
                 opening.set_result(failure)
 
-    def _note_open(self, channel: Channel) -> None:
-        channel.opened = True
+    def _note_open(self, channel: Channel, position: Position | None) -> None:
+        channel.opened, channel.delivered_from = True, position
         if self._occupancy.is_wanted:
             self._occupancy.note(channel.name, occupied=True)
 

@@ -16,13 +16,14 @@ import asyncio
 import msgspec
 
 from messageflow.brokers.base import HistoryPart
+from messageflow.brokers.eager import Begun, begin, resume
 from messageflow.core.channels import NamespaceOptions
 from messageflow.core.claims import SubscribeOptions
 from messageflow.core.merge import merge
 from messageflow.core.protocol import SubscribeRequest, SubscribeResult, raw, view
 from messageflow.core.stream import Position, Publication
 from messageflow.core.weights import chunk, weigh
-from messageflow.errors import Unrecoverable
+from messageflow.errors import BrokerError, Unrecoverable
 from messageflow.hub.runtime import NEVER
 from messageflow.hub.services import Services
 from messageflow.hub.session import Session
@@ -90,16 +91,24 @@ class Subscribing:
         Raises:
             BrokerError: the broker failed; the entry is abandoned.
         """
+        appears = self.subscription.keep or self.subscription.tell
+        appearing: Begun | None = None
         try:
             if not self.channel.opened:
+                if appears:  # what it asks travels with what the channel asks: one round trip, not two
+                    appears, appearing = False, begin(self._appear())
                 await self._services.channels.open(self.channel)
             if self._keeps_history:
                 self._history = self._stand_at_top() or await self._read()
-            if self.subscription.keep or self.subscription.tell:
+            if appearing is not None:
+                begun, appearing = appearing, None
+                await resume(*begun)
+            elif appears:
                 await self._appear()
             if self._session.closed:
                 raise asyncio.CancelledError
         except BaseException as error:
+            await self._settle(appearing, error)
             self.abandon()
             if self._session.closed:
                 raise asyncio.CancelledError from error  # whatever else went wrong, nobody is there to be told
@@ -107,9 +116,14 @@ class Subscribing:
 
     def _stand_at_top(self) -> HistoryPart | None:
         """Return where the channel stands, None where that takes a read, or the session wants more."""
-        position = self.channel.position
+        position = self._known_position
         wants_more = self._request.recover and self.recoverable
         return None if position is None or wants_more else HistoryPart([], position)
+
+    @property
+    def _known_position(self) -> Position | None:
+        """Where the channel stands, or stood at a time since which all that came is kept aside."""
+        return self.channel.position or self.channel.delivered_from
 
     async def _read(self) -> HistoryPart:
         services, channel, request = self._services, self.channel, self._request
@@ -140,7 +154,7 @@ class Subscribing:
 
     def _stands_where_the_others_do(self, since: Position) -> bool:
         """Whether the session missed nothing, as far as can be told without a read: most of those in a storm."""
-        live = self.channel.position
+        live = self._known_position
         return live is not None and live[:2] == since[:2] and since.tag in ("", live.tag)
 
     async def _appear(self) -> None:
@@ -155,6 +169,18 @@ class Subscribing:
             info = msgspec.structs.replace(info, chan_info=raw(self._chan_info))
         subscription.info = info
         await presence.join(name, info, keep=subscription.keep, tell=subscription.tell)
+
+    async def _settle(self, appearing: Begun | None, error: BaseException) -> None:
+        """See an appearance under way to its end, so that the leave that follows it comes after it."""
+        if appearing is None:
+            return
+        if not isinstance(error, BrokerError):
+            appearing[0].close()
+            return
+        try:
+            await resume(*appearing)
+        except BrokerError:
+            pass
 
     def abandon(self) -> None:
         """Give up: the session is as if it had never come. Calling it again, or too late, does nothing."""

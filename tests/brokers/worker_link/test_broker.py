@@ -242,8 +242,8 @@ async def test_a_silent_worker_hears_later_what_was_decided_meanwhile(
         assert sinks[0].control == sinks[1].control == []
     await until(lambda: len(server._outboxes) == 2)
     await until(lambda: sinks[0].control == sinks[1].control == [b"disconnect alice"])
+    await until(lambda: first.trouble == second.trouble == "")
     assert (await first.publish(items("x", 1)))[0].position.offset == 1
-    assert second.trouble == ""
 
 
 async def test_a_worker_with_very_many_channels_comes_back_with_all_of_them(
