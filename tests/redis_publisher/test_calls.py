@@ -95,6 +95,21 @@ def batched(flow: Flow, who: str) -> Any:
     return None
 
 
+def sent_later(flow: Flow, who: str) -> Any:
+    for number in range(450):
+        flow.later.push(who, "t", number)
+    flow.later.publish("nowhere:x", 1)
+    assert flow.later.flush(30)
+    return [each.data["payload"] for each in flow.history(f"#{who}", limit=1000).publications], flow.later.stats.refused
+
+
+def in_a_transaction(flow: Flow, who: str) -> Any:
+    with flow.transaction() as transaction:
+        flow.push(who, "t", 1)
+        flow.push(who, "t", 2)
+    return [receipt.offset for receipt in transaction.receipts if receipt]
+
+
 def removed(flow: Flow, who: str) -> History:
     flow.push(who, "t", 1)
     flow.history_remove(f"#{who}")
@@ -136,6 +151,8 @@ BOTH: dict[str, Call] = {
     "channels": lambda flow, who: flow.channels(),
     "info": lambda flow, who: [(node.name, node.version, node.num_subs) for node in flow.info()],
     "batch": lambda flow, who: batched(flow, who),
+    "later": lambda flow, who: sent_later(flow, who),
+    "transaction": lambda flow, who: in_a_transaction(flow, who),
 }
 
 

@@ -61,6 +61,11 @@ class Revocations:
         self._patterns: dict[str, set[str]] = {}  # by user, of those about channels
         self.forgotten = 0
 
+    @property
+    def about_channels(self) -> bool:
+        """Whether there are any about channels."""
+        return bool(self._patterns)
+
     def __len__(self) -> int:
         return len(self._before)
 

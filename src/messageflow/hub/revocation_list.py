@@ -85,7 +85,8 @@ class RevocationList:
 
     def withdraws(self, user: str, issued_at: float | None, channel: str) -> bool:
         """Whether what such a token says of a channel is revoked."""
-        return self._known.withdraws(user, issued_at or UNDATED, channel, self._runtime.wall())
+        known = self._known  # asked for each channel of a connect, and most gateways know none about channels
+        return known.about_channels and known.withdraws(user, issued_at or UNDATED, channel, self._runtime.wall())
 
     def receive(self, epoch: str, publication: Publication) -> None:
         """Take a revocation that was just made."""
