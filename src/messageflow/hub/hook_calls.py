@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -104,6 +105,7 @@ class Hook(Generic[Question, Reply]):
         self._timeout = runtime.limits.hook_timeout
         self._places = asyncio.Semaphore(runtime.limits.hook_concurrency)
         self._waiting = 0
+        self._expired: set[asyncio.Task[Any]] = set()  # attempts that are over their time, until they end
 
     async def ask(self, question: Question) -> Reply:
         """Return what the application answers. The hook runs in a task of its own, as coroutines of others expect to.
@@ -120,24 +122,43 @@ class Hook(Generic[Question, Reply]):
             counters.hook_overloads[self._kind] += 1
             self._runtime.log_limited(logging.ERROR, "hook_overloaded", hook=self._kind, waiting=self._waiting)
             raise self._fail(TOO_MANY_REQUESTS)
-        outcome = await self._wait(self._runtime.spawn(self._attempt(question), name=f"{self._kind} hook"))
+        outcome = await self._await(self._runtime.spawn(self._attempt(question), name=f"{self._kind} hook"))
         if isinstance(outcome, CommandRefused | Disconnected):
             raise outcome
         return outcome
 
-    async def _wait(
+    async def _await(
         self, attempt: asyncio.Task[Reply | CommandRefused | Disconnected]
     ) -> Reply | CommandRefused | Disconnected:
-        """Return what an attempt comes to. A hook that does not end when it is told to has failed, and goes on."""
+        """Return what an attempt comes to. A hook that does not end when it is told to has failed, and goes on.
+
+        One timer and one future of our own, and neither `asyncio.timeout` nor `asyncio.wait`, take 25 µs of CPU from a
+        call (benchmarks: handlers).
+        """
+        loop = asyncio.get_running_loop()
+        outcome: asyncio.Future[Reply | CommandRefused | Disconnected] = loop.create_future()
+        timer = loop.call_later(self._timeout, self._expire, attempt, outcome)
+        attempt.add_done_callback(partial(_hand_on, outcome, timer))
         try:
-            done, _ = await asyncio.wait((attempt,), timeout=self._timeout + PATIENCE)
+            return await outcome
         except asyncio.CancelledError:
             attempt.cancel()
             raise
-        if done:
-            return attempt.result()
-        self._note_failure(TimeoutError("it takes no cancellation"), "", timed_out=True)
-        return self._fail(INTERNAL)
+
+    def _expire(
+        self,
+        attempt: asyncio.Task[Reply | CommandRefused | Disconnected],
+        outcome: asyncio.Future[Reply | CommandRefused | Disconnected],
+    ) -> None:
+        self._expired.add(attempt)
+        attempt.add_done_callback(self._expired.discard)
+        attempt.cancel()
+        asyncio.get_running_loop().call_later(PATIENCE, self._give_up, outcome)
+
+    def _give_up(self, outcome: asyncio.Future[Reply | CommandRefused | Disconnected]) -> None:
+        if not outcome.done():
+            self._note_failure(TimeoutError("it takes no cancellation"), "", timed_out=True)
+            outcome.set_result(self._fail(INTERNAL))
 
     async def tell(self, question: Question) -> None:
         """Ask where nobody waits for the answer: a refusal or a failure is counted and logged, and that is all."""
@@ -147,18 +168,17 @@ class Hook(Generic[Question, Reply]):
             return
 
     async def _attempt(self, question: Question) -> Reply | CommandRefused | Disconnected:
-        limit = asyncio.timeout(self._timeout)
         try:
-            async with limit:
-                answer: Reply = check_answer(self._kind, await self._call(question))
-                return answer
+            answer: Reply = check_answer(self._kind, await self._call(question))
+            return answer
         except Refuse as refusal:
             self._runtime.counters.hook_refusals[self._kind] += 1
             return _as_refused(refusal)
         except BaseException as error:  # a `sys.exit()` of the application, too, ends its call and not the gateway
-            if _is_cancelled():
+            expired = asyncio.current_task() in self._expired
+            if not expired and _is_cancelled():
                 raise
-            self._note_failure(error, HANDLER.get(), timed_out=limit.expired())
+            self._note_failure(error, HANDLER.get(), timed_out=expired)
         return self._fail(INTERNAL)
 
     async def _call(self, question: Question) -> Reply:
@@ -177,9 +197,8 @@ class Hook(Generic[Question, Reply]):
         fields: dict[str, object] = {"hook": kind, "handler": handler} if handler else {"hook": kind}
         if timed_out:
             runtime.counters.hook_timeouts[kind] += 1
-            cut = error.__cause__ or error  # the cancellation, and where it came to
             runtime.log_limited(
-                logging.ERROR, "hook_timed_out", **fields, seconds=self._timeout, exception=_shorten(cut)
+                logging.ERROR, "hook_timed_out", **fields, seconds=self._timeout, exception=_shorten(error)
             )
         else:
             runtime.counters.hook_failures[kind] += 1
@@ -190,6 +209,19 @@ class Hook(Generic[Question, Reply]):
         if self._kind == "connect":
             return Disconnected(SERVER_ERROR, "the connect hook of the application has failed")
         return CommandRefused(error)
+
+
+def _hand_on(outcome: asyncio.Future[Any], timer: asyncio.TimerHandle, attempt: asyncio.Task[Any]) -> None:
+    """Give what an attempt came to, to who waits for it."""
+    timer.cancel()
+    if outcome.done():
+        return
+    if attempt.cancelled():
+        outcome.cancel()
+    elif (error := attempt.exception()) is not None:
+        outcome.set_exception(error)
+    else:
+        outcome.set_result(attempt.result())
 
 
 def _shorten(error: BaseException) -> BaseException:

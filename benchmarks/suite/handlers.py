@@ -1,0 +1,171 @@
+"""Handlers: what pages say into Python functions of the application, in the gateway's process, and what it costs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.figures import Figure, at_least
+from benchmarks.pages import PagesFailed
+from benchmarks.plan import Plan
+from benchmarks.servers.base import Server, running
+from benchmarks.servers.gateway import gateway, token
+
+CLIENTS = 100
+IN_FLIGHT = 20  # events that a client sends before it waits for the last
+WARM_UP = 2_000
+APPLICATION = """
+from messageflow import Flow
+
+flow, taken = Flow(), []
+
+@flow.on("event")
+def take(event):
+    taken.append(event.data["n"])
+
+@flow.on("event_async")
+async def take_async(event):
+    taken.append(event.data["n"])
+
+@flow.rpc("call")
+def call(event):
+    return event.data["n"]
+
+@flow.rpc("taken")
+async def count(event):
+    return len(taken)
+"""
+METHOD = (
+    f"{CLIENTS} connections at one worker with `--hooks`; each sends {IN_FLIGHT} events of 100 bytes, each in a frame "
+    "of its own, and a call whose answer says that all were handled, again and again. Events a second over all "
+    "connections, from the first frame to the last answer, and CPU of the gateway an event, handler included: for a "
+    "plain function on a thread, a coroutine function on the loop, and plain functions whose answers are waited for."
+)
+
+
+class Sample(NamedTuple):
+    """Events a second, and microseconds of server CPU an event."""
+
+    per_second: float
+    cpu: float
+
+
+def run(plan: Plan) -> list[Figure]:
+    """Measure."""
+    events = plan.of(short=20_000, full=100_000)
+    plain, coroutine, calls = plan.alternate(
+        plain=lambda: sample(plan, "event", events),
+        coroutine=lambda: sample(plan, "event_async", events),
+        calls=lambda: sample(plan, "call", events),
+    )
+    target = (at_least(5_000),)
+    return [
+        Figure("events into plain handlers", "/s", tuple(one.per_second for one in plain), targets=target),
+        Figure("events into plain handlers, CPU each", "µs", tuple(one.cpu for one in plain)),
+        Figure("events into async handlers", "/s", tuple(one.per_second for one in coroutine), targets=target),
+        Figure("events into async handlers, CPU each", "µs", tuple(one.cpu for one in coroutine)),
+        Figure("calls answered by plain handlers", "/s", tuple(one.per_second for one in calls)),
+        Figure("calls answered by plain handlers, CPU each", "µs", tuple(one.cpu for one in calls)),
+    ]
+
+
+def sample(plan: Plan, kind: str, events: int) -> Sample:
+    """Send so many events of a kind, after some to warm up.
+
+    Raises:
+        PagesFailed: not all of them were handled.
+    """
+    server = serving_handlers(plan.scratch)
+    with running(server, plan.scratch) as process:
+
+        async def measure() -> Sample:
+            talkers = [Talker(server.port, number) for number in range(CLIENTS)]
+            await asyncio.gather(*(talker.connect() for talker in talkers))
+            await say(talkers, kind, WARM_UP)
+            before, used, started = await talkers[0].count(), process.cpu_seconds(), time.monotonic()
+            await say(talkers, kind, events)
+            seconds, cpu = time.monotonic() - started, process.cpu_seconds() - used
+            handled = await talkers[0].count() - before
+            if kind != "call" and handled != events:
+                raise PagesFailed(f"{handled} of {events} events were handled")
+            for talker in talkers:
+                talker.close()
+            return Sample(events / seconds, cpu / events * 1e6)
+
+        return asyncio.run(measure())
+
+
+def serving_handlers(scratch: Path) -> Server:
+    """A gateway that asks handlers, without a limit on commands."""
+    server = gateway(scratch, ("--hooks", "bench_handlers:flow", "--commands-per-second", "0"))
+    home = Path(server.environment["MESSAGEFLOW_DATA_DIR"])
+    (home / "bench_handlers.py").write_text(APPLICATION)
+    path = {"PYTHONPATH": os.pathsep.join([str(home), os.environ.get("PYTHONPATH", "")])}
+    environment = {**server.environment, **path}
+    return Server(server.name, server.command, server.port, server.subscribe, server.publish, environment)
+
+
+async def say(talkers: list[Talker], kind: str, events: int) -> None:
+    """Have all of them send their part of the events, and return once all were handled."""
+    each = events // len(talkers)
+    await asyncio.gather(*(talker.say(kind, each) for talker in talkers))
+
+
+class Talker:
+    """A client that sends frames which were made before, and waits for the answer to the last.
+
+    Args:
+        port: of the gateway.
+        number: of its user.
+    """
+
+    def __init__(self, port: int, number: int) -> None:
+        self._port = port
+        self._number = number
+        self._reader: asyncio.StreamReader
+        self._writer: asyncio.StreamWriter
+
+    async def connect(self) -> None:
+        """Open the WebSocket and come in."""
+        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
+        self._writer.write(
+            b"GET /connection/websocket HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n" % self._port
+        )
+        await self._reader.readuntil(b"\r\n\r\n")
+        self._writer.write(frame({"id": 1, "connect": {"token": token(self._number)}}))
+        await self._reader.readuntil(b'"connect"')
+
+    async def say(self, kind: str, events: int) -> None:
+        """Send events in groups, each once the one before was handled."""
+        data = {"n": 1, "text": "x" * 60}
+        if kind == "call":
+            group = b"".join(frame({"id": 7, "rpc": {"method": "call", "data": data}}) for _ in range(IN_FLIGHT))
+        else:
+            group = frame({"send": {"data": {"type": kind, "payload": data}}}) * IN_FLIGHT
+        group += frame({"id": 9, "rpc": {"method": "taken"}})
+        for _ in range(events // IN_FLIGHT):
+            self._writer.write(group)
+            await self._reader.readuntil(b'"id":9,')
+            await self._reader.readuntil(b"}}")
+
+    async def count(self) -> int:
+        """Return how many events were handled by now."""
+        self._writer.write(frame({"id": 8, "rpc": {"method": "taken"}}))
+        await self._reader.readuntil(b'{"id":8,"rpc":{"data":')
+        return int((await self._reader.readuntil(b"}"))[:-1])
+
+    def close(self) -> None:
+        """Go away."""
+        self._writer.close()
+
+
+def frame(command: dict[str, object]) -> bytes:
+    """Return a command as a masked frame; the mask of zeros leaves the text as it is."""
+    text = json.dumps(command).encode()
+    length = bytes([0x80 | len(text)]) if len(text) < 126 else bytes([0x80 | 126, *len(text).to_bytes(2, "big")])
+    return b"\x81" + length + bytes(4) + text
