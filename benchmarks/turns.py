@@ -32,11 +32,11 @@ class Cost(NamedTuple):
 
 
 @contextmanager
-def both(plan: Plan, before: MakeServer) -> Iterator[tuple[Side, Side]]:
-    """Ours and the other, from when both have started."""
+def both(plan: Plan, before: MakeServer, ours: MakeServer | None = None) -> Iterator[tuple[Side, Side]]:
+    """Ours, as it is started without flags unless `ours` says otherwise, and the other, from when both have started."""
     with ExitStack() as stack:
         sides = []
-        for make in (plan.ours, before):  # one after the other, for each takes a port that is free
+        for make in (ours or plan.ours, before):  # one after the other, for each takes a port that is free
             server = make(plan.scratch)
             sides.append(Side(server, stack.enter_context(running(server, plan.scratch))))
         yield sides[0], sides[1]
@@ -61,6 +61,23 @@ def take_turns(sides: tuple[Side, Side], turns: int, count: int, load: Callable[
             load(side.server)
             if turn:
                 found.append((side.process.cpu_seconds() - used) / count * 1e6)
+    return Cost(tuple(samples[0]), tuple(samples[1]))
+
+
+def sample_in_turns(sides: tuple[Side, Side], turns: int, measure: Callable[[Side], float]) -> Cost:
+    """Measure both in turns, and once before that to warm them up.
+
+    Args:
+        sides: the two.
+        turns: of each.
+        measure: loads a side, and returns what it found.
+    """
+    samples: tuple[list[float], list[float]] = ([], [])
+    for turn in range(turns + 1):
+        for side, found in zip(sides, samples, strict=True):
+            measured = measure(side)
+            if turn:
+                found.append(measured)
     return Cost(tuple(samples[0]), tuple(samples[1]))
 
 

@@ -31,6 +31,7 @@ from benchmarks.suite import (
     stalled,
     storm,
     unicast,
+    workers,
 )
 
 
@@ -58,6 +59,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "kill": Benchmark(kill.METHOD, kill.run),
     "drain": Benchmark(drain.METHOD, drain.run),
     "reload": Benchmark(reload.METHOD, reload.run),
+    "workers": Benchmark(workers.METHOD, workers.run),
     "redis-push": Benchmark(redis_push.METHOD, redis_push.run),
     "redis-fanout": Benchmark(redis_fanout.METHOD, redis_fanout.run),
     "redis-outage": Benchmark(redis_outage.METHOD, redis_outage.run),
