@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ from websockets.typing import Origin
 from messageflow.errors import ConfigurationError
 from messageflow.gateway.hooks_in_process import load_hooks
 from messageflow.handlers.registry import Handlers
+from tests.gateway.asking import get
 from tests.gateway.test_hooks_in_process import Page
 from tests.support import Running, running
 from tests.waiting import until
@@ -113,6 +115,9 @@ async def test_what_goes_wrong_in_a_handler_is_its_own_affair(project: Path, tmp
             await page.link.send(json.dumps({"send": {"data": {"type": "unknown"}}}))
             await page.link.send(json.dumps({"send": {"data": "nonsense"}}))
             assert (await page.ask(rpc={"method": "double", "data": 1}))["rpc"]["data"]["twice"] == 2
+            refused = [(line["code"], line["reason"]) for line in gateway.events("event_refused")]
+            assert [code for code, _ in refused] == [104, 107]
+            assert "nothing handles 'unknown'" in str(refused[0][1])
         await until(lambda: len(gateway.events("hook_timed_out")) == 1)
         [failed], [hung] = gateway.events("hook_failed"), gateway.events("hook_timed_out")
         assert (failed["handler"], hung["handler"]) == ("handled.fail", "handled.hang")
@@ -129,13 +134,55 @@ def test_two_ways_to_decide_are_refused_at_the_start(project: Path, tmp_path: Pa
 
 
 def test_of_a_flow_its_handlers_are_the_hooks(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / "two_flows.py").write_text(
+        "from messageflow import Flow\none, two, three = Flow(), Flow(), Flow()\n"
+        "def connect(event): pass\none.on('a')(connect)\ntwo.on('b')(connect)\n"
+    )
     monkeypatch.chdir(project)
     monkeypatch.syspath_prepend(str(project))
-    found = load_hooks("handled:flow", 2)
-    assert isinstance(found, Handlers)
-    assert found.kinds == {"event", "rpc"}
+    for target in ("handled:flow", "handled"):  # of a module those of its flow, whatever its functions are called
+        found = load_hooks(target, 2)
+        assert isinstance(found, Handlers)
+        assert found.kinds == {"event", "rpc"}
     with pytest.raises(ConfigurationError, match="brings no hook"):
         load_hooks("handled:app.config", 2)
+    with pytest.raises(ConfigurationError, match="name one, two_flows:one or two_flows:two"):
+        load_hooks("two_flows", 2)
+
+
+LATE = """
+from messageflow import AsyncFlow
+
+flow = AsyncFlow()
+
+async def app(scope, receive, send):
+    if scope["type"] == "http":
+        import late_handlers
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"imported"})
+"""
+LATER = """
+from late_app import flow
+
+@flow.on("say")
+async def say(event):
+    await flow.push(event.user, "said", event.data)
+"""
+
+
+async def test_handlers_of_a_module_that_is_imported_late_are_asked_from_then_on(tmp_path: Path) -> None:
+    (tmp_path / "late_app.py").write_text(LATE)
+    (tmp_path / "late_handlers.py").write_text(LATER)
+    with running(["run", "late_app:app"], tmp_path / "data", cwd=tmp_path) as gateway:
+        page = Page(gateway, "alice")
+        await page.connect()
+        async with page.link:
+            said = json.dumps({"send": {"data": {"type": "say", "payload": "hello"}}})
+            await page.link.send(said)
+            await until(lambda: gateway.events("message_dropped"))
+            assert await asyncio.to_thread(get, gateway.port, "/") == (200, "imported")
+            await page.link.send(said)
+            assert await hear(page, "said") == "hello"
 
 
 WITNESS = """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
+from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -33,15 +34,28 @@ def load_hooks(target: str, concurrency: int) -> Hooks | Handlers:
         ConfigurationError: there is no such object, or it brings no hook.
     """
     found = load_object(target, ())
-    if isinstance(found, Decorators):
-        return found.handlers
+    if (handlers := _find_handlers(found, target)) is not None:
+        return handlers
     functions = {kind: getattr(found, kind) for kind in KINDS if callable(getattr(found, kind, None))}
     if not functions:
         raise ConfigurationError(
-            f"{target} brings no hook: it has none of the functions {', '.join(KINDS)}. A module or an object with at "
-            "least one of them does"
+            f"{target} brings no hook: it is no Flow, has no Flow with handlers, and none of the functions "
+            f"{', '.join(KINDS)}"
         )
     return Hooks(**{kind: _adapt(kind, function, concurrency) for kind, function in functions.items()})
+
+
+def _find_handlers(found: object, target: str) -> Handlers | None:
+    """Return the handlers of a flow, or of the one in a module that has any; None where there is no such flow."""
+    if isinstance(found, Decorators):
+        return found.handlers
+    if not isinstance(found, ModuleType):
+        return None
+    flows = {name: each for name, each in vars(found).items() if isinstance(each, Decorators) and each.handlers.kinds}
+    if len({id(flow) for flow in flows.values()}) > 1:
+        names = " or ".join(f"{target}:{name}" for name in flows)
+        raise ConfigurationError(f"{target} has several flows with handlers: name one, {names}")
+    return next((flow.handlers for flow in flows.values()), None)
 
 
 def _adapt(kind: str, function: Callable[[Any], Any], concurrency: int) -> Callable[[Any], Awaitable[Any]]:

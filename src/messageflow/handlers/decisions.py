@@ -28,6 +28,7 @@ class HandlerCall(NamedTuple):
 
 Steps = Generator[HandlerCall, Any, Any]
 
+NAME_SHOWN = 64  # characters of a name that nobody handles
 WELCOME_KEYS = ("user", "info", "data", "channels", "expires_at")
 
 
@@ -54,7 +55,8 @@ def answer(handlers: Handlers, event: Event) -> Generator[HandlerCall, Any, byte
 def _require(handlers: Handlers, kind: Kind, event: Event) -> Handler:
     handler = handlers.find(kind, event.name)
     if handler is None:
-        raise Refuse(METHOD_NOT_FOUND.code, METHOD_NOT_FOUND.message)
+        shown = event.name[:NAME_SHOWN]
+        raise Refuse(METHOD_NOT_FOUND.code, f"{METHOD_NOT_FOUND.message}: nothing handles {shown!r}")
     return handler
 
 

@@ -164,7 +164,12 @@ class Hook(Generic[Question, Reply]):
         """Ask where nobody waits for the answer: a refusal or a failure is counted and logged, and that is all."""
         try:
             await self.ask(question)
-        except (CommandRefused, Disconnected):
+        except CommandRefused as refused:
+            if self._kind == "event":  # which a page would otherwise never hear of, such as a name that nobody handles
+                self._runtime.log_limited(
+                    logging.WARNING, "event_refused", code=refused.error.code, reason=refused.error.message
+                )
+        except Disconnected:
             return
 
     async def _attempt(self, question: Question) -> Reply | CommandRefused | Disconnected:

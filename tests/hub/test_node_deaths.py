@@ -1,0 +1,95 @@
+"""The ends of clients of a node that died: told by one of those that live."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from messageflow.brokers.memory import MemoryBroker
+from messageflow.core.channels import CLIENTS, NODES
+from messageflow.core.protocol import ClientInfo, Left, raw
+from messageflow.hub import node_deaths
+from messageflow.hub.hooks import DisconnectNotice, Hooks
+from messageflow.hub.node_deaths import NodeDeaths
+from tests.hub.conftest import World
+from tests.waiting import until
+
+
+class Node:
+    """A hub among others, and what its application was told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str, int, bytes]] = []
+        self.world = World(hooks=Hooks(disconnect=self._disconnect))
+        self.hub = self.world.hub
+        self.deaths = NodeDeaths(
+            self.hub.runtime,
+            self.hub.broker,
+            self.hub.hooks,
+            self.hub.presence,
+            self.hub.occupancy,
+            self.hub.sessions,
+            "b",
+            shared=True,
+        )
+        self.hub.node_deaths = self.deaths
+
+    async def _disconnect(self, notice: DisconnectNotice) -> None:
+        self.told.append((notice.client.user, notice.client.client, notice.code, notice.client.info))
+
+
+@pytest.fixture
+async def node(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Node]:
+    monkeypatch.setattr(node_deaths, "GATHER", 0.001)
+    made = Node()
+    await made.hub.start()
+    yield made
+    await made.world.close()
+
+
+ALICE = ClientInfo("alice", "lost", raw(b'{"n":1}'))
+
+
+async def test_the_one_with_the_first_name_tells(node: Node) -> None:
+    node.hub.on_presence(CLIENTS, Left(ALICE))
+    await until(lambda: node.told)
+    assert node.told == [("alice", "lost", 0, b'{"n":1}')]
+
+
+async def test_the_others_do_not(node: Node) -> None:
+    await node.hub.broker.join(NODES, ClientInfo("", "a"), keep=True, tell=False)
+    node.hub.on_presence(CLIENTS, Left(ALICE))
+    for _ in range(20):
+        await asyncio.sleep(0.001)
+    assert node.told == []
+    await node.hub.broker.leave(NODES, ClientInfo("", "a"), tell=False)
+    node.hub.on_presence(CLIENTS, Left(ClientInfo("bob", "lost too")))
+    await until(lambda: node.told)
+    assert node.told == [("bob", "lost too", 0, b"")]
+
+
+async def test_who_is_connected_is_entered_and_who_left_is_told_of_here_alone(node: Node) -> None:
+    connection = await node.world.connected("alice")
+    assert connection.session is not None
+    client = connection.session.client
+    await until(lambda: not node.hub.presence.under_way)
+    assert isinstance(node.hub.broker, MemoryBroker)
+    assert list(await node.hub.broker.read_presence(CLIENTS)) == [client]
+    assert list(await node.hub.broker.read_presence(NODES)) == ["b"]
+    connection.session.lost()
+    await until(lambda: node.told)
+    await until(lambda: not node.hub.presence.under_way)
+    assert await node.hub.broker.read_presence(CLIENTS) == {}
+    assert [told[1] for told in node.told] == [client]
+
+
+async def test_a_node_that_was_taken_for_dead_sends_those_away_that_others_told_of(node: Node) -> None:
+    connection = await node.world.connected("alice")
+    assert connection.session is not None
+    node.hub.on_presence(CLIENTS, Left(ClientInfo("alice", connection.session.client)))
+    assert connection.closed is not None
+    assert connection.closed.reconnect
+    await node.world.settle()
+    assert node.told == []
