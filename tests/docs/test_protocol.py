@@ -248,6 +248,6 @@ class Replay:
 
 def test_every_exchange_is_what_a_gateway_says(gateway: Running) -> None:
     replay = Replay(gateway)
-    assert len(EXCHANGES) == 5
+    assert len(EXCHANGES) == 6
     for exchange in EXCHANGES:
         replay.exchange(exchange)

@@ -1,4 +1,4 @@
-"""The contracts of a broker: streams, delivery, presence and messages between nodes, and what a gateway needs of one.
+"""The contracts of a broker: streams, delivery, presence, reservations, messages between nodes, and all of them.
 
 The comments are obligations of every implementation; code that needs a part takes that part's contract. The
 suites of `messageflow.testing.broker_suite`, one a contract, check them for every backend. Owns what these contracts
@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from messageflow.core.presence import PresenceCounts
 from messageflow.core.protocol import ClientInfo, Joined, Left
+from messageflow.core.reservations import Reservation
 from messageflow.core.retention import Retention
 from messageflow.core.stream import Position, Publication
 from messageflow.errors import BrokerError
@@ -177,6 +178,21 @@ class PresenceStore(PresenceReader, Protocol):
         """Take it out again; `tell` hands a leave to subscribers."""
 
 
+class ReservationStore(Protocol):
+    """Who does what is to be done once, over all nodes: a key is reserved, carried out, settled."""
+
+    async def reserve(self, user: str, key: str, age: float | None = None) -> Reservation:
+        """Reserve a key of a user for this node, or return what has become of it, see `core.reservations`.
+
+        `age` is the time in seconds since the key was first shown, None where it was never shown before. It is
+        remembered for the idempotency window. Where it cannot be told whether it was reserved, or its node has gone
+        without a word, the answer is "unknown", never "mine".
+        """
+
+    async def settle(self, user: str, key: str, outcome: bytes | None) -> None:
+        """What was reserved has ended; with None it was not done, and may be reserved anew."""
+
+
 class NodeMessages(Protocol):
     """Messages to all nodes, and questions that all of them answer."""
 
@@ -187,7 +203,7 @@ class NodeMessages(Protocol):
         """Ask every node, this one included, and return the answers of those that gave one in time."""
 
 
-class Broker(StreamStore, Delivery, PresenceStore, NodeMessages, Protocol):
+class Broker(StreamStore, Delivery, PresenceStore, ReservationStore, NodeMessages, Protocol):
     """What a gateway needs of a backend: all contracts, from a start to an end."""
 
     async def start(self, sink: Sink) -> None:

@@ -14,12 +14,14 @@ from messageflow.brokers.base import HistoryPart, Item, Sink, Stored
 from messageflow.core.idempotency import IdempotencyWindow
 from messageflow.core.presence import Presence, PresenceCounts
 from messageflow.core.protocol import ClientInfo, Joined, Left
+from messageflow.core.reservations import Reservation, ReservationTable
 from messageflow.core.stream import Position, Publication
 from messageflow.core.stream_table import StreamTable
 from messageflow.errors import BrokerError
 
 NODE = "self"  # the node of the process itself, which never outlives its presence entries
 SWEEP_EVERY = 1.0  # seconds
+RESERVATIONS = 100_000  # remembered at most: about 40 MB
 
 
 def new_epoch() -> str:
@@ -48,6 +50,7 @@ class LocalBroker(ABC):
         self._clock = clock
         self._streams = streams
         self._stored: IdempotencyWindow[Stored] = IdempotencyWindow(ttl=idempotency_window, size=idempotency_keys)
+        self._reservations = ReservationTable(ttl=idempotency_window, size=RESERVATIONS, since=clock())
         self._presence = Presence(lease=float("inf"))
         self._subscribed: set[str] = set()
         self._sink: Sink | None = None
@@ -56,6 +59,7 @@ class LocalBroker(ABC):
     async def start(self, sink: Sink) -> None:
         self._sink = sink
         self._presence.renew(NODE, self._clock())
+        self._reservations.since = self._clock()
         self._sweeper = asyncio.get_running_loop().create_task(self._sweep(), name="broker-sweep")
 
     async def close(self) -> None:
@@ -123,7 +127,8 @@ class LocalBroker(ABC):
             self._announce(channel, Left(info))
 
     def forget_node(self, node: str) -> None:
-        """Take everybody of a node that is gone out of presence, and tell who watches."""
+        """Take everybody of a node that is gone out of presence, and tell who watches. What it reserved is unknown."""
+        self._reservations.forget_node(node)
         for channel, info in self._presence.remove_node(node):
             self._announce(channel, Left(info))
 
@@ -136,6 +141,21 @@ class LocalBroker(ABC):
     async def find_occupied(self, channels: Sequence[str]) -> set[str]:
         now = self._clock()
         return {channel for channel in channels if self._presence.clients(channel, now)}
+
+    async def reserve(self, user: str, key: str, age: float | None = None) -> Reservation:
+        return self.reserve_now(NODE, user, key, age)
+
+    def reserve_now(self, node: str, user: str, key: str, age: float | None) -> Reservation:
+        """Reserve a key for `node`, see `ReservationStore.reserve`."""
+        self._require_sink()
+        return self._reservations.take(node, user, key, age, self._clock())
+
+    async def settle(self, user: str, key: str, outcome: bytes | None) -> None:
+        self.settle_now(user, key, outcome)
+
+    def settle_now(self, user: str, key: str, outcome: bytes | None) -> None:
+        """What was reserved has ended, see `ReservationStore.settle`."""
+        self._reservations.settle(user, key, outcome, self._clock())
 
     async def send_control(self, message: bytes) -> None:
         if self._sink is not None:
@@ -150,6 +170,8 @@ class LocalBroker(ABC):
             "stream_bytes": self._streams.cost,
             "publications_evicted": self._streams.evicted,
             "streams_forgotten": self._streams.forgotten,
+            "reservations": len(self._reservations),
+            "reservations_evicted": self._reservations.evicted,
             "idempotency_keys": len(self._stored),
             "idempotency_keys_evicted": self._stored.evicted,
         }
@@ -180,3 +202,4 @@ class LocalBroker(ABC):
     def _enforce_limits(self, now: float) -> None:
         """Drop what is too old. Called once a second."""
         self._streams.sweep(now)
+        self._reservations.sweep(now)

@@ -35,6 +35,7 @@ TOKEN_EXPIRED = ErrorCode(109, "token expired")
 EXPIRED = ErrorCode(110, "expired")
 TOO_MANY_REQUESTS = ErrorCode(111, "too many requests", temporary=True)
 UNRECOVERABLE = ErrorCode(112, "unrecoverable position")
+OUTCOME_UNKNOWN = ErrorCode(113, "outcome unknown")  # ours: it may have been handled, and will not be repeated
 
 
 class Disconnect(NamedTuple):

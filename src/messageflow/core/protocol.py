@@ -92,7 +92,11 @@ class RPCRequest(_Request, frozen=True):
 
 
 class SendRequest(_Request, frozen=True):
+    """`key` and `age` are ours: the key is handled once, and was first sent so many milliseconds ago, None for now."""
+
     data: Raw = EMPTY
+    key: str = ""
+    age: Annotated[int, Meta(ge=0)] | None = None
 
 
 class RefreshRequest(_Request, frozen=True):

@@ -19,7 +19,13 @@ from messageflow.hub.hub import Hub
 CONTENT_TYPE = "text/plain; version=0.0.4"
 
 NOTHING_MORE: Mapping[str, int] = {}
-_BROKER_TOTALS = {"publications_evicted", "streams_forgotten", "idempotency_keys_evicted", "link_publications_dropped"}
+_BROKER_TOTALS = {
+    "publications_evicted",
+    "streams_forgotten",
+    "idempotency_keys_evicted",
+    "reservations_evicted",
+    "link_publications_dropped",
+}
 
 
 class Metrics(Collector):

@@ -26,7 +26,8 @@ from messageflow.core.stream import Position
 from messageflow.errors import BrokerError
 from messageflow.hub.runtime import NEVER
 from messageflow.hub.services import Services
-from messageflow.hub.session import Session, State
+from messageflow.hub.session import Session
+from messageflow.hub.session_state import State
 from messageflow.hub.subscribing import Subscribing
 
 log = logging.getLogger("messageflow.hub")

@@ -36,6 +36,8 @@ class Counters:
     revocations_forgotten: int = count("Revocations given up before their time, since there were too many.")
     messages_dropped: int = count("Messages that clients sent although no application takes any.")
     logs_suppressed: int = count("Log lines dropped for their rate.")
+    sends_repeated: int = count("Messages with a key that came before.")
+    sends_unknown: int = count("Of those, such as may have been handled, which nobody knows, and which were refused.")
     hook_calls: Counter[str] = count_by("hook", "Calls of the application's hooks.")
     hook_refusals: Counter[str] = count_by("hook", "Calls in which the application refused what a client wanted.")
     hook_failures: Counter[str] = count_by("hook", "Calls that raised an error, or answered what is no answer.")

@@ -19,7 +19,8 @@ from itertools import count
 from messageflow.core.codes import CONNECTION_EXPIRED, NO_PONG, STALE, UNSUBSCRIBED_EXPIRED
 from messageflow.hub.limits import Limits
 from messageflow.hub.runtime import NEVER, Runtime
-from messageflow.hub.session import Session, State
+from messageflow.hub.session import Session
+from messageflow.hub.session_state import State
 from messageflow.hub.stalled_sessions import StalledSessions
 from messageflow.hub.unauthenticated import Unauthenticated
 

@@ -26,6 +26,7 @@ from messageflow.hub.channel import Channel, Received
 from messageflow.hub.channel_registry import ChannelRegistry
 from messageflow.hub.commands import carry_out
 from messageflow.hub.commands.rights import withdraw
+from messageflow.hub.commands.send import HANDLED_ONCE
 from messageflow.hub.connection import Connection
 from messageflow.hub.connections_per_user import ConnectionsPerUser
 from messageflow.hub.control_handler import ControlHandler
@@ -51,8 +52,16 @@ from messageflow.hub.unauthenticated import Unauthenticated
 log = logging.getLogger("messageflow.hub")
 
 NO_HOOKS = Hooks()
-# Names of tasks that tell others of the end; each ends by itself.
-OUTLIVE_SESSIONS = {"presence", "connect hook", "occupied hook", "vacated hook", END_OF_SESSION}
+# Names of tasks that tell others of the end, or go on to it; each ends by itself.
+OUTLIVE_SESSIONS = {
+    "presence",
+    "connect hook",
+    "event hook",
+    "occupied hook",
+    "vacated hook",
+    HANDLED_ONCE,
+    END_OF_SESSION,
+}
 
 
 class Hub:

@@ -15,8 +15,10 @@ class Inbox(deque[Command | FaultyCommand]):
 
     Attributes:
         size: bytes of the messages in which they came, since there was none.
+        since: when the first of them came.
     """
 
-    __slots__ = ("size",)
+    __slots__ = ("since", "size")
 
     size: int
+    since: float

@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Sequence
-from enum import Enum, auto
 from typing import Protocol
 
 import msgspec
@@ -44,6 +43,7 @@ from messageflow.hub.connection import Connection
 from messageflow.hub.inbox import Inbox
 from messageflow.hub.presence_changes import PresenceChanges
 from messageflow.hub.runtime import NEVER, Runtime
+from messageflow.hub.session_state import State
 from messageflow.hub.subscription import Subscription
 from messageflow.hub.transport import framed
 
@@ -53,14 +53,6 @@ WORK_SECONDS = 0.002  # that one session's commands may hold the event loop
 JOINED = frozenset(("connect", "subscribe"))  # whose answers share a write: a page that comes asks for many at once
 JOINED_BYTES = 1024  # of one such answer; one that is longer has a write of its own
 LAGGING_INBOX = 65_536  # bytes of commands that wait for a lagging session before reading from it pauses
-
-
-class State(Enum):
-    NEW = auto()  # the connect command is yet to come
-    CONNECTING = auto()
-    CONNECTED = auto()
-    REFUSED = auto()  # connect was answered with an error; nothing more is accepted
-    CLOSED = auto()
 
 
 # A member is looked up in an Enum as slowly as a function is called (benchmarks: connect).
@@ -229,12 +221,17 @@ class Session:
         if inbox is None:
             inbox = self._inbox = Inbox()
             inbox.size = 0
+            inbox.since = self._owner.runtime.clock()
         inbox.extend(commands)
         inbox.size += size
         if len(inbox) > self._owner.runtime.limits.inbox or (self.paused and inbox.size > LAGGING_INBOX):
             self.connection.pause_reading()
         if not self._is_working and not self.paused:
             self._begin_work()
+
+    def waited(self, now: float) -> float:
+        """Return the seconds that the command which is carried out has waited here at most."""
+        return 0.0 if self._inbox is None else now - self._inbox.since
 
     def go_on(self) -> None:
         """The client takes what it is sent again: carry out what waits, and read on once that is done."""
@@ -284,7 +281,8 @@ class Session:
             self.disconnect(decision.disconnect, decision.detail)
         except BrokerError as error:
             log.error("command_failed", extra={"client": self.client, "error": str(error)})
-            self._send(self.encoder.error(command.id, INTERNAL))
+            if command.id:
+                self._send(self.encoder.error(command.id, INTERNAL))
         except Exception:
             log.exception("session_failed", extra={"client": self.client})
             self.disconnect(SERVER_ERROR)

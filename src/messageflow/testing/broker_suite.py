@@ -19,7 +19,7 @@ from collections.abc import Callable
 import pytest
 from msgspec import Raw
 
-from messageflow.brokers.base import Broker, Delivery, Item, NodeMessages, PresenceStore, StreamStore
+from messageflow.brokers.base import Broker, Delivery, Item, NodeMessages, PresenceStore, ReservationStore, StreamStore
 from messageflow.core.protocol import ClientInfo, Joined, Left
 from messageflow.core.retention import Retention
 from messageflow.core.stream import Position, Publication
@@ -299,6 +299,36 @@ class PresenceSuite:
         assert await presence.find_occupied(["x"]) == set()
 
 
+class ReservationSuite:
+    """What holds for every `ReservationStore`; the fixture `reservations` is one."""
+
+    async def test_a_key_of_a_user_is_reserved_once(self, reservations: ReservationStore) -> None:
+        for user, key in (("alice", "k"), ("bob", "k"), ("", "k"), ("alice", "k:{2} *\n"), ("ali", "cek")):
+            assert await reservations.reserve(user, key) == ("mine", b"")
+            assert await reservations.reserve(user, key) == ("running", b"")
+            assert await reservations.reserve(user, key, 0.5) == ("running", b"")
+        await reservations.settle("alice", "k", b"what came of it")
+        assert await reservations.reserve("alice", "k", 0.5) == ("ended", b"what came of it")
+        assert await reservations.reserve("bob", "k") == ("running", b"")
+        await reservations.settle("bob", "k", b"")
+        assert await reservations.reserve("bob", "k") == ("ended", b"")
+
+    async def test_of_many_at_once_one_reserves_it(self, reservations: ReservationStore) -> None:
+        found = await asyncio.gather(*[reservations.reserve("alice", "k") for _ in range(20)])
+        assert sorted(each.state for each in found) == ["mine"] + ["running"] * 19
+
+    async def test_what_was_not_done_is_reserved_anew(self, reservations: ReservationStore) -> None:
+        await reservations.reserve("alice", "k")
+        await reservations.settle("alice", "k", None)
+        assert await reservations.reserve("alice", "k") == ("mine", b"")
+
+    async def test_what_may_have_been_reserved_before_memory_begins_is_unknown(
+        self, reservations: ReservationStore
+    ) -> None:
+        assert await reservations.reserve("alice", "k", 1_000_000.0) == ("unknown", b"")
+        assert await reservations.reserve("alice", "k", 1_000_000.0) == ("unknown", b"")
+
+
 class NodeMessagesSuite:
     """What holds for all `NodeMessages`; the fixture `nodes` is them, of a node alone with `sink`."""
 
@@ -314,7 +344,7 @@ class NodeMessagesSuite:
         assert await nodes.survey(b"who?") == [b"answer to who?"]
 
 
-class BrokerSuite(StreamSuite, DeliverySuite, PresenceSuite, NodeMessagesSuite):
+class BrokerSuite(StreamSuite, DeliverySuite, PresenceSuite, ReservationSuite, NodeMessagesSuite):
     """What holds for every broker; the fixture `broker` is one, started with `sink`."""
 
     @pytest.fixture
@@ -327,6 +357,10 @@ class BrokerSuite(StreamSuite, DeliverySuite, PresenceSuite, NodeMessagesSuite):
 
     @pytest.fixture
     def presence(self, broker: Broker) -> PresenceStore:
+        return broker
+
+    @pytest.fixture
+    def reservations(self, broker: Broker) -> ReservationStore:
         return broker
 
     @pytest.fixture

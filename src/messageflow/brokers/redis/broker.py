@@ -30,6 +30,7 @@ from messageflow.brokers.redis.presence.lease import Lease
 from messageflow.brokers.redis.presence.local_presence import LocalPresence
 from messageflow.brokers.redis.presence.presence_store import RedisPresenceStore
 from messageflow.brokers.redis.pubsub.scatter_gather import ScatterGather
+from messageflow.brokers.redis.reservations import RedisReservations
 from messageflow.brokers.redis.streams.ages import Ages
 from messageflow.brokers.redis.streams.position_monitor import PositionMonitor
 from messageflow.brokers.redis.streams.publish_batcher import PublishBatcher
@@ -40,6 +41,7 @@ from messageflow.brokers.redis.topology.detection import TopologySettings, open_
 from messageflow.brokers.redis.topology.topology import Topology
 from messageflow.core.presence import PresenceCounts
 from messageflow.core.protocol import ClientInfo, Joined, Left
+from messageflow.core.reservations import Reservation
 from messageflow.core.stream import Position
 from messageflow.errors import BrokerError
 
@@ -105,6 +107,7 @@ class RedisBroker:
         )
         self._local_presence = LocalPresence(self._presence_store, self._node, self._announce_leave)
         self._lease = Lease(self._presence_store, self._node, self._rules, self._local_presence.mark_disordered)
+        self._reservations = RedisReservations(self._client, self._names, self._node, self._window, self._list_live)
         self._scatter = ScatterGather(
             self._names, self._node, self._client.announce, self._announce_unawaited, self._lease.count
         )
@@ -251,6 +254,7 @@ class RedisBroker:
 
     def on_lost(self) -> None:
         """Redis is gone, or cannot be heard."""
+        self._reservations.note_absence()
         self._positions.set_aside()
 
     def _doubt(self) -> None:
@@ -261,6 +265,7 @@ class RedisBroker:
         """Redis can be asked again."""
         if self._tasks:
             self._is_back.set()
+            self._reservations.note_absence()
             self._lease.renew_soon()
             self._local_presence.mark_disordered()
             self._positions.review()
@@ -292,6 +297,15 @@ class RedisBroker:
 
     async def find_occupied(self, channels: Sequence[str]) -> set[str]:
         return await self._presence_store.find_occupied(channels)
+
+    async def reserve(self, user: str, key: str, age: float | None = None) -> Reservation:
+        return await self._reservations.reserve(user, key, age)
+
+    async def settle(self, user: str, key: str, outcome: bytes | None) -> None:
+        await self._reservations.settle(user, key, outcome)
+
+    async def _list_live(self) -> set[str]:
+        return (await self._presence_store.list_nodes()).live
 
     async def send_control(self, message: bytes) -> None:
         await self._client.announce(self._names.control, b"C" + message)

@@ -58,6 +58,10 @@ class Names:
         """What an idempotency key is remembered under."""
         return f"{self.channel(channel)}:key:{key}"
 
+    def reservation(self, user: str, key: str) -> str:
+        """What became of a key of a user is remembered under."""
+        return f"{self.prefix}:{{.reservation.{_encode(user)}.{_encode(key)}}}"
+
     def present(self, channel: str) -> str:
         """The hash of who is there."""
         return self.channel(channel) + ":present"

@@ -23,6 +23,7 @@ from messageflow.brokers.worker_link.subscription_requests import SubscriptionRe
 from messageflow.core.backoff import Backoff
 from messageflow.core.presence import PresenceCounts
 from messageflow.core.protocol import ClientInfo
+from messageflow.core.reservations import Reservation
 from messageflow.core.stream import Position
 from messageflow.errors import BrokerError, Unavailable
 
@@ -200,6 +201,12 @@ class ParentBroker:
 
     async def find_occupied(self, channels: Sequence[str]) -> set[str]:
         return await self._ask(m.Occupied(list(channels)), m.decode_names)
+
+    async def reserve(self, user: str, key: str, age: float | None = None) -> Reservation:
+        return await self._ask(m.Reserve(user, key, age), m.decode_reservation)
+
+    async def settle(self, user: str, key: str, outcome: bytes | None) -> None:
+        await self._ask(m.Settle(user, key, outcome), _ignore)
 
     async def send_control(self, message: bytes) -> None:
         await self._ask(m.Tell(message), _ignore)

@@ -14,6 +14,7 @@ from msgspec import Struct
 from messageflow.brokers.base import HistoryPart, Item, Stored
 from messageflow.core.presence import PresenceCounts
 from messageflow.core.protocol import ClientInfo, Joined, Left
+from messageflow.core.reservations import Reservation
 from messageflow.core.stream import Position, Publication
 from messageflow.errors import BrokerError, NoRoom, Unanswered, Unavailable, Unrecoverable
 
@@ -97,6 +98,22 @@ class Occupied(Struct, frozen=True, array_like=True, tag="occupied"):
     channels: list[str]
 
 
+class Reserve(Struct, frozen=True, array_like=True, tag="reserve"):
+    """Reserve a key of a user for this worker."""
+
+    user: str
+    key: str
+    age: float | None
+
+
+class Settle(Struct, frozen=True, array_like=True, tag="settle"):
+    """What this worker reserved has ended."""
+
+    user: str
+    key: str
+    outcome: bytes | None
+
+
 class Tell(Struct, frozen=True, array_like=True, tag="tell"):
     """Hand a control message to every worker."""
 
@@ -128,6 +145,8 @@ Call = (
     | Who
     | HowMany
     | Occupied
+    | Reserve
+    | Settle
     | Tell
     | Survey
     | Report
@@ -150,6 +169,7 @@ decode_stored = msgspec.msgpack.Decoder(list[Stored]).decode
 decode_history = msgspec.msgpack.Decoder(HistoryPart).decode
 decode_stats = msgspec.msgpack.Decoder(PresenceCounts).decode
 decode_names = msgspec.msgpack.Decoder(set[str]).decode
+decode_reservation = msgspec.msgpack.Decoder(Reservation).decode
 decode_answers = msgspec.msgpack.Decoder(list[bytes]).decode
 decode_text = msgspec.msgpack.Decoder(str).decode
 decode_presence = msgspec.json.Decoder(dict[str, ClientInfo]).decode

@@ -104,6 +104,13 @@ class RequestHandler:
         self._broker.exit(request.channel, m.decode_info(request.info), tell=request.tell)
         return b""
 
+    def _reserve(self, outbox: WorkerOutbox, request: m.Reserve) -> bytes:
+        return m.encode(self._broker.reserve_now(outbox.node, request.user, request.key, request.age))
+
+    def _settle(self, outbox: WorkerOutbox, request: m.Settle) -> bytes:
+        self._broker.settle_now(request.user, request.key, request.outcome)
+        return b""
+
     def _report(self, outbox: WorkerOutbox, request: m.Report) -> bytes:
         self._surveys.report(request.survey, outbox.node, request.answer)
         return b""
@@ -158,6 +165,8 @@ _AT_ONCE: dict[type[m.Call], Callable[[RequestHandler, WorkerOutbox, Any], bytes
     m.ChangeSubscriptions: RequestHandler._subscribe,
     m.Join: RequestHandler._join,
     m.Leave: RequestHandler._leave,
+    m.Reserve: RequestHandler._reserve,
+    m.Settle: RequestHandler._settle,
     m.Report: RequestHandler._report,
     m.Alive: RequestHandler._note_alive,
 }

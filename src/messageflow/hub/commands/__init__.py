@@ -12,10 +12,12 @@ from messageflow.hub.commands.connect import connect
 from messageflow.hub.commands.publish import publish
 from messageflow.hub.commands.read import history, presence, presence_stats
 from messageflow.hub.commands.refresh import refresh
-from messageflow.hub.commands.rpc import ping, rpc, send
+from messageflow.hub.commands.rpc import ping, rpc
+from messageflow.hub.commands.send import send
 from messageflow.hub.commands.subscribe import sub_refresh, subscribe, unsubscribe
 from messageflow.hub.services import Services
-from messageflow.hub.session import Session, State
+from messageflow.hub.session import Session
+from messageflow.hub.session_state import State
 
 _NEW, _CONNECTED = State.NEW, State.CONNECTED
 

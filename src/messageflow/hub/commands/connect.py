@@ -39,7 +39,8 @@ from messageflow.hub.hook_calls import Hook, describe
 from messageflow.hub.hooks import ConnectAnswer, ConnectQuestion
 from messageflow.hub.runtime import NEVER
 from messageflow.hub.services import Services
-from messageflow.hub.session import Session, State
+from messageflow.hub.session import Session
+from messageflow.hub.session_state import State
 from messageflow.hub.subscribing import Subscribing
 from messageflow.hub.token_refusals import ORDINARY, note_refusal
 from messageflow.version import VERSION
