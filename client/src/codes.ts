@@ -8,10 +8,10 @@ import type { ErrorReply } from "./protocol.js";
 
 /** Server error codes the client acts upon. */
 export const INTERNAL = 100;
-export const NOT_AVAILABLE = 108;
 export const TOKEN_EXPIRED = 109;
 export const ALREADY_SUBSCRIBED = 105;
 export const LIMIT_EXCEEDED = 106;
+export const OUTCOME_UNKNOWN = 113;
 
 /** Codes below 100 are the client's own; they never travel. */
 export const TIMEOUT = 1;

@@ -14,6 +14,7 @@ import {
   LINK_LOST,
   MessageflowError,
   NOT_JSON,
+  OUTCOME_UNKNOWN,
   QUEUE_FULL,
   replyError,
   TIMEOUT,
@@ -37,15 +38,19 @@ interface PendingCommand {
   readonly again: Timer;
   /** How often it was written. */
   tries: number;
+  /** When it was for the first time, on both clocks. */
+  since: number[];
 }
 
-/** Those that may be repeated: reads, and publications, since they carry an idempotency key. */
-const REPEATABLE: ReadonlySet<Method> = new Set(["publish", "history", "presence", "presence_stats"]);
+/** Those that may be repeated: reads, and those that carry an idempotency key. */
+const REPEATABLE: ReadonlySet<Method> = new Set(["publish", "send", "history", "presence", "presence_stats"]);
 
 /** Those that do something, so that it matters whether they were carried out. */
-const ACTS: ReadonlySet<Method> = new Set(["publish", "rpc"]);
+const ACTS: ReadonlySet<Method> = new Set(["publish", "send", "rpc"]);
 
+/** So many commands and characters may be unanswered before the next is refused. */
 const MOST = 1000;
+const MOST_CHARACTERS = 2 ** 20;
 
 export class Commands {
   readonly #platform: Platform;
@@ -55,6 +60,7 @@ export class Commands {
   readonly #waiting = new Map<number, PendingCommand>();
   #write: ((line: string) => void) | undefined;
   #lastId = 0;
+  #characters = 0;
   #closed: MessageflowError | undefined;
 
   constructor(platform: Platform, timeout: number) {
@@ -63,17 +69,17 @@ export class Commands {
   }
 
   /** Issue a command: now if there is a connection, otherwise as soon as there is one. */
-  call(method: Method, params: object, done: Done): void {
+  call(method: Method, params: object, done: Done, timeout = this.#timeout): void {
     if (this.#closed) return done(this.#closed, undefined);
-    if (this.#sent.size + this.#waiting.size >= MOST) {
-      return done(new MessageflowError(QUEUE_FULL, `More than ${MOST} commands are unanswered.`, true), undefined);
+    if (this.#sent.size + this.#waiting.size >= MOST || this.#characters > MOST_CHARACTERS) {
+      return done(new MessageflowError(QUEUE_FULL, `${MOST} commands, or 1 MB of them, are unanswered.`, true), undefined);
     }
-    this.#make(method, params, done, (call) => this.#go(call));
+    this.#make(method, params, done, (call) => this.#go(call), timeout);
   }
 
   /** Issue a command past the queue, over a link that is not yet a connection. */
   first(method: Method, params: object, done: Done, write: (line: string) => void): void {
-    this.#make(method, params, done, (call) => this.#send(call, write));
+    this.#make(method, params, done, (call) => this.#send(call, write), this.#timeout);
   }
 
   /** Settle the command a reply belongs to. Replies to commands given up are let pass. */
@@ -88,8 +94,11 @@ export class Commands {
       this.#waiting.set(id, call);
       return call.again.set(() => this.#waiting.delete(id) && this.#go(call), backoff(call.tries, this.#platform.random()));
     }
-    if (error) return this.#end(call, error, call.tries > 1);
-    call.timer.clear();
+    if (error) {
+      const isFinal = call.method === "send" && !error.temporary; // by its key; that it was not looked at says nothing
+      return this.#end(call, error, error.code === OUTCOME_UNKNOWN || (call.tries > 1 && !isFinal));
+    }
+    this.#release(call);
     call.done(undefined, reply[call.method] ?? {});
   }
 
@@ -144,7 +153,7 @@ export class Commands {
   }
 
   /** Encoded before anything else: what cannot be said fails alone, and now, not when the connection opens. */
-  #make(method: Method, params: object, done: Done, go: (call: PendingCommand) => void): void {
+  #make(method: Method, params: object, done: Done, go: (call: PendingCommand) => void, timeout: number): void {
     const id = ++this.#lastId;
     let line: string;
     try {
@@ -152,8 +161,10 @@ export class Commands {
     } catch (error) {
       return done(asError(error, NOT_JSON, "This cannot be sent as JSON: "), undefined);
     }
-    const call = { id, method, line, done, timer: new Timer(this.#platform), again: new Timer(this.#platform), tries: 0 };
-    call.timer.set(() => this.#expire(call), this.#timeout);
+    const [timer, again] = [new Timer(this.#platform), new Timer(this.#platform)];
+    const call: PendingCommand = { id, method, line, done, timer, again, tries: 0, since: [] };
+    this.#characters += line.length;
+    timer.set(() => this.#expire(call, timeout), timeout);
     go(call);
   }
 
@@ -164,24 +175,36 @@ export class Commands {
 
   #send(call: PendingCommand, write: (line: string) => void): void {
     call.again.clear();
-    call.tries++;
     this.#sent.set(call.id, call);
+    const clocks = [this.#platform.now(), this.#platform.wall()];
+    if (!call.tries++) call.since = clocks;
+    else if (call.method === "send") {
+      // How old it is says whether the server would remember that it came before. One clock may have slept.
+      const age = Math.max(0, ...clocks.map((now, index) => Math.ceil(now - call.since[index]!)));
+      return write(`${call.line.slice(0, -2)},"age":${age}}}`);
+    }
     write(call.line);
   }
 
-  #expire(call: PendingCommand): void {
+  #expire(call: PendingCommand, timeout: number): void {
     const reason = this.#sent.delete(call.id) ? "No reply" : "No connection";
     this.#waiting.delete(call.id);
-    this.#end(call, new MessageflowError(TIMEOUT, `${reason} within ${this.#timeout} ms.`, true), call.tries > 0);
+    this.#end(call, new MessageflowError(TIMEOUT, `${reason} within ${timeout} ms.`, true), call.tries > 0);
   }
 
   /** @param mayHaveRun whether it may have been carried out. */
-  #end({ method, done, timer, again }: PendingCommand, error: MessageflowError, mayHaveRun: boolean): void {
+  #end(call: PendingCommand, error: MessageflowError, mayHaveRun: boolean): void {
+    const { method, done } = call;
+    this.#release(call);
+    if (!mayHaveRun || !ACTS.has(method)) return done(error, undefined);
+    const message = `${error.message} It is unknown whether this ${method === "send" ? "emit" : method} was carried out.`;
+    done(new MessageflowError(error.code, message, false, { unknown: true }), undefined);
+  }
+
+  #release({ line, timer, again }: PendingCommand): void {
+    this.#characters -= line.length;
     timer.clear();
     again.clear();
-    if (!mayHaveRun || !ACTS.has(method)) return done(error, undefined);
-    const message = `${error.message} It is unknown whether this ${method} was carried out.`;
-    done(new MessageflowError(error.code, message, false, { unknown: true }), undefined);
   }
 
   /** Empty first, then act: what is called may issue commands. */

@@ -13,7 +13,9 @@ import { Emitter, type Off } from "./emitter.js";
 import type { Options } from "./options.js";
 import type { Platform } from "./platform.js";
 import type { ClientInfo } from "./protocol.js";
-import { checkChannel, type Count, type History, type HistoryOptions, type PublishOptions, refuseUnread, Requests } from "./requests.js";
+import {
+  type CallOptions, checkChannel, type Count, type EmitOptions, type History, type HistoryOptions, type PublishOptions, refuseUnread, Requests,
+} from "./requests.js";
 import { Session } from "./session.js";
 import type { State, StateDetail } from "./state.js";
 import { type PublicationHandler, Subscription, type SubscriptionHost, type SubscriptionOptions } from "./subscription.js";
@@ -190,14 +192,19 @@ export class Flow<Pushes extends object = Record<string, unknown>> {
     return this.#requests.history<Data>(channel, options);
   }
 
-  /** Call a method of the application. Gateways of this version have no hook to take it, and answer with error 108. */
-  rpc<Result = unknown>(method: string, data?: unknown): Promise<Result> {
-    return this.#requests.rpc(method, data) as Promise<Result>;
+  /** Tell the application: resolves when its `@flow.on(name)` has handled it, once, however often the link dies meanwhile. */
+  emit(name: string, data?: unknown, options?: EmitOptions): Promise<void> {
+    return this.#requests.emit(name, data, options);
   }
 
-  /** Rejects with error 108 and sends nothing: no gateway of this version has a hook to take it. */
-  send(_data: unknown): Promise<void> {
-    return this.#requests.send();
+  /** Ask the application: resolves to what its `@flow.rpc(name)` returns. Not repeated when the link dies. */
+  call<Result = unknown>(name: string, data?: unknown, options?: CallOptions): Promise<Result> {
+    return this.#requests.call(name, data, options) as Promise<Result>;
+  }
+
+  /** `call` by its name in the protocol. */
+  rpc<Result = unknown>(method: string, data?: unknown): Promise<Result> {
+    return this.call(method, data);
   }
 
   /** Connect after `close()`, or after the server has ended the connection. */

@@ -43,6 +43,8 @@ export interface Answer {
 export interface Platform {
   /** Milliseconds on a clock that nobody sets. It may stand still while the machine sleeps. */
   now(): number;
+  /** Milliseconds on a clock that people set, and that goes on while the machine sleeps. */
+  wall(): number;
   random(): number;
   setTimer(action: () => void, ms: number): unknown;
   clearTimer(timer: unknown): void;
@@ -61,6 +63,7 @@ function isBlob(): boolean {
 export function browserPlatform(WebSocketClass?: SocketClass): Platform {
   return {
     now: () => performance.now(),
+    wall: () => Date.now(),
     random: () => Math.random(),
     setTimer: (action, ms) => setTimeout(action, ms),
     clearTimer: (timer) => clearTimeout(timer as number),

@@ -15,6 +15,7 @@ export type Method =
   | "presence_stats"
   | "history"
   | "rpc"
+  | "send"
   | "ping"
   | "refresh"
   | "sub_refresh";

@@ -4,7 +4,6 @@
  * Owns the translation only; when and how a command travels is `Commands`' to decide.
  */
 
-import { MessageflowError, NOT_AVAILABLE } from "./codes.js";
 import type { Commands } from "./commands.js";
 import type { ClientInfo, Method, WirePublication } from "./protocol.js";
 
@@ -35,11 +34,21 @@ export interface PublishOptions {
   idempotencyKey?: string | undefined;
 }
 
+export interface CallOptions {
+  /** Milliseconds to wait for the connection and the answer. Default: `commandTimeout`. */
+  timeout?: number | undefined;
+}
+
+export interface EmitOptions extends CallOptions {
+  /** Names what is told, so that your own code may repeat it: at most 128 characters. One of its own by default. */
+  key?: string | undefined;
+}
+
 export class Requests {
   readonly #commands: Commands;
   /** No two pages' are alike; the server keeps those of different users apart. */
   readonly #prefix: string;
-  #published = 0;
+  #keys = 0;
 
   constructor(calls: Commands, random: () => number) {
     this.#commands = calls;
@@ -47,10 +56,7 @@ export class Requests {
   }
 
   async publish(channel: string, data: unknown, { idempotencyKey }: PublishOptions = {}): Promise<void> {
-    const idempotency_key = idempotencyKey ?? `${this.#prefix}-${++this.#published}`;
-    if (typeof idempotency_key !== "string" || !idempotency_key || idempotency_key.length > 128) {
-      throw new TypeError("idempotencyKey must be a string of 1 to 128 characters.");
-    }
+    const idempotency_key = this.#checkKey(idempotencyKey, "idempotencyKey");
     await this.#request("publish", { channel: checkChannel(channel), data: checkData(data), idempotency_key });
   }
 
@@ -78,22 +84,25 @@ export class Requests {
     return { publications: (publications ?? []) as History<Data>["publications"], epoch: epoch ?? "", offset: offset ?? 0 };
   }
 
-  async rpc(method: string, data?: unknown): Promise<unknown> {
-    return (await this.#request<{ data?: unknown }>("rpc", { method, data })).data;
+  async emit(name: string, data: unknown, { timeout, key }: EmitOptions = {}): Promise<void> {
+    const payload = data === undefined ? data : checkData(data);
+    await this.#request("send", { data: { type: checkName(name), payload }, key: this.#checkKey(key, "key") }, timeout);
   }
 
-  /** Not sent: a message without an id cannot be refused by itself, so the server would end the connection over it. */
-  async send(): Promise<void> {
-    throw new MessageflowError(
-      NOT_AVAILABLE,
-      "send() was not sent: this gateway has no hook to take it. Call it over HTTP, or publish().",
-    );
+  async call(name: string, data: unknown, { timeout }: CallOptions = {}): Promise<unknown> {
+    return (await this.#request<{ data?: unknown }>("rpc", { method: checkName(name), data }, timeout)).data;
   }
 
-  #request<Result>(method: Method, params: object): Promise<Result> {
+  #request<Result>(method: Method, params: object, timeout?: number): Promise<Result> {
     return new Promise((resolve, reject) => {
-      this.#commands.call(method, params, (error, result) => (error ? reject(error) : resolve(result as Result)));
+      this.#commands.call(method, params, (error, result) => (error ? reject(error) : resolve(result as Result)), timeout);
     });
+  }
+
+  #checkKey(given: string | undefined, option: string): string {
+    const key = given ?? `${this.#prefix}-${++this.#keys}`;
+    if (typeof key === "string" && key && key.length <= 128) return key;
+    throw new TypeError(`${option} must be a string of 1 to 128 characters.`);
   }
 }
 
@@ -101,6 +110,11 @@ export class Requests {
 export function checkChannel(channel: unknown): string {
   if (typeof channel !== "string" || !channel) throw new TypeError("A channel's name must be a non-empty string.");
   return channel;
+}
+
+function checkName(name: unknown): string {
+  if (typeof name !== "string" || !name) throw new TypeError("The name of a handler must be a non-empty string.");
+  return name;
 }
 
 /** What no gateway of this version reads is refused: taken in silence it would be a promise. */

@@ -52,15 +52,6 @@ describe("commands", () => {
     await publish;
   });
 
-  test("send rejects with what to do instead, before anything is sent", async () => {
-    const { flow, peer } = await connected();
-    const before = peer.frames.length;
-    await assert.rejects(flow.send({ hello: 1 }), { code: 108, temporary: false, message: /not sent.* over HTTP, or publish/ });
-    await settle();
-    assert.equal(peer.frames.length, before);
-    assert.equal(flow.state, "connected");
-  });
-
   test("those in flight reject when the link goes", async () => {
     const { flow, peer } = await connected();
     const call = flow.rpc("slow");

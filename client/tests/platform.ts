@@ -81,6 +81,8 @@ export async function settle(): Promise<void> {
 
 export class TestPlatform implements Platform {
   time = 1_000_000;
+  /** How long the machine has slept, and one clock with it. */
+  slept = 0;
   chance = 0.5;
   readonly peers: Peer[] = [];
   readonly fetched: string[] = [];
@@ -93,6 +95,10 @@ export class TestPlatform implements Platform {
 
   now(): number {
     return this.time;
+  }
+
+  wall(): number {
+    return this.time + this.slept;
   }
 
   random(): number {

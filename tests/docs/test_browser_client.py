@@ -106,3 +106,15 @@ def test_the_size_it_names_is_the_limit() -> None:
     assert limit
     for document in ("docs/browser-client.md", "client/README.md"):
         assert f"most {limit[1]} KB gzipped" in " ".join((ROOT / document).read_text().split())
+
+
+def test_what_the_page_tells_and_asks_reaches_the_application(written: Written, page: Page) -> None:
+    (command,) = written.commands("What the page says")
+    with written.gateway(command, **KEYS) as gateway:
+        page.goto(gateway.url)
+        said = page.locator("output")
+        expect(said).to_have_text("Ulm")
+        for city, then in (("Bonn", "Berlin, Ulm, Bonn"), ("Bonn", "it is there")):
+            page.fill("input", city)
+            page.click("button")
+            expect(said).to_have_text(then)

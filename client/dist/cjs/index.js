@@ -32,10 +32,10 @@ module.exports = __toCommonJS(index_exports);
 
 // src/codes.ts
 var INTERNAL = 100;
-var NOT_AVAILABLE = 108;
 var TOKEN_EXPIRED = 109;
 var ALREADY_SUBSCRIBED = 105;
 var LIMIT_EXCEEDED = 106;
+var OUTCOME_UNKNOWN = 113;
 var TIMEOUT = 1;
 var LINK_LOST = 2;
 var QUEUE_FULL = 3;
@@ -843,16 +843,13 @@ var Requests = class {
   #commands;
   /** No two pages' are alike; the server keeps those of different users apart. */
   #prefix;
-  #published = 0;
+  #keys = 0;
   constructor(calls, random) {
     this.#commands = calls;
     this.#prefix = [random(), random()].map((number) => number.toString(36).slice(2)).join("");
   }
   async publish(channel, data, { idempotencyKey } = {}) {
-    const idempotency_key = idempotencyKey ?? `${this.#prefix}-${++this.#published}`;
-    if (typeof idempotency_key !== "string" || !idempotency_key || idempotency_key.length > 128) {
-      throw new TypeError("idempotencyKey must be a string of 1 to 128 characters.");
-    }
+    const idempotency_key = this.#checkKey(idempotencyKey, "idempotencyKey");
     await this.#request("publish", { channel: checkChannel(channel), data: checkData(data), idempotency_key });
   }
   async presence(channel) {
@@ -872,25 +869,31 @@ var Requests = class {
     );
     return { publications: publications ?? [], epoch: epoch ?? "", offset: offset ?? 0 };
   }
-  async rpc(method, data) {
-    return (await this.#request("rpc", { method, data })).data;
+  async emit(name, data, { timeout, key } = {}) {
+    const payload = data === void 0 ? data : checkData(data);
+    await this.#request("send", { data: { type: checkName(name), payload }, key: this.#checkKey(key, "key") }, timeout);
   }
-  /** Not sent: a message without an id cannot be refused by itself, so the server would end the connection over it. */
-  async send() {
-    throw new MessageflowError(
-      NOT_AVAILABLE,
-      "send() was not sent: this gateway has no hook to take it. Call it over HTTP, or publish()."
-    );
+  async call(name, data, { timeout } = {}) {
+    return (await this.#request("rpc", { method: checkName(name), data }, timeout)).data;
   }
-  #request(method, params) {
+  #request(method, params, timeout) {
     return new Promise((resolve, reject) => {
-      this.#commands.call(method, params, (error, result) => error ? reject(error) : resolve(result));
+      this.#commands.call(method, params, (error, result) => error ? reject(error) : resolve(result), timeout);
     });
+  }
+  #checkKey(given, option) {
+    const key = given ?? `${this.#prefix}-${++this.#keys}`;
+    if (typeof key === "string" && key && key.length <= 128) return key;
+    throw new TypeError(`${option} must be a string of 1 to 128 characters.`);
   }
 };
 function checkChannel(channel) {
   if (typeof channel !== "string" || !channel) throw new TypeError("A channel's name must be a non-empty string.");
   return channel;
+}
+function checkName(name) {
+  if (typeof name !== "string" || !name) throw new TypeError("The name of a handler must be a non-empty string.");
+  return name;
 }
 function refuseUnread(options) {
   for (const option of ["data", "meta"]) {
@@ -1015,9 +1018,10 @@ var Transport = class {
 };
 
 // src/commands.ts
-var REPEATABLE = /* @__PURE__ */ new Set(["publish", "history", "presence", "presence_stats"]);
-var ACTS = /* @__PURE__ */ new Set(["publish", "rpc"]);
+var REPEATABLE = /* @__PURE__ */ new Set(["publish", "send", "history", "presence", "presence_stats"]);
+var ACTS = /* @__PURE__ */ new Set(["publish", "send", "rpc"]);
 var MOST = 1e3;
+var MOST_CHARACTERS = 2 ** 20;
 var Commands = class {
   #platform;
   #timeout;
@@ -1026,22 +1030,23 @@ var Commands = class {
   #waiting = /* @__PURE__ */ new Map();
   #write;
   #lastId = 0;
+  #characters = 0;
   #closed;
   constructor(platform, timeout) {
     this.#platform = platform;
     this.#timeout = timeout;
   }
   /** Issue a command: now if there is a connection, otherwise as soon as there is one. */
-  call(method, params, done) {
+  call(method, params, done, timeout = this.#timeout) {
     if (this.#closed) return done(this.#closed, void 0);
-    if (this.#sent.size + this.#waiting.size >= MOST) {
-      return done(new MessageflowError(QUEUE_FULL, `More than ${MOST} commands are unanswered.`, true), void 0);
+    if (this.#sent.size + this.#waiting.size >= MOST || this.#characters > MOST_CHARACTERS) {
+      return done(new MessageflowError(QUEUE_FULL, `${MOST} commands, or 1 MB of them, are unanswered.`, true), void 0);
     }
-    this.#make(method, params, done, (call) => this.#go(call));
+    this.#make(method, params, done, (call) => this.#go(call), timeout);
   }
   /** Issue a command past the queue, over a link that is not yet a connection. */
   first(method, params, done, write2) {
-    this.#make(method, params, done, (call) => this.#send(call, write2));
+    this.#make(method, params, done, (call) => this.#send(call, write2), this.#timeout);
   }
   /** Settle the command a reply belongs to. Replies to commands given up are let pass. */
   settle(reply) {
@@ -1054,8 +1059,11 @@ var Commands = class {
       this.#waiting.set(id, call);
       return call.again.set(() => this.#waiting.delete(id) && this.#go(call), backoff(call.tries, this.#platform.random()));
     }
-    if (error) return this.#end(call, error, call.tries > 1);
-    call.timer.clear();
+    if (error) {
+      const isFinal = call.method === "send" && !error.temporary;
+      return this.#end(call, error, error.code === OUTCOME_UNKNOWN || call.tries > 1 && !isFinal);
+    }
+    this.#release(call);
     call.done(void 0, reply[call.method] ?? {});
   }
   /** A connection is there: send what waits, in the order it came. */
@@ -1104,7 +1112,7 @@ var Commands = class {
     for (const call of this.#drain(this.#waiting)) this.#end(call, this.#closed, false);
   }
   /** Encoded before anything else: what cannot be said fails alone, and now, not when the connection opens. */
-  #make(method, params, done, go) {
+  #make(method, params, done, go, timeout) {
     const id = ++this.#lastId;
     let line;
     try {
@@ -1112,8 +1120,10 @@ var Commands = class {
     } catch (error) {
       return done(asError(error, NOT_JSON, "This cannot be sent as JSON: "), void 0);
     }
-    const call = { id, method, line, done, timer: new Timer(this.#platform), again: new Timer(this.#platform), tries: 0 };
-    call.timer.set(() => this.#expire(call), this.#timeout);
+    const [timer, again] = [new Timer(this.#platform), new Timer(this.#platform)];
+    const call = { id, method, line, done, timer, again, tries: 0, since: [] };
+    this.#characters += line.length;
+    timer.set(() => this.#expire(call, timeout), timeout);
     go(call);
   }
   #go(call) {
@@ -1122,22 +1132,32 @@ var Commands = class {
   }
   #send(call, write2) {
     call.again.clear();
-    call.tries++;
     this.#sent.set(call.id, call);
+    const clocks = [this.#platform.now(), this.#platform.wall()];
+    if (!call.tries++) call.since = clocks;
+    else if (call.method === "send") {
+      const age = Math.max(0, ...clocks.map((now, index) => Math.ceil(now - call.since[index])));
+      return write2(`${call.line.slice(0, -2)},"age":${age}}}`);
+    }
     write2(call.line);
   }
-  #expire(call) {
+  #expire(call, timeout) {
     const reason = this.#sent.delete(call.id) ? "No reply" : "No connection";
     this.#waiting.delete(call.id);
-    this.#end(call, new MessageflowError(TIMEOUT, `${reason} within ${this.#timeout} ms.`, true), call.tries > 0);
+    this.#end(call, new MessageflowError(TIMEOUT, `${reason} within ${timeout} ms.`, true), call.tries > 0);
   }
   /** @param mayHaveRun whether it may have been carried out. */
-  #end({ method, done, timer, again }, error, mayHaveRun) {
+  #end(call, error, mayHaveRun) {
+    const { method, done } = call;
+    this.#release(call);
+    if (!mayHaveRun || !ACTS.has(method)) return done(error, void 0);
+    const message = `${error.message} It is unknown whether this ${method === "send" ? "emit" : method} was carried out.`;
+    done(new MessageflowError(error.code, message, false, { unknown: true }), void 0);
+  }
+  #release({ line, timer, again }) {
+    this.#characters -= line.length;
     timer.clear();
     again.clear();
-    if (!mayHaveRun || !ACTS.has(method)) return done(error, void 0);
-    const message = `${error.message} It is unknown whether this ${method} was carried out.`;
-    done(new MessageflowError(error.code, message, false, { unknown: true }), void 0);
   }
   /** Empty first, then act: what is called may issue commands. */
   #drain(calls) {
@@ -1829,13 +1849,17 @@ var Flow = class {
   history(channel, options) {
     return this.#requests.history(channel, options);
   }
-  /** Call a method of the application. Gateways of this version have no hook to take it, and answer with error 108. */
-  rpc(method, data) {
-    return this.#requests.rpc(method, data);
+  /** Tell the application: resolves when its `@flow.on(name)` has handled it, once, however often the link dies meanwhile. */
+  emit(name, data, options) {
+    return this.#requests.emit(name, data, options);
   }
-  /** Rejects with error 108 and sends nothing: no gateway of this version has a hook to take it. */
-  send(_data) {
-    return this.#requests.send();
+  /** Ask the application: resolves to what its `@flow.rpc(name)` returns. Not repeated when the link dies. */
+  call(name, data, options) {
+    return this.#requests.call(name, data, options);
+  }
+  /** `call` by its name in the protocol. */
+  rpc(method, data) {
+    return this.call(method, data);
   }
   /** Connect after `close()`, or after the server has ended the connection. */
   connect() {
@@ -1877,6 +1901,7 @@ function isBlob() {
 function browserPlatform(WebSocketClass) {
   return {
     now: () => performance.now(),
+    wall: () => Date.now(),
     random: () => Math.random(),
     setTimer: (action, ms) => setTimeout(action, ms),
     clearTimer: (timer) => clearTimeout(timer),

@@ -9,7 +9,7 @@ import { MessageflowError } from "./codes.js";
 import type { Recovery } from "./context.js";
 import { type Off } from "./emitter.js";
 import type { ClientInfo } from "./protocol.js";
-import { type Count, type History, type HistoryOptions, type PublishOptions } from "./requests.js";
+import { type CallOptions, type Count, type EmitOptions, type History, type HistoryOptions, type PublishOptions } from "./requests.js";
 import type { State, StateDetail } from "./state.js";
 import { type PublicationHandler, Subscription, type SubscriptionOptions } from "./subscription.js";
 /** @typeParam Pushes what may be pushed: payloads by type, `interface Pushes { "report/ready": Report }`. */
@@ -44,10 +44,12 @@ export declare class Flow<Pushes extends object = Record<string, unknown>> {
     presence(channel: string): Promise<ClientInfo[]>;
     presenceStats(channel: string): Promise<Count>;
     history<Data = unknown>(channel: string, options?: HistoryOptions): Promise<History<Data>>;
-    /** Call a method of the application. Gateways of this version have no hook to take it, and answer with error 108. */
+    /** Tell the application: resolves when its `@flow.on(name)` has handled it, once, however often the link dies meanwhile. */
+    emit(name: string, data?: unknown, options?: EmitOptions): Promise<void>;
+    /** Ask the application: resolves to what its `@flow.rpc(name)` returns. Not repeated when the link dies. */
+    call<Result = unknown>(name: string, data?: unknown, options?: CallOptions): Promise<Result>;
+    /** `call` by its name in the protocol. */
     rpc<Result = unknown>(method: string, data?: unknown): Promise<Result>;
-    /** Rejects with error 108 and sends nothing: no gateway of this version has a hook to take it. */
-    send(_data: unknown): Promise<void>;
     /** Connect after `close()`, or after the server has ended the connection. */
     connect(): void;
     /** Start over at once with a new token: after a login or a logout. */

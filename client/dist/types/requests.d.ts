@@ -36,6 +36,14 @@ export interface PublishOptions {
     /** Names this publication, so that your own code may repeat it: at most 128 characters. One of its own by default. */
     idempotencyKey?: string | undefined;
 }
+export interface CallOptions {
+    /** Milliseconds to wait for the connection and the answer. Default: `commandTimeout`. */
+    timeout?: number | undefined;
+}
+export interface EmitOptions extends CallOptions {
+    /** Names what is told, so that your own code may repeat it: at most 128 characters. One of its own by default. */
+    key?: string | undefined;
+}
 export declare class Requests {
     #private;
     constructor(calls: Commands, random: () => number);
@@ -43,9 +51,8 @@ export declare class Requests {
     presence(channel: string): Promise<ClientInfo[]>;
     presenceStats(channel: string): Promise<Count>;
     history<Data>(channel: string, { limit, since, reverse }?: HistoryOptions): Promise<History<Data>>;
-    rpc(method: string, data?: unknown): Promise<unknown>;
-    /** Not sent: a message without an id cannot be refused by itself, so the server would end the connection over it. */
-    send(): Promise<void>;
+    emit(name: string, data: unknown, { timeout, key }?: EmitOptions): Promise<void>;
+    call(name: string, data: unknown, { timeout }?: CallOptions): Promise<unknown>;
 }
 /** Check a channel's name as far as a client can. */
 export declare function checkChannel(channel: unknown): string;

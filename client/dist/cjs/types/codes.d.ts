@@ -6,10 +6,10 @@
 import type { ErrorReply } from "./protocol.js";
 /** Server error codes the client acts upon. */
 export declare const INTERNAL = 100;
-export declare const NOT_AVAILABLE = 108;
 export declare const TOKEN_EXPIRED = 109;
 export declare const ALREADY_SUBSCRIBED = 105;
 export declare const LIMIT_EXCEEDED = 106;
+export declare const OUTCOME_UNKNOWN = 113;
 /** Codes below 100 are the client's own; they never travel. */
 export declare const TIMEOUT = 1;
 export declare const LINK_LOST = 2;

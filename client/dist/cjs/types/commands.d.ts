@@ -13,7 +13,7 @@ export declare class Commands {
     #private;
     constructor(platform: Platform, timeout: number);
     /** Issue a command: now if there is a connection, otherwise as soon as there is one. */
-    call(method: Method, params: object, done: Done): void;
+    call(method: Method, params: object, done: Done, timeout?: number): void;
     /** Issue a command past the queue, over a link that is not yet a connection. */
     first(method: Method, params: object, done: Done, write: (line: string) => void): void;
     /** Settle the command a reply belongs to. Replies to commands given up are let pass. */

@@ -43,6 +43,8 @@ export interface Answer {
 export interface Platform {
     /** Milliseconds on a clock that nobody sets. It may stand still while the machine sleeps. */
     now(): number;
+    /** Milliseconds on a clock that people set, and that goes on while the machine sleeps. */
+    wall(): number;
     random(): number;
     setTimer(action: () => void, ms: number): unknown;
     clearTimer(timer: unknown): void;

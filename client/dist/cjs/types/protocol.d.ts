@@ -5,7 +5,7 @@
  * no socket, no clock and no state. It must never trust an object key: channel names become keys only by
  * `Object.fromEntries`, which defines them, so that `__proto__` is a name like any other.
  */
-export type Method = "connect" | "subscribe" | "unsubscribe" | "publish" | "presence" | "presence_stats" | "history" | "rpc" | "ping" | "refresh" | "sub_refresh";
+export type Method = "connect" | "subscribe" | "unsubscribe" | "publish" | "presence" | "presence_stats" | "history" | "rpc" | "send" | "ping" | "refresh" | "sub_refresh";
 /** Who holds a connection, as presence, join and leave tell it. */
 export interface ClientInfo {
     user: string;
