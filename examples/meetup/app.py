@@ -25,6 +25,6 @@ def tell(event: Event) -> int:
     return len(here)
 
 
-@flow.rpc("city")
+@flow.on("city")
 def add_city(event: Event) -> None:
     flow.broadcast("city", event.data)
