@@ -9,7 +9,7 @@ from __future__ import annotations
 import http
 import logging
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from messageflow.core.handshake_headers import ShownHeaders
 from messageflow.dialects.base import Dialect
@@ -45,6 +45,7 @@ class Admission:
         limits: how many may be open, and how many coming in.
         files: how many there is room for.
         shown_headers: those of a handshake that the application sees.
+        choose: returns a whole number from the first to the second, another with each call.
 
     Attributes:
         counters: of what is turned away.
@@ -62,6 +63,7 @@ class Admission:
         limits: AdmissionLimits = NO_LIMITS,
         files: FileRoom | None = None,
         shown_headers: ShownHeaders = NOTHING_SHOWN,
+        choose: Callable[[int, int], int] = random.randint,
     ) -> None:
         self.hub = hub
         self.origins = origins
@@ -71,6 +73,7 @@ class Admission:
         self.limits = limits
         self._shown_headers = shown_headers
         self.files = files or FileRoom()
+        self._choose = choose
         self.leaving: set[WebSocketConnection] = set()
         self.counters = AdmissionCounters()
 
@@ -127,7 +130,7 @@ class Admission:
         if self.busy:
             self.counters.refused_busy += 1
             refusal_log.log_busy(self.hub, peer, self.limits.arrivals_limit)
-            return _unavailable(random.randint(1, LONGEST_RETRY))
+            return _unavailable(self._choose(1, LONGEST_RETRY))
         return None
 
     def answers_to(self, headers: Headers, came: Forwarded) -> bool:
