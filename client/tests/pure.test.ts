@@ -101,6 +101,11 @@ describe("backoff", () => {
     assert.deepEqual(longest, [500, 1000, 2000, 4000, 8000, 16_000, 20_000, 20_000, 20_000]);
   });
 
+  test("it waits as the vectors say, by which storms are simulated", () => {
+    const waits = vectors<{ attempt: number; random: number; ms: number }[]>("backoff");
+    for (const { attempt, random, ms } of waits) assert.equal(backoff(attempt, random), ms, `${attempt} ${random}`);
+  });
+
   test("the jitter is full", () => {
     assert.equal(backoff(3, 0), 0);
     assert.equal(backoff(3, 0.25), 1000);
