@@ -54,7 +54,8 @@ def at_least_times_peer(bound: float) -> Target:
 class Figure:
     """One measured quantity: a sample a round of ours, and of the peer's in the same rounds.
 
-    A figure without targets is there to be seen beside the others. One without peer samples stands alone.
+    A figure without targets is there to be seen beside the others. One without peer samples stands alone; where there
+    is a peer that could not be measured, `missing` says why.
     """
 
     what: str
@@ -63,6 +64,7 @@ class Figure:
     peer: str = ""
     theirs: tuple[float, ...] = ()
     targets: tuple[Target, ...] = ()
+    missing: str = ""
 
     @property
     def our_median(self) -> float:

@@ -33,15 +33,23 @@ def target_text(target: Target, figure: Figure) -> str:
 
 def row(figure: Figure) -> tuple[str, ...]:
     """One figure as the cells of HEAD."""
-    theirs, ratio = figure.peer_median, figure.ratio
+    ratio = figure.ratio
     return (
         figure.what,
         f"{number(figure.our_median)} {figure.unit}",
-        "–" if theirs is None else f"{number(theirs)} {figure.unit} ({figure.peer})",
+        peer_cell(figure),
         "–" if ratio is None else f"{number(ratio)} ×",
         ", ".join(target_text(target, figure) for target in figure.targets) or "–",
         verdict(figure),
     )
+
+
+def peer_cell(figure: Figure) -> str:
+    """The peer's figure, why there is none, or a dash where there is no peer."""
+    if figure.missing:
+        return f"not measured ({figure.peer}: {figure.missing})"
+    theirs = figure.peer_median
+    return "–" if theirs is None else f"{number(theirs)} {figure.unit} ({figure.peer})"
 
 
 def verdict(figure: Figure) -> str:
@@ -103,6 +111,7 @@ def _figure(figure: Figure) -> dict[str, Any]:
         "ours": figure.our_median,
         "our_samples": figure.ours,
         "peer": figure.peer or None,
+        "missing": figure.missing or None,
         "theirs": figure.peer_median,
         "peer_samples": figure.theirs,
         "ratio": figure.ratio,

@@ -1,4 +1,4 @@
-"""Django Channels: whoever connects is in one group, and gets the text of what is sent to it."""
+"""Django Channels: whoever connects is in one group, and gets the text of what is sent to it, over HTTP too."""
 
 # mypy: disable-error-code="import-not-found, import-untyped, misc"
 
@@ -11,7 +11,8 @@ from benchmarks.peers.sending import GROUP
 
 configure()
 
-from channels.generic.websocket import AsyncWebsocketConsumer  # noqa: E402 - needs the settings
+from channels.generic.http import AsyncHttpConsumer  # noqa: E402 - needs the settings
+from channels.generic.websocket import AsyncWebsocketConsumer  # noqa: E402
 from channels.routing import ProtocolTypeRouter  # noqa: E402
 
 
@@ -25,4 +26,13 @@ class Subscriber(AsyncWebsocketConsumer):
         await self.send(text_data=event["text"])
 
 
-application = ProtocolTypeRouter({"websocket": Subscriber.as_asgi()})
+class Publishing(AsyncHttpConsumer):
+    """A request with a text for the group."""
+
+    async def handle(self, body: bytes) -> None:
+        """Send it, and answer."""
+        await self.channel_layer.group_send(GROUP, {"type": "say", "text": body.decode()})
+        await self.send_response(200, b"")
+
+
+application = ProtocolTypeRouter({"websocket": Subscriber.as_asgi(), "http": Publishing.as_asgi()})

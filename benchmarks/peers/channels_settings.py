@@ -1,4 +1,4 @@
-"""Django's settings for both programs, with the channel layer over Redis as its documentation has it."""
+"""Django's settings for both programs, with the channel layer over Redis as its documentation has it, or in memory."""
 
 # mypy: disable-error-code="import-not-found, import-untyped"
 
@@ -14,7 +14,8 @@ from benchmarks.peers.sending import LAYER, redis_url
 
 def configure() -> None:
     """Set Django up."""
-    layer = {"BACKEND": os.environ[LAYER], "CONFIG": {"hosts": [redis_url()]}}
+    url = redis_url()
+    layer = {"BACKEND": os.environ[LAYER], "CONFIG": {"hosts": [url]} if url else {}}
     settings.configure(
         SECRET_KEY="of a benchmark",
         ALLOWED_HOSTS=["*"],

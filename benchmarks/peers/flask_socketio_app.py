@@ -1,4 +1,4 @@
-"""Flask-SocketIO on gevent, with its Redis queue: whoever connects is in one room."""
+"""Flask-SocketIO on gevent, with its Redis queue or alone: one room for all; texts come over HTTP too."""
 
 # mypy: disable-error-code="import-not-found, import-untyped, untyped-decorator"
 
@@ -10,19 +10,26 @@ monkey.patch_all()
 
 import os  # noqa: E402 - the rest has to find what was patched
 
-from flask import Flask  # noqa: E402
+from flask import Flask, request  # noqa: E402
 from flask_socketio import SocketIO, join_room  # noqa: E402
 
-from benchmarks.peers.sending import GROUP, PORT, redis_url  # noqa: E402
+from benchmarks.peers.sending import EVENT, GROUP, PORT, redis_url  # noqa: E402
 
 app = Flask(__name__)
-socketio = SocketIO(app, async_mode="gevent", message_queue=redis_url(), cors_allowed_origins="*")
+socketio = SocketIO(app, async_mode="gevent", message_queue=redis_url() or None, cors_allowed_origins="*")
 
 
 @socketio.on("connect")
 def connected() -> None:
     """Enter the room."""
     join_room(GROUP)
+
+
+@app.post("/publish")
+def publish() -> str:
+    """Emit a text to the room."""
+    socketio.emit(EVENT, request.get_data(as_text=True), to=GROUP)
+    return ""
 
 
 socketio.run(app, host="127.0.0.1", port=int(os.environ[PORT]), log_output=False)

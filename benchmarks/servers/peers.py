@@ -1,4 +1,4 @@
-"""The peers with a Redis behind them, Django Channels and Flask-SocketIO, in an environment of their own.
+"""The peers in Python, Django Channels and Flask-SocketIO, over a Redis or alone, in an environment of their own.
 
 The environment is made from requirements/peers.txt the first time it is needed, and anew when that file has changed.
 """
@@ -14,25 +14,33 @@ from pathlib import Path
 
 from benchmarks.peers.sending import LAYER, PORT, REDIS_URL
 from benchmarks.senders import ROOT, Program
-from benchmarks.servers.base import Server, SubscribeSide, free_port
+from benchmarks.servers.base import PublishSide, Server, SubscribeSide, free_port
 from benchmarks.tools import BINARIES, Unavailable
 
 REQUIREMENTS = ROOT / "requirements" / "peers.txt"
 ENVIRONMENT = BINARIES / "peers"
+IN_MEMORY_LAYER = "channels.layers.InMemoryChannelLayer"
+PUBLISH = PublishSide("/publish", str)  # of all peers that take a text as it is
 PEERS = "Django Channels and Flask-SocketIO"
 INSTALL_SECONDS = 600
+SOCKET_IO = SubscribeSide(
+    path="/socket.io/?EIO=4&transport=websocket",
+    first_frames=lambda connections: repeat("40", connections),  # Socket.IO's "connect"
+    ready_text="40{",
+    engine_io=True,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A peer over one Redis: what its subscribers connect to, and what sends."""
+    """A peer: what its subscribers connect to, and what sends."""
 
     server: Server
     sender: Program
 
 
-def channels(url: str, layer: str) -> Peer:
-    """Django Channels under uvicorn, with one of the channel layers of channels_redis.
+def channels(url: str, layer: str = IN_MEMORY_LAYER) -> Peer:
+    """Django Channels under uvicorn, with one of the channel layers of channels_redis, or in memory without a URL.
 
     Raises:
         Unavailable: it cannot be installed.
@@ -44,13 +52,14 @@ def channels(url: str, layer: str) -> Peer:
         command=(str(python()), *serve, "--log-level", "warning", "--backlog", "4096"),
         port=port,
         subscribe=SubscribeSide("/"),
+        publish=PUBLISH,
         environment=variables(url, {LAYER: layer}),
     )
     return Peer(server, Program("channels_sender", str(python()), server.environment))
 
 
 def flask_socketio(url: str) -> Peer:
-    """Flask-SocketIO on gevent, with its Redis queue.
+    """Flask-SocketIO on gevent, with its Redis queue, or alone without a URL.
 
     Raises:
         Unavailable: it cannot be installed.
@@ -60,12 +69,8 @@ def flask_socketio(url: str) -> Peer:
         name="Flask-SocketIO",
         command=(str(python()), "-m", "benchmarks.peers.flask_socketio_app"),
         port=port,
-        subscribe=SubscribeSide(
-            path="/socket.io/?EIO=4&transport=websocket",
-            first_frames=lambda connections: repeat("40", connections),  # Socket.IO's "connect"
-            ready_text="40{",
-            engine_io=True,
-        ),
+        subscribe=SOCKET_IO,
+        publish=PUBLISH,
         environment=variables(url, {PORT: str(port)}),
     )
     return Peer(server, Program("flask_socketio_sender", str(python()), server.environment))

@@ -126,7 +126,7 @@ class Admission:
             if self.is_short_of_files:
                 self.counters.refused_files += 1
                 refusal_log.log_files(self.hub, peer, self.files.limit)
-                return _unavailable(random.randint(1, LONGEST_RETRY))
+                return _unavailable(self._choose(1, LONGEST_RETRY))
         if self.busy:
             self.counters.refused_busy += 1
             refusal_log.log_busy(self.hub, peer, self.limits.arrivals_limit)
