@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from benchmarks.scale.agenda import Agenda
 from benchmarks.scale.clients import BROWSER, LONGEST_MS, Client
 from benchmarks.scale.gateway_door import Door
-from messageflow.gateway.server import BACKLOG
+from messageflow.gateway.listening import BACKLOG
 from messageflow.testing.clock import ManualClock
 
 SYN_AGAIN = 1.0  # seconds until the client's kernel knocks again where a queue was full
