@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import threading
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -250,6 +251,21 @@ def test_a_log_handler_may_push_what_it_hears(caplog: pytest.LogCaptureFixture) 
     finally:
         later_sender.log.removeHandler(handler)
     assert flow.later.stats.waiting + flow.later.stats.dropped_full >= 20
+
+
+def test_what_two_threads_have_to_log_is_said_once_and_raises_nowhere(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one may take the last line between a look and a hand."""
+    sender = LaterSender(lambda call: [])
+
+    class Taken(deque[Any]):
+        def __bool__(self) -> bool:
+            return True
+
+    monkeypatch.setattr(sender, "_unsaid", Taken([(logging.WARNING, "once", (), None)]))
+    sender._log()
+    assert [record.message for record in caplog.records] == ["once"]
 
 
 def test_a_signal_handler_may_push(server: ScriptedServer) -> None:

@@ -16,6 +16,7 @@ import random
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Hashable
 
 from messageflow.client_io.processes import PerProcess
@@ -36,6 +37,7 @@ IDLE_SECONDS = 5.0  # without a call, after which the thread ends
 PATIENCE = 1.0  # seconds that a call waits for room, where the gateway answers
 FIRST_PAUSE = 0.1  # seconds
 LONGEST_PAUSE = 2.0  # seconds; each attempt is several within a second
+LINES_PER_SECOND = 1 / 60  # of one kind, in the log, after the first
 EXIT_SECONDS = 2.0  # at the end of the process, for what waits then
 
 log = logging.getLogger("messageflow.later")
@@ -60,8 +62,8 @@ class LaterSender:
         self._is_hurried = False
         self._most = batch.COMMANDS
         self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE, _spread)
-        self._lines = LineRates(burst=1, per_second=0.1)
-        self._unsaid: list[tuple[int, str, tuple[object, ...], Exception | None]] = []
+        self._lines = LineRates(burst=1, per_second=LINES_PER_SECOND)
+        self._unsaid: deque[tuple[int, str, tuple[object, ...], Exception | None]] = deque()
 
     @property
     def stats(self) -> LaterStats:
@@ -205,7 +207,10 @@ class LaterSender:
 
     def _log(self) -> None:
         while self._unsaid:
-            level, text, details, trace = self._unsaid.pop(0)
+            try:
+                level, text, details, trace = self._unsaid.popleft()
+            except IndexError:  # another thread has said it
+                return
             log.log(level, text, *details, exc_info=trace)
 
 
