@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from messageflow.core.presence import Presence
 from messageflow.core.protocol import ClientInfo
 
@@ -27,3 +30,34 @@ def test_connections_and_users_are_counted_apart() -> None:
     presence.remove("x", "never there")
     assert presence.stats("x", 1.0) == (2, 1)
     assert presence.stats("elsewhere", 1.0) == (0, 0)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["add", "remove"]), st.sampled_from("xy"), st.sampled_from("abc"), st.sampled_from("nm")
+        )
+    )
+)
+def test_whoever_comes_and_goes_the_entries_are_those_of_a_plain_table(steps: list[tuple[str, str, str, str]]) -> None:
+    presence = Presence()
+    presence.renew("n", 0.0)
+    presence.renew("m", 0.0)
+    table: dict[tuple[str, str], tuple[ClientInfo, str]] = {}
+    for number, (step, channel, client, node) in enumerate(steps):
+        if step == "add":
+            info = ClientInfo(str(number), client)
+            presence.add(channel, info, node)
+            table[channel, client] = info, node
+        else:
+            presence.remove(channel, client)
+            table.pop((channel, client), None)
+    for channel in "xy":
+        assert presence.clients(channel, 1.0) == {
+            info.client: info for (at, _), (info, _) in table.items() if at == channel
+        }
+    gone = presence.remove_node("n")
+    assert {(channel, info.client) for channel, info in gone} == {
+        key for key, (_, node) in table.items() if node == "n"
+    }
+    assert len(presence.clients("x", 1.0)) == sum(at == "x" and node == "m" for (at, _), (_, node) in table.items())

