@@ -26,10 +26,9 @@ class SlowWrites:
         self._seconds = seconds
 
     async def come(self) -> None:
-        await self._world.subscribed("alice", NAME)
-        live = self._world.hub.channels[NAME].live
-        ((member, write),) = live.items()
-        live[member] = self._slow(write)
+        session = (await self._world.subscribed("alice", NAME)).session
+        assert session is not None
+        session.write = self._slow(session.write)
 
     def _slow(self, write: Callable[[bytes], None]) -> Callable[[bytes], None]:
         def slow(data: bytes) -> None:

@@ -105,7 +105,7 @@ class ChannelRegistry:
     def end_entering(self, channel: Channel) -> None:
         """A session is in the channel, or will not come."""
         channel.end_entering()
-        if not channel.live:
+        if not channel.is_live:
             self._drop_if_abandoned(channel)
 
     def leave(self, session: Session, name: str) -> None:
@@ -115,7 +115,7 @@ class ChannelRegistry:
             return
         channel = subscription.channel
         channel.leave(session)
-        if not channel.live:
+        if not channel.is_live:
             self._drop_if_abandoned(channel)
         if subscription.info is not None:
             self._presence.leave(name, subscription.info, tell=subscription.tell)

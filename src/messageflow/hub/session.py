@@ -38,7 +38,7 @@ from messageflow.core.command_meter import CommandMeter, Verdict
 from messageflow.core.protocol import ClientInfo, Command, FaultyCommand, Push, Result, Unsubscribed
 from messageflow.dialects.base import Dialect, MalformedMessage, TooManyCommands
 from messageflow.errors import BrokerError
-from messageflow.hub.channel import Write
+from messageflow.hub.channel_members import Write
 from messageflow.hub.connection import Connection
 from messageflow.hub.inbox import Inbox
 from messageflow.hub.presence_changes import PresenceChanges
