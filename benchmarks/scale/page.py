@@ -12,10 +12,11 @@ from benchmarks.report import number
 from benchmarks.scale.experiments import EMBEDDED, OVER_REDIS
 from benchmarks.scale.fitting import error_of
 from benchmarks.scale.model import Costs, Resource, Unit
-from benchmarks.scale.records import Measured, StormRecord, Storms
+from benchmarks.scale.records import Check, Measured, StormRecord, Storms
 from benchmarks.scale.site import Needs, Site, needs_of, publications_a_second
 
 ROOM = re.compile(r"(<!-- made: (\w+) -->\n).*?(<!-- /made -->)", re.DOTALL)
+PROMISED = 0.2  # how far a prediction may be off
 WORDS: Mapping[Unit, str] = {
     Unit.CONNECT: "a connection comes: upgrade, token, `#user`, `*`",
     Unit.SUBSCRIBE: "one more channel of it",
@@ -111,11 +112,17 @@ def checks_table(measured: Measured, _: Storms) -> str:
             RESOURCE_WORDS[check.resource],
             amount(check.resource, check.predicted),
             amount(check.resource, check.measured),
-            f"{error_of(check.predicted, check.measured):+.0%}",
+            off_by(check),
         ]
         for check in measured.checks
     ]
     return table(["run", "of", "predicted", "measured", "off by"], rows)
+
+
+def off_by(check: Check) -> str:
+    """How far a prediction is off, said loudly beyond what is promised."""
+    error = error_of(check.predicted, check.measured)
+    return f"{error:+.0%}" if abs(error) <= PROMISED else f"**{error:+.0%}**"
 
 
 def amount(resource: str, value: float) -> str:
