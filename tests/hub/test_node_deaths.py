@@ -93,3 +93,11 @@ async def test_a_node_that_was_taken_for_dead_sends_those_away_that_others_told_
     assert connection.closed.reconnect
     await node.world.settle()
     assert node.told == []
+
+
+async def test_a_handler_that_comes_late_is_told_of_deaths_too(node: Node) -> None:
+    await node.deaths.end()  # as where there was none at the start
+    assert await node.hub.broker.read_presence(NODES) == {}
+    await node.world.connected("alice")
+    await node.world.settle()
+    assert list(await node.hub.broker.read_presence(NODES)) == ["b"]

@@ -94,6 +94,13 @@ class NodeDeaths:
         await self._broker.subscribe(CLIENTS)
         await self._broker.join(NODES, self._me, keep=True, tell=False)
 
+    async def _begin_late(self) -> None:
+        try:
+            await self.begin()
+        except BrokerError as error:
+            self._begun = False  # the next client tries again
+            self._runtime.log_limited(logging.WARNING, "deaths_not_told", error=str(error))
+
     async def end(self) -> None:
         """Be one of them no more, and be missed by nobody."""
         if self._begun:
@@ -106,6 +113,8 @@ class NodeDeaths:
     def note_client(self, session: Session) -> None:
         """A client of this node is in."""
         if self._shared and self._hooks.disconnect is not None and session.info is not None:
+            if not self._begun:  # the handler was written since the start, as in a module that is imported late
+                self._runtime.spawn(self._begin_late(), name="presence")
             self._entered.add(session.client)
             self._presence.update(CLIENTS, session.info)
 
