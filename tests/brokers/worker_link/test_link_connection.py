@@ -9,6 +9,7 @@ from typing import cast
 
 import pytest
 
+from messageflow.brokers.worker_link import link_connection
 from messageflow.brokers.worker_link.framing import encode_length
 from messageflow.brokers.worker_link.link_connection import HIGH_WATER, LinkConnection
 from messageflow.testing.broker_suite import until
@@ -35,22 +36,17 @@ class Owner:
         self.lost.append(why)
 
 
-class BusyTransport:
-    """Takes what it is given to its buffer until the turn of the loop is over, as uvloop's do."""
+class Written:
+    """A transport that keeps what is written."""
 
     def __init__(self) -> None:
-        self.written: list[bytes] = []
-        self.waiting = 0
+        self.writes: list[bytes] = []
 
     def set_write_buffer_limits(self, high: int, low: int) -> None:
         pass
 
-    def get_write_buffer_size(self) -> int:
-        return self.waiting
-
     def write(self, data: bytes) -> None:
-        self.written.append(data)
-        self.waiting += len(data)
+        self.writes.append(data)
 
 
 Ends = tuple[LinkConnection, Owner, LinkConnection, Owner]
@@ -80,19 +76,51 @@ async def test_frames_arrive_in_the_order_in_which_they_were_sent(ends: Ends) ->
     assert there.frames == sent
 
 
-async def test_the_first_frame_of_a_turn_is_written_at_once_and_many_are_joined() -> None:
-    connection, transport = LinkConnection(Owner()), BusyTransport()
-    connection.connection_made(cast(asyncio.Transport, transport))
-    frames = [b"%500d" % number for number in range(100)]
-    connection.send(frames[0])
-    assert transport.written == [encode_length(500) + frames[0]]
-    for frame in frames[1:-1]:
-        connection.send(frame)
-    transport.waiting = 0  # it has written what it had; what is joined is still before what comes now
-    connection.send(frames[-1])
-    await asyncio.sleep(0)
-    assert b"".join(transport.written) == b"".join(encode_length(500) + frame for frame in frames)
-    assert len(transport.written) < 8
+def joined(*frames: bytes) -> bytes:
+    return b"".join(encode_length(len(frame)) + frame for frame in frames)
+
+
+@pytest.fixture
+def written() -> Written:
+    return Written()
+
+
+@pytest.fixture
+async def connection(written: Written) -> LinkConnection:
+    made = LinkConnection(Answering())
+    made.connection_made(cast(asyncio.Transport, written))
+    return made
+
+
+class Answering(Owner):
+    """Answers every frame with itself."""
+
+    def link_frames(self, connection: LinkConnection, frames: list[bytes]) -> None:
+        for frame in frames:
+            connection.send(frame)
+
+
+async def test_a_frame_that_is_waited_for_is_written_at_once(connection: LinkConnection, written: Written) -> None:
+    connection.send(b"one")
+    connection.send(b"two")
+    assert written.writes == [joined(b"one"), joined(b"two")]
+
+
+async def test_no_more_is_held_than_may_be(
+    connection: LinkConnection, written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_connection, "HELD_BYTES", 1000)
+    connection.data_received(joined(*[bytes(100)] * 20))
+    assert written.writes == [joined(*[bytes(100)] * 11), joined(*[bytes(100)] * 9)]
+
+
+async def test_frames_that_came_together_are_answered_in_one_write(
+    connection: LinkConnection, written: Written
+) -> None:
+    connection.data_received(joined(b"one", b"two", b"three"))
+    assert written.writes == [joined(b"one", b"two", b"three")]
+    connection.data_received(joined(b"four"))
+    assert written.writes[1:] == [joined(b"four")]
 
 
 async def test_an_end_that_reads_nothing_is_full_and_says_when_it_is_not(ends: Ends) -> None:
