@@ -118,6 +118,9 @@ def test_token_names_user_and_channels_and_ends_in_time(terminal: Terminal, data
     claims = jwt.decode(token, secret, ["HS256"])
     assert (claims["sub"], claims["channels"]) == ("frank", ["news", "sport"])
     assert 599 < claims["exp"] - claims["iat"] <= 600
+    assert "allow" not in claims
+    allowed = terminal("token", "frank", "--allow", "news:*", "--allow", "org:*=history").stdout.strip()
+    assert jwt.decode(allowed, secret, ["HS256"])["allow"] == ["news:*", "org:*=history"]
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,15 @@ from messageflow.cli.parameters import CHANNELS, Duration, User, arguments
 @click.argument("user", type=User())
 @click.option("--ttl", type=Duration(), help="How long it is good for, such as 10m or 1h.")
 @CHANNELS
-def command(user: str, ttl: float | None, channels: tuple[str, ...]) -> None:
+@click.option(
+    "--allow", multiple=True, help="Channels in which they may do what, such as news:* or org:*=history; repeatable."
+)
+def command(user: str, ttl: float | None, channels: tuple[str, ...], allow: tuple[str, ...]) -> None:
     """Print a token that lets its bearer connect as USER."""
     from messageflow import Flow
+    from messageflow.publisher.tokens import TTL
 
     flow = Flow()
     with arguments():
-        token = flow.token(user, channels=channels) if ttl is None else flow.token(user, ttl=ttl, channels=channels)
+        token = flow.token(user, TTL if ttl is None else ttl, channels=channels, allow=allow)
     click.echo(token)
