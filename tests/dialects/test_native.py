@@ -52,6 +52,17 @@ def test_data_passes_undecoded() -> None:
     assert bytes(command.publish.data) == b'{"x": [1, 2.50]}'
 
 
+def test_a_message_may_have_a_key_and_an_age() -> None:
+    text = b'{"send":{"data":1}}\n{"id":2,"send":{"data":{"type":"city","payload":"Ulm"},"key":"k","age":0}}'
+    plain, keyed = decoded(text)
+    assert plain.send is not None
+    assert (plain.id, bytes(plain.send.data), plain.send.key, plain.send.age) == (0, b"1", "", None)
+    assert keyed.send is not None
+    assert (keyed.id, keyed.send.key, keyed.send.age) == (2, "k", 0)
+    assert bytes(keyed.send.data) == b'{"type":"city","payload":"Ulm"}'
+    assert native.encode_result(2, "send", EmptyResult()) == b'{"id":2,"send":{}}'
+
+
 def test_an_unknown_method_is_a_command_without_any() -> None:
     (command,) = native.decode(b'{"id":1,"bogus":{}}')
     assert command.methods == []

@@ -55,6 +55,41 @@ async def test_a_node_that_is_gone_leaves_nobody_behind(opened: Opened, server: 
         await until(lambda: [type(push) for _, push in watcher.pushes] == [Left])
 
 
+async def test_what_a_node_that_is_gone_had_begun_is_unknown(opened: Opened, server: Server) -> None:
+    async with opened(server) as stays, opened(server) as goes:
+        for key in ("begun", "ended"):
+            assert (await goes.reserve("alice", key)).state == "mine"
+        await goes.settle("alice", "ended", b"so")
+        assert (await stays.reserve("alice", "begun", 1.0)).state == "running"
+        with server.client() as client:
+            client.zadd(stays._names.nodes, {goes._node: 1})  # its lease is over
+        assert (await stays.reserve("alice", "begun", 1.0)).state == "unknown"
+        assert await stays.reserve("alice", "ended", 1.0) == ("ended", b"so")
+        await goes.settle("alice", "begun", b"late")
+        assert await stays.reserve("alice", "begun", 1.0) == ("ended", b"late")
+
+
+async def test_what_was_told_before_redis_was_away_is_not_taken_for_new(opened: Opened, server: Server) -> None:
+    async with opened(server) as broker:
+        assert (await broker.reserve("alice", "a", 1.0)).state == "mine"
+        with server.client() as client:
+            client.client_kill_filter(_type="normal", skipme=True)
+        await until(lambda: broker.statistics()["redis_lost"] >= 1)
+        assert (await broker.reserve("alice", "a", 1.0)).state == "running"
+        assert (await broker.reserve("alice", "b", 1.0)).state == "unknown"
+        assert (await broker.reserve("alice", "c")).state == "mine"
+
+
+async def test_reservations_go_when_their_time_is_over(opened: Opened, server: Server) -> None:
+    async with opened(server) as broker:
+        await broker.reserve("alice", "a")
+        await broker.reserve("alice", "b")
+        await broker.settle("alice", "b", b"")
+        with server.client() as client:
+            for key in ("a", "b"):
+                assert 0 < client.pttl(broker._names.reservation("alice", key)) <= 600_000
+
+
 async def test_flushed_streams_begin_in_a_new_epoch(opened: Opened, server: Server) -> None:
     sink = RecordingSink()
     async with opened(server, sink) as broker:

@@ -160,6 +160,17 @@ async def test_everybody_of_a_worker_that_died_leaves(server: BrokerServer, work
         await first.publish(items("x", 1))
 
 
+async def test_what_a_worker_that_died_had_begun_is_unknown(server: BrokerServer, workers: Workers) -> None:
+    first, second = workers
+    for key in ("begun", "ended"):
+        assert (await first.reserve("alice", key)).state == "mine"
+    await first.settle("alice", "ended", b"so")
+    assert (await second.reserve("alice", "begun", 0.0)).state == "running"
+    server.forget("first")
+    assert (await second.reserve("alice", "begun", 0.0)).state == "unknown"
+    assert await second.reserve("alice", "ended", 0.0) == ("ended", b"so")
+
+
 async def test_a_worker_that_stalls_delays_nobody_and_learns_that_it_missed_something(
     narrow: None, server: BrokerServer, workers: Workers, sinks: Sinks
 ) -> None:
