@@ -11,9 +11,9 @@ from typing import NamedTuple
 from benchmarks.crowd import CrowdFailed, crowd
 from benchmarks.figures import Figure
 from benchmarks.plan import MakeServer, Plan
-from benchmarks.publishing import PAYLOAD_BYTES, publish_burst, publish_in_sequence
+from benchmarks.publishing import PAYLOAD_BYTES, PublishFailed, publish_burst, publish_in_sequence
 from benchmarks.servers import peers
-from benchmarks.servers.base import Server, running
+from benchmarks.servers.base import Server, ServerFailed, running
 from benchmarks.servers.centrifugo import centrifugo
 from benchmarks.servers.nchan import nchan
 from benchmarks.servers.node_peers import socket_io, socket_io_on_uwebsockets, ws
@@ -23,7 +23,9 @@ SUBSCRIBERS = 1000
 PUBLISHERS = 32
 WARM_UP = 100
 QUIET_SECONDS = 4.0
-WAIT_SECONDS = 120.0
+WAIT_SECONDS = 300.0
+LONGEST_REASON = 200  # characters of a row
+FAILED = (Unavailable, ServerFailed, CrowdFailed, PublishFailed)
 METHOD = (
     f"{SUBSCRIBERS} WebSocket subscribers of one channel, group or room at one server process, each server by itself "
     f"and without Redis; texts of {PAYLOAD_BYTES} bytes come over HTTP. Memory: resident bytes of all its processes "
@@ -31,7 +33,8 @@ METHOD = (
     "as soon as the one before is answered; CPU by deliveries. At once: "
     f"{PUBLISHERS} HTTP connections publish again and again (wrk); deliveries between the first and the last, by the "
     "time between. Ours and Centrifugo check a token, number what is published and keep it; the others do none of "
-    "that. What of a burst did not arrive is lost."
+    "that. What had not arrived "
+    f"{QUIET_SECONDS:.0f} s after the last that did is lost."
 )
 
 
@@ -67,20 +70,27 @@ PEERS: Mapping[str, MakeServer] = {
 
 
 def run(plan: Plan) -> list[Figure]:
-    """Measure; a peer that cannot be had has rows that say so."""
-    sides: dict[str, Callable[[], Sample]] = {"ours": partial(sample, plan, plan.ours)}
+    """Measure; a peer that cannot be had, or does not come to its end, has a row that says so."""
     missing: dict[str, str] = {}
-    for name, make in PEERS.items():
+
+    def attempt(name: str, make: MakeServer) -> Sample | None:
+        if name in missing:
+            return None
         try:
-            make(plan.scratch)
-        except Unavailable as error:
-            missing[name] = str(error)
-            plan.say(f"  {name}: {error}")
-        else:
-            sides[name] = partial(sample, plan, make)
-    own, *others = plan.alternate(**sides)
-    measured = dict(zip(list(sides)[1:], others, strict=True))
-    return [figure for name in PEERS for figure in beside(own, name, measured.get(name, ()), missing.get(name, ""))]
+            return sample(plan, make)
+        except FAILED as error:
+            missing[name] = " ".join(str(error).split())[:LONGEST_REASON]
+            return None
+
+    sides: dict[str, Callable[[], Sample | None]] = {"ours": partial(sample, plan, plan.ours)}
+    sides |= {name: partial(attempt, name, make) for name, make in PEERS.items()}
+    results = dict(zip(sides, plan.alternate(**sides), strict=True))
+    samples = {name: tuple(one for one in each if one is not None) for name, each in results.items()}
+    return [
+        figure
+        for name in PEERS
+        for figure in beside(samples["ours"], name, () if name in missing else samples[name], missing.get(name, ""))
+    ]
 
 
 def beside(own: tuple[Sample, ...], name: str, others: tuple[Sample, ...], missing: str = "") -> list[Figure]:
@@ -96,7 +106,7 @@ def beside(own: tuple[Sample, ...], name: str, others: tuple[Sample, ...], missi
         figure("RSS per connection", "B", lambda one: one.memory),
     ]
     if any(one.lost for one in others):
-        figures.append(figure("lost of a burst", "%", lambda one: one.lost))
+        figures.append(figure("lost, one at a time or of a burst", "%", lambda one: one.lost))
     return figures[:1] if missing else figures
 
 
@@ -104,7 +114,7 @@ def sample(plan: Plan, make: MakeServer) -> Sample:
     """One fresh server, loaded in three ways.
 
     Raises:
-        CrowdFailed: a subscriber was cut off, or got something twice, or missed what came one at a time.
+        CrowdFailed: a subscriber was cut off, or got something twice.
     """
     server = make(plan.scratch)
     texts = plan.of(short=100, full=500)
@@ -113,12 +123,13 @@ def sample(plan: Plan, make: MakeServer) -> Sample:
             pass
         time.sleep(0.5)
         before = process.rss_bytes()
-        with crowd(server, SUBSCRIBERS, plan.scratch, expect=SUBSCRIBERS * texts) as subscribers:
+        with crowd(server, SUBSCRIBERS, plan.scratch, expect=SUBSCRIBERS * texts, quiet=QUIET_SECONDS) as subscribers:
             memory = (process.rss_bytes() - before) / SUBSCRIBERS
             used = process.cpu_seconds()
             publish_in_sequence(server, texts)
             received = subscribers.wait(WAIT_SECONDS)
             single = (process.cpu_seconds() - used) / received.publications * 1e6
+            dropped = 1 - received.publications / (SUBSCRIBERS * texts)
     with (
         running(server, plan.scratch) as process,
         crowd(server, SUBSCRIBERS, plan.scratch, quiet=QUIET_SECONDS) as subscribers,
@@ -132,4 +143,5 @@ def sample(plan: Plan, make: MakeServer) -> Sample:
     # wrk stops without waiting for its last answers, so only what is missing beyond those is known to be lost
     sent = SUBSCRIBERS * burst.requests
     lost = max(0.0, 1 - received.publications / sent) * 100 if sent else 0.0
+    lost = max(lost, dropped * 100)
     return Sample(memory, single, cpu / received.publications * 1e6, received.per_second / 1e6, lost)

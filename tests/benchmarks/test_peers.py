@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.crowd import CrowdFailed
+from benchmarks.plan import MakeServer, Plan
 from benchmarks.report import row
 from benchmarks.servers.centrifugo import VARIABLE, centrifugo, settings
 from benchmarks.servers.node_peers import SOURCES, socket_io_on_uwebsockets
+from benchmarks.suite import peers
 from benchmarks.suite.peers import PEERS, Sample, beside
 from benchmarks.tools import Unavailable
 
@@ -20,6 +23,18 @@ PEER = (Sample(5000.0, 10.0, 2.0, 0.1, 0.0),)
 def test_a_peer_that_cannot_be_had_has_a_row_that_says_why() -> None:
     (figure,) = beside(OWN, "Centrifugo", (), "no binary")
     assert row(figure)[2] == "not measured (Centrifugo: no binary)"
+
+
+def test_a_peer_that_fails_takes_no_other_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def measure(_: Plan, make: MakeServer) -> Sample:
+        if make is PEERS["Channels"]:
+            raise CrowdFailed("3 of 1000 were cut off")
+        return OWN[0]
+
+    monkeypatch.setattr(peers, "sample", measure)
+    figures = peers.run(Plan(full=False, scratch=tmp_path, say=lambda _: None))
+    assert [figure.missing for figure in figures if figure.peer == "Channels"] == ["3 of 1000 were cut off"]
+    assert [figure.ratio for figure in figures if figure.peer == "ws"] == [1.0] * 4
 
 
 def test_a_peer_has_four_rows_and_one_more_where_it_lost_something() -> None:
