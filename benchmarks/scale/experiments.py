@@ -105,7 +105,7 @@ def fitted(scratch: Path, size: Size, *, nodes: int) -> list[Observation]:
             publish(system, [STORED], 5 * size.publications, 400, (0, 0), counts)
         with meter.phase("to one") as counts:
             publish(system, own(0), 5 * size.publications, 400, (min(nodes, 1), 1), counts)
-        crowds.enter_context(coming(meter, "shared", system, Visitors(20_000, half, shared), scratch))
+        crowds.enter_context(coming(meter, "shared", system, Visitors(20_000, half, shared), scratch, first=True))
         with meter.phase("to many") as counts:
             publish(system, SHARED, size.publications, 25, (nodes, half), counts)
         with meter.phase("burst to nobody") as counts:
@@ -130,10 +130,17 @@ def warm_up(meter: Meter, system: System, crowds: ExitStack, scratch: Path) -> N
     meter.channels = WARM_UP * (few.each + 1)
 
 
-def coming(meter: Meter, name: str, system: System, visitors: Visitors, scratch: Path) -> ExitStack:
-    """Let connections come, measured as a phase; until the stack is left."""
+def coming(
+    meter: Meter, name: str, system: System, visitors: Visitors, scratch: Path, *, first: bool = False
+) -> ExitStack:
+    """Let connections come, measured as a phase; until the stack is left.
+
+    Args:
+        first: whether no crowd was there before: a young process takes some memory once.
+    """
     stack = ExitStack()
     with meter.phase(name, KEPT_BY) as counts:
+        counts[Unit.GROW] = len(system.gateways) if first else 0
         stack.enter_context(come(system, visitors, scratch, counts))
         meter.connected += visitors.count
         meter.channels += visitors.count + counts[Unit.OPEN]
@@ -164,6 +171,7 @@ def come_back(
         meter.connected += back.count
         meter.channels += back.count
         counts[Unit.MISSED] = back.count * 2 * missed
+        counts[Unit.GROW] = len(system.gateways)
     newest = meter.phases.pop()
     meter.phases.append(replace(newest, usage={**newest.usage, Resource.MEMORY: meter.memory() - memory}))
     check_missed(crowd)
@@ -201,26 +209,26 @@ def mixed(scratch: Path, size: Size) -> list[Observation]:
         meter = Meter(system, PING_SECONDS)
         warm_up(meter, system, crowds, scratch)
         visitors = Visitors(FIRST, size.mixed, in_two)
-        with coming(meter, "come", system, visitors, scratch), meter.phase("mixed") as counts:
+        with coming(meter, "come", system, visitors, scratch, first=True), meter.phase("mixed") as counts:
             half = size.mixed_seconds // 2
             publish(system, groups, 40 * half, 40, (nodes, GROUP), counts)
             publish(system, [CHANNEL], 8 * half, 8, (nodes, size.mixed), counts)
     return meter.phases
 
 
-def returning(scratch: Path, size: Size, *, nodes: int, fitted: bool = False) -> list[Observation]:
+def returning(scratch: Path, size: Size, *, nodes: int, fitted: int = 0) -> list[Observation]:
     """All come, leave, and come back at once, twice: over Redis, or with the embedded broker for 0 nodes.
 
     Args:
-        fitted: costs are fitted to it, and it is small; else it is to be predicted.
+        fitted: costs are fitted to it, and it is so many times the usual phase; 0 where it is to be predicted.
     """
-    count = size.fitted if fitted else size.back
+    count = fitted * size.fitted or size.back
     numbers = range(FIRST, FIRST + count)
     with started(scratch, nodes) as system, ExitStack() as few:
         meter = Meter(system, PING_SECONDS)
         warm_up(meter, system, few, scratch)
         young, connected, channels = meter.memory(), meter.connected, meter.channels
-        crowds = coming(meter, "first", system, Visitors(FIRST, count, in_channel), scratch)
+        crowds = coming(meter, "first", system, Visitors(FIRST, count, in_channel), scratch, first=True)
         go(meter, crowds, connected, channels)
         for name, missed in (("back", 1), ("back with ten", 10)) if fitted else (("back", 2),):
             held = leave_behind(system, numbers, CHANNEL)
@@ -237,13 +245,15 @@ EMBEDDED, OVER_REDIS = "embedded", "redis"
 FITTED: Mapping[str, Runs] = {
     EMBEDDED: {
         "one node": partial(fitted, nodes=0),
-        "small reconnect": partial(returning, nodes=0, fitted=True),
+        "small reconnect": partial(returning, nodes=0, fitted=1),
+        "larger reconnect": partial(returning, nodes=0, fitted=3),
         "refusing": refusing,
     },
     OVER_REDIS: {
         "one node": partial(fitted, nodes=1),
         "two nodes": partial(fitted, nodes=2),
-        "small reconnect": partial(returning, nodes=1, fitted=True),
+        "small reconnect": partial(returning, nodes=1, fitted=1),
+        "larger reconnect": partial(returning, nodes=1, fitted=3),
     },
 }
 PREDICTED: Mapping[str, Runs] = {

@@ -29,6 +29,7 @@ class Unit(StrEnum):
     DELIVER_JOINED = "deliver_joined"  # the same, written together with others
     PING = "ping"  # one ping of one connection, and its answer
     CHECK = "check"  # one channel of one node whose position is compared with Redis
+    GROW = "grow"  # a node has its first crowd
     NODE_SECOND = "node_second"  # one second of one node that has nothing to do
     REFUSE = "refuse"  # one connection answered 503 and closed
 
@@ -51,11 +52,11 @@ Usage = Mapping[Resource, float]
 
 # What stays in memory: work that is done and gone takes none. A stored publication stays in Redis for its history.
 KEPT_BY: Mapping[Resource, tuple[Unit, ...]] = {
-    Resource.MEMORY: (Unit.CONNECT, Unit.SUBSCRIBE, Unit.OPEN, Unit.RESUME),
+    Resource.MEMORY: (Unit.CONNECT, Unit.SUBSCRIBE, Unit.OPEN, Unit.RESUME, Unit.GROW),
     Resource.REDIS_MEMORY: (Unit.CONNECT, Unit.OPEN, Unit.PUBLISH),
 }
 # Redis never hears of these.
-LOCAL = (Unit.SUBSCRIBE, Unit.DELIVER, Unit.DELIVER_JOINED, Unit.PING, Unit.REFUSE)
+LOCAL = (Unit.GROW, Unit.SUBSCRIBE, Unit.DELIVER, Unit.DELIVER_JOINED, Unit.PING, Unit.REFUSE)
 
 
 def takers(resource: Resource) -> tuple[Unit, ...]:
@@ -63,7 +64,7 @@ def takers(resource: Resource) -> tuple[Unit, ...]:
     if resource in KEPT_BY:
         return KEPT_BY[resource]
     if resource is Resource.CPU:
-        return tuple(Unit)
+        return tuple(unit for unit in Unit if unit is not Unit.GROW)
     return tuple(unit for unit in Unit if unit not in LOCAL)
 
 

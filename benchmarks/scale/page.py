@@ -32,6 +32,7 @@ WORDS: Mapping[Unit, str] = {
     Unit.DELIVER_JOINED: "the same, 32 at once",
     Unit.PING: "a ping and its answer",
     Unit.CHECK: "the position of a channel compared with Redis",
+    Unit.GROW: "a node has its first crowd",
     Unit.NODE_SECOND: "a second of a node with nothing to do",
     Unit.REFUSE: "a connection is refused (503)",
 }
@@ -76,6 +77,8 @@ def costs_table(measured: Measured, _: Storms) -> str:
     ]
     rows = []
     for unit, words in WORDS.items():
+        if unit is Unit.GROW:
+            continue
         cells = [cell(alone, Resource.CPU, unit)]
         cells += [cell(redis, each, unit) for each in (Resource.CPU, Resource.REDIS_CPU, Resource.REDIS_COMMANDS)]
         cells += [cell(redis, each, unit) for each in (Resource.REDIS_IN, Resource.REDIS_OUT)]
@@ -93,7 +96,7 @@ def memory_table(measured: Measured, _: Storms) -> str:
             cell(redis, Resource.MEMORY, unit),
             cell(redis, Resource.REDIS_MEMORY, unit),
         ]
-        for unit in (Unit.CONNECT, Unit.SUBSCRIBE, Unit.OPEN, Unit.RESUME, Unit.PUBLISH)
+        for unit in (Unit.CONNECT, Unit.SUBSCRIBE, Unit.OPEN, Unit.RESUME, Unit.GROW, Unit.PUBLISH)
     ]
     return table(["one of", "gateway, bytes", "over Redis: gateway, bytes", "Redis, bytes"], rows)
 

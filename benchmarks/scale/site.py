@@ -112,6 +112,7 @@ def kept_of(site: Site, nodes: int) -> Counts:
         Unit.SUBSCRIBE: site.connections * site.channels_each,
         Unit.OPEN: opened(site, nodes) * nodes,
         Unit.RESUME: site.connections * (site.channels_each + 2),
+        Unit.GROW: nodes,
     }
 
 
