@@ -417,6 +417,8 @@ async def test_a_parent_that_was_frozen_takes_nobody_for_dead(
     monkeypatch.setattr(server, "_clock", lambda: now + 60)
     await until(lambda: looks.count(now + 60) > 1)
     assert len(server._outboxes) == 2
+    assert not any(worker.trouble or worker.statistics()["times_begun_anew"] for worker in workers)
+    assert not server._absent
 
 
 async def test_a_severed_worker_asks_no_more(workers: Workers) -> None:
