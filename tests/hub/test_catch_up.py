@@ -70,7 +70,7 @@ class LagStates(RuleBasedStateMachine):
             return
         connection, command = self.connections[which], len(self.asked) + 2
         self.asked[command] = channel
-        method = "unsubscribe" if channel in self._session(connection).subscriptions else "subscribe"
+        method = "unsubscribe" if self._session(connection).is_in(channel) else "subscribe"
         self.run(self._call(connection.send, {"id": command, method: {"channel": channel}}))
         self.turn(20)
 
@@ -95,7 +95,7 @@ class LagStates(RuleBasedStateMachine):
         for connection, paused in zip(self.connections, self.paused, strict=True):
             session = self._session(connection)
             assert (session.paused, connection.reading) == (paused, True)
-            for subscription in session.subscriptions.values():
+            for subscription in session.subscriptions:
                 channel = subscription.channel
                 live, lags = session in channel.live, session in (channel.lagging or ())
                 assert not (live and lags)
@@ -106,7 +106,8 @@ class LagStates(RuleBasedStateMachine):
     @invariant()
     def who_lags_stands_at_what_was_written_to_it_last(self) -> None:
         for connection in self.connections:
-            for name, subscription in self._session(connection).subscriptions.items():
+            for subscription in self._session(connection).subscriptions:
+                name = subscription.channel.name
                 if subscription.behind is not None and name in CHANNELS:
                     began, seen = self._seen(connection, name)
                     assert subscription.behind.offset == began + len(seen)
@@ -129,14 +130,14 @@ class LagStates(RuleBasedStateMachine):
             self.read_on(which)
         self.run(self.world.settle())
         for connection in self.connections:
-            for subscription in self._session(connection).subscriptions.values():
+            for subscription in self._session(connection).subscriptions:
                 assert connection.session in subscription.channel.live
                 assert not subscription.channel.lagging
         counters = self.world.hub.counters
         assert counters.fell_behind == self.stalls
         assert counters.caught_up <= self.stalls
         for connection in self.connections:
-            for name in self._session(connection).subscriptions.keys() & set(CHANNELS):
+            for name in {each.channel.name for each in self._session(connection).subscriptions} & set(CHANNELS):
                 began, seen = self._seen(connection, name)
                 assert began + len(seen) == self.published[name]
         self.run(self.world.hub.close())

@@ -183,7 +183,7 @@ async def test_a_batch_of_the_server_ends_as_its_last_call_says(world: World) ->
     tabs = [await world.connected("alice") for _ in range(3)]
     await decide(world, server_subscribes(), server_unsubscribes())
     assert await present(world) == {}
-    assert not any(CHANNEL in tab.session.subscriptions for tab in tabs if tab.session)
+    assert not any(tab.session.is_in(CHANNEL) for tab in tabs if tab.session)
     await decide(world, server_subscribes())
     assert len(await present(world)) == 3
     await decide(world, server_unsubscribes(), server_subscribes())

@@ -63,7 +63,7 @@ class CatchUp:
         session.paused = True
         self._runtime.counters.fell_behind += 1
         self._runtime.log_limited(logging.INFO, "lagging", client=session.client, user=session.user)
-        for subscription in tuple(session.subscriptions.values()):
+        for subscription in tuple(session.subscriptions):
             if not session.closed:
                 self._fall_behind(session, subscription)
 
@@ -92,7 +92,7 @@ class CatchUp:
             return
         session.paused = False
         if session.catching_up is None:
-            for subscription in tuple(session.subscriptions.values()):
+            for subscription in tuple(session.subscriptions):
                 self._write_from_backlog(session, subscription)
             if not session.paused and not self._lagging(session):
                 self._runtime.counters.caught_up += 1
@@ -119,12 +119,12 @@ class CatchUp:
             session.write(data)
         if number == backlog.next and not session.paused and not session.closed:
             subscription.behind = None
-            channel.go_live(session, watch=subscription.watch)
+            channel.go_live(session, watch=subscription.terms.watch)
         return number == backlog.next or session.paused
 
     @staticmethod
     def _lagging(session: Session) -> list[Subscription]:
-        return [s for s in session.subscriptions.values() if session in s.channel.lagging]
+        return [s for s in session.subscriptions if session in s.channel.lagging]
 
     def _start(self, session: Session) -> None:
         if session.catching_up is None and not session.paused:
@@ -165,7 +165,7 @@ class CatchUp:
 
     def _rejoin(self, session: Session, subscription: Subscription) -> None:
         subscription.behind = None
-        subscription.channel.go_live(session, watch=subscription.watch)
+        subscription.channel.go_live(session, watch=subscription.terms.watch)
 
     async def _read_on(self, session: Session, subscription: Subscription, behind: Position) -> None:
         """Send what follows `behind`, at most a chunk and not beyond the others; rejoin them when nothing does."""
@@ -181,7 +181,7 @@ class CatchUp:
             # What lies above the live position is still to be flushed, and will be once the session is live.
             found = self._encode(session, channel, [p for p in history.publications if p.offset <= until], behind)
             self._reader.chunks.put((channel, behind, session.encoder), found)
-        if session.closed or session.paused or session.subscriptions.get(channel.name) is not subscription:
+        if session.closed or session.paused or session.find_subscription(channel.name) is not subscription:
             return
         if found.data:
             subscription.behind = found.end
@@ -208,7 +208,7 @@ class CatchUp:
         channel = subscription.channel
         await asyncio.shield(self._gap_repair.look_at(channel))
         reached = channel.position is not None and channel.position.offset >= position.offset
-        if session.subscriptions.get(channel.name) is subscription and not reached:
+        if session.find_subscription(channel.name) is subscription and not reached:
             session.disconnect(INSUFFICIENT_STATE, f"{channel.name} has not come to where the session stands")
 
     def _go_on_without_position(self, session: Session, subscription: Subscription) -> None:

@@ -110,7 +110,7 @@ class ChannelRegistry:
 
     def leave(self, session: Session, name: str) -> None:
         """Take a session out of a channel; one that is not in it is no error."""
-        subscription = session.subscriptions.pop(name, None)
+        subscription = session.take_subscription(name)
         if subscription is None:
             return
         channel = subscription.channel
@@ -118,7 +118,7 @@ class ChannelRegistry:
         if not channel.is_live:
             self._drop_if_abandoned(channel)
         if subscription.info is not None:
-            self._presence.leave(name, subscription.info, tell=subscription.tell)
+            self._presence.leave(name, subscription.info, tell=subscription.terms.tell)
 
     def _drop_if_abandoned(self, channel: Channel) -> None:
         if channel.abandoned and self._by_name.get(channel.name) is channel:

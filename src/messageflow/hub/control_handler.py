@@ -116,7 +116,7 @@ class ControlHandler:
     def _subscribe(self, session: Session, control: SubscribeUser) -> None:
         name = control.channel
         options = self._services.namespaces.options(name)
-        if options is None or name in session.subscriptions or session.closed:
+        if options is None or session.is_in(name) or session.closed:
             return
         since = control.since
         request = (
@@ -133,8 +133,9 @@ class ControlHandler:
 
 
 def _unsubscribe(session: Session, channel: str) -> None:
-    own = {name for name in session.subscriptions if name.startswith("#") or name == "*"}
-    names = [channel] if channel else [name for name in session.subscriptions if name not in own]
+    names = [each.channel.name for each in session.subscriptions]
+    own = {name for name in names if name.startswith("#") or name == "*"}
+    names = [channel] if channel else [name for name in names if name not in own]
     for name in names:
         session.unsubscribe(name, UNSUBSCRIBED_BY_SERVER)
 

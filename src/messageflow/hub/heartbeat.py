@@ -84,7 +84,7 @@ class Heartbeat:
     def note_expiry(self, session: Session) -> None:
         """Look at the expiries of a session that is new, or was refreshed, or is pinged."""
         soonest = session.expires_at
-        for subscription in session.subscriptions.values():
+        for subscription in session.subscriptions:
             if subscription.expires_at < soonest:
                 soonest = subscription.expires_at
         if soonest != NEVER and soonest - self._clock() <= (len(self._slots) + 2) * self.tick_length:
@@ -133,6 +133,6 @@ class Heartbeat:
             if session.expires_at <= now:
                 session.disconnect(CONNECTION_EXPIRED)
                 continue
-            for name, subscription in tuple(session.subscriptions.items()):
+            for subscription in tuple(session.subscriptions):
                 if subscription.expires_at <= now:
-                    session.unsubscribe(name, UNSUBSCRIBED_EXPIRED)
+                    session.unsubscribe(subscription.channel.name, UNSUBSCRIBED_EXPIRED)

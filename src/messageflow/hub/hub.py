@@ -240,8 +240,8 @@ class Hub:
             self._take_from_user(session)
         if self.hooks.any:
             self.hooks.note_end(session, was_in, why, told=self.node_deaths.forget_client(session))
-        for name in tuple(session.subscriptions):
-            self._channels.leave(session, name)
+        for subscription in tuple(session.subscriptions):
+            self._channels.leave(session, subscription.channel.name)
 
     def _take_from_user(self, session: Session) -> None:
         all_ = self.users.get(session.user, ())

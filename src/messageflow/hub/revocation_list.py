@@ -188,6 +188,6 @@ def _end_token(session: Session, name: int) -> None:
     """End what stands on one token: the connection, or subscriptions."""
     if session.token == name:
         session.disconnect(CONNECTION_EXPIRED, "its token was revoked")
-    for channel, subscription in list(session.subscriptions.items()):
+    for subscription in list(session.subscriptions):
         if subscription.token is not None and subscription.token.name == name:
-            session.unsubscribe(channel, UNSUBSCRIBED_EXPIRED)
+            session.unsubscribe(subscription.channel.name, UNSUBSCRIBED_EXPIRED)

@@ -44,7 +44,7 @@ from messageflow.hub.inbox import Inbox
 from messageflow.hub.presence_changes import PresenceChanges
 from messageflow.hub.runtime import NEVER, Runtime
 from messageflow.hub.session_state import State
-from messageflow.hub.subscription import Subscription
+from messageflow.hub.subscription import Subscription, SubscriptionHolder
 from messageflow.hub.transport import framed
 
 log = logging.getLogger("messageflow.hub")
@@ -89,7 +89,7 @@ class Owner(Protocol):
         """A session has ended, by decision of the server where it says `why`: take it out of everything, now."""
 
 
-class Session:
+class Session(SubscriptionHolder):
     """The server's side of one client connection.
 
     Args:
@@ -119,13 +119,13 @@ class Session:
         "pings",
         "slot",
         "state",
-        "subscriptions",
         "token",
         "user",
         "write",
     )
 
     def __init__(self, owner: Owner, connection: Connection, dialect: Dialect, client: str) -> None:
+        super().__init__()
         self._owner = owner
         self.connection = connection
         self.client = client
@@ -136,7 +136,6 @@ class Session:
         self.issued_at = NEVER  # as its token says
         self.token = 0  # the hash of its `jti`
         self.grants: tuple[Grant, ...] = ()  # as its token says
-        self.subscriptions: dict[str, Subscription] = {}
         self.encoder = framed(dialect, connection.kind)
         self.write: Write = connection.write
         self.paused = False
@@ -162,26 +161,26 @@ class Session:
     @property
     def oldest_token(self) -> float:
         """When the oldest of the tokens on which it stands was made."""
-        return min([self.issued_at, *(s.issued_at for s in self.subscriptions.values())])
+        return min([self.issued_at, *(s.issued_at for s in self.subscriptions)])
 
     def look_up_rights(self, channel: str) -> Rights:
         """Return the facts on which a right in `channel` is decided."""
-        return Rights(self.user, channel in self.subscriptions)
+        return Rights(self.user, self.is_in(channel))
 
     def show_as(self, conn_info: Raw) -> None:
         """Show this client to others with what a newer token says of it."""
         if self.info is None or self.info.conn_info == conn_info:
             return
         self.info = msgspec.structs.replace(self.info, conn_info=conn_info)
-        for name, subscription in self.subscriptions.items():
+        for subscription in self.subscriptions:
             if subscription.info is not None:
-                self.show_in(name, subscription, msgspec.structs.replace(subscription.info, conn_info=conn_info))
+                self.show_in(subscription, msgspec.structs.replace(subscription.info, conn_info=conn_info))
 
-    def show_in(self, channel: str, subscription: Subscription, info: ClientInfo) -> None:
+    def show_in(self, subscription: Subscription, info: ClientInfo) -> None:
         """Show this client to others in one channel as `info` says."""
         subscription.info = info
-        if subscription.keep:
-            self._owner.presence.update(channel, info)
+        if subscription.terms.keep:
+            self._owner.presence.update(subscription.channel.name, info)
 
     # What the client sends
 
@@ -332,7 +331,7 @@ class Session:
 
     def unsubscribe(self, name: str, why: Unsubscribe) -> None:
         """End a subscription by the server's decision and tell the client."""
-        if name in self.subscriptions:
+        if self.is_in(name):
             self._owner.leave(self, name)
             self.push(name, Unsubscribed(why.code, why.reason))
 
@@ -342,7 +341,8 @@ class Session:
         """The stream does not lead on from where the session stands: let it come back and learn what it can have."""
         if self.closed:
             return
-        if self.subscriptions[channel].server_side:
+        subscription = self.find_subscription(channel)
+        if subscription is not None and subscription.terms.server_side:
             self.disconnect(INSUFFICIENT_STATE)
         else:
             self.unsubscribe(channel, UNSUBSCRIBED_INSUFFICIENT)

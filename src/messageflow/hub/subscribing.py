@@ -27,7 +27,7 @@ from messageflow.errors import BrokerError, Unrecoverable
 from messageflow.hub.runtime import NEVER
 from messageflow.hub.services import Services
 from messageflow.hub.session import Session
-from messageflow.hub.subscription import Subscription
+from messageflow.hub.subscription import Subscription, terms
 
 
 class Subscribing:
@@ -72,10 +72,9 @@ class Subscribing:
         told = options.force_positioning or (options.allow_positioning and request.positioned)
         self.positioned = self.recoverable or (keeps_history and told)
         self.channel = services.channels.enter(name, options)
-        subscription = self.subscription = session.subscriptions[name] = Subscription(self.channel, server_side)
-        subscription.watch = options.force_push_join_leave or (options.join_leave and request.join_leave)
-        subscription.tell = options.join_leave
-        subscription.keep = options.presence
+        watch = options.force_push_join_leave or (options.join_leave and request.join_leave)
+        self.subscription = Subscription(self.channel, terms(server_side, options.presence, options.join_leave, watch))
+        session.add_subscription(self.subscription)
 
     def apply(self, options: SubscribeOptions, expires_at: float = NEVER) -> None:
         """Take over what a token or the API says about this subscription; `expires_at` is on the hub's clock."""
@@ -91,7 +90,8 @@ class Subscribing:
         Raises:
             BrokerError: the broker failed; the entry is abandoned.
         """
-        appears = self.subscription.keep or self.subscription.tell
+        _, keep, tell, _ = self.subscription.terms
+        appears = keep or tell
         appearing: Begun | None = None
         try:
             if not self.channel.opened:
@@ -168,7 +168,7 @@ class Subscribing:
         if self._chan_info:
             info = msgspec.structs.replace(info, chan_info=raw(self._chan_info))
         subscription.info = info
-        await presence.join(name, info, keep=subscription.keep, tell=subscription.tell)
+        await presence.join(name, info, keep=subscription.terms.keep, tell=subscription.terms.tell)
 
     async def _settle(self, appearing: Begun | None, error: BaseException) -> None:
         """See an appearance under way to its end, so that the leave that follows it comes after it."""
@@ -196,7 +196,7 @@ class Subscribing:
 
         To be asked right before `complete`, without awaiting in between.
         """
-        return self._session.subscriptions.get(self.channel.name) is not self.subscription
+        return self._session.find_subscription(self.channel.name) is not self.subscription
 
     def complete(self) -> SubscribeResult:
         """Decide what the session gets with its answer. Follow it with `go_live`, without awaiting in between."""
@@ -286,5 +286,5 @@ class Subscribing:
         if session.paused or subscription.behind is not None:
             self._services.catch_up.begin(session, subscription)
         else:
-            self.channel.go_live(session, watch=subscription.watch)
+            self.channel.go_live(session, watch=subscription.terms.watch)
         self._services.channels.end_entering(self.channel)

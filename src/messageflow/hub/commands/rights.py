@@ -60,9 +60,10 @@ def replace_grants(services: Services, session: Session, grants: tuple[Grant, ..
     before, session.grants = session.grants, grants
     if not before or before == grants:
         return
-    for name, subscription in list(session.subscriptions.items()):
+    for subscription in list(session.subscriptions):
+        name = subscription.channel.name
         options = services.namespaces.options(name)
-        if subscription.server_side or subscription.token is not None or options is None:
+        if subscription.terms.server_side or subscription.token is not None or options is None:
             continue
         was, now = (allows(each, "subscribe", name, options, session.user) for each in (before, grants))
         if was and not now and may_subscribe(name, options, session.look_up_rights(name)) is not None:
@@ -74,13 +75,14 @@ def withdraw(services: Services, session: Session, pattern: str, before: float) 
 
     Those that the options of their namespace allow anyway stay, unless the server made them.
     """
-    for name, subscription in list(session.subscriptions.items()):
+    for subscription in list(session.subscriptions):
+        name = subscription.channel.name
         options = services.namespaces.options(name)
         token = subscription.token
         issued_at = session.issued_at if token is None else token.issued_at
         if options is None or owned_by_server(name) or issued_at >= before or not matches(pattern, name):
             continue
-        if not subscription.server_side:
+        if not subscription.terms.server_side:
             stood = token is not None or allows(session.grants, "subscribe", name, options, session.user)
             if not stood or may_subscribe(name, options, session.look_up_rights(name)) is None:
                 continue

@@ -51,7 +51,7 @@ async def subscribe(services: Services, session: Session, command_id: int, reque
     name = _check_name(request.channel)
     if request.delta not in DELTAS:
         raise Disconnected(MALFORMED, "an unknown delta type")
-    if name in session.subscriptions:
+    if session.is_in(name):
         raise CommandRefused(ALREADY_SUBSCRIBED)
     if len(session.subscriptions) >= services.runtime.limits.channels_per_connection:
         raise CommandRefused(LIMIT_EXCEEDED)
@@ -127,8 +127,8 @@ def _mark(claims: SubscriptionClaims) -> TokenMark:
 async def unsubscribe(services: Services, session: Session, command_id: int, request: UnsubscribeRequest) -> None:
     """Leave a channel. One that was never joined is fine; one the server chose is not the client's to leave."""
     name = _check_name(request.channel)
-    subscription = session.subscriptions.get(name)
-    if subscription is not None and subscription.server_side:
+    subscription = session.find_subscription(name)
+    if subscription is not None and subscription.terms.server_side:
         raise CommandRefused(PERMISSION_DENIED)
     services.channels.leave(session, name)
     session.reply(command_id, "unsubscribe", EmptyResult())
@@ -139,7 +139,7 @@ async def sub_refresh(services: Services, session: Session, command_id: int, req
     name = _check_name(request.channel)
     if not request.token:
         raise Disconnected(MALFORMED, "sub_refresh without a token")
-    subscription = session.subscriptions.get(name)
+    subscription = session.find_subscription(name)
     if subscription is None:
         raise CommandRefused(PERMISSION_DENIED)
     claims = _verify(services, session, name, request.token, "sub_refresh")
@@ -148,7 +148,7 @@ async def sub_refresh(services: Services, session: Session, command_id: int, req
     subscription.token = _mark(claims)
     info, chan_info = subscription.info, claims.options.info
     if info is not None and chan_info and info.chan_info != Raw(chan_info):
-        session.show_in(name, subscription, msgspec.structs.replace(info, chan_info=Raw(chan_info)))
+        session.show_in(subscription, msgspec.structs.replace(info, chan_info=Raw(chan_info)))
     services.heartbeat.note_expiry(session)
     expires = subscription.expires_at != NEVER
     ttl = runtime.time_to_refresh(subscription.expires_at) if expires else 0
