@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from messageflow.core.command_meter import CommandMeter
 from messageflow.hub.counters import Counters
 from messageflow.hub.limits import Limits
 from messageflow.hub.rate_limited_log import RateLimitedLog
@@ -31,19 +32,21 @@ class Runtime:
         wall: seconds since 1970, for the dates in tokens alone.
 
     Attributes:
-        burst: commands a connection may send at once, see `Limits`.
+        meter: holds a connection to its share of commands; None where there is no limit.
         commands_in_frame: commands one message may hold, see `Limits`.
         tasks: those that were spawned and have not ended.
     """
 
-    __slots__ = ("_log", "burst", "clock", "commands_in_frame", "counters", "limits", "tasks", "wall")
+    __slots__ = ("_log", "clock", "commands_in_frame", "counters", "limits", "meter", "tasks", "wall")
 
     def __init__(self, limits: Limits, clock: Callable[[], float], wall: Callable[[], float]) -> None:
         self.limits = limits
         self.clock = clock
         self.wall = wall
         self.counters = Counters()
-        self.burst, self.commands_in_frame = limits.burst, limits.commands_in_frame  # asked at each connect
+        rate = limits.commands_per_second
+        self.meter = CommandMeter(rate, limits.burst) if rate else None
+        self.commands_in_frame = limits.commands_in_frame  # asked at each connect
         self.tasks: set[asyncio.Task[Any]] = set()
         self._log = RateLimitedLog(log, clock)
 

@@ -34,7 +34,7 @@ from messageflow.core.codes import (
     Disconnected,
     Unsubscribe,
 )
-from messageflow.core.command_meter import CommandMeter, Verdict
+from messageflow.core.command_meter import Verdict
 from messageflow.core.protocol import ClientInfo, Command, FaultyCommand, Push, Result, Unsubscribed
 from messageflow.dialects.base import Dialect, MalformedMessage, TooManyCommands
 from messageflow.errors import BrokerError
@@ -52,6 +52,7 @@ log = logging.getLogger("messageflow.hub")
 WORK_SECONDS = 0.002  # that one session's commands may hold the event loop
 JOINED = frozenset(("connect", "subscribe"))  # whose answers share a write: a page that comes asks for many at once
 JOINED_BYTES = 1024  # of one such answer; one that is longer has a write of its own
+LONG_AGO = -NEVER
 LAGGING_INBOX = 65_536  # bytes of commands that wait for a lagging session before reading from it pauses
 
 
@@ -102,7 +103,7 @@ class Session(SubscriptionHolder):
     __slots__ = (
         "_inbox",
         "_is_working",
-        "_meter",
+        "_metered",
         "_owner",
         "_unwritten",
         "_worker",
@@ -147,7 +148,7 @@ class Session(SubscriptionHolder):
         self._is_working = False
         self._worker: asyncio.Task[None] | None = None  # none where the work has not had to wait
         self._unwritten: list[bytes] | None = None  # answers that go into one write; None where each has its own
-        self._meter: CommandMeter | None = None
+        self._metered = LONG_AGO  # when it may send as many commands as ever
 
     @property
     def is_connected(self) -> bool:
@@ -288,12 +289,10 @@ class Session(SubscriptionHolder):
 
     def _meter_command(self) -> None:
         runtime = self._owner.runtime
-        if not (rate := runtime.limits.commands_per_second):
+        if runtime.meter is None:
             return
-        now = runtime.clock()
-        if self._meter is None:
-            self._meter = CommandMeter(rate, runtime.burst, now)
-        if (verdict := self._meter.take(now)) is _ACCEPT:
+        verdict, self._metered = runtime.meter.take(self._metered, runtime.clock())
+        if verdict is _ACCEPT:
             return
         if verdict is Verdict.REFUSE:
             runtime.counters.commands_refused += 1
@@ -395,4 +394,4 @@ class Session(SubscriptionHolder):
     def rest(self) -> None:
         """Give back what an idle session does not need. The heartbeat calls this once per ping."""
         if not self._is_working and not self._inbox:
-            self._meter = None
+            self._metered = LONG_AGO
