@@ -69,3 +69,16 @@ def test_what_was_forgotten_is_known_to_be() -> None:
     assert (len(known), known.since) == (0, 30.0)
     assert known.take("n", "alice", "c", 670.0, 700.0) == UNKNOWN
     assert known.take("n", "alice", "c", 600.0, 700.0) == MINE
+
+
+def test_a_table_goes_on_where_the_one_before_it_ended() -> None:
+    before, after = table(since=10.0), table(since=100.0)
+    before.take("n", "alice", "ended", None, 20.0)
+    before.settle("alice", "ended", b"so", 21.0)
+    before.take("n", "alice", "begun", None, 22.0)
+    after.take_over(before.leave())
+    assert (len(after), after.since) == (2, 10.0)
+    assert after.take("n", "alice", "ended", 80.0, 100.0) == Reservation("ended", b"so")
+    assert after.take("n", "alice", "begun", 78.0, 100.0) == UNKNOWN
+    after.sweep(620.0)
+    assert (len(after), after.since) == (1, 20.0)

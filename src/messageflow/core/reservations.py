@@ -35,6 +35,13 @@ class KnownReservation(NamedTuple):
     reservation: Reservation = RUNNING
 
 
+class Remembered(NamedTuple):
+    """What a table leaves to the next: since when it has known all, and each key with when and what became of it."""
+
+    since: float
+    rows: list[tuple[str, str, float, bytes | None]]
+
+
 class ReservationTable:
     """The reservations of all users.
 
@@ -88,6 +95,21 @@ class ReservationTable:
         for key, known in self._known.items():
             if known.node == node:
                 self._known[key] = KnownReservation(known.at, "", UNKNOWN)
+
+    def leave(self) -> Remembered:
+        """Return what the next table should know; what still runs will not come to an end."""
+        rows = [
+            (user, key, known.at, known.reservation.outcome if known.reservation.state == "ended" else None)
+            for (user, key), known in self._known.items()
+        ]
+        return Remembered(self.since, rows)
+
+    def take_over(self, left: Remembered) -> None:
+        """Know what the table before this, which nothing has come between, has left."""
+        self.since = left.since
+        for user, key, at, outcome in left.rows:
+            reservation = UNKNOWN if outcome is None else Reservation("ended", outcome)
+            self._put((user, key), KnownReservation(at, "", reservation))
 
     def sweep(self, now: float) -> None:
         """Forget what is too old."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 
 import pytest
 
 from messageflow.brokers.base import Broker, Item, Stored
 from messageflow.brokers.embedded import log_cleaner
 from messageflow.brokers.embedded.log import LogReader, StreamLog
+from messageflow.brokers.embedded.reservations_file import FILE
 from messageflow.brokers.embedded.rows import Row
 from messageflow.core.retention import Retention
 from messageflow.errors import BrokerError, Unrecoverable
@@ -48,6 +50,35 @@ async def test_streams_go_on_after_a_restart(opened: Opened) -> None:
         assert after[0].position.epoch == stored[0].position.epoch
     async with opened() as broker:
         assert [p.data for p in (await broker.read_since("x", stored[1].position)).publications] == [b"3", b"4"]
+
+
+async def test_what_was_reserved_is_known_after_an_end_in_order(
+    opened: Opened, clock: ManualClock, wall: ManualClock, tmp_path: Path
+) -> None:
+    async with opened() as broker:
+        for key in ("ended", "begun"):
+            assert (await broker.reserve("alice", key)).state == "mine"
+        await broker.settle("alice", "ended", b"so")
+        clock.advance(60)
+        wall.advance(60)
+    assert len(list(tmp_path.rglob(FILE))) == 1
+    async with opened() as broker:
+        assert list(tmp_path.rglob(FILE)) == []  # after a crash there is none
+        assert await broker.reserve("alice", "ended", 30.0) == ("ended", b"so")
+        assert (await broker.reserve("alice", "begun", 30.0)).state == "unknown"
+        assert (await broker.reserve("alice", "never seen", 30.0)).state == "mine"
+        assert (await broker.reserve("alice", "too old", 90.0)).state == "unknown"
+
+
+@pytest.mark.parametrize("left", [b"", b"\x93", b'"nothing of ours"'])
+async def test_what_is_left_damaged_is_not_believed(opened: Opened, tmp_path: Path, left: bytes) -> None:
+    async with opened() as broker:
+        await broker.reserve("alice", "k")
+    [file] = tmp_path.rglob(FILE)
+    file.write_bytes(left)
+    async with opened() as broker:
+        assert (await broker.reserve("alice", "k", 1.0)).state == "unknown"
+        assert (await broker.reserve("alice", "l")).state == "mine"
 
 
 async def test_a_key_is_known_after_a_restart(opened: Opened, clock: ManualClock, wall: ManualClock) -> None:

@@ -27,6 +27,7 @@ from messageflow.brokers.embedded.files import Displaced
 from messageflow.brokers.embedded.log import DamagedFile
 from messageflow.brokers.embedded.log_cleaner import LogCleaner
 from messageflow.brokers.embedded.log_recovery import Timeline, recover_log
+from messageflow.brokers.embedded.reservations_file import leave_reservations, take_reservations
 from messageflow.brokers.embedded.row_index import RowIndex
 from messageflow.brokers.embedded.storage_health import StorageHealth
 from messageflow.brokers.embedded.stream_reads import StreamReads
@@ -131,6 +132,7 @@ class EmbeddedBroker(LocalBroker):
         disk = DiskReads(self._loop, self._data.reader, self._index)
         self._reads = StreamReads(self._streams, self._index, disk, self._clock)
         await super().start(sink)
+        take_reservations(self._directory, self._reservations)
 
     def _open(self) -> None:
         self._data = open_data_directory(self._directory, synced=self.ack == "disk")
@@ -159,6 +161,8 @@ class EmbeddedBroker(LocalBroker):
             await asyncio.wait([(self._storing or self._batch).wait(self._loop)])
         await super().close()
         self._cleaner.stop()
+        if not self.trouble:
+            leave_reservations(self._directory, self._reservations)
         if not self._health.trouble:
             try:
                 await self._writer.call(self._data.finish)
