@@ -371,6 +371,6 @@ async def test_nothing_is_left_of_those_who_went(world: World) -> None:
         connection.lose()
     await world.settle()
     hub = world.hub
-    assert (hub.sessions, hub.users, hub.channels, len(hub.unauthenticated)) == ({}, {}, {}, 0)
+    assert (hub.sessions, dict(hub.users), hub.channels, len(hub.unauthenticated)) == ({}, {}, {}, 0)
     assert await world.broker.read_presence("open:x") == {}
     assert not any(hub.heartbeat._slots)

@@ -132,7 +132,7 @@ async def test_at_whatever_moment_of_a_connect_it_comes_no_session_is_left(turns
     await revoke(world, "alice")
     refused = [reply for reply in connection.replies(1) if reply.get("error", {}).get("code") == 109]
     assert refused or codes([connection]) == [3005]
-    assert (world.hub.users, world.hub.channels) == ({}, {})
+    assert (dict(world.hub.users), world.hub.channels) == ({}, {})
     await world.hub.close()
 
 

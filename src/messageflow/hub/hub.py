@@ -27,6 +27,7 @@ from messageflow.hub.channel_registry import ChannelRegistry
 from messageflow.hub.commands import carry_out
 from messageflow.hub.commands.rights import withdraw
 from messageflow.hub.commands.send import HANDLED_ONCE
+from messageflow.hub.connected_users import ConnectedUsers
 from messageflow.hub.connection import Connection
 from messageflow.hub.connections_per_user import ConnectionsPerUser
 from messageflow.hub.control_handler import ControlHandler
@@ -103,7 +104,7 @@ class Hub:
         self.answers: dict[bytes, Callable[[bytes], bytes]] = {}
         self.channels: dict[str, Channel] = {}
         self.sessions: dict[str, Session] = {}
-        self.users: dict[str, tuple[Session, ...]] = {}
+        self.users = ConnectedUsers()
         self.unauthenticated = Unauthenticated(self.limits.connect_timeout, self.limits.unauthenticated_per_address)
         self.connecting = 0
         self.draining = False
@@ -220,7 +221,7 @@ class Hub:
         self.unauthenticated.discard(session)
         self.sessions[session.client] = session
         if session.user:
-            self.users[session.user] = (*self.users.get(session.user, ()), session)
+            self.users.add(session)
         self.heartbeat.add(session)
         if self.hooks.any:
             self.node_deaths.note_client(session)
@@ -237,20 +238,12 @@ class Hub:
         self.stalled.discard(session)
         was_in = self.sessions.pop(session.client, None) is not None
         if was_in and session.user:
-            self._take_from_user(session)
+            self.users.discard(session)
+            self.connections_per_user.note_heard(session)
         if self.hooks.any:
             self.hooks.note_end(session, was_in, why, told=self.node_deaths.forget_client(session))
         for subscription in tuple(session.subscriptions):
             self._channels.leave(session, subscription.channel.name)
-
-    def _take_from_user(self, session: Session) -> None:
-        all_ = self.users.get(session.user, ())
-        index = all_.index(session)
-        if others := all_[:index] + all_[index + 1 :]:
-            self.users[session.user] = others
-        else:
-            self.users.pop(session.user, None)
-        self.connections_per_user.note_heard(session)
 
     # What sessions need
 
