@@ -5,6 +5,8 @@ Owns no connection: from its handshake on each is its session's.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from messageflow.gateway import refusal_log
 from messageflow.gateway.frame_limits import FrameLimits
 from messageflow.gateway.front_door.admission import Admission
@@ -14,6 +16,9 @@ from messageflow.gateway.front_door.response import HttpResponse
 from messageflow.gateway.handshake import answer_handshake, origin_of
 from messageflow.gateway.pages import Page
 from messageflow.gateway.websocket_connection import WebSocketConnection, WebSocketWithHeaders
+
+# The address of many is one string: 58 bytes less for each who comes through one proxy or network (benchmarks: memory).
+_shared = lru_cache(maxsize=1024)(str)
 
 
 class WebSocketEndpoint:
@@ -56,13 +61,14 @@ class WebSocketEndpoint:
                 refusal_log.log_bad_upgrade(admission.hub, response.data, came)
             connection.close()
             return None
+        address = _shared(came.address)
         if admission.hub.hooks.any:
             shown = admission.show_headers(head.headers, origin, came)
             opened: WebSocketConnection = WebSocketWithHeaders(
-                admission.hub, self._limits, came.address, admission.leaving, shown
+                admission.hub, self._limits, address, admission.leaving, shown
             )
         else:
-            opened = WebSocketConnection(admission.hub, self._limits, came.address, admission.leaving)
+            opened = WebSocketConnection(admission.hub, self._limits, address, admission.leaving)
         opened.connection_made(connection.transport)
         opened.begin(admission.enter(opened, response.dialect))
         connection.hand_over(opened)
