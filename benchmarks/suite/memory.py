@@ -22,7 +22,7 @@ def run(plan: Plan) -> list[Figure]:
         ours=lambda: per_connection(plan, plan.ours, connections),
         nchan=lambda: per_connection(plan, plan.peer, connections),
     )
-    return [Figure(f"RSS per idle connection ({connections:,})", "B", ours, "Nchan", theirs, (at_most(4096),))]
+    return [Figure(f"RSS per idle connection ({connections:,})", "B", ours, "Nchan", theirs, (at_most(2600),))]
 
 
 def per_connection(plan: Plan, make: MakeServer, connections: int) -> float:
