@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "hub": {"core", "dialects.base", "brokers.base", "brokers.eager"},
     "api": {"core", "brokers.base"},
     "handlers": {"core"},
-    "gateway": {"core", "dialects", "hub", "brokers", "api", "handlers"},
+    "gateway": {"core", "dialects", "hub", "brokers", "api", "handlers", "client_io"},
     "client_io": {"core"},
     "redis_publisher": {"core", "api", "brokers.base", "brokers.redis", "client_io"},
     "publisher": {"redis_publisher", "client_io", "core", "api.calls", "api.answers", "handlers"},

@@ -25,6 +25,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from messageflow.core.webhook_signatures import is_signed
 from messageflow.gateway.settings import Settings
 from messageflow.gateway.settings_loading import OPTIONS
 from tests.brokers.redis.processes import Server
@@ -571,6 +572,28 @@ def test_hooks_hook_timeout_and_hook_concurrency(tmp_path: Path) -> None:
         assert [line["seconds"] for line in gateway.events("hook_timed_out")] == [1.0]
 
 
+def test_hooks_url_and_hooks_secret(tmp_path: Path) -> None:
+    """What is asked there is signed, and nobody gets in before it is answered."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/asked"
+        flags = ["--hooks-url", url, "--hooks-secret", "a-hooks-secret-for-tests-0123456789abcdef"]
+        with running(["serve", *MEMORY, *flags], tmp_path) as gateway:
+            listener.settimeout(START_SECONDS)
+            wire, _ = listener.accept()
+            with wire:
+                request = wire.recv(65536).decode()
+                head, _, body = request.partition("\r\n\r\n")
+                assert head.startswith("POST /asked HTTP/1.1")
+                headers = dict(line.split(": ", 1) for line in head.splitlines()[1:])
+                number, stamp = headers["webhook-id"], int(headers["webhook-timestamp"])
+                key = b"a-hooks-secret-for-tests-0123456789abcdef"
+                assert is_signed([key], number, stamp, body.encode(), headers["webhook-signature"])
+                with Client(gateway) as client:
+                    client.say({"id": 1, "connect": {"token": token()}})
+                    opcode, payload = client.receive()
+                    assert (opcode, struct.unpack("!H", payload[:2])) == (8, (3004,))
+
+
 def test_log_format(tmp_path: Path) -> None:
     environment = {**os.environ, "MESSAGEFLOW_DATA_DIR": str(tmp_path)}
     environment |= {"MESSAGEFLOW_API_KEY": API_KEY, "MESSAGEFLOW_TOKEN_SECRET": TOKEN_SECRET}
@@ -593,6 +616,8 @@ ELSEWHERE = {
     "reset_damaged": test_data_dir_and_reset_damaged,
     "shutdown_grace": test_shutdown_grace,
     "hook_headers": test_hook_headers,
+    "hooks_url": test_hooks_url_and_hooks_secret,
+    "hooks_secret": test_hooks_url_and_hooks_secret,
     "hooks": test_hooks_hook_timeout_and_hook_concurrency,
     "hook_timeout": test_hooks_hook_timeout_and_hook_concurrency,
     "hook_concurrency": test_hooks_hook_timeout_and_hook_concurrency,

@@ -15,6 +15,7 @@ from messageflow.gateway.settings_loading import replace_values
 
 API_KEY = "a" * 32
 TOKEN_SECRET = "t" * 32
+HOOKS_URL = "https://app.example/messageflow/hooks"
 SAFE = replace_values(Settings(), api_key=API_KEY, token_secret=(TOKEN_SECRET,))
 
 
@@ -54,6 +55,12 @@ def test_any_address_is_safe_with_a_certificate(tmp_path: Path) -> None:
         ({"api_key": "\udcff" * 32}, False, ("api_key holds characters",)),
         ({"token_secret": ("\udcff" * 32,)}, False, ("token_secret holds characters", "UTF-8")),
         ({"token_secret": ("short",)}, True, ("token_secret is 5 bytes long",)),
+        ({"hooks_url": HOOKS_URL}, False, ("hooks_secret is not", "messageflow secret", "MESSAGEFLOW_HOOKS_SECRET")),
+        ({"hooks_url": HOOKS_URL, "hooks_secret": ("short",)}, False, ("hooks_secret is 5 bytes long, 32 are the",)),
+        ({"hooks_url": HOOKS_URL, "hooks_secret": ("whsec_AAAA",)}, False, ("hooks_secret is 3 bytes long",)),
+        ({"hooks_url": HOOKS_URL, "hooks_secret": ("whsec_,",)}, False, ("no base64", "messageflow secret")),
+        ({"hooks_url": HOOKS_URL, "hooks_secret": (TOKEN_SECRET,)}, False, ("also api_key or token_secret",)),
+        ({"hooks_url": HOOKS_URL, "hooks": "app:flow"}, False, ("hooks and hooks_url are both set",)),
         ({"token_secret": (TOKEN_SECRET, API_KEY)}, False, ("are the same", "messageflow secret")),
         ({"host": "0.0.0.0"}, False, ("0.0.0.0 without TLS", "tls_cert and tls_key", "tls_terminated")),
         ({"host": "192.0.2.1", "tls_terminated": True}, True, ("--dev works on loopback only, not on 192.0.2.1",)),

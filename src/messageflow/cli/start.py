@@ -62,6 +62,7 @@ class Start:
             self.settings.data_dir,
             base_path=base_path,
             port=self._port or _load_kept(self.settings).port,
+            hooks_secret=self.made.hooks_secret,
         )
 
     def reserve(self) -> None:
@@ -154,11 +155,15 @@ def _fill_in_keys(settings: Settings, *, in_process: bool) -> Start:
     made = DevFile(
         api_key="" if settings.api_key else kept.api_key or make_secret(),
         token_secret="" if settings.tokens.token_secret else kept.token_secret or make_secret(),
+        hooks_secret=""
+        if settings.hooks_secret
+        else kept.hooks_secret or (make_secret() if settings.hooks_url else ""),
     )
     settings = replace_values(
         settings,
         api_key=settings.api_key or made.api_key,
         token_secret=settings.tokens.token_secret or (made.token_secret,),
+        hooks_secret=settings.hooks_secret or tuple(filter(None, (made.hooks_secret,))),
         dev=True,
     )
     return Start(settings, made, in_process=in_process)

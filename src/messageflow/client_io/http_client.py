@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
+from typing import Any
+
 from messageflow.client_io.http1 import Endpoint, ResponseDecoder, build_request
 from messageflow.client_io.kernel import Attempt, Broken, ClientConnection, ClientIO, ServerAddress, connect
 from messageflow.client_io.outcome import NoResponse, Response
@@ -27,8 +30,13 @@ class HttpClient:
 
         self._pool = ConnectionPool(io, dial, endpoint.authority, size)
 
-    async def exchange(self, method: str, body: bytes, limit: float, api_key: str = "") -> Response | NoResponse:
-        request = build_request(self._endpoint, api_key, method, body)
+    def exchange(
+        self, method: str, body: bytes, limit: float, api_key: str = ""
+    ) -> Coroutine[Any, Any, Response | NoResponse]:
+        return self.send(build_request(self._endpoint, api_key, method, body), limit)
+
+    async def send(self, request: bytes, limit: float) -> Response | NoResponse:
+        """Send a whole request, and return what came of it by `limit`, likewise."""
         attempt = Attempt(limit)
         try:
             [[response]] = await exchange(((self._pool, request, 1),), attempt)

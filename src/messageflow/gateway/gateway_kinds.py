@@ -15,6 +15,7 @@ from messageflow.core.handshake_headers import is_header_name
 from messageflow.core.setting_kinds import SECRET_MARK, Kind, list_of, read_text, show_list
 from messageflow.gateway.origins import ANY, parse_entry
 from messageflow.gateway.proxies import parse_proxy
+from messageflow.gateway.webhook_url import parse_webhook_url
 
 
 def parse_origin(value: object) -> str:
@@ -52,6 +53,13 @@ def _header_name(value: object) -> str:
     if name and not is_header_name(name):
         raise ValueError("no name of a header")
     return name
+
+
+def _webhook_url(value: object) -> str:
+    text = read_text(value)
+    if text:
+        parse_webhook_url(text)
+    return text
 
 
 def _broker(value: object) -> str:
@@ -93,6 +101,12 @@ HEADERS = Kind(
     metavar="NAME",
     is_list=True,
 )
+WEBHOOK_URL = Kind(
+    "URL",
+    'an http or https URL with a path, such as "https://app.example.com/messageflow/hooks", without a password',
+    _webhook_url,
+    metavar="URL",
+)
 BROKER = Kind(
     "broker",
     'embedded, memory, or the URL of a Redis or Valkey such as "redis://localhost:6379"; of shards apart by spaces; '
@@ -114,5 +128,6 @@ Networks = Annotated[tuple[str, ...], PROXIES]
 AllowedOrigins = Annotated[tuple[str, ...], ORIGINS]
 BasePath = Annotated[str, BASE_PATH]
 HeaderNames = Annotated[tuple[str, ...], HEADERS]
+WebhookUrl = Annotated[str, WEBHOOK_URL]
 BrokerName = Annotated[str, BROKER, SECRET_MARK]
 PublicKeys = Annotated[tuple[str, ...], PUBLIC_KEYS, SECRET_MARK]  # what was meant as another may be one

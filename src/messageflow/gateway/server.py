@@ -32,6 +32,7 @@ from messageflow.gateway.front_door.http_connection import HttpConnection
 from messageflow.gateway.gc_tuning import pause_collector, settle
 from messageflow.gateway.hooks_in_process import load_hooks
 from messageflow.gateway.hooks_of_handlers import serve_handlers
+from messageflow.gateway.hooks_webhook import serve_webhook
 from messageflow.gateway.listening import BACKLOG, listen
 from messageflow.gateway.machine import warn_of_memory
 from messageflow.gateway.open_files import WAY_OUT, raise_limit, read_limit
@@ -93,7 +94,8 @@ class Gateway:
         self.hub = Hub(broker, settings.namespaces, verifier, settings.limits, hooks=hooks, name=worker, shared=shared)
         if settings.restarts:
             self.hub.goodbye = RESTART
-        if handlers is not None:
+        self._webhook = serve_webhook(settings, self.hub) if settings.hooks_url else None
+        if handlers is not None and self._webhook is None:
             serve_handlers(self.hub.hooks, handlers, settings.limits.hook_concurrency)
         self.api = WorkerApi(self.hub, settings.limits.payload_size_limit)
         self.files = FileRoom(read_limit().soft)
@@ -154,6 +156,8 @@ class Gateway:
         server = _Server(self, on_started)
         with pause_collector():
             await self.hub.start()
+        if self._webhook is not None:
+            self.hub.runtime.spawn(self._webhook.watch(), name="webhook")
         settle()
         if on_opened is not None:
             on_opened(self)
@@ -164,6 +168,8 @@ class Gateway:
             await server.serve(sockets=[listener])
         finally:
             await self.hub.close()
+            if self._webhook is not None:
+                self._webhook.close()
             listener.close()
 
 

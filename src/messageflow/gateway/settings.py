@@ -21,12 +21,20 @@ from messageflow.brokers.options import BrokerOptions
 from messageflow.core.channels import Namespaces
 from messageflow.core.gateway_paths import BASE_PATH
 from messageflow.core.handshake_headers import USUAL_HEADERS
-from messageflow.core.setting_kinds import Duration, Secret, Section, Switch, Text, Whole, choice
+from messageflow.core.setting_kinds import Duration, Secret, Secrets, Section, Switch, Text, Whole, choice
 from messageflow.errors import ConfigurationError
 from messageflow.gateway.frame_limits import FrameLimits
 from messageflow.gateway.front_door.admission_limits import AdmissionLimits
 from messageflow.gateway.front_door.http_limits import HttpLimits
-from messageflow.gateway.gateway_kinds import AllowedOrigins, BasePath, BrokerName, FilePath, HeaderNames, Networks
+from messageflow.gateway.gateway_kinds import (
+    AllowedOrigins,
+    BasePath,
+    BrokerName,
+    FilePath,
+    HeaderNames,
+    Networks,
+    WebhookUrl,
+)
 from messageflow.gateway.token_policy import TokenPolicy
 from messageflow.hub.limits import Limits
 
@@ -105,6 +113,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "are found without it"
         ),
     ] = ""
+    hooks_url: Annotated[
+        WebhookUrl,
+        Meta(
+            description="where an application that runs elsewhere answers, with `flow.webhook`: its handlers are asked "
+            "by signed requests (docs/webhook.md), instead of `hooks` and of handlers beside the gateway"
+        ),
+    ] = ""
+    hooks_secret: Annotated[
+        Secrets,
+        Meta(
+            description="what requests to `hooks_url` are signed with, at least 32 bytes, the application's "
+            "`MESSAGEFLOW_HOOKS_SECRET` too; of several each signs, so that they can be rotated"
+        ),
+    ] = ()
     hook_headers: Annotated[
         HeaderNames,
         Meta(

@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 
 from messageflow.core.credentials import SECRET_BYTES
+from messageflow.core.webhook_signatures import read_key
 from messageflow.errors import ConfigurationError
 from messageflow.gateway.hosts import is_loopback
 from messageflow.gateway.settings import Settings
 from messageflow.hub.limits import FRAME_BYTES_A_CHANNEL
 
-_CHARACTERS = {"api_key": "printable ASCII", "token_secret": "UTF-8"}
+_CHARACTERS = {"api_key": "printable ASCII", "token_secret": "UTF-8", "hooks_secret": "UTF-8"}
 
 
 def check_settings(settings: Settings) -> None:
@@ -44,6 +45,7 @@ def check_settings(settings: Settings) -> None:
         )
     _check_address(settings)
     _check_presence(settings)
+    _check_webhook(settings)
     _check_strength(settings)
 
 
@@ -81,6 +83,28 @@ def _check_presence(settings: Settings) -> None:
         )
 
 
+def _check_webhook(settings: Settings) -> None:
+    if not settings.hooks_url:
+        return
+    if settings.hooks:
+        raise ConfigurationError(
+            "hooks and hooks_url are both set, and the application decides in one place: leave one of them out"
+        )
+    if not settings.hooks_secret:
+        raise ConfigurationError(
+            "hooks_url is set but hooks_secret is not, so the application could not tell the gateway from anybody "
+            "else: make one with `messageflow secret`, and set MESSAGEFLOW_HOOKS_SECRET to it here and for the "
+            "application, or start with --dev on your own machine"
+        )
+    for secret in settings.hooks_secret:
+        try:
+            read_key(secret)
+        except ValueError:
+            raise ConfigurationError(
+                "hooks_secret begins with whsec_, and what follows is no base64: make one with `messageflow secret`"
+            ) from None
+
+
 def _can_be_shown(name: str, secret: str) -> bool:
     """Whether it can be used: a key travels in a header, a secret is bytes to the library that signs."""
     if name == "api_key":
@@ -89,9 +113,10 @@ def _can_be_shown(name: str, secret: str) -> bool:
 
 
 def _check_strength(settings: Settings) -> None:
-    token_secret = settings.tokens.token_secret
-    for name, secret in (("api_key", settings.api_key), *(("token_secret", each) for each in token_secret)):
-        size = len(secret.encode(errors="replace"))
+    token_secret, hooks_secret = settings.tokens.token_secret, settings.hooks_secret
+    signing = (*(("token_secret", each) for each in token_secret), *(("hooks_secret", each) for each in hooks_secret))
+    for name, secret in (("api_key", settings.api_key), *signing):
+        size = len(read_key(secret) if name == "hooks_secret" else secret.encode(errors="replace"))
         if size < SECRET_BYTES:
             raise ConfigurationError(
                 f"{name} is {size} bytes long, {SECRET_BYTES} are the least: make one with `messageflow secret`"
@@ -101,6 +126,11 @@ def _check_strength(settings: Settings) -> None:
                 f"{name} holds characters that nobody could send or sign with, only {_CHARACTERS[name]} will do: make "
                 "one with `messageflow secret`"
             )
+    if {settings.api_key, *token_secret} & {*hooks_secret}:
+        raise ConfigurationError(
+            "hooks_secret is also api_key or token_secret: who can read what the application believes could then "
+            "publish, or be any user; make another with `messageflow secret`"
+        )
     if settings.api_key in token_secret:
         raise ConfigurationError(
             "api_key and token_secret are the same: a program that may publish could then be any user; "

@@ -64,6 +64,17 @@ class Handlers:
         all_ = (*self._named.values(), *(handler for handlers in self._listed.values() for handler in handlers))
         return frozenset(handler.kind for handler in all_)
 
+    def describe(self) -> dict[str, dict[str, str]]:
+        """Return where each function is defined, by kind and then by what it handles: for those who ask elsewhere.
+
+        Of several that handle the same it is the first.
+        """
+        found: dict[str, dict[str, str]] = {}
+        listed = (handler for handlers in tuple(self._listed.values()) for handler in handlers)
+        for handler in (*tuple(self._named.values()), *listed):
+            found.setdefault(handler.kind, {}).setdefault(handler.key, handler.place)
+        return found
+
     def add(self, handler: Handler) -> None:
         """Enter a handler.
 

@@ -43,6 +43,7 @@ class Counters:
     hook_failures: Counter[str] = count_by("hook", "Calls that raised an error, or answered what is no answer.")
     hook_timeouts: Counter[str] = count_by("hook", "Calls that took too long.")
     hook_overloads: Counter[str] = count_by("hook", "Calls that were not made, since too many waited.")
+    webhook_outages: int = count("Times the application's webhook endpoint was found away.")
 
     def count_disconnect(self, disconnect: Disconnect) -> None:
         """Count a decision of the server to end a connection."""

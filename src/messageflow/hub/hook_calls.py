@@ -32,6 +32,7 @@ from messageflow.errors import ConfigurationError, Refuse
 from messageflow.hub.hooks import (
     ANSWERS,
     HANDLER,
+    ApplicationAway,
     AuthorizeAnswer,
     AuthorizeQuestion,
     ChannelNotice,
@@ -96,14 +97,17 @@ class Hook(Generic[Question, Reply]):
         runtime: limits, counters and log.
         kind: its name.
         function: the application's.
+        places: calls at once, otherwise as many as the limits say.
     """
 
-    def __init__(self, runtime: Runtime, kind: str, function: Callable[[Question], Awaitable[Reply]]) -> None:
+    def __init__(
+        self, runtime: Runtime, kind: str, function: Callable[[Question], Awaitable[Reply]], places: int = 0
+    ) -> None:
         self._runtime = runtime
         self._kind = kind
         self._function = function
         self._timeout = runtime.limits.hook_timeout
-        self._places = asyncio.Semaphore(runtime.limits.hook_concurrency)
+        self._places = asyncio.Semaphore(places or runtime.limits.hook_concurrency)
         self._waiting = 0
         self._expired: set[asyncio.Task[Any]] = set()  # attempts that are over their time, until they end
 
@@ -179,6 +183,8 @@ class Hook(Generic[Question, Reply]):
         except Refuse as refusal:
             self._runtime.counters.hook_refusals[self._kind] += 1
             return _as_refused(refusal)
+        except ApplicationAway:
+            self._runtime.counters.hook_failures[self._kind] += 1
         except BaseException as error:  # a `sys.exit()` of the application, too, ends its call and not the gateway
             expired = asyncio.current_task() in self._expired
             if not expired and _is_cancelled():
@@ -230,11 +236,11 @@ def _hand_on(outcome: asyncio.Future[Any], timer: asyncio.TimerHandle, attempt: 
 
 
 def _shorten(error: BaseException) -> BaseException:
-    """Return an error whose traceback begins in the application's code, where it has come to that."""
+    """Return an error whose traceback begins in the application's code; without one where it has not come to that."""
     at = error.__traceback__
     while at is not None and at.tb_frame.f_globals.get("__name__", "").partition(".")[0] in OUR_WAY:
         at = at.tb_next
-    return error if at is None else error.with_traceback(at)
+    return error.with_traceback(at)
 
 
 def _is_cancelled() -> bool:
@@ -277,8 +283,8 @@ class HookCalls:
             if function is not None:
                 self.add(kind, function)
 
-    def add(self, kind: str, function: Callable[[Any], Awaitable[Any]]) -> None:
-        """Ask this hook from now on. May be called on any thread.
+    def add(self, kind: str, function: Callable[[Any], Awaitable[Any]], places: int = 0) -> None:
+        """Ask this hook from now on, so many times at once. May be called on any thread.
 
         Raises:
             ConfigurationError: the application has brought one of this kind already.
@@ -287,8 +293,12 @@ class HookCalls:
             raise ConfigurationError(
                 f"{kind} is decided twice, by functions that --hooks names and by handlers of a Flow: keep one of them"
             )
-        setattr(self, kind, Hook(self._runtime, kind, function))
+        setattr(self, kind, Hook(self._runtime, kind, function, places))
         self.any = True
+
+    def remove(self, kind: str) -> None:
+        """Ask this hook no more: the application has none any longer."""
+        setattr(self, kind, None)
 
     async def let_in(
         self, hook: Hook[ConnectQuestion, ConnectAnswer], session: Session, question: ConnectQuestion

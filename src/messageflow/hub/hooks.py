@@ -28,6 +28,10 @@ HANDLER: ContextVar[str] = ContextVar("handler", default="")
 """Which function of the application a hook is calling, set by the hook: for the log, where it fails or hangs."""
 
 
+class ApplicationAway(Exception):
+    """Raised by a hook whose application cannot be asked now. Who found that out has logged it, once for all calls."""
+
+
 class ClientView(Struct, frozen=True):
     """Who asks.
 

@@ -17,13 +17,22 @@ from typing import NamedTuple
 import msgspec
 
 from messageflow.client_io.http1 import Endpoint, parse_url
-from messageflow.core.credentials import credential, signing_secret
+from messageflow.core.credentials import credential, credentials, signing_secret
 from messageflow.core.gateway_paths import BASE_PATH, parse_base_path
 from messageflow.errors import ConfigurationError
 from messageflow.publisher.projects import STATE, find_data_dir, find_state_dir, locate_state_dir, name_own_project
 from messageflow.publisher.redis_target import RedisTarget, is_redis, make_redis_target
 
-__all__ = ["DevFile", "Place", "find", "find_data_dir", "find_endpoint", "load_dev_file", "write_dev_file"]
+__all__ = [
+    "DevFile",
+    "Place",
+    "find",
+    "find_data_dir",
+    "find_endpoint",
+    "find_hooks_secrets",
+    "load_dev_file",
+    "write_dev_file",
+]
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 DEV_FILE = STATE
@@ -42,6 +51,7 @@ class DevFile(msgspec.Struct, frozen=True):
     base_path: str = ""
     project: str = ""  # for people, who may be looking for it in another directory
     port: int = 0  # it had when nobody asked for one: the next has it too, so that pages find it
+    hooks_secret: str = ""
 
     def __repr__(self) -> str:
         return f"DevFile(url={self.url!r})"
@@ -93,7 +103,14 @@ def load_dev_file(directory: Path | None = None) -> DevFile | None:
 
 
 def write_dev_file(
-    url: str, api_key: str, token_secret: str, directory: Path | None = None, *, base_path: str = "", port: int = 0
+    url: str,
+    api_key: str,
+    token_secret: str,
+    directory: Path | None = None,
+    *,
+    base_path: str = "",
+    port: int = 0,
+    hooks_secret: str = "",
 ) -> Path:
     """Leave the address and keys of a development gateway for other programs of the same project.
 
@@ -116,7 +133,8 @@ def write_dev_file(
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft.unlink(missing_ok=True)
         with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(msgspec.json.encode(DevFile(url, api_key, token_secret, base_path, name_own_project(), port)))
+            left = DevFile(url, api_key, token_secret, base_path, name_own_project(), port, hooks_secret)
+            file.write(msgspec.json.encode(left))
         draft.replace(path)
     except OSError as error:
         raise ConfigurationError(
@@ -162,6 +180,20 @@ def find(
             return place
         return place._replace(absent=_explain_absence(kept is not None, environ))
     return Place(find_endpoint(url, prefix, environ, base_path=base_path), credential(api_key), token_secret)
+
+
+def find_hooks_secrets(environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """Return what webhooks are signed with: of the environment, else of the development file; several are rotated.
+
+    Raises:
+        ConfigurationError: a file that had to be read is malformed.
+    """
+    environ = os.environ if environ is None else environ
+    if told := credentials(environ.get("MESSAGEFLOW_HOOKS_SECRET", "")):
+        return told
+    directory = find_state_dir(environ)
+    kept = load_dev_file(directory) if directory else None
+    return credentials(kept.hooks_secret) if kept else ()
 
 
 def _explain_absence(begun_once: bool, environ: Mapping[str, str]) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from copy import copy
 from datetime import timedelta
 from functools import lru_cache
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from messageflow.client_io.blocking_io import BLOCKING
 from messageflow.client_io.http1 import Endpoint
@@ -36,6 +36,9 @@ from messageflow.publisher.requests import User
 from messageflow.publisher.results import Receipt
 from messageflow.publisher.retry import Retry
 from messageflow.publisher.transaction import find_transaction, is_any_open
+
+if TYPE_CHECKING:
+    from messageflow.handlers.webhook import Webhook
 
 T = TypeVar("T")
 
@@ -91,6 +94,7 @@ class FlowBase(Decorators):
         )
         self._found: Place | None = None
         self._used: Place | None = None  # found last, also when it was forgotten since
+        self._webhook: Webhook | None = None
 
     @staticmethod
     def _encode(value: Any) -> bytes:
@@ -99,6 +103,15 @@ class FlowBase(Decorators):
     def __repr__(self) -> str:
         shown = mask_urls(self._url) if self._url and is_redis(self._url) else self._url
         return f"{type(self).__name__}({shown!r})" if shown else f"{type(self).__name__}()"
+
+    @property
+    def webhook(self) -> Webhook:
+        """What a gateway elsewhere asks the handlers of this flow by: a WSGI and an ASGI application."""
+        if self._webhook is None:
+            from messageflow.handlers.webhook import Webhook  # which most flows need not
+
+            self._webhook = Webhook(self.handlers, discovery.find_hooks_secrets)
+        return self._webhook
 
     @property
     def url(self) -> str:

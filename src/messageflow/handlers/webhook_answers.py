@@ -1,0 +1,106 @@
+"""From a gateway's request to its answer: each event to the handlers of its kind, what they say as JSON.
+
+How a function is called the caller says. A handler that fails is logged here, with its traceback, where its code is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from messageflow.errors import Refuse
+from messageflow.handlers import decisions
+from messageflow.handlers.event import Event
+from messageflow.handlers.registry import Handler, Handlers
+from messageflow.handlers.webhook_messages import (
+    DESCRIBE,
+    WebhookAnswer,
+    WebhookFailure,
+    WebhookRefusal,
+    WebhookRequest,
+    WebhookResult,
+)
+
+log = logging.getLogger("messageflow.webhook")
+
+Call = Callable[[Handler, Event, float], Awaitable[Any]]
+Decide = Callable[[Handlers, Event], decisions.Steps]
+
+DECISIONS: dict[str, Decide] = {
+    "event": decisions.take,
+    "rpc": decisions.answer,
+    "connect": decisions.welcome,
+    "authorize": decisions.permit,
+    "publish": decisions.edit,
+    "disconnect": partial(decisions.tell, "disconnect"),
+    "occupied": partial(decisions.tell, "occupied"),
+    "vacated": partial(decisions.tell, "vacated"),
+}
+_NOTHING = Raw(b"null")
+
+
+async def answer_request(handlers: Handlers, request: WebhookRequest, call: Call) -> bytes:
+    """Return the body of the answer.
+
+    Args:
+        handlers: whom to ask.
+        request: of a gateway that is believed.
+        call: calls a function with an event, within so many seconds.
+    """
+    described = handlers.describe()
+    digest = hashlib.sha256(msgspec.json.encode(described, order="deterministic")).hexdigest()[:16]
+    if request.kind == DESCRIBE:
+        return msgspec.json.encode(WebhookAnswer(digest, described=described))
+    results = [await _answer(handlers, request, event, call) for event in request.events]
+    return msgspec.json.encode(WebhookAnswer(digest, results))
+
+
+async def _answer(handlers: Handlers, request: WebhookRequest, event: Event, call: Call) -> WebhookResult:
+    decide = DECISIONS.get(request.kind)
+    if decide is None:
+        return WebhookResult(failure=WebhookFailure(error=f"no handler is of the kind {request.kind}"))
+    place = ""
+
+    async def call_next(handler: Handler, argument: Event) -> Any:
+        nonlocal place
+        place = handler.place
+        return await call(handler, argument, request.seconds)
+
+    try:
+        return WebhookResult(_encode(request.kind, await carry_out(decide(handlers, event), call_next)))
+    except Refuse as refusal:
+        return WebhookResult(refusal=WebhookRefusal(refusal.code, refusal.message, refusal.temporary))
+    except Exception as error:
+        log.exception("hook_failed", extra={"hook": request.kind, "handler": place})
+        return WebhookResult(failure=WebhookFailure(place, repr(error)))
+
+
+async def carry_out(steps: decisions.Steps, call: Callable[[Handler, Event], Awaitable[Any]]) -> Any:
+    """Make the calls of a decision, one after the other; return what it comes to."""
+    step, result = steps.send, None
+    while True:
+        try:
+            handler, event = step(result)
+        except StopIteration as done:
+            return done.value
+        try:
+            step, result = steps.send, await call(handler, event)
+        except Exception as error:
+            step, result = steps.throw, error
+
+
+def _encode(kind: str, said: Any) -> Raw:
+    """Return what a decision came to as JSON; what is JSON already is bytes."""
+    if kind == "rpc":
+        return Raw(said)
+    if kind == "publish":
+        return _NOTHING if said is None else Raw(msgspec.json.encode({"data": Raw(said)}))
+    if kind == "connect":
+        return Raw(msgspec.json.encode({name: Raw(v) if isinstance(v, bytes) else v for name, v in said.items()}))
+    return Raw(msgspec.json.encode(said))
