@@ -120,8 +120,9 @@ def test_a_form_that_is_sent_while_the_gateway_is_away_arrives_once(
         assert read_handled(application) == ["Ulm"]
 
 
-def test_what_is_told_over_kills_of_the_gateway_is_handled_once_or_known_not_to_be_known(
-    tmp_path: Path, application: Path, page: Page
+@pytest.mark.parametrize("end", ["kill", "terminate"])
+def test_what_is_told_over_ends_of_the_gateway_is_handled_once_or_known_not_to_be_known(
+    tmp_path: Path, application: Path, page: Page, end: str
 ) -> None:
     port, seen = 0, 0
     for life in range(3):
@@ -132,11 +133,15 @@ def test_what_is_told_over_kills_of_the_gateway_is_handled_once_or_known_not_to_
                 page.evaluate("begin()")
             wait_until(lambda seen=seen: len(read_handled(application)) > seen + 20, 60)  # type: ignore[misc]
             if life < 2:
-                gateway.kill()
+                getattr(gateway, end)()
                 seen = len(read_handled(application))
             else:
                 outcomes = check_outcomes(page, application)
     assert list(outcomes.values()).count("handled") > 40
+    if end == "terminate":  # what was begun has ended, and the next gateway knows of it
+        assert {number for number, outcome in outcomes.items() if outcome == "unknown"}.isdisjoint(
+            read_handled(application)
+        )
 
 
 def get_workers(gateway: Running) -> list[int]:
