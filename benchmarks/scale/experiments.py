@@ -163,7 +163,7 @@ def come_back(
 
     Args:
         memory: resident bytes of the gateways when they were young. What has been given back is taken again, so what
-            they hold now is told from there.
+            they hold now is told from there; 0 where it is not to be told, as of those who come back again and again.
     """
     stack = ExitStack()
     with meter.phase(name) as counts:
@@ -172,8 +172,9 @@ def come_back(
         meter.channels += back.count
         counts[Unit.MISSED] = back.count * 2 * missed
         counts[Unit.GROW] = len(system.gateways)
-    newest = meter.phases.pop()
-    meter.phases.append(replace(newest, usage={**newest.usage, Resource.MEMORY: meter.memory() - memory}))
+    if memory:
+        newest = meter.phases.pop()
+        meter.phases.append(replace(newest, usage={**newest.usage, Resource.MEMORY: meter.memory() - memory}))
     check_missed(crowd)
     return stack
 
@@ -235,7 +236,7 @@ def returning(scratch: Path, size: Size, *, nodes: int, fitted: int = 0) -> list
             miss(system, CHANNEL, missed)
             back = Visitors(FIRST, count, in_channel, held)
             with come_back(meter, name, system, back, missed, scratch, young):
-                pass
+                young = 0.0
             meter.connected, meter.channels = connected, channels
             meter.settle()
     return meter.phases
