@@ -48,9 +48,10 @@ class Presence:
         """Enter a client. Entering it again replaces what is known of it."""
         if node not in self._nodes:
             self._nodes[node] = {}
-        for other, channels in self._nodes.items():
-            if other != node:
-                _remove(channels, channel, info.client)
+        if len(self._nodes) > 1:
+            for other, theirs in self._nodes.items():
+                if other != node:
+                    _remove(theirs, channel, info.client)
         channels = self._nodes[node]
         found = channels.get(channel)
         if isinstance(found, dict):

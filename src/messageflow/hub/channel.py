@@ -99,7 +99,7 @@ class Channel(ChannelMembers, eq=False, gc=False):
     @property
     def abandoned(self) -> bool:
         """Whether nobody is here or on the way in."""
-        return not (self.is_live or self.entering or self._extras.backlog is not None)
+        return self._only is None and self._live is None and not self.entering and self._extras.backlog is None
 
     @property
     def dirty(self) -> bool:

@@ -135,18 +135,11 @@ class ChannelMembers(Struct, eq=False, gc=False):
 
     def go_live(self, session: Member, *, watch: bool) -> None:
         """Deliver to `session` from `position` on."""
-        self._use(session)
-        self._enter(session)
-        extras = self._extras
-        if extras.backlog is not None:
-            self._not_behind(session, extras.backlog)
-        if watch:
-            extras = self._have_extras()
-            if extras.watchers is None:
-                extras.watchers = set()
-            extras.watchers.add(session)
-
-    def _enter(self, session: Member) -> None:
+        encoder = session.encoder
+        if self._extras is NO_EXTRAS and (self._encoder is None or self._encoder is encoder):
+            self._encoder = encoder
+        else:
+            self._use(session)
         only, live = self._only, self._live
         if live is not None:
             live[session] = session.write
@@ -155,6 +148,14 @@ class ChannelMembers(Struct, eq=False, gc=False):
         elif only is not session:
             self._live = {only: only.write, session: session.write}
             self._only = None
+        extras = self._extras
+        if extras.backlog is not None:
+            self._not_behind(session, extras.backlog)
+        if watch:
+            extras = self._have_extras()
+            if extras.watchers is None:
+                extras.watchers = set()
+            extras.watchers.add(session)
 
     def _take_out(self, session: Member) -> bool:
         """Take `session` out of the live ones. Returns whether it was one."""
@@ -191,6 +192,9 @@ class ChannelMembers(Struct, eq=False, gc=False):
         """Forget `session`."""
         extras = self._extras
         if extras is NO_EXTRAS:
+            if self._only is session:  # as nearly always in a channel of one user
+                self._only = self._encoder = None
+                return
             self._take_out(session)
         else:
             if extras.used is not None:
@@ -202,7 +206,7 @@ class ChannelMembers(Struct, eq=False, gc=False):
                 self._not_behind(session, extras.backlog)
             if extras.watchers is not None:
                 extras.watchers.discard(session)
-        if not self.is_live and self._extras.backlog is None:
+        if self._only is None and self._live is None and self._extras.backlog is None:
             self._encoder = None
 
     def _has(self, session: Member) -> bool:

@@ -19,6 +19,7 @@ from messageflow.hub.gap_repair import GapRepair
 from messageflow.hub.occupancy import Occupancy
 from messageflow.hub.presence_changes import PresenceChanges
 from messageflow.hub.session import Session
+from messageflow.hub.subscription import Subscription
 
 
 class ChannelRegistry:
@@ -100,7 +101,8 @@ class ChannelRegistry:
             self._gap_repair.report_gap(channel)
         elif received is Received.FOREIGN or channel.doubted:
             self._gap_repair.look_at(channel)
-        channel.doubted = False
+        if channel.doubted:
+            channel.doubted = False
 
     def end_entering(self, channel: Channel) -> None:
         """A session is in the channel, or will not come."""
@@ -111,14 +113,21 @@ class ChannelRegistry:
     def leave(self, session: Session, name: str) -> None:
         """Take a session out of a channel; one that is not in it is no error."""
         subscription = session.take_subscription(name)
-        if subscription is None:
-            return
+        if subscription is not None:
+            self._let_go(session, subscription)
+
+    def leave_all(self, session: Session) -> None:
+        """Take a session that has ended out of all its channels."""
+        for subscription in session.take_all_subscriptions():
+            self._let_go(session, subscription)
+
+    def _let_go(self, session: Session, subscription: Subscription) -> None:
         channel = subscription.channel
         channel.leave(session)
         if not channel.is_live:
             self._drop_if_abandoned(channel)
         if subscription.info is not None:
-            self._presence.leave(name, subscription.info, tell=subscription.terms.tell)
+            self._presence.leave(channel.name, subscription.info, tell=subscription.terms.tell)
 
     def _drop_if_abandoned(self, channel: Channel) -> None:
         if channel.abandoned and self._by_name.get(channel.name) is channel:

@@ -242,8 +242,7 @@ class Hub:
             self.connections_per_user.note_heard(session)
         if self.hooks.any:
             self.hooks.note_end(session, was_in, why, told=self.node_deaths.forget_client(session))
-        for subscription in tuple(session.subscriptions):
-            self._channels.leave(session, subscription.channel.name)
+        self._channels.leave_all(session)
 
     # What sessions need
 

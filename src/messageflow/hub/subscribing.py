@@ -196,7 +196,7 @@ class Subscribing:
 
         To be asked right before `complete`, without awaiting in between.
         """
-        return self._session.find_subscription(self.channel.name) is not self.subscription
+        return not self._session.holds(self.subscription)
 
     def complete(self) -> SubscribeResult:
         """Decide what the session gets with its answer. Follow it with `go_live`, without awaiting in between."""
