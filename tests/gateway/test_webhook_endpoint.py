@@ -172,7 +172,7 @@ async def test_a_call_that_was_sent_is_never_sent_again(trouble: int | None) -> 
     async with asked() as (endpoint, asking):
         for _ in range(2):  # on a fresh connection, and on one that was kept
             endpoint.script = [trouble]
-            assert await code_of(asking.call) == 100
+            assert await code_of(asking.call) == 113, "it may have been carried out"
             await until(asking.endpoint._is_there.is_set)
             assert await asking.call() == b"true"
         assert endpoint.kinds == ["rpc"] * 4
@@ -205,7 +205,7 @@ async def test_nonsense_is_a_failure_and_not_an_outage(nonsense: object) -> None
 async def test_what_is_no_http_is_a_failure() -> None:
     async with asked() as (endpoint, asking):
         endpoint.script = ["hello\r\n\r\n"]
-        assert await code_of(asking.call) == 100
+        assert await code_of(asking.call) == 113
         await until(asking.endpoint._is_there.is_set)
         assert await asking.call() == b"true"
 

@@ -11,7 +11,7 @@ import asyncio
 from messageflow.gateway.webhook_endpoint import Asking, WebhookEndpoint, WebhookError
 from messageflow.handlers.webhook_messages import WebhookResult
 from messageflow.hub.hook_calls import END_OF_SESSION
-from messageflow.hub.hooks import ApplicationAway
+from messageflow.hub.hooks import AnswerLost, ApplicationAway
 from messageflow.hub.runtime import Runtime
 
 NOTICES = 100  # in one request
@@ -46,7 +46,7 @@ class WebhookBatch:
         """Send a notice with others; return what came of it.
 
         Raises:
-            ApplicationAway, WebhookError: as `WebhookEndpoint.ask`.
+            ApplicationAway, AnswerLost, WebhookError: as `WebhookEndpoint.ask`.
         """
         loop = asyncio.get_running_loop()
         result: asyncio.Future[WebhookResult] = loop.create_future()
@@ -71,7 +71,7 @@ class WebhookBatch:
             answer = await self._endpoint.ask(self._kind, events, self._asking, self._seconds)
             if len(answer.results) != len(batch):
                 raise WebhookError(f"the endpoint gave {len(answer.results)} results for {len(batch)} events")
-        except (ApplicationAway, WebhookError) as error:
+        except (ApplicationAway, AnswerLost, WebhookError) as error:
             for _, waiting in batch:
                 if not waiting.done():
                     waiting.set_exception(error)

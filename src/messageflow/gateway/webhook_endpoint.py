@@ -26,7 +26,7 @@ from messageflow.client_io.outcome import NO_ANSWER, NoResponse, Response
 from messageflow.core.backoff import Backoff
 from messageflow.core.webhook_signatures import ID, SIGNATURE, TIMESTAMP, sign
 from messageflow.handlers.webhook_messages import CONTENT_TYPE, DESCRIBE, Described, WebhookAnswer
-from messageflow.hub.hooks import ApplicationAway
+from messageflow.hub.hooks import AnswerLost, ApplicationAway
 from messageflow.hub.runtime import Runtime
 
 log = logging.getLogger("messageflow.gateway")
@@ -103,6 +103,7 @@ class WebhookEndpoint:
 
         Raises:
             ApplicationAway: it cannot be asked.
+            AnswerLost: it was asked, and what came of it is not known.
             WebhookError: it has answered otherwise than it should.
         """
         limit = time.monotonic() + seconds
@@ -119,7 +120,7 @@ class WebhookEndpoint:
             else:
                 self._note_away(outcome)
             if not may_repeat:
-                raise WebhookError(f"the endpoint has taken it and not answered: {_describe(outcome)}")
+                raise AnswerLost(f"the endpoint has taken it and not answered: {_describe(outcome)}")
             is_patient = True  # for it was there when this was first sent
 
     async def _wait_until_there(self, limit: float, *, patient: bool) -> None:

@@ -19,6 +19,7 @@ from msgspec import UNSET
 
 from messageflow.core.codes import (
     INTERNAL,
+    OUTCOME_UNKNOWN,
     SERVER_ERROR,
     TOO_MANY_REQUESTS,
     CommandRefused,
@@ -32,6 +33,7 @@ from messageflow.errors import ConfigurationError, Refuse
 from messageflow.hub.hooks import (
     ANSWERS,
     HANDLER,
+    AnswerLost,
     ApplicationAway,
     AuthorizeAnswer,
     AuthorizeQuestion,
@@ -56,6 +58,7 @@ LINE = 10_000  # calls of one kind that may wait for a place; each is one comman
 PATIENCE = 1.0  # seconds beyond its time in which a hook that was cancelled should end
 OUR_WAY = frozenset(("messageflow", "asyncio", "concurrent"))  # between a question and the function that is asked
 END_OF_SESSION = "disconnect hook"  # the name of tasks that tell of it
+AWAY = INTERNAL._replace(message="the application is away")  # so that nothing has begun, and a key may be used again
 LEAST_CLOSE_CODE = 3000  # refusals from here on end the connection
 
 Question = TypeVar("Question")
@@ -185,12 +188,13 @@ class Hook(Generic[Question, Reply]):
             return _as_refused(refusal)
         except ApplicationAway:
             self._runtime.counters.hook_failures[self._kind] += 1
+            return self._fail(AWAY)
         except BaseException as error:  # a `sys.exit()` of the application, too, ends its call and not the gateway
             expired = asyncio.current_task() in self._expired
             if not expired and _is_cancelled():
                 raise
             self._note_failure(error, HANDLER.get(), timed_out=expired)
-        return self._fail(INTERNAL)
+            return self._fail(OUTCOME_UNKNOWN if isinstance(error, AnswerLost) else INTERNAL)
 
     async def _call(self, question: Question) -> Reply:
         self._waiting += 1

@@ -32,6 +32,10 @@ class ApplicationAway(Exception):
     """Raised by a hook whose application cannot be asked now. Who found that out has logged it, once for all calls."""
 
 
+class AnswerLost(Exception):
+    """Raised by a hook whose application has got the question and may have carried it out; the client is told 113."""
+
+
 class ClientView(Struct, frozen=True):
     """Who asks.
 
