@@ -211,12 +211,13 @@ class Channel(ChannelMembers, eq=False, gc=False):
         """A session is on its way in: keep aside what arrives until `end_entering`."""
         self.entering += 1
 
-    def end_entering(self) -> None:
-        """That session has gone live, or given up."""
+    def end_entering(self) -> bool:
+        """That session has gone live, or given up. Returns whether nobody is live."""
         self.entering -= 1
         if not self.entering and self._extras is not NO_EXTRAS:
             self._extras.aside = None
             self._drop_extras()
+        return self._only is None and self._live is None
 
     # Delivery
 

@@ -99,11 +99,6 @@ class ChannelMembers(Struct, eq=False, gc=False):
         return () if self._only is None else (self._only,)
 
     @property
-    def is_live(self) -> bool:
-        """Whether any session gets publications as they come."""
-        return self._only is not None or self._live is not None
-
-    @property
     def backlog(self) -> Backlog | None:
         """The sessions that fell behind because their socket is slow, and what they are to be written."""
         return self._extras.backlog
@@ -135,12 +130,11 @@ class ChannelMembers(Struct, eq=False, gc=False):
 
     def go_live(self, session: Member, *, watch: bool) -> None:
         """Deliver to `session` from `position` on."""
-        encoder = session.encoder
-        if self._extras is NO_EXTRAS and (self._encoder is None or self._encoder is encoder):
+        extras, encoder, only, live = self._extras, session.encoder, self._only, self._live
+        if self._encoder is None and extras is NO_EXTRAS:
             self._encoder = encoder
-        else:
+        elif self._encoder is not encoder or extras is not NO_EXTRAS:
             self._use(session)
-        only, live = self._only, self._live
         if live is not None:
             live[session] = session.write
         elif only is None:
@@ -148,6 +142,10 @@ class ChannelMembers(Struct, eq=False, gc=False):
         elif only is not session:
             self._live = {only: only.write, session: session.write}
             self._only = None
+        if watch or extras is not NO_EXTRAS:
+            self._note_extras(session, watch)
+
+    def _note_extras(self, session: Member, watch: bool) -> None:
         extras = self._extras
         if extras.backlog is not None:
             self._not_behind(session, extras.backlog)
@@ -188,13 +186,13 @@ class ChannelMembers(Struct, eq=False, gc=False):
             self._extras.backlog = None
             self._drop_extras()
 
-    def leave(self, session: Member) -> None:
-        """Forget `session`."""
+    def leave(self, session: Member) -> bool:
+        """Forget `session`. Returns whether nobody is live any more."""
         extras = self._extras
         if extras is NO_EXTRAS:
             if self._only is session:  # as nearly always in a channel of one user
                 self._only = self._encoder = None
-                return
+                return True
             self._take_out(session)
         else:
             if extras.used is not None:
@@ -206,8 +204,10 @@ class ChannelMembers(Struct, eq=False, gc=False):
                 self._not_behind(session, extras.backlog)
             if extras.watchers is not None:
                 extras.watchers.discard(session)
-        if self._only is None and self._live is None and self._extras.backlog is None:
+        is_live = self._only is not None or self._live is not None
+        if not is_live and self._extras.backlog is None:
             self._encoder = None
+        return not is_live
 
     def _has(self, session: Member) -> bool:
         return session in self.live or session in self.lagging

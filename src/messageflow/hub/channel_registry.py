@@ -94,20 +94,19 @@ class ChannelRegistry:
 
     def anchor(self, channel: Channel, position: Position) -> None:
         """Say where the stream of a channel stands, which was not known yet."""
-        received = channel.anchor(position)
+        received, doubted = channel.anchor(position), channel.doubted
         if channel.dirty:
             self._fan_out.mark(channel)
         if received is Received.GAP:
             self._gap_repair.report_gap(channel)
-        elif received is Received.FOREIGN or channel.doubted:
+        elif received is Received.FOREIGN or doubted:
             self._gap_repair.look_at(channel)
-        if channel.doubted:
+        if doubted:
             channel.doubted = False
 
     def end_entering(self, channel: Channel) -> None:
         """A session is in the channel, or will not come."""
-        channel.end_entering()
-        if not channel.is_live:
+        if channel.end_entering():
             self._drop_if_abandoned(channel)
 
     def leave(self, session: Session, name: str) -> None:
@@ -123,8 +122,7 @@ class ChannelRegistry:
 
     def _let_go(self, session: Session, subscription: Subscription) -> None:
         channel = subscription.channel
-        channel.leave(session)
-        if not channel.is_live:
+        if channel.leave(session):
             self._drop_if_abandoned(channel)
         if subscription.info is not None:
             self._presence.leave(channel.name, subscription.info, tell=subscription.terms.tell)
