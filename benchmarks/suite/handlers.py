@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sys
 import time
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
-from benchmarks.figures import Figure, at_least
+from benchmarks.figures import Figure, at_least, at_most
 from benchmarks.pages import PagesFailed
 from benchmarks.plan import Plan
-from benchmarks.servers.base import Server, running
+from benchmarks.servers.base import Running, Server, free_port, running
 from benchmarks.servers.gateway import gateway, token
 
 CLIENTS = 100
 IN_FLIGHT = 20  # events that a client sends before it waits for the last
 WARM_UP = 2_000
+ATTEMPTS = 200
+CALLS = 500  # of one client, one after the other
 APPLICATION = """
 from messageflow import Flow
 
@@ -43,8 +47,16 @@ METHOD = (
     f"{CLIENTS} connections at one worker with `--hooks`; each sends {IN_FLIGHT} events of 100 bytes, each in a frame "
     "of its own, and a call whose answer says that all were handled, again and again. Events a second over all "
     "connections, from the first frame to the last answer, and CPU of the gateway an event, handler included: for a "
-    "plain function on a thread, a coroutine function on the loop, and plain functions whose answers are waited for."
+    "plain function on a thread, a coroutine function on the loop, and plain functions whose answers are waited for. "
+    "By webhook the same functions stand in an ASGI application below uvicorn, a process of its own; there the round "
+    "trip of one client that calls, a call at a time, from its frame to its answer."
 )
+WEBHOOK = """
+import sys, uvicorn
+from bench_handlers import flow
+uvicorn.run(flow.webhook.asgi, port=int(sys.argv[1]), log_level="error", lifespan="off", access_log=False)
+"""
+SECRET = "a-hooks-secret-of-benchmarks-0123456789"
 
 
 class Sample(NamedTuple):
@@ -62,6 +74,7 @@ def run(plan: Plan) -> list[Figure]:
         coroutine=lambda: sample(plan, "event_async", events),
         calls=lambda: sample(plan, "call", events),
     )
+    (elsewhere,) = plan.alternate(webhook=lambda: sample_webhook(plan, events // 5))
     target = (at_least(5_000),)
     return [
         Figure("events into plain handlers", "/s", tuple(one.per_second for one in plain), targets=target),
@@ -70,6 +83,9 @@ def run(plan: Plan) -> list[Figure]:
         Figure("events into async handlers, CPU each", "µs", tuple(one.cpu for one in coroutine)),
         Figure("calls answered by plain handlers", "/s", tuple(one.per_second for one in calls)),
         Figure("calls answered by plain handlers, CPU each", "µs", tuple(one.cpu for one in calls)),
+        Figure("events by webhook", "/s", tuple(one.per_second for one, _ in elsewhere), targets=(at_least(1_500),)),
+        Figure("events by webhook, CPU of the gateway each", "µs", tuple(one.cpu for one, _ in elsewhere)),
+        Figure("a call by webhook, p50", "ms", tuple(p50 for _, p50 in elsewhere), targets=(at_most(3),)),
     ]
 
 
@@ -79,29 +95,51 @@ def sample(plan: Plan, kind: str, events: int) -> Sample:
     Raises:
         PagesFailed: not all of them were handled.
     """
-    server = serving_handlers(plan.scratch)
+    server = serving_handlers(plan.scratch, "--hooks", "bench_handlers:flow")
     with running(server, plan.scratch) as process:
-
-        async def measure() -> Sample:
-            talkers = [Talker(server.port, number) for number in range(CLIENTS)]
-            await asyncio.gather(*(talker.connect() for talker in talkers))
-            await say(talkers, kind, WARM_UP)
-            before, used, started = await talkers[0].count(), process.cpu_seconds(), time.monotonic()
-            await say(talkers, kind, events)
-            seconds, cpu = time.monotonic() - started, process.cpu_seconds() - used
-            handled = await talkers[0].count() - before
-            if kind != "call" and handled != events:
-                raise PagesFailed(f"{handled} of {events} events were handled")
-            for talker in talkers:
-                talker.close()
-            return Sample(events / seconds, cpu / events * 1e6)
-
-        return asyncio.run(measure())
+        return asyncio.run(measure(server.port, process, kind, events))[0]
 
 
-def serving_handlers(scratch: Path) -> Server:
+def sample_webhook(plan: Plan, events: int) -> tuple[Sample, float]:
+    """Send so many events to an application elsewhere; return the milliseconds of a call, too.
+
+    Raises:
+        PagesFailed: not all of them were handled.
+    """
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/messageflow/hooks"
+    server = serving_handlers(plan.scratch, "--hooks-url", url, "--hooks-secret", SECRET)
+    environment = {**server.environment, "MESSAGEFLOW_HOOKS_SECRET": SECRET}
+    command = (sys.executable, "-c", WEBHOOK, str(port))
+    application = Server("application", command, port, server.subscribe, server.publish, environment)
+    with running(application, plan.scratch), running(server, plan.scratch) as process:
+        return asyncio.run(measure(server.port, process, "event", events))
+
+
+async def measure(port: int, process: Running, kind: str, events: int) -> tuple[Sample, float]:
+    """Return what so many events cost, and the milliseconds of a call."""
+    talkers = [Talker(port, number) for number in range(CLIENTS)]
+    await asyncio.gather(*(talker.connect() for talker in talkers))
+    await say(talkers, kind, WARM_UP)
+    before, used, started = await talkers[0].count(), process.cpu_seconds(), time.monotonic()
+    await say(talkers, kind, events)
+    seconds, cpu = time.monotonic() - started, process.cpu_seconds() - used
+    handled = await talkers[0].count() - before
+    if kind != "call" and handled != events:
+        raise PagesFailed(f"{handled} of {events} events were handled")
+    trips = []
+    for _ in range(CALLS):
+        began = time.perf_counter()
+        await talkers[0].count()
+        trips.append(time.perf_counter() - began)
+    for talker in talkers:
+        talker.close()
+    return Sample(events / seconds, cpu / events * 1e6), median(trips) * 1e3
+
+
+def serving_handlers(scratch: Path, *hooks: str) -> Server:
     """A gateway that asks handlers, without a limit on commands."""
-    server = gateway(scratch, ("--hooks", "bench_handlers:flow", "--commands-per-second", "0"))
+    server = gateway(scratch, (*hooks, "--commands-per-second", "0"))
     home = Path(server.environment["MESSAGEFLOW_DATA_DIR"])
     (home / "bench_handlers.py").write_text(APPLICATION)
     path = {"PYTHONPATH": os.pathsep.join([str(home), os.environ.get("PYTHONPATH", "")])}
@@ -130,7 +168,17 @@ class Talker:
         self._writer: asyncio.StreamWriter
 
     async def connect(self) -> None:
-        """Open the WebSocket and come in."""
+        """Open the WebSocket and come in, once it is known who is asked."""
+        for _ in range(ATTEMPTS):
+            try:
+                await self._connect()
+            except asyncio.IncompleteReadError:
+                await asyncio.sleep(0.05)
+            else:
+                return
+        raise PagesFailed("the application is not asked")
+
+    async def _connect(self) -> None:
         self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
         self._writer.write(
             b"GET /connection/websocket HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

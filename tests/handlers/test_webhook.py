@@ -248,6 +248,17 @@ def test_beside_an_asgi_application_it_answers_at_its_path_alone(application: Ap
     assert ask_asgi(beside, b"", {}) == (200, "inner")
 
 
+def test_a_server_may_take_it_for_an_application_of_asgi_2(application: Application) -> None:
+    """As uvicorn does with what is no coroutine function."""
+
+    async def server(scope: Any, receive: Any, send: Any) -> None:
+        face: Any = application.webhook.asgi
+        await face(scope)(receive, send)
+
+    body = b'{"kind":"describe"}'
+    assert ask_asgi(server, body, signed(body))[0] == 200
+
+
 @pytest.mark.parametrize("case", CASES[:2], ids=lambda case: case["name"])
 def test_the_vectors_are_answered_as_they_say(case: dict[str, Any]) -> None:
     flow = Decorators()

@@ -16,6 +16,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, overload
 
 import msgspec
@@ -191,6 +192,8 @@ class Webhook:
         """Return an ASGI application that answers at `path` and leaves all else to another. It is also one itself."""
         if receive is not None:
             return self._serve_asgi(first, receive, send)
+        if isinstance(first, MutableMapping):  # a server that takes a method for an application of ASGI 2
+            return partial(self._serve_asgi, first)
 
         async def beside(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] == "http" and scope["path"].rstrip("/") == self.path:
