@@ -18,6 +18,7 @@ import sys
 from collections.abc import Iterable
 from enum import Enum
 
+from messageflow.core.channels import NamespaceOptions
 from messageflow.core.protocol import Push
 from messageflow.core.replay_buffer import ReplayBuffer
 from messageflow.core.stream import Position, Publication
@@ -38,7 +39,7 @@ class Received(Enum):
     FOREIGN = "foreign"  # of another epoch: the stream they knew is gone
 
 
-class Channel(ChannelMembers, eq=False, gc=False):
+class Channel(ChannelMembers):
     """The sessions of one channel on this worker.
 
     There is one for each user who is here, so that it is small, see `ChannelMembers`.
@@ -53,13 +54,17 @@ class Channel(ChannelMembers, eq=False, gc=False):
         delivered_from: where the stream stood when the broker began to deliver it, where that was told.
     """
 
-    position: Position | None = None
-    opened: bool = False
-    marked: bool = False
-    entering: int = 0
-    delivered_from: Position | None = None
-    _top: Position | None = None  # after all that was received, pending or not
-    _pending: list[Publication] | None = None
+    __slots__ = ("_pending", "_top", "delivered_from", "entering", "marked", "opened", "position")
+
+    def __init__(self, name: str, options: NamespaceOptions) -> None:
+        super().__init__(name, options)
+        self.position: Position | None = None
+        self.opened = False
+        self.marked = False
+        self.entering = 0
+        self.delivered_from: Position | None = None
+        self._top: Position | None = None  # after all that was received, pending or not
+        self._pending: list[Publication] | None = None
 
     @property
     def opening(self) -> asyncio.Future[BrokerError | None] | None:

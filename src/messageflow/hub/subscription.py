@@ -82,12 +82,12 @@ class SubscriptionHolder:
     def subscriptions(self) -> Collection[Subscription]:
         """All of them; to be copied by who ends some meanwhile."""
         held = self._held
-        return held.values() if isinstance(held, dict) else held
+        return held if isinstance(held, tuple) else held.values()
 
     def find_subscription(self, channel: str) -> Subscription | None:
         """Return the one in a channel, None where there is none."""
         held = self._held
-        if isinstance(held, dict):
+        if not isinstance(held, tuple):
             return held.get(channel)
         for each in held:
             if each.channel.name == channel:
@@ -101,7 +101,7 @@ class SubscriptionHolder:
     def add_subscription(self, subscription: Subscription) -> None:
         """Hold one more, in the place of another in its channel."""
         name, held = subscription.channel.name, self._held
-        if not isinstance(held, dict):
+        if isinstance(held, tuple):
             for each in held:
                 if each.channel.name == name:
                     held = tuple([other for other in held if other is not each])
@@ -115,19 +115,19 @@ class SubscriptionHolder:
     def holds(self, subscription: Subscription) -> bool:
         """Whether it is still one of them."""
         held = self._held
-        if isinstance(held, dict):
-            return held.get(subscription.channel.name) is subscription
-        return subscription in held  # which looks for the same object and is asked often (benchmarks: connect)
+        if isinstance(held, tuple):
+            return subscription in held  # looks for the same object, and is asked often (benchmarks: connect)
+        return held.get(subscription.channel.name) is subscription
 
     def take_all_subscriptions(self) -> tuple[Subscription, ...]:
         """Hold nothing any more. Returns what was held."""
         held, self._held = self._held, ()
-        return tuple(held.values()) if isinstance(held, dict) else held
+        return held if isinstance(held, tuple) else tuple(held.values())
 
     def take_subscription(self, channel: str) -> Subscription | None:
         """Hold the one in a channel no longer. Returns it, None where there was none."""
         held = self._held
-        if isinstance(held, dict):
+        if not isinstance(held, tuple):
             return held.pop(channel, None)
         found = self.find_subscription(channel)
         if found is not None:
