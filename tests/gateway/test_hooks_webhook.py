@@ -158,6 +158,16 @@ async def test_an_application_that_knows_another_secret_lets_nobody_in(tmp_path:
         assert closed.value.rcvd.code == 3004
 
 
+async def test_a_gateway_that_ends_tells_of_those_it_sent_away(tmp_path: Path) -> None:
+    port = free_port()
+    with asking(tmp_path, port, "asgi", "--drain-time", "0") as gateway, serving("asgi", tmp_path, port):
+        pages = [await enter(gateway, f"user-{number}") for number in range(3)]
+        assert gateway.terminate() == 0
+        assert sorted(told(tmp_path)) == [f"gone user-{number} 3001" for number in range(3)]
+        for page in pages:
+            await page.link.close()
+
+
 FEW = """
 from messageflow import Flow
 

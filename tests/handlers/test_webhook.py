@@ -218,6 +218,13 @@ def test_without_a_secret_nobody_is_believed_until_there_is_one() -> None:
     assert ask_wsgi(webhook.wsgi, body, signed(body))[0] == 200
 
 
+def test_who_knocks_again_and_again_fills_no_log(application: Application, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(1_000):
+        assert ask_wsgi(application.webhook.wsgi, b"{}", {})[0] == 401
+    assert 0 < len(caplog.records) < 100
+    assert application.webhook.refused["unsigned"] == 1_000
+
+
 @pytest.mark.parametrize("face", FACES)
 def test_a_body_that_is_too_large_is_not_read(application: Application, face: str) -> None:
     application.webhook.body_limit = 100

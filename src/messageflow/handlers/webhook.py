@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, overload
 
 import msgspec
 
+from messageflow.core.line_rates import LineRates
 from messageflow.core.webhook_signatures import ID, SIGNATURE, TIMESTAMP, is_signed, read_key
 from messageflow.handlers.calling import Threads, is_coroutine_function
 from messageflow.handlers.event import Event
@@ -96,6 +97,7 @@ class Webhook:
         self._find_secrets = find_secrets
         self._keys: tuple[bytes, ...] = ()
         self._replays = Replays(clock)
+        self._rates = LineRates()
         self._loop_thread = LoopThread()
         self._threads: tuple[object, Threads] | None = None
 
@@ -110,7 +112,8 @@ class Webhook:
         """
         if reason := self._check(headers, body):
             self.refused[reason] += 1
-            log.warning("webhook_refused", extra={"reason": reason})
+            if self._rates.take(reason, time.monotonic()) is not None:  # for anybody may knock, as often as they like
+                log.warning("webhook_refused", extra={"reason": reason})
             return _explain(401, REASONS[reason])
         try:
             return _decode(body)
