@@ -14,7 +14,8 @@ import pytest
 from messageflow.api.api import Api
 from messageflow.brokers.base import Item, Later, Stored
 from messageflow.brokers.memory import MemoryBroker
-from messageflow.core.channels import REVOKED, NamespaceOptions, Namespaces
+from messageflow.core.channels import REVOKED
+from messageflow.core.namespaces import NamespaceOptions, Namespaces
 from messageflow.core.protocol import ClientInfo
 from messageflow.core.revocations import Revocation, decode_revocation
 from messageflow.core.stream import Position

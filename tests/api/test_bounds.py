@@ -13,8 +13,8 @@ from messageflow.api import bounds
 from messageflow.api.api import Api
 from messageflow.brokers.base import Item, Stored
 from messageflow.brokers.memory import MemoryBroker
-from messageflow.core.channels import NamespaceOptions, Namespaces
 from messageflow.core.control import DisconnectUser, decode_control
+from messageflow.core.namespaces import NamespaceOptions, Namespaces
 from messageflow.testing.broker_suite import RecordingSink
 
 LIMIT = 2000

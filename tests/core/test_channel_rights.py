@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from messageflow.core.channel_rights import MOST_GRANTS, SUBSCRIBE, VERBS, Grant, allows, read_grant, read_grants
-from messageflow.core.channels import NamespaceOptions
+from messageflow.core.namespaces import NamespaceOptions
 
 PLAIN = NamespaceOptions()
 LIMITED = NamespaceOptions(allow_user_limited_channels=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from messageflow.core.channels import NamespaceOptions, Namespaces
+from messageflow.core.namespaces import NamespaceOptions, Namespaces
 from messageflow.core.publish_policy import PublishPolicy
 from messageflow.errors import ConfigurationError
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from messageflow.core.channels import NamespaceOptions
+from messageflow.core.namespaces import NamespaceOptions
 from messageflow.core.protocol import Unsubscribed
 from messageflow.core.stream import Position, Publication
 from messageflow.dialects.native import NATIVE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from messageflow.core.channels import NamespaceOptions
+from messageflow.core.namespaces import NamespaceOptions
 from messageflow.core.stream import Position, Publication
 from messageflow.hub.channel import Channel, Received
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from messageflow.core.channels import NamespaceOptions
+from messageflow.core.namespaces import NamespaceOptions
 from messageflow.core.stream import Position, Publication
 from messageflow.dialects.native import NATIVE
 from messageflow.gateway.websocket_frames import WEBSOCKET

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from messageflow.core.channels import NamespaceOptions
+from messageflow.core.namespaces import NamespaceOptions
 from messageflow.hub.channel import Channel
 from messageflow.hub.subscription import FEW, Subscription, SubscriptionHolder, terms
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from messageflow.client_io import blocking_io
-from messageflow.core.channels import NamespaceOptions, Namespaces
+from messageflow.core.namespaces import NamespaceOptions, Namespaces
 from messageflow.core.publish_policy import PublishPolicy
 from tests.brokers.redis.conftest import authority as authority
 from tests.brokers.redis.conftest import own_cluster as own_cluster

@@ -26,7 +26,7 @@ from messageflow.api.online import find_online
 from messageflow.api.publishing import CallRefused, Publishing, check_user, find_options, make_receipt
 from messageflow.brokers.base import ImmediateStore, Item, NodeMessages, PresenceReader, Stored, StreamStore
 from messageflow.core import control
-from messageflow.core.channels import REVOKED, NamespaceOptions, Namespaces
+from messageflow.core.channels import REVOKED
 from messageflow.core.claims import SubscribeOptions
 from messageflow.core.codes import (
     BAD_REQUEST,
@@ -35,6 +35,7 @@ from messageflow.core.codes import (
     UNRECOVERABLE,
 )
 from messageflow.core.json import UnsafeJSON, check_utf8, explain
+from messageflow.core.namespaces import NamespaceOptions, Namespaces
 from messageflow.core.protocol import view
 from messageflow.core.retention import Retention
 from messageflow.core.revocations import MARGIN, MOST, UNLIMITED, Revocation, encode_revocation

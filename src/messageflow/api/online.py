@@ -9,8 +9,9 @@ from messageflow.api.answers import OnlineAnswer
 from messageflow.api.calls import OnlineCall
 from messageflow.api.publishing import CallRefused, check_user
 from messageflow.brokers.base import PresenceReader
-from messageflow.core.channels import Namespaces, personal
+from messageflow.core.channels import personal
 from messageflow.core.codes import BAD_REQUEST, NOT_AVAILABLE
+from messageflow.core.namespaces import Namespaces
 
 EVERYONE = "everyone online is nobody's name"
 

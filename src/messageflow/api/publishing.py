@@ -14,9 +14,10 @@ from msgspec import Raw
 
 from messageflow.api import answers, calls
 from messageflow.brokers.base import Item, Stored
-from messageflow.core.channels import BROADCAST, NamespaceOptions, Namespaces, personal
+from messageflow.core.channels import BROADCAST, personal
 from messageflow.core.codes import BAD_REQUEST, UNKNOWN_CHANNEL, ErrorCode
 from messageflow.core.json import UnsafeJSON, check_readable, check_utf8, compact
+from messageflow.core.namespaces import NamespaceOptions, Namespaces
 from messageflow.core.retention import Retention
 from messageflow.core.users import explain_user, is_user
 from messageflow.errors import Picklable

@@ -19,14 +19,9 @@ from functools import lru_cache
 from typing import Literal, NamedTuple, get_args
 
 from messageflow.core.channel_patterns import ALL, explain_pattern, matches
-from messageflow.core.channels import (
-    INTERNAL_PREFIX,
-    PERSONAL_PREFIX,
-    PRIVATE_PREFIX,
-    NamespaceOptions,
-    is_limited_to_others,
-    owned_by_server,
-)
+from messageflow.core.channels import INTERNAL_PREFIX, PERSONAL_PREFIX, PRIVATE_PREFIX, owned_by_server
+from messageflow.core.namespaces import NamespaceOptions
+from messageflow.core.permissions import is_limited_to_others
 
 Verb = Literal["subscribe", "publish", "history", "presence"]
 """What a client may want to do in a channel."""

@@ -16,8 +16,8 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from messageflow.core.channel_rights import Grant, read_grants
-from messageflow.core.channels import NamespaceOptions
 from messageflow.core.jws import read_json
+from messageflow.core.namespaces import NamespaceOptions
 from messageflow.core.overrides import Overridable
 from messageflow.errors import TokenError, TokenReason
 

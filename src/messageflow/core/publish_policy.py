@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from messageflow.core.channels import NamespaceOptions, Namespaces
+from messageflow.core.namespaces import NamespaceOptions, Namespaces
 from messageflow.core.revocations import UNLIMITED
 from messageflow.errors import ConfigurationError
 

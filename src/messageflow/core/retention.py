@@ -1,6 +1,6 @@
 """How much of a channel is kept, and for how long: by number and by age, as each publication is given it.
 
-`NamespaceOptions.retention` of `core.channels` makes it of history_size and history_ttl. `core.stream` keeps to it in
+`NamespaceOptions.retention` of `core.namespaces` makes it of history_size and history_ttl. `core.stream` keeps to it in
 memory, `brokers.embedded.row_index` in the log, `publish.lua` in Redis. Pure; owns no clock.
 """
 

@@ -18,9 +18,9 @@ import msgspec
 from msgspec import Meta
 
 from messageflow.brokers.options import BrokerOptions
-from messageflow.core.channels import Namespaces
 from messageflow.core.gateway_paths import BASE_PATH
 from messageflow.core.handshake_headers import USUAL_HEADERS
+from messageflow.core.namespaces import Namespaces
 from messageflow.core.setting_kinds import Duration, Secret, Secrets, Section, Switch, Text, Whole, choice
 from messageflow.errors import ConfigurationError
 from messageflow.gateway.frame_limits import FrameLimits

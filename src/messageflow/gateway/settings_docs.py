@@ -8,7 +8,7 @@ from typing import Any, get_args, get_type_hints
 
 import msgspec
 
-from messageflow.core.channels import NamespaceOptions, Namespaces
+from messageflow.core.namespaces import NamespaceOptions, Namespaces
 from messageflow.gateway.settings_loading import OPTIONS, Option
 
 _HEAD = """\

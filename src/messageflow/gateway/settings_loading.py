@@ -14,8 +14,8 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 import msgspec
 
-from messageflow.core.channels import NamespaceOptions, Namespaces
 from messageflow.core.durations import parse_duration
+from messageflow.core.namespaces import NamespaceOptions, Namespaces
 from messageflow.core.setting_kinds import SECRET_MARK, Kind, Section
 from messageflow.errors import ConfigurationError
 from messageflow.gateway.platform_variables import is_platforms_own

@@ -18,7 +18,7 @@ import sys
 from collections.abc import Iterable
 from enum import Enum
 
-from messageflow.core.channels import NamespaceOptions
+from messageflow.core.namespaces import NamespaceOptions
 from messageflow.core.protocol import Push
 from messageflow.core.replay_buffer import ReplayBuffer
 from messageflow.core.stream import Position, Publication

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Iterator
 
-from messageflow.core.channels import NamespaceOptions
+from messageflow.core.namespaces import NamespaceOptions
 from messageflow.core.protocol import Push
 from messageflow.core.replay_buffer import ReplayBuffer
 from messageflow.errors import BrokerError

@@ -10,7 +10,7 @@ import asyncio
 
 from messageflow.brokers.base import Delivery
 from messageflow.brokers.eager import resume
-from messageflow.core.channels import NamespaceOptions
+from messageflow.core.namespaces import NamespaceOptions
 from messageflow.core.stream import Position
 from messageflow.errors import BrokerError
 from messageflow.hub.channel import Channel, Received

@@ -13,8 +13,9 @@ import time
 from collections.abc import Awaitable, Callable
 
 from messageflow.brokers.base import Broker
-from messageflow.core.channels import CLIENTS, NODES, REVOKED, Namespaces
+from messageflow.core.channels import CLIENTS, NODES, REVOKED
 from messageflow.core.codes import SHUTDOWN, Disconnect
+from messageflow.core.namespaces import Namespaces
 from messageflow.core.protocol import Command, FaultyCommand, Joined, Left
 from messageflow.core.stream import Publication
 from messageflow.core.token_verifier import Verifier

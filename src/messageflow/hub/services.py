@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from messageflow.brokers.base import Broker
-from messageflow.core.channels import Namespaces
+from messageflow.core.namespaces import Namespaces
 from messageflow.core.token_verifier import Verifier
 from messageflow.hub.back_pressure import BackPressure
 from messageflow.hub.catch_up import CatchUp

@@ -20,7 +20,6 @@ from msgspec import Raw
 
 from messageflow.brokers.eager import start_eagerly
 from messageflow.core.channel_rights import Grant
-from messageflow.core.channels import Rights
 from messageflow.core.codes import (
     INSUFFICIENT_STATE,
     INTERNAL,
@@ -35,6 +34,7 @@ from messageflow.core.codes import (
     Unsubscribe,
 )
 from messageflow.core.command_meter import Verdict
+from messageflow.core.permissions import Rights
 from messageflow.core.protocol import ClientInfo, Command, FaultyCommand, Push, Result, Unsubscribed
 from messageflow.dialects.base import Dialect, MalformedMessage, TooManyCommands
 from messageflow.errors import BrokerError

@@ -17,9 +17,9 @@ import msgspec
 
 from messageflow.brokers.base import HistoryPart
 from messageflow.brokers.eager import Begun, begin, resume
-from messageflow.core.channels import NamespaceOptions
 from messageflow.core.claims import SubscribeOptions
 from messageflow.core.merge import merge
+from messageflow.core.namespaces import NamespaceOptions
 from messageflow.core.protocol import SubscribeRequest, SubscribeResult, raw, view
 from messageflow.core.stream import Position, Publication
 from messageflow.core.weights import chunk, weigh

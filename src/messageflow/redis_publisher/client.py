@@ -18,7 +18,7 @@ from messageflow.brokers.redis.keyspace import Names
 from messageflow.client_io.kernel import Attempt, Broken, ClientIO
 from messageflow.client_io.outcome import NoResponse, Response
 from messageflow.client_io.pool import ConnectionPool
-from messageflow.core.channels import Namespaces
+from messageflow.core.namespaces import Namespaces
 from messageflow.core.publish_policy import PublishPolicy
 from messageflow.errors import BrokerError, ConfigurationError, GatewayUnreachable, Unanswered, Unavailable
 from messageflow.redis_publisher.attempt_broker import RedisApiBroker

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from messageflow.core.channels import NamespaceOptions, Namespaces
+from messageflow.core.namespaces import NamespaceOptions, Namespaces
 from messageflow.gateway.settings import Settings
 from messageflow.gateway.token_policy import TokenPolicy
 from messageflow.gateway.workers.supervisor import _why

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from messageflow.core.channels import BROADCAST, NamespaceOptions, owned_by_server, personal
+from messageflow.core.channels import BROADCAST, owned_by_server, personal
 from messageflow.core.claims import ConnectionClaims, SubscribeOptions
 from messageflow.core.codes import (
     CONNECTION_LIMIT,
@@ -26,6 +26,7 @@ from messageflow.core.codes import (
     CommandRefused,
     Disconnected,
 )
+from messageflow.core.namespaces import NamespaceOptions
 from messageflow.core.protocol import (
     ClientInfo,
     ConnectRequest,

@@ -11,7 +11,6 @@ from __future__ import annotations
 import msgspec
 
 from messageflow.brokers.base import Item
-from messageflow.core.channels import may_publish
 from messageflow.core.codes import (
     BAD_REQUEST,
     LIMIT_EXCEEDED,
@@ -21,6 +20,7 @@ from messageflow.core.codes import (
     Disconnected,
 )
 from messageflow.core.json import UnsafeJSON, check_readable, compact
+from messageflow.core.permissions import may_publish
 from messageflow.core.protocol import EmptyResult, PublishRequest
 from messageflow.hub.commands.rights import find_refusal
 from messageflow.hub.hook_calls import describe

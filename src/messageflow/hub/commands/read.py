@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from messageflow.core.channel_rights import Verb
-from messageflow.core.channels import NamespaceOptions, Rights, may_read_history, may_see_presence
 from messageflow.core.codes import (
     MALFORMED,
     NOT_AVAILABLE,
@@ -17,6 +16,8 @@ from messageflow.core.codes import (
     CommandRefused,
     Disconnected,
 )
+from messageflow.core.namespaces import NamespaceOptions
+from messageflow.core.permissions import Rights, may_read_history, may_see_presence
 from messageflow.core.protocol import (
     HistoryRequest,
     HistoryResult,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw
 
-from messageflow.core.channels import NamespaceOptions, may_subscribe, owned_by_server
+from messageflow.core.channels import owned_by_server
 from messageflow.core.claims import SubscriptionClaims
 from messageflow.core.codes import (
     ALREADY_SUBSCRIBED,
@@ -24,6 +24,8 @@ from messageflow.core.codes import (
     Disconnected,
     ErrorCode,
 )
+from messageflow.core.namespaces import NamespaceOptions
+from messageflow.core.permissions import may_subscribe
 from messageflow.core.protocol import (
     EmptyResult,
     SubRefreshRequest,

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from messageflow import Flow
-from messageflow.core.channels import Namespaces
+from messageflow.core.namespaces import Namespaces
 from messageflow.core.protocol import ClientInfo
 from messageflow.core.publish_policy import PublishPolicy
 from messageflow.core.stream import Position

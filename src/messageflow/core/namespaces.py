@@ -1,0 +1,139 @@
+"""Namespaces: what the channels of one keep, tell and allow (`NamespaceOptions`), and which a channel belongs to.
+
+Everything a client might do is denied until an option here allows it. Pure: owns the options and the table of them,
+decides about no client: that is `core.permissions`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from messageflow.core.channels import BROADCAST, INTERNAL_PREFIX, NAME_BYTES, PERSONAL_PREFIX, is_channel, split
+from messageflow.core.retention import Retention
+from messageflow.core.users import explain_user, is_user
+from messageflow.errors import ConfigurationError
+
+_NAMESPACE = re.compile(r"[-a-zA-Z0-9_]{2,64}")
+
+LagPolicy = Literal["disconnect", "skip"]
+
+
+class NamespaceOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the channels of one namespace keep, tell and allow. Names as Centrifugo has them; `lag_policy` is ours."""
+
+    history_size: Annotated[int, Meta(ge=0, description="publications kept per channel; 0 keeps no history")] = 10_000
+    history_ttl: Annotated[float, Meta(ge=0, description="seconds a publication is kept; 0 keeps no history")] = 600.0
+    force_recovery: Annotated[bool, Meta(description="subscribers recover what they missed, asked or not")] = True
+    allow_recovery: Annotated[bool, Meta(description="subscribers recover what they missed when they ask")] = False
+    force_positioning: Annotated[bool, Meta(description="subscribers are told their position, asked or not")] = False
+    allow_positioning: Annotated[bool, Meta(description="subscribers are told their position when they ask")] = False
+    force_recovery_mode: Annotated[
+        Literal["stream", "cache"],
+        Meta(description="stream: every missed publication or none; cache: the newest publication is enough"),
+    ] = "stream"
+    presence: Annotated[bool, Meta(description="who is subscribed can be asked")] = False
+    join_leave: Annotated[bool, Meta(description="joins and leaves are published")] = False
+    force_push_join_leave: Annotated[bool, Meta(description="subscribers get joins and leaves, asked or not")] = False
+    allow_subscribe_for_client: Annotated[
+        bool, Meta(description="any authenticated client that the name admits may subscribe")
+    ] = False
+    allow_subscribe_for_anonymous: Annotated[bool, Meta(description="clients without a user may subscribe too")] = False
+    allow_publish_for_client: Annotated[
+        bool, Meta(description="any authenticated client that the name admits may publish")
+    ] = False
+    allow_publish_for_subscriber: Annotated[bool, Meta(description="subscribers may publish")] = False
+    allow_publish_for_anonymous: Annotated[bool, Meta(description="clients without a user may publish too")] = False
+    allow_presence_for_client: Annotated[
+        bool, Meta(description="any client that the name admits may ask for presence")
+    ] = False
+    allow_presence_for_subscriber: Annotated[bool, Meta(description="subscribers may ask for presence")] = False
+    allow_presence_for_anonymous: Annotated[bool, Meta(description="clients without a user may ask too")] = False
+    allow_history_for_client: Annotated[bool, Meta(description="any client that the name admits may read history")] = (
+        False
+    )
+    allow_history_for_subscriber: Annotated[bool, Meta(description="subscribers may read history")] = False
+    allow_history_for_anonymous: Annotated[bool, Meta(description="clients without a user may read it too")] = False
+    allow_user_limited_channels: Annotated[bool, Meta(description="names with `#user,user` admit those users")] = False
+    channel_regex: Annotated[str, Meta(description="the name after the namespace must match this, when given")] = ""
+    publication_data_format: Annotated[
+        Literal["json", "json_object"], Meta(description="json_object refuses data that is not an object")
+    ] = "json"
+    lag_policy: Annotated[
+        LagPolicy,
+        Meta(description="for a slow reader that history cannot serve: `disconnect` (3008) or `skip` to the newest"),
+    ] = "disconnect"
+
+    @property
+    def retention(self) -> Retention:
+        """How much is kept of each channel: what a publication there is given."""
+        return Retention(self.history_size, self.history_ttl)
+
+    @property
+    def keeps_history(self) -> bool:
+        return self.history_size > 0 and self.history_ttl > 0
+
+
+class Namespaces(msgspec.Struct, dict=True):
+    """The options of every channel name, in JSON by the names they have here.
+
+    Args:
+        default: for channels without a namespace.
+        named: for the channels of each namespace.
+        personal: for personal channels (`#user`).
+        broadcast: for the broadcast channel (`*`).
+
+    Raises:
+        ConfigurationError: a namespace name or a `channel_regex` is malformed.
+    """
+
+    default: NamespaceOptions = NamespaceOptions()
+    named: dict[str, NamespaceOptions] = {}
+    personal: NamespaceOptions = NamespaceOptions(presence=True)
+    broadcast: NamespaceOptions = NamespaceOptions()
+
+    def __post_init__(self) -> None:
+        for name in self.named:
+            if not _NAMESPACE.fullmatch(name):
+                raise ConfigurationError(
+                    f"the namespace {name!r} is not a name: use 2 to 64 letters, digits, `-` and `_`"
+                )
+        self._patterns = {id(o): _compile(o) for o in (self.default, *self.named.values()) if o.channel_regex}
+
+    def options(self, channel: str) -> NamespaceOptions | None:
+        """Return the options of `channel`, or None where its name or its namespace is not known."""
+        if channel.startswith(PERSONAL_PREFIX):
+            return self.personal if is_user(channel[1:]) else None
+        if channel == BROADCAST:
+            return self.broadcast
+        if channel.startswith(INTERNAL_PREFIX) or not is_channel(channel):
+            return None
+        namespace, rest = split(channel)
+        options = self.default if namespace is None else self.named.get(namespace)
+        if options is not None and options.channel_regex and not self._patterns[id(options)].fullmatch(rest):
+            return None
+        return options
+
+    def explain(self, channel: str) -> str:
+        """Say why `options` knows no channel of this name."""
+        if channel.startswith(PERSONAL_PREFIX):
+            everyone = "to reach everyone, call broadcast_push or publish into `*`"
+            return f"it would be a user's own, and {explain_user(channel[1:], everyone)}"
+        if channel.startswith(INTERNAL_PREFIX):
+            return "names with `!` are the gateways' own"
+        if not is_channel(channel):
+            return f"a name has 1 to {NAME_BYTES} characters of printable ASCII and no spaces"
+        namespace, _ = split(channel)
+        if namespace is not None and namespace not in self.named:
+            return f"no namespace {namespace!r} is configured"
+        return "its name does not match the channel_regex there"
+
+
+def _compile(options: NamespaceOptions) -> re.Pattern[str]:
+    try:
+        return re.compile(options.channel_regex)
+    except re.error as error:
+        raise ConfigurationError(f"channel_regex {options.channel_regex!r} is not a pattern: {error}") from None
