@@ -15,10 +15,10 @@ from types import MappingProxyType
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from messageflow.core.channel_rights import Grant, read_grants
 from messageflow.core.jws import read_json
 from messageflow.core.namespaces import NamespaceOptions
 from messageflow.core.overrides import Overridable
+from messageflow.core.token_rights import Grant, read_grants
 from messageflow.errors import TokenError, TokenReason
 
 

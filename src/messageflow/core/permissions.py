@@ -2,7 +2,7 @@
 
 `allow_publish_for_subscriber` and its like are options of `core.namespaces`; here they are weighed. No option opens a
 channel to a client that its name keeps out: to read, see or publish in a private channel, or in one limited to others,
-takes a subscription. What a token allows beyond the options is `core.channel_rights`; `hub.commands.rights` asks both.
+takes a subscription. What a token allows beyond the options is `core.token_rights`; `hub.commands.rights` asks both.
 
 Pure: owns these decisions, knows nothing of sessions, tokens or brokers.
 """

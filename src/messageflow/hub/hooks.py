@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from messageflow.core.channel_rights import Verb
 from messageflow.core.handshake_headers import NO_HEADERS
+from messageflow.core.token_rights import Verb
 
 HANDLER: ContextVar[str] = ContextVar("handler", default="")
 """Which function of the application a hook is calling, set by the hook: for the log, where it fails or hangs."""

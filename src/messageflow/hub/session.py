@@ -19,7 +19,6 @@ import msgspec
 from msgspec import Raw
 
 from messageflow.brokers.eager import start_eagerly
-from messageflow.core.channel_rights import Grant
 from messageflow.core.codes import (
     INSUFFICIENT_STATE,
     INTERNAL,
@@ -36,6 +35,7 @@ from messageflow.core.codes import (
 from messageflow.core.command_meter import Verdict
 from messageflow.core.permissions import Rights
 from messageflow.core.protocol import ClientInfo, Command, FaultyCommand, Push, Result, Unsubscribed
+from messageflow.core.token_rights import Grant
 from messageflow.dialects.base import Dialect, MalformedMessage, TooManyCommands
 from messageflow.errors import BrokerError
 from messageflow.hub.channel_members import Write

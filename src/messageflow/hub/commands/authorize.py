@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from messageflow.core.channel_rights import Verb
 from messageflow.core.channels import owned_by_server
 from messageflow.core.codes import PERMISSION_DENIED, ErrorCode
+from messageflow.core.token_rights import Verb
 from messageflow.hub.hook_calls import Hook, describe
 from messageflow.hub.hooks import AuthorizeAnswer, AuthorizeQuestion
 from messageflow.hub.session import Session

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from messageflow.core.channel_rights import Verb
 from messageflow.core.codes import (
     MALFORMED,
     NOT_AVAILABLE,
@@ -26,6 +25,7 @@ from messageflow.core.protocol import (
     PresenceStatsResult,
     view,
 )
+from messageflow.core.token_rights import Verb
 from messageflow.core.weights import ENVELOPE, chunk
 from messageflow.hub.commands.rights import find_refusal
 from messageflow.hub.services import Services

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from messageflow.core.channel_patterns import matches
-from messageflow.core.channel_rights import Grant, Verb, allows
 from messageflow.core.channels import owned_by_server
 from messageflow.core.codes import PERMISSION_DENIED, UNSUBSCRIBED_BY_SERVER, ErrorCode
 from messageflow.core.namespaces import NamespaceOptions
 from messageflow.core.permissions import Rights, may_subscribe
+from messageflow.core.token_rights import Grant, Verb, allows
 from messageflow.hub.commands.authorize import authorize
 from messageflow.hub.services import Services
 from messageflow.hub.session import Session

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from messageflow.core.channel_rights import MOST_GRANTS, SUBSCRIBE, VERBS, Grant, allows, read_grant, read_grants
 from messageflow.core.namespaces import NamespaceOptions
+from messageflow.core.token_rights import MOST_GRANTS, SUBSCRIBE, VERBS, Grant, allows, read_grant, read_grants
 
 PLAIN = NamespaceOptions()
 LIMITED = NamespaceOptions(allow_user_limited_channels=True)
