@@ -10,7 +10,7 @@ import pytest
 
 from messageflow.client_io import blocking_io
 from messageflow.core.namespaces import NamespaceOptions, Namespaces
-from messageflow.core.publish_policy import PublishPolicy
+from messageflow.core.redis_publishing_rules import RedisPublishingRules
 from tests.brokers.redis.conftest import authority as authority
 from tests.brokers.redis.conftest import own_cluster as own_cluster
 from tests.brokers.redis.conftest import running_cluster as running_cluster
@@ -68,7 +68,7 @@ def gateway(redis: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 def leave_rules(server: Server, prefix: str = "messageflow", window: float = 600.0) -> None:
     """Do what a gateway does that uses a Redis."""
-    rules = PublishPolicy.of(NAMESPACES, size_limit=SIZE_LIMIT, idempotency_window=window)
+    rules = RedisPublishingRules.of(NAMESPACES, size_limit=SIZE_LIMIT, idempotency_window=window)
     with server.client() as client:
         client.set(f"{prefix}:rules", rules.to_json())
 

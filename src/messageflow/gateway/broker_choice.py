@@ -13,7 +13,7 @@ from messageflow.brokers.embedded.broker import EmbeddedBroker
 from messageflow.brokers.local import LocalBroker
 from messageflow.brokers.memory import MemoryBroker
 from messageflow.core.broker_kinds import WORDS, BrokerKind, find_broker_kind
-from messageflow.core.publish_policy import PublishPolicy
+from messageflow.core.redis_publishing_rules import RedisPublishingRules
 from messageflow.core.revocations import kept_for
 from messageflow.errors import ConfigurationError
 from messageflow.extras import missing
@@ -69,7 +69,7 @@ def _make_redis_broker(settings: Settings, node: str) -> Broker:
         sources,
         node or secrets.token_urlsafe(8),
         prefix=options.broker_prefix,
-        rules=PublishPolicy.of(
+        rules=RedisPublishingRules.of(
             settings.namespaces,
             size_limit=settings.limits.payload_size_limit,
             idempotency_window=options.idempotency_window,

@@ -19,7 +19,7 @@ from messageflow.client_io.kernel import Attempt, Broken, ClientIO
 from messageflow.client_io.outcome import NoResponse, Response
 from messageflow.client_io.pool import ConnectionPool
 from messageflow.core.namespaces import Namespaces
-from messageflow.core.publish_policy import PublishPolicy
+from messageflow.core.redis_publishing_rules import RedisPublishingRules
 from messageflow.errors import BrokerError, ConfigurationError, GatewayUnreachable, Unanswered, Unavailable
 from messageflow.redis_publisher.attempt_broker import RedisApiBroker
 from messageflow.redis_publisher.detection import detect, read_acks
@@ -174,7 +174,7 @@ def check_target(urls: str, prefix: str) -> None:
         ServerConnector(url)
 
 
-def _read(written: Any) -> PublishPolicy | None:
+def _read(written: Any) -> RedisPublishingRules | None:
     """Return the rules that a gateway wrote, None where none did.
 
     Raises:
@@ -183,6 +183,6 @@ def _read(written: Any) -> PublishPolicy | None:
     if isinstance(written, ErrorReply):
         raise Broken(str(written), hopeless=True)
     try:
-        return None if written is None else PublishPolicy.from_json(written)
+        return None if written is None else RedisPublishingRules.from_json(written)
     except ConfigurationError as error:
         raise Broken(str(error), hopeless=True) from None

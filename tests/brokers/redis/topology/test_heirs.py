@@ -9,14 +9,14 @@ import pytest
 from messageflow import Flow
 from messageflow.core.namespaces import Namespaces
 from messageflow.core.protocol import ClientInfo
-from messageflow.core.publish_policy import PublishPolicy
+from messageflow.core.redis_publishing_rules import RedisPublishingRules
 from messageflow.core.stream import Position
 from messageflow.errors import Unrecoverable
 from messageflow.testing.broker_suite import RecordingSink, items, until
 from tests.brokers.redis.conftest import broker_at
 from tests.brokers.redis.servers import Cluster, cut_replication, has_caught_up, wait_until
 
-RULES = PublishPolicy.of(Namespaces(), size_limit=65_536, idempotency_window=600).to_json()
+RULES = RedisPublishingRules.of(Namespaces(), size_limit=65_536, idempotency_window=600).to_json()
 
 
 @pytest.mark.slow

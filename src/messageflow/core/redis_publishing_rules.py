@@ -1,7 +1,7 @@
-"""What gateways tell flows that publish past them: the options of every channel, and the limits of a publication.
+"""The rules by which flows publish into Redis themselves: the options of every channel, the limits of a publication.
 
-A gateway leaves them as JSON where its broker is shared; a flow that publishes past it applies the same.
-Gateway and publisher may be of different versions, so what one does not know of the other's is passed over. Pure.
+A gateway leaves them there as JSON, and a flow that publishes past it (`redis_publisher`) applies the same. Gateway and
+publisher may be of different versions, so what one does not know of the other's is passed over. Pure.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class _Written(Struct):
     revoked_for: float = UNLIMITED
 
 
-class PublishPolicy(Struct, frozen=True, kw_only=True):
+class RedisPublishingRules(Struct, frozen=True, kw_only=True):
     """What is kept of each channel, and what a publication may be.
 
     Args:
@@ -59,7 +59,7 @@ class PublishPolicy(Struct, frozen=True, kw_only=True):
         size_limit: int,
         idempotency_window: float,
         revoked_for: float = UNLIMITED,
-    ) -> PublishPolicy:
+    ) -> RedisPublishingRules:
         """Return the rules of a gateway with these settings."""
         return cls(
             default=namespaces.default,
@@ -85,7 +85,7 @@ class PublishPolicy(Struct, frozen=True, kw_only=True):
         return msgspec.json.encode(self)
 
     @classmethod
-    def from_json(cls, data: bytes) -> PublishPolicy:
+    def from_json(cls, data: bytes) -> RedisPublishingRules:
         """Return the rules that a gateway left.
 
         Raises:
