@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from msgspec import Raw
 
 from messageflow.brokers.base import Broker
 from messageflow.brokers.embedded.broker import EmbeddedBroker
@@ -269,6 +270,20 @@ async def test_a_worker_with_very_many_channels_comes_back_with_all_of_them(
     for start in range(0, len(names), 500):
         await first.publish([item for name in names[start : start + 500] for item in items(name, 1)])
     await until(lambda: len(sinks[1].publications) == len(names))
+
+
+async def test_a_worker_whose_people_have_much_to_show_comes_back_with_all_of_them(
+    server: BrokerServer, workers: Workers, sinks: Sinks
+) -> None:
+    first, second = workers
+    much = Raw(b'"%b"' % (b"x" * 20_000))
+    for number in range(600):  # 12 MB: more than the link takes before it is full
+        await second.join("x", ClientInfo("bob", f"b{number}", much), keep=True, tell=False)
+    server.forget("second")
+    await until(lambda: sinks[1].doubts == 1)
+    await until(lambda: second.trouble == "")
+    assert second.statistics()["times_begun_anew"] == 1
+    assert (await first.count_presence("x")).clients == 600
 
 
 async def test_who_subscribes_while_its_worker_comes_back_is_subscribed(

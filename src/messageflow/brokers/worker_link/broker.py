@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -36,6 +36,7 @@ ALIVE_EVERY = 2.0  # seconds between signs of life
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 2.0  # seconds after one that failed
 RETRY = 0.02  # seconds after which somebody's leaving for which there was no room is told again
 AT_ONCE = 1000  # channels, and people, told of in one go when the link is made anew
+BYTES_AT_ONCE = 1 << 20  # of what is known of those people: far below what the link takes before it is full
 
 
 class ParentBroker:
@@ -99,15 +100,27 @@ class ParentBroker:
             wanted = [name for name in channels[start : start + AT_ONCE] if name in self._subscriptions.channels]
             await self._link.ask(m.ChangeSubscriptions(wanted, []))
         self._subscriptions.resume()
-        present = tuple(self._present)
-        for start in range(0, len(present), AT_ONCE):
-            infos = ((key, self._present.get(key)) for key in present[start : start + AT_ONCE])
-            joins = [m.Join(key[0], info, keep=True, tell=False) for key, info in infos if info is not None]
+        present = iter(tuple(self._present))
+        while joins := self._take_joins(present):
             await asyncio.gather(*map(self._link.ask, joins))
         if not self._losing.is_set():  # and not lost again meanwhile
             self._lost = ""
         if self._sink is not None:
             self._sink.on_doubt()
+
+    def _take_joins(self, present: Iterator[tuple[str, str]]) -> list[m.Join]:
+        """Take as many people as are told of in one go. Returns none when there are no more."""
+        joins: list[m.Join] = []
+        size = 0
+        for key in present:
+            info = self._present.get(key)
+            if info is None:
+                continue  # has left meanwhile
+            joins.append(m.Join(key[0], info, keep=True, tell=False))
+            size += len(info)
+            if len(joins) == AT_ONCE or size >= BYTES_AT_ONCE:
+                break
+        return joins
 
     def _mark_lost(self, why: str) -> None:
         """The server may not know what this worker wants, or not be there: begin anew, at once."""
