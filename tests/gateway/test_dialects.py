@@ -1,4 +1,4 @@
-"""A dialect that is a module and a line in the table, spoken through a gateway beside the native one."""
+"""A dialect that is a module and a line in the table, spoken through a gateway beside the native one, or elsewhere."""
 
 from __future__ import annotations
 
@@ -23,23 +23,32 @@ THE_LINE = """
 from messageflow.dialects import table
 from tests.hub.toy_dialect import ToyDialect
 
-table.DIALECTS += (table.Spoken("/connection/websocket", "toy", ToyDialect()),)
+table.DIALECTS += (table.Spoken("{path}", "toy", ToyDialect()),)
 """
 
 
-async def test_a_client_asks_for_its_dialect_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "sitecustomize.py").write_text(THE_LINE)
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        pytest.param("/connection/websocket", ["toy"], id="by name"),
+        pytest.param("/connection/toy", None, id="on a path of its own"),
+    ],
+)
+async def test_a_client_asks_for_its_dialect(
+    path: str, asked: list[Subprotocol] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(THE_LINE.format(path=path))
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{ROOT}")
     token = jwt.encode({"sub": "alice", "exp": time.time() + 600}, TOKEN_SECRET, "HS256")
     command = {"id": 1, "connect": {"token": token}}
     with running(["serve"], tmp_path / "data") as gateway:
         async with (
             asyncio.timeout(SECONDS),
-            connect(gateway.websocket, subprotocols=[Subprotocol("toy")]) as toy,
+            connect(f"ws://127.0.0.1:{gateway.port}{path}", subprotocols=asked) as toy,
             connect(gateway.websocket) as native,
             AsyncFlow(gateway.url, api_key=API_KEY) as flow,
         ):
-            assert (toy.subprotocol, native.subprotocol) == ("toy", None)
+            assert (toy.subprotocol, native.subprotocol) == ("toy" if asked else None, None)
             await toy.send(toy_dialect.write([command]).decode())
             await native.send(json.dumps(command))
             [answer] = toy_dialect.read(str(await toy.recv()).encode())

@@ -1,8 +1,11 @@
-"""The table of the port: every path of the gateway and what answers there. To add a transport, add a line."""
+"""The table of the port: every path of the gateway and what answers there. To add a transport, add a line.
+
+Where a dialect is spoken stands in `dialects.table`: WebSockets answer there, unless another transport has its line.
+"""
 
 from __future__ import annotations
 
-from messageflow.core.gateway_paths import WEBSOCKET_PATH
+from messageflow.dialects import table
 from messageflow.gateway.api_endpoint import ApiEndpoint, ApiKey
 from messageflow.gateway.application import ApplicationEndpoint
 from messageflow.gateway.frame_limits import FrameLimits
@@ -69,8 +72,10 @@ def make_routes(
     if application is None:
         pages[b"/"] = page(show_front(paths.roots[0]))
     nothing = page(show_nothing(pages.keys()))
+    websockets: HttpEndpoint = WebSocketEndpoint(admission, frames, page(show_upgrade(admission)))
+    transports = {spoken.path.encode(): websockets for spoken in table.DIALECTS}
     return Routes(
-        pages | {WEBSOCKET_PATH.encode(): WebSocketEndpoint(admission, frames, page(show_upgrade(admission)))},
+        pages | transports,
         {**dict.fromkeys(paths.calls, calls), paths.base: nothing},
         nothing if application is None else application,
     )
