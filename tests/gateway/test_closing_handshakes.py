@@ -45,7 +45,6 @@ class _Stuck:
     """A connection that was told to end and does not."""
 
     def __init__(self) -> None:
-        self.transport = self
         self.aborted = False
 
     def abort(self) -> None:

@@ -57,4 +57,4 @@ class Shutdown:
                 break
             await asyncio.sleep(LOOK_EVERY)
         for connection in tuple(leaving):
-            connection.transport.abort()
+            connection.abort()

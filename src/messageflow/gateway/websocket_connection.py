@@ -14,6 +14,7 @@ from messageflow.gateway import tcp_options
 from messageflow.gateway.frame_limits import FrameLimits
 from messageflow.gateway.websocket import WebSocketProtocol
 from messageflow.gateway.websocket_frames import WEBSOCKET
+from messageflow.hub.connection import Connection
 from messageflow.hub.hub import Hub
 from messageflow.hub.session import Session
 
@@ -36,7 +37,7 @@ class WebSocketConnection(WebSocketProtocol):
     kind = WEBSOCKET
     headers: Mapping[str, str] = NO_HEADERS
 
-    def __init__(self, hub: Hub, limits: FrameLimits, address: str, leaving: set[WebSocketConnection]) -> None:
+    def __init__(self, hub: Hub, limits: FrameLimits, address: str, leaving: set[Connection]) -> None:
         super().__init__(limits)
         self._hub = hub
         self._leaving = leaving
@@ -148,7 +149,7 @@ class WebSocketWithHeaders(WebSocketConnection):
         hub: Hub,
         limits: FrameLimits,
         address: str,
-        leaving: set[WebSocketConnection],
+        leaving: set[Connection],
         headers: Mapping[str, str],
     ) -> None:
         super().__init__(hub, limits, address, leaving)

@@ -21,7 +21,7 @@ from messageflow.gateway.front_door.response import HttpResponse
 from messageflow.gateway.handshake import origin_of
 from messageflow.gateway.origins import Origins
 from messageflow.gateway.proxies import Forwarded, Proxies, trace_forwarded
-from messageflow.gateway.websocket_connection import WebSocketConnection
+from messageflow.hub.connection import Connection
 from messageflow.hub.hub import Hub
 from messageflow.hub.session import Session
 
@@ -74,7 +74,7 @@ class Admission:
         self._shown_headers = shown_headers
         self.files = files or FileRoom()
         self._choose = choose
-        self.leaving: set[WebSocketConnection] = set()
+        self.leaving: set[Connection] = set()
         self.counters = AdmissionCounters()
 
     @property
@@ -86,7 +86,7 @@ class Admission:
 
     @property
     def open_connections(self) -> int:
-        """How many WebSockets are open, before their session, in it and after it."""
+        """How many connections that stay are open, before their session, in it and after it."""
         return len(self.hub.sessions) + len(self.hub.unauthenticated) + len(self.leaving)
 
     @property
@@ -162,7 +162,7 @@ class Admission:
             self.counters.evicted_requests += 1
         refusal_log.log_crowd(self.hub, self.files.limit, refused=refused)
 
-    def enter(self, connection: WebSocketConnection, dialect: Dialect) -> Session | None:
+    def enter(self, connection: Connection, dialect: Dialect) -> Session | None:
         """Begin the session of a connection, None where its address has too many that have not authenticated."""
         session = self.hub.accept(connection, dialect)
         if session is None:
