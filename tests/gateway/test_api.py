@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime
 import json
+import socket
 import ssl
 import urllib.error
 import urllib.request
@@ -288,3 +289,13 @@ def test_tls_by_certificate_files(tmp_path: Path) -> None:
         trusting = ssl.create_default_context(cafile=str(cert))
         with urllib.request.urlopen(f"https://localhost:{gateway.port}/ready", context=trusting) as response:
             assert response.read() == b"ready\n"
+
+
+def test_who_does_not_begin_with_tls_is_not_waited_for_longer_than_for_a_head(tmp_path: Path) -> None:
+    cert, key = certificate(tmp_path)
+    tls = ["--tls-cert", str(cert), "--tls-key", str(key), "--handshake-timeout", "0.5s"]
+    with (
+        running(["serve", "--broker", "memory", *tls], tmp_path) as gateway,
+        socket.create_connection(("localhost", gateway.port), timeout=30) as silent,
+    ):
+        assert silent.recv(1) == b""  # within half a minute, where a TLS library waits for a whole one

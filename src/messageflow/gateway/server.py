@@ -208,7 +208,9 @@ class _Server(uvicorn.Server):
         if gateway.application_endpoint is not None:
             gateway.application_endpoint.serve_with(self.config, state, self.lifespan.state)
         self._listeners = list(sockets or ())
-        await super().startup([each.dup() for each in self._listeners])  # copies, which a pause closes
+        await super().startup([])  # who connects to uvicorn and does not begin with TLS has a minute for it
+        if not self.should_exit:
+            await self._listen()
         self._watch.start()
         if self._on_started is not None:
             self._on_started(self._gateway)
@@ -238,14 +240,20 @@ class _Server(uvicorn.Server):
         if self.should_exit:
             return
         try:
-            for each in self._listeners:
-                self.servers.append(
-                    await self._gateway.loop.create_server(
-                        self._make_connection, sock=each.dup(), ssl=self.config.ssl, backlog=BACKLOG
-                    )
-                )
+            await self._listen()
         except OSError:  # what was free has been taken
             self._gateway.loop.call_later(LISTEN_AGAIN, self._resume)
+
+    async def _listen(self) -> None:
+        """Accept, from copies of the listeners, which a pause closes."""
+        tls = self.config.ssl
+        seconds = self._gateway.settings.http.handshake_timeout if tls else None
+        for each in self._listeners:
+            self.servers.append(
+                await self._gateway.loop.create_server(
+                    self._make_connection, sock=each.dup(), ssl=tls, ssl_handshake_timeout=seconds, backlog=BACKLOG
+                )
+            )
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         log.info("stopping", extra={"sessions": len(self._gateway.hub.sessions)})

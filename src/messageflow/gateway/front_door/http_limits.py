@@ -14,7 +14,7 @@ class HttpLimits(Struct, frozen=True, kw_only=True):
 
     Args:
         head_bytes: of one head, and of what may wait behind a request that is being answered.
-        handshake_timeout: for a head to arrive; a setting.
+        handshake_timeout: for a head to arrive, and for a TLS handshake before it; a setting.
         body_bytes: of one call of the API; a batch larger than this is better sent as several.
         body_timeout: for the body of a call to arrive.
         answer_timeout: for the answer of a call to be taken.
@@ -26,7 +26,7 @@ class HttpLimits(Struct, frozen=True, kw_only=True):
 
     head_bytes: int = 65_536
     handshake_timeout: Annotated[
-        Duration, Section.LIFE, Meta(ge=0.1, description="time a request head has to arrive")
+        Duration, Section.LIFE, Meta(ge=0.1, description="time a TLS handshake has, and a request head to arrive")
     ] = 5.0
     body_bytes: int = 16 << 20
     body_timeout: float = 10.0
