@@ -17,7 +17,7 @@ EVERYWHERE = {"errors", "extras", "version"}
 MAY_IMPORT = {
     "core": set[str](),
     "dialects": {"core"},
-    "brokers": {"core", "brokers.base", "brokers.eager", "brokers.local", "brokers.options"},
+    "brokers": {"core", "brokers.base", "brokers.eager", "brokers.local", "brokers.broker_options"},
     "hub": {"core", "dialects.base", "brokers.base", "brokers.eager"},
     "api": {"core", "brokers.base"},
     "handlers": {"core"},

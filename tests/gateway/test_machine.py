@@ -76,7 +76,7 @@ def test_memory_is_needed_for_streams_once_and_for_slow_readers_by_each_worker()
     settings = Settings()
     assert needed_memory(settings) == (256 + 256 + 64) * MIB
     assert needed_memory(msgspec.structs.replace(settings, workers=2)) == (256 + 64 + 2 * (256 + 64)) * MIB
-    assert needed_memory(msgspec.structs.replace(settings, broker="redis://redis")) == (256 + 64) * MIB
+    assert needed_memory(replace_values(settings, broker="redis://redis")) == (256 + 64) * MIB
 
 
 def test_nothing_is_advised_where_there_is_plenty() -> None:

@@ -280,7 +280,7 @@ def test_reference_page_is_up_to_date() -> None:
     ],
 )
 def test_a_redis_may_be_named_in_every_way_it_can_be_reached(url: str) -> None:
-    assert load_settings({"broker": url}, {}).broker == url
+    assert load_settings({"broker": url}, {}).streams.broker == url
 
 
 @pytest.mark.parametrize("url", ["redis", "http://one", "redis://one two", "redis+other://one", " "])

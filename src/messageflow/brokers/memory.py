@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from messageflow.brokers.base import Ack, HistoryPart, Item, Later, Stored
+from messageflow.brokers.broker_options import DEFAULTS
 from messageflow.brokers.local import LocalBroker, new_epoch
-from messageflow.brokers.options import DEFAULTS
 from messageflow.core.stream import Position, Publication
 from messageflow.core.stream_table import StreamTable
 from messageflow.core.weights import within

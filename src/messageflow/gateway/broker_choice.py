@@ -22,13 +22,13 @@ from messageflow.gateway.settings import Settings
 
 def is_shared(settings: Settings) -> bool:
     """Whether the broker is a server of its own, which every worker speaks to by itself."""
-    return settings.broker not in WORDS
+    return settings.streams.broker not in WORDS
 
 
 def make_local_broker(settings: Settings) -> LocalBroker:
     """Return the broker of a gateway that is one process, or of the parent of several."""
     options = settings.streams
-    if find_broker_kind(settings.broker) is BrokerKind.MEMORY:
+    if find_broker_kind(options.broker) is BrokerKind.MEMORY:
         return MemoryBroker(memory=options.stream_memory, idempotency_window=options.idempotency_window)
     return EmbeddedBroker(
         settings.own_directory,
@@ -62,7 +62,7 @@ def _make_redis_broker(settings: Settings, node: str) -> Broker:
             raise ConfigurationError(sentence) from None
         raise
     options = settings.streams
-    sources = [Connector(url, options.broker_deadline) for url in split_urls(settings.broker)]
+    sources = [Connector(url, options.broker_deadline) for url in split_urls(options.broker)]
     directory = settings.data_dir  # without one nothing is remembered beside Redis, which a gateway can do without
     place = " ".join([*(f"{each.kind}{each.where}/{each.database}" for each in sources), options.broker_prefix])
     return RedisBroker(

@@ -1,4 +1,4 @@
-"""Kinds of setting that only a gateway has: origins, proxies, paths, keys in files and the broker.
+"""Kinds of setting that only a gateway has: origins, proxies, paths and keys in files.
 
 The kinds that other rooms declare settings with, and what a kind is: `core.setting_kinds`. Owns no setting and reads no
 environment: `settings` and what it nests declare them, `settings_loading` reads them.
@@ -9,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from messageflow.core.broker_kinds import find_broker_kind
 from messageflow.core.gateway_paths import parse_base_path
 from messageflow.core.handshake_headers import is_header_name
 from messageflow.core.setting_kinds import SECRET_MARK, Kind, list_of, read_text, show_list
@@ -62,13 +61,6 @@ def _webhook_url(value: object) -> str:
     return text
 
 
-def _broker(value: object) -> str:
-    text = read_text(value)
-    if find_broker_kind(text) is None:
-        raise ValueError("no broker")
-    return text
-
-
 PATH = Kind("path", "a path, after `~` only what is somebody's home", _path, metavar="PATH")
 PROXIES = Kind(
     "list of addresses and networks",
@@ -107,13 +99,6 @@ WEBHOOK_URL = Kind(
     _webhook_url,
     metavar="URL",
 )
-BROKER = Kind(
-    "broker",
-    'embedded, memory, or the URL of a Redis or Valkey such as "redis://localhost:6379"; of shards apart by spaces; '
-    "what is special in a password is percent-encoded",
-    _broker,
-    metavar="embedded|memory|URL",
-)
 PUBLIC_KEYS = Kind(
     "list of PEM public keys",
     "PEM public keys, or paths of files that hold one",
@@ -129,5 +114,4 @@ AllowedOrigins = Annotated[tuple[str, ...], ORIGINS]
 BasePath = Annotated[str, BASE_PATH]
 HeaderNames = Annotated[tuple[str, ...], HEADERS]
 WebhookUrl = Annotated[str, WEBHOOK_URL]
-BrokerName = Annotated[str, BROKER, SECRET_MARK]
 PublicKeys = Annotated[tuple[str, ...], PUBLIC_KEYS, SECRET_MARK]  # what was meant as another may be one

@@ -80,7 +80,7 @@ def _number(path: Path) -> int | None:
 
 def needed_memory(settings: Settings) -> int:
     """Return the bytes that a gateway may come to use before it holds any connection back."""
-    streams = settings.streams.stream_memory if settings.broker in ("embedded", "memory") else 0
+    streams = settings.streams.stream_memory if settings.streams.broker in ("embedded", "memory") else 0
     parent = OWN_MEMORY if settings.workers > 1 else 0
     return streams + parent + settings.workers * (settings.limits.buffer_memory + OWN_MEMORY)
 

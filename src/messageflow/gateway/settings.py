@@ -17,7 +17,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from messageflow.brokers.options import BrokerOptions
+from messageflow.brokers.broker_options import BrokerOptions
 from messageflow.core.gateway_paths import BASE_PATH
 from messageflow.core.handshake_headers import USUAL_HEADERS
 from messageflow.core.namespaces import Namespaces
@@ -29,7 +29,6 @@ from messageflow.gateway.front_door.http_limits import HttpLimits
 from messageflow.gateway.gateway_kinds import (
     AllowedOrigins,
     BasePath,
-    BrokerName,
     FilePath,
     HeaderNames,
     Networks,
@@ -134,16 +133,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "only where the page is of the gateway's own origin, or where there is no page"
         ),
     ] = USUAL_HEADERS
-    # Streams
-    broker: Annotated[
-        BrokerName,
-        Section.STREAMS,
-        Meta(
-            description="what keeps the streams: embedded, in memory and in a file of `data_dir`, so that they outlive "
-            "the gateway; memory keeps nothing over a restart; the URL of a Redis or Valkey, so that gateways on many "
-            "machines are one"
-        ),
-    ] = "embedded"
+
     # Who believes, limits and keeps: settings of their own
     tokens: TokenPolicy = TokenPolicy()
     streams: BrokerOptions = BrokerOptions()

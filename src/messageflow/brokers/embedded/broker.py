@@ -20,6 +20,7 @@ from time import monotonic
 from typing import Literal
 
 from messageflow.brokers.base import HistoryPart, Item, Later, Sink, Stored
+from messageflow.brokers.broker_options import DEFAULTS
 from messageflow.brokers.embedded.commit_batch import CommitBatch
 from messageflow.brokers.embedded.data_directory import LOG, DataDirectory, open_data_directory, set_aside
 from messageflow.brokers.embedded.disk_reads import DiskReads
@@ -33,7 +34,6 @@ from messageflow.brokers.embedded.storage_health import StorageHealth
 from messageflow.brokers.embedded.stream_reads import StreamReads
 from messageflow.brokers.embedded.writer import Writer
 from messageflow.brokers.local import LocalBroker, new_epoch
-from messageflow.brokers.options import DEFAULTS
 from messageflow.core.stream import OVERHEAD, Position, Publication
 from messageflow.core.stream_table import StreamTable
 from messageflow.errors import BrokerError, ConfigurationError, NoRoom

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from messageflow.brokers.base import HistoryPart, Item, Sink, Stored
-from messageflow.brokers.options import DEFAULTS
+from messageflow.brokers.broker_options import DEFAULTS
 from messageflow.brokers.redis.connections.command_client import CommandClient
 from messageflow.brokers.redis.connections.connector import Connector
 from messageflow.brokers.redis.connections.server_info import ServerInfo

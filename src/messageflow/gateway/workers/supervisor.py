@@ -95,7 +95,8 @@ class Supervisor:
         directory: SocketDirectory | None = None
         if not is_shared(self._settings):
             broker = make_local_broker(self._settings)
-            directory = SocketDirectory([self._settings.own_directory] if self._settings.broker == "embedded" else [])
+            has_directory = self._settings.streams.broker == "embedded"
+            directory = SocketDirectory([self._settings.own_directory] if has_directory else [])
             self._server = BrokerServer(broker, directory, self._answer, self._tell_address)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop, number)
