@@ -23,7 +23,6 @@ from messageflow.brokers.memory import MemoryBroker
 from messageflow.brokers.worker_link import (
     broker,
     broker_server,
-    link_connection,
     link_listener,
     parent_link,
     worker_outbox,
@@ -125,8 +124,8 @@ def frame_of(body: bytes) -> bytes:
 @pytest.fixture
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Links that are full early; to be asked for before what makes links."""
-    monkeypatch.setattr(link_connection, "HIGH_WATER", 100_000)
-    monkeypatch.setattr(link_connection, "LOW_WATER", 10_000)
+    monkeypatch.setattr(broker_server, "DROP_BYTES", 100_000)
+    monkeypatch.setattr(parent_link, "ASKED_BYTES", 100_000)
 
 
 async def test_a_push_at_one_worker_reaches_the_others_that_want_it(workers: Workers, sinks: Sinks) -> None:

@@ -11,8 +11,10 @@ import pytest
 
 from messageflow.brokers.worker_link import link_connection
 from messageflow.brokers.worker_link.framing import encode_length
-from messageflow.brokers.worker_link.link_connection import HIGH_WATER, LinkConnection
+from messageflow.brokers.worker_link.link_connection import LinkConnection
 from messageflow.testing.broker_suite import until
+
+FULL_BYTES = 8 << 20
 
 
 class Owner:
@@ -57,8 +59,8 @@ async def ends() -> AsyncIterator[Ends]:
     loop = asyncio.get_running_loop()
     one, other = socket.socketpair()
     here, there = Owner(), Owner()
-    _, first = await loop.connect_accepted_socket(lambda: LinkConnection(here), one)
-    _, second = await loop.connect_accepted_socket(lambda: LinkConnection(there), other)
+    _, first = await loop.connect_accepted_socket(lambda: LinkConnection(here, FULL_BYTES), one)
+    _, second = await loop.connect_accepted_socket(lambda: LinkConnection(there, FULL_BYTES), other)
     yield first, here, second, there
     for end in (first, second):
         end.abort("the test is over")
@@ -87,7 +89,7 @@ def written() -> Written:
 
 @pytest.fixture
 async def connection(written: Written) -> LinkConnection:
-    made = LinkConnection(Answering())
+    made = LinkConnection(Answering(), FULL_BYTES)
     made.connection_made(cast(asyncio.Transport, written))
     return made
 
@@ -131,7 +133,7 @@ async def test_an_end_that_reads_nothing_is_full_and_says_when_it_is_not(ends: E
         first.send(bytes(100_000))
         sent += 1
         await asyncio.sleep(0)
-    assert first.waiting >= HIGH_WATER
+    assert first.waiting >= FULL_BYTES
     assert here.rooms == 0
     second._transport.resume_reading()
     await until(lambda: len(there.frames) == sent)

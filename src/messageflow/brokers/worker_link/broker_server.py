@@ -21,7 +21,7 @@ from messageflow.brokers.worker_link.link_connection import LinkConnection
 from messageflow.brokers.worker_link.link_listener import LinkListener
 from messageflow.brokers.worker_link.request_handler import RequestHandler
 from messageflow.brokers.worker_link.socket_directory import SocketDirectory
-from messageflow.brokers.worker_link.worker_outbox import WorkerOutbox
+from messageflow.brokers.worker_link.worker_outbox import DROP_BYTES, WorkerOutbox
 from messageflow.core.protocol import Joined, Left
 from messageflow.core.stream import Publication
 from messageflow.errors import BrokerError, ConfigurationError
@@ -157,7 +157,7 @@ class BrokerServer:
 
     async def _take_in(self, link: socket.socket) -> None:
         try:
-            await asyncio.get_running_loop().connect_accepted_socket(lambda: LinkConnection(self), link)
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: LinkConnection(self, DROP_BYTES), link)
         except OSError as error:
             link.close()
             log.error("worker_not_accepted", extra={"error": str(error)})

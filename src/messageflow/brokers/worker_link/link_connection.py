@@ -2,7 +2,8 @@
 
 A frame is written at once, so that the other end has begun on it while this one goes on: frames held until the turn of
 the loop was over cost a burst a quarter of its rate (benchmarks: workers). Only what answers several frames that came
-together goes in one write. Owns the socket and what waits for it; never what a frame means.
+together goes in one write. Owns the socket and what waits for it; never what a frame means, nor how much may wait: that
+is told by who sends, for what is done then is theirs.
 """
 
 from __future__ import annotations
@@ -13,8 +14,7 @@ from typing import Protocol, cast
 from messageflow.brokers.worker_link.framing import FrameError, FrameReader, encode_length
 
 HELD_BYTES = 1 << 18  # at most
-HIGH_WATER = 8 << 20  # bytes waiting, from where the other end is said to be full
-LOW_WATER = 1 << 20
+ROOM_AGAIN = 8  # what is full has room when no more than this part of it waits: once a while, not with each frame
 
 
 class LinkOwner(Protocol):
@@ -38,16 +38,18 @@ class LinkConnection(asyncio.Protocol):
 
     Args:
         owner: is told.
+        full_bytes: that wait for the other end, from where on it is full.
 
     Attributes:
         full: as much waits as should; what may be left out is left out from here on.
         closed: nothing is sent or heard any more.
     """
 
-    def __init__(self, owner: LinkOwner) -> None:
+    def __init__(self, owner: LinkOwner, full_bytes: int) -> None:
         self.full = False
         self.closed = False
         self._owner = owner
+        self._full_bytes = full_bytes
         self._reader = FrameReader()
         self._transport: asyncio.Transport
         self._held: list[bytes] = []
@@ -59,7 +61,7 @@ class LinkConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
+        self._transport.set_write_buffer_limits(self._full_bytes, self._full_bytes // ROOM_AGAIN)
         self._owner.link_made(self)
 
     def data_received(self, data: bytes) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 
@@ -22,6 +23,7 @@ from messageflow.errors import BrokerError, Unanswered, Unavailable
 
 log = logging.getLogger("messageflow.broker")
 
+ASKED_BYTES = 8 << 20  # that wait; from here on nothing is asked any more
 LOOKS = 8  # for overdue requests within one deadline
 STALLED = 1.0  # seconds that a look is late when this process was frozen: what was answered is still to be read
 
@@ -90,7 +92,8 @@ class ParentLink:
             link.setblocking(False)
             link.connect(address)  # done at once, or refused: a Unix socket does not wait for the other end
             check_peer(link)
-            _, connection = await self._loop.create_unix_connection(lambda: LinkConnection(self), sock=link)
+            make = partial(LinkConnection, self, ASKED_BYTES)
+            _, connection = await self._loop.create_unix_connection(make, sock=link)
         except OSError as error:
             link.close()
             raise Unavailable(f"the parent process cannot be reached at {address}: {error}") from None

@@ -1,9 +1,9 @@
 """What goes from the parent process to one worker: back-pressure, what it missed, and what must not be lost.
 
-A publication that has no room is dropped here, never in silence: the outbox then owes the word *missed*, and the worker
-compares all its positions when it comes. What must not be lost waits, up to a bound; a worker further behind loses its
-link and begins anew. Decisions about users are kept until the worker has said that it took them. Lives as long as the
-worker, over all its links. Never knows who wants what but this worker.
+A publication that has no room, as `DROP_BYTES` wait, is dropped here, never in silence: the outbox then owes the word
+*missed*, and the worker compares all its positions when it comes. What must not be lost waits, up to `OWED_BYTES`; a
+worker further behind loses its link and begins anew. Decisions about users are kept until the worker has said that it
+took them. Lives as long as the worker, over all its links. Never knows who wants what but this worker.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections import deque
 from messageflow.brokers.worker_link import messages as m
 from messageflow.brokers.worker_link.link_connection import LinkConnection
 
+DROP_BYTES = 8 << 20  # that wait; from here on publications are dropped
 OWED_BYTES = 64 << 20  # that wait; a worker further behind than this begins anew
 DECISIONS = 10_000  # kept at most until they are known to be taken
 
@@ -28,7 +29,7 @@ class WorkerOutbox:
 
     Attributes:
         channels: what the worker subscribes to.
-        connection: its link of the moment.
+        connection: its link of the moment, full at `DROP_BYTES`.
         dropped: publications it had no room for.
         heard: when it last spoke, on the owner's clock.
     """
