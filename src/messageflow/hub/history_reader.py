@@ -1,4 +1,4 @@
-"""Reads of the history by this worker: those who want the same at the same moment share one.
+"""Reads of what subscribers missed, of channels that are live here: those who want the same at one moment share one.
 
 After a restart thousands of sessions come back to a channel from one position; the broker is asked once. A read is
 shared within one life of a channel on this worker only: what was published before the worker subscribed again would
@@ -7,7 +7,9 @@ be missing from an older one.
 Those who catch up from one place one after the other share what the first was sent, encoded, for a moment
 (`ChunkCache`).
 
-Owns the reads under way, and those chunks; keeps nothing else of what reads gave.
+Owns these reads while they are under way, and those chunks; keeps nothing else of what reads gave. Never a client's
+page of history (`hub.commands.read`): that is of any channel, live here or not, and paced instead of shared; nor what
+was revoked (`hub.revocation_list`). Both ask the broker themselves.
 """
 
 from __future__ import annotations
