@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from messageflow.api.api import Api
+from messageflow.api.methods import METHODS
 from messageflow.brokers.base import Item, Later, Stored
 from messageflow.brokers.memory import MemoryBroker
 from messageflow.core.channels import REVOKED
+from messageflow.core.codes import BAD_REQUEST, METHOD_NOT_FOUND
 from messageflow.core.namespaces import NamespaceOptions, Namespaces
 from messageflow.core.protocol import ClientInfo
 from messageflow.core.revocations import Revocation, decode_revocation
@@ -52,6 +54,16 @@ async def test_a_push_is_stored_and_read() -> None:
     assert [each["data"]["payload"] for each in json.loads(answer)["result"]["publications"]] == [1]
     assert (await broker.read_page("#alice", None, 9)).position.offset == 1
     await broker.close()
+
+
+async def test_every_method_is_carried_out_and_nothing_else(broker: Failing) -> None:
+    api = Api(broker, Namespaces(), 65_536)
+    for name in METHODS:
+        status, answer = await api.call(name, b"[]")
+        assert (status, loads(answer)["error"]["code"]) == (400, BAD_REQUEST.code), name
+    for name in ("tell", "pause", "store", "nothing"):
+        _, answer = await api.call(name, b"[]")
+        assert loads(answer)["error"]["code"] == METHOD_NOT_FOUND.code, name
 
 
 async def test_a_revocation_is_stored_where_nobody_can_read_or_remove_it() -> None:

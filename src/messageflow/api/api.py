@@ -330,6 +330,9 @@ class Api:
         stats = await self._broker.count_presence(call.channel)
         return answers.PresenceStats(stats.clients, stats.users)
 
+    def _online(self, call: calls.OnlineCall) -> Awaitable[answers.OnlineAnswer]:
+        return find_online(self._broker, self._namespaces, self._pause, call)
+
     async def _history(self, call: calls.HistoryCall) -> answers.HistoryAnswer:
         self._with_history(call.channel)
         limit = bounds.MOST_HISTORY if call.limit < 0 else min(call.limit, bounds.MOST_HISTORY)
@@ -380,19 +383,8 @@ _STORING = {
     "push": _Publishing(_make_decoder("push"), Publishing.push),
     "broadcast_push": _Publishing(_make_decoder("broadcast_push"), Publishing.broadcast_push),
 }
-_RUN: dict[str, Callable[[Api, Any], Awaitable[Any]]] = {
-    "broadcast": Api._broadcast,
-    "subscribe": Api._subscribe,
-    "unsubscribe": Api._unsubscribe,
-    "disconnect": Api._disconnect,
-    "revoke": Api._revoke,
-    "refresh": Api._refresh,
-    "presence": Api._presence,
-    "presence_stats": Api._presence_stats,
-    "online": lambda api, call: find_online(api._broker, api._namespaces, api._pause, call),
-    "history": Api._history,
-    "history_remove": Api._history_remove,
-    "channels": Api._channels,
-    "info": Api._info,
+_METHODS = {
+    name: _Method(_make_decoder(name), getattr(Api, f"_{name}"))
+    for name in METHODS
+    if name != "batch" and name not in _STORING
 }
-_METHODS = {name: _Method(_make_decoder(name), run) for name, run in _RUN.items()}

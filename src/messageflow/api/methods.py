@@ -48,4 +48,7 @@ METHODS = {
     "revoke": Method(calls.RevokeCall, calls.Nothing, ("user",), USERS),
     "refresh": Method(calls.RefreshCall, calls.Nothing, ("user",), USERS),
 }
-"""Every method there is, by its name in the path."""
+"""Every method there is, by its name in the path.
+
+What carries out `name` is `Api._name` of `api.api`, beside `batch` and what is stored together with its neighbours.
+"""
