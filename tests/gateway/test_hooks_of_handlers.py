@@ -8,7 +8,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from websockets.asyncio.client import connect
@@ -16,7 +16,9 @@ from websockets.typing import Origin
 
 from messageflow.errors import ConfigurationError
 from messageflow.gateway.hooks_in_process import load_hooks
-from messageflow.handlers.registry import Handlers
+from messageflow.gateway.hooks_of_handlers import HandlerHooks
+from messageflow.handlers.registry import Handlers, Kind
+from messageflow.hub.hooks import KINDS
 from tests.gateway.asking import get
 from tests.gateway.test_hooks_in_process import Page
 from tests.support import Running, running
@@ -260,3 +262,8 @@ async def test_handlers_decide_about_channels_and_what_is_published_there(witnes
         while not (ended := (await alice.ask(rpc={"method": "ended"}))["rpc"]["data"]["ended"]):
             pass
         assert ended == [["bob", 0, "", {"came": True}]]
+
+
+def test_each_kind_of_handler_is_a_kind_of_hook_that_is_made() -> None:
+    made = {name for name in vars(HandlerHooks) if not name.startswith("_")} - {"make"}
+    assert set(get_args(Kind)) == made <= set(KINDS)

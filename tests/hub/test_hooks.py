@@ -15,6 +15,7 @@ from messageflow.hub import hook_calls
 from messageflow.hub.hooks import (
     ANSWERS,
     KINDS,
+    OUTLIVING,
     AuthorizeAnswer,
     AuthorizeQuestion,
     ClientEvent,
@@ -46,6 +47,12 @@ def test_each_kind_is_declared_whole() -> None:
         _, awaited = get_args(called)
         (answer,) = get_args(awaited)
         assert ANSWERS[kind] is (type(None) if answer is None else answer)
+    assert set(KINDS) > OUTLIVING
+
+
+async def test_the_hub_can_call_each_kind(make: Make) -> None:
+    calls = vars((await make()).hub.hooks)
+    assert [name for name in calls if not name.startswith("_") and name != "any"] == list(KINDS)
 
 
 @pytest.fixture

@@ -35,6 +35,7 @@ from messageflow.gateway.gateway_kinds import (
     WebhookUrl,
 )
 from messageflow.gateway.token_policy import TokenPolicy
+from messageflow.hub.hooks import KINDS
 from messageflow.hub.limits import Limits
 
 LogFormat = Annotated[str, choice("auto", "json", "console")]
@@ -107,7 +108,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Section.HOOKS,
         Meta(
             description="`module:flow`, whose handlers decide for the application, or a module or object whose "
-            "functions are called connect, disconnect, authorize, publish, rpc, event, refresh, occupied, vacated "
+            f"functions are called {', '.join(KINDS)} "
             "(docs/hooks.md); each worker imports it, from the current directory or the path; under `run` handlers "
             "are found without it"
         ),

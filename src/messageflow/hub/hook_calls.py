@@ -50,6 +50,7 @@ from messageflow.hub.hooks import (
     RefreshQuestion,
     RpcAnswer,
     RpcQuestion,
+    name_task,
 )
 from messageflow.hub.runtime import Runtime
 from messageflow.hub.session import Session
@@ -57,7 +58,7 @@ from messageflow.hub.session import Session
 LINE = 10_000  # calls of one kind that may wait for a place; each is one command, of a session that waits for it
 PATIENCE = 1.0  # seconds beyond its time in which a hook that was cancelled should end
 OUR_WAY = frozenset(("messageflow", "asyncio", "concurrent"))  # between a question and the function that is asked
-END_OF_SESSION = "disconnect hook"  # the name of tasks that tell of it
+END_OF_SESSION = name_task("disconnect")  # the name of tasks that tell of it
 AWAY = INTERNAL._replace(message="the application is away")  # so that nothing has begun, and a key may be used again
 LEAST_CLOSE_CODE = 3000  # refusals from here on end the connection
 
@@ -129,7 +130,7 @@ class Hook(Generic[Question, Reply]):
             counters.hook_overloads[self._kind] += 1
             self._runtime.log_limited(logging.ERROR, "hook_overloaded", hook=self._kind, waiting=self._waiting)
             raise self._fail(TOO_MANY_REQUESTS)
-        outcome = await self._await(self._runtime.spawn(self._attempt(question), name=f"{self._kind} hook"))
+        outcome = await self._await(self._runtime.spawn(self._attempt(question), name=name_task(self._kind)))
         if isinstance(outcome, CommandRefused | Disconnected):
             raise outcome
         return outcome

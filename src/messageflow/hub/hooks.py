@@ -8,8 +8,9 @@ each kind. How long a hook may take and how many may run at once is for `hub.hoo
 
 All JSON travels as bytes, checked before a hook sees it and after it answers.
 
-A new kind is declared here: its question, its answer, a field of `Hooks` and a line of `ANSWERS`. Beyond that it takes
-an attribute of `hub.hook_calls.HookCalls` and the place that asks.
+A new kind is declared here: its question, its answer, a field of `Hooks`, a line of `ANSWERS`, and its name in
+`OUTLIVING` where its calls outlive the sessions. Beyond that it takes an attribute of `hub.hook_calls.HookCalls` and
+the place that asks.
 """
 
 from __future__ import annotations
@@ -264,6 +265,9 @@ class Hooks(NamedTuple):
 
 KINDS = Hooks._fields
 
+OUTLIVING = frozenset({"connect", "disconnect", "event", "occupied", "vacated"})
+"""Kinds whose calls the end of the gateway does not cut: they tell of an end, or go on to it. Each ends by itself."""
+
 ANSWERS: dict[str, type[Any]] = {
     "connect": ConnectAnswer,
     "disconnect": type(None),
@@ -276,3 +280,8 @@ ANSWERS: dict[str, type[Any]] = {
     "vacated": type(None),
 }
 """What a hook of each kind answers; a decision that says nothing more is the answer without a field."""
+
+
+def name_task(kind: str) -> str:
+    """Return what tasks are called that ask a hook of this kind."""
+    return f"{kind} hook"

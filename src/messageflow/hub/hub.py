@@ -37,7 +37,7 @@ from messageflow.hub.gap_repair import GapRepair
 from messageflow.hub.heartbeat import Heartbeat, tick_length
 from messageflow.hub.history_reader import HistoryReader
 from messageflow.hub.hook_calls import END_OF_SESSION, HookCalls
-from messageflow.hub.hooks import Hooks
+from messageflow.hub.hooks import OUTLIVING, Hooks, name_task
 from messageflow.hub.limits import Limits
 from messageflow.hub.node_deaths import NodeDeaths
 from messageflow.hub.occupancy import QUESTION as OCCUPANCY
@@ -57,12 +57,9 @@ NO_HOOKS = Hooks()
 # Names of tasks that tell others of the end, or go on to it; each ends by itself.
 OUTLIVE_SESSIONS = {
     "presence",
-    "connect hook",
-    "event hook",
-    "occupied hook",
-    "vacated hook",
     HANDLED_ONCE,
     END_OF_SESSION,
+    *map(name_task, OUTLIVING),
 }
 
 
