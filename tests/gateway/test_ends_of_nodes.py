@@ -139,7 +139,9 @@ async def test_at_the_end_of_a_gateway_everybody_is_told_of_once(
 
 @pytest.fixture
 def two(own_server: Server, project: Path, tmp_path: Path) -> Iterator[tuple[Running, Running]]:
+    """They ping seldom: the pages here answer no pings, and are to outlive a death that is seen within a minute."""
     command = ["serve", "--config", "messageflow.toml", "--hooks", "noting:flow", "--broker", own_server.url]
+    command += ["--ping-interval", "10m"]
     with ExitStack() as stack:
         one = stack.enter_context(running(command, tmp_path / "one", cwd=project))
         other = stack.enter_context(running(command, tmp_path / "other", cwd=project))

@@ -33,6 +33,7 @@ log = logging.getLogger("messageflow.gateway")
 
 REFRESH = 10.0  # seconds after which the application is asked again what it handles
 GAP = 0.2  # seconds at least between two such requests
+LEEWAY = 1.0  # seconds for a request beyond the time of its hook, which ends it: a handler that hangs is late, not away
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0  # between looks for an endpoint that is away
 ABSENT = frozenset({502, 503, 504})  # said by a proxy in its place
 SHOWN = 200  # characters of what an endpoint says that are logged
@@ -106,7 +107,7 @@ class WebhookEndpoint:
             AnswerLost: it was asked, and what came of it is not known.
             WebhookError: it has answered otherwise than it should.
         """
-        limit = time.monotonic() + seconds
+        limit = time.monotonic() + seconds + LEEWAY
         body = b'{"kind":"%b","seconds":%.3f,"events":[%b]}' % (kind.encode(), seconds, events)
         is_patient, stale_once = asking.patient, False
         while True:
