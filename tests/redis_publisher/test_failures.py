@@ -249,7 +249,7 @@ def test_what_is_no_redis_is_told_apart(flows: Flows) -> None:
 
         thread = threading.Thread(target=greet)
         thread.start()
-        flow = flows.make(f"redis://127.0.0.1:{listener.getsockname()[1]}", timeout=0.5)
+        flow = flows.make(f"redis://127.0.0.1:{listener.getsockname()[1]}", timeout=3)
         with pytest.raises(GatewayUnreachable, match="does not speak the protocol"):
             flows.call(flow, "push", "alice", "t")
         listener.shutdown(socket.SHUT_RDWR)
