@@ -49,7 +49,7 @@ def page():
       output.value += "told;";
     };
     let timer;
-    const begin = () => (timer = setInterval(tell, 40));
+    const begin = () => (timer = setInterval(tell, 100));
     const end = () => clearInterval(timer);
     </script>"""
 
@@ -99,9 +99,7 @@ def check_outcomes(page: Page, application: Path) -> dict[str, str]:
     handled = read_handled(application)
     assert len(handled) == len(set(handled))
     assert handled == sorted(handled, key=int)
-    refused = {number for number, outcome in outcomes.items() if outcome.startswith("failed 111")}  # sent too fast
-    assert {outcomes[number] for number in outcomes.keys() - refused} <= {"handled", "unknown"}
-    assert refused.isdisjoint(handled)
+    assert set(outcomes.values()) <= {"handled", "unknown"}
     assert {number for number, outcome in outcomes.items() if outcome == "handled"} <= set(handled)
     assert set(handled) <= set(outcomes)
     return outcomes
@@ -165,4 +163,4 @@ def test_what_is_told_over_kills_of_workers_is_handled_once_or_known_not_to_be_k
         before = len(read_handled(application))
         wait_until(lambda: len(read_handled(application)) > before + 20, 60)
         outcomes = check_outcomes(page, application)
-    assert list(outcomes.values()).count("unknown") <= 18  # three kills: those that a kill found in their handler
+    assert list(outcomes.values()).count("unknown") <= 6  # those that a kill found in their handler
