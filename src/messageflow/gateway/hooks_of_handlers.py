@@ -122,21 +122,10 @@ class HandlerHooks:
         await self._carry_out(partial(decisions.tell, "vacated"), event)
 
     async def _carry_out(self, decide: Callable[[Handlers, Event], Steps], event: Event) -> Any:
-        """Make the calls of a decision, one after the other; return what it comes to."""
-        steps = decide(self._handlers, event)
-        step, result = steps.send, None
-        while True:
-            try:
-                handler, argument = step(result)
-            except StopIteration as done:
-                return done.value
-            HANDLER.set(handler.place)
-            try:
-                step, result = steps.send, await self._call(handler, argument)
-            except Exception as error:
-                step, result = steps.throw, error
+        return await decisions.carry_out(decide(self._handlers, event), self._call)
 
     def _call(self, handler: Handler, event: Event) -> Awaitable[Any]:
+        HANDLER.set(handler.place)
         if is_coroutine_function(handler.function):
             awaitable: Awaitable[Any] = handler.function(event)
             return awaitable

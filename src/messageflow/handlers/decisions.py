@@ -8,7 +8,7 @@ Pure.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable, Generator
 from typing import Any, NamedTuple
 
 import msgspec
@@ -30,6 +30,20 @@ Steps = Generator[HandlerCall, Any, Any]
 
 NAME_SHOWN = 64  # characters of a name that nobody handles
 WELCOME_KEYS = ("user", "info", "data", "channels", "expires_at")
+
+
+async def carry_out(steps: Steps, call: Callable[[Handler, Event], Awaitable[Any]]) -> Any:
+    """Make the calls of a decision, one after the other; return what it comes to."""
+    step, result = steps.send, None
+    while True:
+        try:
+            handler, event = step(result)
+        except StopIteration as done:
+            return done.value
+        try:
+            step, result = steps.send, await call(handler, event)
+        except Exception as error:
+            step, result = steps.throw, error
 
 
 def take(handlers: Handlers, event: Event) -> Generator[HandlerCall, Any, None]:

@@ -73,26 +73,12 @@ async def _answer(handlers: Handlers, request: WebhookRequest, event: Event, cal
         return await call(handler, argument, request.seconds)
 
     try:
-        return WebhookResult(_encode(request.kind, await carry_out(decide(handlers, event), call_next)))
+        return WebhookResult(_encode(request.kind, await decisions.carry_out(decide(handlers, event), call_next)))
     except Refuse as refusal:
         return WebhookResult(refusal=WebhookRefusal(refusal.code, refusal.message, refusal.temporary))
     except Exception as error:
         log.exception("hook_failed", extra={"hook": request.kind, "handler": place})
         return WebhookResult(failure=WebhookFailure(place, repr(error)))
-
-
-async def carry_out(steps: decisions.Steps, call: Callable[[Handler, Event], Awaitable[Any]]) -> Any:
-    """Make the calls of a decision, one after the other; return what it comes to."""
-    step, result = steps.send, None
-    while True:
-        try:
-            handler, event = step(result)
-        except StopIteration as done:
-            return done.value
-        try:
-            step, result = steps.send, await call(handler, event)
-        except Exception as error:
-            step, result = steps.throw, error
 
 
 def _encode(kind: str, said: Any) -> Raw:
