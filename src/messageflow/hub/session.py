@@ -12,11 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
-from typing import Protocol
-
-import msgspec
-from msgspec import Raw
+from collections.abc import Sequence
 
 from messageflow.brokers.eager import start_eagerly
 from messageflow.core.codes import (
@@ -41,10 +37,10 @@ from messageflow.errors import BrokerError
 from messageflow.hub.channel_members import Write
 from messageflow.hub.connection import Connection
 from messageflow.hub.inbox import Inbox
-from messageflow.hub.presence_changes import PresenceChanges
-from messageflow.hub.runtime import NEVER, Runtime
+from messageflow.hub.runtime import NEVER
+from messageflow.hub.session_owner import SessionOwner
 from messageflow.hub.session_state import State
-from messageflow.hub.subscription import Subscription, SubscriptionHolder
+from messageflow.hub.subscription import SubscriptionHolder
 from messageflow.hub.transport import framed
 
 log = logging.getLogger("messageflow.hub")
@@ -58,36 +54,6 @@ LAGGING_INBOX = 65_536  # bytes of commands that wait for a lagging session befo
 
 # A member is looked up in an Enum as slowly as a function is called (benchmarks: connect).
 _NEW, _CLOSED, _ACCEPT = State.NEW, State.CLOSED, Verdict.ACCEPT
-
-
-class Owner(Protocol):
-    """What a session needs of the hub it belongs to."""
-
-    @property
-    def runtime(self) -> Runtime:
-        """Time, tasks, log, counters and limits."""
-
-    @property
-    def presence(self) -> PresenceChanges:
-        """What tells others who a client is."""
-
-    def carry_out(self, session: Session, command: Command | FaultyCommand) -> Awaitable[None]:
-        """Carry out a command; it answers for itself, or raises the refusal."""
-
-    def note_heard(self, session: Session) -> None:
-        """A session has answered a ping."""
-
-    def pause(self, session: Session) -> None:
-        """The transport of a session is full."""
-
-    def resume(self, session: Session) -> None:
-        """It has room again."""
-
-    def leave(self, session: Session, name: str) -> None:
-        """Take a session out of a channel; one that is not in it is no error."""
-
-    def remove(self, session: Session, why: Disconnect | None) -> None:
-        """A session has ended, by decision of the server where it says `why`: take it out of everything, now."""
 
 
 class Session(SubscriptionHolder):
@@ -125,7 +91,7 @@ class Session(SubscriptionHolder):
         "write",
     )
 
-    def __init__(self, owner: Owner, connection: Connection, dialect: Dialect, client: str) -> None:
+    def __init__(self, owner: SessionOwner[Session], connection: Connection, dialect: Dialect, client: str) -> None:
         self._held = ()  # in the place of a call of super's (benchmarks: connect)
         self._owner = owner
         self.connection = connection
@@ -167,21 +133,6 @@ class Session(SubscriptionHolder):
     def look_up_rights(self, channel: str) -> Rights:
         """Return the facts on which a right in `channel` is decided."""
         return Rights(self.user, self.is_in(channel))
-
-    def show_as(self, conn_info: Raw) -> None:
-        """Show this client to others with what a newer token says of it."""
-        if self.info is None or self.info.conn_info == conn_info:
-            return
-        self.info = msgspec.structs.replace(self.info, conn_info=conn_info)
-        for subscription in self.subscriptions:
-            if subscription.info is not None:
-                self.show_in(subscription, msgspec.structs.replace(subscription.info, conn_info=conn_info))
-
-    def show_in(self, subscription: Subscription, info: ClientInfo) -> None:
-        """Show this client to others in one channel as `info` says."""
-        subscription.info = info
-        if subscription.terms.keep:
-            self._owner.presence.update(subscription.channel.name, info)
 
     # What the client sends
 

@@ -28,7 +28,6 @@ from messageflow.core.codes import (
 )
 from messageflow.core.namespaces import NamespaceOptions
 from messageflow.core.protocol import (
-    ClientInfo,
     ConnectRequest,
     ConnectResult,
     SubscribeRequest,
@@ -36,6 +35,7 @@ from messageflow.core.protocol import (
 )
 from messageflow.core.revocations import UNDATED
 from messageflow.errors import BrokerError, TokenError, TokenReason
+from messageflow.hub.client_info import make_client_info
 from messageflow.hub.hook_calls import Hook, describe
 from messageflow.hub.hooks import ConnectAnswer, ConnectQuestion
 from messageflow.hub.runtime import NEVER
@@ -126,7 +126,7 @@ def _admit(services: Services, session: Session, claims: ConnectionClaims) -> No
     session.issued_at = claims.issued_at or UNDATED
     session.grants = claims.grants
     session.token = hash(claims.token)
-    session.info = ClientInfo(user, session.client, raw(claims.info or b""))
+    session.info = make_client_info(session, claims.info)
     session.expires_at = services.runtime.deadline(claims.expires_at)
     services.sessions.admit(session)
 

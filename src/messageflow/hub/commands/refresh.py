@@ -5,12 +5,11 @@ Source: docs/protocol.md, "Commands".
 
 from __future__ import annotations
 
-from msgspec import Raw
-
 from messageflow.core.codes import CONNECTION_EXPIRED, INVALID_TOKEN, MALFORMED, Disconnected
 from messageflow.core.protocol import RefreshRequest, RefreshResult
 from messageflow.core.revocations import UNDATED
 from messageflow.errors import TokenError, TokenReason
+from messageflow.hub.client_info import replace_conn_info
 from messageflow.hub.commands.rights import replace_grants
 from messageflow.hub.hook_calls import describe
 from messageflow.hub.hooks import RefreshQuestion
@@ -43,7 +42,7 @@ async def refresh(services: Services, session: Session, command_id: int, request
     replace_grants(services, session, claims.grants)
     session.expires_at = services.runtime.deadline(expires_at)
     if info:
-        session.show_as(Raw(info))
+        replace_conn_info(services.presence, session, info)
     services.heartbeat.note_expiry(session)
     expires = session.expires_at != NEVER
     ttl = services.runtime.time_to_refresh(session.expires_at) if expires else 0

@@ -5,9 +5,6 @@ Source: docs/protocol.md, "Commands" and "Positions and recovery".
 
 from __future__ import annotations
 
-import msgspec
-from msgspec import Raw
-
 from messageflow.core.channels import owned_by_server
 from messageflow.core.claims import SubscriptionClaims
 from messageflow.core.codes import (
@@ -35,6 +32,7 @@ from messageflow.core.protocol import (
 )
 from messageflow.core.revocations import UNDATED
 from messageflow.errors import TokenError, TokenExpired, TokenReason
+from messageflow.hub.client_info import replace_chan_info
 from messageflow.hub.commands.authorize import authorize
 from messageflow.hub.commands.rights import is_granted
 from messageflow.hub.runtime import NEVER
@@ -148,9 +146,7 @@ async def sub_refresh(services: Services, session: Session, command_id: int, req
     runtime = services.runtime
     subscription.expires_at = runtime.deadline(claims.expires_at)
     subscription.token = _mark(claims)
-    info, chan_info = subscription.info, claims.options.info
-    if info is not None and chan_info and info.chan_info != Raw(chan_info):
-        session.show_in(subscription, msgspec.structs.replace(info, chan_info=Raw(chan_info)))
+    replace_chan_info(services.presence, subscription, claims.options.info)
     services.heartbeat.note_expiry(session)
     expires = subscription.expires_at != NEVER
     ttl = runtime.time_to_refresh(subscription.expires_at) if expires else 0
