@@ -10,10 +10,10 @@ Source: docs/http-api.md.
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
+from operator import attrgetter
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -21,39 +21,25 @@ from msgspec import Raw
 
 from messageflow.api import answers, bounds, calls
 from messageflow.api.call_errors import CallErrors
-from messageflow.api.methods import METHODS
-from messageflow.api.online import find_online
-from messageflow.api.publishing import CallRefused, Publishing, check_user, find_options, make_receipt
-from messageflow.brokers.base import ImmediateStore, Item, NodeMessages, PresenceReader, Stored, StreamStore
-from messageflow.core import control
-from messageflow.core.channels import REVOKED
-from messageflow.core.claims import SubscribeOptions
-from messageflow.core.codes import (
-    BAD_REQUEST,
-    METHOD_NOT_FOUND,
-    NOT_AVAILABLE,
-    UNRECOVERABLE,
-)
+from messageflow.api.channel_calls import ChannelCalls, ChannelReader
+from messageflow.api.methods import METHODS, READING, USERS
+from messageflow.api.publishing import CallRefused, Publishing, make_receipt
+from messageflow.api.user_calls import Messenger, UserCalls
+from messageflow.brokers.base import ImmediateStore, Item, Stored
+from messageflow.core.codes import BAD_REQUEST, METHOD_NOT_FOUND
 from messageflow.core.json import UnsafeJSON, check_utf8, explain
-from messageflow.core.namespaces import NamespaceOptions, Namespaces
-from messageflow.core.protocol import view
-from messageflow.core.retention import Retention
-from messageflow.core.revocations import MARGIN, MOST, UNLIMITED, Revocation, encode_revocation
-from messageflow.core.weights import chunk
+from messageflow.core.namespaces import Namespaces
+from messageflow.core.revocations import UNLIMITED
 from messageflow.errors import BrokerError
-
-EACH_USER = "this is for one user a call; what is for everyone is sent with broadcast_push"
 
 Answer = Callable[[int, bytes], None]
 """Takes the HTTP status and the JSON to answer."""
 
 _encode = msgspec.json.Encoder().encode
-_decode_counts = msgspec.json.Decoder(dict[str, int]).decode
-_decode_node = msgspec.json.Decoder(answers.Node).decode
 _decode_batch = msgspec.json.Decoder(calls.BatchCall).decode
 
 
-class ApiBroker(StreamStore, PresenceReader, NodeMessages, Protocol):
+class ApiBroker(ChannelReader, Messenger, Protocol):
     """The contracts of a broker that calls need."""
 
 
@@ -94,11 +80,11 @@ class Api:
     ) -> None:
         self._broker = broker
         self._broker_now = broker if isinstance(broker, ImmediateStore) else None
-        self._namespaces = namespaces
-        self._between = between
+        self._pause = between or _go_on
         self._size_limit = size_limit
         self._publishing = Publishing(namespaces, size_limit)
-        self._revoked = Retention(MOST, revoked_for)
+        self._user_calls = UserCalls(broker, namespaces, self._publishing.check_carried, revoked_for)
+        self._channel_calls = ChannelCalls(broker, namespaces, self._pause)
         self._errors = CallErrors(on_failure)
         self._before_publishing = before_publishing
         self._calls: Counter[str] = Counter()
@@ -237,10 +223,6 @@ class Api:
         await wait
         return await self._broker.publish(items)
 
-    async def _pause(self) -> None:
-        if self._between is not None:
-            await self._between()
-
     # Publishing to many
 
     async def _broadcast(self, call: calls.BroadcastCall) -> Any:
@@ -272,110 +254,24 @@ class Api:
                 responses[index] = answers.BroadcastPart(make_receipt(item.channel, stored))
         return responses
 
-    # About users
 
-    async def _subscribe(self, call: calls.SubscribeCall) -> calls.Nothing:
-        self._options(call.channel)
-        overrides = {name: each.value for name, each in call.override.overrides().items()}
-        options = SubscribeOptions(
-            info=self._publishing.check_carried(call.info), data=self._publishing.check_carried(call.data), **overrides
-        )
-        return await self._tell(
-            control.SubscribeUser(
-                call.user, call.channel, call.client, options, call.recover_since, call.expire_at or None
-            )
-        )
-
-    async def _unsubscribe(self, call: calls.UnsubscribeCall) -> calls.Nothing:
-        bounds.check_names(call.channel)
-        self._options(call.channel)
-        return await self._tell(control.UnsubscribeUser(call.user, call.channel, call.client))
-
-    async def _disconnect(self, call: calls.DisconnectCall) -> calls.Nothing:
-        code = call.disconnect
-        if not 3000 <= code.code <= 4999:
-            raise CallRefused(BAD_REQUEST, "a disconnect code is between 3000 and 4999")
-        return await self._tell(
-            control.DisconnectUser(call.user, call.client, frozenset(call.whitelist), code.code, code.reason[:100])
-        )
-
-    async def _refresh(self, call: calls.RefreshCall) -> calls.Nothing:
-        return await self._tell(control.RefreshUser(call.user, call.client, call.expired, call.expire_at or None))
-
-    async def _revoke(self, call: calls.RevokeCall) -> calls.Nothing:
-        check_user(call.user, EACH_USER)
-        now = time.time()
-        before = now if call.before is None else call.before
-        if before > now + MARGIN / 2:
-            raise CallRefused(BAD_REQUEST, "`before` is in the future: tokens made from now on cannot be revoked yet")
-        bounds.check_revoked(call.token, call.channels)
-        revocation = Revocation(call.user, before, call.token, call.channels)
-        await self._broker.publish([Item(REVOKED, encode_revocation(revocation), self._revoked)])
-        return calls.Nothing()
-
-    async def _tell(self, message: control.Control) -> calls.Nothing:
-        check_user(message.user, EACH_USER)
-        bounds.check_names(message.client, getattr(message, "channel", ""))
-        await self._broker.send_control(control.encode_control(message))
-        return calls.Nothing()
-
-    # About channels
-
-    async def _presence(self, call: calls.ChannelCall) -> answers.PresenceAnswer:
-        self._with_presence(call.channel)
-        return answers.PresenceAnswer(await self._broker.read_presence(call.channel))
-
-    async def _presence_stats(self, call: calls.ChannelCall) -> answers.PresenceStats:
-        self._with_presence(call.channel)
-        stats = await self._broker.count_presence(call.channel)
-        return answers.PresenceStats(stats.clients, stats.users)
-
-    def _online(self, call: calls.OnlineCall) -> Awaitable[answers.OnlineAnswer]:
-        return find_online(self._broker, self._namespaces, self._pause, call)
-
-    async def _history(self, call: calls.HistoryCall) -> answers.HistoryAnswer:
-        self._with_history(call.channel)
-        limit = bounds.MOST_HISTORY if call.limit < 0 else min(call.limit, bounds.MOST_HISTORY)
-        since = call.since or None
-        offset = since.offset if since else None
-        page = await self._broker.read_page(call.channel, offset, limit, bounds.ANSWER_BYTES, reverse=call.reverse)
-        epoch, top, tag = page.position
-        if since is not None and since.epoch and since.epoch != epoch:
-            raise CallRefused(UNRECOVERABLE)
-        publications = chunk(page.publications, limit, bounds.ANSWER_BYTES)
-        return answers.HistoryAnswer([view(publication) for publication in publications], epoch, top, tag)
-
-    async def _history_remove(self, call: calls.ChannelCall) -> calls.Nothing:
-        self._with_history(call.channel)
-        await self._broker.remove_history(call.channel)
-        return calls.Nothing()
-
-    async def _channels(self, call: calls.ChannelsCall) -> answers.ChannelsAnswer:
-        bounds.check_names(call.pattern)
-        clients: Counter[str] = Counter()
-        for answer in await self._broker.survey(b"channels\n" + call.pattern.encode()):
-            clients.update(_decode_counts(answer))
-            await self._pause()
-        return answers.ChannelsAnswer({name: answers.ChannelFigures(count) for name, count in clients.items()})
-
-    async def _info(self, call: calls.Nothing) -> answers.InfoAnswer:
-        nodes = map(_decode_node, await self._broker.survey(b"info\n"))
-        return answers.InfoAnswer(tuple(sorted(nodes, key=lambda node: node.name)))
-
-    def _options(self, channel: str) -> NamespaceOptions:
-        return find_options(self._namespaces, channel)
-
-    def _with_presence(self, channel: str) -> None:
-        if not self._options(channel).presence:
-            raise CallRefused(NOT_AVAILABLE, f"presence is off in {channel!r}: set `presence` for its namespace")
-
-    def _with_history(self, channel: str) -> None:
-        if not self._options(channel).keeps_history:
-            raise CallRefused(NOT_AVAILABLE, f"{channel!r} keeps no history: set history_size and history_ttl")
+async def _go_on() -> None:
+    """Let nobody have a turn, where there is nobody else."""
 
 
 def _make_decoder(method: str) -> Callable[[bytes | Raw], Any]:
     return msgspec.json.Decoder(METHODS[method].takes).decode
+
+
+def _list_methods(section: str, kind: type[Any], find: Callable[[Api], Any]) -> dict[str, _Method]:
+    """Return the methods of a section, each of which a part of the API carries out by its name."""
+
+    def carry_out_by(name: str) -> Callable[[Api, Any], Awaitable[Any]]:
+        method = getattr(kind, name)
+        return lambda api, call: method(find(api), call)
+
+    names = (name for name, method in METHODS.items() if method.section == section)
+    return {name: _Method(_make_decoder(name), carry_out_by(name)) for name in names}
 
 
 _STORING = {
@@ -384,7 +280,7 @@ _STORING = {
     "broadcast_push": _Publishing(_make_decoder("broadcast_push"), Publishing.broadcast_push),
 }
 _METHODS = {
-    name: _Method(_make_decoder(name), getattr(Api, f"_{name}"))
-    for name in METHODS
-    if name != "batch" and name not in _STORING
+    "broadcast": _Method(_make_decoder("broadcast"), Api._broadcast),
+    **_list_methods(READING, ChannelCalls, attrgetter("_channel_calls")),
+    **_list_methods(USERS, UserCalls, attrgetter("_user_calls")),
 }

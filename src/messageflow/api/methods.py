@@ -50,5 +50,6 @@ METHODS = {
 }
 """Every method there is, by its name in the path.
 
-What carries out `name` is `Api._name` of `api.api`, beside `batch` and what is stored together with its neighbours.
+What carries out `name` is the method `name` of the part its section has: of `ChannelCalls` in `api.channel_calls` for
+those that read, of `UserCalls` in `api.user_calls` for those about users. What publishes is `api.api`'s own.
 """
