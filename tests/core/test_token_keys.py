@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hmac
+from base64 import urlsafe_b64decode
+
+import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from messageflow.core.token_keys import Key, load_keys
+from messageflow.core.token_keys import AlgorithmName, Key, load_keys
 from messageflow.errors import ConfigurationError
 from tests.core.token_forge import SECRET, private_key, private_pem, public_pem
 
@@ -40,9 +44,35 @@ def test_a_secret_that_is_not_utf8_is_refused() -> None:
         load_keys(["\udcff" * 32])
 
 
-def test_a_public_key_is_not_taken_for_a_secret() -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        public_pem(private_key("RS256")),
+        private_key("EdDSA").public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode(),
+        "ssh-ed25519" + "A" * 60,
+        "ecdsa-sha2-nistp256" + "A" * 60,
+        '{"kty":"oct","k":"' + "A" * 60 + '"}',
+    ],
+    ids=["PEM", "OpenSSH", "ssh alone", "ecdsa alone", "JWK"],
+)
+def test_a_public_key_is_not_taken_for_a_secret(text: str) -> None:
     with pytest.raises(ConfigurationError, match="configure it as a public key"):
-        load_keys([public_pem(private_key("RS256"))])
+        load_keys([text])
+
+
+@pytest.mark.parametrize("text", ["Zm9v" * 11 + "_-.~+/=", "correct horse battery staple, and once more"])
+def test_any_other_text_is_a_secret_whose_tokens_are_taken(text: str) -> None:
+    (key,) = load_keys([text])
+    assert key.verify(b"said", hmac.digest(text.encode(), b"said", "sha256"))
+    assert not key.verify(b"said", hmac.digest(text.encode(), b"otherwise", "sha256"))
+    assert not key.verify(b"said", b"")
+
+
+@pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
+def test_a_secret_checks_what_pyjwt_signs(algorithm: AlgorithmName) -> None:
+    head, body, mark = jwt.encode({"sub": "alice"}, SECRET * 2, algorithm).split(".")
+    signature = urlsafe_b64decode(mark + "==")
+    assert Key(algorithm, SECRET.encode() * 2).verify(f"{head}.{body}".encode(), signature)
 
 
 def test_a_private_key_is_refused_and_not_repeated() -> None:

@@ -1,8 +1,8 @@
 """A JWS, the form of signed tokens, taken apart: three canonical segments, a bare header, one good signature.
 
-Owns the compact form of RFC 7515 and what is refused about it before anything inside is believed. PyJWT checks the
-signatures; its own reader is not used because it takes more than one text for the same token (`token + "="`), and a
-list of revoked tokens must not be passed by adding a character.
+Owns the compact form of RFC 7515 and what is refused about it before anything inside is believed. Keys check the
+signatures; the reader of PyJWT is not used because it takes more than one text for the same token (`token + "="`), and
+a list of revoked tokens must not be passed by adding a character.
 
 Never looks at claims, and never lets a header choose a key's algorithm, an address or an extension. Messages of the
 errors go to logs: they name the fault and never repeat what the token said.

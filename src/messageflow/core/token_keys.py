@@ -4,20 +4,20 @@ A token's header says which algorithm signed it. Code that lets that word choose
 taking a public RSA key for an HMAC secret. Here a key knows its algorithm, and a header that names another one finds
 no key at all.
 
-Shared secrets need nothing but PyJWT, so that the publisher can read the tokens it makes; public keys need the library
-cryptography, which is loaded with the first of them.
+Shared secrets need no library, so that the publisher can read the tokens it makes. PyJWT and with it the whole of
+cryptography, a quarter of what the start of a gateway takes, are loaded with the first public key.
 
 Pure: keys come as text; this module reads no file, fetches no URL and never signs.
 """
 
 from __future__ import annotations
 
+import hmac
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Literal, TypeAlias
-
-from jwt.algorithms import get_default_algorithms
-from jwt.exceptions import InvalidKeyError
 
 from messageflow.core.credentials import SECRET_BYTES
 from messageflow.errors import ConfigurationError
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+    from jwt.algorithms import Algorithm
 
 AlgorithmName = Literal[
     "HS256", "HS384", "HS512", "EdDSA", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512"
@@ -35,7 +36,8 @@ Material: TypeAlias = "bytes | RSAPublicKey | EllipticCurvePublicKey | Ed25519Pu
 
 RSA_BITS = 2048
 
-_ALGORITHMS = get_default_algorithms()
+_HASHES = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}
+_PLAIN_SECRET = re.compile(r"(?!ssh-|ecdsa-)[\w.~+/=-]+", re.ASCII)  # no PEM, JWK or DER is without other characters
 _CURVES: dict[str, AlgorithmName] = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 
 
@@ -55,7 +57,9 @@ class Key:
 
     def verify(self, message: bytes, signature: bytes) -> bool:
         """Tell whether `signature` is this key's over `message`; HMACs are compared in constant time."""
-        return _ALGORITHMS[self.algorithm].verify(message, self.material, signature)
+        if isinstance(self.material, bytes):
+            return hmac.compare_digest(hmac.digest(self.material, message, _HASHES[self.algorithm]), signature)
+        return _load_algorithms()[self.algorithm].verify(message, self.material, signature)
 
 
 def load_keys(secrets: Sequence[str] = (), public_keys_pem: Sequence[str] = ()) -> tuple[Key, ...]:
@@ -75,6 +79,13 @@ def load_keys(secrets: Sequence[str] = (), public_keys_pem: Sequence[str] = ()) 
     return (*shared, *public)
 
 
+@cache
+def _load_algorithms() -> dict[str, Algorithm]:
+    from jwt.algorithms import get_default_algorithms
+
+    return get_default_algorithms()
+
+
 def _load_secret(text: str, name: str) -> Key:
     try:
         material = text.encode()
@@ -82,11 +93,19 @@ def _load_secret(text: str, name: str) -> Key:
         raise ConfigurationError(f"{name} is not UTF-8: write it in letters and digits") from None
     if len(material) < SECRET_BYTES:
         raise ConfigurationError(f"{name} has {len(material)} bytes and needs at least {SECRET_BYTES}: make a new one")
+    if not _PLAIN_SECRET.fullmatch(text):
+        _refuse_public(material, name)
+    return Key("HS256", material)
+
+
+def _refuse_public(material: bytes, name: str) -> None:
+    """Refuse as a secret what is a public key, a certificate or a JWK."""
+    from jwt.exceptions import InvalidKeyError
+
     try:
-        _ALGORITHMS["HS256"].prepare_key(material)  # refuses what is a public key, a certificate or a JWK
+        _load_algorithms()["HS256"].prepare_key(material)
     except InvalidKeyError:
         raise ConfigurationError(f"{name} is a key or a certificate: configure it as a public key") from None
-    return Key("HS256", material)
 
 
 def _load_public(pem: str, name: str) -> Key:
