@@ -248,7 +248,7 @@ def pong_timeout(gateway: Running) -> None:
 
 def connect_timeout(gateway: Running) -> None:
     with Client(gateway) as client:
-        client.socket.settimeout(Settings().limits.connect_timeout / 2)
+        client.socket.settimeout(Settings().limits.heartbeat.connect_timeout / 2)
         assert client.close_code() == 3502
 
 

@@ -16,6 +16,7 @@ from messageflow.gateway.hooks_webhook import WebhookHooks
 from messageflow.gateway.webhook_endpoint import WebhookEndpoint
 from messageflow.gateway.webhook_url import parse_webhook_url
 from messageflow.hub.hook_calls import HookCalls
+from messageflow.hub.hook_limits import HookLimits
 from messageflow.hub.hooks import (
     AuthorizeQuestion,
     ClientView,
@@ -100,7 +101,7 @@ class Asking:
     """The hooks of a hub that asks an endpoint."""
 
     def __init__(self, port: int, seconds: float = 5.0) -> None:
-        self.runtime = Runtime(Limits(hook_timeout=seconds), time.monotonic, time.time)
+        self.runtime = Runtime(Limits(hooks=HookLimits(hook_timeout=seconds)), time.monotonic, time.time)
         self.hooks = HookCalls(self.runtime, Hooks())
         adapter = WebhookHooks(self.runtime, self.hooks)
         url = parse_webhook_url(f"http://127.0.0.1:{port}/hooks")

@@ -16,6 +16,7 @@ from messageflow.core.command_meter import CommandMeter, Verdict
 from messageflow.core.retention import Retention
 from messageflow.core.revocations import Revocation, encode_revocation
 from messageflow.hub import control_handler, revocation_list, session
+from messageflow.hub.history_limits import HistoryLimits
 from messageflow.hub.limits import Limits, message_size
 from messageflow.testing.memory_connection import MemoryConnection
 from tests.hub.conftest import World
@@ -26,7 +27,7 @@ HISTORY = {"channel": "open:x", "limit": -1}
 @pytest.fixture
 async def paced() -> AsyncIterator[World]:
     """A hub that gives out 40 bytes a second, and 10 at once."""
-    world = World(Limits(recovery_rate=40))
+    world = World(Limits(history=HistoryLimits(recovery_rate=40)))
     await world.hub.start()
     yield world
     await world.close()

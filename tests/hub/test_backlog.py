@@ -11,6 +11,7 @@ from messageflow.brokers.base import Item
 from messageflow.core.retention import Retention
 from messageflow.core.stream import Publication
 from messageflow.hub import back_pressure, backlog, fan_out
+from messageflow.hub.history_limits import HistoryLimits
 from messageflow.hub.limits import Limits
 from messageflow.hub.transport import FramedEncoder
 from messageflow.testing.memory_connection import MemoryConnection
@@ -26,7 +27,7 @@ def broker() -> DistantBroker:
 @pytest.fixture
 async def unpaced(broker: DistantBroker) -> AsyncIterator[World]:
     """A hub that gives out one byte of history a second."""
-    world = World(Limits(recovery_rate=1), broker)
+    world = World(Limits(history=HistoryLimits(recovery_rate=1)), broker)
     await world.hub.start()
     yield world
     await world.close()

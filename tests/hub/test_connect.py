@@ -10,6 +10,7 @@ import pytest
 
 from messageflow.brokers.memory import MemoryBroker
 from messageflow.errors import BrokerError
+from messageflow.hub.heartbeat_limits import HeartbeatLimits
 from messageflow.hub.limits import Limits
 from messageflow.testing.memory_connection import MemoryConnection
 from tests.hub.conftest import World
@@ -228,7 +229,7 @@ async def test_who_answers_in_time_stays_and_the_newcomer_may_come_again(capped:
 
 @pytest.mark.two_way
 async def test_who_waits_for_a_place_has_connected_in_time() -> None:
-    world = World(Limits(connections_per_user=1, connect_timeout=1.0))
+    world = World(Limits(connections_per_user=1, heartbeat=HeartbeatLimits(connect_timeout=1.0)))
     await world.hub.start()
     tab = await world.connected("alice")
     tab.answers_pings = False

@@ -12,6 +12,7 @@ import pytest
 from messageflow.core.codes import SERVER_ERROR
 from messageflow.errors import Refuse
 from messageflow.hub import hook_calls
+from messageflow.hub.hook_limits import HookLimits
 from messageflow.hub.hooks import (
     ANSWERS,
     KINDS,
@@ -37,7 +38,7 @@ from tests.waiting import until
 
 Make = Callable[..., Awaitable[World]]
 
-SHORT = Limits(hook_timeout=0.05)
+SHORT = Limits(hooks=HookLimits(hook_timeout=0.05))
 
 
 def test_each_kind_is_declared_whole() -> None:
@@ -468,7 +469,7 @@ async def test_only_so_many_calls_are_made_at_once_and_others_wait_their_turn(ma
         running -= 1
         return RpcAnswer(question.data)
 
-    world = await make(Limits(hook_concurrency=3), rpc=rpc)
+    world = await make(Limits(hooks=HookLimits(hook_concurrency=3)), rpc=rpc)
     crowd = [await world.connected(f"user{number}") for number in range(10)]
     for connection in crowd:
         connection.send({"id": 2, "rpc": {"data": 1}})
@@ -489,7 +490,7 @@ async def test_who_would_wait_too_long_is_refused_and_other_kinds_are_not_held_u
         told.append(question)
 
     told: list[ClientEvent] = []
-    world = await make(Limits(hook_concurrency=1), rpc=never, event=event)
+    world = await make(Limits(hooks=HookLimits(hook_concurrency=1)), rpc=never, event=event)
     crowd = [await world.connected(f"user{number}") for number in range(3)]
     for connection in crowd:
         connection.send({"id": 2, "rpc": {"data": 1}})
@@ -505,7 +506,7 @@ async def test_who_would_wait_too_long_is_refused_and_other_kinds_are_not_held_u
 
 
 async def test_the_time_a_call_waits_for_its_turn_counts(make: Make) -> None:
-    world = await make(Limits(hook_concurrency=1, hook_timeout=0.05), rpc=never)
+    world = await make(Limits(hooks=HookLimits(hook_concurrency=1, hook_timeout=0.05)), rpc=never)
     crowd = [await world.connected(f"user{number}") for number in range(3)]
     for connection in crowd:
         connection.send({"id": 2, "rpc": {"data": 1}})

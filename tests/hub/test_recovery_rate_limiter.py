@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from messageflow.core.stream import Position
+from messageflow.hub.history_limits import HistoryLimits
 from messageflow.hub.limits import Limits
 from messageflow.hub.recovery_rate_limiter import BURST, TURNS, RecoveryRateLimiter
 from messageflow.testing.clock import ManualClock
@@ -85,7 +86,7 @@ async def broker() -> DistantBroker:
 
 @pytest.fixture
 async def world(broker: DistantBroker) -> AsyncIterator[World]:
-    made = World(Limits(recovery_rate=1000), broker)
+    made = World(Limits(history=HistoryLimits(recovery_rate=1000)), broker)
     made.hub.recovery_limiter._sleep = Sleeper(made.clock)
     await made.hub.start()
     yield made
@@ -94,7 +95,7 @@ async def world(broker: DistantBroker) -> AsyncIterator[World]:
 
 @pytest.fixture
 async def unlimited(broker: DistantBroker) -> AsyncIterator[World]:
-    made = World(Limits(recovery_rate=0), broker)
+    made = World(Limits(history=HistoryLimits(recovery_rate=0)), broker)
     await made.hub.start()
     yield made
     await made.close()
@@ -163,7 +164,7 @@ async def test_a_read_is_not_shared_over_a_time_in_which_nobody_listened(
 
 
 async def test_one_answer_carries_so_much_however_many_channels_it_speaks_of(broker: DistantBroker) -> None:
-    world = World(Limits(chunk_bytes=2000), broker)
+    world = World(Limits(history=HistoryLimits(chunk_bytes=2000)), broker)
     await world.hub.start()
     names = [f"open:{number}" for number in range(10)]
     positions = {}

@@ -11,6 +11,7 @@ import pytest
 
 from messageflow.core.reservations import Reservation
 from messageflow.errors import BrokerError, Refuse
+from messageflow.hub.hook_limits import HookLimits
 from messageflow.hub.hooks import ClientEvent, Hooks
 from messageflow.hub.limits import Limits
 from messageflow.testing.memory_connection import MemoryConnection
@@ -164,7 +165,7 @@ async def test_one_that_waits_too_long_is_told_that_nobody_knows(
     make: Callable[..., Awaitable[World]], application: Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(import_module("messageflow.hub.commands.send"), "GRACE", -1.0)
-    world = await make(Limits(hook_timeout=0.05))
+    world = await make(Limits(hooks=HookLimits(hook_timeout=0.05)))
     await world.broker.reserve("alice", "k")  # as another node would that does not come to an end
     assert await tell(await world.connected("alice"), 2, "a", key="k", age=10) == 113
     assert (application.begun, world.hub.counters.sends_unknown) == ([], 1)

@@ -90,7 +90,7 @@ class WebhookHooks:
     def __init__(self, runtime: Runtime, hooks: HookCalls) -> None:
         self._runtime = runtime
         self._hooks = hooks
-        self._seconds = runtime.limits.hook_timeout
+        self._seconds = runtime.limits.hooks.hook_timeout
         self._described: Described = {}
         self._is_known = False
         self._endpoint: WebhookEndpoint
@@ -222,7 +222,7 @@ def serve_webhook(settings: Settings, hub: Hub) -> WebhookEndpoint:
         runtime,
         parse_webhook_url(settings.hooks_url),
         [read_key(secret) for secret in settings.hooks_secret],
-        settings.limits.hook_concurrency,
+        settings.limits.hooks.hook_concurrency,
         adapter.adapt,
     )
     adapter.serve(endpoint)

@@ -87,7 +87,7 @@ class Gateway:
         self.worker = worker
         self._listener = listener
         broker = broker or make_broker(settings)
-        found = load_hooks(settings.hooks, settings.limits.hook_concurrency) if settings.hooks else NO_HOOKS
+        found = load_hooks(settings.hooks, settings.limits.hooks.hook_concurrency) if settings.hooks else NO_HOOKS
         hooks, handlers = (NO_HOOKS, found) if isinstance(found, Handlers) else (found, handlers)
         verifier = make_verifier(settings.tokens)
         shared = bool(worker) or is_shared(settings)
@@ -96,7 +96,7 @@ class Gateway:
             self.hub.goodbye = RESTART
         self._webhook = serve_webhook(settings, self.hub) if settings.hooks_url else None
         if handlers is not None and self._webhook is None:
-            serve_handlers(self.hub.hooks, handlers, settings.limits.hook_concurrency)
+            serve_handlers(self.hub.hooks, handlers, settings.limits.hooks.hook_concurrency)
         self.api = WorkerApi(self.hub, settings.limits.payload_size_limit)
         self.files = FileRoom(read_limit().soft)
         self.admission = Admission(

@@ -1,8 +1,9 @@
 """Every setting of the gateway, by nesting: each struct declares what it uses, once, and this one has them all.
 
 The flags of `messageflow serve`, the `MESSAGEFLOW_*` variables, the keys of the TOML file and docs/settings.md come
-out of the declarations, under the names that the fields have. To add a setting to something that is nested here, add a
-field there and use it; nothing else. What only the gateway as a whole uses is a field of `Settings` itself.
+out of the declarations, under the names that the fields have. To add a setting to something that is nested here, at
+any depth, add a field there and use it; nothing else. What only the gateway as a whole uses is a field of `Settings`
+itself.
 
 Holds no logic: `settings_loading` reads the values, `settings_check` refuses what is dangerous.
 """

@@ -26,10 +26,10 @@ def check_settings(settings: Settings) -> None:
     Raises:
         ConfigurationError: says which setting, and what to do.
     """
-    if settings.limits.pong_timeout >= settings.limits.ping_interval:
+    if settings.limits.heartbeat.pong_timeout >= settings.limits.heartbeat.ping_interval:
         raise ConfigurationError(
-            f"pong_timeout ({settings.limits.pong_timeout:g} s) must be shorter than ping_interval "
-            f"({settings.limits.ping_interval:g} s): a ping is answered before the next is sent"
+            f"pong_timeout ({settings.limits.heartbeat.pong_timeout:g} s) must be shorter than ping_interval "
+            f"({settings.limits.heartbeat.ping_interval:g} s): a ping is answered before the next is sent"
         )
     channels = settings.limits.channels_per_connection
     least = FRAME_BYTES_A_CHANNEL * channels

@@ -14,7 +14,8 @@ from messageflow.gateway.settings_loading import OPTIONS, Option
 _HEAD = """\
 # Settings
 
-<!-- Written by `messageflow settings`; change src/messageflow/gateway/settings.py and run `make docs`. -->
+<!-- Written by `messageflow settings` out of the structs that use each setting: CONTRIBUTING.md, "A setting"; then run
+`make docs`. -->
 
 Every option has one name and can be given in three ways. A flag wins over the environment, that over the file, that
 over the default.

@@ -40,7 +40,7 @@ class Option(msgspec.Struct, frozen=True):
         default: None where there is none that can be written down.
         secret: no message may show the value.
         section: where the reference has it.
-        nest: the field of `Settings` whose struct declares it; empty: `Settings` itself does.
+        nest: the way to the struct that declares it, from field to field; empty: `Settings` itself does.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Option(msgspec.Struct, frozen=True):
     default: Any
     secret: bool
     section: Section
-    nest: str = ""
+    nest: tuple[str, ...] = ()
 
     @property
     def variable(self) -> str:
@@ -114,7 +114,7 @@ def find_options(settings: type[msgspec.Struct]) -> tuple[Option, ...]:
     return tuple(found)
 
 
-def _declared(struct: type[msgspec.Struct], nest: str = "") -> Iterator[Option]:
+def _declared(struct: type[msgspec.Struct], nest: tuple[str, ...] = ()) -> Iterator[Option]:
     hints = get_type_hints(struct, include_extras=True)
     section: Section | None = None
     for field in msgspec.structs.fields(struct):
@@ -127,8 +127,8 @@ def _declared(struct: type[msgspec.Struct], nest: str = "") -> Iterator[Option]:
             yield Option(field.name, kind, meta, default, SECRET_MARK in notes, section, nest)
         elif kind is not None:
             raise TypeError(f"{struct.__name__}.{field.name} needs a section")
-        elif not nest and isinstance(field.default, msgspec.Struct):
-            yield from _declared(type(field.default), field.name)
+        elif isinstance(field.default, msgspec.Struct):
+            yield from _declared(type(field.default), (*nest, field.name))
 
 
 OPTIONS = find_options(Settings)
@@ -137,15 +137,17 @@ OPTIONS = find_options(Settings)
 def replace_values(settings: S, **values: object) -> S:
     """Return settings in which some are others, each by its own name, wherever it is declared."""
     nests = {option.name: option.nest for option in find_options(type(settings))}
-    changes: dict[str, Any] = {}
-    nested: dict[str, dict[str, object]] = {}
     for name, value in values.items():
-        if nest := nests.get(name, ""):
-            nested.setdefault(nest, {})[name] = value
-        else:
-            changes[name] = value
-    changes |= {nest: msgspec.structs.replace(getattr(settings, nest), **given) for nest, given in nested.items()}
-    return msgspec.structs.replace(settings, **changes)
+        settings = _replace_at(settings, (*nests.get(name, ()), name), value)
+    return settings
+
+
+def _replace_at(struct: S, way: Sequence[str], value: object) -> S:
+    """Return a struct in which the field at the end of a way from field to field is another."""
+    field, *rest = way
+    if rest:
+        value = _replace_at(getattr(struct, field), rest, value)
+    return msgspec.structs.replace(struct, **{field: value})
 
 
 def load_settings(

@@ -197,7 +197,7 @@ class WebhookEndpoint:
         """Return whether it is there, once it has said what it handles."""
         before = self._answers
         body = b'{"kind":"%b"}' % DESCRIBE.encode()
-        outcome = await self._send(DESCRIBE, body, time.monotonic() + self._runtime.limits.hook_timeout)
+        outcome = await self._send(DESCRIBE, body, time.monotonic() + self._runtime.limits.hooks.hook_timeout)
         if outcome == NO_ANSWER and self._answers > before:
             return True  # it is busy, and answers others
         try:

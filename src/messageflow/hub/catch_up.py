@@ -51,6 +51,7 @@ class CatchUp:
         gap_repair: GapRepair,
     ) -> None:
         self._runtime = runtime
+        self._limits = runtime.limits.history
         self._backlogs = backlogs
         self._reader = reader
         self._limiter = limiter
@@ -173,7 +174,7 @@ class CatchUp:
         found = self._reader.chunks.get((channel, behind, session.encoder))
         if found is None:
             try:
-                history = await self._reader.read_patiently(channel, behind, self._runtime.limits.history_limit)
+                history = await self._reader.read_patiently(channel, behind, self._limits.history_limit)
             except Unrecoverable:
                 self._leave_window(session, subscription)
                 return
@@ -192,7 +193,7 @@ class CatchUp:
 
     def _encode(self, session: Session, channel: Channel, publications: list[Publication], behind: Position) -> Chunk:
         """Return the first of the publications as they are written; they end where the backlog goes on, if it does."""
-        limits, backlog = self._runtime.limits, channel.backlog
+        limits, backlog = self._limits, channel.backlog
         sent = chunk(publications, limits.history_limit, limits.chunk_bytes)
         if backlog is not None:
             encoder = session.encoder

@@ -150,7 +150,7 @@ class GapRepair:
         backoff = Backoff(FIRST_DELAY, LONGEST_DELAY, random.random)
         while backoff.failures < ATTEMPTS and (top := channel.top) is not None and self._is_current(channel):
             try:
-                history = await self._reader.read_since(channel, top, self._runtime.limits.history_limit)
+                history = await self._reader.read_since(channel, top, self._runtime.limits.history.history_limit)
             except Unrecoverable as error:
                 self.send_away(channel, str(error))
                 return True

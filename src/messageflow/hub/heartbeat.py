@@ -17,7 +17,7 @@ from collections.abc import Callable
 from itertools import count
 
 from messageflow.core.codes import CONNECTION_EXPIRED, NO_PONG, STALE, UNSUBSCRIBED_EXPIRED
-from messageflow.hub.limits import Limits
+from messageflow.hub.heartbeat_limits import HeartbeatLimits
 from messageflow.hub.runtime import NEVER, Runtime
 from messageflow.hub.session import Session
 from messageflow.hub.session_state import State
@@ -27,7 +27,7 @@ from messageflow.hub.unauthenticated import Unauthenticated
 LONGEST_TICK = 0.5  # seconds; an expiry is acted on within this
 
 
-def tick_length(limits: Limits) -> float:
+def tick_length(limits: HeartbeatLimits) -> float:
     """Return the seconds between two ticks."""
     return min(LONGEST_TICK, limits.ping_interval / 8, limits.connect_timeout / 4)
 
@@ -49,7 +49,7 @@ class Heartbeat:
         stalled: StalledSessions,
         on_tick: Callable[[float], None],
     ) -> None:
-        limits = runtime.limits
+        limits = runtime.limits.heartbeat
         self._clock = runtime.clock
         self._unauthenticated = unauthenticated
         self._stalled = stalled

@@ -168,6 +168,6 @@ class HistoryReader:
         try:
             if position is None:
                 return await broker.read_page(channel.name)
-            return await broker.read_since(channel.name, position, limit, self._runtime.limits.chunk_bytes)
+            return await broker.read_since(channel.name, position, limit, self._runtime.limits.history.chunk_bytes)
         except BrokerError as error:
             return error

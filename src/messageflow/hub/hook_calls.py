@@ -110,8 +110,8 @@ class Hook(Generic[Question, Reply]):
         self._runtime = runtime
         self._kind = kind
         self._function = function
-        self._timeout = runtime.limits.hook_timeout
-        self._places = asyncio.Semaphore(places or runtime.limits.hook_concurrency)
+        self._timeout = runtime.limits.hooks.hook_timeout
+        self._places = asyncio.Semaphore(places or runtime.limits.hooks.hook_concurrency)
         self._waiting = 0
         self._expired: set[asyncio.Task[Any]] = set()  # attempts that are over their time, until they end
 

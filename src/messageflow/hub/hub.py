@@ -103,7 +103,9 @@ class Hub:
         self.channels: dict[str, Channel] = {}
         self.sessions: dict[str, Session] = {}
         self.users = ConnectedUsers()
-        self.unauthenticated = Unauthenticated(self.limits.connect_timeout, self.limits.unauthenticated_per_address)
+        self.unauthenticated = Unauthenticated(
+            self.limits.heartbeat.connect_timeout, self.limits.unauthenticated_per_address
+        )
         self.connecting = 0
         self.draining = False
         self.goodbye = SHUTDOWN
@@ -127,9 +129,9 @@ class Hub:
         self.control = ControlHandler(self._services, self.users)
 
     def _make_room_for_slow_readers(self) -> None:
-        runtime, length = self.runtime, tick_length(self.limits)
-        self.recovery_limiter = RecoveryRateLimiter(self.limits.recovery_rate, runtime.clock)
-        self.reply_limiter = RecoveryRateLimiter(self.limits.recovery_rate, runtime.clock, turns=REPLY_TURNS)
+        runtime, length, rate = self.runtime, tick_length(self.limits.heartbeat), self.limits.history.recovery_rate
+        self.recovery_limiter = RecoveryRateLimiter(rate, runtime.clock)
+        self.reply_limiter = RecoveryRateLimiter(rate, runtime.clock, turns=REPLY_TURNS)
         self.backlogs = Backlogs(self.limits.buffer_memory, length, runtime.clock)
         self.stalled = StalledSessions(runtime, self.backlogs, length)
         self.back_pressure = BackPressure(runtime, self.channels, self.backlogs)

@@ -1,5 +1,7 @@
 """What one client may cost: the caps of the hub, and what follows from them.
 
+Times and caps of one part of the hub stand in a module beside it, and are nested here.
+
 Pure.
 """
 
@@ -9,20 +11,18 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from messageflow.core.setting_kinds import Duration, Section, Size, Whole
+from messageflow.core.setting_kinds import Section, Size, Whole
+from messageflow.hub.heartbeat_limits import HeartbeatLimits
+from messageflow.hub.history_limits import HistoryLimits
+from messageflow.hub.hook_limits import HookLimits
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """Caps and times, each in what it says. What is annotated with a kind is a setting of the gateway."""
+    """Caps, each in what it says. What is annotated with a kind is a setting of the gateway."""
 
-    # Life of a connection
-    ping_interval: Annotated[Duration, Section.LIFE, Meta(ge=1, description="time between pings of the gateway")] = 15.0
-    pong_timeout: Annotated[Duration, Meta(ge=0.1, description="time a client has to answer a ping (3012)")] = 10.0
-    connect_timeout: Annotated[
-        Duration, Meta(ge=0.1, description="time a connection has to send its connect command (3502)")
-    ] = 10.0
-
-    # What a client may cost
+    heartbeat: HeartbeatLimits = HeartbeatLimits()
+    hooks: HookLimits = HookLimits()
+    history: HistoryLimits = HistoryLimits()
     payload_size_limit: Annotated[
         Size,
         Section.LIMITS,
@@ -55,25 +55,6 @@ class Limits(Struct, frozen=True, kw_only=True):
         ),
     ] = 256 * 1024**2
     inbox: int = 256  # commands waiting in one connection before reading from it pauses
-
-    # Hooks of the application
-    hook_timeout: Annotated[
-        Duration,
-        Section.HOOKS,
-        Meta(gt=0, description="time a hook has to answer, waiting for its turn included"),
-    ] = 5.0
-    hook_concurrency: Annotated[
-        Whole, Meta(ge=1, description="calls of each kind of hook a worker makes at once; others wait in line")
-    ] = 64
-
-    # History that is given out
-    history_limit: Annotated[
-        Whole, Section.STREAMS, Meta(ge=1, description="most publications one history reply or one recovery carries")
-    ] = 300
-    recovery_rate: Annotated[
-        Size, Meta(description="bytes of history a worker gives out a second, to all clients together; 0 is no limit")
-    ] = 64 * 1024**2
-    chunk_bytes: int = 262_144  # bytes of publications in one reply or one chunk of a recovery
 
     @property
     def burst(self) -> int:

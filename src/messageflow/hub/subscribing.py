@@ -65,7 +65,7 @@ class Subscribing:
         self._session = session
         self._options = options
         self._request = request
-        self.room = services.runtime.limits.chunk_bytes  # bytes of publications that may travel in the answer
+        self.room = services.runtime.limits.history.chunk_bytes  # bytes of publications that may travel in the answer
         asked = options.allow_recovery and (request.recoverable or request.recover)
         self._keeps_history = keeps_history = options.keeps_history
         self.recoverable = keeps_history and (options.force_recovery or asked)
@@ -139,7 +139,8 @@ class Subscribing:
                 return HistoryPart([], since)
             try:
                 # Without pace or room nothing of it will travel in the answer, only whether it can be had.
-                limit = 1 if services.recovery_limiter.debt or self.room <= 0 else services.runtime.limits.history_limit
+                most = services.runtime.limits.history.history_limit
+                limit = 1 if services.recovery_limiter.debt or self.room <= 0 else most
                 history = await reader.read_since(channel, since, limit)
             except Unrecoverable:
                 pass
@@ -271,7 +272,8 @@ class Subscribing:
 
     def _take_first(self, publications: list[Publication]) -> list[Publication]:
         """Return as many of the publications as there is room for, at least one where there is any."""
-        return chunk(publications, self._services.runtime.limits.history_limit, self.room) if self.room > 0 else []
+        most = self._services.runtime.limits.history.history_limit
+        return chunk(publications, most, self.room) if self.room > 0 else []
 
     def catch_up_from(self, position: Position) -> None:
         """Send what was missed as publications after the answer, instead of within it."""

@@ -12,6 +12,7 @@ from messageflow.gateway.settings import Settings
 from messageflow.gateway.token_policy import TokenPolicy
 from messageflow.gateway.workers.supervisor import _why
 from messageflow.gateway.workers.worker_config import WorkerConfig, decode_config, encode_config
+from messageflow.hub.heartbeat_limits import HeartbeatLimits
 from messageflow.hub.limits import Limits
 
 
@@ -35,7 +36,7 @@ def test_a_worker_is_told_every_setting() -> None:
         dev=True,
         trusted_proxies=("10.0.0.0/8",),
         namespaces=namespaces,
-        limits=Limits(ping_interval=7),
+        limits=Limits(heartbeat=HeartbeatLimits(ping_interval=7)),
         tokens=TokenPolicy(token_secret=("one", "two")),
     )
     config = WorkerConfig(settings, 3, 4, "ipc:///x/y", "1-abc", 1, "module:app", Path("/project"))

@@ -69,7 +69,7 @@ async def connect(services: Services, session: Session, command_id: int, request
         session.state = State.REFUSED
         raise
     coming: list[Subscribing] = []
-    room = runtime.limits.chunk_bytes  # in one answer, however many channels it speaks of
+    room = runtime.limits.history.chunk_bytes  # in one answer, however many channels it speaks of
     sessions.connecting += 1
     try:
         for number, (name, options, subscribe_options) in enumerate(_skip_withdrawn(services, claims, channels), 1):
@@ -104,7 +104,7 @@ async def connect(services: Services, session: Session, command_id: int, request
         expires=expires,
         ttl=runtime.time_to_refresh(session.expires_at) if expires else 0,
         subs={each.channel.name: each.complete() for each in coming},
-        ping=max(1, round(runtime.limits.ping_interval)),
+        ping=max(1, round(runtime.limits.heartbeat.ping_interval)),
         pong=not session.encoder.one_way,
         data=raw(data or b""),
     )

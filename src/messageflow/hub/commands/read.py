@@ -81,7 +81,7 @@ async def history(services: Services, session: Session, command_id: int, request
 
     A reply carries no more than a chunk of a recovery, in number and in bytes, and at least one publication.
     """
-    name, since, limits = request.channel, request.since, services.runtime.limits
+    name, since, limits = request.channel, request.since, services.runtime.limits.history
     await _check_right(services, session, name, "history", lambda options: options.keeps_history, may_read_history)
     limit = limits.history_limit if request.limit < 0 else min(request.limit, limits.history_limit)
     limiter = services.reply_limiter

@@ -89,7 +89,7 @@ async def _handle_once(
     if found is None:
         return
     runtime.counters.sends_repeated += 1
-    pause, patience = FIRST_LOOK, runtime.limits.hook_timeout + PATIENCE + GRACE
+    pause, patience = FIRST_LOOK, runtime.limits.hooks.hook_timeout + PATIENCE + GRACE
     while found == RUNNING and patience > 0:
         await asyncio.sleep(pause)
         patience -= pause
