@@ -35,6 +35,7 @@ from messageflow.core.protocol import (
 )
 from messageflow.core.revocations import UNDATED
 from messageflow.errors import BrokerError, TokenError, TokenReason
+from messageflow.hub.channels_per_connection import check_granted
 from messageflow.hub.client_info import make_client_info
 from messageflow.hub.hook_calls import Hook, describe
 from messageflow.hub.hooks import ConnectAnswer, ConnectQuestion
@@ -190,9 +191,10 @@ def _list_server_side(services: Services, session: Session, claims: ConnectionCl
         yield personal(claims.user), services.namespaces.personal, NO_OPTIONS
         yield BROADCAST, services.namespaces.broadcast, NO_OPTIONS
     granted = dict.fromkeys(claims.channels, NO_OPTIONS) | dict(claims.subs)
-    if len(granted) > services.runtime.limits.channels_per_connection:
-        detail = "the token grants more channels than a connection may hold"
-        raise _refuse(services, session, TokenReason.TOO_MANY_CHANNELS, detail)
+    try:
+        check_granted(services.runtime.limits, granted)
+    except TokenError as error:
+        raise _refuse(services, session, error.reason, str(error)) from None
     for name, subscribe_options in granted.items():
         if owned_by_server(name):
             raise CommandRefused(PERMISSION_DENIED)

@@ -11,7 +11,6 @@ from messageflow.core.codes import (
     ALREADY_SUBSCRIBED,
     EXPIRED,
     INVALID_TOKEN,
-    LIMIT_EXCEEDED,
     MALFORMED,
     PERMISSION_DENIED,
     TOKEN_EXPIRED,
@@ -32,6 +31,7 @@ from messageflow.core.protocol import (
 )
 from messageflow.core.revocations import UNDATED
 from messageflow.errors import TokenError, TokenExpired, TokenReason
+from messageflow.hub.channels_per_connection import check_one_more
 from messageflow.hub.client_info import replace_chan_info
 from messageflow.hub.commands.authorize import authorize
 from messageflow.hub.commands.rights import is_granted
@@ -53,8 +53,7 @@ async def subscribe(services: Services, session: Session, command_id: int, reque
         raise Disconnected(MALFORMED, "an unknown delta type")
     if session.is_in(name):
         raise CommandRefused(ALREADY_SUBSCRIBED)
-    if len(session.subscriptions) >= services.runtime.limits.channels_per_connection:
-        raise CommandRefused(LIMIT_EXCEEDED)
+    check_one_more(services.runtime.limits, session)
     options, claims, refusal = _look_up_right(services, session, name, request.token)
     if claims is None and is_granted(services, session, "subscribe", name, options):
         refusal = None
