@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from messageflow.core.jws import TOKEN_BYTES, verify_signature
+from messageflow.core.jws import verify_signature
 from messageflow.core.token_keys import AlgorithmName, Key, load_keys
+from messageflow.core.token_limits import TOKEN_BYTES
 from messageflow.errors import TokenError
 from tests.core.token_forge import (
     CONNECTION,

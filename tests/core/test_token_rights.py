@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from messageflow.core.namespaces import NamespaceOptions
-from messageflow.core.token_rights import MOST_GRANTS, SUBSCRIBE, VERBS, Grant, allows, read_grant, read_grants
+from messageflow.core.token_limits import MOST_GRANTS
+from messageflow.core.token_rights import SUBSCRIBE, VERBS, Grant, allows, read_grant, read_grants
 
 PLAIN = NamespaceOptions()
 LIMITED = NamespaceOptions(allow_user_limited_channels=True)

@@ -1,7 +1,6 @@
 """Keys, secrets and names as people leave them in files, variables, flags and tables: with a line end, with spaces.
 
-The gateway and those who call it read them by these functions, so that both have the same. What they must agree upon
-without having asked each other stands here too.
+The gateway and those who call it read them by these functions, so that both have the same.
 
 Pure.
 """
@@ -9,8 +8,6 @@ Pure.
 from __future__ import annotations
 
 SECRET_BYTES = 32  # as many as the hash of HS256 has; a shorter secret is weaker than the signature it makes
-LIFETIME_LIMIT = 86_400.0
-"""The default of `token_lifetime_limit`, in seconds."""
 SEPARATOR = ","
 
 

@@ -19,9 +19,9 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from messageflow.core.token_keys import Key
+from messageflow.core.token_limits import TOKEN_BYTES
 from messageflow.errors import TokenError, TokenReason
 
-TOKEN_BYTES = 8192
 KEPT_BYTES = 256  # of a header that is kept decoded
 
 T = TypeVar("T")

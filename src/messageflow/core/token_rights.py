@@ -22,13 +22,13 @@ from messageflow.core.channel_patterns import ALL, explain_pattern, matches
 from messageflow.core.channels import INTERNAL_PREFIX, PERSONAL_PREFIX, PRIVATE_PREFIX, owned_by_server
 from messageflow.core.namespaces import NamespaceOptions
 from messageflow.core.permissions import is_limited_to_others
+from messageflow.core.token_limits import MOST_GRANTS
 
 Verb = Literal["subscribe", "publish", "history", "presence"]
 """What a client may want to do in a channel."""
 
 VERBS: tuple[str, ...] = get_args(Verb)
 SUBSCRIBE = frozenset({"subscribe"})
-MOST_GRANTS = 100  # in one token: each is looked at for each channel
 
 
 class Grant(NamedTuple):

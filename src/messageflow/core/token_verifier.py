@@ -25,15 +25,13 @@ from messageflow.core.claims import (
     read_options,
     read_subs,
 )
-from messageflow.core.credentials import LIFETIME_LIMIT
 from messageflow.core.jws import verify_signature
 from messageflow.core.token_keys import Key, load_keys
+from messageflow.core.token_limits import LIFETIME_LIMIT, LONGEST_LEEWAY
 from messageflow.core.users import USER_BYTES, is_user
 from messageflow.errors import ConfigurationError, TokenError, TokenExpired, TokenReason
 
 __all__ = ["ConnectionClaims", "Key", "SubscribeOptions", "SubscriptionClaims", "Verifier", "load_keys"]
-
-LONGEST_LEEWAY = 30.0
 
 
 class Verifier:

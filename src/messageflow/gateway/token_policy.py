@@ -6,8 +6,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from messageflow.core.credentials import LIFETIME_LIMIT
 from messageflow.core.setting_kinds import Duration, Secrets, Section, Switch, Text
+from messageflow.core.token_limits import LIFETIME_LIMIT
 from messageflow.gateway.gateway_kinds import PublicKeys
 
 

@@ -19,8 +19,9 @@ from messageflow.client_io.http1 import Endpoint
 from messageflow.client_io.http_client import HttpClient
 from messageflow.client_io.kernel import ApiClient, ClientIO, run_now
 from messageflow.client_io.outcome import Response
-from messageflow.core.credentials import LIFETIME_LIMIT, credential
+from messageflow.core.credentials import credential
 from messageflow.core.durations import parse_duration
+from messageflow.core.token_limits import LIFETIME_LIMIT
 from messageflow.errors import ConfigurationError, GatewayUnreachable, MessageflowError, Unauthorized
 from messageflow.handlers.decorators import Decorators
 from messageflow.publisher import discovery, error_texts, inprocess, requests, testruns, tokens
