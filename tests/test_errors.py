@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import messageflow
-from messageflow import BatchRefused, MessageflowError, Receipt, Refused
+from messageflow import BatchRefused, MessageflowError, Receipt, Refuse, Refused
 from messageflow.core import codes
 
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
@@ -114,3 +114,8 @@ class Own(Refused):
 def test_an_exception_that_an_application_extends_survives_too() -> None:
     again = pickle.loads(pickle.dumps(Own("alice")))
     assert (again.user, again.code) == ("alice", 1)
+
+
+def test_a_refusal_without_a_word_is_permission_denied() -> None:
+    refusal = Refuse()  # `errors` is below `core`, and cannot ask it
+    assert (refusal.code, refusal.message, refusal.temporary) == codes.PERMISSION_DENIED

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from messageflow.core.codes import FORCE_DISCONNECT
 from messageflow.core.overrides import Overridable
 from messageflow.core.protocol import Offset, StreamPosition
 
@@ -94,8 +95,8 @@ class DisconnectCode(Struct, frozen=True):
         reason: at most 100 characters of it are sent.
     """
 
-    code: int = 3503
-    reason: str = "force disconnect"
+    code: int = FORCE_DISCONNECT.code
+    reason: str = FORCE_DISCONNECT.reason
 
 
 class DisconnectCall(Struct, frozen=True, omit_defaults=True):

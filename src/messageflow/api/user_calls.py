@@ -17,7 +17,7 @@ from messageflow.brokers.base import Item, NodeMessages, StreamStore
 from messageflow.core import control
 from messageflow.core.channels import REVOKED
 from messageflow.core.claims import SubscribeOptions
-from messageflow.core.codes import BAD_REQUEST
+from messageflow.core.codes import BAD_REQUEST, is_close_code
 from messageflow.core.namespaces import Namespaces
 from messageflow.core.retention import Retention
 from messageflow.core.revocations import MARGIN, MOST, Revocation, encode_revocation
@@ -71,7 +71,7 @@ class UserCalls:
     async def disconnect(self, call: calls.DisconnectCall) -> calls.Nothing:
         """End connections of a user."""
         code = call.disconnect
-        if not 3000 <= code.code <= 4999:
+        if not is_close_code(code.code):
             raise CallRefused(BAD_REQUEST, "a disconnect code is between 3000 and 4999")
         return await self._tell(
             control.DisconnectUser(call.user, call.client, frozenset(call.whitelist), code.code, code.reason[:100])

@@ -16,11 +16,10 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 
 from messageflow.cli.listen_protocol import PONG, Accepted, Denied, Event, ListenProtocol, Pinged
 from messageflow.core.backoff import pause_after
-from messageflow.core.codes import Disconnect
+from messageflow.core.codes import TOKEN_EXPIRED, Disconnect, is_close_code
 from messageflow.core.gateway_paths import WEBSOCKET_PATH
 from messageflow.errors import ConfigurationError, Refused
 
-TOKEN_EXPIRED = 109
 SILENCE = 10.0
 """Seconds beyond the ping interval after which a link counts as dead."""
 
@@ -132,7 +131,7 @@ class Subscriber:
 
 
 def _raise_unless_temporary(event: Denied) -> bool:
-    if event.temporary or event.code == TOKEN_EXPIRED:
+    if event.temporary or event.code == TOKEN_EXPIRED.code:
         return False
     raise Refused(event.code, event.message)
 
@@ -150,6 +149,6 @@ def _explain_close(error: ConnectionClosed) -> str:
     if close is None:
         return "connection lost"
     reason = close.reason or "connection closed"
-    if close.code >= 3000 and not Disconnect(close.code, reason).reconnect:
+    if is_close_code(close.code) and not Disconnect(close.code, reason).reconnect:
         raise Refused(close.code, reason) from error
     return f"{reason} ({close.code})"

@@ -38,6 +38,14 @@ UNRECOVERABLE = ErrorCode(112, "unrecoverable position")
 OUTCOME_UNKNOWN = ErrorCode(113, "outcome unknown")  # ours: it may have been handled, and will not be repeated
 
 
+CLOSE_CODES = range(3000, 5000)
+
+
+def is_close_code(code: int) -> bool:
+    """Whether a code ends a connection; the lower ones are those of commands and of subscriptions."""
+    return code in CLOSE_CODES
+
+
 class Disconnect(NamedTuple):
     """Why the server ended a connection: the close code and reason of the WebSocket."""
 

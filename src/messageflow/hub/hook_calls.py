@@ -18,6 +18,7 @@ import msgspec
 from msgspec import UNSET
 
 from messageflow.core.codes import (
+    CLOSE_CODES,
     INTERNAL,
     OUTCOME_UNKNOWN,
     SERVER_ERROR,
@@ -60,7 +61,6 @@ PATIENCE = 1.0  # seconds beyond its time in which a hook that was cancelled sho
 OUR_WAY = frozenset(("messageflow", "asyncio", "concurrent"))  # between a question and the function that is asked
 END_OF_SESSION = name_task("disconnect")  # the name of tasks that tell of it
 AWAY = INTERNAL._replace(message="the application is away")  # so that nothing has begun, and a key may be used again
-LEAST_CLOSE_CODE = 3000  # refusals from here on end the connection
 
 Question = TypeVar("Question")
 Reply = TypeVar("Reply")
@@ -255,7 +255,7 @@ def _is_cancelled() -> bool:
 
 
 def _as_refused(refusal: Refuse) -> CommandRefused | Disconnected:
-    if refusal.code < LEAST_CLOSE_CODE:
+    if refusal.code < CLOSE_CODES.start:
         return CommandRefused(ErrorCode(refusal.code, refusal.message, refusal.temporary))
     return Disconnected(Disconnect(refusal.code, refusal.message))
 

@@ -21,6 +21,7 @@ from collections.abc import Callable, Hashable
 
 from messageflow.client_io.processes import PerProcess
 from messageflow.core.backoff import Backoff
+from messageflow.core.codes import INTERNAL
 from messageflow.core.line_rates import LineRates
 from messageflow.errors import MessageflowError, PayloadTooLarge, Refused
 from messageflow.publisher import batch
@@ -28,7 +29,6 @@ from messageflow.publisher.batch import make_batch_call
 from messageflow.publisher.call import Call
 from messageflow.publisher.later_queue import LaterQueue, LaterStats
 from messageflow.publisher.results import Receipt
-from messageflow.publisher.retry import INTERNAL
 
 Outcomes = list[Receipt | Refused]
 Perform = Callable[[Call[Outcomes]], Outcomes]
@@ -216,7 +216,7 @@ class LaterSender:
 
 def _is_refusal(error: Exception) -> bool:
     """Whether another attempt with the same call would fare the same."""
-    return isinstance(error, PayloadTooLarge) or (isinstance(error, Refused) and error.code != INTERNAL)
+    return isinstance(error, PayloadTooLarge) or (isinstance(error, Refused) and error.code != INTERNAL.code)
 
 
 def _is_on_a_loop() -> bool:

@@ -13,6 +13,7 @@ import msgspec
 from messageflow.api.answers import CallError, ChannelsAnswer, InfoAnswer, Node, OnlineAnswer, PresenceStats
 from messageflow.api.calls import Nothing
 from messageflow.client_io.outcome import Response
+from messageflow.core.codes import NOT_AVAILABLE
 from messageflow.errors import NotStored, PayloadTooLarge, PublishError, Refused, Unauthorized
 from messageflow.publisher.call import Call
 from messageflow.publisher.error_texts import Peer
@@ -20,7 +21,6 @@ from messageflow.publisher.results import ClientInfo, History, PagePosition, Rec
 
 T = TypeVar("T")
 
-NOT_AVAILABLE = 108  # the code of a call about a channel that keeps no history
 ADVICE = "push an identifier and let the browser fetch the rest"
 
 
@@ -103,7 +103,7 @@ def read_positions(body: bytes, channels: Sequence[str]) -> dict[str, PagePositi
         raise msgspec.ValidationError(f"not {len(channels)} replies")
     found: dict[str, PagePosition] = {}
     for channel, reply in zip(channels, said.replies, strict=True):
-        if reply.error is not None and reply.error.code != NOT_AVAILABLE:
+        if reply.error is not None and reply.error.code != NOT_AVAILABLE.code:  # the channel keeps no history
             raise Refused(reply.error.code, reply.error.message)
         if reply.history is not None:
             found[channel] = PagePosition(epoch=reply.history.epoch, offset=reply.history.offset, tag=reply.history.tag)

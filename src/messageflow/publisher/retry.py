@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from messageflow.client_io.outcome import NO_CONNECTION, NoResponse, Response
 from messageflow.core.backoff import pause_after
+from messageflow.core.codes import INTERNAL
 from messageflow.errors import GatewayUnreachable, NotStored, OutcomeUnknown, PublishError, Refused, Unauthorized
 from messageflow.publisher.call import Call
 from messageflow.publisher.error_texts import Peer
@@ -26,7 +27,6 @@ FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 1.0
 ABSENT_PATIENCE = 1.0  # seconds of "nobody listens": a gateway that restarts takes less, a person waits no longer
 BUSY = (408, 429, 503)  # not ready, draining or too much asked of a proxy: nothing was done
-INTERNAL = 100  # the code of what went wrong in the gateway, and not in the call
 UNSURE = (502, 504)  # a proxy lost the gateway while it worked, perhaps
 _spread = random.SystemRandom().random  # of the system, for forked children would all draw the same
 
@@ -130,5 +130,5 @@ class Retry:
 def _may_differ(error: PublishError) -> bool:
     """Whether an earlier attempt of the same call may have fared better than this."""
     if isinstance(error, Refused):
-        return error.code == INTERNAL
+        return error.code == INTERNAL.code
     return isinstance(error, NotStored | Unauthorized) or type(error) is PublishError
