@@ -56,6 +56,7 @@ class Site(ThreadingHTTPServer):
         asked: how many requests for a token came.
     """
 
+    TTL = 600.0
     daemon_threads = True
 
     def __init__(self) -> None:
@@ -63,7 +64,7 @@ class Site(ThreadingHTTPServer):
         self.gateway: Running
         self.flow: Flow
         self.files: dict[str, tuple[str, str]] = {}
-        self.ttl = 600.0
+        self.ttl = self.TTL
         self.hang = False
         self.hanging = 0
         self.asked = 0

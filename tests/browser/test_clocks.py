@@ -19,10 +19,17 @@ HOURS = 3 * 3_600_000
 SET_THE_CLOCK = "by => { const real = Date.now.bind(Date); Date.now = () => real() + by; }"
 
 
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Site]:
-    with site(tmp_path, 'pong_timeout = "500ms"', ping_interval="1s") as started:
+@pytest.fixture(scope="module")
+def running_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with site(tmp_path_factory.mktemp("shop"), 'pong_timeout = "500ms"', ping_interval="1s") as started:
         yield started
+
+
+@pytest.fixture
+def shop(running_shop: Site) -> Site:
+    """The shop as it was when it began; the page of the test before has gone and asks for no token."""
+    running_shop.ttl, running_shop.asked = Site.TTL, 0
+    return running_shop
 
 
 @pytest.fixture

@@ -13,10 +13,16 @@ from tests.browser.pages import Site, site, until
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Site]:
-    with site(tmp_path) as started:
+@pytest.fixture(scope="module")
+def running_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with site(tmp_path_factory.mktemp("shop")) as started:
         yield started
+
+
+@pytest.fixture
+def shop(running_shop: Site) -> Site:
+    until(lambda: running_shop.here() == 0, "somebody of the test before is there")
+    return running_shop
 
 
 @pytest.fixture

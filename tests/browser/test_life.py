@@ -38,10 +38,16 @@ def context(keeping: Browser) -> Iterator[BrowserContext]:
     context.close()
 
 
-@pytest.fixture(params=[("--broker", "memory"), ("--workers", "2")], ids=["memory", "workers"])
-def shop(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Site]:
-    with site(tmp_path, arguments=request.param) as started:
+@pytest.fixture(scope="module", params=[("--broker", "memory"), ("--workers", "2")], ids=["memory", "workers"])
+def running_shop(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Site]:
+    with site(tmp_path_factory.mktemp("shop"), arguments=request.param) as started:
         yield started
+
+
+@pytest.fixture
+def shop(running_shop: Site) -> Site:
+    until(lambda: running_shop.here() == 0, "somebody of the test before is there")
+    return running_shop
 
 
 def enter(page: Page, shop: Site, title: str = "page", user: str = "alice") -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page
@@ -18,15 +17,17 @@ pytestmark = pytest.mark.browser
 BROKERS = {"memory": ("--broker", "memory"), "embedded": (), "workers": ("--workers", "2")}
 
 
-@pytest.fixture(params=[*BROKERS, "redis"])
-def shop(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Site]:
+@pytest.fixture(params=[*BROKERS, "redis"], scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Site]:
+    """A shop for each broker; each test has users of its own."""
+    directory = tmp_path_factory.mktemp("shop")
     with ExitStack() as stack:
         arguments = BROKERS.get(request.param)
         if arguments is None:
-            redis = Server(tmp_path)
+            redis = Server(directory)
             stack.callback(redis.stop)
             arguments = ("--broker", f"redis://127.0.0.1:{redis.port}")
-        yield stack.enter_context(site(tmp_path, arguments=arguments))
+        yield stack.enter_context(site(directory, arguments=arguments))
 
 
 @pytest.fixture
@@ -60,19 +61,19 @@ def test_a_user_who_was_never_pushed_to_has_a_position_too(shop: Site, page: Pag
 
 
 def test_a_position_of_somebody_else_shows_nothing_of_theirs(shop: Site, page: Page) -> None:
-    address = shop.page("page", tokenUrl="/token/bob", since=shop.flow.position("alice"))
-    shop.flow.push("alice", "note", "hers")
+    address = shop.page("page", tokenUrl="/token/erin", since=shop.flow.position("dora"))
+    shop.flow.push("dora", "note", "hers")
     page.goto(address)
     page.wait_for_function("flow.state === 'connected'")
-    shop.flow.push("bob", "note", "his")
+    shop.flow.push("erin", "note", "his")
     page.wait_for_function("heard.length")
     assert page.evaluate("heard") == [["his", False]]
 
 
 def test_without_a_position_a_page_gets_what_is_pushed_from_then_on(shop: Site, page: Page) -> None:
-    shop.flow.push("alice", "note", "before")
-    page.goto(shop.page(tokenUrl="/token/alice", since=None))
+    shop.flow.push("frank", "note", "before")
+    page.goto(shop.page(tokenUrl="/token/frank", since=None))
     page.wait_for_function("flow.state === 'connected'")
-    shop.flow.push("alice", "note", "after")
+    shop.flow.push("frank", "note", "after")
     page.wait_for_function("heard.length")
     assert page.evaluate("heard") == [["after", False]]

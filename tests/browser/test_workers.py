@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page
@@ -42,9 +41,9 @@ OPEN = {
 }
 
 
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Site]:
-    with site(tmp_path) as started:
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with site(tmp_path_factory.mktemp("shop")) as started:
         yield started
 
 
@@ -54,6 +53,7 @@ def page(shop: Site, browser: Browser) -> Iterator[Page]:
     page.goto(f"{shop.url}/elsewhere")
     yield page
     page.context.close()
+    until(lambda: shop.here() == 0, "a worker outlives its page")
 
 
 def work(shop: Site, kind: str, *, module: bool) -> str:

@@ -17,9 +17,10 @@ CONFIG = re.compile(r"```toml\n(.*?)```", re.DOTALL)
 PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 
-@pytest.fixture
-def gateway(tmp_path: Path) -> Iterator[dict[str, str]]:
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """A gateway as the tutorial starts it, with the tutorial's namespaces; yields what `Flow()` needs to find it."""
+    tmp_path = tmp_path_factory.mktemp("gateway")
     config = tmp_path / "messageflow.toml"
     config.write_text("\n".join(CONFIG.findall((ROOT / "docs/tutorial.md").read_text())))
     environment = {k: v for k, v in os.environ.items() if not k.startswith("MESSAGEFLOW_")}

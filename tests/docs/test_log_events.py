@@ -5,21 +5,25 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "messageflow"
 LEVELS = {"debug", "info", "warning", "error", "critical"}
+METHODS = {*LEVELS, "exception", "log_limited"}
 ROW = re.compile(r"^\| (`[^|]+`) \| ([a-z, ]+) \| [^|]+ \| [^|]+ \|$", re.MULTILINE)
 EVENT = re.compile(r"[a-z]+(_[a-z]+)*")
 
 
 def walk(tree: ast.AST) -> Iterator[ast.AST]:
     """Yield what is in a tree, but for functions that pass a line on to another log."""
-    for node in ast.iter_child_nodes(tree):
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
         if not (isinstance(node, ast.FunctionDef) and node.name == "log_limited"):
             yield node
-            yield from walk(node)
+            waiting += reversed([*ast.iter_child_nodes(node)])
 
 
 def logged(tree: ast.AST) -> Iterator[tuple[str, str]]:
@@ -27,7 +31,10 @@ def logged(tree: ast.AST) -> Iterator[tuple[str, str]]:
     for node in walk(tree):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
             continue
-        method, where = node.func.attr, ast.unparse(node.func.value).split(".")[-1]
+        method = node.func.attr
+        if method not in METHODS:
+            continue
+        where = ast.unparse(node.func.value).split(".")[-1]
         arguments = [each.value if isinstance(each, ast.Constant) else ast.unparse(each) for each in node.args]
         if where in ("log", "_log", "logger") and method in LEVELS | {"exception"}:
             yield str(arguments[0]), "error" if method == "exception" else method
@@ -36,6 +43,7 @@ def logged(tree: ast.AST) -> Iterator[tuple[str, str]]:
             yield str(arguments[1]), level if level in LEVELS else "varies"
 
 
+@cache
 def events() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for path in SOURCE.rglob("*.py"):

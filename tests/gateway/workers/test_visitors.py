@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -16,14 +15,15 @@ from tests.visitors import let_in, pass_by
 
 
 @pytest.fixture(
+    scope="module",
     params=[
         pytest.param(("--workers", "2"), id="two workers"),
         pytest.param(("--workers", "2", "--broker", "memory"), id="two workers in memory"),
         pytest.param((), id="embedded"),
-    ]
+    ],
 )
-def gateway(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Running]:
-    with running(("serve", *request.param), tmp_path) as started:
+def gateway(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Running]:
+    with running(("serve", *request.param), tmp_path_factory.mktemp("gateway")) as started:
         yield started
 
 
