@@ -22,7 +22,7 @@ interface Page {
 }
 
 /** Load the script into a page of its own. */
-function page(src: string, href = "https://shop.example/orders"): Page {
+function page(src: string, href = "https://shop.example/orders", dataset: Record<string, string> = {}): Page {
   const document = new FakeDocument();
   const window = new EventTarget();
   const peers: Peer[] = [];
@@ -37,7 +37,7 @@ function page(src: string, href = "https://shop.example/orders"): Page {
     fetched.push([url, init]);
     return { ok: true, status: 200, text: async () => JSON.stringify({ token: JWT }) };
   };
-  document.currentScript = { src };
+  document.currentScript = { src, dataset };
   const globals = {
     document,
     window,
@@ -68,6 +68,28 @@ function only(peers: Peer[]): Peer {
 describe("the script", () => {
   test("names itself, its version and its licence", () => {
     assert.match(SCRIPT, /^\/\*! messageflow 0\.1\.0 \| BSD-3-Clause \|/);
+  });
+
+  test("takes from its tag what the page leaves out, and the position once", async () => {
+    const since = { "#alice": { epoch: "e", offset: 7 } };
+    const said = { tokenUrl: "/socket_auth_token", since: JSON.stringify(since) };
+    const { messageflow, peers, fetched } = page("http://push.example/messageflow.js", undefined, said);
+    for (const first of [true, false]) {
+      const flow = messageflow.connect();
+      await settle();
+      assert.equal(fetched.pop()?.[0], "/socket_auth_token");
+      const [sent] = (await peers.pop()?.open()) ?? [];
+      const { token, subs } = sent?.connect as { token: string; subs?: unknown };
+      assert.equal(token, JWT);
+      assert.deepEqual(subs, first ? { "#alice": { recover: true, ...since["#alice"] } } : undefined);
+      flow.close();
+    }
+    messageflow.connect({ token: JWT }).close();
+    assert.equal(fetched.length, 0);
+  });
+
+  test("says what is wrong with a position that is no JSON", () => {
+    assert.throws(() => page("http://push.example/messageflow.js", undefined, { since: "{" }), /data-since/);
   });
 
   test("connects to where it came from and hands out what arrives", async () => {

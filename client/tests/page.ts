@@ -12,7 +12,7 @@ export class FakeElement {
 
 export class FakeDocument extends EventTarget {
   visibilityState = "visible";
-  currentScript: { src: string } | null = null;
+  currentScript: { src: string; dataset?: Record<string, string> } | null = null;
   readonly elements = new Map<string, FakeElement>();
 
   querySelector(selector: string): FakeElement | null {

@@ -25,6 +25,7 @@ __export(index_exports, {
   connect: () => connect,
   createSocket: () => createSocket,
   setBase: () => setBase,
+  setDefaults: () => setDefaults,
   status: () => status,
   version: () => VERSION
 });
@@ -373,9 +374,9 @@ var Track = class {
   #position;
   #seen;
   /** @param since where the stream stood when the page was made, which has in effect been away since then. */
-  constructor(since) {
-    this.#position = since;
-    this.#seen = !!since;
+  constructor(since2) {
+    this.#position = since2;
+    this.#seen = !!since2;
   }
   get position() {
     return this.#position;
@@ -421,10 +422,10 @@ var Stream = class {
   #track;
   /** Whoever has the stream now; it may change hands. */
   events;
-  constructor(channel, since, events) {
+  constructor(channel, since2, events) {
     if (events) this.events = events;
     this.#channel = channel;
-    this.#track = new Track(since);
+    this.#track = new Track(since2);
   }
   /** What a request carries to resume here. */
   resume() {
@@ -742,11 +743,11 @@ var Channels = class {
   #shared = /* @__PURE__ */ new Map();
   /** Those that were left, by whoever may come back; void when positions are. */
   #left = /* @__PURE__ */ new WeakSet();
-  constructor(platform, connection, since, events) {
+  constructor(platform, connection, since2, events) {
     this.#platform = platform;
     this.#connection = connection;
     this.#events = events;
-    for (const [channel, position] of Object.entries(since ?? {})) this.#adopt(channel, new Stream(channel, position));
+    for (const [channel, position] of Object.entries(since2 ?? {})) this.#adopt(channel, new Stream(channel, position));
   }
   /**
    * Count somebody in.
@@ -862,10 +863,10 @@ var Requests = class {
     const stats = await this.#request("presence_stats", { channel: checkChannel(channel) });
     return { clients: stats.num_clients ?? 0, users: stats.num_users ?? 0 };
   }
-  async history(channel, { limit = 100, since, reverse } = {}) {
+  async history(channel, { limit = 100, since: since2, reverse } = {}) {
     const { publications, epoch, offset } = await this.#request(
       "history",
-      { channel: checkChannel(channel), limit, since, reverse }
+      { channel: checkChannel(channel), limit, since: since2, reverse }
     );
     return { publications: publications ?? [], epoch: epoch ?? "", offset: offset ?? 0 };
   }
@@ -1416,17 +1417,17 @@ var TokenSource = class {
   #abandon = () => {
   };
   constructor(platform, options) {
-    const { token, tokenUrl, getToken } = options;
+    const { token, tokenUrl: tokenUrl2, getToken } = options;
     if (getToken !== void 0 && typeof getToken !== "function") {
       throw new TypeError("getToken must be a function that returns a token.");
     }
     if (token !== void 0 && (typeof token !== "string" || !token)) {
       throw new TypeError("token must be a JWT, or left out.");
     }
-    this.given = !!(token || tokenUrl || getToken);
+    this.given = !!(token || tokenUrl2 || getToken);
     this.#platform = platform;
     this.#token = token;
-    this.#fetch = getToken ? async (signal) => getToken({ signal }) : tokenUrl ? (signal) => fetchToken(platform, tokenUrl, signal) : void 0;
+    this.#fetch = getToken ? async (signal) => getToken({ signal }) : tokenUrl2 ? (signal) => fetchToken(platform, tokenUrl2, signal) : void 0;
   }
   /** The token at hand, if there is one. */
   get current() {
@@ -1964,6 +1965,21 @@ var base;
 function setBase(url) {
   base = url?.match(/https?:[^?#]*\//)?.[0];
 }
+var tokenUrl;
+var since;
+function setDefaults(said) {
+  tokenUrl = said.tokenUrl;
+  try {
+    since = said.since ? JSON.parse(said.since) : void 0;
+  } catch {
+    throw new TypeError("data-since of the script tag is no JSON: write what flow.position(user) gave.");
+  }
+}
+function fillIn(options) {
+  const filled = { tokenUrl: options.token ?? options.getToken ? void 0 : tokenUrl, since, ...options };
+  since = void 0;
+  return filled;
+}
 function connect(options = {}) {
   if (!options || typeof options !== "object") {
     throw new TypeError('connect() takes an object, such as {tokenUrl: "/token", onMessage(action) {…}}.');
@@ -1971,15 +1987,15 @@ function connect(options = {}) {
   const page = globalThis.location?.href.replace(/^blob:/, "");
   const url = options.url ?? base ?? (page && new URL(page).origin);
   if (!url) throw new TypeError("There is no page to connect back to; give url.");
-  return new Flow({ ...options, url }, browserPlatform(options.WebSocket), page);
+  return new Flow({ ...fillIn(options), url }, browserPlatform(options.WebSocket), page);
 }
 function createSocket(url, messageHandler, options = {}) {
   if (typeof messageHandler !== "function") {
     throw new TypeError("createSocket(url, messageHandler) needs a function.");
   }
   const anyToken = options.token ?? options.getToken;
-  const tokenUrl = options.tokenUrl ?? (anyToken ? void 0 : "/socket_auth_token");
-  const flow = connect({ ...options, tokenUrl, url });
+  const from = options.tokenUrl ?? (anyToken ? void 0 : tokenUrl ?? "/socket_auth_token");
+  const flow = connect({ ...options, tokenUrl: from, url });
   flow.onMessage((action, context) => {
     const { type, payload } = action;
     return messageHandler({ ...action, payload, id: type, data: payload, action: type, actionType: type }, context);

@@ -1,13 +1,21 @@
 /**
  * The ways in: `connect`, and `createSocket` as the ancestors called it.
  *
- * Owns the choice of the platform and of the default address.
+ * Owns the choice of the platform, of the default address, and of what the script tag says for all that pages leave out.
  */
 import type { Action, ActionHandler } from "./actions.js";
 import { Flow } from "./flow.js";
 import type { Options } from "./options.js";
 /** Tell where the script came from; for the entry that is a script tag. Its path is kept: a proxy may have put one before. */
 export declare function setBase(url: string | undefined): void;
+/**
+ * Take what the script tag says, which needs no script of the page and so no nonce: `data-token-url`, and `data-since`, where
+ * the first connection begins.
+ */
+export declare function setDefaults(said: {
+    tokenUrl?: string;
+    since?: string;
+}): void;
 /**
  * Open a connection that keeps itself alive.
  *

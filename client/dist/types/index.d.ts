@@ -1,7 +1,7 @@
 /** The public face of the package. */
 export type { Action, ActionHandler, ActionOf, PayloadHandler } from "./actions.js";
 export { MessageflowError } from "./codes.js";
-export { connect, createSocket, type LegacyAction, setBase } from "./connect.js";
+export { connect, createSocket, type LegacyAction, setBase, setDefaults } from "./connect.js";
 export type { Context, Recovery } from "./context.js";
 export type { Off } from "./emitter.js";
 export type { Flow } from "./flow.js";

@@ -1,2 +1,2 @@
-/** The entry that is a script tag: notes where it came from and gives the page one global, `messageflow`. */
+/** The entry that is a script tag: notes what the tag says and gives the page one global, `messageflow`. */
 import "./global.js";
