@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "client_io": {"core"},
     "redis_publisher": {"core", "api", "brokers.base", "brokers.redis", "client_io"},
     "publisher": {"redis_publisher", "client_io", "core", "api.calls", "api.answers", "handlers"},
+    "integrations": {"core", "handlers", "publisher"},
     "testing": {"core", "dialects", "hub", "brokers"},
     "cli": {"core", "dialects", "hub", "brokers", "api", "gateway", "publisher", "handlers"},
     "__init__": {"publisher", "handlers"},

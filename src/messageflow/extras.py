@@ -6,6 +6,9 @@ library that is missing is found out where it is imported, and told by `missing`
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 DISTRIBUTION = "messageflow-push"
 """The name in the package index, whose rule takes `messageflow` for the `message-flow` that is there."""
 
@@ -44,6 +47,26 @@ def missing(error: ImportError, what: str) -> str | None:
     if extra is None or not isinstance(error, ModuleNotFoundError) or not _is_ours(error):
         return None
     return f"{what} needs the library {library}, which is not installed: {install_line(extra)}"
+
+
+@contextmanager
+def needing(what: str, framework: str) -> Iterator[None]:
+    """Let the imports of a block say what to install, where the framework they are about is not there.
+
+    Args:
+        what: needs the framework, as the subject of the sentence.
+        framework: as it is imported, and as the extra is named that brings it.
+
+    Raises:
+        ModuleNotFoundError: as Python has it, with the line to type.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if not _is_ours(error):  # the framework is there, and lacks something itself
+            raise
+        sentence = f"{what} needs {framework}, which is not installed: {install_line(framework)}"
+        raise ModuleNotFoundError(sentence, name=error.name) from None
 
 
 def _is_ours(error: ImportError) -> bool:

@@ -42,9 +42,10 @@ class Site:
     def in_two_processes(self, option: str) -> str:
         serve, application, *more = self.written.commands("Two processes")
         gateway = self.stack.enter_context(self.written.gateway(serve))
-        there = f'src="{GATEWAY}/messageflow.js"'
-        assert f"<script {there}>" in self.written.text
-        self.written.change("page.html", SCRIPT, there.replace(GATEWAY, gateway.url))
+        if "page.html" in self.written.files:
+            there = f'src="{GATEWAY}/messageflow.js"'
+            assert f"<script {there}>" in self.written.text
+            self.written.change("page.html", SCRIPT, there.replace(GATEWAY, gateway.url))
         port = self.stack.enter_context(self.written.server(without_port(application), option, **self.variables))
         self.start(more)
         return f"http://127.0.0.1:{port}"

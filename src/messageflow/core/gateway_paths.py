@@ -1,7 +1,7 @@
 """The paths of a gateway that others must know: where browsers connect, and the prefix of all that is its own.
 
 The gateway keeps them free beside an application (`gateway.paths`), the publisher calls there (`client_io.http1`), the
-command line connects there (`cli.subscriber`): all read them here.
+command line connects there (`cli.subscriber`), pages load the client from there: all read them here.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 WEBSOCKET_PATH = "/connection/websocket"  # as Centrifugo has it, which the official SDKs expect
+SCRIPT_PATH = "/messageflow.js"  # the browser client
 BASE_PATH = "/messageflow/"
 # What needs no percent-encoding (RFC 3986 §2.3), so that it is written in one way; no segment of dots alone.
 _SEGMENTS = re.compile(r"/(?:(?!\.{1,2}/)[A-Za-z0-9._~-]+/)+")

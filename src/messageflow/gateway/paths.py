@@ -9,9 +9,10 @@ Paths are compared as they are written in the request, percent-encoded or not.
 
 from __future__ import annotations
 
+from messageflow.core.gateway_paths import SCRIPT_PATH
 from messageflow.dialects import table
 
-CLIENT_PATH = b"/messageflow.js"
+CLIENT_PATH = SCRIPT_PATH.encode()
 
 
 class Paths:

@@ -21,6 +21,7 @@ from messageflow.client_io.kernel import ApiClient, ClientIO, run_now
 from messageflow.client_io.outcome import Response
 from messageflow.core.credentials import credential
 from messageflow.core.durations import parse_duration
+from messageflow.core.gateway_paths import SCRIPT_PATH
 from messageflow.core.token_limits import LIFETIME_LIMIT
 from messageflow.errors import ConfigurationError, GatewayUnreachable, MessageflowError, Unauthorized
 from messageflow.handlers.decorators import Decorators
@@ -121,6 +122,24 @@ class FlowBase(Decorators):
         Of a Redis without user, password and options.
         """
         return self._find_reachable().endpoint.url
+
+    @property
+    def script_url(self) -> str:
+        """Where pages load the browser client from.
+
+        A path where they share an address with the gateway, as under `messageflow run` or behind a proxy; the address
+        of a development gateway that runs beside the application.
+        """
+        if self._url is None and not inprocess.is_here():
+            place = self._find_place()
+            if place.found:
+                return f"{place.endpoint.url}{SCRIPT_PATH}"
+        return SCRIPT_PATH
+
+    @property
+    def token_lifetime_limit(self) -> float:
+        """Seconds a token may live, as far as this flow was told."""
+        return self._read_lifetime_limit()
 
     def _find_gateway(self) -> InProcess | Place:
         if self._url is None and (gateway := inprocess.find_installed()) is not None:

@@ -143,6 +143,11 @@ def uninstall() -> None:
     _installed.table().clear()
 
 
+def is_here() -> bool:
+    """Whether this process has a gateway, or is to have one."""
+    return _installed.table().get(None) is not None
+
+
 def find_installed() -> InProcess | None:
     """Return the gateway of this process, if it has one.
 

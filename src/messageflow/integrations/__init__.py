@@ -1,0 +1,12 @@
+"""Messageflow in the frameworks that people have: one thin module a framework, which alone imports it.
+
+    flask             Flask: `MessageFlow(app)`
+    flask_commands    `flask messageflow …`
+    script_tag        the script tag of a page                              pure
+    told_settings     what an application's configuration says
+    current_flow      a flow that is another one in each application
+    terminal          what the frameworks' commands do, as text
+
+What a framework need not be there for stands in modules that all integrations share. Nothing imports this room, and it
+sees the publisher and the handlers alone.
+"""
