@@ -128,6 +128,14 @@ def test_a_command_that_lacks_one_library_names_it_and_its_extra(
     assert said == [f"messageflow: {who} needs the library {lacking}, which is not installed: {line}"]
 
 
+def test_an_integration_without_its_framework_says_what_to_install() -> None:
+    ran = run([sys.executable, "-c", only(*PUBLISHERS) + "import messageflow.integrations.flask"])
+    assert ran.stderr.splitlines()[-1] == (
+        "ModuleNotFoundError: messageflow.integrations.flask needs flask, which is not installed: "
+        "pip install 'messageflow-push[flask]'"
+    )
+
+
 def test_what_the_application_lacks_is_its_own_affair(tmp_path: Path) -> None:
     (tmp_path / "shop.py").write_text("import flask\n")
     prelude = only(*PUBLISHERS, *GATEWAY, "shop")

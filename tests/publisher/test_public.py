@@ -38,6 +38,23 @@ def test_flow_loads_neither_an_event_loop_nor_a_server() -> None:
     assert HEAVY.isdisjoint(loaded)
 
 
+PUSH = """
+from messageflow import Flow, GatewayUnreachable
+try:
+    Flow("http://127.0.0.1:9", timeout=0.01).push("alice", "t")
+except GatewayUnreachable:
+    pass
+"""
+GATEWAYS = ("api.api", "brokers", "cli", "dialects", "gateway", "hub", "testing")
+
+
+@pytest.mark.parametrize("program", [PUSH, "import messageflow.integrations.flask"])
+def test_no_code_of_the_gateway_is_loaded(program: str) -> None:
+    loaded = loaded_after(program)
+    assert "messageflow.publisher.flow" in loaded
+    assert [name for name in loaded if f"{name}.".startswith(tuple(f"messageflow.{each}." for each in GATEWAYS))] == []
+
+
 @pytest.mark.parametrize("name", messageflow.__all__)
 def test_name_is_there(name: str) -> None:
     assert getattr(messageflow, name) is getattr(messageflow, name)
