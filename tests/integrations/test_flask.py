@@ -24,7 +24,7 @@ from tests.support import API_KEY, TOKEN_SECRET, Running
 AWAY = "http://127.0.0.1:9"
 
 
-class Person(UserMixin):
+class Person(UserMixin):  # type: ignore[misc]
     def __init__(self, name: str) -> None:
         self.id = name
 
@@ -45,12 +45,12 @@ def make_app(messageflow: MessageFlow, url: str = AWAY, *, login: bool = False, 
         manager.login_view = "login"
 
         @app.get("/login/<name>")
-        def login(name: str) -> str:
+        def log_in(name: str) -> str:
             login_user(Person(name))
             return name
 
         @app.get("/logout")
-        def logout() -> str:
+        def log_out() -> str:
             logout_user()
             return ""
 
@@ -115,7 +115,7 @@ def test_the_token_is_of_who_is_logged_in(url: str) -> None:
     options = {"allow": ["news:*"]}
     client = make_app(MessageFlow(user=read_user_header, token_options=lambda user: options), url).test_client()
     response = client.get("/socket_auth_token", headers=ALICE)
-    claims = Verifier(load_keys([TOKEN_SECRET])).connection(response.json["token"], time.time())
+    claims = Verifier(load_keys([TOKEN_SECRET])).connection(response.get_json()["token"], time.time())
     assert claims.user == "alice"
     assert [grant.pattern for grant in claims.grants] == ["news:*"]
     assert response.headers["Cache-Control"] == "no-store"
@@ -133,7 +133,7 @@ def test_nobody_gets_401_and_never_a_redirect() -> None:
 def test_flask_login_is_asked_and_its_logout_revokes(gateway: Running) -> None:
     client = make_app(MessageFlow(), gateway.url, login=True).test_client()
     client.get("/login/alice")
-    token = client.get("/socket_auth_token").json["token"]
+    token = client.get("/socket_auth_token").get_json()["token"]
     assert Verifier(load_keys([TOKEN_SECRET])).connection(token, time.time()).user == "alice"
     client.get("/logout")
     assert client.get("/socket_auth_token").status_code == 401
@@ -192,7 +192,7 @@ def test_a_gateway_elsewhere_asks_the_handlers_in_the_context_of_the_application
     def refuse_everything() -> None:  # as a protection against forged requests does
         flask.abort(400)
 
-    fields = {"user": "alice", "client": "c", "channel": "", "headers": {}, "address": "", "info": None}
+    fields: dict[str, Any] = {"user": "alice", "client": "c", "channel": "", "headers": {}, "address": "", "info": None}
     asked = {**fields, "name": "where", "data": 1, "verb": "", "code": 0, "reason": ""}
     body = json.dumps({"kind": "rpc", "seconds": 5.0, "events": [asked]}).encode()
     now = int(time.time())
@@ -246,7 +246,7 @@ def test_a_factory_that_is_called_for_each_test_changes_nothing() -> None:
 def test_what_a_flow_does_not_have_is_not_there() -> None:
     messageflow = MessageFlow(user=read_user_header)
     with pytest.raises(AttributeError, match=r"'MessageFlow' object has no attribute 'psuh'"):
-        messageflow.psuh  # noqa: B018
+        messageflow.psuh  # type: ignore[attr-defined]  # noqa: B018
     assert not hasattr(messageflow, "_found")
 
 

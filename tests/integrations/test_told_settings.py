@@ -13,7 +13,12 @@ from tests.support import TOKEN_SECRET
 
 
 def test_only_what_is_ours_is_read() -> None:
-    told = {"SECRET_KEY": "x", 7: 8, "MESSAGEFLOW_URL": "http://gateway", "MESSAGEFLOW_TOKEN_TTL": "10m"}
+    told: dict[Any, Any] = {
+        "SECRET_KEY": "x",
+        7: 8,
+        "MESSAGEFLOW_URL": "http://gateway",
+        "MESSAGEFLOW_TOKEN_TTL": "10m",
+    }
     assert read_settings(told) == ToldSettings(url="http://gateway", token_ttl=600.0)
     assert read_settings({"MESSAGEFLOW_TIMEOUT": timedelta(seconds=2)}).timeout == 2.0
 
