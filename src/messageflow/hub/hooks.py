@@ -8,8 +8,8 @@ each kind. How long a hook may take and how many may run at once is for `hub.hoo
 
 All JSON travels as bytes, checked before a hook sees it and after it answers.
 
-A new kind is declared here: its question, its answer, a field of `Hooks`, a line of `ANSWERS`, and its name in
-`OUTLIVING` where its calls outlive the sessions. Beyond that it takes an attribute of `hub.hook_calls.HookCalls` and
+A new kind is declared here: its question, its answer, a field of `Hooks`, and its name in `OUTLIVING` where its calls
+outlive the sessions. Beyond that it takes an attribute of `hub.hook_calls.HookCalls` and
 the place that asks.
 """
 
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args, get_type_hints
 
 import msgspec
 from msgspec import Struct
@@ -268,17 +268,16 @@ KINDS = Hooks._fields
 OUTLIVING = frozenset({"connect", "disconnect", "event", "occupied", "vacated"})
 """Kinds whose calls the end of the gateway does not cut: they tell of an end, or go on to it. Each ends by itself."""
 
-ANSWERS: dict[str, type[Any]] = {
-    "connect": ConnectAnswer,
-    "disconnect": type(None),
-    "authorize": AuthorizeAnswer,
-    "publish": PublishAnswer,
-    "rpc": RpcAnswer,
-    "event": type(None),
-    "refresh": RefreshAnswer,
-    "occupied": type(None),
-    "vacated": type(None),
-}
+
+def _find_answer(hint: Any) -> type[Any]:
+    """Return what a coroutine function answers, by the annotation of its field."""
+    function, _ = get_args(hint)
+    _, awaitable = get_args(function)
+    (answer,) = get_args(awaitable)
+    return type(None) if answer is None else answer
+
+
+ANSWERS = {kind: _find_answer(hint) for kind, hint in get_type_hints(Hooks).items()}
 """What a hook of each kind answers; a decision that says nothing more is the answer without a field."""
 
 
