@@ -22,7 +22,7 @@ from msgspec import Raw
 from messageflow.api import answers, bounds, calls
 from messageflow.api.call_errors import CallErrors
 from messageflow.api.channel_calls import ChannelCalls, ChannelReader
-from messageflow.api.methods import METHODS, READING, USERS
+from messageflow.api.methods import METHODS, READING, STORE_ONE, USERS
 from messageflow.api.publishing import CallRefused, Publishing, make_receipt
 from messageflow.api.user_calls import Messenger, UserCalls
 from messageflow.brokers.base import ImmediateStore, Item, Stored
@@ -274,11 +274,12 @@ def _list_methods(section: str, kind: type[Any], find: Callable[[Api], Any]) -> 
     return {name: _Method(_make_decoder(name), carry_out_by(name)) for name in names}
 
 
-_STORING = {
-    "publish": _Publishing(_make_decoder("publish"), lambda make, call: make.publish(call, call.channel)),
-    "push": _Publishing(_make_decoder("push"), Publishing.push),
-    "broadcast_push": _Publishing(_make_decoder("broadcast_push"), Publishing.broadcast_push),
+_ITEMS: dict[str, Callable[[Publishing, Any], Item]] = {
+    "publish": lambda make, call: make.publish(call, call.channel),
+    "push": Publishing.push,
+    "broadcast_push": Publishing.broadcast_push,
 }
+_STORING = {name: _Publishing(_make_decoder(name), _ITEMS[name]) for name in STORE_ONE}
 _METHODS = {
     "broadcast": _Method(_make_decoder("broadcast"), Api._broadcast),
     **_list_methods(READING, ChannelCalls, attrgetter("_channel_calls")),

@@ -6,6 +6,7 @@ slices. Pure.
 
 from __future__ import annotations
 
+from messageflow.api.methods import STORE_ONE
 from messageflow.api.publishing import CallRefused
 from messageflow.core.channel_patterns import explain_pattern
 from messageflow.core.codes import BAD_REQUEST, LIMIT_EXCEEDED
@@ -33,7 +34,7 @@ def check_body(method: str, body: bytes, size_limit: int) -> None:
     elif method == "broadcast":
         if body.count(b'"') > 2 * (MOST_CHANNELS + size_limit):
             raise _too_much(f"a broadcast names more than {MOST_CHANNELS} channels")
-    elif method not in ("publish", "push", "broadcast_push"):
+    elif method not in STORE_ONE:
         raise _too_much(f"the body of {method} has more than {MOST_BYTES} bytes")
 
 

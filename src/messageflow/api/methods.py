@@ -53,3 +53,6 @@ METHODS = {
 What carries out `name` is the method `name` of the part its section has: of `ChannelCalls` in `api.channel_calls` for
 those that read, of `UserCalls` in `api.user_calls` for those about users. What publishes is `api.api`'s own.
 """
+
+STORE_ONE = tuple(name for name, method in METHODS.items() if method.answers is answers.ReceiptAnswer)
+"""Those that store one publication, and are answered with where it is."""

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from messageflow.api.methods import STORE_ONE
 from messageflow.core.codes import BAD_REQUEST, INTERNAL, UNAUTHORIZED, ErrorCode
 from messageflow.gateway.front_door.deadlines import Deadlines
 from messageflow.gateway.front_door.endpoint import EndpointConnection
@@ -22,9 +23,7 @@ from messageflow.gateway.paths import Paths
 
 log = logging.getLogger("messageflow.gateway")
 
-STORING = {  # methods whose answers are small
-    name.encode(): name for name in ("publish", "push", "broadcast_push", "broadcast")
-}
+STORING = {name.encode(): name for name in (*STORE_ONE, "broadcast")}  # methods whose answers are small
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 Headers = Iterable[tuple[bytes, bytes]]
