@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from messageflow.api.api_counters import ApiCounters
+from messageflow.brokers.broker_counters import FIGURES, UNNAMED
 from messageflow.core.counting import list_counters
 from messageflow.gateway.front_door.admission import Admission
 from messageflow.gateway.logs import LIMIT
@@ -19,13 +20,6 @@ from messageflow.hub.hub import Hub
 CONTENT_TYPE = "text/plain; version=0.0.4"
 
 NOTHING_MORE: Mapping[str, int] = {}
-_BROKER_TOTALS = {
-    "publications_evicted",
-    "streams_forgotten",
-    "idempotency_keys_evicted",
-    "reservations_evicted",
-    "link_publications_dropped",
-}
 
 
 class Metrics(Collector):
@@ -122,10 +116,11 @@ def parent_metrics(statistics: Mapping[str, float]) -> bytes:
 
 def _of_broker(statistics: Mapping[str, float]) -> Iterator[Metric]:
     for name, value in statistics.items():
-        if name in _BROKER_TOTALS:
-            yield CounterMetricFamily(f"messageflow_broker_{name}", "Of the broker.", value=value)
+        figure = FIGURES.get(name, UNNAMED)
+        if figure.is_total:
+            yield CounterMetricFamily(f"messageflow_broker_{name}", figure.help, value=value)
         else:
-            yield _gauge(f"broker_{name}", "Of the broker.", value)
+            yield _gauge(f"broker_{name}", figure.help, value)
 
 
 class _Collected(Collector):
