@@ -16,9 +16,9 @@ from messageflow.api.methods import METHODS
 from messageflow.brokers.base import Item, Later, Stored
 from messageflow.brokers.memory import MemoryBroker
 from messageflow.core.channels import REVOKED
+from messageflow.core.client_info import ClientInfo
 from messageflow.core.codes import BAD_REQUEST, METHOD_NOT_FOUND
 from messageflow.core.namespaces import NamespaceOptions, Namespaces
-from messageflow.core.protocol import ClientInfo
 from messageflow.core.revocations import Revocation, decode_revocation
 from messageflow.core.stream import Position
 from messageflow.errors import BrokerError, NoRoom, Unanswered, Unavailable

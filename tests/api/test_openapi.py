@@ -16,8 +16,9 @@ from messageflow.api.api import Api
 from messageflow.api.methods import METHODS
 from messageflow.api.openapi import FAILURES, make_document, make_page
 from messageflow.brokers.memory import MemoryBroker
+from messageflow.core.client_info import ClientInfo
 from messageflow.core.namespaces import NamespaceOptions, Namespaces
-from messageflow.core.protocol import ClientInfo, PublicationView
+from messageflow.core.protocol import PublicationView
 from messageflow.publisher import results
 from messageflow.testing.broker_suite import RecordingSink
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from messageflow.core.client_info import ClientInfo
 from messageflow.core.presence import Presence
-from messageflow.core.protocol import ClientInfo
 
 
 def test_the_entries_of_a_node_that_stops_renewing_are_gone() -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from messageflow.core.client_info import ClientInfo
 from messageflow.core.codes import PERMISSION_DENIED, TOO_MANY_REQUESTS
 from messageflow.core.json import check_readable
 from messageflow.core.protocol import (
-    ClientInfo,
     Command,
     ConnectResult,
     EmptyResult,

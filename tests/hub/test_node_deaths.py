@@ -9,7 +9,8 @@ import pytest
 
 from messageflow.brokers.memory import MemoryBroker
 from messageflow.core.channels import CLIENTS, NODES
-from messageflow.core.protocol import ClientInfo, Left, raw
+from messageflow.core.client_info import ClientInfo
+from messageflow.core.protocol import Left, raw
 from messageflow.hub import node_deaths
 from messageflow.hub.hooks import DisconnectNotice, Hooks
 from messageflow.hub.node_deaths import NodeDeaths

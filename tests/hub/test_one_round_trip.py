@@ -9,7 +9,7 @@ import pytest
 
 from messageflow.brokers.base import HistoryPart
 from messageflow.brokers.memory import MemoryBroker
-from messageflow.core.protocol import ClientInfo
+from messageflow.core.client_info import ClientInfo
 from messageflow.core.stream import Position
 from messageflow.errors import BrokerError
 from messageflow.testing.memory_connection import MemoryConnection

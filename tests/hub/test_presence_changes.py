@@ -15,7 +15,7 @@ import pytest
 from messageflow.brokers.memory import MemoryBroker
 from messageflow.core import control
 from messageflow.core.claims import SubscribeOptions
-from messageflow.core.protocol import ClientInfo
+from messageflow.core.client_info import ClientInfo
 from messageflow.errors import BrokerError
 from messageflow.testing.memory_connection import MemoryConnection
 from tests.hub.conftest import SECRET, World

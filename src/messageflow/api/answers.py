@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from messageflow.core.protocol import ClientInfo, PublicationView
+from messageflow.core.client_info import ClientInfo
+from messageflow.core.protocol import PublicationView
 
 
 class ReceiptAnswer(Struct, frozen=True, omit_defaults=True):

@@ -11,8 +11,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
+from messageflow.core.client_info import ClientInfo
 from messageflow.core.presence import PresenceCounts
-from messageflow.core.protocol import ClientInfo, Joined, Left
+from messageflow.core.protocol import Joined, Left
 from messageflow.core.reservations import Reservation
 from messageflow.core.retention import Retention
 from messageflow.core.stream import Position, Publication

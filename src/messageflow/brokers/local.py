@@ -11,9 +11,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 from messageflow.brokers.base import HistoryPart, Item, Sink, Stored
+from messageflow.core.client_info import ClientInfo
 from messageflow.core.idempotency import IdempotencyWindow
 from messageflow.core.presence import Presence, PresenceCounts
-from messageflow.core.protocol import ClientInfo, Joined, Left
+from messageflow.core.protocol import Joined, Left
 from messageflow.core.reservations import Reservation, ReservationTable
 from messageflow.core.stream import Position, Publication
 from messageflow.core.stream_table import StreamTable

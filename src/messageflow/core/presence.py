@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from messageflow.core.protocol import ClientInfo
+from messageflow.core.client_info import ClientInfo
 
 
 class PresenceCounts(NamedTuple):

@@ -14,6 +14,7 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from msgspec.structs import astuple
 
+from messageflow.core.client_info import ClientInfo
 from messageflow.core.stream import Publication
 
 Offset = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -164,22 +165,6 @@ class FaultyCommand(Struct, frozen=True):
     def methods(self) -> list[str]:
         """The names of the methods that are set, as of a `Command`."""
         return [self.method]
-
-
-class ClientInfo(Struct, frozen=True, gc=False):
-    """Who a client is, for presence, joins and publications.
-
-    Args:
-        user: who it authenticated as; empty for an anonymous one.
-        client: its session.
-        conn_info: what the connection token's `info` says.
-        chan_info: what the subscription token's `info` says.
-    """
-
-    user: str
-    client: str
-    conn_info: Raw | UnsetType = UNSET
-    chan_info: Raw | UnsetType = UNSET
 
 
 class PublicationView(Struct, frozen=True, omit_defaults=True):

@@ -20,8 +20,9 @@ import msgspec
 
 from messageflow.brokers.base import Broker
 from messageflow.core.channels import CLIENTS, NODES
+from messageflow.core.client_info import ClientInfo
 from messageflow.core.codes import SHUTDOWN
-from messageflow.core.protocol import ClientInfo, Joined, Left
+from messageflow.core.protocol import Joined, Left
 from messageflow.errors import BrokerError
 from messageflow.hub.hook_calls import END_OF_SESSION, HookCalls
 from messageflow.hub.hooks import ClientView, DisconnectNotice

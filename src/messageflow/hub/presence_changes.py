@@ -17,7 +17,7 @@ from typing import Any
 
 from messageflow.brokers.base import PresenceStore
 from messageflow.brokers.eager import resume, start_eagerly
-from messageflow.core.protocol import ClientInfo
+from messageflow.core.client_info import ClientInfo
 from messageflow.errors import BrokerError
 from messageflow.hub.runtime import Runtime
 

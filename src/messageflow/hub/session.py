@@ -15,6 +15,7 @@ import logging
 from collections.abc import Sequence
 
 from messageflow.brokers.eager import start_eagerly
+from messageflow.core.client_info import ClientInfo
 from messageflow.core.codes import (
     INSUFFICIENT_STATE,
     INTERNAL,
@@ -30,7 +31,7 @@ from messageflow.core.codes import (
 )
 from messageflow.core.command_meter import Verdict
 from messageflow.core.permissions import Rights
-from messageflow.core.protocol import ClientInfo, Command, FaultyCommand, Push, Result, Unsubscribed
+from messageflow.core.protocol import Command, FaultyCommand, Push, Result, Unsubscribed
 from messageflow.core.token_rights import Grant
 from messageflow.dialects.base import Dialect, MalformedMessage, TooManyCommands
 from messageflow.errors import BrokerError

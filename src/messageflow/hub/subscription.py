@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from messageflow.core.protocol import ClientInfo
+from messageflow.core.client_info import ClientInfo
 from messageflow.core.stream import Position
 from messageflow.hub.channel import Channel
 from messageflow.hub.runtime import NEVER

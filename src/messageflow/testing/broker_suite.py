@@ -20,7 +20,8 @@ import pytest
 from msgspec import Raw
 
 from messageflow.brokers.base import Broker, Delivery, Item, NodeMessages, PresenceStore, ReservationStore, StreamStore
-from messageflow.core.protocol import ClientInfo, Joined, Left
+from messageflow.core.client_info import ClientInfo
+from messageflow.core.protocol import Joined, Left
 from messageflow.core.retention import Retention
 from messageflow.core.stream import Position, Publication
 from messageflow.errors import Unrecoverable

@@ -11,7 +11,8 @@ import pytest
 from messageflow.brokers.base import Broker
 from messageflow.brokers.redis.keyspace import Names
 from messageflow.brokers.redis.presence.lease import LEASE
-from messageflow.core.protocol import ClientInfo, Left
+from messageflow.core.client_info import ClientInfo
+from messageflow.core.protocol import Left
 from messageflow.core.stream import Position
 from messageflow.errors import BrokerError, NoRoom, Unanswered, Unrecoverable
 from messageflow.testing.broker_suite import BrokerSuite, RecordingSink, items, until

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from messageflow.brokers.base import Broker
-from messageflow.core.protocol import ClientInfo
+from messageflow.core.client_info import ClientInfo
 from messageflow.testing.broker_suite import BrokerSuite, RecordingSink, items, until
 from tests.brokers.redis.conftest import broker_at
 from tests.brokers.redis.servers import Cluster, Server

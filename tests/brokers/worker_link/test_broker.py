@@ -34,7 +34,7 @@ from messageflow.brokers.worker_link.framing import encode_length
 from messageflow.brokers.worker_link.link_connection import LinkConnection
 from messageflow.brokers.worker_link.parent_link import PendingRequest
 from messageflow.brokers.worker_link.socket_directory import SocketDirectory
-from messageflow.core.protocol import ClientInfo
+from messageflow.core.client_info import ClientInfo
 from messageflow.core.stream import Position
 from messageflow.errors import BrokerError, NoRoom, Unanswered, Unavailable, Unrecoverable
 from messageflow.testing.broker_suite import BrokerSuite, RecordingSink, items, until

@@ -39,8 +39,9 @@ from messageflow.brokers.redis.streams.witness import Witness
 from messageflow.brokers.redis.tasks import cancel_all, supervise
 from messageflow.brokers.redis.topology.detection import TopologySettings, open_topology
 from messageflow.brokers.redis.topology.topology import Topology
+from messageflow.core.client_info import ClientInfo
 from messageflow.core.presence import PresenceCounts
-from messageflow.core.protocol import ClientInfo, Joined, Left
+from messageflow.core.protocol import Joined, Left
 from messageflow.core.reservations import Reservation
 from messageflow.core.stream import Position
 from messageflow.errors import BrokerError

@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from messageflow.core.protocol import ClientInfo, Joined, Left
+from messageflow.core.client_info import ClientInfo
+from messageflow.core.protocol import Joined, Left
 from messageflow.core.stream import Position, Publication
 
 PUBLISHED, JOINED, LEFT = b"P", b"J", b"L"

@@ -21,8 +21,8 @@ from messageflow.brokers.worker_link import messages as m
 from messageflow.brokers.worker_link.parent_link import LinkLost, ParentLink
 from messageflow.brokers.worker_link.subscription_requests import SubscriptionRequests
 from messageflow.core.backoff import Backoff
+from messageflow.core.client_info import ClientInfo
 from messageflow.core.presence import PresenceCounts
-from messageflow.core.protocol import ClientInfo
 from messageflow.core.reservations import Reservation
 from messageflow.core.stream import Position
 from messageflow.errors import BrokerError, Unavailable

@@ -12,8 +12,9 @@ import msgspec
 from msgspec import Struct
 
 from messageflow.brokers.base import HistoryPart, Item, Stored
+from messageflow.core.client_info import ClientInfo
 from messageflow.core.presence import PresenceCounts
-from messageflow.core.protocol import ClientInfo, Joined, Left
+from messageflow.core.protocol import Joined, Left
 from messageflow.core.reservations import Reservation
 from messageflow.core.stream import Position, Publication
 from messageflow.errors import BrokerError, NoRoom, Unanswered, Unavailable, Unrecoverable

@@ -14,6 +14,7 @@ import msgspec
 
 from messageflow.core.channels import BROADCAST, owned_by_server, personal
 from messageflow.core.claims import ConnectionClaims, SubscribeOptions
+from messageflow.core.client_info import make_client_info
 from messageflow.core.codes import (
     CONNECTION_LIMIT,
     INVALID_TOKEN,
@@ -36,7 +37,6 @@ from messageflow.core.protocol import (
 from messageflow.core.revocations import UNDATED
 from messageflow.errors import BrokerError, TokenError, TokenReason
 from messageflow.hub.channels_per_connection import check_granted
-from messageflow.hub.client_info import make_client_info
 from messageflow.hub.hook_calls import Hook, describe
 from messageflow.hub.hooks import ConnectAnswer, ConnectQuestion
 from messageflow.hub.runtime import NEVER
@@ -127,7 +127,7 @@ def _admit(services: Services, session: Session, claims: ConnectionClaims) -> No
     session.issued_at = claims.issued_at or UNDATED
     session.grants = claims.grants
     session.token = hash(claims.token)
-    session.info = make_client_info(session, claims.info)
+    session.info = make_client_info(user, session.client, claims.info)
     session.expires_at = services.runtime.deadline(claims.expires_at)
     services.sessions.admit(session)
 

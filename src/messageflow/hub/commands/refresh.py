@@ -9,7 +9,7 @@ from messageflow.core.codes import CONNECTION_EXPIRED, INVALID_TOKEN, MALFORMED,
 from messageflow.core.protocol import RefreshRequest, RefreshResult
 from messageflow.core.revocations import UNDATED
 from messageflow.errors import TokenError, TokenReason
-from messageflow.hub.client_info import replace_conn_info
+from messageflow.hub.client_info_changes import replace_conn_info
 from messageflow.hub.commands.rights import replace_grants
 from messageflow.hub.hook_calls import describe
 from messageflow.hub.hooks import RefreshQuestion

@@ -32,7 +32,7 @@ from messageflow.core.protocol import (
 from messageflow.core.revocations import UNDATED
 from messageflow.errors import TokenError, TokenExpired, TokenReason
 from messageflow.hub.channels_per_connection import check_one_more
-from messageflow.hub.client_info import replace_chan_info
+from messageflow.hub.client_info_changes import replace_chan_info
 from messageflow.hub.commands.authorize import authorize
 from messageflow.hub.commands.rights import is_granted
 from messageflow.hub.runtime import NEVER

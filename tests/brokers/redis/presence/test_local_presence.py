@@ -12,7 +12,7 @@ from messageflow.brokers.redis.broker import RedisBroker
 from messageflow.brokers.redis.presence import local_presence
 from messageflow.brokers.redis.presence.local_presence import LocalPresence
 from messageflow.brokers.redis.presence.presence_store import Gone, RedisPresenceStore
-from messageflow.core.protocol import ClientInfo
+from messageflow.core.client_info import ClientInfo
 from messageflow.errors import BrokerError, Unanswered, Unavailable
 from messageflow.testing.broker_suite import until
 from tests.brokers.redis.conftest import Opened, Server

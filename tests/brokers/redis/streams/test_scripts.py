@@ -13,7 +13,7 @@ from messageflow.brokers.redis.broker import RedisBroker
 from messageflow.brokers.redis.presence.presence_store import PRESENT_LIFE, Gone
 from messageflow.brokers.redis.streams.ages import LifeVerdict
 from messageflow.brokers.redis.streams.stream_store import STATE_LIFE
-from messageflow.core.protocol import ClientInfo
+from messageflow.core.client_info import ClientInfo
 from messageflow.core.retention import Retention
 from messageflow.errors import Unrecoverable
 from messageflow.testing.broker_suite import items

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from messageflow import Flow
+from messageflow.core.client_info import ClientInfo
 from messageflow.core.namespaces import Namespaces
-from messageflow.core.protocol import ClientInfo
 from messageflow.core.redis_publishing_rules import RedisPublishingRules
 from messageflow.core.stream import Position
 from messageflow.errors import Unrecoverable

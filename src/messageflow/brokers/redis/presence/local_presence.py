@@ -21,7 +21,8 @@ from collections.abc import Callable, Iterable, Sequence
 from messageflow.brokers.redis.presence.lease import LEASE, RENEW_EVERY, Lease
 from messageflow.brokers.redis.presence.presence_store import PRESENT_LIFE, Gone, RedisPresenceStore
 from messageflow.brokers.redis.tasks import wait_at_most
-from messageflow.core.protocol import ClientInfo, Left
+from messageflow.core.client_info import ClientInfo
+from messageflow.core.protocol import Left
 from messageflow.errors import BrokerError
 
 log = logging.getLogger("messageflow.broker")

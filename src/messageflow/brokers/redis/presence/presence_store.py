@@ -14,8 +14,8 @@ from messageflow.brokers.redis.connections.command_client import CommandClient, 
 from messageflow.brokers.redis.connections.resp import RedisCommand, to_dict
 from messageflow.brokers.redis.keyspace import Names
 from messageflow.brokers.redis.messages import Garbage, encode_info, read_info
+from messageflow.core.client_info import ClientInfo
 from messageflow.core.presence import PresenceCounts
-from messageflow.core.protocol import ClientInfo
 from messageflow.errors import BrokerError
 
 PRESENT_LIFE = 3_600  # seconds after which a channel's presence goes unless a node renews it

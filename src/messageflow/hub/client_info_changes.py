@@ -1,6 +1,6 @@
-"""What others see of a client: made as it comes in, and replaced as a newer token says something else.
+"""What others see of a client, replaced as a newer token says something else.
 
-The shape is `ClientInfo` of `core.protocol`. Never decides who is shown; that is said by the terms of a subscription.
+The shape is `core.client_info`'s. Never decides who is shown; that is said by the terms of a subscription.
 """
 
 from __future__ import annotations
@@ -8,20 +8,10 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw
 
-from messageflow.core.protocol import ClientInfo, raw
+from messageflow.core.client_info import ClientInfo
 from messageflow.hub.presence_changes import PresenceChanges
 from messageflow.hub.session import Session
 from messageflow.hub.subscription import Subscription
-
-
-def make_client_info(session: Session, conn_info: bytes | None) -> ClientInfo:
-    """Return what others see of a session whose user is known.
-
-    Args:
-        session: of whom.
-        conn_info: JSON that its token or the application says of it.
-    """
-    return ClientInfo(session.user, session.client, raw(conn_info or b""))
 
 
 def replace_conn_info(presence: PresenceChanges, session: Session, conn_info: bytes) -> None:
