@@ -24,11 +24,11 @@ from messageflow.core.control import (
 from messageflow.core.protocol import Refreshed, StreamPosition, Subscribed, SubscribeRequest
 from messageflow.core.stream import Position
 from messageflow.errors import BrokerError
+from messageflow.hub.recovery import Recovery
 from messageflow.hub.runtime import NEVER
 from messageflow.hub.services import Services
 from messageflow.hub.session import Session
 from messageflow.hub.session_state import State
-from messageflow.hub.subscribing import Subscribing
 
 log = logging.getLogger("messageflow.hub")
 
@@ -124,12 +124,10 @@ class ControlHandler:
             if since
             else SubscribeRequest()
         )
-        subscribing = Subscribing(
-            self._services, session, name, control.options.apply_to(options), request, server_side=True
-        )
-        subscribing.apply(control.options, self._services.runtime.deadline(control.expires_at))
+        recovery = Recovery(self._services, session, name, control.options.apply_to(options), request, server_side=True)
+        recovery.apply(control.options, self._services.runtime.deadline(control.expires_at))
         self._services.heartbeat.note_expiry(session)
-        self._services.runtime.spawn(_complete(subscribing, session, name, since))
+        self._services.runtime.spawn(_complete(recovery, session, name, since))
 
 
 def _unsubscribe(session: Session, channel: str) -> None:
@@ -140,20 +138,20 @@ def _unsubscribe(session: Session, channel: str) -> None:
         session.unsubscribe(name, UNSUBSCRIBED_BY_SERVER)
 
 
-async def _complete(subscribing: Subscribing, session: Session, name: str, since: StreamPosition | None) -> None:
+async def _complete(recovery: Recovery, session: Session, name: str, since: StreamPosition | None) -> None:
     try:
-        await subscribing.prepare()
+        await recovery.prepare()
     except BrokerError as error:
         log.error("subscribe_failed", extra={"channel": name, "error": str(error)})
         return
-    if subscribing.is_void:
-        subscribing.abandon()
+    if recovery.is_void:
+        recovery.abandon()
         return
-    result = subscribing.complete()
+    result = recovery.complete()
     if since is not None and result.recovered:
-        subscribing.catch_up_from(Position(since.epoch, since.offset, since.tag))
+        recovery.catch_up_from(Position(since.epoch, since.offset, since.tag))
     session.push(
         name,
         Subscribed(result.recoverable, result.epoch, result.offset, result.tag, result.positioned, result.data),
     )
-    subscribing.go_live()
+    recovery.go_live()

@@ -39,11 +39,11 @@ from messageflow.errors import BrokerError, TokenError, TokenReason
 from messageflow.hub.channels_per_connection import check_granted
 from messageflow.hub.hook_calls import Hook, describe
 from messageflow.hub.hooks import ConnectAnswer, ConnectQuestion
+from messageflow.hub.recovery import Recovery
 from messageflow.hub.runtime import NEVER
 from messageflow.hub.services import Services
 from messageflow.hub.session import Session
 from messageflow.hub.session_state import State
-from messageflow.hub.subscribing import Subscribing
 from messageflow.hub.token_refusals import ORDINARY, note_refusal
 from messageflow.version import VERSION
 
@@ -69,22 +69,22 @@ async def connect(services: Services, session: Session, command_id: int, request
     except CommandRefused:
         session.state = State.REFUSED
         raise
-    coming: list[Subscribing] = []
+    coming: list[Recovery] = []
     room = runtime.limits.history.chunk_bytes  # in one answer, however many channels it speaks of
     sessions.connecting += 1
     try:
         for number, (name, options, subscribe_options) in enumerate(_skip_withdrawn(services, claims, channels), 1):
             if number % SLICE == 0:
                 await asyncio.sleep(0)
-            subscribing = Subscribing(
+            recovery = Recovery(
                 services, session, name, options, request.subs.get(name, NOTHING_HELD), server_side=True
             )
             if subscribe_options is not NO_OPTIONS:
-                subscribing.apply(subscribe_options)
-            subscribing.room = room
-            coming.append(subscribing)
-            await subscribing.prepare()
-            room -= subscribing.carried
+                recovery.apply(subscribe_options)
+            recovery.room = room
+            coming.append(recovery)
+            await recovery.prepare()
+            room -= recovery.carried
     except BaseException as error:
         for each in coming:
             each.abandon()

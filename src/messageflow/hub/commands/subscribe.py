@@ -35,10 +35,10 @@ from messageflow.hub.channels_per_connection import check_one_more
 from messageflow.hub.client_info_changes import replace_chan_info
 from messageflow.hub.commands.authorize import authorize
 from messageflow.hub.commands.rights import is_granted
+from messageflow.hub.recovery import Recovery
 from messageflow.hub.runtime import NEVER
 from messageflow.hub.services import Services
 from messageflow.hub.session import Session
-from messageflow.hub.subscribing import Subscribing
 from messageflow.hub.subscription import TokenMark
 from messageflow.hub.token_refusals import note_refusal
 
@@ -61,21 +61,21 @@ async def subscribe(services: Services, session: Session, command_id: int, reque
         refusal = await authorize(services.hooks.authorize, session, name, "subscribe", refusal)
     if refusal is not None:
         raise CommandRefused(refusal)
-    subscribing = Subscribing(services, session, name, options, request, server_side=False)
+    recovery = Recovery(services, session, name, options, request, server_side=False)
     if claims is not None:
-        subscribing.apply(claims.options, services.runtime.deadline(claims.expires_at))
-        subscribing.subscription.token = _mark(claims)
+        recovery.apply(claims.options, services.runtime.deadline(claims.expires_at))
+        recovery.subscription.token = _mark(claims)
         services.heartbeat.note_expiry(session)
-    await subscribing.prepare()
-    if subscribing.is_void:
-        subscribing.abandon()
+    await recovery.prepare()
+    if recovery.is_void:
+        recovery.abandon()
         raise CommandRefused(PERMISSION_DENIED)
-    result = subscribing.complete()
+    result = recovery.complete()
     if request.flag & REJECT_UNRECOVERED and request.recover and not result.recovered:
-        subscribing.abandon()
+        recovery.abandon()
         raise CommandRefused(UNRECOVERABLE)
     session.reply(command_id, "subscribe", result)
-    subscribing.go_live()
+    recovery.go_live()
 
 
 def _check_name(channel: str) -> str:

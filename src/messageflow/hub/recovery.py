@@ -1,4 +1,6 @@
-"""How a session comes into a channel: register, read what it missed, merge, answer, go live.
+"""How a session comes into a channel, with what it missed: register, read, merge, answer, go live.
+
+Whether it may come is decided before, in `hub.commands`.
 
 The way in has two halves. `prepare` awaits: it makes the broker deliver and reads the history. `complete` is one
 synchronous step: at that moment it knows where the channel's live sessions stand, merges up to there, and makes the
@@ -30,7 +32,7 @@ from messageflow.hub.session import Session
 from messageflow.hub.subscription import Subscription, terms
 
 
-class Subscribing:
+class Recovery:
     """One session on its way into one channel. Either `complete` or `abandon` ends it.
 
     Args:
