@@ -6,6 +6,7 @@ import ast
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -48,14 +49,17 @@ def layer(path: Path) -> str:
     return "/".join(parts[:2]) if parts[0] == "brokers" else parts[0]
 
 
-def imports(path: Path) -> Iterator[str]:
-    """Yield the full names a module imports, those for type checkers alone included."""
+@cache
+def imports(path: Path) -> list[str]:
+    """Return the full names a module imports, those for type checkers alone included."""
+    found: list[str] = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, f"{path} imports relatively"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            found += (f"{node.module}.{alias.name}" for alias in node.names)
+    return found
 
 
 def is_allowed(name: str, own: str) -> bool:
@@ -123,6 +127,7 @@ def loaded(path: Path) -> Iterator[str]:
             waiting.extend(ast.iter_child_nodes(node))
 
 
+@cache
 def module_of(name: str) -> Path | None:
     """The module of ours that holds a name."""
     parts = name.split(".")[1:]
@@ -138,6 +143,7 @@ def module_of(name: str) -> Path | None:
 Graph = dict[str, set[str]]
 
 
+@cache
 def import_graph() -> Graph:
     """Return what each module of ours imports of ours, those for type checkers and in functions included."""
     graph: Graph = {}
