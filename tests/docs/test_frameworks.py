@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -71,12 +72,21 @@ def framework(request: pytest.FixtureRequest) -> str:
     return name
 
 
+@pytest.fixture(scope="module")
+def django_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the commands of the page make of an empty directory; six seconds, so they are typed once."""
+    written = Written("django.md", tmp_path_factory.mktemp("django"))
+    for command in written.commands("The project"):
+        written.type(command)
+    return written.directory
+
+
 @pytest.fixture
-def site(framework: str, tmp_path: Path, stack: ExitStack) -> Site:
+def site(framework: str, tmp_path: Path, stack: ExitStack, request: pytest.FixtureRequest) -> Site:
     written = Written(f"{framework}.md", tmp_path)
     if framework == "django":
-        for command in written.commands("The project"):
-            written.type(command)
+        made: Path = request.getfixturevalue("django_project")
+        shutil.copytree(made, written.directory, dirs_exist_ok=True)
     return Site(written, stack)
 
 
