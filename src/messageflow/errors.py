@@ -82,6 +82,7 @@ class TokenReason(StrEnum):
     MISSING_CLAIM = "missing_claim"
     WRONG_USE = "wrong_use"
     WRONG_BEARER = "wrong_bearer"
+    USED = "used"
     TOO_MANY_CHANNELS = "too_many_channels"
     MALFORMED = "malformed"
 

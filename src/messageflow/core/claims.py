@@ -121,6 +121,7 @@ class Said(Options, frozen=True, kw_only=True, gc=False):
     channels: list[str] | None = None
     subs: dict[str, Options] | None = None
     allow: list[str] | None = None
+    ticket: bool = False
     channel: str | UnsetType = UNSET
     client: str = ""
 

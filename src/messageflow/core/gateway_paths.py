@@ -10,6 +10,8 @@ import re
 
 WEBSOCKET_PATH = "/connection/websocket"  # as Centrifugo has it, which the official SDKs expect
 SCRIPT_PATH = "/messageflow.js"  # the browser client
+EVENTS_PATH = "/connection/uni_sse"
+LINES_PATH = "/connection/uni_http_stream"
 BASE_PATH = "/messageflow/"
 # What needs no percent-encoding (RFC 3986 §2.3), so that it is written in one way; no segment of dots alone.
 _SEGMENTS = re.compile(r"/(?:(?!\.{1,2}/)[A-Za-z0-9._~-]+/)+")

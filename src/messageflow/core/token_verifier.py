@@ -82,9 +82,35 @@ class Verifier:
             TokenError: anything else.
         """
         claims = self._verify(token, now)
+        if claims.ticket:
+            raise TokenError("the token is a ticket, good for an event stream alone", TokenReason.WRONG_USE)
+        connection = self._read_connection(claims, now)
+        _check_expiry(claims.exp, connection.expires_at, now)
+        return connection
+
+    def ticket(self, token: str, now: float, *, resumed: bool = False) -> ConnectionClaims:
+        """Return what a ticket says, which opens one stream, at the time `now`.
+
+        Args:
+            token: the ticket.
+            now: the time.
+            resumed: whether it comes with the proof that it has opened its stream: then that may go on to its end.
+
+        Raises:
+            TokenExpired: the ticket was good and its time is over.
+            TokenError: anything else.
+        """
+        claims = self._verify(token, now)
+        if not claims.ticket or not claims.jti:
+            raise TokenError("the token is no ticket: make one with flow.ticket", TokenReason.WRONG_USE)
+        connection = self._read_connection(claims, now)
+        _check_expiry(math.inf if resumed else claims.exp, connection.expires_at, now)
+        return connection
+
+    def _read_connection(self, claims: Said, now: float) -> ConnectionClaims:
         if claims.channel is not UNSET:
             raise TokenError("the token is for a subscription, not for a connection", TokenReason.WRONG_USE)
-        connection = ConnectionClaims(
+        return ConnectionClaims(
             user=claims.sub,
             expires_at=self._decide_end(claims, now),
             channels=read_channels(claims),
@@ -94,8 +120,6 @@ class Verifier:
             grants=read_allow(claims),
             token=claims.jti,
         )
-        _check_expiry(claims.exp, connection.expires_at, now)
-        return connection
 
     def subscription(self, token: str, now: float) -> SubscriptionClaims:
         """Return what a subscription token says, at the time `now`.

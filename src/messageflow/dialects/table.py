@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from messageflow.core.gateway_paths import WEBSOCKET_PATH
+from messageflow.core.gateway_paths import EVENTS_PATH, LINES_PATH, WEBSOCKET_PATH
 from messageflow.dialects.base import Dialect
+from messageflow.dialects.event_source import EVENT_SOURCE
 from messageflow.dialects.native import NATIVE
+from messageflow.dialects.unidirectional import UNIDIRECTIONAL
 
 
 class Spoken(NamedTuple):
@@ -27,7 +29,11 @@ class Spoken(NamedTuple):
     dialect: Dialect
 
 
-DIALECTS = (Spoken(WEBSOCKET_PATH, "centrifuge-json", NATIVE),)
+DIALECTS = (
+    Spoken(WEBSOCKET_PATH, "centrifuge-json", NATIVE),
+    Spoken(EVENTS_PATH, "", EVENT_SOURCE),
+    Spoken(LINES_PATH, "", UNIDIRECTIONAL),
+)
 
 
 def choose(path: str, offered: Sequence[str]) -> Spoken | None:

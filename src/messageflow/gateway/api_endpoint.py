@@ -49,6 +49,11 @@ class ApiKey:
     def __init__(self, key: str) -> None:
         self._key = key.encode()
 
+    @property
+    def secret(self) -> bytes:
+        """The key itself, which every node has; empty where there is none."""
+        return self._key
+
     def is_in(self, headers: Headers) -> bool:
         """Whether a request presents the key. It is compared in constant time."""
         found = dict(headers)

@@ -32,7 +32,7 @@ from messageflow.publisher.results import (
     PresenceStats,
     Receipt,
 )
-from messageflow.publisher.tokens import TTL
+from messageflow.publisher.tokens import STREAM_LIFETIME, TICKET_TTL, TTL
 from messageflow.publisher.transaction import Transaction
 
 
@@ -173,6 +173,18 @@ class AsyncFlow(FlowBase):
     ) -> str:
         """As `Flow.token`."""
         return self._make_token(user, ttl, channels, info, allow, claims)
+
+    async def ticket(
+        self,
+        user: User,
+        *,
+        channels: Iterable[str] = (),
+        ttl: timedelta | float = TICKET_TTL,
+        lifetime: timedelta | float = STREAM_LIFETIME,
+        info: Any = None,
+    ) -> str:
+        """As `Flow.ticket`."""
+        return self._make_ticket(user, channels, ttl, lifetime, info)
 
     async def subscription_token(
         self, user: User, channel: str, ttl: timedelta | float = TTL, *, info: Any = None

@@ -28,7 +28,7 @@ from messageflow.publisher.results import (
     PresenceStats,
     Receipt,
 )
-from messageflow.publisher.tokens import TTL
+from messageflow.publisher.tokens import STREAM_LIFETIME, TICKET_TTL, TTL
 from messageflow.publisher.transaction import Transaction
 
 
@@ -309,6 +309,31 @@ class Flow(FlowBase):
                 names a user or a channel that cannot be.
         """
         return self._make_token(user, ttl, channels, info, allow, claims)
+
+    def ticket(
+        self,
+        user: User,
+        *,
+        channels: Iterable[str] = (),
+        ttl: timedelta | float = TICKET_TTL,
+        lifetime: timedelta | float = STREAM_LIFETIME,
+        info: Any = None,
+    ) -> str:
+        """Return a ticket with which a browser's `EventSource` hears what is pushed to `user`: a token for an address.
+
+        It opens one stream, at `/connection/uni_sse?ticket=…`, and that comes back with it by itself.
+
+        Args:
+            user: who; what `push` calls them.
+            channels: what they hear besides.
+            ttl: how long it may wait to be used, a timedelta or seconds; an address ends up in logs, so keep it short.
+            lifetime: how long its stream lives, at most `token_lifetime_limit`; then the page needs another ticket.
+            info: what others see of them in presence.
+
+        Raises:
+            ConfigurationError, EncodingError, TypeError, ValueError: as `token`.
+        """
+        return self._make_ticket(user, channels, ttl, lifetime, info)
 
     def subscription_token(self, user: User, channel: str, ttl: timedelta | float = TTL, *, info: Any = None) -> str:
         """Return a token with which `user` may subscribe to `channel`. Arguments and errors as in `token`."""

@@ -304,6 +304,18 @@ class FlowBase(Decorators):
         own = tokens.make_connection_claims(user, seconds, time.time(), channels=channels, info=info, allow=allow)
         return self._sign(own, claims)
 
+    def _make_ticket(
+        self,
+        user: User,
+        channels: Iterable[str],
+        ttl: timedelta | float,
+        lifetime: timedelta | float,
+        info: Any,
+    ) -> str:
+        limit = self._read_lifetime_limit()
+        seconds, life = tokens.read_ttl(ttl, limit), min(limit, tokens.read_ttl(lifetime, name="lifetime"))
+        return self._sign(tokens.make_ticket_claims(user, seconds, life, time.time(), channels=channels, info=info))
+
     def _make_subscription_token(self, user: User, channel: str, ttl: timedelta | float, info: Any) -> str:
         seconds = tokens.read_ttl(ttl, self._read_lifetime_limit())
         return self._sign(tokens.make_subscription_claims(user, channel, seconds, time.time(), info=info))

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from messageflow.core.token_verifier import Verifier
 
 TTL = timedelta(minutes=15)
-OURS = frozenset({"sub", "exp", "iat", "jti", "channel", "channels", "allow", "info", "aud", "iss"})
+TICKET_TTL = timedelta(minutes=1)
+STREAM_LIFETIME = timedelta(hours=12)
+OURS = frozenset({"sub", "exp", "iat", "jti", "channel", "channels", "allow", "info", "aud", "iss", "ticket"})
 
 
 def read_ttl(ttl: timedelta | float, limit: float = inf, name: str = "ttl") -> float:
@@ -65,6 +67,14 @@ def make_connection_claims(
     if allowed := [read_text(pattern, "a pattern of allow") for pattern in allow]:
         claims["allow"] = allowed
     return claims
+
+
+def make_ticket_claims(
+    user: User, seconds: float, lifetime: float, now: float, *, channels: Iterable[str] = (), info: Any = None
+) -> dict[str, Any]:
+    """Return the claims of a ticket, which opens an event stream within `seconds`; that ends after `lifetime`."""
+    claims = make_connection_claims(user, seconds, now, channels=channels, info=info)
+    return {**claims, "expire_at": now + lifetime, "ticket": True}
 
 
 def make_subscription_claims(
@@ -144,7 +154,8 @@ def _check(verifier: Verifier, token: str, said: dict[str, Any]) -> None:
         if "channel" in said:
             granted: Iterable[str] = (verifier.subscription(token, now).channel,)
         else:
-            believed = verifier.connection(token, now)
+            read = verifier.ticket if "ticket" in said else verifier.connection
+            believed = read(token, now)
             granted = (*believed.channels, *believed.subs)
     except TokenError as error:
         raise ValueError(f"the gateway would refuse this token: {error}") from None

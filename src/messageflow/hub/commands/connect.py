@@ -44,6 +44,7 @@ from messageflow.hub.runtime import NEVER
 from messageflow.hub.services import Services
 from messageflow.hub.session import Session
 from messageflow.hub.session_state import State
+from messageflow.hub.tickets import TicketConnect, redeem
 from messageflow.hub.token_refusals import ORDINARY, note_refusal
 from messageflow.version import VERSION
 
@@ -59,7 +60,11 @@ async def connect(services: Services, session: Session, command_id: int, request
     sessions, runtime = services.sessions, services.runtime
     session.state = State.CONNECTING
     try:
-        claims, data = _verify(services, session, request.token), None
+        if isinstance(request, TicketConnect):
+            claims = await _redeem(services, session, request)
+        else:
+            claims = _verify(services, session, request.token)
+        data = None
         if services.hooks.connect is not None:
             claims, data = await _ask(services, session, services.hooks.connect, request, claims)
         channels = list(_list_server_side(services, session, claims))
@@ -94,9 +99,7 @@ async def connect(services: Services, session: Session, command_id: int, request
         raise
     finally:
         sessions.connecting -= 1
-    for each in [each for each in coming if each.is_void]:
-        each.abandon()
-        coming.remove(each)
+    _leave_out_ended(coming)
     session.state = State.CONNECTED
     expires = session.expires_at != NEVER
     result = ConnectResult(
@@ -115,6 +118,13 @@ async def connect(services: Services, session: Session, command_id: int, request
     sessions.complete_connect(session)
 
 
+def _leave_out_ended(coming: list[Recovery]) -> None:
+    """Give up what the server has ended while it was on its way."""
+    for each in [each for each in coming if each.is_void]:
+        each.abandon()
+        coming.remove(each)
+
+
 def _admit(services: Services, session: Session, claims: ConnectionClaims) -> None:
     """Give the session its user. From here on a decision about the user finds it, so those before are looked at now."""
     user = claims.user
@@ -130,6 +140,19 @@ def _admit(services: Services, session: Session, claims: ConnectionClaims) -> No
     session.info = make_client_info(user, session.client, claims.info)
     session.expires_at = services.runtime.deadline(claims.expires_at)
     services.sessions.admit(session)
+
+
+async def _redeem(services: Services, session: Session, request: TicketConnect) -> ConnectionClaims:
+    """Return what the ticket says, or end the attempt."""
+    if services.sessions.draining:
+        raise Disconnected(SHUTDOWN)
+    try:
+        return await redeem(services, request)
+    except TokenError as error:
+        raise _refuse(services, session, error.reason, str(error)) from None
+    except BrokerError as error:
+        services.runtime.log_limited(logging.WARNING, "connect_failed", client=session.client, error=str(error))
+        raise Disconnected(SERVER_ERROR, str(error)) from error
 
 
 def _verify(services: Services, session: Session, token: str) -> ConnectionClaims:
