@@ -81,8 +81,8 @@ class TokenReason(StrEnum):
     ISSUER = "issuer"
     MISSING_CLAIM = "missing_claim"
     WRONG_USE = "wrong_use"
-    WRONG_BEARER = "wrong_bearer"
     USED = "used"
+    WRONG_BEARER = "wrong_bearer"
     TOO_MANY_CHANNELS = "too_many_channels"
     MALFORMED = "malformed"
 

@@ -17,7 +17,6 @@ import msgspec
 
 from messageflow.core.codes import (
     CONNECTION_LIMIT,
-    FORBIDDEN,
     INVALID_TOKEN,
     MALFORMED,
     PERMISSION_DENIED,
@@ -44,7 +43,6 @@ _STATUS = {
     INVALID_TOKEN.code: 401,
     MALFORMED.code: 401,  # its commands are ours, so that what it lacks is who it is
     PERMISSION_DENIED.code: 403,
-    FORBIDDEN.code: 403,
     UNKNOWN_CHANNEL.code: 404,
     TOO_MANY_REQUESTS.code: 429,
     CONNECTION_LIMIT.code: 429,

@@ -81,9 +81,8 @@ async def connect(services: Services, session: Session, command_id: int, request
         for number, (name, options, subscribe_options) in enumerate(_skip_withdrawn(services, claims, channels), 1):
             if number % SLICE == 0:
                 await asyncio.sleep(0)
-            recovery = Recovery(
-                services, session, name, options, request.subs.get(name, NOTHING_HELD), server_side=True
-            )
+            held = request.subs.get(name, NOTHING_HELD)
+            recovery = Recovery(services, session, name, options, held, server_side=True)
             if subscribe_options is not NO_OPTIONS:
                 recovery.apply(subscribe_options)
             recovery.room = room

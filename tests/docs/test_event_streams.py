@@ -1,0 +1,53 @@
+"""docs/event-streams.md: its page in a browser, through a cut; what a script hears."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from messageflow import Flow
+from tests.docs.written import Written
+from tests.support import API_KEY, TOKEN_SECRET
+
+pytestmark = pytest.mark.browser
+
+KEYS = {"MESSAGEFLOW_API_KEY": API_KEY, "MESSAGEFLOW_TOKEN_SECRET": TOKEN_SECRET}
+
+
+def test_its_page_hears_and_comes_back_and_has_missed_nothing(tmp_path: Path, page: Page) -> None:
+    written = Written("event-streams.md", tmp_path)
+    (command,) = written.commands("A page")
+    with written.gateway(command, **KEYS) as gateway:
+        flow = Flow(gateway.url, api_key=API_KEY, token_secret=TOKEN_SECRET)
+        page.goto(f"{gateway.url}/?user=alice")
+        page.wait_for_function("stream.readyState === EventSource.OPEN")
+        page.request.post(f"{gateway.url}/reports/1?user=alice")
+        expect(page.locator("#reports")).to_have_text("report 1")
+        page.evaluate("window.cuts = 0; stream.onerror = () => window.cuts++")
+        flow.disconnect("alice")
+        flow.push("alice", "report/ready", {"id": 2})
+        expect(page.locator("#reports")).to_have_text("report 1report 2")
+        assert page.evaluate("cuts") >= 1
+
+
+def test_a_script_hears_lines(tmp_path: Path) -> None:
+    written = Written("event-streams.md", tmp_path)
+    (command,) = written.commands("For programs")
+    with written.gateway("messageflow run app:app", **KEYS) as gateway:
+        command = command.replace("localhost:8000", f"127.0.0.1:{gateway.port}")
+        written.environment |= {**KEYS, "MESSAGEFLOW_URL": gateway.url}
+        heard = subprocess.Popen(
+            command, shell=True, env=written.environment, cwd=written.directory, stdout=subprocess.PIPE, text=True
+        )
+        assert heard.stdout is not None
+        assert heard.stdout.readline().startswith('{"connect":{"client":')
+        Flow(gateway.url, api_key=API_KEY).push("alice", "report/ready", {"id": 7})
+        line = heard.stdout.readline()
+        heard.terminate()
+        heard.wait()
+    shown = re.findall(r'^\{"channel".*\}$', written.text, re.MULTILINE)[0].replace("…", "TAG")
+    assert re.sub(r'"tag":"\w+"', '"tag":"TAG"', line.strip()) == shown
