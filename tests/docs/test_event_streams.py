@@ -40,14 +40,13 @@ def test_a_script_hears_lines(tmp_path: Path) -> None:
     with written.gateway("messageflow run app:app", **KEYS) as gateway:
         command = command.replace("localhost:8000", f"127.0.0.1:{gateway.port}")
         written.environment |= {**KEYS, "MESSAGEFLOW_URL": gateway.url}
-        heard = subprocess.Popen(
+        with subprocess.Popen(
             command, shell=True, env=written.environment, cwd=written.directory, stdout=subprocess.PIPE, text=True
-        )
-        assert heard.stdout is not None
-        assert heard.stdout.readline().startswith('{"connect":{"client":')
-        Flow(gateway.url, api_key=API_KEY).push("alice", "report/ready", {"id": 7})
-        line = heard.stdout.readline()
-        heard.terminate()
-        heard.wait()
+        ) as heard:
+            assert heard.stdout is not None
+            assert heard.stdout.readline().startswith('{"connect":{"client":')
+            Flow(gateway.url, api_key=API_KEY).push("alice", "report/ready", {"id": 7})
+            line = heard.stdout.readline()
+            heard.terminate()
     shown = re.findall(r'^\{"channel".*\}$', written.text, re.MULTILINE)[0].replace("…", "TAG")
     assert re.sub(r'"tag":"\w+"', '"tag":"TAG"', line.strip()) == shown
