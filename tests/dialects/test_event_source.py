@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from msgspec import Raw
 
+from messageflow.core.client_info import ClientInfo
 from messageflow.core.codes import SHUTDOWN, TOKEN_EXPIRED
-from messageflow.core.protocol import ClientInfo, ConnectResult, Joined, PublicationView, SubscribeResult, Unsubscribed
+from messageflow.core.protocol import ConnectResult, Joined, PublicationView, SubscribeResult, Unsubscribed
 from messageflow.core.stream import Publication
 from messageflow.dialects.base import MalformedMessage
 from messageflow.dialects.event_source import EVENT_SOURCE, write_event
