@@ -33,14 +33,3 @@ export function slowBackoff(attempt: number, random: number): number {
 export function restartBackoff(attempt: number, random: number): number {
   return attempt < RESTART_TRIES ? backoff(attempt, random, RESTART_BASE_MS, RESTART_CAP_MS) : backoff(attempt, random);
 }
-
-/**
- * When to fetch the next token: before the end (the server cuts at it), and spread, so that pages opened together do
- * not ask together.
- *
- * @param ttl seconds the present token is good for.
- * @returns milliseconds, between 75 % and 85 % of the life.
- */
-export function refreshDelay(ttl: number, random: number): number {
-  return Math.max(0, ttl) * (750 + 100 * random);
-}

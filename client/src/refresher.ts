@@ -5,7 +5,7 @@
  * means; that is told to `onRefused`.
  */
 
-import { backoff, refreshDelay } from "./backoff.js";
+import { backoff } from "./backoff.js";
 import { clockSkewError, MessageflowError, TOKEN_EXPIRED } from "./codes.js";
 import type { Done } from "./commands.js";
 import type { Platform } from "./platform.js";
@@ -24,6 +24,17 @@ export interface RefresherEvents {
 
 /** Refresh failures start further apart than reconnects: there is time left. */
 const RETRY_BASE_MS = 2000;
+
+/**
+ * When to fetch the next token: before the end (the server cuts at it), and spread, so that pages opened together do
+ * not ask together.
+ *
+ * @param ttl seconds the present token is good for.
+ * @returns milliseconds, between 75 % and 85 % of the life.
+ */
+export function refreshDelay(ttl: number, random: number): number {
+  return Math.max(0, ttl) * (750 + 100 * random);
+}
 
 export class Refresher {
   readonly #platform: Platform;

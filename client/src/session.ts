@@ -19,7 +19,6 @@ import type { TokenSource } from "./token.js";
 import { Transport } from "./transport.js";
 import { VERSION } from "./version.js";
 
-const PING_GRACE_MS = 10_000; // the server may be silent for its ping interval and that: slow links, late timers
 
 export class Session {
   readonly commands: Commands;
@@ -154,7 +153,7 @@ export class Session {
     this.#told = false;
     this.#retry.reset(); // not before: a socket that opens and is refused must not make us eager
     this.#pong = !!result.pong;
-    transport?.allow(result.ping ? result.ping * 1000 + PING_GRACE_MS : 0);
+    transport?.expectPings(result.ping);
     this.#refresher.plan(result);
     this.#events.onAccepted(result, withToken);
     this.#enter("connected", { code: 0, reason: "connected" });

@@ -18,6 +18,9 @@ export interface TransportEvents {
 /** Lines queued in one tick share a frame up to this many characters, so that no frame meets the server's limit. */
 export const FRAME_CHARACTERS = 32_768;
 
+/** The server may be silent for its ping interval and that: slow links, late timers. */
+const PING_GRACE_MS = 10_000;
+
 /** The close code of a link given up for its silence; as a WebSocket's 1006, below 3000, it means: reconnect. */
 const SILENT = 1006;
 
@@ -59,9 +62,9 @@ export class Transport {
     return this.#ended;
   }
 
-  /** Allow another silence from now on, in ms; 0 for any. */
-  allow(ms: number): void {
-    this.#allowed = ms;
+  /** Bear no longer silence from now on than pings so many seconds apart leave; any, where there are none. */
+  expectPings(interval?: number): void {
+    this.#allowed = interval ? interval * 1000 + PING_GRACE_MS : 0;
     this.#watch();
   }
 

@@ -233,9 +233,6 @@ function slowBackoff(attempt, random) {
 function restartBackoff(attempt, random) {
   return attempt < RESTART_TRIES ? backoff(attempt, random, RESTART_BASE_MS, RESTART_CAP_MS) : backoff(attempt, random);
 }
-function refreshDelay(ttl, random) {
-  return Math.max(0, ttl) * (750 + 100 * random);
-}
 
 // src/timer.ts
 var LONGEST_MS = 2 ** 31 - 1;
@@ -265,6 +262,9 @@ var Timer = class {
 
 // src/refresher.ts
 var RETRY_BASE_MS = 2e3;
+function refreshDelay(ttl, random) {
+  return Math.max(0, ttl) * (750 + 100 * random);
+}
 var Refresher = class {
   #platform;
   #tokens;
@@ -927,6 +927,7 @@ function isPing(message) {
 
 // src/transport.ts
 var FRAME_CHARACTERS = 32768;
+var PING_GRACE_MS = 1e4;
 var SILENT = 1006;
 var Transport = class {
   #platform;
@@ -963,9 +964,9 @@ var Transport = class {
   get ended() {
     return this.#ended;
   }
-  /** Allow another silence from now on, in ms; 0 for any. */
-  allow(ms) {
-    this.#allowed = ms;
+  /** Bear no longer silence from now on than pings so many seconds apart leave; any, where there are none. */
+  expectPings(interval) {
+    this.#allowed = interval ? interval * 1e3 + PING_GRACE_MS : 0;
     this.#watch();
   }
   /** End now if the link has been silent too long. Called by the timer, and when a page wakes whose timers slept. */
@@ -1172,7 +1173,6 @@ var Commands = class {
 var VERSION = "0.1.0";
 
 // src/session.ts
-var PING_GRACE_MS = 1e4;
 var Session = class {
   commands;
   #platform;
@@ -1293,7 +1293,7 @@ var Session = class {
     this.#told = false;
     this.#retry.reset();
     this.#pong = !!result.pong;
-    transport?.allow(result.ping ? result.ping * 1e3 + PING_GRACE_MS : 0);
+    transport?.expectPings(result.ping);
     this.#refresher.plan(result);
     this.#events.onAccepted(result, withToken);
     this.#enter("connected", { code: 0, reason: "connected" });

@@ -14,11 +14,3 @@ export declare function backoff(attempt: number, random: number, base?: number, 
 export declare function slowBackoff(attempt: number, random: number): number;
 /** What is waited for a server that said it starts again at once: it does so only where few clients are waiting. */
 export declare function restartBackoff(attempt: number, random: number): number;
-/**
- * When to fetch the next token: before the end (the server cuts at it), and spread, so that pages opened together do
- * not ask together.
- *
- * @param ttl seconds the present token is good for.
- * @returns milliseconds, between 75 % and 85 % of the life.
- */
-export declare function refreshDelay(ttl: number, random: number): number;

@@ -17,6 +17,14 @@ export interface RefresherEvents {
     /** An attempt failed; the next is planned. */
     onError(error: MessageflowError): void;
 }
+/**
+ * When to fetch the next token: before the end (the server cuts at it), and spread, so that pages opened together do
+ * not ask together.
+ *
+ * @param ttl seconds the present token is good for.
+ * @returns milliseconds, between 75 % and 85 % of the life.
+ */
+export declare function refreshDelay(ttl: number, random: number): number;
 export declare class Refresher {
     #private;
     /** @param tokens gives the source in use: it may change while a right goes on. */

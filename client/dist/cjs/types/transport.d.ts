@@ -18,8 +18,8 @@ export declare class Transport {
     /** @param allowed how long, in ms, the link may be silent from now on; each sign of life starts it anew. */
     constructor(platform: Platform, url: string, allowed: number, events: TransportEvents);
     get ended(): boolean;
-    /** Allow another silence from now on, in ms; 0 for any. */
-    allow(ms: number): void;
+    /** Bear no longer silence from now on than pings so many seconds apart leave; any, where there are none. */
+    expectPings(interval?: number): void;
     /** End now if the link has been silent too long. Called by the timer, and when a page wakes whose timers slept. */
     check(): void;
     /**
