@@ -16,6 +16,7 @@ from messageflow.gateway.front_door.admission import Admission
 from messageflow.gateway.front_door.endpoint import HttpEndpoint
 from messageflow.gateway.front_door.http_limits import HttpLimits
 from messageflow.gateway.front_door.routes import Routes
+from messageflow.gateway.health import Health
 from messageflow.gateway.http_stream import EVENTS, LINES, StreamKind
 from messageflow.gateway.http_stream_endpoint import HttpStreamEndpoint, StreamProofs
 from messageflow.gateway.metrics import Metrics
@@ -25,7 +26,6 @@ from messageflow.gateway.pages import (
     Page,
     Show,
     ShowLater,
-    Status,
     show_front,
     show_nothing,
     show_upgrade,
@@ -68,15 +68,15 @@ def make_routes(
     def page(show: Show | ShowLater) -> Page:
         return Page(admission, show, guest=guest)
 
-    status = Status(admission, Metrics(api.hub, api, admission), key, metrics_public=metrics_public)
+    health = Health(admission, Metrics(api.hub, api, admission), key, metrics_public=metrics_public)
     calls = ApiEndpoint(api, key, paths, limits)
     pages: dict[bytes, HttpEndpoint] = {CLIENT_PATH: page(Client().show)}
     document = page(OpenApi().show)
     for root in paths.roots:
         pages |= {
-            f"{root}health".encode(): page(status.show_health),
-            f"{root}ready".encode(): page(status.show_readiness),
-            f"{root}metrics".encode(): page(status.show_metrics),
+            f"{root}health".encode(): page(health.show_health),
+            f"{root}ready".encode(): page(health.show_readiness),
+            f"{root}metrics".encode(): page(health.show_metrics),
             f"{root}openapi.json".encode(): document,
         }
     if application is None:
