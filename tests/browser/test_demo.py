@@ -3,19 +3,39 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from messageflow import Flow
-from tests.browser.conftest import EXAMPLE, Enter, forgive_cuts, log_in, open_page
+from tests.browser.conftest import DEMO, EXAMPLE, Enter, forgive_cuts, log_in, open_page
 from tests.support import Running, running
 
 pytestmark = pytest.mark.browser
 
+NUMBERS = itertools.count(1)
 DIGEST = re.compile("[0-9a-f]{64}")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One demo for all; each test has users of its own, and nobody else is there."""
+    with running(DEMO, tmp_path_factory.mktemp("demo"), cwd=EXAMPLE) as started:
+        yield started
+
+
+@pytest.fixture
+def user() -> str:
+    return f"alice {next(NUMBERS)}"
+
+
+@pytest.fixture
+def friend() -> str:
+    return f"bob {next(NUMBERS)}"
 
 
 def hand_over(page: Page, name: str, content: bytes) -> Locator:
@@ -29,8 +49,10 @@ def say(page: Page, text: str) -> None:
     page.click("#messageForm button")
 
 
-def test_the_state_is_shown_in_words_and_colour_and_for_machines(enter: Enter, complaints: list[str]) -> None:
-    page = enter("alice")
+def test_the_state_is_shown_in_words_and_colour_and_for_machines(
+    enter: Enter, complaints: list[str], user: str
+) -> None:
+    page = enter(user)
     dot = page.locator("#websocketStatus")
     expect(page.locator("#authenticated")).to_have_text("Yes")
     expect(dot).to_have_attribute("data-state", "authenticated")
@@ -54,8 +76,8 @@ def test_the_state_is_shown_in_words_and_colour_and_for_machines(enter: Enter, c
     ],
     ids=["empty", "short", "no last line feed", "one endless word", "binary"],
 )
-def test_the_result_of_a_file_is_pushed(content: bytes, lines: int, words: int, enter: Enter) -> None:
-    job = hand_over(enter("alice"), "mine", content)
+def test_the_result_of_a_file_is_pushed(content: bytes, lines: int, words: int, enter: Enter, user: str) -> None:
+    job = hand_over(enter(user), "mine", content)
     expect(job).to_have_attribute("data-state", "done")
     expect(job.locator(".sha256")).to_have_text(hashlib.sha256(content).hexdigest())
     expect(job.locator(".size")).to_have_text(f"{len(content):,}")
@@ -64,10 +86,10 @@ def test_the_result_of_a_file_is_pushed(content: bytes, lines: int, words: int, 
     assert job.locator("progress").evaluate("bar => bar.value") == 100
 
 
-def test_a_large_file_reports_its_progress_after_the_request_has_ended(enter: Enter, tmp_path: Path) -> None:
+def test_a_large_file_reports_its_progress_after_the_request_has_ended(enter: Enter, tmp_path: Path, user: str) -> None:
     large = tmp_path / "large.txt"
     large.write_bytes(b"The quick, the slow; THE END.\n" * 500_000)
-    page = enter("alice")
+    page = enter(user)
     with page.expect_response("**/jobs?name=*") as answered:
         page.set_input_files("#file", large)
     job = page.locator("#jobs > li")
@@ -80,8 +102,8 @@ def test_a_large_file_reports_its_progress_after_the_request_has_ended(enter: En
     assert (kinds[0], kinds[-1]) == ("job/done", "job/started")
 
 
-def test_two_users_see_what_is_theirs_and_nothing_else(enter: Enter) -> None:
-    alice, bob = enter("alice"), enter("bob")
+def test_two_users_see_what_is_theirs_and_nothing_else(enter: Enter, user: str, friend: str) -> None:
+    alice, bob = enter(user), enter(friend)
     rows = hand_over(alice, "hers.txt", b"secret"), hand_over(bob, "his.txt", b"other")
     for page, row, own, foreign in ((alice, rows[0], "hers.txt", "his.txt"), (bob, rows[1], "his.txt", "hers.txt")):
         expect(row).to_have_attribute("data-state", "done")
@@ -91,26 +113,26 @@ def test_two_users_see_what_is_theirs_and_nothing_else(enter: Enter) -> None:
         assert foreign not in page.inner_text("body")
 
 
-def test_all_pages_of_one_user_hear_of_his_jobs(enter: Enter) -> None:
-    one, other = enter("alice"), enter("alice")
+def test_all_pages_of_one_user_hear_of_his_jobs(enter: Enter, user: str) -> None:
+    one, other = enter(user), enter(user)
     hand_over(one, "hers.txt", b"text")
     for page in (one, other):
         expect(page.locator("#jobs .sha256")).to_have_text(DIGEST)
 
 
-def test_a_page_that_is_opened_later_fetches_the_jobs(enter: Enter) -> None:
-    page = enter("alice")
+def test_a_page_that_is_opened_later_fetches_the_jobs(enter: Enter, user: str) -> None:
+    page = enter(user)
     expect(hand_over(page, "hers.txt", b"text")).to_have_attribute("data-state", "done")
     page.reload()
     expect(page.locator("#jobs .sha256")).to_have_text(hashlib.sha256(b"text").hexdigest())
 
 
-def test_a_message_reaches_every_open_page_as_text(enter: Enter) -> None:
-    alice, bob = enter("alice"), enter("bob")
+def test_a_message_reaches_every_open_page_as_text(enter: Enter, user: str, friend: str) -> None:
+    alice, bob = enter(user), enter(friend)
     text = "<img src=x onerror=\"alert('run')\"> & <b>bold</b>"
     say(alice, text)
     for page in (alice, bob):
-        expect(page.locator("#incoming .text")).to_have_text([f"alice: {text}"])
+        expect(page.locator("#incoming .text")).to_have_text([f"{user}: {text}"])
         assert page.locator("#incoming img, #incoming b").count() == 0
 
 
@@ -122,8 +144,8 @@ def test_hostile_names_of_users_and_files_are_text_too(enter: Enter) -> None:
     assert page.locator("main img, main script").count() == 0
 
 
-def test_the_age_of_the_last_update_is_told_in_local_time(enter: Enter) -> None:
-    page = enter("alice")
+def test_the_age_of_the_last_update_is_told_in_local_time(enter: Enter, user: str) -> None:
+    page = enter(user)
     expect(page.locator("#updated")).to_have_text("never")
     say(page, "now")
     expect(page.locator("#ago")).to_contain_text(re.compile(r"\d+ s ago"))
@@ -133,10 +155,10 @@ def test_the_age_of_the_last_update_is_told_in_local_time(enter: Enter) -> None:
     assert shown == local
 
 
-def test_the_count_of_people_rises_and_falls(enter: Enter, complaints: list[str]) -> None:
-    alice = enter("alice")
+def test_the_count_of_people_rises_and_falls(enter: Enter, complaints: list[str], user: str, friend: str) -> None:
+    alice = enter(user)
     expect(alice.locator("#people")).to_have_text("1")
-    second, bob = enter("alice"), enter("bob")
+    second, bob = enter(user), enter(friend)
     for page in (alice, second, bob):
         expect(page.locator("#people")).to_have_text("2")  # people, not pages
     bob.context.close()
@@ -147,18 +169,18 @@ def test_the_count_of_people_rises_and_falls(enter: Enter, complaints: list[str]
 
 
 def test_what_is_pushed_while_the_connection_is_cut_arrives_once_and_in_order(
-    enter: Enter, flow: Flow, complaints: list[str]
+    enter: Enter, flow: Flow, complaints: list[str], user: str
 ) -> None:
-    page = enter("alice")
-    flow.push("alice", "note", {"text": "before"})
+    page = enter(user)
+    flow.push(user, "note", {"text": "before"})
     expect(page.locator("#incoming li")).to_have_count(1)
     page.click("#cut")
     expect(page.locator("#connected")).to_have_text("Offline")
     for number in range(5):
-        flow.push("alice", "note", {"text": f"missed {number}"})
+        flow.push(user, "note", {"text": f"missed {number}"})
     page.click("#again")
     expect(page.locator("#connected")).to_have_text("Online")
-    flow.push("alice", "note", {"text": "after"})
+    flow.push(user, "note", {"text": "after"})
     expected = ["before", *[f"missed {number}" for number in range(5)], "after"]
     expect(page.locator("#incoming .text")).to_have_text(expected[::-1])
     expect(page.locator("#incoming .late")).to_have_count(5)
@@ -167,16 +189,16 @@ def test_what_is_pushed_while_the_connection_is_cut_arrives_once_and_in_order(
 
 
 def test_a_cut_takes_the_link_from_a_client_that_is_told_nothing_and_comes_back_by_itself(
-    server: Running, enter: Enter, flow: Flow, complaints: list[str]
+    server: Running, enter: Enter, flow: Flow, complaints: list[str], user: str
 ) -> None:
-    page, other = enter("alice"), enter("alice")  # two browsers
+    page, other = enter(user), enter(user)  # two browsers
     page.click("#cut")
     expect(page.locator("#why")).to_have_text(
         f"The network is cut, so nothing answers at {server.url}. The page goes on looking by itself."
     )
     refused = [each for each in complaints if each.startswith("WebSocket connection to ")]
     assert refused  # by the network: the page never closed it
-    flow.push("alice", "note", {"text": "meanwhile"})
+    flow.push(user, "note", {"text": "meanwhile"})
     expect(other.locator("#incoming .text")).to_have_text(["meanwhile"])
     expect(other.locator("#connected")).to_have_text("Online")
     expect(page.locator("#incoming li")).to_have_count(0)
@@ -219,11 +241,11 @@ def test_an_application_under_run_offers_no_cut(tmp_path: Path, browser: Browser
 
 
 def test_nothing_is_lost_or_doubled_while_the_connection_is_cut_again_and_again(
-    enter: Enter, flow: Flow, complaints: list[str]
+    enter: Enter, flow: Flow, complaints: list[str], user: str
 ) -> None:
-    page = enter("alice")
+    page = enter(user)
     for number in range(100):
-        flow.push("alice", "note", {"text": f"{number}"})
+        flow.push(user, "note", {"text": f"{number}"})
         if number % 5 == 0:
             page.click("#cut")
         elif number % 5 == 2:
@@ -234,15 +256,15 @@ def test_nothing_is_lost_or_doubled_while_the_connection_is_cut_again_and_again(
 
 
 @pytest.mark.parametrize("payload", [None, [], 7, {"text": {"not": "text"}}])
-def test_a_push_of_another_kind_is_listed_as_it_is(payload: object, enter: Enter, flow: Flow) -> None:
-    page = enter("alice")
-    flow.push("alice", "something/else", payload)
+def test_a_push_of_another_kind_is_listed_as_it_is(payload: object, enter: Enter, flow: Flow, user: str) -> None:
+    page = enter(user)
+    flow.push(user, "something/else", payload)
     expect(page.locator("#incoming .type")).to_have_text(["something/else"])
 
 
-def test_what_the_application_refuses_is_shown(server: Running, browser: Browser) -> None:
+def test_what_the_application_refuses_is_shown(server: Running, browser: Browser, user: str) -> None:
     page = open_page(browser, [])  # the console names the refused request, and may
-    log_in(page, server.url, "alice")
+    log_in(page, server.url, user)
     page.context.clear_cookies()
     say(page, "hello")
     expect(page.get_by_role("alert")).to_have_text("Nobody is logged in.")
@@ -250,8 +272,8 @@ def test_what_the_application_refuses_is_shown(server: Running, browser: Browser
     page.context.close()
 
 
-def test_leaving_closes_the_desk_for_the_next_one(enter: Enter) -> None:
-    page = enter("alice")
+def test_leaving_closes_the_desk_for_the_next_one(enter: Enter, user: str) -> None:
+    page = enter(user)
     page.click("#logout")
     expect(page.locator("#name")).to_be_visible()
     expect(page.locator(".status")).to_have_count(0)
