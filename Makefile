@@ -5,7 +5,7 @@ SYSTEM_PACKAGES := chromium curl redis-server iproute2 nginx
 FAULT_PACKAGES := gcc libc6-dev strace redis-server
 
 export PATH := $(CURDIR)/.venv/node/bin:$(PATH)
-# Tests start some two thousand processes, and four read the same tests: compiled once, not by each of them.
+# Tests start some two thousand processes, and five read the same tests: compiled once, not by each of them.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test lint types format client collected pytest faults faults-long mutants floors bench bench-full docs clean
@@ -16,7 +16,7 @@ demo:
 	@$(PYTHON) -m messageflow.cli demo
 
 # One line a part; what a part says is shown whole when it fails. The parts that keep one core busy run two at a time,
-# and among them what reads all tests and leaves them compiled for the four that run them.
+# and among them what reads all tests and leaves them compiled for the five that run them.
 test: .venv/ready-dev
 	@$(MAKE) --no-print-directory -j2 -O $(addprefix part-,collected client types lint)
 	@scripts/part pytest
@@ -30,7 +30,7 @@ collected: .venv/ready-dev
 
 pytest: .venv/ready-dev
 	@scripts/system-packages $(SYSTEM_PACKAGES)
-	$(PYTHON) -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder
+	$(PYTHON) -m pytest -q -n 5 --dist loadfile --no-loadscope-reorder
 
 lint: .venv/ready-dev
 	$(PYTHON) -m ruff check .
