@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -116,11 +116,20 @@ def serving(
     """
     (directory / "handlers.py").write_text(handlers)
     (directory / "server.py").write_text(SERVERS[kind])
+    with started([sys.executable, "server.py", str(port)], directory, port, gateway, secret) as process:
+        yield process
+
+
+@contextmanager
+def started(
+    command: Sequence[str], directory: Path, port: int, gateway: str = "", secret: str = SECRET
+) -> Iterator[subprocess.Popen[str]]:
+    """Run a server of an application that was written into a directory; see `serving`."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("MESSAGEFLOW_", "PYTEST_"))
     }
     environment |= {"MESSAGEFLOW_API_KEY": API_KEY, "MESSAGEFLOW_HOOKS_SECRET": secret, "MESSAGEFLOW_URL": gateway}
-    process = subprocess.Popen([sys.executable, "server.py", str(port)], cwd=directory, env=environment, text=True)
+    process = subprocess.Popen(command, cwd=directory, env=environment, text=True)
     try:
         wait_for_port(port, process)
         yield process
