@@ -16,6 +16,7 @@ import pytest
 import messageflow
 from messageflow import BatchRefused, MessageflowError, Receipt, Refuse, Refused
 from messageflow.core import codes
+from messageflow.errors import show
 
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "messageflow.errors.Refused": (102, "unknown channel"),
@@ -101,6 +102,34 @@ def test_exceptions_are_equal_when_nothing_tells_them_apart() -> None:
     noted = Refused(102, "x")
     noted.add_note("n")
     assert noted != Refused(102, "x")
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "error"),
+    [
+        ("1001", "no", TypeError),
+        (1001, b"no", TypeError),
+        (1001, None, TypeError),
+        (0, "no", ValueError),
+        (-1, "no", ValueError),
+        (5000, "no", ValueError),
+        (1001, "\ud800", ValueError),
+    ],
+)
+def test_a_refusal_that_no_client_could_be_told_is_an_error_of_the_handler(
+    code: Any, message: Any, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        Refuse(code, message)
+
+
+def test_what_cannot_be_shown_is_named() -> None:
+    class Mute(Exception):
+        def __repr__(self) -> str:
+            raise ValueError("no")
+
+    assert (show(Mute()), show(ValueError("x"))) == ("Mute, which cannot be shown", "ValueError('x')")
+    assert show(ValueError("\ud800")).isascii()
 
 
 class Own(Refused):

@@ -128,6 +128,14 @@ class Unanswered(BrokerError):
     """The broker did not answer in time: what was asked may or may not have happened."""
 
 
+def show(error: BaseException) -> str:
+    """Return an exception as one line of a log, also one of an application's whose own `repr` fails."""
+    try:
+        return repr(error).encode(errors="replace").decode()
+    except Exception:
+        return f"{type(error).__name__}, which cannot be shown"
+
+
 class Refuse(MessageflowError):
     """Raised by a handler of the application: what a client wants is refused, and the client is told why.
 
@@ -138,9 +146,17 @@ class Refuse(MessageflowError):
             the client come back, 3500 to 3999 and 4500 to 4999 are final.
         message: in a few words, for the client.
         temporary: whether the client may try again; for error codes.
+
+    Raises:
+        TypeError, ValueError: no client could be told so.
     """
 
     def __init__(self, code: int = 103, message: str = "permission denied", *, temporary: bool = False) -> None:
+        if not isinstance(code, int) or not isinstance(message, str):
+            raise TypeError(f"Refuse takes a number and a text, Refuse(1001, 'why'), not {code!r} and {message!r}")
+        if not 0 < code < 5000:
+            raise ValueError(f"the code of a refusal lies between 1 and 4999, and is not {code}")
+        message.encode()  # half a surrogate pair cannot be said to anybody
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message

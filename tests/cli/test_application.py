@@ -64,6 +64,7 @@ def test_application_is_found_in_a_directory_that_is_named(project: Path, monkey
         ("shop_site:zzz", "there is no 'zzz' in the module 'shop_site'"),
         ("shop_site.py:app", "'shop_site.py' is a file; give the module: shop_site:app"),
         ("web/shop_site.py", "'web/shop_site.py' is a file; give the module: web.shop_site:app"),
+        ("..shop:app", "'..shop' is not the name of a module; write module:app"),
         (":app", "'' is not the name of a module; write module:app"),
     ],
 )
@@ -77,6 +78,13 @@ def test_what_is_not_there_is_named_with_the_nearest_that_is(project: Path, targ
 def test_library_the_application_misses_is_its_own_error() -> None:
     with pytest.raises(ModuleNotFoundError, match="no_such_library"):
         load_application("shop_broken:app")
+
+
+@pytest.mark.parametrize("raised", ["TypeError", "ValueError"])
+def test_what_the_application_raises_is_its_own_error(project: Path, raised: str) -> None:
+    (project / f"shop_{raised}.py").write_text(f"raise {raised}('of mine')\n")
+    with pytest.raises((TypeError, ValueError), match="of mine"):
+        load_application(f"shop_{raised}:app")
 
 
 async def asgi(scope: Any, receive: Any, send: Any) -> None:

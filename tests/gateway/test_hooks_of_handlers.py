@@ -53,6 +53,16 @@ def fail(event):
 async def hang(event):
     import asyncio
     await asyncio.sleep(3600)
+
+def timed(function):
+    return lambda event: function(event)
+
+@flow.rpc("wrapped")
+@timed
+async def wrapped(event):
+    import asyncio
+    await asyncio.sleep(0)
+    return event.data
 """
 
 
@@ -116,6 +126,7 @@ async def test_what_goes_wrong_in_a_handler_is_its_own_affair(project: Path, tmp
                 for name in ("double", "fail", "hang", "unknown")
             }
             assert codes == {"double": 1001, "fail": 100, "hang": 100, "unknown": 104}
+            assert (await page.ask(rpc={"method": "wrapped", "data": 1}))["rpc"]["data"] == 1
             await page.link.send(json.dumps({"send": {"data": {"type": "unknown"}}}))
             await page.link.send(json.dumps({"send": {"data": "nonsense"}}))
             assert (await page.ask(rpc={"method": "double", "data": 1}))["rpc"]["data"]["twice"] == 2

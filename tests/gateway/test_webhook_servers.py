@@ -64,7 +64,17 @@ SERVERS = {
     "gunicorn": (FLASK, ["gunicorn", "--bind", "127.0.0.1:{port}", "--log-level", "error"]),
     "gunicorn gthread": (
         FLASK,
-        ["gunicorn", "--bind", "127.0.0.1:{port}", "--log-level", "error", "--worker-class", "gthread", "--threads", "8"],
+        [
+            "gunicorn",
+            "--bind",
+            "127.0.0.1:{port}",
+            "--log-level",
+            "error",
+            "--worker-class",
+            "gthread",
+            "--threads",
+            "8",
+        ],
     ),
     "waitress": (FLASK, ["waitress", "--listen", "127.0.0.1:{port}", "--threads", "8"]),
     "uvicorn": (FASTAPI, ["uvicorn", "--port", "{port}", "--log-level", "error"]),
@@ -122,7 +132,9 @@ async def test_what_a_page_says_reaches_the_handlers_and_the_rest_the_applicatio
         assert await hear(bob, "city") == {"city": "Rome", "by": "alice"}
         codes = [(await alice.ask(rpc={"method": name}))["error"]["code"] for name in ("double", "fail", "none")]
         assert codes == [1001, 100, 104]
-        assert (await alice.ask(rpc={"method": "double", "data": "x" * 50_000}))["rpc"]["data"]["twice"] == "x" * 100_000
+        assert (await alice.ask(rpc={"method": "double", "data": "x" * 50_000}))["rpc"]["data"][
+            "twice"
+        ] == "x" * 100_000
         key = {"data": {"type": "city", "payload": "Oslo"}, "key": "k"}
         assert [(await alice.ask(send=key))["id"] > 0 for _ in range(2)] == [True, True]
         assert await hear(bob, "city") == {"city": "Oslo", "by": "alice"}

@@ -91,6 +91,11 @@ def test_what_means_nothing_is_said(said: object) -> None:
         carry_out(decisions.welcome(table(("connect", "*", lambda event: said)), CONNECT))
 
 
+def test_one_text_is_no_list_of_channels() -> None:
+    with pytest.raises(TypeError, match="a list of names"):
+        carry_out(decisions.welcome(table(("connect", "*", lambda event: {"channels": "news"})), CONNECT))
+
+
 @pytest.mark.parametrize(
     ("said", "expected"),
     [((None, True), True), ((None, False), False), ((False, True), False), ((None, None), None), ((), None)],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -60,6 +60,14 @@ def test_flows_do_not_see_one_anothers_handlers_and_the_process_sees_all(every: 
     assert every.find("event", "city") is not None, "an application need not keep its flow"
 
 
+def yield_once(event: Event) -> Iterator[None]:
+    yield
+
+
+async def yield_later(event: Event) -> AsyncIterator[None]:
+    yield
+
+
 MISUSES: list[tuple[Callable[[Flow], Any], type[Exception], str]] = [
     (lambda flow: flow.on(handle), TypeError, '@flow.on("city")'),  # type: ignore[arg-type]
     (lambda flow: flow.rpc(handle), TypeError, '@flow.rpc("city")'),  # type: ignore[arg-type]
@@ -70,6 +78,8 @@ MISUSES: list[tuple[Callable[[Flow], Any], type[Exception], str]] = [
     (lambda flow: flow.on_connect("news:*"), TypeError, "stands above a function, not a str"),  # type: ignore[type-var]
     (lambda flow: flow.on("city")(lambda: None), TypeError, "takes one argument, the event"),  # type: ignore[type-var]
     (lambda flow: flow.on("city")(lambda event, more: None), TypeError, "one argument"),  # type: ignore[type-var]
+    (lambda flow: flow.on("city")(yield_once), TypeError, "a handler returns"),
+    (lambda flow: flow.on_connect(yield_later), TypeError, "a handler returns"),
 ]
 
 

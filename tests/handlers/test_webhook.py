@@ -6,8 +6,10 @@ import asyncio
 import io
 import itertools
 import json
+import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +145,54 @@ def test_each_kind_is_answered(application: Application, face: str) -> None:
     assert one("publish", channel="rooms:a", data=1) == {"result": {"data": {"text": 1}}}
     assert one("publish", channel="rooms:b", data=1) == {"result": None}
     assert "no handler is of the kind" in one("nonsense")["failure"]["error"]
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_a_plain_function_that_wraps_a_coroutine_function_is_awaited(application: Application, face: str) -> None:
+    ran: list[Any] = []
+
+    async def note(event: Event) -> int:
+        await asyncio.sleep(0)
+        ran.append(event.data)
+        return 5
+
+    application.rpc("wrapped")(lambda event: note(event))
+    application.on("wrapped")(lambda event: note(event))
+    assert ask(application, face, "rpc", {"name": "wrapped", "data": 1}) == [{"result": 5}]
+    assert ask(application, face, "event", {"name": "wrapped", "data": 2}) == [{"result": None}]
+    assert ran == [1, 2]
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_what_would_end_a_process_ends_its_call_alone(
+    application: Application, face: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a server's main thread below WSGI `sys.exit()` is the server's own: here all are others."""
+    monkeypatch.setattr(threading, "main_thread", lambda: None)
+
+    async def leave(event: Event) -> None:
+        raise SystemExit(3)
+
+    async def give_up(event: Event) -> None:
+        raise asyncio.CancelledError
+
+    async def go_on(event: Event) -> None:
+        while not freed:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.01)
+
+    freed: list[bool] = []
+    application.rpc("exit")(lambda event: sys.exit(3))
+    application.rpc("leave")(leave)
+    application.rpc("give_up")(give_up)
+    for name in ("exit", "leave", "give_up"):
+        [result] = ask(application, face, "rpc", {"name": name})
+        assert result["failure"]["error"], name
+    if face == "wsgi":
+        application.rpc("deaf")(go_on)
+        assert "Timeout" in ask(application, face, "rpc", {"name": "deaf"}, seconds=0.01)[0]["failure"]["error"]
+        freed.append(True)
+    assert ask(application, face, "rpc", {"name": "later", "data": 1}) == [{"result": 1}]
 
 
 @pytest.mark.parametrize("face", FACES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any, get_args, get_type_hints
 
@@ -15,6 +16,7 @@ from messageflow.hub import hook_calls
 from messageflow.hub.hook_limits import HookLimits
 from messageflow.hub.hooks import (
     ANSWERS,
+    HANDLER,
     KINDS,
     OUTLIVING,
     AuthorizeAnswer,
@@ -89,6 +91,10 @@ async def refusing(question: Any) -> Any:
 
 async def never(question: Any) -> Any:
     await asyncio.sleep(3600)
+
+
+async def no_time(question: ConnectQuestion) -> ConnectAnswer:
+    return ConnectAnswer(expires_at=float("nan"))
 
 
 async def nonsense(question: Any) -> Any:
@@ -172,7 +178,13 @@ async def test_connect_refuses_with_an_error_or_with_a_close_code(make: Make) ->
 
 
 @pytest.mark.parametrize(
-    ("hook", "count"), [(raising, "hook_failures"), (never, "hook_timeouts"), (nonsense, "hook_failures")]
+    ("hook", "count"),
+    [
+        (raising, "hook_failures"),
+        (never, "hook_timeouts"),
+        (nonsense, "hook_failures"),
+        (no_time, "hook_failures"),
+    ],
 )
 async def test_a_connect_that_fails_ends_the_connection_so_that_it_comes_again(
     make: Make, hook: Any, count: str
@@ -367,6 +379,33 @@ async def test_a_hook_that_takes_no_cancellation_keeps_its_client_no_longer_than
         assert connection.replies(2)[0]["error"]["code"] == 100
         assert (await ask(world, connection, 3, rpc={"method": "good"}))["rpc"] == {"data": None}
         assert world.hub.counters.hook_timeouts == {"rpc": 1}
+    finally:
+        freed.set()
+
+
+async def test_the_end_of_the_hub_waits_for_no_hook_that_takes_no_cancellation(
+    make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    freed = asyncio.Event()
+
+    async def rpc(question: RpcQuestion) -> RpcAnswer:
+        HANDLER.set("app.deaf")
+        while not freed.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await freed.wait()
+        return RpcAnswer()
+
+    world = await make(SHORT, rpc=rpc)
+    connection = await world.connected("alice")
+    connection.send({"id": 2, "rpc": {"method": "bad"}})
+    await world.settle()
+    try:
+        await world.hub.close()
+        await until(lambda: world.hub.counters.hook_timeouts == {"rpc": 1})
+        [late] = [record for record in caplog.records if record.message == "hook_timed_out"]
+        assert vars(late)["handler"] == "app.deaf"
+        assert late.exc_info is not None
+        assert "freed.wait()" in "".join(traceback.format_exception(*late.exc_info))
     finally:
         freed.set()
 

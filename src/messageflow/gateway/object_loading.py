@@ -65,6 +65,8 @@ def current_directory() -> Path:
 
 
 def _import(name: str, directory: Path) -> ModuleType:
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise ConfigurationError(f"{name!r} is not the name of a module; write module:app")
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -72,8 +74,6 @@ def _import(name: str, directory: Path) -> ModuleType:
             raise  # the module is there; what it imports is not, and its traceback says where
         hint = _suggest(error.name, [path.stem for path in directory.iterdir() if path.suffix in ("", ".py")])
         raise ConfigurationError(f"there is no module {error.name!r} in {directory} or on the path{hint}") from None
-    except (ValueError, TypeError):
-        raise ConfigurationError(f"{name!r} is not the name of a module; write module:app") from None
 
 
 def _get_attribute(owner: object, name: str, module: str) -> Any:

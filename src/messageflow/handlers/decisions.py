@@ -9,6 +9,7 @@ Pure.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator
+from types import CoroutineType
 from typing import Any, NamedTuple
 
 import msgspec
@@ -33,7 +34,11 @@ WELCOME_KEYS = ("user", "info", "data", "channels", "expires_at")
 
 
 async def carry_out(steps: Steps, call: Callable[[Handler, Event], Awaitable[Any]]) -> Any:
-    """Make the calls of a decision, one after the other; return what it comes to."""
+    """Make the calls of a decision, one after the other; return what it comes to.
+
+    A plain function may return a coroutine, as one does that wraps a coroutine function: it is awaited, or what a page
+    told would be answered as handled without having run.
+    """
     step, result = steps.send, None
     while True:
         try:
@@ -42,6 +47,8 @@ async def carry_out(steps: Steps, call: Callable[[Handler, Event], Awaitable[Any
             return done.value
         try:
             step, result = steps.send, await call(handler, event)
+            if type(result) is CoroutineType:
+                result = await result
         except Exception as error:
             step, result = steps.throw, error
 
@@ -93,6 +100,8 @@ def welcome(handlers: Handlers, event: Event) -> Generator[HandlerCall, Any, dic
                 f"a connect handler returns nothing, False, or a dict with some of {', '.join(WELCOME_KEYS)}; not "
                 + (f"one with {', '.join(map(repr, result))}" if isinstance(result, dict) else type(result).__name__)
             )
+        if isinstance(result.get("channels"), str):
+            raise TypeError("the channels of a connect handler are a list of names, not one text")
         encoded = {key: handler.encode(result[key]) for key in ("info", "data") if result.get(key) is not None}
         channels = (*said.get("channels", ()), *(result.get("channels") or ()))
         said |= {key: value for key, value in result.items() if value is not None} | encoded

@@ -147,6 +147,8 @@ def _check_function(function: Any, written: str) -> None:
         raise TypeError(f"@flow.{written} stands above a function, not a {type(function).__name__}")
     import inspect  # which takes longer than all the rest of this module
 
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise TypeError(f"{function!r} yields, and so none of it would run; a handler returns")
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):

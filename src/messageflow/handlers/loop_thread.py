@@ -11,6 +11,10 @@ import threading
 from collections.abc import Coroutine
 from typing import Any
 
+from messageflow.errors import show
+
+PATIENCE = 1.0  # seconds beyond its time in which a coroutine that was cancelled should end
+
 
 class LoopThread:
     """One loop a process, begun when it is first used."""
@@ -21,17 +25,21 @@ class LoopThread:
         self._loop: asyncio.AbstractEventLoop
 
     def run(self, work: Coroutine[Any, Any, Any], seconds: float) -> Any:
-        """Return what a coroutine returns. It is cancelled when its time is over.
+        """Return what a coroutine returns. It is cancelled when its time is over, and left to itself if it goes on.
 
         Raises:
             TimeoutError: it is.
+            RuntimeError: it raised what would have ended the loop.
         """
 
         async def limited() -> Any:
-            async with asyncio.timeout(seconds):
-                return await work
+            try:
+                async with asyncio.timeout(seconds):
+                    return await work
+            except (SystemExit, KeyboardInterrupt) as error:
+                raise RuntimeError(f"the handler raised {show(error)}") from error
 
-        return asyncio.run_coroutine_threadsafe(limited(), self._find_loop()).result()
+        return asyncio.run_coroutine_threadsafe(limited(), self._find_loop()).result(seconds + PATIENCE)
 
     def _find_loop(self) -> asyncio.AbstractEventLoop:
         if self._process == os.getpid():

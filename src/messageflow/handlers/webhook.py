@@ -13,16 +13,19 @@ Owns the ids that were seen, and counts what was refused. Never sees a gateway.
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from functools import partial
+from types import CoroutineType
 from typing import Any, NamedTuple, overload
 
 import msgspec
 
 from messageflow.core.line_rates import LineRates
 from messageflow.core.webhook_signatures import ID, SIGNATURE, TIMESTAMP, is_signed, read_key
+from messageflow.errors import show
 from messageflow.handlers.calling import Threads, is_coroutine_function
 from messageflow.handlers.event import Event
 from messageflow.handlers.loop_thread import LoopThread
@@ -172,9 +175,13 @@ class Webhook:
 
     async def _call_inline(self, handler: Handler, event: Event, seconds: float) -> Any:
         """Call a function there and then: never waits for a loop, for there is none."""
-        if is_coroutine_function(handler.function):
-            return self._loop_thread.run(handler.function(event), seconds)
-        return handler.function(event)
+        try:
+            result = handler.function(event)
+            return self._loop_thread.run(result, seconds) if type(result) is CoroutineType else result
+        except SystemExit as error:
+            if threading.current_thread() is threading.main_thread():
+                raise  # gunicorn's own, by which it ends a worker
+            raise RuntimeError(f"the handler raised {show(error)}") from error
 
     def _check_head(self, method: str, length: str) -> Reply | None:
         if method != "POST":
@@ -236,15 +243,28 @@ class Webhook:
         return Reply(200, await answer_request(self._handlers, request, self._call_on_loop))
 
     async def _call_on_loop(self, handler: Handler, event: Event, seconds: float) -> Any:
+        """Call a function, within its time. What would end a process or a task ends its call, and no server."""
         import asyncio
 
-        async with asyncio.timeout(seconds):
-            if is_coroutine_function(handler.function):
-                return await handler.function(event)
-            loop = asyncio.get_running_loop()
-            if self._threads is None or self._threads[0] is not loop:
-                self._threads = loop, Threads("webhook-handler", THREADS)
-            return await self._threads[1].call(handler.function, event)
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._call_anywhere(handler, event)
+        except (SystemExit, KeyboardInterrupt, asyncio.CancelledError) as error:
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
+                raise
+            raise RuntimeError(f"the handler raised {show(error)}") from error
+
+    async def _call_anywhere(self, handler: Handler, event: Event) -> Any:
+        import asyncio
+
+        if is_coroutine_function(handler.function):
+            return await handler.function(event)
+        loop = asyncio.get_running_loop()
+        if self._threads is None or self._threads[0] is not loop:
+            self._threads = loop, Threads("webhook-handler", THREADS)
+        result = await self._threads[1].call(handler.function, event)
+        return await result if type(result) is CoroutineType else result
 
 
 def _explain(status: int, reason: str) -> Reply:

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from messageflow.errors import Refuse
+from messageflow.errors import Refuse, show
 from messageflow.handlers import decisions
 from messageflow.handlers.event import Event
 from messageflow.handlers.registry import Handler, Handlers
@@ -78,7 +78,7 @@ async def _answer(handlers: Handlers, request: WebhookRequest, event: Event, cal
         return WebhookResult(refusal=WebhookRefusal(refusal.code, refusal.message, refusal.temporary))
     except Exception as error:
         log.exception("hook_failed", extra={"hook": request.kind, "handler": place})
-        return WebhookResult(failure=WebhookFailure(place, repr(error)))
+        return WebhookResult(failure=WebhookFailure(place, show(error)))
 
 
 def _encode(kind: str, said: Any) -> Raw:

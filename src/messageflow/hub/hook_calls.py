@@ -11,7 +11,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextvars import Context, copy_context
 from functools import partial
+from math import isnan
+from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -30,7 +33,7 @@ from messageflow.core.codes import (
 )
 from messageflow.core.json import check_readable, compact
 from messageflow.core.users import explain_user, is_user
-from messageflow.errors import ConfigurationError, Refuse
+from messageflow.errors import ConfigurationError, Refuse, show
 from messageflow.hub.hooks import (
     ANSWERS,
     HANDLER,
@@ -86,6 +89,8 @@ def check_answer(kind: str, answer: Any) -> Any:
         raise TypeError(f"a {kind} hook answers with {expected.__name__}, not {type(answer).__name__}")
     if isinstance(answer, ConnectAnswer) and answer.user and not is_user(answer.user):
         raise ValueError(explain_user(answer.user, "no user is called so"))
+    if isinstance(answer, ConnectAnswer | RefreshAnswer) and answer.expires_at is not None and isnan(answer.expires_at):
+        raise ValueError("expires_at is a time in seconds since 1970, and not NaN")
     changes = {}
     for field in ("data", "info"):
         if data := getattr(answer, field, None):
@@ -130,13 +135,15 @@ class Hook(Generic[Question, Reply]):
             counters.hook_overloads[self._kind] += 1
             self._runtime.log_limited(logging.ERROR, "hook_overloaded", hook=self._kind, waiting=self._waiting)
             raise self._fail(TOO_MANY_REQUESTS)
-        outcome = await self._await(self._runtime.spawn(self._attempt(question), name=name_task(self._kind)))
+        context = copy_context()  # in which the function that is called is named
+        attempt = self._runtime.spawn(self._attempt(question), name_task(self._kind), context)
+        outcome = await self._await(attempt, context)
         if isinstance(outcome, CommandRefused | Disconnected):
             raise outcome
         return outcome
 
     async def _await(
-        self, attempt: asyncio.Task[Reply | CommandRefused | Disconnected]
+        self, attempt: asyncio.Task[Reply | CommandRefused | Disconnected], context: Context
     ) -> Reply | CommandRefused | Disconnected:
         """Return what an attempt comes to. A hook that does not end when it is told to has failed, and goes on.
 
@@ -145,7 +152,7 @@ class Hook(Generic[Question, Reply]):
         """
         loop = asyncio.get_running_loop()
         outcome: asyncio.Future[Reply | CommandRefused | Disconnected] = loop.create_future()
-        timer = loop.call_later(self._timeout, self._expire, attempt, outcome)
+        timer = loop.call_later(self._timeout, self._expire, attempt, context, outcome)
         attempt.add_done_callback(partial(_hand_on, outcome, timer))
         try:
             return await outcome
@@ -156,16 +163,27 @@ class Hook(Generic[Question, Reply]):
     def _expire(
         self,
         attempt: asyncio.Task[Reply | CommandRefused | Disconnected],
+        context: Context,
         outcome: asyncio.Future[Reply | CommandRefused | Disconnected],
     ) -> None:
         self._expired.add(attempt)
         attempt.add_done_callback(self._expired.discard)
         attempt.cancel()
-        asyncio.get_running_loop().call_later(PATIENCE, self._give_up, outcome)
+        asyncio.get_running_loop().call_later(PATIENCE, self._give_up, attempt, context, outcome)
 
-    def _give_up(self, outcome: asyncio.Future[Reply | CommandRefused | Disconnected]) -> None:
+    def _give_up(
+        self,
+        attempt: asyncio.Task[Reply | CommandRefused | Disconnected],
+        context: Context,
+        outcome: asyncio.Future[Reply | CommandRefused | Disconnected],
+    ) -> None:
+        """Leave one that takes no cancellation to itself: neither its client nor the end of the hub waits for it."""
+        if attempt.done():
+            return
+        self._runtime.tasks.discard(attempt)
+        error = TimeoutError("it takes no cancellation").with_traceback(_trace(attempt.get_coro()))
+        self._note_failure(error, context.get(HANDLER, ""), timed_out=True)
         if not outcome.done():
-            self._note_failure(TimeoutError("it takes no cancellation"), "", timed_out=True)
             outcome.set_result(self._fail(INTERNAL))
 
     async def tell(self, question: Question) -> None:
@@ -218,7 +236,7 @@ class Hook(Generic[Question, Reply]):
             )
         else:
             runtime.counters.hook_failures[kind] += 1
-            runtime.log_limited(logging.ERROR, "hook_failed", **fields, error=repr(error), exception=_shorten(error))
+            runtime.log_limited(logging.ERROR, "hook_failed", **fields, error=show(error), exception=_shorten(error))
 
     def _fail(self, error: ErrorCode) -> CommandRefused | Disconnected:
         """Return how a client is told that the application has failed."""
@@ -238,6 +256,18 @@ def _hand_on(outcome: asyncio.Future[Any], timer: asyncio.TimerHandle, attempt: 
         outcome.set_exception(error)
     else:
         outcome.set_result(attempt.result())
+
+
+def _trace(waiting: Any) -> TracebackType | None:
+    """Return where a coroutine waits, from what was called first on, as a traceback."""
+    frames = []
+    while (frame := getattr(waiting, "cr_frame", None)) is not None:
+        frames.append(frame)
+        waiting = waiting.cr_await
+    trace: TracebackType | None = None
+    for frame in reversed(frames):
+        trace = TracebackType(trace, frame, frame.f_lasti, frame.f_lineno)
+    return trace
 
 
 def _shorten(error: BaseException) -> BaseException:

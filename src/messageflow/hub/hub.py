@@ -11,6 +11,7 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from messageflow.brokers.base import Broker
 from messageflow.core.channels import CLIENTS, NODES, REVOKED
@@ -54,6 +55,7 @@ from messageflow.hub.unauthenticated import Unauthenticated
 log = logging.getLogger("messageflow.hub")
 
 NO_HOOKS = Hooks()
+LOOK_AGAIN = 0.2  # seconds after which the end of the hub looks whether a hook was given up
 # Names of tasks that tell others of the end, or go on to it; each ends by itself.
 OUTLIVE_SESSIONS = {
     "presence",
@@ -193,11 +195,14 @@ class Hub:
         await self.broker.close()
 
     async def _end_tasks(self) -> None:
+        """End every task. That of a hook which takes no cancellation is given up in time, and then not among them."""
+        told: set[asyncio.Task[Any]] = set()
         while tasks := self.runtime.tasks - {asyncio.current_task()}:
-            for task in tasks:
+            for task in tasks - told:
                 if task.get_name() not in OUTLIVE_SESSIONS:
                     task.cancel()
-            await asyncio.wait(tasks)
+                    told.add(task)
+            await asyncio.wait(tasks, timeout=LOOK_AGAIN)
 
     def log_limited(self, level: int, event: str, **fields: object) -> None:
         """Log an event that a client can cause, within a rate."""

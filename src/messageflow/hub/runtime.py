@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from contextvars import Context
 from typing import Any, TypeVar
 
 from messageflow.core.command_meter import CommandMeter
@@ -50,9 +51,11 @@ class Runtime:
         self.tasks: set[asyncio.Task[Any]] = set()
         self._log = RateLimitedLog(log, clock)
 
-    def spawn(self, work: Coroutine[Any, Any, T], name: str | None = None) -> asyncio.Task[T]:
-        """Run a task that belongs to the hub and ends with it."""
-        task = asyncio.get_running_loop().create_task(work, name=name)
+    def spawn(
+        self, work: Coroutine[Any, Any, T], name: str | None = None, context: Context | None = None
+    ) -> asyncio.Task[T]:
+        """Run a task that belongs to the hub and ends with it; in a copy of the current context, or in this one."""
+        task = asyncio.get_running_loop().create_task(work, name=name, context=context)
         self.tasks.add(task)
         task.add_done_callback(self._forget)
         return task
