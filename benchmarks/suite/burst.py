@@ -25,9 +25,8 @@ METHOD = (
     "(--ack os); beside it the same with --broker memory. Slower readers take "
     f"{SLOW_NS / 1000:g} µs a message, 1.7 M/s at most for all of them, which have one thread: nobody may be cut off, "
     f"and {SLOW_DRAIN_SECONDS:g} s after the last publish all should have as much. The same with {MANY_PUBLISHERS} "
-    f"publishers, to readers whose kernels take {RECEIVE_BUFFER // 1024} KiB for each: what lies there is "
-    "acknowledged, so no gateway knows of it, and on loopback Linux lets it grow to 900 KiB a reader, which is 5 s of "
-    "work for their one thread."
+    f"publishers, to readers whose kernels take {RECEIVE_BUFFER // 1024} KiB for each; on loopback Linux lets that "
+    "grow to 900 KiB a reader, which is acknowledged and would be 5 s of work for their one thread."
 )
 
 

@@ -67,7 +67,7 @@ GATEWAYS: dict[str, Sequence[str]] = {
         *("--idempotency-window", "500ms", "--config", "channels.toml"),
     ),
     "small": (*MEMORY, "--stream-memory", "1MiB", "--buffer-memory", "1MiB", "--payload-size-limit", "4MiB"),
-    "wide": (*MEMORY, "--buffer-high-water", "64MiB", "--payload-size-limit", "4MiB"),
+    "wide": (*MEMORY, "--buffer-high-water", "64MiB", "--payload-size-limit", "4MiB", "--readers-behind", "0"),
     "arriving": (*MEMORY, "--arrivals-limit", "1"),
     "full": (*MEMORY, "--connections-limit", "1"),
     "addresses": (*MEMORY, "--unauthenticated-per-address", "1"),
@@ -358,6 +358,15 @@ def buffer_high_water(gateway: Running) -> None:
         assert metric(gateway, "messageflow_fell_behind_total") == 0
 
 
+def readers_behind(gateway: Running) -> None:
+    with ExitStack() as stack:
+        for number in range(100):
+            stack.enter_context(entered(gateway, f"user{number}"))
+        call(gateway, "broadcast_push", {"type": "t", "payload": 1})
+        wait_until(lambda: metric(gateway, "messageflow_deliveries_total") >= 100, START_SECONDS)
+    assert metric(gateway, "messageflow_read_probes_total") == 0
+
+
 def buffer_memory(gateway: Running) -> None:
     with entered(gateway):
         for _ in range(8):
@@ -435,7 +444,7 @@ ROWS: dict[str, tuple[str, Callable[[Running], None]]] = {
         "arriving": (arrivals_limit,),
         "full": (connections_limit,),
         "addresses": (unauthenticated_per_address,),
-        "wide": (buffer_high_water,),
+        "wide": (buffer_high_water, readers_behind),
         "small": (buffer_memory, stream_memory),
         "disk": (ack, stream_disk),
         "two": (workers,),

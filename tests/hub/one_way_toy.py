@@ -15,6 +15,7 @@ class OneWayToy:
 
     one_way = True
     in_pieces = False
+    probe = b""
 
     def framing(self, *, text: bool) -> Callable[[bytes], bytes]:
         assert text, "blocks are text"

@@ -56,6 +56,7 @@ class _Body:
 
     one_way = True
     in_pieces = True
+    probe = b""  # nothing comes back that could say how far it has read
 
     def __init__(self, end: bytes) -> None:
         self._end = end

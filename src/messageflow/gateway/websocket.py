@@ -97,6 +97,9 @@ class WebSocketProtocol(asyncio.Protocol):
         """A binary message came."""
         raise NotImplementedError
 
+    def on_pong(self, data: bytes) -> None:
+        """The peer answered a ping."""
+
     def on_goodbye(self) -> None:
         """The peer ends the connection. It is lost once what was written to it is out, or given up."""
 
@@ -180,7 +183,9 @@ class WebSocketProtocol(asyncio.Protocol):
             return  # RFC 6455 §5.5.1: after a close frame nothing counts but the answer
         elif opcode is Opcode.PING:
             self._answer_ping(frame)
-        elif opcode is not Opcode.PONG:
+        elif opcode is Opcode.PONG:
+            self.on_pong(bytes(frame.data))
+        else:
             self._data_frame(frame)
 
     def _answer_ping(self, frame: Frame) -> None:

@@ -13,7 +13,7 @@ from messageflow.core.handshake_headers import NO_HEADERS
 from messageflow.gateway import tcp_options
 from messageflow.gateway.frame_limits import FrameLimits
 from messageflow.gateway.websocket import WebSocketProtocol
-from messageflow.gateway.websocket_frames import WEBSOCKET
+from messageflow.gateway.websocket_frames import READ, WEBSOCKET
 from messageflow.hub.connection import Connection
 from messageflow.hub.hub import Hub
 from messageflow.hub.session import Session
@@ -79,6 +79,10 @@ class WebSocketConnection(WebSocketProtocol):
             session.receive(message)
         else:
             self.fail(CloseCode.UNSUPPORTED_DATA, "a binary message; this dialect is text")
+
+    def on_pong(self, data: bytes) -> None:
+        if data == READ and self._session is not None:
+            self._hub.note_read(self._session)
 
     def on_failure(self, code: int, reason: str) -> None:
         client = self._session.client if self._session is not None else ""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 _TEXT, _BINARY = b"\x81", b"\x82"  # FIN and the opcode
+READ = b"read"  # in a ping that asks how far a peer has read; it comes back in the pong
 
 
 def text_frame(payload: bytes) -> bytes:
@@ -34,10 +35,11 @@ def _long_frame(first: bytes, payload: bytes) -> bytes:
 
 
 class WebSocketTransport:
-    """A `hub.transport.Transport`: both ways, a stream of frames; pings are messages of the dialect."""
+    """A `hub.transport.Transport`: both ways, a stream of frames; pings are messages of the dialect, probes are not."""
 
     one_way = False
     in_pieces = True
+    probe = b"\x89%c%b" % (len(READ), READ)
 
     def framing(self, *, text: bool) -> Callable[[bytes], bytes]:
         return text_frame if text else binary_frame

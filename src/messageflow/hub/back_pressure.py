@@ -3,10 +3,10 @@
 When a worker has time to publish more than its readers have time to read, the difference only waits in memory, and in
 the end everybody falls out of what is kept. So while most of a large crowd is behind, a publish into that channel
 waits, up to `LONGEST`, before it is stored, until nearly all have caught up; publishers that wait for their receipts
-come to the pace of the readers.
+come to the pace of the readers. What waits in their kernels counts too, see `hub.read_probes`.
 A few slow readers, or a channel with few, hold up nobody: they go on from the backlog and the history (`hub.catch_up`).
 
-Owns nothing; backlogs know who stands where.
+Owns nothing; backlogs know who stands where, and probes who has read how much.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 from messageflow.brokers.base import Item
 from messageflow.hub.backlog import Backlogs
 from messageflow.hub.channel import Channel
+from messageflow.hub.read_probes import ReadProbes
 from messageflow.hub.runtime import Runtime
 
 CROWD = 100  # readers that are behind, below which nobody is held up for them
@@ -33,10 +34,15 @@ class BackPressure:
         runtime: clock and counters.
         channels: those of this worker, by name.
         backlogs: of all channels in which anybody is behind.
+        read_probes: of all channels with a crowd.
     """
 
-    def __init__(self, runtime: Runtime, channels: Mapping[str, Channel], backlogs: Backlogs) -> None:
+    def __init__(
+        self, runtime: Runtime, channels: Mapping[str, Channel], backlogs: Backlogs, read_probes: ReadProbes
+    ) -> None:
         self._runtime = runtime
+        self._most = runtime.limits.readers_behind
+        self._read_probes = read_probes
         self._channels = channels
         self._backlogs = backlogs
         self._congested: dict[Channel, bool] = {}  # as it was when last looked at
@@ -45,7 +51,9 @@ class BackPressure:
 
     def wait(self, items: Sequence[Item]) -> Awaitable[None] | None:
         """Return what to wait for before these are stored, None when nobody needs it."""
-        if not self._backlogs or not any(self._look_at(item.channel) for item in items):
+        if not self._backlogs and not self._read_probes:
+            return None
+        if not self._most or not any(self._look_at(item.channel) for item in items):
             return None
         return _HoldUp(self, items)
 
@@ -60,7 +68,7 @@ class BackPressure:
 
     def _look_at(self, name: str) -> bool:
         channel = self._channels.get(name)
-        if channel is None or channel.backlog is None:
+        if channel is None or (channel.backlog is None and channel.sample is None):
             return False
         now = self._runtime.clock()
         if now - self._looked_at >= LOOK_EVERY:
@@ -69,8 +77,16 @@ class BackPressure:
             self._looked.clear()
         if channel not in self._looked:
             self._looked.add(channel)
-            self._congested[channel] = _is_behind(channel, self._congested.get(channel, False))
+            before = self._congested.get(channel, False)
+            congested = _is_behind(channel, before) or self._has_much_to_read(channel, before)
+            self._congested[channel] = congested
+            if congested:
+                self._read_probes.ask_again(channel)
         return self._congested[channel]
+
+    def _has_much_to_read(self, channel: Channel, before: bool) -> bool:
+        most = self._most / 2 if before else self._most
+        return self._read_probes.measure_wait(channel) > most
 
 
 class _HoldUp:

@@ -263,6 +263,9 @@ class Channel(ChannelMembers):
         backlog = self._extras.backlog
         if backlog is not None:
             backlog.add(before.offset if before else 0, self.position, batches)
+        sample = self._extras.sample
+        if sample is not None:
+            sample.written += len(next(iter(batches.values()), b""))
         return batches
 
     def _slice(self, budget: int) -> int:

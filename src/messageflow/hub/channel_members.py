@@ -14,6 +14,7 @@ from messageflow.core.protocol import Push
 from messageflow.core.replay_buffer import ReplayBuffer
 from messageflow.errors import BrokerError
 from messageflow.hub.backlog import Backlog, Backlogs
+from messageflow.hub.read_sample import ReadSample
 from messageflow.hub.transport import FramedEncoder, Member
 
 Write = Callable[[bytes], None]
@@ -30,6 +31,7 @@ class Extras:
         "held",
         "opening",
         "presence",
+        "sample",
         "unserved",
         "used",
         "watchers",
@@ -43,6 +45,7 @@ class Extras:
         self.held: ReplayBuffer | None = None
         self.opening: asyncio.Future[BrokerError | None] | None = None
         self.presence: list[Push] | None = None
+        self.sample: ReadSample | None = None
         self.unserved: dict[Member, Write] | None = None
         self.used: dict[FramedEncoder, int] | None = None  # by how many each is used, where there are several
         self.watchers: set[Member] | None = None
@@ -54,7 +57,7 @@ class Extras:
             each is not None
             for each in (
                 *(self.aside, self.backlog, self.batches, self.held, self.opening),
-                *(self.presence, self.unserved, self.used, self.watchers),
+                *(self.presence, self.sample, self.unserved, self.used, self.watchers),
             )
         )
 
@@ -108,6 +111,21 @@ class ChannelMembers:
         """The sessions that fell behind."""
         backlog = self._extras.backlog
         return backlog.readers if backlog is not None else ()
+
+    @property
+    def sample(self) -> ReadSample | None:
+        """Those of a crowd that are asked how far they have read."""
+        return self._extras.sample
+
+    def begin_sample(self) -> ReadSample:
+        """Begin to count what is written, for those who are to be asked."""
+        sample = self._have_extras().sample = ReadSample()
+        return sample
+
+    def end_sample(self) -> None:
+        """Nobody is asked any more."""
+        self._extras.sample = None
+        self._drop_extras()
 
     @property
     def sessions(self) -> Iterator[Member]:

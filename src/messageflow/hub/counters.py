@@ -21,6 +21,9 @@ class Counters:
     publishes_delayed: int = count(
         "Publishes that waited for the readers of their channel, who were behind as a crowd."
     )
+    read_probes: int = count("Pings to a few readers of a crowd, to learn how far they have read.")
+    read_probes_answered: int = count("Of those, such as were answered.")
+    read_probes_unanswered: int = count("Readers that were asked and did not answer, and are waited for no longer.")
     deliveries: int = count("Writes of publications to connections; several publications may share one.")
     stale_publications: int = count("Publications that came twice from the broker.")
     gaps: int = count("Times a publication came before one that was missed.")

@@ -15,6 +15,7 @@ import logging
 from collections import deque
 
 from messageflow.hub.channel import Channel
+from messageflow.hub.read_probes import CROWD, ReadProbes
 from messageflow.hub.runtime import Runtime
 
 log = logging.getLogger("messageflow.hub")
@@ -29,9 +30,11 @@ class FanOut:
 
     Args:
         runtime: where deliveries are counted.
+        read_probes: ask how far crowds have read.
     """
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, read_probes: ReadProbes) -> None:
+        self._read_probes = read_probes
         self._counters = runtime.counters
         self._clock = runtime.clock
         self._loop: asyncio.AbstractEventLoop
@@ -99,6 +102,8 @@ class FanOut:
                 continue
             budget -= written or 1
             self._counters.deliveries += written
+            if written >= CROWD:
+                self._read_probes.follow(channel)
             if channel.dirty:
                 channel.marked = True
                 dirty.append(channel)

@@ -44,6 +44,7 @@ from messageflow.hub.node_deaths import NodeDeaths
 from messageflow.hub.occupancy import QUESTION as OCCUPANCY
 from messageflow.hub.occupancy import SAID, Occupancy
 from messageflow.hub.presence_changes import PresenceChanges
+from messageflow.hub.read_probes import ReadProbes
 from messageflow.hub.recovery_rate_limiter import REPLY_TURNS, RecoveryRateLimiter
 from messageflow.hub.revocation_list import RevocationList
 from messageflow.hub.runtime import Runtime
@@ -111,7 +112,8 @@ class Hub:
         self.connecting = 0
         self.draining = False
         self.goodbye = SHUTDOWN
-        self.fan_out = FanOut(runtime)
+        self.read_probes = ReadProbes(runtime)
+        self.fan_out = FanOut(runtime, self.read_probes)
         self.hooks = HookCalls(runtime, hooks)
         self.presence = PresenceChanges(runtime, broker)
         self.history_reader = HistoryReader(runtime, broker)
@@ -136,7 +138,7 @@ class Hub:
         self.reply_limiter = RecoveryRateLimiter(rate, runtime.clock, turns=REPLY_TURNS)
         self.backlogs = Backlogs(self.limits.buffer_memory, length, runtime.clock)
         self.stalled = StalledSessions(runtime, self.backlogs, length)
-        self.back_pressure = BackPressure(runtime, self.channels, self.backlogs)
+        self.back_pressure = BackPressure(runtime, self.channels, self.backlogs, self.read_probes)
         self.catch_up = CatchUp(runtime, self.backlogs, self.history_reader, self.recovery_limiter, self.gap_repair)
         self.heartbeat = Heartbeat(runtime, self.unauthenticated, self.stalled, self._tick)
 
@@ -213,6 +215,7 @@ class Hub:
         self.backlogs.tick()
         self.history_reader.chunks.clear()
         self.stalled.tick()
+        self.read_probes.tick()
 
     # Who is connected
 
@@ -258,6 +261,10 @@ class Hub:
     def note_heard(self, session: Session) -> None:
         """A session has answered a ping."""
         self.connections_per_user.note_heard(session)
+
+    def note_read(self, session: Session) -> None:
+        """A session has read as far as it was asked."""
+        self.read_probes.note_read(session)
 
     def pause(self, session: Session) -> None:
         """The transport of a session is full."""

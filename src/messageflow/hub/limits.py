@@ -11,7 +11,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from messageflow.core.setting_kinds import Section, Size, Whole
+from messageflow.core.setting_kinds import Duration, Section, Size, Whole
 from messageflow.hub.heartbeat_limits import HeartbeatLimits
 from messageflow.hub.history_limits import HistoryLimits
 from messageflow.hub.hook_limits import HookLimits
@@ -54,6 +54,13 @@ class Limits(Struct, frozen=True, kw_only=True):
             "beyond it those with the most are disconnected and resume later (3008)",
         ),
     ] = 256 * 1024**2
+    readers_behind: Annotated[
+        Duration,
+        Meta(
+            description="time that half of 100 or more readers of a channel may need for what they have before them; "
+            "beyond it a publish there waits for them, up to a second; 0 lets none wait"
+        ),
+    ] = 0.5
     inbox: int = 256  # commands waiting in one connection before reading from it pauses
 
     @property

@@ -33,6 +33,10 @@ class Transport(Protocol):
     def framing(self, *, text: bool) -> Callable[[bytes], bytes]:
         """Return what puts a message into a frame; `text` says whether messages are UTF-8."""
 
+    @property
+    def probe(self) -> bytes:
+        """What the peer answers once it has read up to there, see `Hub.note_read`; empty where nothing is."""
+
     def ping(self, frame: bytes) -> bytes:
         """Return what is written as a ping: the frame with the dialect's, or a means of its own."""
 
@@ -45,9 +49,10 @@ class FramedEncoder:
         in_pieces: whether what it returns may be joined to one write.
         one_way: whether the client cannot answer.
         ping: as it is written.
+        probe: what asks the peer how far it has read; empty where nothing does.
     """
 
-    __slots__ = ("_encoder", "_frame", "dialect", "in_pieces", "one_way", "ping")
+    __slots__ = ("_encoder", "_frame", "dialect", "in_pieces", "one_way", "ping", "probe")
 
     def __init__(self, dialect: Dialect, transport: Transport) -> None:
         self.dialect = dialect
@@ -55,6 +60,7 @@ class FramedEncoder:
         self._encoder = dialect.encoder
         self._frame = transport.framing(text=dialect.is_text)
         self.in_pieces = transport.in_pieces
+        self.probe = transport.probe
         self.ping = transport.ping(self._frame(dialect.encoder.ping))
 
     def publications(self, channel: str, publications: Sequence[Publication]) -> bytes:

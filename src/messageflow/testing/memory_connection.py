@@ -24,6 +24,7 @@ class Lines:
 
     one_way = False
     in_pieces = True
+    probe = b"?"
 
     def framing(self, *, text: bool) -> Callable[[bytes], bytes]:
         assert text, "lines are text"
@@ -84,6 +85,7 @@ class MemoryConnection:
         closed: why the hub ended it, None while it is up.
         reading: whether the hub wants to hear from it.
         answers_pings: whether it does, at once.
+        on_probe: what it does when it is asked how far it has read: it answers at once.
         buffered: how many bytes wait in its buffer, as the test has it.
         peer_is_gone: whether its peer acknowledges nothing any more.
         patient: whether it was told to wait for a peer that takes nothing.
@@ -91,9 +93,11 @@ class MemoryConnection:
     """
 
     def __init__(self, hub: Hub, address: str = "127.0.0.1", carrier: Carrier = NATIVE_LINES) -> None:
+        self.on_probe: Callable[[MemoryConnection], None] = MemoryConnection.answer_probe
         self.kind = carrier.transport
         self.address = address
         self.headers: Mapping[str, str] = {}
+        self._hub = hub
         self._carrier = carrier
         self.written: list[dict[str, Any]] = []
         self.closed: Disconnect | None = None
@@ -107,8 +111,12 @@ class MemoryConnection:
         self.session: Session | None = hub.accept(self, carrier.dialect)
 
     def write(self, data: bytes) -> None:
-        if self.session is not None and data == self.session.encoder.ping:
-            self._ping(self.session)
+        session = self.session
+        if session is not None and data == session.encoder.ping:
+            self._ping(session)
+            return
+        if session is not None and data == session.encoder.probe:
+            self.on_probe(self)
             return
         self.written += self._carrier.read(data)
         if self._fills_after is not None:
@@ -120,6 +128,11 @@ class MemoryConnection:
         if self.answers_pings and not self.kind.one_way:
             session.heard = True
             session.pong()
+
+    def answer_probe(self) -> None:
+        """Say that everything was read."""
+        if self.session is not None:
+            self._hub.note_read(self.session)
 
     def be_patient(self, patient: bool) -> None:
         self.patient = patient

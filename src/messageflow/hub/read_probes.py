@@ -1,0 +1,133 @@
+"""How far a crowd has really read: pings behind what was written to a few of its readers, whose pongs say that it was.
+
+What lies in a reader's kernel is acknowledged, and Linux lets that grow to 900 KiB while the reader is slow: of a crowd
+that is seconds behind, sockets tell nothing. So a few readers of each crowd are asked, at random, and from what they
+read between two answers follows what they still have before them, in seconds of their own reading.
+
+Who never answers is never waited for, and who stops to is given up after `SILENT`. A link that is long is not taken for
+a reader that is slow: what the quickest answer took does not count.
+
+Owns who is asked, and what they answered. Never holds up anybody (`hub.back_pressure` does).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from messageflow.hub.channel import Channel
+from messageflow.hub.read_sample import ReadSample, SampledReader
+from messageflow.hub.runtime import Runtime
+from messageflow.hub.transport import Member
+
+CROWD = 100  # live readers of a channel, below which nobody is asked
+SAMPLE = 16  # readers that are asked, at most one of as many
+SILENT = 5.0  # seconds without an answer, after which a reader is given up
+
+
+class ReadProbes:
+    """What is known of the readers of the crowded channels of one hub.
+
+    Args:
+        runtime: clock, counters and limits.
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._clock: Callable[[], float] = runtime.clock
+        self._counters = runtime.counters
+        self._most = runtime.limits.readers_behind
+        self._crowds: dict[Channel, None] = {}
+        self._asked: dict[Member, tuple[Channel, SampledReader]] = {}  # who has not answered yet
+
+    def __bool__(self) -> bool:
+        return bool(self._crowds)
+
+    def follow(self, channel: Channel) -> None:
+        """A crowd was just written to: ask those of it who are due."""
+        sample, now = channel.sample, self._clock()
+        if sample is None:
+            if not self._most:
+                return
+            sample = self._begin(channel)
+        for reader in sample.readers:
+            if reader.is_due(sample.written, now):
+                self._ask(channel, sample, reader)
+
+    def ask_again(self, channel: Channel) -> None:
+        """Somebody waits for the crowd: ask whoever has anything before them, as far as is known."""
+        sample = channel.sample
+        for reader in sample.readers if sample is not None else ():
+            if sample is not None and sample.written > reader.read:
+                self._ask(channel, sample, reader)
+
+    def note_read(self, session: Member) -> None:
+        """A reader has answered."""
+        found = self._asked.pop(session, None)
+        if found is None:
+            return
+        (channel, reader), now = found, self._clock()
+        self._counters.read_probes_answered += 1
+        reader.note_answer(now)
+        sample = channel.sample
+        if sample is not None and reader.measure_wait(sample.written, now) > self._most / 2:
+            self._ask(channel, sample, reader)
+
+    def measure_wait(self, channel: Channel) -> float:
+        """Return the seconds of reading that at least half of the crowd has before it, as far as is known."""
+        sample = channel.sample
+        return sample.measure_wait(channel.live, self._clock()) if sample is not None else 0.0
+
+    def tick(self) -> None:
+        """Give up those who have left, fell behind or do not answer, and ask others in their place."""
+        now = self._clock()
+        for channel in tuple(self._crowds):
+            sample = channel.sample
+            if sample is None:
+                continue
+            for reader in tuple(sample.readers):
+                silent = reader.waited(now) > SILENT
+                if silent or not (reader.is_asked or reader.session in channel.live):
+                    self._counters.read_probes_unanswered += silent
+                    sample.readers.remove(reader)
+                    self._forget(reader)
+            if len(channel.live) + len(channel.lagging) < CROWD:
+                self._end(channel, sample)
+            else:
+                self._fill(channel, sample)
+
+    def _begin(self, channel: Channel) -> ReadSample:
+        sample = channel.begin_sample()
+        self._crowds[channel] = None
+        self._fill(channel, sample)
+        return sample
+
+    def _end(self, channel: Channel, sample: ReadSample) -> None:
+        for reader in sample.readers:
+            self._forget(reader)
+        channel.end_sample()
+        del self._crowds[channel]
+
+    def _forget(self, reader: SampledReader) -> None:
+        if reader.is_asked:
+            self._asked.pop(reader.session, None)
+
+    @staticmethod
+    def _fill(channel: Channel, sample: ReadSample) -> None:
+        live = channel.live
+        missing = min(SAMPLE, len(live) // SAMPLE) - len(sample.readers)
+        if missing <= 0:
+            return
+        known = {reader.session for reader in sample.readers}
+        for session in random.sample(tuple(live), missing):
+            if session not in known and session.encoder.probe:
+                sample.readers.append(SampledReader(session, sample.written))
+
+    def _ask(self, channel: Channel, sample: ReadSample, reader: SampledReader) -> None:
+        """Ask a reader, unless it has yet to answer, or to be written what the others were."""
+        session = reader.session
+        if session in self._asked or session not in channel.live or session in channel.unserved:
+            return
+        self._asked[session] = channel, reader
+        self._counters.read_probes += 1
+        reader.note_asked(sample.written, self._clock())
+        session.write(session.encoder.probe)

@@ -1,0 +1,232 @@
+"""A crowd is asked how far it has read, and publishing waits for what it answers; never for who does not."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from messageflow.brokers.base import Item
+from messageflow.core.retention import Retention
+from messageflow.hub import back_pressure, read_probes, read_sample
+from messageflow.hub.limits import Limits
+from messageflow.testing.memory_connection import MemoryConnection
+from tests.hub import one_way_toy
+from tests.hub.conftest import World
+
+CHANNEL = "open:x"
+ITEMS = [Item(CHANNEL, b"2", Retention(1000, 600))]
+MUCH = '"' + "x" * read_sample.LEAST + '"'
+CROWD = 160
+SAMPLED = 10  # of so many
+MOST = Limits().readers_behind
+
+
+class Crowd:
+    """Many readers of one channel. Who is asked stays asked until the test lets them answer."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.readers: list[MemoryConnection] = []
+        self.asked: list[MemoryConnection] = []
+
+    async def come(self, count: int = CROWD) -> Crowd:
+        for number in range(count):
+            reader = await self.world.subscribed(f"user{number}", CHANNEL)
+            reader.on_probe = self.asked.append
+            self.readers.append(reader)
+        return self
+
+    async def publish(self, data: str = MUCH) -> None:
+        await self.world.publish(CHANNEL, data)
+
+    def answer(self, count: int | None = None) -> None:
+        """Let those who are asked answer, or so many of them."""
+        answering = self.asked[:count]
+        del self.asked[: len(answering)]
+        for reader in answering:
+            assert reader.session is not None
+            self.world.hub.note_read(reader.session)
+
+    async def fall_behind(self) -> None:
+        """Keep up at first, then be asked, and take longer to answer than may be."""
+        await self.publish("1")
+        self.answer()
+        await self.publish()
+        self.world.clock.advance(MOST * 2)
+
+    def hold_up(self) -> asyncio.Future[None] | None:
+        wait = self.world.hub.back_pressure.wait(ITEMS)
+        return None if wait is None else asyncio.ensure_future(wait)
+
+
+@pytest.fixture
+async def crowd(world: World) -> Crowd:
+    return await Crowd(world).come()
+
+
+async def test_a_few_of_a_crowd_are_asked_behind_what_is_written(crowd: Crowd) -> None:
+    await crowd.publish()
+    assert len(crowd.asked) == SAMPLED
+    assert all(reader.publications(CHANNEL) for reader in crowd.asked)
+    assert crowd.world.hub.counters.read_probes == SAMPLED
+    assert crowd.hold_up() is None
+
+
+async def test_fewer_than_a_crowd_are_not_asked(world: World) -> None:
+    crowd = await Crowd(world).come(read_probes.CROWD - 1)
+    await crowd.publish()
+    assert not crowd.asked
+
+
+async def test_a_crowd_that_cannot_answer_is_not_asked(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
+    monkeypatch.setattr(World, "carrier", one_way_toy.CARRIER)
+    crowd = await Crowd(world).come(read_probes.CROWD)
+    await crowd.publish()
+    assert not crowd.asked
+    assert not world.hub.counters.read_probes
+
+
+async def test_nobody_is_asked_where_nobody_is_to_wait() -> None:
+    world = World(Limits(readers_behind=0))
+    await world.hub.start()
+    crowd = await Crowd(world).come(read_probes.CROWD)
+    await crowd.fall_behind()
+    assert not crowd.asked
+    assert crowd.hold_up() is None
+    await world.close()
+
+
+async def test_publishing_waits_until_a_crowd_has_read(crowd: Crowd) -> None:
+    await crowd.fall_behind()
+    waiting = crowd.hold_up()
+    assert waiting is not None
+    await crowd.world.settle()
+    assert not waiting.done()
+    crowd.answer()
+    crowd.world.clock.advance(2 * back_pressure.LOOK_EVERY)
+    await asyncio.wait_for(waiting, 10)
+    assert crowd.world.hub.counters.publishes_delayed == 1
+    assert crowd.world.hub.counters.read_probes_answered == 2 * SAMPLED
+    assert crowd.hold_up() is None
+
+
+async def test_a_publish_waits_for_a_crowd_only_so_long(crowd: Crowd) -> None:
+    await crowd.fall_behind()
+    waiting = crowd.hold_up()
+    assert waiting is not None
+    await crowd.world.settle()
+    crowd.world.clock.advance(back_pressure.LONGEST)
+    await asyncio.wait_for(waiting, 10)
+
+
+async def test_less_than_half_of_a_crowd_holds_up_nobody(crowd: Crowd) -> None:
+    await crowd.publish("1")
+    crowd.answer()
+    await crowd.publish()
+    crowd.answer(SAMPLED // 2 + 1)
+    crowd.world.clock.advance(MOST * 2)
+    assert crowd.hold_up() is None
+
+
+async def test_who_never_answers_holds_up_nobody_and_is_given_up(crowd: Crowd) -> None:
+    await crowd.publish()
+    for _ in range(3):
+        await crowd.world.pass_time(2)
+        await crowd.publish()
+        assert crowd.hold_up() is None
+    assert crowd.world.hub.counters.read_probes_unanswered == SAMPLED
+    assert len(crowd.asked) == 2 * SAMPLED  # others in their place, and they only once
+
+
+async def test_who_stops_to_answer_is_waited_for_only_so_long(crowd: Crowd) -> None:
+    await crowd.fall_behind()
+    assert crowd.hold_up() is not None
+    await crowd.world.pass_time(read_probes.SILENT)
+    assert crowd.hold_up() is None
+
+
+async def test_what_is_written_to_a_crowd_whose_pace_is_known_counts_before_it_is_asked(crowd: Crowd) -> None:
+    await crowd.publish("1")
+    crowd.answer()
+    await crowd.publish()
+    crowd.world.clock.advance(MOST / 4)
+    crowd.answer()  # so it takes a quarter of what may be for this much
+    for _ in range(3):
+        assert crowd.hold_up() is None
+        await crowd.publish()
+    crowd.world.clock.advance(2 * back_pressure.LOOK_EVERY)
+    assert crowd.hold_up() is None
+    await crowd.publish()
+    await crowd.publish()
+    crowd.world.clock.advance(2 * back_pressure.LOOK_EVERY)
+    assert crowd.hold_up() is not None
+
+
+async def test_a_reader_that_keeps_up_is_not_asked_all_the_time(crowd: Crowd) -> None:
+    await crowd.publish("1")
+    crowd.answer()
+    await crowd.publish()
+    crowd.answer()
+    asked = crowd.world.hub.counters.read_probes
+    for _ in range(5):
+        await crowd.publish()
+        crowd.answer()
+    assert crowd.world.hub.counters.read_probes == asked
+    crowd.world.clock.advance(2 * read_sample.EVERY)
+    await crowd.publish()
+    assert crowd.world.hub.counters.read_probes == asked + SAMPLED
+
+
+async def test_a_crowd_that_little_is_written_to_is_asked_once(crowd: Crowd) -> None:
+    for _ in range(10):
+        await crowd.publish("1")
+        crowd.answer()
+        crowd.world.clock.advance(1)
+    assert crowd.world.hub.counters.read_probes == SAMPLED
+
+
+async def test_an_answer_that_nobody_asked_for_is_no_error(crowd: Crowd) -> None:
+    session = crowd.readers[0].session
+    assert session is not None
+    crowd.world.hub.note_read(session)
+    assert not crowd.world.hub.counters.read_probes_answered
+
+
+async def test_who_leaves_is_replaced_and_nothing_is_left_of_a_crowd_that_is_gone(crowd: Crowd) -> None:
+    await crowd.publish()
+    crowd.asked[0].lose()
+    await crowd.world.pass_time(0.5)
+    await crowd.world.settle()
+    channel, probes = crowd.world.hub.channels[CHANNEL], crowd.world.hub.read_probes
+    sample = channel.sample
+    assert sample is not None
+    assert crowd.readers[0].session is not None
+    assert len({reader.session for reader in sample.readers}) == len(sample.readers)
+    for reader in crowd.readers[5:]:
+        if reader is not crowd.asked[0]:
+            reader.lose()
+    await crowd.world.pass_time(0.5)
+    assert channel.sample is None
+    assert not probes
+    assert not probes._asked
+
+
+async def test_a_reader_whose_socket_is_full_is_not_asked(crowd: Crowd) -> None:
+    await crowd.publish()
+    crowd.answer()
+    for reader in crowd.readers:
+        reader.fill()
+    crowd.world.clock.advance(1)
+    await crowd.publish()
+    assert not crowd.asked
+
+
+@pytest.mark.parametrize("seconds", [0.3, 0.6])
+async def test_a_long_way_is_no_slow_reader(crowd: Crowd, seconds: float) -> None:
+    for _ in range(6):
+        await crowd.publish()
+        crowd.world.clock.advance(seconds)
+        assert crowd.hold_up() is None
+        crowd.answer()
+        assert crowd.hold_up() is None
