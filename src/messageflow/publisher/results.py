@@ -2,6 +2,10 @@
 
 Owns no behaviour. A field the gateway leaves out has the value that says "none". Where what is read differs from what
 is written, since payloads are values here and bytes there, a test holds the fields equal to those of `api.answers`.
+
+`ClientInfo`, `Position` and `Publication` have the names of those in `core` on purpose: an application says the same
+words as the protocol, and never sees the others. A field of theirs, or of `Receipt`, stands here and in the shape that
+is written: `core.client_info`, `core.protocol`, `api.answers` with `make_receipt` of `api.publishing`.
 """
 
 from __future__ import annotations
