@@ -27,7 +27,8 @@ def token(seconds: int, user: str = "alice", **claims: float) -> str:
 
 
 @pytest.mark.timeout(120)
-def test_every_check_of_the_javascript_client_passes(gateway: Running) -> None:
+@pytest.mark.parametrize("transport", ["websocket", "http_stream", "sse"])
+def test_every_check_of_the_javascript_client_passes(gateway: Running, transport: str) -> None:
     now = time.time()
     tokens = {
         "alice": token(600),
@@ -38,7 +39,7 @@ def test_every_check_of_the_javascript_client_passes(gateway: Running) -> None:
         "since": token(600, "rita", iat=now),
     }
     ran = subprocess.run(
-        ["node", "checks.mjs", gateway.websocket, gateway.url, API_KEY],
+        ["node", "checks.mjs", gateway.websocket, gateway.url, API_KEY, transport],
         cwd=JS,
         env={**os.environ, "TOKENS": json.dumps(tokens)},
         capture_output=True,

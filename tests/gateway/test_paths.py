@@ -18,7 +18,7 @@ from messageflow.gateway.route_table import make_routes
 from messageflow.gateway.worker_api import WorkerApi
 from tests.hub.conftest import World
 
-TRANSPORTS = ("/connection/websocket", "/connection/uni_sse", "/connection/uni_http_stream")
+TRANSPORTS = tuple(f"/connection/{name}" for name in ("websocket", "uni_sse", "uni_http_stream", "http_stream", "sse"))
 GUEST, ALONE = Paths("/messageflow/", guest=True), Paths("/messageflow/", guest=False)
 KEPT = (
     "/messageflow.js",
@@ -83,13 +83,19 @@ async def test_the_base_path_moves() -> None:
     assert moved.method_called(b"/push/own/api/info") == b"info"
     assert moved.method_called(b"/messageflow/api/info") is None
     assert not are_own(moved, "/messageflow/health")
-    assert moved.kept == ("/messageflow.js", *TRANSPORTS, "/push/own/")
+    assert moved.kept == ("/messageflow.js", *TRANSPORTS, "/connection/emulation", "/push/own/")
 
 
 def test_the_path_of_a_new_transport_is_kept_too(monkeypatch: pytest.MonkeyPatch) -> None:
     another = table.Spoken("/connection/another", "", NATIVE)
     monkeypatch.setattr(table, "DIALECTS", (*table.DIALECTS, another, another))
-    assert GUEST.kept == ("/messageflow.js", *TRANSPORTS, "/connection/another", "/messageflow/")
+    assert GUEST.kept == (
+        "/messageflow.js",
+        *TRANSPORTS,
+        "/connection/another",
+        "/connection/emulation",
+        "/messageflow/",
+    )
 
 
 def test_a_base_path_like_the_root_of_calls_does_not_hide_them() -> None:

@@ -12,6 +12,10 @@ WEBSOCKET_PATH = "/connection/websocket"  # as Centrifugo has it, which the offi
 SCRIPT_PATH = "/messageflow.js"  # the browser client
 EVENTS_PATH = "/connection/uni_sse"
 LINES_PATH = "/connection/uni_http_stream"
+HTTP_STREAM_PATH = "/connection/http_stream"
+SSE_PATH = "/connection/sse"
+EMULATION_PATH = "/connection/emulation"  # where clients of the two before send their commands
+SDK_EMULATION_PATH = "/emulation"  # the same where official SDKs look, unless an application has that path
 BASE_PATH = "/messageflow/"
 # What needs no percent-encoding (RFC 3986 §2.3), so that it is written in one way; no segment of dots alone.
 _SEGMENTS = re.compile(r"/(?:(?!\.{1,2}/)[A-Za-z0-9._~-]+/)+")

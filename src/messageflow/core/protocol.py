@@ -208,6 +208,8 @@ class ConnectResult(Struct, frozen=True, omit_defaults=True):
     subs: dict[str, SubscribeResult] = {}
     ping: int = 0
     pong: bool = False
+    session: str = ""
+    node: str = ""
 
 
 class PresenceResult(Struct, frozen=True):

@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from messageflow.core.codes import ErrorCode
+from messageflow.core.codes import Disconnect, ErrorCode
 from messageflow.core.json import (
     ENVELOPE_DEPTH,
     MAX_DEPTH,
@@ -37,7 +37,8 @@ from messageflow.core.protocol import (
     Unsubscribed,
 )
 from messageflow.core.stream import Publication
-from messageflow.dialects.base import Dialect, MalformedMessage, TooManyCommands
+from messageflow.dialects.base import MalformedMessage, TooManyCommands
+from messageflow.dialects.stream_dialect import StreamDialect
 
 PING: Final = b"{}"
 PONG: Final = b"{}"
@@ -182,10 +183,18 @@ class _Native:
     def encoder(self) -> _Native:
         return self
 
+    def disconnect(self, disconnect: Disconnect) -> bytes:
+        """Return the last message where there is no close code to say why."""
+        return b'{"push":{"disconnect":{"code":%d,"reason":%b}}}' % (disconnect.code, _encode(disconnect.reason))
+
+    def read_error(self, message: bytes) -> ErrorCode | None:
+        """Return None: a refusal is a reply, and the client may try again."""
+        return None
+
     def decode(self, message: bytes, most: int) -> list[Command | FaultyCommand]:
         if message.count(b"\n") >= most:
             raise TooManyCommands("more commands in one message than a burst may have")
         return decode(message)
 
 
-NATIVE: Final[Dialect] = _Native()
+NATIVE: Final[StreamDialect] = _Native()

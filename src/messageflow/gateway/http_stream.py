@@ -31,7 +31,7 @@ from messageflow.core.event_ids import EventIds
 from messageflow.dialects.stream_dialect import StreamDialect
 from messageflow.gateway import tcp_options
 from messageflow.gateway.front_door.response import JSON, HttpResponse
-from messageflow.hub.connection import Connection
+from messageflow.hub.connection import Connection, WayBack
 from messageflow.hub.session import Session
 
 CLOSE_TIMEOUT = 5.0  # seconds a peer has to take what was written before the end
@@ -51,29 +51,28 @@ _HEAD = b"HTTP/1.1 200 OK\r\ndate: %b\r\ncontent-type: %b\r\n%bconnection: close
 _UNBUFFERED = b"cache-control: no-cache, no-store, no-transform\r\nx-accel-buffering: no\r\n"  # the latter for nginx
 
 
-class _Body:
-    """A `hub.transport.Transport` within the body of an answer."""
+class StreamTransport:
+    """A `hub.transport.Transport` within the body of an answer.
 
-    one_way = True
+    Args:
+        before: each message.
+        after: each message.
+        one_way: whether the client says nothing; otherwise its commands come by requests of their own.
+    """
+
     in_pieces = True
     probe = b""  # nothing comes back that could say how far it has read
 
-    def __init__(self, end: bytes) -> None:
-        self._end = end
+    def __init__(self, before: bytes, after: bytes, *, one_way: bool) -> None:
+        self._before, self._after = before, after
+        self.one_way = one_way
 
     def framing(self, *, text: bool) -> Callable[[bytes], bytes]:
-        end = self._end
-        return (lambda message: message + end) if end else bytes
+        before, after = self._before, self._after
+        return (lambda message: before + message + after) if before or after else bytes
 
     def ping(self, frame: bytes) -> bytes:
         return frame
-
-
-EVENTS = _Body(b"")
-"""Messages are events, whole."""
-
-LINES = _Body(b"\n")
-"""Each message is a line."""
 
 
 class StreamKind(NamedTuple):
@@ -83,13 +82,11 @@ class StreamKind(NamedTuple):
         transport: how messages follow one another.
         dialect: what they say.
         media_type: of the answer.
-        resumes: whether events have ids, by which their reader comes back.
     """
 
-    transport: _Body
+    transport: StreamTransport
     dialect: StreamDialect
     media_type: bytes
-    resumes: bool
 
 
 class HttpStream(asyncio.Protocol):
@@ -101,23 +98,28 @@ class HttpStream(asyncio.Protocol):
         headers: those of the request that the application sees.
         leaving: where a connection enters itself from the moment it is told to end until it is gone.
         ids: completes the ids of events; None where they have none.
+        way_back: where the client sends its commands; None where it has none.
+        on_lost: called once the connection is gone.
         more: lines of the head, for this client.
         high_water: bytes that wait for the peer from which on it is slow.
     """
 
     __slots__ = (
         "_closing",
+        "_frame",
         "_high_water",
         "_ids",
         "_is_open",
         "_leaving",
         "_more",
+        "_on_lost",
         "_session",
         "_stream",
         "address",
         "headers",
         "kind",
         "transport",
+        "way_back",
     )
 
     def __init__(
@@ -128,6 +130,8 @@ class HttpStream(asyncio.Protocol):
         leaving: set[Connection],
         *,
         ids: EventIds | None,
+        way_back: WayBack | None,
+        on_lost: Callable[[], None] | None,
         more: Sequence[tuple[bytes, bytes]],
         high_water: int,
     ) -> None:
@@ -138,8 +142,11 @@ class HttpStream(asyncio.Protocol):
         self._stream = stream
         self._leaving = leaving
         self._ids = ids
+        self.way_back = way_back
+        self._on_lost = on_lost
         self._more = b"".join(b"%b: %b\r\n" % header for header in more)
         self._high_water = high_water
+        self._frame = stream.transport.framing(text=True)
         self._session: Session | None = None
         self._is_open = False
         self._closing: asyncio.TimerHandle | None = None
@@ -167,6 +174,14 @@ class HttpStream(asyncio.Protocol):
             self._closing.cancel()
         self._leaving.discard(self)
         self._end()
+        if self._on_lost is not None:
+            self._on_lost()
+
+    def receive(self, message: bytes) -> None:
+        """Take a message that the client sent another way."""
+        if self._session is not None:
+            self._session.heard = True
+            self._session.receive(message)
 
     def pause_writing(self) -> None:
         if self._session is not None:
@@ -196,10 +211,12 @@ class HttpStream(asyncio.Protocol):
             self._refuse(refusal)
             self._end()
             return
+        self._open(b"" if self._ids is None else b"retry: %d\n\n" % random.randint(*RETRY_MILLISECONDS))
+        self.transport.write(first if self._ids is None else self._ids.complete_each(first))
+
+    def _open(self, first: bytes) -> None:
         self._is_open = True
         head = _HEAD % (formatdate(usegmt=True).encode(), self._stream.media_type, _UNBUFFERED + self._more)
-        if self._ids is not None:
-            first = b"retry: %d\n\n%b" % (random.randint(*RETRY_MILLISECONDS), self._ids.complete_each(first))
         self.transport.write(head + first)
 
     def _refuse(self, error: ErrorCode) -> None:
@@ -214,8 +231,10 @@ class HttpStream(asyncio.Protocol):
 
     def close(self, disconnect: Disconnect) -> None:
         self._session = None
+        if not self._is_open and self.way_back is not None:
+            self._open(b"")  # a client that speaks the whole protocol looks for the reason there
         if self._is_open:
-            self.transport.write(self._stream.dialect.disconnect(disconnect))
+            self.transport.write(self._frame(self._stream.dialect.disconnect(disconnect)))
             self._leave()
         else:
             self._refuse(ErrorCode(disconnect.code, disconnect.reason))

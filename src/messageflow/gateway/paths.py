@@ -9,7 +9,7 @@ Paths are compared as they are written in the request, percent-encoded or not.
 
 from __future__ import annotations
 
-from messageflow.core.gateway_paths import SCRIPT_PATH
+from messageflow.core.gateway_paths import EMULATION_PATH, SCRIPT_PATH
 from messageflow.dialects import table
 
 CLIENT_PATH = SCRIPT_PATH.encode()
@@ -44,4 +44,4 @@ class Paths:
     def kept(self) -> tuple[str, ...]:
         """What an application beside the gateway does not get: paths, and last the prefix."""
         transports = dict.fromkeys(spoken.path for spoken in table.DIALECTS)
-        return (CLIENT_PATH.decode(), *transports, self.base.decode())
+        return (CLIENT_PATH.decode(), *transports, EMULATION_PATH, self.base.decode())

@@ -5,10 +5,7 @@ Where a dialect is spoken stands in `dialects.table`: WebSockets answer there, u
 
 from __future__ import annotations
 
-from messageflow.core.gateway_paths import EVENTS_PATH, LINES_PATH
 from messageflow.dialects import table
-from messageflow.dialects.event_source import EVENT_SOURCE
-from messageflow.dialects.unidirectional import UNIDIRECTIONAL
 from messageflow.gateway.api_endpoint import ApiEndpoint, ApiKey
 from messageflow.gateway.application import ApplicationEndpoint
 from messageflow.gateway.frame_limits import FrameLimits
@@ -17,8 +14,6 @@ from messageflow.gateway.front_door.endpoint import HttpEndpoint
 from messageflow.gateway.front_door.http_limits import HttpLimits
 from messageflow.gateway.front_door.routes import Routes
 from messageflow.gateway.health import Health
-from messageflow.gateway.http_stream import EVENTS, LINES, StreamKind
-from messageflow.gateway.http_stream_endpoint import HttpStreamEndpoint, StreamProofs
 from messageflow.gateway.metrics import Metrics
 from messageflow.gateway.pages import (
     Client,
@@ -31,13 +26,9 @@ from messageflow.gateway.pages import (
     show_upgrade,
 )
 from messageflow.gateway.paths import CLIENT_PATH, Paths
+from messageflow.gateway.stream_routes import make_streams
 from messageflow.gateway.websocket_endpoint import WebSocketEndpoint
 from messageflow.gateway.worker_api import WorkerApi
-
-STREAMS = {
-    EVENTS_PATH: StreamKind(EVENTS, EVENT_SOURCE, b"text/event-stream; charset=utf-8", resumes=True),
-    LINES_PATH: StreamKind(LINES, UNIDIRECTIONAL, b"application/x-ndjson", resumes=False),
-}
 
 
 def make_routes(
@@ -84,9 +75,7 @@ def make_routes(
     nothing = page(show_nothing(pages.keys()))
     websockets: HttpEndpoint = WebSocketEndpoint(admission, frames, page(show_upgrade(admission)))
     transports = {spoken.path.encode(): websockets for spoken in table.DIALECTS}
-    proofs = StreamProofs(key.secret)
-    for path, kind in STREAMS.items():
-        transports[path.encode()] = HttpStreamEndpoint(admission, kind, proofs, frames.buffer_high_water)
+    transports |= make_streams(admission, key, limits, frames.buffer_high_water, alone=application is None)
     return Routes(
         pages | transports,
         {**dict.fromkeys(paths.calls, calls), paths.base: nothing},

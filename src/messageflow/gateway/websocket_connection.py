@@ -35,6 +35,7 @@ class WebSocketConnection(WebSocketProtocol):
     __slots__ = ("_hub", "_leaving", "_session", "address", "write")
 
     kind = WEBSOCKET
+    way_back = None
     headers: Mapping[str, str] = NO_HEADERS
 
     def __init__(self, hub: Hub, limits: FrameLimits, address: str, leaving: set[Connection]) -> None:

@@ -7,10 +7,22 @@ everything else it does on the session's word.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from messageflow.core.codes import Disconnect
 from messageflow.hub.transport import Transport
+
+
+class WayBack(NamedTuple):
+    """Where a client sends its commands that cannot send them over its connection.
+
+    Args:
+        session: a name that nobody else knows, unlike the id of the client.
+        node: the name of the hub.
+    """
+
+    session: str
+    node: str
 
 
 class Connection(Protocol):
@@ -27,6 +39,10 @@ class Connection(Protocol):
     @property
     def headers(self) -> Mapping[str, str]:
         """What the application sees of the headers of the handshake."""
+
+    @property
+    def way_back(self) -> WayBack | None:
+        """Where commands are sent; None where they come over the connection, or not at all."""
 
     @property
     def write(self) -> Callable[[bytes], None]:

@@ -14,6 +14,7 @@ import msgspec
 from messageflow.core.codes import Disconnect
 from messageflow.dialects.base import Dialect
 from messageflow.dialects.native import NATIVE
+from messageflow.hub.connection import WayBack
 from messageflow.hub.hub import Hub
 from messageflow.hub.session import Session
 from messageflow.hub.transport import Transport
@@ -82,6 +83,7 @@ class MemoryConnection:
         session: the session, None when the hub refused it.
         written: the messages written so far, decoded, oldest first.
         headers: of its handshake, as the application sees them.
+        way_back: where its client sends commands, None where over this.
         closed: why the hub ended it, None while it is up.
         reading: whether the hub wants to hear from it.
         answers_pings: whether it does, at once.
@@ -98,6 +100,7 @@ class MemoryConnection:
         self.address = address
         self.headers: Mapping[str, str] = {}
         self._hub = hub
+        self.way_back: WayBack | None = None
         self._carrier = carrier
         self.written: list[dict[str, Any]] = []
         self.closed: Disconnect | None = None

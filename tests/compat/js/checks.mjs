@@ -1,11 +1,14 @@
 // The official client, centrifuge on npm, against a gateway: prints one JSON line a check and ends with how many.
-// usage: node checks.mjs WEBSOCKET-URL HTTP-URL API-KEY; tokens come in the environment.
+// usage: node checks.mjs WEBSOCKET-URL HTTP-URL API-KEY TRANSPORT; tokens come in the environment.
 
 import assert from "node:assert/strict";
 import { Centrifuge } from "centrifuge";
+import { EventSource } from "eventsource";
 import WebSocket from "ws";
 
-const [url, http, key] = process.argv.slice(2);
+const [websocket, http, key, transport] = process.argv.slice(2);
+const url = transport === "websocket" ? websocket : [{ transport, endpoint: `${http}/connection/${transport}` }];
+const parts = { websocket: WebSocket, eventsource: EventSource, emulationEndpoint: `${http}/emulation` };
 const tokens = JSON.parse(process.env.TOKENS);
 
 async function api(method, body) {
@@ -29,7 +32,7 @@ const once = (emitter, event, accept = () => true) =>
   });
 
 async function connected(token = tokens.alice, options = {}) {
-  const client = new Centrifuge(url, { websocket: WebSocket, token, minReconnectDelay: 50, ...options });
+  const client = new Centrifuge(url, { ...parts, token, minReconnectDelay: 50, ...options });
   const up = once(client, "connected");
   client.connect();
   await up;
@@ -54,7 +57,7 @@ const checks = {
   },
   async "subscribe, publish, history, presence and statistics"() {
     const client = await connected();
-    const subscription = await subscribed(client, "open:js");
+    const subscription = await subscribed(client, `open:${transport}-js`);
     const arrives = once(subscription, "publication");
     await subscription.publish({ n: 1 });
     const publication = await arrives;
@@ -65,21 +68,21 @@ const checks = {
     assert.deepEqual(Object.values(presence.clients).map((each) => each.user), ["alice"]);
     assert.deepEqual(await subscription.presenceStats(), { numClients: 1, numUsers: 1 });
     subscription.unsubscribe();
-    while ((await api("presence_stats", { channel: "open:js" })).num_clients) await new Promise(setImmediate); // no reply tells
+    while ((await api("presence_stats", { channel: `open:${transport}-js` })).num_clients) await new Promise(setImmediate); // no reply tells
     client.disconnect();
   },
   async "what was published while away is recovered, in order"() {
     const client = await connected();
-    const subscription = await subscribed(client, "open:js-away");
+    const subscription = await subscribed(client, `open:${transport}-js-away`);
     const seen = [];
     subscription.on("publication", (context) => seen.push(context.data));
     const first = once(subscription, "publication");
-    await api("publish", { channel: "open:js-away", data: 0 });
+    await api("publish", { channel: `open:${transport}-js-away`, data: 0 });
     await first;
     const away = once(client, "connecting");
     await api("disconnect", { user: "alice", disconnect: { code: 3011, reason: "force reconnect" } });
     await away;
-    for (let n = 1; n < 5; n++) await api("publish", { channel: "open:js-away", data: n });
+    for (let n = 1; n < 5; n++) await api("publish", { channel: `open:${transport}-js-away`, data: n });
     const back = await once(subscription, "subscribed");
     assert.equal(back.recovered, true);
     if (seen.length < 5) await once(subscription, "publication", () => seen.length >= 5);
@@ -120,7 +123,7 @@ const checks = {
     client.disconnect();
   },
   async "a bad token is final"() {
-    const client = new Centrifuge(url, { websocket: WebSocket, token: "nonsense" });
+    const client = new Centrifuge(url, { ...parts, token: "nonsense" });
     const down = once(client, "disconnected");
     client.connect();
     assert.equal((await down).code, 3500);

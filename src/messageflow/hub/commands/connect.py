@@ -100,21 +100,28 @@ async def connect(services: Services, session: Session, command_id: int, request
         sessions.connecting -= 1
     _leave_out_ended(coming)
     session.state = State.CONNECTED
-    expires = session.expires_at != NEVER
-    result = ConnectResult(
-        client=session.client,
-        version=VERSION,
-        expires=expires,
-        ttl=runtime.time_to_refresh(session.expires_at) if expires else 0,
-        subs={each.channel.name: each.complete() for each in coming},
-        ping=max(1, round(runtime.limits.heartbeat.ping_interval)),
-        pong=not session.encoder.one_way,
-        data=raw(data or b""),
-    )
-    session.reply(command_id, "connect", result)
+    session.reply(command_id, "connect", _make_result(services, session, coming, data))
     for each in coming:
         each.go_live()
     sessions.complete_connect(session)
+
+
+def _make_result(services: Services, session: Session, coming: Iterable[Recovery], data: bytes | None) -> ConnectResult:
+    """Return the answer; what each channel is completed with holds in this turn of the loop alone."""
+    expires = session.expires_at != NEVER
+    back = session.connection.way_back
+    return ConnectResult(
+        client=session.client,
+        version=VERSION,
+        expires=expires,
+        ttl=services.runtime.time_to_refresh(session.expires_at) if expires else 0,
+        subs={each.channel.name: each.complete() for each in coming},
+        ping=max(1, round(services.runtime.limits.heartbeat.ping_interval)),
+        pong=not session.encoder.one_way,
+        data=raw(data or b""),
+        session="" if back is None else back.session,
+        node="" if back is None else back.node,
+    )
 
 
 def _leave_out_ended(coming: list[Recovery]) -> None:

@@ -1,0 +1,139 @@
+"""What a request for a one-way stream asks for: by ticket or token, from where on.
+
+Its client says nothing more, so that its connect command is made of the request.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Mapping
+
+import msgspec
+
+from messageflow.core.channels import BROADCAST
+from messageflow.core.event_ids import EventId, EventIds
+from messageflow.core.namespaces import Namespaces
+from messageflow.core.protocol import Command, ConnectRequest, SubscribeRequest
+from messageflow.gateway.front_door.head import Head
+from messageflow.gateway.http_stream_endpoint import Opening
+from messageflow.hub.session import Session
+from messageflow.hub.tickets import TicketConnect
+
+NOT_ANY_OTHER_WAY = (
+    "A token never goes into a URL, where it ends up in logs. Send it as the header Authorization: Bearer …, or make a "
+    "ticket (flow.ticket), which is good once."
+)
+
+
+class StreamProofs:
+    """What shows that somebody has had the stream of a ticket.
+
+    Args:
+        secret: the same at every node; empty: a stream comes back to its own node alone.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret or secrets.token_bytes(32)
+
+    def prove(self, ticket: str) -> str:
+        """Return the proof for a ticket, which nobody makes who has seen the ticket alone."""
+        return hmac.new(self._secret, b"stream of " + ticket.encode(), "sha256").hexdigest()[:24]
+
+    def holds(self, ticket: str, proof: str) -> bool:
+        """Whether somebody has had the stream. Compared in constant time."""
+        return bool(proof) and hmac.compare_digest(self.prove(ticket), proof)
+
+
+class _Held(dict[str, SubscribeRequest]):
+    """What a client holds of channels whose names it does not say: looked up as the server comes to each.
+
+    Args:
+        came_with: the id it brings.
+        namespaces: the options of every channel.
+        newest: whether it wants the newest value of channels that are a value.
+    """
+
+    def __init__(self, came_with: EventId | None, namespaces: Namespaces, *, newest: bool) -> None:
+        super().__init__()
+        self._came_with = came_with
+        self._namespaces = namespaces
+        self._newest = newest
+
+    def get(self, channel: str, default: SubscribeRequest | None = None) -> SubscribeRequest | None:  # type: ignore[override]
+        """Return what it holds of a channel."""
+        if self._came_with is not None:
+            if not self._came_with.is_read:
+                return SubscribeRequest(recover=True, epoch="?", offset=1)  # none of ours: it cannot be resumed
+            position = self._came_with.find(channel)
+            if position is not None:
+                return SubscribeRequest(recover=True, epoch=position.epoch, offset=position.offset, tag=position.tag)
+        if self._newest and self._is_a_value(channel):
+            return SubscribeRequest(recover=True)
+        return default
+
+    def _is_a_value(self, channel: str) -> bool:
+        if channel.startswith("#") or channel == BROADCAST:
+            return False
+        options = self._namespaces.options(channel)
+        return options is not None and options.force_recovery_mode == "cache"
+
+
+class OneWayOpener:
+    """A `http_stream_endpoint.Opener` for clients that only listen.
+
+    Args:
+        proofs: of streams that come back.
+        namespaces: the options of every channel.
+        resumes: whether events have ids, by which their reader comes back.
+    """
+
+    def __init__(self, proofs: StreamProofs, namespaces: Namespaces, *, resumes: bool) -> None:
+        self._proofs = proofs
+        self._namespaces = namespaces
+        self._resumes = resumes
+
+    def prepare(self, head: Head, asked: Mapping[str, str], body: bytes) -> Opening:
+        """Read a request.
+
+        Raises:
+            ValueError: it cannot be read, or holds what no request may.
+        """
+        request, proof = self._read(head, asked, body)
+
+        def begin(session: Session) -> None:
+            session.receive_commands([Command(id=1, connect=request)], len(body))
+
+        return Opening(begin, ids=EventIds(proof.encode()) if self._resumes else None)
+
+    def _read(self, head: Head, asked: Mapping[str, str], body: bytes) -> tuple[ConnectRequest, str]:
+        """Return what a request asks for, and what proves later that it was let in.
+
+        Raises:
+            ValueError: it cannot be read, or holds what no request may.
+        """
+        fields = dict(head.headers)
+        request = _parse_connect(body or asked.get("cf_connect", "").encode())
+        if "token" in asked or (request.token and not body):
+            raise ValueError(NOT_ANY_OTHER_WAY)
+        last = asked.get("last_event_id", "") or fields.get(b"last-event-id", b"").decode("latin-1")
+        came_with = EventId(last) if last and self._resumes else None
+        if self._resumes:
+            held = _Held(came_with, self._namespaces, newest="newest" in asked)
+            request = msgspec.structs.replace(request, subs=held)
+        ticket = asked.get("ticket", "")
+        if not ticket:
+            scheme, _, token = fields.get(b"authorization", b"").decode("latin-1").partition(" ")
+            if scheme.lower() == "bearer":
+                request = msgspec.structs.replace(request, token=token.strip())
+            return request, ""
+        resumed = came_with is not None and self._proofs.holds(ticket, came_with.proof)
+        by_ticket = TicketConnect(data=request.data, subs=request.subs, ticket=ticket, resumed=resumed)
+        return by_ticket, self._proofs.prove(ticket)
+
+
+def _parse_connect(data: bytes) -> ConnectRequest:
+    try:
+        return msgspec.json.decode(data or b"{}", type=ConnectRequest)
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"The connect request is not one: {error}.") from None
