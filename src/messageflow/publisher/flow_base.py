@@ -37,6 +37,7 @@ from messageflow.publisher.redis_target import RedisTarget, is_redis, make_redis
 from messageflow.publisher.requests import User
 from messageflow.publisher.results import Receipt
 from messageflow.publisher.retry import Retry
+from messageflow.publisher.stand_in import StandIn, find_stand_in
 from messageflow.publisher.transaction import find_transaction, is_any_open
 
 if TYPE_CHECKING:
@@ -121,7 +122,8 @@ class FlowBase(Decorators):
 
         Of a Redis without user, password and options.
         """
-        return self._find_reachable().endpoint.url
+        stand_in = find_stand_in()
+        return (stand_in and stand_in.url) or self._find_reachable().endpoint.url
 
     @property
     def script_url(self) -> str:
@@ -130,6 +132,8 @@ class FlowBase(Decorators):
         A path where they share an address with the gateway, as under `messageflow run` or behind a proxy; the address
         of a development gateway that runs beside the application.
         """
+        if (stand_in := find_stand_in()) is not None and stand_in.script_url:
+            return stand_in.script_url
         if self._url is None and not inprocess.is_here():
             place = self._find_place()
             if place.found:
@@ -141,7 +145,11 @@ class FlowBase(Decorators):
         """Seconds a token may live, as far as this flow was told."""
         return self._read_lifetime_limit()
 
-    def _find_gateway(self) -> InProcess | Place:
+    def _find_gateway(self) -> InProcess | Place | StandIn:
+        stand_in = find_stand_in()
+        return self._find_own_gateway() if stand_in is None else stand_in.find_gateway(self._find_own_gateway)
+
+    def _find_own_gateway(self) -> InProcess | Place:
         if self._url is None and (gateway := inprocess.find_installed()) is not None:
             return gateway
         place = self._find_reachable()
@@ -166,7 +174,7 @@ class FlowBase(Decorators):
             self._found = self._used = found
         return self._found
 
-    def _forget(self, error: BaseException, gateway: InProcess | Place) -> bool:
+    def _forget(self, error: BaseException, gateway: InProcess | Place | StandIn) -> bool:
         """Look for the gateway anew after an error that a change of address or key would explain.
 
         Returns:
@@ -178,7 +186,7 @@ class FlowBase(Decorators):
         if not isinstance(error, Unauthorized | GatewayUnreachable):
             return False
         self._found = None
-        if isinstance(gateway, InProcess) or not gateway.found:
+        if isinstance(gateway, InProcess | StandIn) or not gateway.found:
             return False
         place = self._find_place()
         if (place.endpoint, place.api_key) != (gateway.endpoint, gateway.api_key) or place.absent:
@@ -215,6 +223,9 @@ class FlowBase(Decorators):
             found.collect_later(call)
 
     def _send_later(self, call: Call[Receipt]) -> None:
+        stand_in = find_stand_in()
+        if stand_in is not None and stand_in.perform_later(lambda: self._make_performer()(call)):
+            return
         self._get_sender().put(encode_command(call))
 
     def _get_sender(self) -> LaterSender:
@@ -246,7 +257,7 @@ class FlowBase(Decorators):
                 raise
         return await self._attempt(call, self._find_gateway())
 
-    async def _attempt(self, call: Call[T], gateway: InProcess | Place) -> T:
+    async def _attempt(self, call: Call[T], gateway: InProcess | Place | StandIn) -> T:
         retry = self._make_retry(call, gateway)
         client, api_key = self._get_client(gateway)
         while True:
@@ -256,8 +267,10 @@ class FlowBase(Decorators):
                 return retry.read(call, outcome)
             await self._io.sleep(pause or 0)
 
-    def _get_client(self, gateway: InProcess | Place) -> tuple[ApiClient, str]:
+    def _get_client(self, gateway: InProcess | Place | StandIn) -> tuple[ApiClient, str]:
         """Return what carries calls out there, and the key it takes."""
+        if isinstance(gateway, StandIn):
+            return gateway.get_client(self._io)
         if isinstance(gateway, InProcess):
             return InProcessClient(self._io, gateway), ""
         endpoint = gateway.endpoint
@@ -269,14 +282,18 @@ class FlowBase(Decorators):
         if self._used is not None:
             self._get_client(self._used)[0].close()
 
-    def _make_retry(self, call: Call[Any], gateway: InProcess | Place) -> Retry:
-        endpoint = None if isinstance(gateway, InProcess) else gateway.endpoint
-        return Retry(_describe_peer(endpoint), stores=call.stores, timeout=self._timeout, now=time.monotonic())
+    def _make_retry(self, call: Call[Any], gateway: InProcess | Place | StandIn) -> Retry:
+        if isinstance(gateway, StandIn):
+            peer = error_texts.describe_gateway(gateway.url)
+        else:
+            peer = _describe_peer(None if isinstance(gateway, InProcess) else gateway.endpoint)
+        return Retry(peer, stores=call.stores, timeout=self._timeout, now=time.monotonic())
 
     def _sign(self, claims: dict[str, Any], extra: dict[str, Any] | None = None) -> str:
         issuer = _read_variable("TOKEN_ISSUER") if self._issuer is None else self._issuer
         audience = _read_variable("TOKEN_AUDIENCE") if self._audience is None else self._audience
-        secret = self._token_secret or self._find_place().token_secret
+        stand_in = find_stand_in()
+        secret = (stand_in and stand_in.token_secret) or self._token_secret or self._find_place().token_secret
         limit = self._read_lifetime_limit()
         return tokens.sign(claims, secret, limit, issuer=issuer, audience=audience, extra=extra)
 
