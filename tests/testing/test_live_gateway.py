@@ -61,22 +61,22 @@ def test_what_does_not_come_is_said_with_what_came(live: LiveGateway) -> None:
 def test_handlers_of_this_process_are_asked(live: LiveGateway) -> None:
     flow = Flow(REAL)
 
-    @flow.on("city")
+    @flow.on("live/city")
     def add_city(event: Event) -> None:
-        flow.broadcast("city", {"name": event.data, "by": event.user})
+        flow.broadcast("live/city", {"name": event.data, "by": event.user})
 
-    @flow.rpc("double")
+    @flow.rpc("live/double")
     def double(event: Event) -> int:
         if event.data > 100:
             raise Refuse(1001, "too much")
         return int(event.data * 2)
 
     page, other = live.connect("alice"), live.connect("bob")
-    page.emit("city", "Rome")
-    assert other.wait_for("city").payload == {"name": "Rome", "by": "alice"}
-    assert page.call("double", 21) == 42
+    page.emit("live/city", "Rome")
+    assert other.wait_for("live/city").payload == {"name": "Rome", "by": "alice"}
+    assert page.call("live/double", 21) == 42
     with pytest.raises(Refused, match="1001: too much"):
-        page.call("double", 101)
+        page.call("live/double", 101)
     with pytest.raises(Refused, match="104"):
         page.emit("nobody handles this")
 
