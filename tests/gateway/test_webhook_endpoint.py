@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from messageflow.core.codes import CommandRefused, Disconnected
+from messageflow.gateway import webhook_endpoint
 from messageflow.gateway.hooks_webhook import WebhookHooks
 from messageflow.gateway.webhook_endpoint import WebhookEndpoint
 from messageflow.gateway.webhook_url import parse_webhook_url
@@ -244,6 +245,21 @@ async def test_while_it_is_away_one_request_at_a_time_looks_for_it_and_notices_w
         assert asking.runtime.counters.webhook_outages == 1
         assert (again.asked[0]["kind"], again.kinds) == ("describe", ["disconnect"])
         assert len(again.asked) <= 3
+        await again.close()
+
+
+async def test_a_notice_waits_longer_for_the_application_than_a_call_may_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook_endpoint, "LEEWAY", 0.0)
+    async with asked(seconds=0.05) as (endpoint, asking):
+        port = endpoint.port
+        await endpoint.close()
+        told = asking.runtime.spawn(asking.hooks.disconnect.tell(DisconnectNotice(ALICE)))  # type: ignore[union-attr]
+        await asyncio.sleep(0.2)
+        assert not told.done()
+        again = Endpoint()
+        await again.open(port)
+        await told
+        assert again.kinds == ["disconnect"]
         await again.close()
 
 

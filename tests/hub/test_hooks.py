@@ -553,6 +553,22 @@ async def test_the_time_a_call_waits_for_its_turn_counts(make: Make) -> None:
     assert world.hub.counters.hook_timeouts == {"rpc": 3}
 
 
+async def test_the_time_of_what_nobody_waits_for_begins_when_it_is_told(make: Make) -> None:
+    """Thousands may leave at once; of each the application is told, however slowly it listens."""
+    told: list[str] = []
+
+    async def disconnect(notice: DisconnectNotice) -> None:
+        await asyncio.sleep(0.02)
+        told.append(notice.client.user)
+
+    world = await make(Limits(hooks=HookLimits(hook_timeout=0.2, hook_concurrency=1)), disconnect=disconnect)
+    people = [await world.connected(f"user-{number}") for number in range(15)]
+    for connection in people:
+        connection.lose()
+    await until(lambda: len(told) == len(people))
+    assert world.hub.counters.hook_timeouts == {}
+
+
 async def test_a_time_limit_of_the_applications_own_is_a_failure_like_others(make: Make) -> None:
     async def rpc(question: RpcQuestion) -> RpcAnswer:
         raise TimeoutError("its database")

@@ -23,6 +23,7 @@ class Node:
 
     def __init__(self) -> None:
         self.told: list[tuple[str, str, int, bytes]] = []
+        self.answer: asyncio.Event | None = None
         self.world = World(hooks=Hooks(disconnect=self._disconnect))
         self.hub = self.world.hub
         self.deaths = NodeDeaths(
@@ -39,6 +40,8 @@ class Node:
 
     async def _disconnect(self, notice: DisconnectNotice) -> None:
         self.told.append((notice.client.user, notice.client.client, notice.code, notice.client.info))
+        if self.answer is not None:
+            await self.answer.wait()
 
 
 @pytest.fixture
@@ -57,6 +60,18 @@ async def test_the_one_with_the_first_name_tells(node: Node) -> None:
     node.hub.on_presence(CLIENTS, Left(ALICE))
     await until(lambda: node.told)
     assert node.told == [("alice", "lost", 0, b'{"n":1}')]
+
+
+async def test_those_of_one_death_are_told_together(node: Node) -> None:
+    """By webhook one that is told alone waits for others that could come with it."""
+    node.answer = asyncio.Event()
+    for number in range(5):
+        node.hub.on_presence(CLIENTS, Left(ClientInfo("bob", f"lost {number}")))
+    await until(lambda: node.told)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert len(node.told) == 5, "while none of them is answered"
+    node.answer.set()
 
 
 async def test_the_others_do_not(node: Node) -> None:

@@ -17,7 +17,7 @@ from messageflow.core.webhook_signatures import read_key
 from messageflow.errors import Refuse
 from messageflow.gateway.settings import Settings
 from messageflow.gateway.webhook_batch import WebhookBatch
-from messageflow.gateway.webhook_endpoint import SHOWN, Asking, WebhookEndpoint, WebhookError
+from messageflow.gateway.webhook_endpoint import LEEWAY, SHOWN, Asking, WebhookEndpoint, WebhookError
 from messageflow.gateway.webhook_url import parse_webhook_url
 from messageflow.handlers.event import Event
 from messageflow.handlers.webhook_messages import Described, WebhookResult
@@ -44,13 +44,14 @@ from messageflow.hub.hooks import (
 from messageflow.hub.hub import Hub
 from messageflow.hub.runtime import Runtime
 
+PATIENCE = 300.0  # seconds for which notices wait for an application that is away, as while it is deployed
 ASKINGS = {
     "connect": Asking(repeatable=True),
     "authorize": Asking(repeatable=True),
     "refresh": Asking(repeatable=True),
-    "disconnect": Asking(repeatable=True, patient=True),
-    "occupied": Asking(patient=True),
-    "vacated": Asking(patient=True),
+    "disconnect": Asking(repeatable=True, patience=PATIENCE),
+    "occupied": Asking(patience=PATIENCE),
+    "vacated": Asking(patience=PATIENCE),
 }
 ONCE = Asking()
 BATCHED = frozenset({"disconnect", "occupied", "vacated"})
@@ -117,8 +118,14 @@ class WebhookHooks:
                 self._hooks.remove(kind)
                 attached = False
             if not attached:
-                self._hooks.add(kind, getattr(self, kind), PLACES_BATCHED if kind in BATCHED else 0)
+                self._add(kind)
         self._is_known = True
+
+    def _add(self, kind: str) -> None:
+        if kind in BATCHED:
+            self._hooks.add(kind, getattr(self, kind), PLACES_BATCHED, self._seconds + PATIENCE + 2 * LEEWAY)
+        else:
+            self._hooks.add(kind, getattr(self, kind))
 
     # One for each kind of question
 

@@ -50,11 +50,11 @@ class Asking(NamedTuple):
 
     Args:
         repeatable: it may be asked twice, so that it may be sent again when its fate is unknown.
-        patient: it waits for an endpoint that is away.
+        patience: seconds for which it waits for an endpoint that is away; none is told at once.
     """
 
     repeatable: bool = False
-    patient: bool = False
+    patience: float = 0.0
 
 
 class WebhookEndpoint:
@@ -100,19 +100,19 @@ class WebhookEndpoint:
             kind: of question.
             events: JSON, what stands between the brackets of the list.
             asking: how.
-            seconds: that it may take.
+            seconds: that it may take, once the endpoint is there.
 
         Raises:
             ApplicationAway: it cannot be asked.
             AnswerLost: it was asked, and what came of it is not known.
             WebhookError: it has answered otherwise than it should.
         """
-        limit = time.monotonic() + seconds + LEEWAY
+        limit = time.monotonic() + seconds + LEEWAY + asking.patience
         body = b'{"kind":"%b","seconds":%.3f,"events":[%b]}' % (kind.encode(), seconds, events)
-        is_patient, stale_once = asking.patient, False
+        is_patient, stale_once = asking.patience > 0, False
         while True:
             await self._wait_until_there(limit, patient=is_patient)
-            outcome = await self._send(kind, body, limit)
+            outcome = await self._send(kind, body, min(limit, time.monotonic() + seconds + LEEWAY))
             if isinstance(outcome, Response) and outcome.status not in ABSENT:
                 return self._read(outcome)
             may_repeat = asking.repeatable or (isinstance(outcome, NoResponse) and not outcome.sent)

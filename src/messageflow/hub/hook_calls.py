@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable
 from contextvars import Context, copy_context
 from functools import partial
 from math import isnan
-from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -37,6 +36,7 @@ from messageflow.errors import ConfigurationError, Refuse, show
 from messageflow.hub.hooks import (
     ANSWERS,
     HANDLER,
+    NOTICES,
     AnswerLost,
     ApplicationAway,
     AuthorizeAnswer,
@@ -58,10 +58,11 @@ from messageflow.hub.hooks import (
 )
 from messageflow.hub.runtime import Runtime
 from messageflow.hub.session import Session
+from messageflow.hub.tracebacks import shorten, trace_coroutine
 
 LINE = 10_000  # calls of one kind that may wait for a place; each is one command, of a session that waits for it
+LINE_OF_NOTICES = 50_000  # the same of what nobody waits for, some 3 KB each: all who leave at once, and more
 PATIENCE = 1.0  # seconds beyond its time in which a hook that was cancelled should end
-OUR_WAY = frozenset(("messageflow", "asyncio", "concurrent"))  # between a question and the function that is asked
 END_OF_SESSION = name_task("disconnect")  # the name of tasks that tell of it
 AWAY = INTERNAL._replace(message="the application is away")  # so that nothing has begun, and a key may be used again
 
@@ -107,15 +108,23 @@ class Hook(Generic[Question, Reply]):
         kind: its name.
         function: the application's.
         places: calls at once, otherwise as many as the limits say.
+        seconds: that a call may take, otherwise as many as the limits say.
     """
 
     def __init__(
-        self, runtime: Runtime, kind: str, function: Callable[[Question], Awaitable[Reply]], places: int = 0
+        self,
+        runtime: Runtime,
+        kind: str,
+        function: Callable[[Question], Awaitable[Reply]],
+        places: int = 0,
+        seconds: float = 0.0,
     ) -> None:
         self._runtime = runtime
         self._kind = kind
         self._function = function
-        self._timeout = runtime.limits.hooks.hook_timeout
+        self._timeout = seconds or runtime.limits.hooks.hook_timeout
+        self._is_notice = kind in NOTICES
+        self._line = LINE_OF_NOTICES if self._is_notice else LINE
         self._places = asyncio.Semaphore(places or runtime.limits.hooks.hook_concurrency)
         self._waiting = 0
         self._expired: set[asyncio.Task[Any]] = set()  # attempts that are over their time, until they end
@@ -131,12 +140,16 @@ class Hook(Generic[Question, Reply]):
         """
         counters = self._runtime.counters
         counters.hook_calls[self._kind] += 1
-        if self._waiting >= LINE:
+        if self._waiting >= self._line:
             counters.hook_overloads[self._kind] += 1
             self._runtime.log_limited(logging.ERROR, "hook_overloaded", hook=self._kind, waiting=self._waiting)
             raise self._fail(TOO_MANY_REQUESTS)
+        if self._is_notice:
+            await self._take_place()
         context = copy_context()  # in which the function that is called is named
         attempt = self._runtime.spawn(self._attempt(question), name_task(self._kind), context)
+        if self._is_notice:
+            attempt.add_done_callback(self._free_place)
         outcome = await self._await(attempt, context)
         if isinstance(outcome, CommandRefused | Disconnected):
             raise outcome
@@ -181,7 +194,7 @@ class Hook(Generic[Question, Reply]):
         if attempt.done():
             return
         self._runtime.tasks.discard(attempt)
-        error = TimeoutError("it takes no cancellation").with_traceback(_trace(attempt.get_coro()))
+        error = TimeoutError("it takes no cancellation").with_traceback(trace_coroutine(attempt.get_coro()))
         self._note_failure(error, context.get(HANDLER, ""), timed_out=True)
         if not outcome.done():
             outcome.set_result(self._fail(INTERNAL))
@@ -216,15 +229,23 @@ class Hook(Generic[Question, Reply]):
             return self._fail(OUTCOME_UNKNOWN if isinstance(error, AnswerLost) else INTERNAL)
 
     async def _call(self, question: Question) -> Reply:
+        if self._is_notice:
+            return await self._function(question)
+        await self._take_place()
+        try:
+            return await self._function(question)
+        finally:
+            self._places.release()
+
+    async def _take_place(self) -> None:
         self._waiting += 1
         try:
             await self._places.acquire()
         finally:
             self._waiting -= 1
-        try:
-            return await self._function(question)
-        finally:
-            self._places.release()
+
+    def _free_place(self, _: asyncio.Task[Any]) -> None:
+        self._places.release()
 
     def _note_failure(self, error: BaseException, handler: str, *, timed_out: bool) -> None:
         runtime, kind = self._runtime, self._kind
@@ -232,11 +253,11 @@ class Hook(Generic[Question, Reply]):
         if timed_out:
             runtime.counters.hook_timeouts[kind] += 1
             runtime.log_limited(
-                logging.ERROR, "hook_timed_out", **fields, seconds=self._timeout, exception=_shorten(error)
+                logging.ERROR, "hook_timed_out", **fields, seconds=self._timeout, exception=shorten(error)
             )
         else:
             runtime.counters.hook_failures[kind] += 1
-            runtime.log_limited(logging.ERROR, "hook_failed", **fields, error=show(error), exception=_shorten(error))
+            runtime.log_limited(logging.ERROR, "hook_failed", **fields, error=show(error), exception=shorten(error))
 
     def _fail(self, error: ErrorCode) -> CommandRefused | Disconnected:
         """Return how a client is told that the application has failed."""
@@ -256,26 +277,6 @@ def _hand_on(outcome: asyncio.Future[Any], timer: asyncio.TimerHandle, attempt: 
         outcome.set_exception(error)
     else:
         outcome.set_result(attempt.result())
-
-
-def _trace(waiting: Any) -> TracebackType | None:
-    """Return where a coroutine waits, from what was called first on, as a traceback."""
-    frames = []
-    while (frame := getattr(waiting, "cr_frame", None)) is not None:
-        frames.append(frame)
-        waiting = waiting.cr_await
-    trace: TracebackType | None = None
-    for frame in reversed(frames):
-        trace = TracebackType(trace, frame, frame.f_lasti, frame.f_lineno)
-    return trace
-
-
-def _shorten(error: BaseException) -> BaseException:
-    """Return an error whose traceback begins in the application's code; without one where it has not come to that."""
-    at = error.__traceback__
-    while at is not None and at.tb_frame.f_globals.get("__name__", "").partition(".")[0] in OUR_WAY:
-        at = at.tb_next
-    return error.with_traceback(at)
 
 
 def _is_cancelled() -> bool:
@@ -318,8 +319,8 @@ class HookCalls:
             if function is not None:
                 self.add(kind, function)
 
-    def add(self, kind: str, function: Callable[[Any], Awaitable[Any]], places: int = 0) -> None:
-        """Ask this hook from now on, so many times at once. May be called on any thread.
+    def add(self, kind: str, function: Callable[[Any], Awaitable[Any]], places: int = 0, seconds: float = 0.0) -> None:
+        """Ask this hook from now on, so many times at once, for so long each. May be called on any thread.
 
         Raises:
             ConfigurationError: the application has brought one of this kind already.
@@ -328,7 +329,7 @@ class HookCalls:
             raise ConfigurationError(
                 f"{kind} is decided twice, by functions that --hooks names and by handlers of a Flow: keep one of them"
             )
-        setattr(self, kind, Hook(self._runtime, kind, function, places))
+        setattr(self, kind, Hook(self._runtime, kind, function, places, seconds))
         self.any = True
 
     def remove(self, kind: str) -> None:

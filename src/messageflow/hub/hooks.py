@@ -268,6 +268,9 @@ KINDS = Hooks._fields
 OUTLIVING = frozenset({"connect", "disconnect", "event", "occupied", "vacated"})
 """Kinds whose calls the end of the gateway does not cut: they tell of an end, or go on to it. Each ends by itself."""
 
+NOTICES = frozenset({"disconnect", "occupied", "vacated"})
+"""Kinds that nobody waits for: their time begins when they are called, and not in the line before that."""
+
 
 def _find_answer(hint: Any) -> type[Any]:
     """Return what a coroutine function answers, by the annotation of its field."""

@@ -33,6 +33,7 @@ from messageflow.hub.session import Session
 
 GATHER = 0.2  # seconds in which what is heard of one death is gathered
 RETRY = 1.0
+AT_ONCE = 1_000  # ends that are told together: one by one each would wait for a batch of its own
 LOST = "the gateway node they were connected to is gone"
 
 
@@ -160,7 +161,11 @@ class NodeDeaths:
             self._occupancy.bury(node, tell=first)
         if not first or self._hooks.disconnect is None:
             return
-        for info in heard:
+        for begin in range(0, len(heard), AT_ONCE):
+            await asyncio.gather(*map(self._tell_end, heard[begin : begin + AT_ONCE]))
+
+    async def _tell_end(self, info: ClientInfo) -> None:
+        if self._hooks.disconnect is not None:
             shown = b"" if info.conn_info is msgspec.UNSET else bytes(info.conn_info)
             view = ClientView(info.user, info.client, "", shown)
             await self._hooks.disconnect.tell(DisconnectNotice(view, 0, LOST))
