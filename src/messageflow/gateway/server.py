@@ -9,6 +9,7 @@ import signal
 import socket
 import threading
 from collections.abc import Awaitable, Callable
+from functools import partial
 from types import FrameType
 
 import msgspec
@@ -19,6 +20,7 @@ from messageflow.core.codes import RESTART
 from messageflow.core.handshake_headers import ShownHeaders
 from messageflow.core.token_verifier import Verifier, load_keys
 from messageflow.gateway import logs
+from messageflow.gateway.acceptor import Acceptor
 from messageflow.gateway.api_endpoint import ApiKey
 from messageflow.gateway.application import ApplicationEndpoint, ASGIApp, observe
 from messageflow.gateway.broker_choice import is_shared, make_broker
@@ -50,7 +52,6 @@ from messageflow.hub.limits import Limits, message_size
 
 log = logging.getLogger("messageflow.gateway")
 
-LISTEN_AGAIN = 0.1  # seconds, where no file can be opened
 HURRIED = 3.0  # seconds after a second signal in which all must have ended
 
 
@@ -178,10 +179,11 @@ class _Server(uvicorn.Server):
 
     def __init__(self, gateway: Gateway, on_started: Callable[[Gateway], None] | None) -> None:
         settings, application = gateway.settings, gateway.application
+        self._make_connection = partial(HttpConnection, gateway.front_door)
         super().__init__(
             uvicorn.Config(
                 _no_application if application is None else observe(application),
-                http=self._make_connection,  # type: ignore[arg-type]  # uvicorn only calls it
+                http=self._make_connection,  # type: ignore[arg-type]  # not called: connections are made here
                 ws="none" if application is None else "websockets-sansio",
                 lifespan="off" if application is None else "auto",
                 log_config=None,
@@ -196,21 +198,19 @@ class _Server(uvicorn.Server):
         )
         self._gateway = gateway
         self._on_started = on_started
-        self._listeners: list[socket.socket] = []
-        self._watch = FileWatch(gateway.files, self._pause, self._resume)
-
-    def _make_connection(self, **_: object) -> HttpConnection:
-        return HttpConnection(self._gateway.front_door)
+        self._acceptor: Acceptor
+        self._watch = FileWatch(gateway.files, self._pause, lambda: self._acceptor.resume())
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         gateway, state = self._gateway, self.server_state
         gateway.front_door.join(state.connections, state.tasks, lambda: state.default_headers)
         if gateway.application_endpoint is not None:
             gateway.application_endpoint.serve_with(self.config, state, self.lifespan.state)
-        self._listeners = list(sockets or ())
+        self._acceptor = Acceptor(list(sockets or ()), self._accept_from, gateway.front_door.run)
         await super().startup([])  # who connects to uvicorn and does not begin with TLS has a minute for it
+        self.servers = self._acceptor.servers  # type: ignore[assignment]  # uvicorn closes them and waits
         if not self.should_exit:
-            await self._listen()
+            await self._acceptor.start()
         self._watch.start()
         if self._on_started is not None:
             self._on_started(self._gateway)
@@ -227,37 +227,20 @@ class _Server(uvicorn.Server):
             )
 
     def _pause(self) -> None:
-        """Accept nothing: who comes waits in the kernel, where all workers find them."""
         self._gateway.admission.counters.accept_pauses += 1
-        for each in self.servers:
-            each.close()
-        self.servers = []
+        self._acceptor.pause()
 
-    def _resume(self) -> None:
-        self._gateway.front_door.run(self._listen_again())
-
-    async def _listen_again(self) -> None:
-        if self.should_exit:
-            return
-        try:
-            await self._listen()
-        except OSError:  # what was free has been taken
-            self._gateway.loop.call_later(LISTEN_AGAIN, self._resume)
-
-    async def _listen(self) -> None:
-        """Accept, from copies of the listeners, which a pause closes."""
+    async def _accept_from(self, listener: socket.socket) -> asyncio.AbstractServer:
         tls = self.config.ssl
         seconds = self._gateway.settings.http.handshake_timeout if tls else None
-        for each in self._listeners:
-            self.servers.append(
-                await self._gateway.loop.create_server(
-                    self._make_connection, sock=each.dup(), ssl=tls, ssl_handshake_timeout=seconds, backlog=BACKLOG
-                )
-            )
+        return await self._gateway.loop.create_server(
+            self._make_connection, sock=listener, ssl=tls, ssl_handshake_timeout=seconds, backlog=BACKLOG
+        )
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         log.info("stopping", extra={"sessions": len(self._gateway.hub.sessions)})
         self._watch.stop()
+        self._acceptor.stop()
         for listening in (*self.servers, *(sockets or ())):
             listening.close()
         settings, admission = self._gateway.settings, self._gateway.admission
