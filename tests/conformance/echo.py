@@ -9,12 +9,13 @@ from websockets.frames import Frame, Opcode
 
 from messageflow.gateway.event_loop import run_loop
 from messageflow.gateway.frame_limits import FrameLimits
+from messageflow.gateway.front_door.head import parse_head
 from messageflow.gateway.handshake import answer_handshake, origin_of
 from messageflow.gateway.origins import Origins
 from messageflow.gateway.proxies import Proxies, trace_forwarded
 from messageflow.gateway.websocket import WebSocketProtocol
 
-PATH = "/connection/websocket"  # whatever is asked for: elsewhere the gateway speaks no WebSocket
+PATH = b"/connection/websocket"  # whatever is asked for: elsewhere the gateway speaks no WebSocket
 LIMITS = FrameLimits(message_size_limit=32 << 20, fragments_limit=1 << 20, buffer_high_water=64 << 20)
 
 
@@ -45,12 +46,11 @@ class Handshake(asyncio.Protocol):
         self._head += data
         if b"\r\n\r\n" not in self._head:
             return
-        head, _, rest = self._head.partition(b"\r\n\r\n")
-        _, *lines = head.split(b"\r\n")
-        pairs = (line.partition(b":") for line in lines)
-        headers = [(name.strip().lower(), value.strip()) for name, _, value in pairs]
-        came = trace_forwarded("", False, headers, Proxies())
-        response = answer_handshake(PATH, headers, origin_of(headers), Origins(["*"]), came)
+        end = self._head.index(b"\r\n\r\n") + 4
+        head, rest = parse_head(self._head[:end]), self._head[end:]
+        head.target = head.path = PATH
+        came = trace_forwarded("", False, head.fields, Proxies())
+        response = answer_handshake(head, origin_of(head.fields), Origins(["*"]), came)
         self._transport.write(response.data)
         echo = Echo(LIMITS)
         self._transport.set_protocol(echo)

@@ -102,7 +102,8 @@ def test_who_asks_whether_to_go_on_is_told_to(wire: socket.socket) -> None:
 
 def test_a_body_over_the_limit_is_refused_and_the_connection_closed(wire: socket.socket) -> None:
     wire.sendall(
-        f"POST /api/publish HTTP/1.1\r\nX-API-Key: {API_KEY}\r\nContent-Length: {BODY_BYTES * 2}\r\n\r\n".encode()
+        f"POST /api/publish HTTP/1.1\r\nHost: here\r\nX-API-Key: {API_KEY}\r\n"
+        f"Content-Length: {BODY_BYTES * 2}\r\n\r\n".encode()
     )
     piece = b" " * 65_536
     try:
@@ -335,7 +336,7 @@ async def test_a_caller_that_does_not_take_its_answer_is_given_up() -> None:
 async def test_what_follows_an_answer_that_is_not_taken_waits() -> None:
     api = _Large(10)
     transport, connection = _Port(api, HttpLimits()).call("history", paused=True)
-    connection.data_received(b"POST /api/info HTTP/1.1\r\nX-API-Key: key\r\n\r\n")
+    connection.data_received(b"POST /api/info HTTP/1.1\r\nHost: here\r\nX-API-Key: key\r\n\r\n")
     await until(lambda: transport.written)
     for _ in range(5):
         await asyncio.sleep(0)
@@ -348,7 +349,7 @@ async def test_a_body_that_does_not_arrive_is_given_up() -> None:
     port = _Port(_Large(10), HttpLimits(body_timeout=0.01))
     transport, connection = _Transport(), HttpConnection(port.door)
     connection.connection_made(transport)
-    connection.data_received(b"POST /api/info HTTP/1.1\r\nX-API-Key: key\r\nContent-Length: 5\r\n\r\n123")
+    connection.data_received(b"POST /api/info HTTP/1.1\r\nHost: here\r\nX-API-Key: key\r\nContent-Length: 5\r\n\r\n123")
     await until(lambda: transport.closed or transport.ended)
     assert transport.written.startswith(b"HTTP/1.1 408 ")
     assert b"connection: close\r\n" in transport.written
@@ -359,7 +360,9 @@ async def test_a_body_in_chunks_is_bounded_too() -> None:
     port = _Port(api, HttpLimits(body_bytes=100))
     transport, connection = _Transport(), HttpConnection(port.door)
     connection.connection_made(transport)
-    connection.data_received(b"POST /api/info HTTP/1.1\r\nX-API-Key: key\r\nTransfer-Encoding: chunked\r\n\r\n")
+    connection.data_received(
+        b"POST /api/info HTTP/1.1\r\nHost: here\r\nX-API-Key: key\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
     connection.data_received(b"32\r\n" + b"x" * 50 + b"\r\n")
     assert transport.written == b""
     connection.data_received(b"33\r\n" + b"x" * 51 + b"\r\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from messageflow.gateway.front_door.head import parse_head
 from messageflow.gateway.handshake import answer_handshake, origin_of
 from messageflow.gateway.origins import Origins
 from messageflow.gateway.proxies import Forwarded
@@ -23,8 +24,9 @@ CAME = Forwarded("203.0.113.7", "push.example.com", secure=True)
 def ask(changes: dict[str, str | None] | None = None, path: str = PATH, *more: tuple[str, str]) -> tuple[int, bytes]:
     """Ask as a browser does, but for some headers; None leaves one out."""
     headers = [(name, value) for name, value in (BROWSER | (changes or {})).items() if value is not None]
-    raw = [(name.encode(), value.encode("latin-1")) for name, value in [*headers, *more]]
-    return answer_handshake(path, raw, origin_of(raw), Origins(["https://app.example.com"]), CAME)[:2]
+    lines = (f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in [*headers, *more]), "", "")
+    head = parse_head("\r\n".join(lines).encode("latin-1"))
+    return answer_handshake(head, origin_of(head.fields), Origins(["https://app.example.com"]), CAME)[:2]
 
 
 @pytest.mark.parametrize(

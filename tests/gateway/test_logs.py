@@ -135,7 +135,8 @@ FLOODS: dict[str, Callable[[Running], object]] = {
         gateway.port, "/ready", Connection="Upgrade", Upgrade="h2c"
     ),
     "an upgrade without a key": lambda gateway: say(
-        gateway, b"GET /connection/websocket HTTP/1.1\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n"
+        gateway,
+        b"GET /connection/websocket HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
     ),
     "a page of another origin": lambda gateway: upgrade(gateway.port, Origin="http://evil.example"),
     "no HTTP": lambda gateway: say(gateway, b"\x16\x03\x01 nonsense\r\n\r\n"),
@@ -210,7 +211,7 @@ def test_a_flood_on_a_port_with_tls_is_a_few_lines(tmp_path: Path) -> None:
     cert, key = certificate(tmp_path)
     with running(["serve", "--tls-cert", str(cert), "--tls-key", str(key)], tmp_path) as gateway:
         before = len(gateway.lines)
-        flood(lambda: say(gateway, b"GET / HTTP/1.1\r\n\r\n"))
+        flood(lambda: say(gateway, b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"))
         trusting = ssl.create_default_context(cafile=str(cert))
         with (
             socket.create_connection(("127.0.0.1", gateway.port)) as plain,

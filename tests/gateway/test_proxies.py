@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from messageflow.errors import ConfigurationError
+from messageflow.gateway.front_door.head import Head
 from messageflow.gateway.proxies import Forwarded, Proxies, is_local, parse_proxy, trace_forwarded
 from messageflow.gateway.settings_loading import load_settings
 
@@ -24,7 +25,7 @@ def headers(*lines: str) -> list[tuple[bytes, bytes]]:
 
 
 def came(*lines: str, peer: str = NEAR, secure: bool = False, proxies: Proxies = TRUSTED) -> Forwarded:
-    return trace_forwarded(peer, secure, headers(*lines), proxies)
+    return trace_forwarded(peer, secure, Head(b"", b"GET", "1.1", b"/", headers(*lines)).fields, proxies)
 
 
 # Who

@@ -52,8 +52,8 @@ class ApplicationEndpoint:
     def begin(self, connection: EndpointConnection, head: Head) -> Backstage | None:
         """Give a request to the application."""
         admission, peer = self._admission, connection.peer
-        came = admission.trace(peer[0], head.headers, secure=admission.tls)
-        if not admission.answers_to(head.headers, came):
+        came = admission.trace(peer[0], head.fields, secure=admission.tls)
+        if not admission.answers_to(head.fields, came):
             connection.answer(NOT_OURS._replace(body=b"") if head.upgrade else NOT_OURS)
             return None
         backstage = connection.backstage

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import http
 from binascii import Error, a2b_base64, b2a_base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from hashlib import sha1
 from typing import NamedTuple
@@ -22,6 +22,7 @@ from websockets.typing import Subprotocol
 
 from messageflow.dialects.base import Dialect
 from messageflow.dialects.table import DIALECTS, choose
+from messageflow.gateway.front_door.head import Head
 from messageflow.gateway.origins import Origins
 from messageflow.gateway.proxies import Forwarded
 
@@ -30,8 +31,6 @@ _SWITCH = (
 )
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 §1.3
-
-RawHeaders = Sequence[tuple[bytes, bytes]]
 
 
 class Answer(NamedTuple):
@@ -48,15 +47,12 @@ class Answer(NamedTuple):
     dialect: Dialect | None = None
 
 
-def answer_handshake(
-    path: str, headers: RawHeaders, origin: str | None, origins: Origins, forwarded: Forwarded
-) -> Answer:
+def answer_handshake(head: Head, origin: str | None, origins: Origins, forwarded: Forwarded) -> Answer:
     """Return the response to a request to open a WebSocket.
 
     Args:
-        path: the target of the request.
-        headers: as they came; names in lower case.
-        origin: of them, as `origin_of` returns it.
+        head: of the request.
+        origin: of it, as `origin_of` returns it.
         origins: the pages that may connect.
         forwarded: how the request reached the outermost proxy we believe.
     """
@@ -66,35 +62,33 @@ def answer_handshake(
             "This page's origin may not connect. Add it to allowed_origins (MESSAGEFLOW_ALLOWED_ORIGINS); the log of "
             "the gateway says how it is written.\n",
         )
-    if "token" in path.partition("?")[2]:
+    if b"token" in head.target.partition(b"?")[2]:
         return _refuse(
             http.HTTPStatus.BAD_REQUEST,
             "A token never goes into a URL, where it ends up in logs. Send it in the connect command.\n",
         )
-    key = _ordinary_key(headers)
-    dialect = _spoken_first(path.partition("?")[0]) if key is not None else None
-    return _accept(key, dialect) if key is not None and dialect is not None else _negotiate(path, headers)
+    key = _ordinary_key(head)
+    dialect = _spoken_first(head.path) if key is not None else None
+    return _accept(key, dialect) if key is not None and dialect is not None else _negotiate(head)
 
 
-def origin_of(headers: RawHeaders) -> str | None:
+def origin_of(fields: Mapping[bytes, bytes]) -> str | None:
     """Return the Origin of a request, None where it has none; several, which no browser sends, are no origin."""
-    found = [value.decode("latin-1") for name, value in headers if name == b"origin"]
-    return ", ".join(found) if found else None
+    found = fields.get(b"origin")
+    return None if found is None else found.decode("latin-1")
 
 
-def _ordinary_key(headers: RawHeaders) -> bytes | None:
+def _ordinary_key(head: Head) -> bytes | None:
     """Return the key of a request that asks for a WebSocket as browsers do, None for any other.
 
     Extensions are not looked at: they are offers, and none is taken.
     """
-    fields = dict(headers)
-    if len(fields) != len(headers) or b"sec-websocket-protocol" in fields:
+    fields = head.fields
+    if len(fields) != len(head.headers) or b"sec-websocket-protocol" in fields:
         return None
     key = fields.get(b"sec-websocket-key", b"")
-    options = fields.get(b"connection", b"").lower().replace(b" ", b"").split(b",")
     ordinary = (
-        fields.get(b"upgrade", b"").lower() == b"websocket"
-        and b"upgrade" in options
+        head.upgrade == b"websocket"  # also by the option, in `connection`
         and fields.get(b"sec-websocket-version") == b"13"
         and len(key) == 24
     )
@@ -105,9 +99,9 @@ def _ordinary_key(headers: RawHeaders) -> bytes | None:
 
 
 @lru_cache(maxsize=64)
-def _spoken_first(path: str) -> Dialect | None:
+def _spoken_first(path: bytes) -> Dialect | None:
     """Return what is spoken with a client that asks for nothing in particular."""
-    spoken = choose(path, ())
+    spoken = choose(path.decode("latin-1"), ())
     return None if spoken is None else spoken.dialect
 
 
@@ -115,8 +109,8 @@ def _accept(key: bytes, dialect: Dialect) -> Answer:
     return Answer(101, _SWITCH % b2a_base64(sha1(key + _GUID).digest(), newline=False), dialect)
 
 
-def _negotiate(path: str, headers: RawHeaders) -> Answer:
-    address = path.partition("?")[0]
+def _negotiate(head: Head) -> Answer:
+    address = head.path.decode("latin-1")
     names = [Subprotocol(each.subprotocol) for each in DIALECTS if each.path == address]
     chosen: list[Dialect] = []
 
@@ -129,8 +123,8 @@ def _negotiate(path: str, headers: RawHeaders) -> Answer:
         return Subprotocol(spoken.subprotocol) if offered else None
 
     protocol = ServerProtocol(subprotocols=names, select_subprotocol=select)
-    decoded = Headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers])
-    response = protocol.accept(Request(path, decoded))
+    decoded = Headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers])
+    response = protocol.accept(Request(head.target.decode("latin-1"), decoded))
     return Answer(response.status_code, response.serialize(), chosen[0] if chosen else None)
 
 

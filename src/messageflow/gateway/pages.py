@@ -68,9 +68,9 @@ class Page:
     def begin(self, connection: EndpointConnection, head: Head) -> Exchange | None:
         """Answer a request, at once or as a task."""
         admission, peer = self._admission, connection.peer
-        came = admission.trace(peer[0], head.headers, secure=admission.tls)
+        came = admission.trace(peer[0], head.fields, secure=admission.tls)
         asked = Asked(head, came, (came.address, 0) if admission.proxies.trust(peer[0]) else peer)
-        if not admission.answers_to(head.headers, came):
+        if not admission.answers_to(head.fields, came):
             response = NOT_OURS
         elif self._guest and head.upgrade == b"websocket":
             response = HttpResponse(403)

@@ -12,7 +12,7 @@ Pure.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import NamedTuple
@@ -22,6 +22,7 @@ from messageflow.gateway.hosts import names_loopback, parse_address
 UNIX = "unix"  # the peer at the other end of a Unix socket, which has no address; nginx writes `unix:` for it
 
 Headers = Sequence[tuple[bytes, bytes]]
+Fields = Mapping[bytes, bytes]
 
 _SECURE = {"https": True, "wss": True, "http": False, "ws": False}
 _ELEMENT = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*")+')
@@ -87,7 +88,7 @@ def parse_proxy(text: str) -> str:
     return str(network.network_address) if single else str(network)
 
 
-def trace_forwarded(peer: str, secure: bool, headers: Headers, proxies: Proxies) -> Forwarded:
+def trace_forwarded(peer: str, secure: bool, fields: Fields, proxies: Proxies) -> Forwarded:
     """Return where a request came from.
 
     `X-Forwarded-*` and `Forwarded` are both understood. A proxy that writes one kind passes the other on as the client
@@ -97,24 +98,25 @@ def trace_forwarded(peer: str, secure: bool, headers: Headers, proxies: Proxies)
     Args:
         peer: the address at the other end of the socket.
         secure: whether that socket is TLS.
-        headers: of the request, names in lower case.
+        fields: the headers of the request by name, in lower case; see `front_door.head.Head`.
         proxies: those that are believed.
     """
-    hosts = [value for name, value in headers if name == b"host"]
-    host = hosts[0].decode("latin-1") if len(hosts) == 1 else None  # of two, nobody knows which the proxy went by
-    direct = Forwarded(_plain(peer) if ":" in peer else peer, host, secure)
+    host = fields.get(b"host")
+    if host is not None and b"," in host:
+        host = None  # of two, nobody knows which the proxy went by
+    direct = Forwarded(_plain(peer) if ":" in peer else peer, None if host is None else host.decode("latin-1"), secure)
     if not proxies.trust(peer):
         return direct
-    found = _by_x_forwarded(direct, headers, proxies)
-    standard = _by_forwarded(direct, headers, proxies)
+    found = _by_x_forwarded(direct, fields, proxies)
+    standard = _by_forwarded(direct, fields, proxies)
     if found is None or standard is None:
         return found or standard or direct
     return found if found.address == standard.address else found._replace(address=direct.address)
 
 
-def _by_x_forwarded(direct: Forwarded, headers: Headers, proxies: Proxies) -> Forwarded | None:
+def _by_x_forwarded(direct: Forwarded, fields: Fields, proxies: Proxies) -> Forwarded | None:
     hops, protocols, hosts = (
-        _list(headers, name) for name in (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host")
+        _list(fields, name) for name in (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host")
     )
     if not (hops or protocols or hosts):
         return None
@@ -128,8 +130,8 @@ def _by_x_forwarded(direct: Forwarded, headers: Headers, proxies: Proxies) -> Fo
     return Forwarded(address, said(hosts) or direct.host, secure)
 
 
-def _by_forwarded(direct: Forwarded, headers: Headers, proxies: Proxies) -> Forwarded | None:
-    text = ",".join(value.decode("latin-1") for name, value in headers if name == b"forwarded")
+def _by_forwarded(direct: Forwarded, fields: Fields, proxies: Proxies) -> Forwarded | None:
+    text = fields.get(b"forwarded", b"").decode("latin-1")
     elements = [
         {name.lower(): _unquoted(value) for name, value in _PAIR.findall(element)} for element in _ELEMENT.findall(text)
     ]
@@ -157,10 +159,9 @@ def _client(peer: str, hops: Sequence[str | None], proxies: Proxies) -> tuple[st
     return address, depth
 
 
-def _list(headers: Headers, wanted: bytes) -> list[str]:
-    """Return the entries of a list, which may be spread over several headers."""
-    values = b",".join(value for name, value in headers if name == wanted).decode("latin-1")
-    return [entry for part in values.split(",") if (entry := part.strip())]
+def _list(fields: Fields, name: bytes) -> list[str]:
+    """Return the entries of a list."""
+    return [entry for part in fields.get(name, b"").decode("latin-1").split(",") if (entry := part.strip())]
 
 
 def _hop(entry: str) -> str | None:

@@ -40,19 +40,19 @@ class WebSocketEndpoint:
         if not head.upgrade or head.method != b"GET" or head.length:
             return self._otherwise.begin(connection, head)
         admission = self._admission
-        peer, _ = connection.peer
+        peer = connection.peer[0]
         flooded = admission.refuse_flood(peer)
         if flooded is not None:
             connection.keep_alive = False
             connection.answer(flooded)
             return None
-        came = admission.trace(peer, head.headers, secure=admission.secure)
-        if not admission.answers_to(head.headers, came):
+        came = admission.trace(peer, head.fields, secure=admission.secure)
+        if not admission.answers_to(head.fields, came):
             connection.keep_alive = False
             connection.answer(HttpResponse(403))
             return None
-        origin = origin_of(head.headers)
-        response = answer_handshake(head.target.decode("latin-1"), head.headers, origin, admission.origins, came)
+        origin = origin_of(head.fields)
+        response = answer_handshake(head, origin, admission.origins, came)
         connection.transport.write(response.data)
         if response.status != 101 or response.dialect is None:
             if response.status == 403:
@@ -61,14 +61,12 @@ class WebSocketEndpoint:
                 refusal_log.log_bad_upgrade(admission.hub, response.data, came)
             connection.close()
             return None
-        address = _shared(came.address)
-        if admission.hub.hooks.any:
+        address, hub = _shared(came.address), admission.hub
+        if hub.hooks.any:
             shown = admission.show_headers(head.headers, origin, came)
-            opened: WebSocketConnection = WebSocketWithHeaders(
-                admission.hub, self._limits, address, admission.leaving, shown
-            )
+            opened: WebSocketConnection = WebSocketWithHeaders(hub, self._limits, address, admission.leaving, shown)
         else:
-            opened = WebSocketConnection(admission.hub, self._limits, address, admission.leaving)
+            opened = WebSocketConnection(hub, self._limits, address, admission.leaving)
         opened.connection_made(connection.transport)
         opened.begin(admission.enter(opened, response.dialect))
         connection.hand_over(opened)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import httptools
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from messageflow.gateway.front_door.head import CHUNKED, BadRequest, Head, parse_head
+from messageflow.gateway.front_door.head import CHUNKED, BadRequest, parse_head, read_any, read_plain
 
 
 def head(*lines: str, first: str = "POST /a?b=c HTTP/1.1") -> bytes:
@@ -94,13 +96,13 @@ def test_a_coding_that_is_not_understood_is_said_to_be_so(coding: str) -> None:
 
 def test_codings_in_several_headers_are_one_list() -> None:
     with pytest.raises(BadRequest):
-        parse_head(head("Transfer-Encoding: gzip", "Transfer-Encoding: chunked"))
+        parse_head(head("Host: here", "Transfer-Encoding: gzip", "Transfer-Encoding: chunked"))
     with pytest.raises(BadRequest):
-        parse_head(head("Transfer-Encoding: chunked", "Transfer-Encoding: chunked"))
+        parse_head(head("Host: here", "Transfer-Encoding: chunked", "Transfer-Encoding: chunked"))
 
 
 def test_chunks_are_of_the_newer_version_alone() -> None:
-    assert parse_head(head("Transfer-Encoding: Chunked")).length == CHUNKED
+    assert parse_head(head("Host: here", "Transfer-Encoding: Chunked")).length == CHUNKED
     assert refused(head("Transfer-Encoding: chunked", first="POST / HTTP/1.0")) == 400
 
 
@@ -108,6 +110,16 @@ def test_chunks_are_of_the_newer_version_alone() -> None:
 def test_two_readers_could_believe_two_hosts(second: str) -> None:
     assert refused(head("Host: here", second)) == 400
     assert refused(head("Host: here", second, first="GET http://here/ HTTP/1.1")) == 400
+
+
+@pytest.mark.parametrize("lines", [(), ("X-Host: here",), ("Content-Length: 5",), ("A:  b",)])
+def test_a_request_says_for_which_host_it_is(lines: tuple[str, ...]) -> None:
+    with pytest.raises(BadRequest, match="send the header Host") as error:
+        parse_head(head(*lines))
+    assert error.value.status == 400
+    assert refused(head(*lines, first="GET http://here/ HTTP/1.1")) == 400
+    assert parse_head(head(*lines, first="GET / HTTP/1.0")).path == b"/"  # the older version knows no hosts
+    assert parse_head(head("Host:", *lines)).fields[b"host"] == b""
 
 
 @pytest.mark.parametrize("version", ["HTTP/2.0", "HTTP/1.2", "HTTP/0.9", "HTTP/3"])
@@ -145,7 +157,7 @@ def test_a_target_in_any_form_has_a_path_and_a_host(target: str, path: bytes, ho
     ],
 )
 def test_a_connection_stays_as_its_version_and_options_say(first: str, lines: tuple[str, ...], stays: bool) -> None:
-    assert parse_head(head(*lines, first=first)).keep_alive is stays
+    assert parse_head(head("Host: here", *lines, first=first)).keep_alive is stays
 
 
 @pytest.mark.parametrize(
@@ -161,7 +173,7 @@ def test_a_connection_stays_as_its_version_and_options_say(first: str, lines: tu
 def test_an_upgrade_is_offered_by_two_headers_and_the_newer_version(
     version: str, lines: tuple[str, ...], offered: bytes
 ) -> None:
-    assert parse_head(head(*lines, first=f"GET / HTTP/{version}")).upgrade == offered
+    assert parse_head(head("Host: here", *lines, first=f"GET / HTTP/{version}")).upgrade == offered
 
 
 @pytest.mark.parametrize(
@@ -169,21 +181,21 @@ def test_an_upgrade_is_offered_by_two_headers_and_the_newer_version(
     [("1.1", "100-Continue", True), ("1.0", "100-continue", False), ("1.1", "x", False)],
 )
 def test_a_client_of_the_older_version_expects_nothing(version: str, value: str, expects: bool) -> None:
-    assert parse_head(head(f"Expect: {value}", first=f"PUT / HTTP/{version}")).expects_continue is expects
+    assert parse_head(head("Host: here", f"Expect: {value}", first=f"PUT / HTTP/{version}")).expects_continue is expects
 
 
 class Lenient:
     """A parser that takes whatever comes, as some version of some library might."""
 
-    def __init__(self, head: Head) -> None:
-        self._head = head
+    def __init__(self, parts: Any) -> None:
+        self._parts = parts
 
     def feed_data(self, data: bytes) -> None:
-        self._head.on_url(b"/")
+        self._parts.on_url(b"/")
         for line in data.split(b"\n")[1:]:
             name, colon, value = line.strip().partition(b":")
             if colon:
-                self._head.on_header(name, value)
+                self._parts.on_header(name, value)
 
 
 @pytest.mark.parametrize(
@@ -193,9 +205,9 @@ class Lenient:
         b"GET / HTTP/1.1\r\nHost: here\rContent-Length: 5\r\n\r\n",
         head("Host: here", " Content-Length: 5"),
         head("Host: here", "\tContent-Length: 5"),
-        head("Content-Length: 5", "Content-Length: 5"),
-        head("Content-Length: 5, 5"),
-        head("Content-Length: 5", "Transfer-Encoding: chunked"),
+        head("Host: here", "Content-Length: 5", "Content-Length: 5"),
+        head("Host: here", "Content-Length: 5, 5"),
+        head("Host: here", "Content-Length: 5", "Transfer-Encoding: chunked"),
         head("Transfer-Encoding: chunked", first="POST / HTTP/1.0"),
     ],
 )
@@ -211,3 +223,52 @@ def test_whatever_comes_is_a_head_or_a_bad_request(data: bytes) -> None:
     except BadRequest:
         return
     assert found.length >= CHUNKED
+
+
+def test_what_a_header_says_several_times_is_one_list() -> None:
+    found = parse_head(head("Host: here", "A: b", "C: d", "a: e,f"))
+    assert found.fields == {b"host": b"here", b"a": b"b, e,f", b"c": b"d"}
+
+
+CHARACTERS = st.sampled_from('ab:/?#%[]{}\\"<>^`|~=, \t\x00\x7f\xe9\r\n')
+WORDS = st.text(CHARACTERS, max_size=6)
+NAMES = st.one_of(st.sampled_from(["Host", "Upgrade", "Connection", "Content-Length", "Transfer-Encoding"]), WORDS)
+VALUES = st.one_of(st.sampled_from(["here", "close", "upgrade, x", "5", "99999999999999999999", "chunked"]), WORDS)
+GAPS = st.sampled_from([": ", ":", ":  ", " : ", ":\t"])
+LINES = st.lists(st.tuples(NAMES, GAPS, VALUES, st.sampled_from(["", " ", "\t"])).map("".join), max_size=5)
+FIRST = st.sampled_from(
+    ["GET {} HTTP/1.1", "POST {} HTTP/1.1", "get {} HTTP/1.1", "GET {} HTTP/1.0", "FOO {} HTTP/1.1"]
+)
+
+
+@settings(max_examples=200)
+@given(FIRST, st.one_of(st.just("/"), WORDS.map("/".__add__), WORDS), LINES)
+def test_a_head_that_is_read_without_the_library_is_read_as_the_library_reads_it(
+    first: str, target: str, lines: list[str]
+) -> None:
+    data = head(*lines, first=first.format(target))
+    end = data.index(b"\r\n\r\n") + 4
+    found = read_plain(data[:end])
+    if found is None:
+        return
+    try:
+        same = read_any(data[:end])
+    except BadRequest:
+        with pytest.raises(BadRequest):  # a length that is none
+            parse_head(data[:end])
+        return
+    for name in ("method", "version", "target", "headers", "fields"):
+        assert getattr(found, name) == getattr(same, name)
+
+
+def test_what_browsers_send_is_read_without_the_library() -> None:
+    browser = (
+        *("Host: push.example.com", "Connection: Upgrade", "Pragma: no-cache", "Cache-Control: no-cache"),
+        *("User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0", "Upgrade: websocket"),
+        *("Origin: https://app.example.com", "Sec-WebSocket-Version: 13", "Accept-Encoding: gzip, deflate, br"),
+        *("Accept-Language: de,en;q=0.7", "Cookie: session=eyJ1IjoxfQ.Z0; theme=dark"),
+        *("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Extensions: permessage-deflate"),
+    )
+    found = read_plain(head(*browser, first="GET /connection/websocket HTTP/1.1"))
+    assert found is not None
+    assert len(found.headers) == len(browser)

@@ -104,7 +104,7 @@ async def test_what_waits_begins_in_a_context_of_its_own(port: Port) -> None:
 
 async def test_bodies_are_given_as_what_is_in_them(port: Port) -> None:
     wire = port.connect()
-    wire.receive(b"POST /later HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + CHUNKS[:5])
+    wire.receive(b"POST /later HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n" + CHUNKS[:5])
     waiting = port.later.begun[0]
     assert (waiting.content, waiting.has_ended) == (b"ab", False)
     wire.receive(CHUNKS[5:] + GET)
@@ -115,7 +115,7 @@ async def test_bodies_are_given_as_what_is_in_them(port: Port) -> None:
 
 async def test_a_body_that_goes_on_after_its_answer_is_thrown_away(port: Port) -> None:
     wire = port.connect()
-    wire.receive(b"POST /echo HTTP/1.1\r\nContent-Length: 10\r\n\r\n01234")
+    wire.receive(b"POST /echo HTTP/1.1\r\nHost: here\r\nContent-Length: 10\r\n\r\n01234")
     assert bodies(wire.written) == [b"POST"]
     wire.receive(b"56789" + GET)
     assert bodies(wire.written) == [b"POST", b"GET"]
@@ -124,7 +124,7 @@ async def test_a_body_that_goes_on_after_its_answer_is_thrown_away(port: Port) -
 @pytest.mark.parametrize("length", ["Content-Length: 1000000", "Transfer-Encoding: chunked"])
 async def test_a_body_that_is_not_worth_the_wait_ends_its_connection(port: Port, length: str) -> None:
     wire = port.connect()
-    wire.receive(f"POST /echo HTTP/1.1\r\n{length}\r\n\r\n".encode())
+    wire.receive(f"POST /echo HTTP/1.1\r\nHost: here\r\n{length}\r\n\r\n".encode())
     assert b"\r\nconnection: close\r\n" in wire.written
     assert wire.ended
     assert not wire.closed  # it may still send, or it would be reset and never see the answer
@@ -143,7 +143,7 @@ async def test_who_sends_on_without_end_is_cut_off(port: Port) -> None:
 
 async def test_who_waits_for_a_word_that_does_not_come_is_not_kept(port: Port) -> None:
     wire = port.connect()
-    wire.receive(b"POST /echo HTTP/1.1\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
+    wire.receive(b"POST /echo HTTP/1.1\r\nHost: here\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
     assert b"\r\nconnection: close\r\n" in wire.written
     assert wire.ended
 
@@ -178,9 +178,9 @@ async def test_a_connection_that_does_not_stay_says_so_and_takes_nothing_more(po
         (b"GET /" + b"x" * 70_000, 431),
         (b"GET / HTTP/2.0\r\n\r\n", 505),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
-        (b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501),
-        (b"POST /later HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nnothing\r\n", 400),
-        (b"CONNECT here:80 HTTP/1.1\r\n\r\n" + GET, 200),  # as if any other: nothing becomes a tunnel
+        (b"POST / HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501),
+        (b"POST /later HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\nnothing\r\n", 400),
+        (b"CONNECT here:80 HTTP/1.1\r\nHost: here\r\n\r\n" + GET, 200),  # as if any other: nothing becomes a tunnel
     ],
 )
 async def test_what_is_no_request_is_refused_at_once(port: Port, data: bytes, status: int) -> None:
@@ -199,14 +199,17 @@ SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: here\r\n\r\n"
 @pytest.mark.parametrize(
     "data",
     [
-        b"POST /echo HTTP/1.1\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + SMUGGLED,
-        b"POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n" + SMUGGLED,
-        b"POST /echo HTTP/1.1\r\nContent-Length: 0\r\nContent-Length: 50\r\n\r\n" + SMUGGLED,
-        b"POST /echo HTTP/1.1\r\nTransfer-Encoding: xchunked\r\n\r\n" + SMUGGLED,
-        b"POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n\r\n0\r\n\r\n" + SMUGGLED,
-        b"POST /echo HTTP/1.1\r\nTransfer-Encoding\t: chunked\r\n\r\n0\r\n\r\n" + SMUGGLED,
-        b"POST /echo HTTP/1.1\r\nX: y\r\n Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + SMUGGLED,
-        b"POST /echo HTTP/1.1\r\nX: y\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + SMUGGLED,
+        b"POST /echo HTTP/1.1\r\nHost: here\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+        + SMUGGLED,
+        b"POST /echo HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n"
+        + SMUGGLED,
+        b"POST /echo HTTP/1.1\r\nHost: here\r\nContent-Length: 0\r\nContent-Length: 50\r\n\r\n" + SMUGGLED,
+        b"POST /echo HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: xchunked\r\n\r\n" + SMUGGLED,
+        b"POST /echo HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n\r\n0\r\n\r\n"
+        + SMUGGLED,
+        b"POST /echo HTTP/1.1\r\nHost: here\r\nTransfer-Encoding\t: chunked\r\n\r\n0\r\n\r\n" + SMUGGLED,
+        b"POST /echo HTTP/1.1\r\nHost: here\r\nX: y\r\n Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + SMUGGLED,
+        b"POST /echo HTTP/1.1\r\nHost: here\r\nX: y\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + SMUGGLED,
         b"POST /echo HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + SMUGGLED,
     ],
 )
@@ -218,7 +221,7 @@ async def test_nothing_is_smuggled_behind_a_body_with_two_ends(port: Port, data:
 
 async def test_chunks_that_are_wrong_in_the_middle_of_an_answer_only_end_it(port: Port) -> None:
     wire = port.connect()
-    wire.receive(b"POST /later HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+    wire.receive(b"POST /later HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n")
     port.later.begun[0].has_begun = True
     assert wire.receive(b"nothing\r\n") == b""
     assert wire.ended
@@ -244,7 +247,7 @@ async def test_who_is_gone_is_told_to_whoever_answers(port: Port) -> None:
 async def test_at_the_end_what_is_idle_closes_and_what_is_busy_is_answered_first(port: Port) -> None:
     idle, busy, body = port.connect(), port.connect(), port.connect()
     busy.receive(LATER + GET)
-    body.receive(b"POST /echo HTTP/1.1\r\nContent-Length: 4\r\n\r\n")
+    body.receive(b"POST /echo HTTP/1.1\r\nHost: here\r\nContent-Length: 4\r\n\r\n")
     for connection in tuple(port.door.connections):
         assert isinstance(connection, HttpConnection)
         connection.shutdown()
@@ -320,6 +323,6 @@ class TestTime:
     async def test_who_does_not_take_an_answer_is_cut_off(self, port: Port, option: bytes) -> None:
         wire = port.connect()
         wire.room = 1
-        wire.receive(b"GET /echo HTTP/1.1\r\n" + option + b"\r\n")
+        wire.receive(b"GET /echo HTTP/1.1\r\nHost: here\r\n" + option + b"\r\n")
         await until(lambda: wire.aborted)
         assert port.slow == 0

@@ -31,6 +31,7 @@ NOTHING_SHOWN = ShownHeaders(())
 NO_LIMITS = AdmissionLimits(connections_limit=0, arrivals_limit=0)
 
 Headers = Sequence[tuple[bytes, bytes]]
+Fields = Mapping[bytes, bytes]
 
 
 class Admission:
@@ -105,15 +106,15 @@ class Admission:
         """Whether what comes straight to us came over TLS, as far as a visitor's browser is concerned."""
         return self.tls or self.tls_terminated
 
-    def trace(self, peer: str, headers: Headers, *, secure: bool) -> Forwarded:
+    def trace(self, peer: str, fields: Fields, *, secure: bool) -> Forwarded:
         """Return where a request came from.
 
         Args:
             peer: the address at the other end of the socket.
-            headers: of the request.
+            fields: of its head.
             secure: whether it came over TLS, unless a trusted proxy knows better.
         """
-        return trace_forwarded(peer, secure, headers, self.proxies)
+        return trace_forwarded(peer, secure, fields, self.proxies)
 
     def refuse_flood(self, peer: str) -> HttpResponse | None:
         """Return what is answered to somebody who wants to stay while there is no room; None where there is."""
@@ -133,11 +134,11 @@ class Admission:
             return _unavailable(self._choose(1, LONGEST_RETRY))
         return None
 
-    def answers_to(self, headers: Headers, came: Forwarded) -> bool:
+    def answers_to(self, fields: Fields, came: Forwarded) -> bool:
         """Return whether a request is for a host of ours; one that is not is counted and logged."""
         if self.origins.answer_to(came.host):
             return True
-        self.refuse_origin(origin_of(headers), came)
+        self.refuse_origin(origin_of(fields), came)
         return False
 
     def show_headers(self, headers: Headers, origin: str | None, came: Forwarded) -> Mapping[str, str]:

@@ -1,8 +1,9 @@
 """The head of an HTTP/1.1 request: bytes in, what it asks for and how long its body is out, or why it is none.
 
-The grammar is `httptools`'. What decides where a request ends is decided here as well, so that no version of a library
-and no leniency of it can make two readers of one connection see two different requests (request smuggling): each line
-ends with CRLF, none is folded, and a body has one length.
+The grammar is `httptools`'; a head that is written as nearly all are is read without it, and Hypothesis compares the
+two. What decides where a request ends is decided here as well, so that no version of a library and no leniency of it
+can make two readers of one connection see two different requests (request smuggling): each line ends with CRLF, none is
+folded, and a body has one length.
 
 Pure. Source: RFC 9112 §2–§7; RFC 9110 §7.8.
 """
@@ -23,6 +24,11 @@ Headers = list[tuple[bytes, bytes]]
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 _VERSIONS = {b"HTTP/1.1": "1.1", b"HTTP/1.0": "1.0"}
 _INVALID = "Invalid HTTP request received."
+_NO_HOST = "A request of HTTP/1.1 says for which host it is: send the header Host."
+
+_TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # RFC 9110 §5.6.2
+_PLAIN_REQUEST = re.compile(rb"(GET|POST|HEAD|PUT|PATCH|DELETE) (/[!$-;=?-Z_a-z~]*) HTTP/1\.1\r\n")
+_PLAIN_HEADER = re.compile(rb"(?<=\n)(" + _TOKEN + rb"): ?([!-~](?:[ -~]*[!-~])?)\r\n")  # always a whole line
 
 
 class BadRequest(Picklable, Exception):
@@ -42,13 +48,16 @@ class BadRequest(Picklable, Exception):
 class Head:
     """What a request asks for.
 
-    Attributes:
-        method: such as GET.
+    Args:
         raw: as it came.
-        target: of it: a path with its query, an absolute address, an authority or a star.
-        path: without query, as it was written, percent-encoded or not.
+        method: such as GET.
         version: 1.0 or 1.1.
+        target: a path with its query, an absolute address, an authority or a star.
         headers: in their order, names in lower case.
+
+    Attributes:
+        fields: the headers by name; of one that stands several times all that it says, with commas (RFC 9110 §5.3).
+        path: without query, as it was written, percent-encoded or not.
         length: bytes of the body, or CHUNKED.
         keep_alive: whether the connection stays after the answer.
         upgrade: the protocols offered in its place, in lower case; empty where none is.
@@ -59,6 +68,7 @@ class Head:
     __slots__ = (
         "call",
         "expects_continue",
+        "fields",
         "headers",
         "keep_alive",
         "length",
@@ -70,26 +80,28 @@ class Head:
         "version",
     )
 
-    def __init__(self, raw: bytes, method: bytes, version: str) -> None:
+    def __init__(self, raw: bytes, method: bytes, version: str, target: bytes, headers: Headers) -> None:
         self.raw = raw
         self.method = method
         self.version = version
-        self.target = b""
+        self.target = target
+        self.headers = headers
+        self.fields = dict(headers)
+        if len(self.fields) != len(headers):
+            self.fields = _join_repeated(headers)
         self.path = b""
-        self.headers: Headers = []
         self.length = 0
         self.keep_alive = version == "1.1"
         self.upgrade = b""
         self.expects_continue = False
         self.call: bytes | None = None
 
-    def on_url(self, url: bytes) -> None:
-        """Take the target, as the parser found it."""
-        self.target += url
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take one header, as the parser found it."""
-        self.headers.append((name.lower(), value))
+def _join_repeated(headers: Headers) -> dict[bytes, bytes]:
+    fields: dict[bytes, bytes] = {}
+    for name, value in headers:
+        fields[name] = fields[name] + b", " + value if name in fields else value
+    return fields
 
 
 def parse_head(data: bytes) -> Head:
@@ -101,6 +113,50 @@ def parse_head(data: bytes) -> Head:
     Raises:
         BadRequest: they are none.
     """
+    head = read_plain(data) or read_any(data)
+    _read_fields(head)
+    _read_target(head)
+    return head
+
+
+def read_plain(data: bytes) -> Head | None:
+    """Return a head that is written as nearly all are, None for any other, right or wrong.
+
+    Two searches in place of a parser and a call for each header: 10 µs of a connect's 300 (benchmarks: connect).
+    """
+    first = _PLAIN_REQUEST.match(data)
+    if first is None:
+        return None
+    start = first.end()
+    headers = [(name.lower(), value) for name, value in _PLAIN_HEADER.findall(data, start)]
+    if len(headers) != data.count(b"\n", start) - 1:
+        return None
+    head = Head(data, first[1], "1.1", first[2], headers)
+    return None if b"transfer-encoding" in head.fields else head  # of its grammar the library knows more
+
+
+class _Parts:
+    """What the library's parser finds."""
+
+    def __init__(self) -> None:
+        self.target = b""
+        self.headers: Headers = []
+
+    def on_url(self, url: bytes) -> None:
+        """Take the target, or a piece of it."""
+        self.target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take one header."""
+        self.headers.append((name.lower(), value))
+
+
+def read_any(data: bytes) -> Head:
+    """Return any head.
+
+    Raises:
+        BadRequest: it is none.
+    """
     lines = data.count(b"\r\n")
     if data.count(b"\n") != lines or data.count(b"\r") != lines or b"\n " in data or b"\n\t" in data:
         raise BadRequest(400, _INVALID)  # RFC 9112 §2.2, §5.2: a bare LF or CR, or a line that is folded
@@ -110,16 +166,14 @@ def parse_head(data: bytes) -> Head:
     version = _VERSIONS.get(words[2])
     if version is None:
         raise BadRequest(*((505, "HTTP/1.1 is spoken here.") if words[2].startswith(b"HTTP/") else (400, _INVALID)))
-    head = Head(data, words[0], version)
+    parts = _Parts()
     try:
-        httptools.HttpRequestParser(head).feed_data(data)
+        httptools.HttpRequestParser(parts).feed_data(data)
     except httptools.HttpParserUpgrade:
         pass  # whether it is taken is not the parser's to say
     except httptools.HttpParserError:
         raise BadRequest(400, _INVALID) from None
-    _read_headers(head)
-    _read_target(head)
-    return head
+    return Head(data, words[0], version, parts.target, parts.headers)
 
 
 def _read_target(head: Head) -> None:
@@ -138,47 +192,40 @@ def _origin_form(head: Head, target: bytes) -> bytes:
     end = next((at for at, byte in enumerate(rest) if byte in b"/?#"), len(rest))
     host = rest[:end].rpartition(b"@")[2]
     head.headers[:] = [(b"host", host), *(header for header in head.headers if header[0] != b"host")]
+    head.fields[b"host"] = host
     return rest[end:] if rest[end : end + 1] == b"/" else b"/" + rest[end:]
 
 
-def _read_headers(head: Head) -> None:
+def _read_fields(head: Head) -> None:
     """Read what is said of the message itself."""
-    options: list[bytes] = []
-    lengths: list[bytes] = []
-    codings: list[bytes] = []
-    offers: list[bytes] = []
-    hosts = 0
-    for name, value in head.headers:
-        if name == b"host":
-            hosts += 1
-        elif name == b"connection":
-            options += value.lower().replace(b" ", b"").replace(b"\t", b"").split(b",")
-        elif name == b"upgrade":
-            offers.append(value.strip().lower())
-        elif name == b"content-length":
-            lengths.append(value.strip())
-        elif name == b"transfer-encoding":
-            codings.append(value.strip().lower())
-        elif name == b"expect":
-            head.expects_continue = value.strip().lower() == b"100-continue" and head.version == "1.1"
-    if hosts > 1:
+    fields, version = head.fields, head.version
+    if b"host" not in fields:
+        if version == "1.1":
+            raise BadRequest(400, _NO_HOST)  # RFC 9112 §3.2
+    elif len(fields) != len(head.headers) and [name for name, _ in head.headers].count(b"host") > 1:
         raise BadRequest(400, _INVALID)  # RFC 9112 §3.2: whoever stands before us may have believed the other one
-    if b"close" in options:
-        head.keep_alive = False
-    if offers and b"upgrade" in options and head.version == "1.1":
-        head.upgrade = b",".join(offers)
-    if lengths or codings:
-        head.length = _length(lengths, codings, head.version)
+    said = fields.get(b"connection")
+    if said is not None:
+        options = said.lower().replace(b" ", b"").replace(b"\t", b"").split(b",")
+        if b"close" in options:
+            head.keep_alive = False
+        if b"upgrade" in options and version == "1.1":
+            head.upgrade = fields.get(b"upgrade", b"").strip().lower().replace(b", ", b",")
+    if b"expect" in fields and version == "1.1":
+        head.expects_continue = fields[b"expect"].rpartition(b",")[2].strip().lower() == b"100-continue"
+    length, codings = fields.get(b"content-length"), fields.get(b"transfer-encoding")
+    if length is not None or codings is not None:
+        head.length = _length(length, codings, version)
 
 
-def _length(lengths: list[bytes], codings: list[bytes], version: str) -> int:
+def _length(length: bytes | None, codings: bytes | None, version: str) -> int:
     """Return the length of the body. Source: RFC 9112 §6.3, and of what it leaves open the strict way."""
-    if codings:
-        if lengths or version == "1.0":
+    if codings is not None:
+        if length is not None or version == "1.0":
             raise BadRequest(400, _INVALID)
-        if codings != [b"chunked"]:
+        if codings.strip().lower() != b"chunked":
             raise BadRequest(501, "No transfer coding but chunked is understood here.")
         return CHUNKED
-    if len(lengths) != 1 or not _LENGTH.fullmatch(lengths[0]):
+    if length is None or not _LENGTH.fullmatch(length.strip()):  # also where there are several, of whatever size
         raise BadRequest(400, _INVALID)
-    return int(lengths[0])
+    return int(length)

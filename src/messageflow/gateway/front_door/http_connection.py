@@ -15,10 +15,9 @@ from collections.abc import Coroutine
 from typing import Any
 
 from messageflow.gateway.front_door.body import Chunked, Counted, body_of
-from messageflow.gateway.front_door.endpoint import DeafExchange, Exchange
+from messageflow.gateway.front_door.endpoint import DeafExchange, Exchange, HttpEndpoint
 from messageflow.gateway.front_door.front_door import FrontDoor
 from messageflow.gateway.front_door.head import BadRequest, Head, parse_head
-from messageflow.gateway.front_door.known_calls import KnownCall
 from messageflow.gateway.front_door.response import HttpResponse
 from messageflow.gateway.proxies import UNIX
 
@@ -98,9 +97,12 @@ class HttpConnection(asyncio.Protocol):
             self._throw_away(data)
             return
         if self._exchange is None and not (self._pending or self._is_reading or self.write_paused):
-            known = self._door.known_calls.get(data[: data.find(b"\r\n\r\n") + 4])
-            if known is not None and len(data) == len(known.head.raw) + known.head.length:
-                self._take_call(known, data)
+            end = data.find(b"\r\n\r\n") + 4
+            if end == len(data) and data.startswith(b"GET ") and self._take_get(data):
+                return
+            known = self._door.known_calls.get(data[:end])
+            if known is not None and len(data) == end + known.head.length:
+                self._take_whole(known.head, known.endpoint, data[end:])
                 return
         self._pending = self._pending + data if self._pending else data
         if not self._is_reading:
@@ -153,15 +155,29 @@ class HttpConnection(asyncio.Protocol):
             self._door.await_head(self, begun=bool(self._pending) and not self.write_paused)
         self._hold(PIPELINE, len(self._pending) > self._door.limits.head_bytes)
 
-    def _take_call(self, known: KnownCall, data: bytes) -> None:
-        """Handle a call that is here as a whole, under a head that was let in before: what backends send."""
-        head = self._head = known.head
+    def _take_get(self, data: bytes) -> bool:
+        """Handle a head that came alone and whole: what browsers send. Returns False, and does nothing, for others."""
+        if len(data) > self._door.limits.head_bytes:
+            return False
+        try:
+            head = parse_head(data)
+        except BadRequest:
+            return False
+        if head.length:
+            return False
+        self._take_whole(head, self._door.routes.find(head.path), b"")
+        return True
+
+    def _take_whole(self, head: Head, endpoint: HttpEndpoint, content: bytes) -> None:
+        """Handle a request that is here with all of its body: what browsers send, and most calls of backends."""
+        self._head = head
         self.keep_alive = head.keep_alive
         self._is_reading = True
         try:
-            exchange = self._exchange = known.endpoint.begin(self, head)
+            exchange = self._exchange = endpoint.begin(self, head)
             if exchange is not None:
-                exchange.receive(data[len(head.raw) :])
+                if content:
+                    exchange.receive(content)
                 exchange.end()
         finally:
             self._is_reading = False
