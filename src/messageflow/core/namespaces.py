@@ -7,6 +7,7 @@ decides about no client: that is `core.permissions`.
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from typing import Annotated, Literal
 
 import msgspec
@@ -22,7 +23,7 @@ _NAMESPACE = re.compile(r"[-a-zA-Z0-9_]{2,64}")
 LagPolicy = Literal["disconnect", "skip"]
 
 
-class NamespaceOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class NamespaceOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
     """What the channels of one namespace keep, tell and allow. Names as Centrifugo has them; `lag_policy` is ours."""
 
     history_size: Annotated[int, Meta(ge=0, description="publications kept per channel; 0 keeps no history")] = 10_000
@@ -72,7 +73,7 @@ class NamespaceOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         """How much is kept of each channel: what a publication there is given."""
         return Retention(self.history_size, self.history_ttl)
 
-    @property
+    @cached_property  # asked for each channel of each connect
     def keeps_history(self) -> bool:
         return self.history_size > 0 and self.history_ttl > 0
 

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from msgspec import UNSET
 
 from messageflow.core.claims import (
+    NO_SUBS,
     ConnectionClaims,
     Said,
     SubscribeOptions,
@@ -113,11 +114,11 @@ class Verifier:
         return ConnectionClaims(
             user=claims.sub,
             expires_at=self._decide_end(claims, now),
-            channels=read_channels(claims),
-            subs=read_subs(claims),
-            info=read_embedded(claims.info, claims.b64info, "info"),
+            channels=read_channels(claims) if claims.channels else (),
+            subs=read_subs(claims) if claims.subs else NO_SUBS,
+            info=read_embedded(claims.info, claims.b64info, "info") if claims.info or claims.b64info else None,
             issued_at=claims.iat,
-            grants=read_allow(claims),
+            grants=read_allow(claims) if claims.allow else (),
             token=claims.jti,
         )
 
@@ -153,7 +154,8 @@ class Verifier:
         elif not self.allow_anonymous:
             raise TokenError("the token names no user (sub)", TokenReason.MISSING_CLAIM)
         self._check_dates(claims, now)
-        self._check_parties(claims)
+        if self.audience is not None or self.issuer is not None:
+            self._check_parties(claims)
         return claims
 
     def _check_dates(self, claims: Said, now: float) -> None:

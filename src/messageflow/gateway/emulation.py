@@ -123,7 +123,7 @@ class EmulationEndpoint(PageEndpoint):
 
     def answer(self, connection: EndpointConnection, head: Head, came: Forwarded, body: bytes) -> Exchange | None:
         """Hand the commands on."""
-        origin = origin_of(head.headers)
+        origin = origin_of(head.fields)
         try:
             sent = msgspec.json.decode(body, type=Sent)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:

@@ -83,7 +83,7 @@ class HttpStreamEndpoint(PageEndpoint):
     def answer(self, connection: EndpointConnection, head: Head, came: Forwarded, body: bytes) -> Exchange | None:
         """Make a stream of a request."""
         admission = self.admission
-        origin = origin_of(head.headers)
+        origin = origin_of(head.fields)
         try:
             opening = self._opener.prepare(head, parse_query(head.target), body)
         except ValueError as error:

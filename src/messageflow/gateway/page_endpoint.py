@@ -48,7 +48,7 @@ class PageEndpoint:
         """Answer a request, or take its body first."""
         admission = self.admission
         peer, _ = connection.peer
-        came = admission.trace(peer, head.headers, secure=admission.secure)
+        came = admission.trace(peer, head.fields, secure=admission.secure)
         refusal = self._refuse(head, came) or self.refuse_more(peer)
         if refusal is not None:
             connection.keep_alive = connection.keep_alive and not connection.body_is_due
@@ -64,8 +64,8 @@ class PageEndpoint:
 
     def _refuse(self, head: Head, came: Forwarded) -> HttpResponse | None:
         """Return what is answered to who may not ask, or asks whether they may."""
-        origin, fields = origin_of(head.headers), dict(head.headers)
-        allowed = self.admission.answers_to(head.headers, came)
+        origin, fields = origin_of(head.fields), dict(head.headers)
+        allowed = self.admission.answers_to(head.fields, came)
         elsewhere = (
             origin is None and fields.get(b"sec-fetch-site") == b"cross-site"
         )  # what says no Origin is no page's
@@ -94,7 +94,7 @@ class _Body(DeafExchange):
     def receive(self, content: bytes) -> None:
         self._body += content
         if len(self._body) > BODY_BYTES and not self.has_begun:
-            self._refuse(too_large(origin_of(self._head.headers)))
+            self._refuse(too_large(origin_of(self._head.fields)))
 
     def end(self) -> None:
         self._endpoint.late_bodies.discard(self)
@@ -104,7 +104,7 @@ class _Body(DeafExchange):
 
     def end_late(self) -> None:
         """Refuse a body that takes too long."""
-        self._refuse(explain(408, "The body did not arrive in time.", origin_of(self._head.headers)))
+        self._refuse(explain(408, "The body did not arrive in time.", origin_of(self._head.fields)))
 
     def lost(self, exc: Exception | None) -> None:
         self._endpoint.late_bodies.discard(self)

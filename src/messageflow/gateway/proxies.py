@@ -55,12 +55,14 @@ class Proxies:
                 self._networks.append(ip_network(text))
         self._trusts = lru_cache(maxsize=4096)(self._look_up)
 
+        self._any = self._unix or bool(self._networks)
+
     def __bool__(self) -> bool:
-        return self._unix or bool(self._networks)
+        return self._any
 
     def trust(self, address: str) -> bool:
         """Whether what stands at this address is believed."""
-        return bool(self) and self._trusts(address)
+        return self._any and self._trusts(address)
 
     def _look_up(self, text: str) -> bool:
         if text == UNIX:

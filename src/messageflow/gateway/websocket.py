@@ -116,15 +116,12 @@ class WebSocketProtocol(asyncio.Protocol):
         if self._reader is None and self._fragments is None and self._closing is None:
             message = small_text(data, self._limits.message_size_limit)
             if message is not None:
-                self._take_text(message)
+                try:
+                    self.on_text(message)
+                except UnicodeDecodeError:
+                    self.fail(CloseCode.INVALID_DATA, "not UTF-8")
                 return
         self._parse_data(data)
-
-    def _take_text(self, message: bytes) -> None:
-        try:
-            self.on_text(message)
-        except UnicodeDecodeError:
-            self.fail(CloseCode.INVALID_DATA, "not UTF-8")
 
     def _parse_data(self, data: bytes) -> None:
         reader = self._reader or StreamReader()

@@ -7,15 +7,18 @@ of channels. Never decides who may come in.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any
 
 from messageflow.brokers.base import Delivery
-from messageflow.brokers.eager import resume
+from messageflow.brokers.eager import Begun, begin, resume
 from messageflow.core.namespaces import NamespaceOptions
 from messageflow.core.stream import Position
 from messageflow.errors import BrokerError
 from messageflow.hub.channel import Channel, Received
 from messageflow.hub.fan_out import FanOut
 from messageflow.hub.gap_repair import GapRepair
+from messageflow.hub.hook_calls import HookCalls
 from messageflow.hub.occupancy import Occupancy
 from messageflow.hub.presence_changes import PresenceChanges
 from messageflow.hub.session import Session
@@ -32,6 +35,7 @@ class ChannelRegistry:
         gap_repair: looks at those that are not known to be whole.
         presence: is told who left.
         occupancy: is told which channels have somebody, where the application wants to know.
+        hooks: those of the application, if it has any.
     """
 
     def __init__(
@@ -42,6 +46,7 @@ class ChannelRegistry:
         gap_repair: GapRepair,
         presence: PresenceChanges,
         occupancy: Occupancy,
+        hooks: HookCalls,
     ) -> None:
         self._by_name = by_name
         self._broker = broker
@@ -49,13 +54,14 @@ class ChannelRegistry:
         self._gap_repair = gap_repair
         self._presence = presence
         self._occupancy = occupancy
+        self._hooks = hooks
 
     def enter(self, name: str, options: NamespaceOptions) -> Channel:
         """Return the channel for a session on its way in; `end_entering` ends the way."""
         channel = self._by_name.get(name)
         if channel is None:
             channel = self._by_name[name] = Channel(name, options)
-        channel.begin_entering()
+        channel.entering += 1
         return channel
 
     async def open(self, channel: Channel) -> None:
@@ -70,27 +76,44 @@ class ChannelRegistry:
                 if failed is not None:
                     raise BrokerError(str(failed)) from failed
                 continue
-            subscribing = self._broker.subscribe(channel.name)
-            try:
-                awaited = subscribing.send(None)
-            except StopIteration as done:
-                self._note_open(channel, done.value)
-                return  # in one step, as at a broker of this process: nobody could come meanwhile
-            channel.opening = opening = asyncio.get_running_loop().create_future()
-            failure: BrokerError | None = None
-            try:
-                self._note_open(channel, await resume(subscribing, awaited))
-            except BrokerError as error:
-                failure = error
-                raise
-            finally:
-                channel.opening = None
-                opening.set_result(failure)
+            opening = self.begin_opening(channel)
+            if opening is not None:
+                await resume(*opening)
 
-    def _note_open(self, channel: Channel, position: Position | None) -> None:
-        channel.opened, channel.delivered_from = True, position
-        if self._occupancy.is_wanted:
-            self._occupancy.note(channel.name, occupied=True)
+    def begin_opening(self, channel: Channel) -> Begun | None:
+        """Ask the broker to deliver a channel, which nobody else is asking. Returns what is to be awaited, by `resume`.
+
+        None where it delivers already: in one step, as at a broker of this process, and so nobody could come meanwhile.
+
+        Raises:
+            BrokerError: it failed.
+        """
+        subscribing = self._broker.subscribe(channel.name)
+        try:
+            awaited = subscribing.send(None)
+        except StopIteration as done:
+            channel.open_at(done.value)
+            if self._hooks.any and self._occupancy.is_wanted:
+                self._occupancy.note(channel.name, occupied=True)
+            return None
+        return begin(self._finish_opening(channel, subscribing, awaited))
+
+    async def _finish_opening(
+        self, channel: Channel, subscribing: Coroutine[Any, Any, Position | None], awaited: Any
+    ) -> None:
+        channel.opening = opening = asyncio.get_running_loop().create_future()
+        failure: BrokerError | None = None
+        try:
+            channel.delivered_from = await resume(subscribing, awaited)
+            channel.opened = True
+            if self._occupancy.is_wanted:
+                self._occupancy.note(channel.name, occupied=True)
+        except BrokerError as error:
+            failure = error
+            raise
+        finally:
+            channel.opening = None
+            opening.set_result(failure)
 
     def anchor(self, channel: Channel, position: Position) -> None:
         """Say where the stream of a channel stands, which was not known yet."""
@@ -106,8 +129,9 @@ class ChannelRegistry:
 
     def end_entering(self, channel: Channel) -> None:
         """A session is in the channel, or will not come."""
-        if channel.end_entering():
-            self._drop_if_abandoned(channel)
+        channel.end_entering()
+        if channel.abandoned:
+            self._drop(channel)
 
     def leave(self, session: Session, name: str) -> None:
         """Take a session out of a channel; one that is not in it is no error."""
@@ -122,14 +146,16 @@ class ChannelRegistry:
 
     def _let_go(self, session: Session, subscription: Subscription) -> None:
         channel = subscription.channel
-        if channel.leave(session):
-            self._drop_if_abandoned(channel)
+        if channel.leave(session) and channel.abandoned:
+            self._drop(channel)
         if subscription.info is not None:
             self._presence.leave(channel.name, subscription.info, tell=subscription.terms.tell)
 
-    def _drop_if_abandoned(self, channel: Channel) -> None:
-        if channel.abandoned and self._by_name.get(channel.name) is channel:
-            del self._by_name[channel.name]
-            self._broker.unsubscribe(channel.name)
-            if self._occupancy.is_wanted:
-                self._occupancy.note(channel.name, occupied=False)
+    def _drop(self, channel: Channel) -> None:
+        """Nobody is in a channel, or on the way in."""
+        name = channel.name
+        if self._by_name.get(name) is channel:
+            del self._by_name[name]
+            self._broker.unsubscribe(name)
+            if self._hooks.any and self._occupancy.is_wanted:
+                self._occupancy.note(name, occupied=False)

@@ -140,7 +140,9 @@ def _unsubscribe(session: Session, channel: str) -> None:
 
 async def _complete(recovery: Recovery, session: Session, name: str, since: StreamPosition | None) -> None:
     try:
-        await recovery.prepare()
+        preparing = recovery.prepare()
+        if preparing is not None:
+            await preparing
     except BrokerError as error:
         log.error("subscribe_failed", extra={"channel": name, "error": str(error)})
         return

@@ -12,6 +12,7 @@ import secrets
 import time
 from binascii import b2a_base64
 from collections.abc import Awaitable, Callable
+from functools import partial
 from os import urandom
 from typing import Any
 
@@ -130,9 +131,12 @@ class Hub:
             runtime, broker, self.hooks, self.presence, self.occupancy, self.sessions, self.name, shared=shared
         )
         self._channels = ChannelRegistry(
-            self.channels, broker, self.fan_out, self.gap_repair, self.presence, self.occupancy
+            self.channels, broker, self.fan_out, self.gap_repair, self.presence, self.occupancy, self.hooks
         )
         self._services = self._assemble()
+        self.carry_out: Callable[[Session, Command | FaultyCommand], Awaitable[None]] = partial(
+            carry_out, self._services
+        )
         self.control = ControlHandler(self._services, self.users)
 
     def _make_room_for_slow_readers(self) -> None:
@@ -243,23 +247,21 @@ class Hub:
 
     def remove(self, session: Session, why: Disconnect | None) -> None:
         """A session has ended, by decision of the server where it says `why`: take it out of everything, now."""
-        self.control.forget(session)
-        self.unauthenticated.discard(session)
-        self.heartbeat.discard(session)
         self.stalled.discard(session)
         was_in = self.sessions.pop(session.client, None) is not None
-        if was_in and session.user:
-            self.users.discard(session)
-            self.connections_per_user.note_heard(session)
+        if was_in:
+            self.control.forget(session)
+            self.heartbeat.discard(session)
+            if session.user:
+                self.users.discard(session)
+                self.connections_per_user.note_heard(session)
+        else:
+            self.unauthenticated.discard(session)
         if self.hooks.any:
             self.hooks.note_end(session, was_in, why, told=self.node_deaths.forget_client(session))
         self._channels.leave_all(session)
 
     # What sessions need
-
-    def carry_out(self, session: Session, command: Command | FaultyCommand) -> Awaitable[None]:
-        """Carry out a command of a client's."""
-        return carry_out(self._services, session, command)
 
     def note_heard(self, session: Session) -> None:
         """A session has answered a ping."""

@@ -14,8 +14,11 @@ the broker has delivered to this one.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any
 
 import msgspec
+from msgspec import UNSET, Raw, UnsetType
 
 from messageflow.brokers.base import HistoryPart
 from messageflow.brokers.eager import Begun, begin, resume
@@ -68,11 +71,14 @@ class Recovery:
         self._options = options
         self._request = request
         self.room = services.runtime.limits.history.chunk_bytes  # bytes of publications that may travel in the answer
-        asked = options.allow_recovery and (request.recoverable or request.recover)
-        self._keeps_history = keeps_history = options.keeps_history
-        self.recoverable = keeps_history and (options.force_recovery or asked)
-        told = options.force_positioning or (options.allow_positioning and request.positioned)
-        self.positioned = self.recoverable or (keeps_history and told)
+        keeps_history = options.keeps_history
+        self.recoverable = recoverable = keeps_history and (
+            options.force_recovery or (options.allow_recovery and (request.recoverable or request.recover))
+        )
+        self.positioned = recoverable or (
+            keeps_history and (options.force_positioning or (options.allow_positioning and request.positioned))
+        )
+        self._wants_more = request.recover and recoverable  # it presents where it stood
         self.channel = services.channels.enter(name, options)
         watch = options.force_push_join_leave or (options.join_leave and request.join_leave)
         self.subscription = Subscription(self.channel, terms(server_side, options.presence, options.join_leave, watch))
@@ -84,23 +90,56 @@ class Recovery:
         self._chan_info = options.info or b""
         self.subscription.expires_at = expires_at
 
-    async def prepare(self) -> None:
+    def prepare(self) -> Coroutine[Any, Any, None] | None:
         """Make the broker deliver the channel, read what the session needs, enter it into presence.
 
-        Cancelling it abandons the entry, and so does the end of the session meanwhile.
+        Returns:
+            What is to be awaited at once. None where all is done: the session missed nothing, and the broker is one of
+            this process, so that it took one step, and no coroutine (benchmarks: connect). Cancelling it abandons the
+            entry, and so does the end of the session meanwhile.
 
         Raises:
             BrokerError: the broker failed; the entry is abandoned.
         """
+        services, channel = self._services, self.channel
         _, keep, tell, _ = self.subscription.terms
         appears = keep or tell
-        appearing: Begun | None = None
+        if self._wants_more or (appears and services.presence.is_changing(channel.name, self._session.client)):
+            return self._prepare(appears)
+        appearing = opening = None
         try:
-            if not self.channel.opened:
-                if appears:  # what it asks travels with what the channel asks: one round trip, not two
+            if appears:  # what it asks travels with what the channel asks: one round trip, not two
+                appears, appearing = False, self._begin_to_appear()
+            if appearing is None and not channel.opened and channel.opening is None:
+                opening = services.channels.begin_opening(channel)
+        except BrokerError:
+            self.abandon()
+            raise
+        if appearing is None and channel.opened:
+            if not self._options.keeps_history:
+                return None
+            position = channel.position
+            if position is not None:
+                self._history = HistoryPart([], position)
+                return None
+        return self._prepare(appears, appearing, opening)
+
+    async def _prepare(self, appears: bool, appearing: Begun | None = None, opening: Begun | None = None) -> None:
+        """Do what is left of it.
+
+        Args:
+            appears: whether it is still to be entered into presence.
+            appearing: how that goes on, where it was begun.
+            opening: how the opening of the channel goes on, where it was begun.
+        """
+        try:
+            if opening is not None:
+                await resume(*opening)
+            elif not self.channel.opened:
+                if appears:
                     appears, appearing = False, begin(self._appear())
                 await self._services.channels.open(self.channel)
-            if self._keeps_history:
+            if self._options.keeps_history:
                 self._history = self._stand_at_top() or await self._read()
             if appearing is not None:
                 begun, appearing = appearing, None
@@ -119,8 +158,7 @@ class Recovery:
     def _stand_at_top(self) -> HistoryPart | None:
         """Return where the channel stands, None where that takes a read, or the session wants more."""
         position = self._known_position
-        wants_more = self._request.recover and self.recoverable
-        return None if position is None or wants_more else HistoryPart([], position)
+        return None if position is None or self._wants_more else HistoryPart([], position)
 
     @property
     def _known_position(self) -> Position | None:
@@ -130,7 +168,7 @@ class Recovery:
     async def _read(self) -> HistoryPart:
         services, channel, request = self._services, self.channel, self._request
         reader = services.history_reader
-        if request.recover and self.recoverable:
+        if self._wants_more:
             if self._options.force_recovery_mode == "cache":
                 return await reader.read_newest(channel)
             since = Position(request.epoch, request.offset, request.tag)
@@ -161,17 +199,24 @@ class Recovery:
         return live is not None and live[:2] == since[:2] and since.tag in ("", live.tag)
 
     async def _appear(self) -> None:
-        session, subscription, name = self._session, self.subscription, self.channel.name
-        presence = self._services.presence
+        session, name, presence = self._session, self.channel.name, self._services.presence
         if presence.is_changing(name, session.client):
             await presence.wait_until_settled(name, session.client)
+        appearing = self._begin_to_appear()
+        if appearing is not None:
+            await resume(*appearing)
+
+    def _begin_to_appear(self) -> Begun | None:
+        """Begin to enter the session into presence, in which nothing of it is changing."""
+        session, subscription = self._session, self.subscription
         if self.is_void or session.info is None:
-            return
+            return None
         info = session.info
         if self._chan_info:
             info = msgspec.structs.replace(info, chan_info=raw(self._chan_info))
         subscription.info = info
-        await presence.join(name, info, keep=subscription.terms.keep, tell=subscription.terms.tell)
+        _, keep, tell, _ = subscription.terms
+        return self._services.presence.begin_join(self.channel.name, info, keep=keep, tell=tell)
 
     async def _settle(self, appearing: Begun | None, error: BaseException) -> None:
         """See an appearance under way to its end, so that the leave that follows it comes after it."""
@@ -203,22 +248,33 @@ class Recovery:
 
     def complete(self) -> SubscribeResult:
         """Decide what the session gets with its answer. Follow it with `go_live`, without awaiting in between."""
-        runtime = self._services.runtime
+        services, channel, history = self._services, self.channel, self._history
         expires = self.subscription.expires_at != NEVER
-        ttl = runtime.time_to_refresh(self.subscription.expires_at) if expires else 0
-        if self._history is None:
-            return SubscribeResult(expires, ttl, data=raw(self._data))
-        if self.channel.position is None:
-            self._services.channels.anchor(self.channel, self._history.position)
+        ttl = services.runtime.time_to_refresh(self.subscription.expires_at) if expires else 0
+        data = raw(self._data) if self._data else UNSET
+        if history is None:
+            return SubscribeResult(expires, ttl, data=data)
+        if channel.position is None:
+            services.channels.anchor(channel, history.position)
         if not self.positioned:
-            return SubscribeResult(expires, ttl, data=raw(self._data))
-        self._position = self.channel.position or self._history.position
-        if not self._request.recover:
-            return self._begin_at(self._position, expires, ttl)
-        publications = self._collect_missed(self._history)
+            return SubscribeResult(expires, ttl, data=data)
+        self._position = position = channel.position or history.position
+        if self._request.recover:
+            return self._complete_recovery(history, expires, ttl, data)
+        epoch, offset, tag = position
+        return SubscribeResult(
+            expires, ttl, self.recoverable, epoch, offset=offset, tag=tag, positioned=True, data=data
+        )
+
+    def _complete_recovery(
+        self, history: HistoryPart, expires: bool, ttl: int, data: Raw | UnsetType
+    ) -> SubscribeResult:
+        """Return what the session gets that was here before, and presented where it stood."""
+        counters = self._services.runtime.counters
+        publications = self._collect_missed(history)
         recovered = publications is not None
-        runtime.counters.recovered += recovered
-        runtime.counters.unrecovered += not recovered
+        counters.recovered += recovered
+        counters.unrecovered += not recovered
         start = self._since if self._since is not None and recovered else self._position
         return SubscribeResult(
             expires,
@@ -231,21 +287,7 @@ class Recovery:
             publications=list(map(view, publications or ())),
             recovered=recovered,
             was_recovering=True,
-            data=raw(self._data),
-        )
-
-    def _begin_at(self, position: Position, expires: bool, ttl: int) -> SubscribeResult:
-        """Return what the session gets that missed nothing, as it was not here before."""
-        epoch, offset, tag = position
-        return SubscribeResult(
-            expires,
-            ttl,
-            self.recoverable,
-            epoch,
-            offset=offset,
-            tag=tag,
-            positioned=True,
-            data=raw(self._data),
+            data=data,
         )
 
     def _collect_missed(self, history: HistoryPart) -> list[Publication] | None:
@@ -283,12 +325,13 @@ class Recovery:
 
     def go_live(self) -> None:
         """Deliver to the session from here on. Comes right after the answer was written."""
-        session, subscription = self._session, self.subscription
+        session, subscription, channel = self._session, self.subscription, self.channel
         self._ended = True
-        if session.paused and subscription.behind is None:
-            subscription.behind = self.channel.position
-        if session.paused or subscription.behind is not None:
-            self._services.catch_up.begin(session, subscription)
-        else:
-            self.channel.go_live(session, watch=subscription.terms.watch)
-        self._services.channels.end_entering(self.channel)
+        if not session.paused and subscription.behind is None:
+            channel.go_live(session, watch=subscription.terms.watch)
+            channel.end_entering()
+            return
+        if subscription.behind is None:
+            subscription.behind = channel.position
+        self._services.catch_up.begin(session, subscription)
+        self._services.channels.end_entering(channel)

@@ -81,7 +81,8 @@ class RevocationList:
 
     def refuses(self, user: str, issued_at: float | None, token: str) -> bool:
         """Whether a token of `user` that was made at `issued_at`, if it says when, and has this `jti`, is revoked."""
-        return self._known.refuses(user, issued_at or UNDATED, self._runtime.wall(), token)
+        known = self._known  # asked at each connect, and most gateways know none
+        return len(known) > 0 and known.refuses(user, issued_at or UNDATED, self._runtime.wall(), token)
 
     def withdraws(self, user: str, issued_at: float | None, channel: str) -> bool:
         """Whether what such a token says of a channel is revoked."""

@@ -52,7 +52,6 @@ JOINED_BYTES = 1024  # of one such answer; one that is longer has a write of its
 LONG_AGO = -NEVER
 LAGGING_INBOX = 65_536  # bytes of commands that wait for a lagging session before reading from it pauses
 
-
 # A member is looked up in an Enum as slowly as a function is called (benchmarks: connect).
 _NEW, _CLOSED, _ACCEPT = State.NEW, State.CLOSED, Verdict.ACCEPT
 
@@ -167,7 +166,7 @@ class Session(SubscriptionHolder):
             commands: the commands.
             size: bytes of the message that held them.
         """
-        if self.closed:
+        if self.state is _CLOSED:
             return
         inbox = self._inbox
         if inbox is None:
@@ -209,8 +208,13 @@ class Session(SubscriptionHolder):
         inbox, clock = self._inbox, self._owner.runtime.clock
         since = clock()
         try:
-            while inbox and not self.closed and not self.paused:
-                await self._handle(inbox.popleft())
+            while inbox and self.state is not _CLOSED and not self.paused:
+                command = inbox.popleft()
+                try:
+                    self._meter_command()
+                    await self._owner.carry_out(self, command)
+                except Exception as error:
+                    self._tell(command, error)
                 if inbox and clock() - since > WORK_SECONDS:
                     await asyncio.sleep(0)
                     since = clock()
@@ -219,24 +223,22 @@ class Session(SubscriptionHolder):
             self._is_working = False
             if not self._inbox:
                 self._inbox = None
-                if not self.paused and not self.closed:
+                if not self.paused and self.state is not _CLOSED:
                     self.connection.resume_reading()
 
-    async def _handle(self, command: Command | FaultyCommand) -> None:
-        try:
-            self._meter_command()
-            await self._owner.carry_out(self, command)
-        except CommandRefused as refusal:
+    def _tell(self, command: Command | FaultyCommand, error: Exception) -> None:
+        """Tell the client that a command was not carried out."""
+        if isinstance(error, CommandRefused):
             if command.id:  # without one, as `send` has none, there is nothing to answer
-                self._send(self.encoder.error(command.id, refusal.error))
-        except Disconnected as decision:
-            self.disconnect(decision.disconnect, decision.detail)
-        except BrokerError as error:
+                self._send(self.encoder.error(command.id, error.error))
+        elif isinstance(error, Disconnected):
+            self.disconnect(error.disconnect, error.detail)
+        elif isinstance(error, BrokerError):
             log.error("command_failed", extra={"client": self.client, "error": str(error)})
             if command.id:
                 self._send(self.encoder.error(command.id, INTERNAL))
-        except Exception:
-            log.exception("session_failed", extra={"client": self.client})
+        else:
+            log.error("session_failed", extra={"client": self.client}, exc_info=error)
             self.disconnect(SERVER_ERROR)
 
     def _meter_command(self) -> None:
@@ -330,7 +332,7 @@ class Session(SubscriptionHolder):
         self._release()
 
     def _release(self, why: Disconnect | None = None) -> None:
-        if self.closed:
+        if self.state is _CLOSED:
             return
         self.state = _CLOSED
         if self._inbox is not None:

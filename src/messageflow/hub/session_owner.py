@@ -5,7 +5,7 @@ Owns nothing; knows no session, so that sessions can be written against it.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
 from messageflow.core.codes import Disconnect
@@ -27,7 +27,8 @@ class SessionOwner(Protocol[S]):
     def presence(self) -> PresenceChanges:
         """What tells others who a client is."""
 
-    def carry_out(self, session: S, command: Command | FaultyCommand) -> Awaitable[None]:
+    @property
+    def carry_out(self) -> Callable[[S, Command | FaultyCommand], Awaitable[None]]:
         """Carry out a command; it answers for itself, or raises the refusal."""
 
     def note_heard(self, session: S) -> None:

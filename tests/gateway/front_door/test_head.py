@@ -259,6 +259,7 @@ def test_a_head_that_is_read_without_the_library_is_read_as_the_library_reads_it
         return
     for name in ("method", "version", "target", "headers", "fields"):
         assert getattr(found, name) == getattr(same, name)
+    assert found.path == found.target.partition(b"?")[0]
 
 
 def test_what_browsers_send_is_read_without_the_library() -> None:

@@ -50,6 +50,7 @@ class Admission:
 
     Attributes:
         counters: of what is turned away.
+        secure: whether what comes straight to us came over TLS, as far as a visitor's browser is concerned.
         leaving: the connections that were told to end and are not gone yet.
     """
 
@@ -71,6 +72,7 @@ class Admission:
         self.proxies = proxies
         self.tls = tls
         self.tls_terminated = tls_terminated
+        self.secure = tls or tls_terminated
         self.limits = limits
         self._shown_headers = shown_headers
         self.files = files or FileRoom()
@@ -100,11 +102,6 @@ class Admission:
         """Whether more are coming in than should be served at once; those beyond do better to come a little later."""
         most = self.limits.arrivals_limit
         return bool(most) and len(self.hub.unauthenticated) + self.hub.connecting >= most
-
-    @property
-    def secure(self) -> bool:
-        """Whether what comes straight to us came over TLS, as far as a visitor's browser is concerned."""
-        return self.tls or self.tls_terminated
 
     def trace(self, peer: str, fields: Fields, *, secure: bool) -> Forwarded:
         """Return where a request came from.

@@ -23,11 +23,14 @@ Headers = list[tuple[bytes, bytes]]
 
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 _VERSIONS = {b"HTTP/1.1": "1.1", b"HTTP/1.0": "1.0"}
+_OF_THE_BODY = frozenset((b"content-length", b"transfer-encoding", b"expect"))
 _INVALID = "Invalid HTTP request received."
 _NO_HOST = "A request of HTTP/1.1 says for which host it is: send the header Host."
 
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # RFC 9110 §5.6.2
-_PLAIN_REQUEST = re.compile(rb"(GET|POST|HEAD|PUT|PATCH|DELETE) (/[!$-;=?-Z_a-z~]*) HTTP/1\.1\r\n")
+_PLAIN_REQUEST = re.compile(
+    rb"(GET|POST|HEAD|PUT|PATCH|DELETE) ((/[!$-;=@-Z_a-z~]*)(?:\?[!$-;=?-Z_a-z~]*)?) HTTP/1\.1\r\n"
+)
 _PLAIN_HEADER = re.compile(rb"(?<=\n)(" + _TOKEN + rb"): ?([!-~](?:[ -~]*[!-~])?)\r\n")  # always a whole line
 
 
@@ -113,7 +116,11 @@ def parse_head(data: bytes) -> Head:
     Raises:
         BadRequest: they are none.
     """
-    head = read_plain(data) or read_any(data)
+    head = read_plain(data)
+    if head is not None:
+        _read_fields(head)
+        return head
+    head = read_any(data)
     _read_fields(head)
     _read_target(head)
     return head
@@ -132,6 +139,7 @@ def read_plain(data: bytes) -> Head | None:
     if len(headers) != data.count(b"\n", start) - 1:
         return None
     head = Head(data, first[1], "1.1", first[2], headers)
+    head.path = first[3]
     return None if b"transfer-encoding" in head.fields else head  # of its grammar the library knows more
 
 
@@ -211,6 +219,8 @@ def _read_fields(head: Head) -> None:
             head.keep_alive = False
         if b"upgrade" in options and version == "1.1":
             head.upgrade = fields.get(b"upgrade", b"").strip().lower().replace(b", ", b",")
+    if _OF_THE_BODY.isdisjoint(fields):
+        return
     if b"expect" in fields and version == "1.1":
         head.expects_continue = fields[b"expect"].rpartition(b",")[2].strip().lower() == b"100-continue"
     length, codings = fields.get(b"content-length"), fields.get(b"transfer-encoding")

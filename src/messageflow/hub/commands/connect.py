@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from messageflow.core.channels import BROADCAST, owned_by_server, personal
 from messageflow.core.claims import ConnectionClaims, SubscribeOptions
@@ -60,45 +60,47 @@ async def connect(services: Services, session: Session, command_id: int, request
     sessions, runtime = services.sessions, services.runtime
     session.state = State.CONNECTING
     try:
-        if isinstance(request, TicketConnect):
-            claims = await _redeem(services, session, request)
+        if services.hooks.connect is None and not isinstance(request, TicketConnect):
+            claims, data = _verify(services, session, request.token), None
         else:
-            claims = _verify(services, session, request.token)
-        data = None
-        if services.hooks.connect is not None:
-            claims, data = await _ask(services, session, services.hooks.connect, request, claims)
-        channels = list(_list_server_side(services, session, claims))
-        if services.connections_per_user.is_reached(claims.user):
+            claims, data = await _identify(services, session, request)
+        channels = _list_server_side(services, session, claims)
+        is_crowded = services.connections_per_user.is_reached(claims.user)
+        if is_crowded:
             await services.connections_per_user.make_room(claims.user)
-        _admit(services, session, claims)
+        _admit(services, session, claims, is_crowded=is_crowded)
     except CommandRefused:
         session.state = State.REFUSED
         raise
     coming: list[Recovery] = []
+    has_waited = False
     room = runtime.limits.history.chunk_bytes  # in one answer, however many channels it speaks of
     sessions.connecting += 1
     try:
-        for number, (name, options, subscribe_options) in enumerate(_skip_withdrawn(services, claims, channels), 1):
+        for number, granted in enumerate(channels, 1):
+            if services.revocation_list.withdraws(claims.user, claims.issued_at, granted[0]):
+                continue
             if number % SLICE == 0:
+                has_waited = True
                 await asyncio.sleep(0)
-            held = request.subs.get(name, NOTHING_HELD)
-            recovery = Recovery(services, session, name, options, held, server_side=True)
-            if subscribe_options is not NO_OPTIONS:
-                recovery.apply(subscribe_options)
+            recovery = _begin_to_enter(services, session, granted, request)
             recovery.room = room
             coming.append(recovery)
-            await recovery.prepare()
-            room -= recovery.carried
+            preparing = recovery.prepare()
+            if preparing is not None:
+                has_waited = True
+                await preparing
+                room -= recovery.carried
     except BaseException as error:
-        for each in coming:
-            each.abandon()
+        _abandon(coming)
         if isinstance(error, BrokerError):
             runtime.log_limited(logging.WARNING, "connect_failed", client=session.client, error=str(error))
             raise Disconnected(SERVER_ERROR, str(error)) from error
         raise
     finally:
         sessions.connecting -= 1
-    _leave_out_ended(coming)
+    if has_waited:  # else nothing could end what was begun
+        _leave_out_ended(coming)
     session.state = State.CONNECTED
     session.reply(command_id, "connect", _make_result(services, session, coming, data))
     for each in coming:
@@ -106,7 +108,21 @@ async def connect(services: Services, session: Session, command_id: int, request
     sessions.complete_connect(session)
 
 
-def _make_result(services: Services, session: Session, coming: Iterable[Recovery], data: bytes | None) -> ConnectResult:
+def _begin_to_enter(services: Services, session: Session, granted: Granted, request: ConnectRequest) -> Recovery:
+    name, options, subscribe_options = granted
+    held = request.subs.get(name, NOTHING_HELD)
+    recovery = Recovery(services, session, name, options, held, server_side=True)
+    if subscribe_options is not NO_OPTIONS:
+        recovery.apply(subscribe_options)
+    return recovery
+
+
+def _abandon(coming: list[Recovery]) -> None:
+    for each in coming:
+        each.abandon()
+
+
+def _make_result(services: Services, session: Session, coming: list[Recovery], data: bytes | None) -> ConnectResult:
     """Return the answer; what each channel is completed with holds in this turn of the loop alone."""
     expires = session.expires_at != NEVER
     back = session.connection.way_back
@@ -118,7 +134,7 @@ def _make_result(services: Services, session: Session, coming: Iterable[Recovery
         subs={each.channel.name: each.complete() for each in coming},
         ping=max(1, round(services.runtime.limits.heartbeat.ping_interval)),
         pong=not session.encoder.one_way,
-        data=raw(data or b""),
+        data=raw(data) if data else UNSET,
         session="" if back is None else back.session,
         node="" if back is None else back.node,
     )
@@ -131,12 +147,19 @@ def _leave_out_ended(coming: list[Recovery]) -> None:
         coming.remove(each)
 
 
-def _admit(services: Services, session: Session, claims: ConnectionClaims) -> None:
-    """Give the session its user. From here on a decision about the user finds it, so those before are looked at now."""
+def _admit(services: Services, session: Session, claims: ConnectionClaims, *, is_crowded: bool) -> None:
+    """Give the session its user. From here on a decision about the user finds it, so those before are looked at now.
+
+    Args:
+        services: what lets it in.
+        session: who comes.
+        claims: what it stands on.
+        is_crowded: whether the user had all the connections they may have, so that room was made, or not.
+    """
     user = claims.user
     if services.revocation_list.refuses(user, claims.issued_at, claims.token):
         raise _refuse(services, session, TokenReason.REVOKED, "the token was revoked")
-    if services.connections_per_user.is_reached(user):
+    if is_crowded and services.connections_per_user.is_reached(user):
         most = services.runtime.limits.connections_per_user
         raise Disconnected(CONNECTION_LIMIT, f"the user has {most} connections that answer")
     session.user = user
@@ -146,6 +169,19 @@ def _admit(services: Services, session: Session, claims: ConnectionClaims) -> No
     session.info = make_client_info(user, session.client, claims.info)
     session.expires_at = services.runtime.deadline(claims.expires_at)
     services.sessions.admit(session)
+
+
+async def _identify(
+    services: Services, session: Session, request: ConnectRequest
+) -> tuple[ConnectionClaims, bytes | None]:
+    """Return what the token or the ticket says, as the application has it, and its data for the page."""
+    if isinstance(request, TicketConnect):
+        claims = await _redeem(services, session, request)
+    else:
+        claims = _verify(services, session, request.token)
+    if services.hooks.connect is None:
+        return claims, None
+    return await _ask(services, session, services.hooks.connect, request, claims)
 
 
 async def _redeem(services: Services, session: Session, request: TicketConnect) -> ConnectionClaims:
@@ -207,18 +243,16 @@ async def _ask(
     return msgspec.structs.replace(claims, **changes), answer.data
 
 
-def _skip_withdrawn(services: Services, claims: ConnectionClaims, channels: Iterable[Granted]) -> Iterator[Granted]:
-    """Yield those in which what the token says still holds, as each is come to."""
-    for each in channels:
-        if not services.revocation_list.withdraws(claims.user, claims.issued_at, each[0]):
-            yield each
-
-
-def _list_server_side(services: Services, session: Session, claims: ConnectionClaims) -> Iterator[Granted]:
-    """Yield the channels the server subscribes a session to: the user's own, everybody's, and those of the token."""
+def _list_server_side(services: Services, session: Session, claims: ConnectionClaims) -> list[Granted]:
+    """Return the channels the server subscribes a session to: the user's own, everybody's, and those of the token."""
+    namespaces, channels = services.namespaces, list[Granted]()
     if claims.user:
-        yield personal(claims.user), services.namespaces.personal, NO_OPTIONS
-        yield BROADCAST, services.namespaces.broadcast, NO_OPTIONS
+        channels = [
+            (personal(claims.user), namespaces.personal, NO_OPTIONS),
+            (BROADCAST, namespaces.broadcast, NO_OPTIONS),
+        ]
+    if not claims.channels and not claims.subs:
+        return channels
     granted = dict.fromkeys(claims.channels, NO_OPTIONS) | dict(claims.subs)
     try:
         check_granted(services.runtime.limits, granted)
@@ -227,7 +261,8 @@ def _list_server_side(services: Services, session: Session, claims: ConnectionCl
     for name, subscribe_options in granted.items():
         if owned_by_server(name):
             raise CommandRefused(PERMISSION_DENIED)
-        options = services.namespaces.options(name)
+        options = namespaces.options(name)
         if options is None:
             raise CommandRefused(UNKNOWN_CHANNEL)
-        yield name, subscribe_options.apply_to(options), subscribe_options
+        channels.append((name, subscribe_options.apply_to(options), subscribe_options))
+    return channels

@@ -21,7 +21,7 @@ from messageflow.core.codes import (
     ErrorCode,
 )
 from messageflow.core.namespaces import NamespaceOptions
-from messageflow.core.permissions import may_subscribe
+from messageflow.core.permissions import Rights, may_subscribe
 from messageflow.core.protocol import (
     EmptyResult,
     SubRefreshRequest,
@@ -66,10 +66,12 @@ async def subscribe(services: Services, session: Session, command_id: int, reque
         recovery.apply(claims.options, services.runtime.deadline(claims.expires_at))
         recovery.subscription.token = _mark(claims)
         services.heartbeat.note_expiry(session)
-    await recovery.prepare()
-    if recovery.is_void:
-        recovery.abandon()
-        raise CommandRefused(PERMISSION_DENIED)
+    preparing = recovery.prepare()
+    if preparing is not None:
+        await preparing
+        if recovery.is_void:
+            recovery.abandon()
+            raise CommandRefused(PERMISSION_DENIED)
     result = recovery.complete()
     if request.flag & REJECT_UNRECOVERED and request.recover and not result.recovered:
         recovery.abandon()
@@ -92,7 +94,7 @@ def _look_up_right(
     if options is None:
         raise CommandRefused(UNKNOWN_CHANNEL)
     if not token:
-        return options, None, may_subscribe(name, options, session.look_up_rights(name))
+        return options, None, may_subscribe(name, options, Rights(session.user))  # it is not in yet
     if owned_by_server(name):
         raise CommandRefused(PERMISSION_DENIED)
     claims = _verify(services, session, name, token, "subscribe")
