@@ -26,7 +26,8 @@ Ack = Literal["memory", "os", "disk", "replicated"]
 class Item(NamedTuple):
     """What is to be published.
 
-    `data`, `info` and `tags` are JSON on one line; `key` is the idempotency key, empty for none.
+    `data`, `info` and `tags` are JSON on one line; `key` is the idempotency key, and `exclude` the id of a client that it
+    is not for, printable ASCII without blanks; both empty for none.
     """
 
     channel: str
@@ -35,11 +36,12 @@ class Item(NamedTuple):
     key: str = ""
     info: bytes = b""
     tags: bytes = b""
+    exclude: str = ""
 
     @property
     def size(self) -> int:
         """The bytes that this takes while it waits to be stored, all of it."""
-        return len(self.data) + len(self.key) + len(self.info) + len(self.tags)
+        return len(self.data) + len(self.key) + len(self.info) + len(self.tags) + len(self.exclude)
 
 
 class Stored(NamedTuple):

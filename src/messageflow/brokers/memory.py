@@ -62,9 +62,11 @@ class MemoryBroker(LocalBroker):
                 return before
         channel, data, retention = item.channel, item.data, item.retention
         if retention.keeps:
-            epoch, publication = self._streams.append(channel, data, retention, now, info=item.info, tags=item.tags)
+            epoch, publication = self._streams.append(
+                channel, data, retention, now, info=item.info, tags=item.tags, exclude=item.exclude
+            )
         else:
-            epoch, publication = "", Publication(0, "", now, data, item.info, item.tags)
+            epoch, publication = "", Publication(0, "", now, data, item.info, item.tags, item.exclude)
         stored = Stored(Position(epoch, publication.offset, publication.tag), self.ack)
         if item.key:
             self._stored.put(channel, item.key, stored, now)

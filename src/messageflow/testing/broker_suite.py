@@ -191,6 +191,18 @@ class DeliverySuite:
         assert delivered._replace(time=0) == read._replace(time=0)
         assert (read.data, read.info, read.tags) == (b'{"a":"\xc3\xa9"}', b'{"user":"u"}', b'{"t":"1"}')
 
+    async def test_whom_a_publication_is_not_for_is_told_wherever_it_is_read(
+        self, streams: StreamStore, delivery: Delivery, sink: RecordingSink
+    ) -> None:
+        await delivery.subscribe("x")
+        await streams.publish([Item("x", b"1", kept, exclude=who) for kept in (KEPT, NOT_KEPT) for who in ("a-_9", "")])
+        await until(lambda: len(sink.publications) == 4)
+        assert [p.exclude for _, p in sink.publications] == ["a-_9", "", "a-_9", ""]
+        page = (await streams.read_page("x", None, 9)).publications
+        assert [p.exclude for p in page] == ["a-_9", ""]
+        since = await streams.read_since("x", Position((await streams.read_page("x")).position.epoch, 0))
+        assert since.publications == page
+
     async def test_an_unsubscribed_channel_is_delivered_no_longer(
         self, streams: StreamStore, delivery: Delivery, sink: RecordingSink
     ) -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import AsyncIterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from messageflow.brokers.base import Broker, Item, Stored
 from messageflow.brokers.embedded import log_cleaner
+from messageflow.brokers.embedded.data_directory import LOG
 from messageflow.brokers.embedded.log import LogReader, StreamLog
 from messageflow.brokers.embedded.reservations_file import FILE
-from messageflow.brokers.embedded.rows import Row
+from messageflow.brokers.embedded.rows import COLUMNS, Row
 from messageflow.core.retention import Retention
 from messageflow.errors import BrokerError, Unrecoverable
 from messageflow.testing.broker_suite import KEPT, BrokerSuite, RecordingSink, items, until
@@ -129,6 +132,35 @@ async def test_what_memory_has_no_room_for_is_read_from_the_log(opened: Opened) 
         assert [p.offset for p in (await broker.read_page("large", None, 2, reverse=True)).publications] == [90, 89]
         with pytest.raises(Unrecoverable):
             await broker.read_since("large", stored[9].position._replace(tag="no"))
+
+
+async def test_whom_a_publication_is_not_for_is_known_after_a_restart_and_from_the_log(opened: Opened) -> None:
+    async with opened() as broker:
+        start = (await broker.read_page("x")).position
+        await broker.publish([Item("x", b"1", KEPT, exclude="alice-1"), Item("x", b"2", KEPT)])
+    async with opened(memory=1 << 20) as broker:
+        assert [p.exclude for p in (await broker.read_since("x", start)).publications] == ["alice-1", ""]
+        await broker.publish([Item("x", b'"%b"' % (b"x" * 40_000), KEPT) for _ in range(40)])
+        assert broker.statistics()["publications_evicted"] > 1
+        assert [p.exclude for p in (await broker.read_since("x", start)).publications[:3]] == ["alice-1", "", ""]
+
+
+async def test_a_file_of_before_is_read_and_what_is_written_now_is_read_by_versions_of_before(
+    opened: Opened, data_dir: Path
+) -> None:
+    async with opened() as broker:
+        start = (await broker.read_page("x")).position
+        await broker.publish([Item("x", b"1", KEPT)])
+    with closing(sqlite3.connect(data_dir / LOG)) as file:
+        file.execute("ALTER TABLE log DROP COLUMN exclude")
+        file.commit()
+    async with opened() as broker:
+        await broker.publish([Item("x", b"2", KEPT, exclude="alice-1")])
+        assert [p.exclude for p in (await broker.read_since("x", start)).publications] == ["", "alice-1"]
+    with closing(sqlite3.connect(data_dir / LOG)) as file:  # as those versions do: they name the columns they know
+        columns = COLUMNS.replace("check", '"check"').removesuffix(", exclude")
+        rows = [Row(*values) for values in file.execute(f"SELECT {columns} FROM log ORDER BY id")]
+    assert [row.is_sound for row in rows] == [True, True]
 
 
 async def test_a_read_of_the_log_is_bounded_in_bytes(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:

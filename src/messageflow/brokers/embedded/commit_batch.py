@@ -44,7 +44,7 @@ class CommitBatch:
 
     def add(self, row: int, channel: str, epoch: str, publication: Publication, retention: Retention, key: str) -> None:
         """Put a publication into the batch."""
-        _, _, _, data, info, tags = publication
+        _, _, _, data, info, tags, _ = publication
         self.rows += make_row(row, channel, epoch, publication, retention, key)
         self.entries.append((row, channel, epoch, publication, retention))
         self.size += OVERHEAD + len(data) + len(info) + len(tags)

@@ -34,7 +34,8 @@ _TABLES = """
 CREATE TABLE log (
     id INTEGER PRIMARY KEY, channel TEXT NOT NULL, epoch TEXT NOT NULL, offset INTEGER NOT NULL, tag TEXT NOT NULL,
     time REAL NOT NULL, ttl REAL NOT NULL, size INTEGER NOT NULL,
-    data BLOB NOT NULL, info BLOB NOT NULL, tags BLOB NOT NULL, key TEXT NOT NULL, "check" INTEGER NOT NULL
+    data BLOB NOT NULL, info BLOB NOT NULL, tags BLOB NOT NULL, key TEXT NOT NULL, "check" INTEGER NOT NULL,
+    exclude TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE floors (
     channel TEXT PRIMARY KEY, epoch TEXT NOT NULL, offset INTEGER NOT NULL, tag TEXT NOT NULL, time REAL NOT NULL
@@ -111,12 +112,18 @@ class StreamLog:
         if application == APPLICATION:
             if schema != SCHEMA:
                 raise ForeignFile(f"the file has layout {schema} of another version of messageflow, not {SCHEMA}")
+            self._add_newer_columns()
         elif application or self._ask("SELECT count(*) FROM sqlite_master"):
             raise ForeignFile("it is an SQLite file of another program")
         else:
             self._database.executescript(
                 f"BEGIN; {_TABLES} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {SCHEMA}; COMMIT;"
             )
+
+    def _add_newer_columns(self) -> None:
+        """Add what files of earlier versions lack; those versions go on reading and writing the file."""
+        if not self._ask("SELECT count(*) FROM pragma_table_info('log') WHERE name = 'exclude'"):
+            self._database.execute("ALTER TABLE log ADD COLUMN exclude TEXT NOT NULL DEFAULT ''")
 
     def _ask(self, sql: str) -> Any:
         return self._database.execute(sql).fetchone()[0]

@@ -18,7 +18,7 @@ class Row(NamedTuple):
     """A publication in the log.
 
     `id` is its place in the log, rising over all channels. `ttl` and `size` are the retention it was published with.
-    `check` is the CRC-32 of the publication.
+    `check` is the CRC-32 of the publication, without the client that it is not for: versions that know of none read it too.
     """
 
     id: int
@@ -34,10 +34,11 @@ class Row(NamedTuple):
     tags: bytes
     key: str
     check: int
+    exclude: str = ""
 
     @property
     def publication(self) -> Publication:
-        return Publication(self.offset, self.tag, self.time, self.data, self.info, self.tags)
+        return Publication(self.offset, self.tag, self.time, self.data, self.info, self.tags, self.exclude)
 
     @property
     def position(self) -> Position:
@@ -63,16 +64,16 @@ def make_row(
     number: int, channel: str, epoch: str, publication: Publication, retention: Retention, key: str
 ) -> tuple[RowValue, ...]:
     """Return the values of a publication's row, in the order of `COLUMNS`."""
-    offset, tag, time, data, info, tags = publication
+    offset, tag, time, data, info, tags, exclude = publication
     size, ttl = retention
     numbers = _NUMBERS.pack(offset, time, ttl, size)
     check = crc32(b"\n".join((channel.encode(), key.encode(), data, info, tags, numbers)))  # as `checksum`, 0.4 µs less
-    return (number, channel, epoch, offset, tag, time, ttl, size, data, info, tags, key, check)
+    return (number, channel, epoch, offset, tag, time, ttl, size, data, info, tags, key, check, exclude)
 
 
 def checksum(channel: str, key: str, publication: Publication, retention: Retention) -> int:
     """Return the CRC-32 of what belongs to one publication alone; that it is the next its tag proves."""
-    offset, _, time, data, info, tags = publication
+    offset, _, time, data, info, tags, _ = publication
     numbers = _NUMBERS.pack(offset, time, retention.ttl, retention.size)
     return crc32(b"\n".join((channel.encode(), key.encode(), data, info, tags, numbers)))
 

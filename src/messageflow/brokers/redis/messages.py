@@ -32,11 +32,12 @@ def read_published(message: bytes) -> tuple[str, Publication]:
     """
     head, separator, body = message[1:].partition(b"\n")
     try:
-        epoch, offset, tag, time, info, tags = head.decode("ascii").split(" ")
+        epoch, offset, tag, time, info, tags, *excluded = head.decode("ascii").split(" ")
+        (exclude,) = excluded or ("",)
         info_end = int(info)
         tags_end = info_end + int(tags)
         publication = Publication(
-            int(offset), tag, float(time), body[tags_end:], body[:info_end], body[info_end:tags_end]
+            int(offset), tag, float(time), body[tags_end:], body[:info_end], body[info_end:tags_end], exclude
         )
     except ValueError as error:
         raise Garbage(f"an announcement that cannot be read: {error}") from None

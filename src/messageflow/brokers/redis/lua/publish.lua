@@ -2,7 +2,8 @@
 -- KEYS: of each publication the state, the log and the idempotency key (the state again where there is none)
 -- ARGV: command to announce with, what its names end with, epoch of streams that begin here, least life of a state (s),
 --       age (0: not known),
---       then of each publication: data, info, tags, size, ttl (s), window (ms; 0 without a key)
+--       then of each publication: data, info, tags, size, ttl (s), window (ms; 0 without a key), the client that it is not
+--       for ('' for none)
 -- Returns: of each publication epoch, offset, tag; or false, the error, '': one that fails leaves the others alone
 local call, announce, ending, beginning, life = redis.call, ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local age = tonumber(ARGV[5])
@@ -28,7 +29,14 @@ local function is_garbage(text)
   return string.find(text, '^WRONGTYPE') or string.find(text, 'equal or smaller') or string.find(text, 'not an integer')
 end
 
-local function add(state, log, data, info, tags, size, ttl)
+-- The last word is there only where it says something: earlier versions read what has none.
+local function write(epoch, offset, tag, data, info, tags, exclude)
+  local head = table.concat({'P' .. epoch, offset, tag, at, #info, #tags}, ' ')
+  if exclude ~= '' then head = head .. ' ' .. exclude end
+  return head .. '\n' .. info .. tags .. data
+end
+
+local function add(state, log, data, info, tags, size, ttl, exclude)
   local known = call('HMGET', state, 'epoch', 'offset', 'tag', 'ttl', 'renew', 'age')
   local epoch = known[1]
   if not epoch then
@@ -41,7 +49,7 @@ local function add(state, log, data, info, tags, size, ttl)
   end
   local offset = string.format('%d', (known[2] or 0) + 1)
   local tag = string.sub(redis.sha1hex((known[3] or '') .. data), 1, 12)
-  local message = table.concat({'P' .. epoch, offset, tag, at, #info, #tags}, ' ') .. '\n' .. info .. tags .. data
+  local message = write(epoch, offset, tag, data, info, tags, exclude)
   call('XADD', log, 'MAXLEN', size, offset .. '-0', 'm', message)
   call('HSET', state, 'offset', offset, 'tag', tag)
   if known[4] ~= tostring(ttl) or now >= tonumber(known[5] or 0) then renew(state, log, ttl) end
@@ -50,20 +58,20 @@ end
 
 local function store(i)
   local state, log, key = KEYS[3 * i + 1], KEYS[3 * i + 2], KEYS[3 * i + 3]
-  local data, info, tags = ARGV[6 * i + 6], ARGV[6 * i + 7], ARGV[6 * i + 8]
-  local size, ttl, window = ARGV[6 * i + 9], tonumber(ARGV[6 * i + 10]), ARGV[6 * i + 11]
+  local data, info, tags = ARGV[7 * i + 6], ARGV[7 * i + 7], ARGV[7 * i + 8]
+  local size, ttl, window, exclude = ARGV[7 * i + 9], tonumber(ARGV[7 * i + 10]), ARGV[7 * i + 11], ARGV[7 * i + 12]
   local before = window ~= '0' and call('GET', key)
   if before then return string.match(before, '^(%S*) (%d+) (%S*)$') end
   local epoch, offset, tag, message = '', '0', '', nil
   if size == '0' then
-    message = table.concat({'P', '0', '', at, #info, #tags}, ' ') .. '\n' .. info .. tags .. data
+    message = write('', '0', '', data, info, tags, exclude)
   else
     local ok
-    ok, epoch, offset, tag, message = pcall(add, state, log, data, info, tags, size, ttl)
+    ok, epoch, offset, tag, message = pcall(add, state, log, data, info, tags, size, ttl, exclude)
     if not ok then
       if not is_garbage(wording(epoch)) then error(epoch, 0) end
       call('DEL', state, log)
-      epoch, offset, tag, message = add(state, log, data, info, tags, size, ttl)
+      epoch, offset, tag, message = add(state, log, data, info, tags, size, ttl, exclude)
     end
   end
   if window ~= '0' then call('SET', key, epoch .. ' ' .. offset .. ' ' .. tag, 'PX', window) end

@@ -83,7 +83,7 @@ class RedisStreamStore:
             channel, size, ttl = state.removesuffix("state"), *item.retention
             keys += (state, f"{channel}log", f"{channel}key:{item.key}" if item.key else state)
             kept = size if item.retention.keeps else 0
-            arguments += (item.data, item.info, item.tags, kept, ttl, self._window if item.key else 0)
+            arguments += (item.data, item.info, item.tags, kept, ttl, self._window if item.key else 0, item.exclude)
         return keys, arguments
 
     def _read_outcomes(self, state: str, reply: Any, count: int) -> list[Outcome]:
