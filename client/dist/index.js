@@ -368,13 +368,13 @@ var Track = class {
     }
     return again ? recovered : void 0;
   }
-  /** Judge a publication and step to it. Publications without an offset belong to channels without history. */
-  accept({ offset, tag }) {
+  /** Judge a publication, or so many up to it, and step to it. Publications without an offset belong to channels without history. */
+  accept({ offset, tag }, count = 1) {
     const last = this.#position;
     if (!offset || !last) return "new";
     if (offset <= last.offset) return "duplicate";
     this.#position = positionAt(last.epoch, offset, tag);
-    return offset === last.offset + 1 ? "new" : "gap";
+    return offset - count > last.offset ? "gap" : "new";
   }
   /** Forget the position; the next subscription starts at the top, and is told that it could not recover. */
   drop() {
@@ -409,8 +409,10 @@ var Stream = class {
     if (recovered !== void 0) this.events.onRecovery(recovered);
     for (const publication of result.publications ?? []) this.#deliver(publication, true);
   }
-  push(publication) {
-    this.#deliver(publication, false);
+  /** Hand out what was published, or go on past what is not for this client. */
+  push({ pub, moved }) {
+    if (pub) this.#deliver(pub, false);
+    else if (moved && this.#track.accept(moved, moved.count) === "gap") this.events.onRecovery(false);
   }
   #deliver(publication, recovered) {
     const verdict = this.#track.accept(publication);
@@ -552,8 +554,8 @@ var SubscriptionMachine = class {
     this.stop();
     return stream;
   }
-  push(publication) {
-    if (this.#state === "subscribed") this.#stream.push(publication);
+  push(push) {
+    if (this.#state === "subscribed") this.#stream.push(push);
   }
   /** The server unsubscribed us. */
   end(code, reason) {
@@ -767,7 +769,7 @@ var Channels = class {
     const channel = push.channel ?? "";
     const shared = this.#shared.get(channel);
     const stream = this.#streams.get(channel);
-    if (push.pub) (stream ?? shared?.machine)?.push(push.pub);
+    if (push.pub ?? push.moved) (stream ?? shared?.machine)?.push(push);
     else if (push.join) shared?.joined(push.join.info);
     else if (push.leave) shared?.left(push.leave.info);
     else if (push.subscribe) this.#takeServerSide(channel, push.subscribe);
@@ -805,6 +807,23 @@ var Channels = class {
   }
   #each(action) {
     [...this.#shared.values()].forEach(action);
+  }
+};
+
+// src/client-ids.ts
+var FORMER = 8;
+var ClientIds = class {
+  #ids = [];
+  /** The newest one; empty before the first connection. */
+  get last() {
+    return this.#ids[this.#ids.length - 1] ?? "";
+  }
+  /** What the next connection goes on from, for its `connect`. */
+  get former() {
+    return this.#ids.length ? this.#ids : void 0;
+  }
+  note(id = "") {
+    if (id) this.#ids = [...this.#ids, id].slice(-FORMER);
   }
 };
 
@@ -1249,8 +1268,7 @@ var Session = class {
   }
   #hello(token) {
     this.#isWritable = true;
-    const subs = this.#events.positions();
-    const params = { token, subs, name: "messageflow-js", version: VERSION };
+    const params = { token, ...this.#events.resume(), name: "messageflow-js", version: VERSION };
     this.issue("connect", params, (error, result) => {
       if (!error) this.#accepted(result, !!token);
       else if (error.code !== LINK_LOST) this.#refused(error);
@@ -1682,6 +1700,7 @@ var Flow = class {
   #requests;
   #actions;
   #channels;
+  #clients = new ClientIds();
   #host;
   #states;
   #recoveries;
@@ -1701,7 +1720,8 @@ var Flow = class {
     const { connectTimeout = 5e3, commandTimeout = 1e4 } = options;
     const tokens = new TokenSource(platform, options);
     this.#session = new Session(platform, { url, connectTimeout, commandTimeout }, tokens, {
-      onAccepted: ({ subs }, withToken) => {
+      onAccepted: ({ client, subs }, withToken) => {
+        this.#clients.note(client);
         const personal = Object.keys(subs ?? {}).find((channel) => channel.startsWith(PERSONAL));
         this.#user = personal?.slice(PERSONAL.length);
         this.#authenticated = withToken || !!personal;
@@ -1709,8 +1729,7 @@ var Flow = class {
       },
       onState: (state, detail) => {
         this.#detail = detail;
-        const { code } = detail;
-        if (state === "disconnected" && code && !this.#states.size) this.#tellOfEnd(detail, tokens.given || code === FORCE_DISCONNECT);
+        if (state === "disconnected" && detail.code && !this.#states.size) this.#tellOfEnd(detail, tokens.given || detail.code === FORCE_DISCONNECT);
         this.#states.emit(state, detail);
       },
       onLink: () => this.#channels.request(),
@@ -1725,7 +1744,7 @@ var Flow = class {
         if (this.#errors.size || this.#said !== error.message) this.#report(error);
         this.#said = error.message;
       },
-      positions: () => this.#channels.positions()
+      resume: () => ({ subs: this.#channels.positions(), former: this.#clients.former })
     });
     this.#requests = new Requests(this.#session.commands, () => platform.random());
     this.#channels = new Channels(platform, this.#session, options.since, {
@@ -1766,6 +1785,10 @@ var Flow = class {
   /** Who the server takes us for, when it gives us a personal channel. */
   get user() {
     return this.#user;
+  }
+  /** What the gateway calls this connection, or the last one, for the header `X-Messageflow-Client`; empty before the first. */
+  get client() {
+    return this.#clients.last;
   }
   on(type, handler) {
     return this.#actions.on(type, handler);

@@ -93,7 +93,7 @@ export class Channels {
     const channel = push.channel ?? "";
     const shared = this.#shared.get(channel);
     const stream = this.#streams.get(channel);
-    if (push.pub) (stream ?? shared?.machine)?.push(push.pub);
+    if (push.pub ?? push.moved) (stream ?? shared?.machine)?.push(push);
     else if (push.join) shared?.joined(push.join.info);
     else if (push.leave) shared?.left(push.leave.info);
     else if (push.subscribe) this.#takeServerSide(channel, push.subscribe);

@@ -7,6 +7,7 @@
 
 import { type ActionHandler, type ActionOf, Actions, type PayloadHandler } from "./actions.js";
 import { Channels } from "./channels.js";
+import { ClientIds } from "./client-ids.js";
 import { asError, CLOSED, FORCE_DISCONNECT, HANDLER_FAILED, logError, MessageflowError } from "./codes.js";
 import type { Recovery } from "./context.js";
 import { Emitter, type Off } from "./emitter.js";
@@ -31,6 +32,7 @@ export class Flow<Pushes extends object = Record<string, unknown>> {
   readonly #requests: Requests;
   readonly #actions: Actions;
   readonly #channels: Channels;
+  readonly #clients = new ClientIds();
   readonly #host: SubscriptionHost;
   readonly #states: Emitter<[State, StateDetail]>;
   readonly #recoveries: Emitter<[Recovery]>;
@@ -51,7 +53,8 @@ export class Flow<Pushes extends object = Record<string, unknown>> {
     const { connectTimeout = 5000, commandTimeout = 10_000 } = options;
     const tokens = new TokenSource(platform, options);
     this.#session = new Session(platform, { url, connectTimeout, commandTimeout }, tokens, {
-      onAccepted: ({ subs }, withToken) => {
+      onAccepted: ({ client, subs }, withToken) => {
+        this.#clients.note(client);
         const personal = Object.keys(subs ?? {}).find((channel) => channel.startsWith(PERSONAL));
         this.#user = personal?.slice(PERSONAL.length);
         this.#authenticated = withToken || !!personal;
@@ -59,8 +62,7 @@ export class Flow<Pushes extends object = Record<string, unknown>> {
       },
       onState: (state, detail) => {
         this.#detail = detail;
-        const { code } = detail;
-        if (state === "disconnected" && code && !this.#states.size) this.#tellOfEnd(detail, tokens.given || code === FORCE_DISCONNECT);
+        if (state === "disconnected" && detail.code && !this.#states.size) this.#tellOfEnd(detail, tokens.given || detail.code === FORCE_DISCONNECT);
         this.#states.emit(state, detail);
       },
       onLink: () => this.#channels.request(),
@@ -76,7 +78,7 @@ export class Flow<Pushes extends object = Record<string, unknown>> {
         if (this.#errors.size || this.#said !== error.message) this.#report(error);
         this.#said = error.message;
       },
-      positions: () => this.#channels.positions(),
+      resume: () => ({ subs: this.#channels.positions(), former: this.#clients.former }),
     });
     this.#requests = new Requests(this.#session.commands, () => platform.random());
     this.#channels = new Channels(platform, this.#session, options.since, {
@@ -123,6 +125,11 @@ export class Flow<Pushes extends object = Record<string, unknown>> {
     return this.#user;
   }
 
+  /** What the gateway calls this connection, or the last one, for the header `X-Messageflow-Client`; empty before the first. */
+  get client(): string {
+    return this.#clients.last;
+  }
+
   /** Handle pushes of one type. */
   on<Type extends keyof Pushes & string>(type: Type, handler: PayloadHandler<Pushes[Type]>): Off;
   on<Payload>(type: string extends keyof Pushes ? string : never, handler: PayloadHandler<Payload>): Off;
@@ -158,10 +165,7 @@ export class Flow<Pushes extends object = Record<string, unknown>> {
    * hold it, the server sees one subscription, which ends with the last. The token in use is that of whoever came last
    * with one.
    */
-  subscribe<Data = unknown>(
-    channel: string,
-    given: PublicationHandler<Data> | SubscriptionOptions<Data> = {},
-  ): Subscription<Data> {
+  subscribe<Data = unknown>(channel: string, given: PublicationHandler<Data> | SubscriptionOptions<Data> = {}): Subscription<Data> {
     if (checkChannel(channel).startsWith(PERSONAL) || channel === "*") {
       throw new TypeError(`What is pushed to "${channel}" comes by itself; handle it with flow.on(type, handler).`);
     }

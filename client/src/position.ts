@@ -58,13 +58,13 @@ export class Track {
     return again ? recovered : undefined;
   }
 
-  /** Judge a publication and step to it. Publications without an offset belong to channels without history. */
-  accept({ offset, tag }: WirePublication): Verdict {
+  /** Judge a publication, or so many up to it, and step to it. Publications without an offset belong to channels without history. */
+  accept({ offset, tag }: WirePublication, count = 1): Verdict {
     const last = this.#position;
     if (!offset || !last) return "new";
     if (offset <= last.offset) return "duplicate";
     this.#position = positionAt(last.epoch, offset, tag);
-    return offset === last.offset + 1 ? "new" : "gap";
+    return offset - count > last.offset ? "gap" : "new";
   }
 
   /** Forget the position; the next subscription starts at the top, and is told that it could not recover. */

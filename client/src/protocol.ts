@@ -37,6 +37,13 @@ export interface WirePublication {
   tags?: Record<string, string>;
 }
 
+/** How far a stream has moved by what is not for this client: the last `count` publications up to here, or one. */
+export interface Moved {
+  offset: number;
+  tag?: string;
+  count?: number;
+}
+
 /** The result of a subscription, asked for (`subscribe`) or given (`connect.subs`, the `subscribe` push). */
 export interface SubscribeResult {
   expires?: boolean;
@@ -49,6 +56,7 @@ export interface SubscribeResult {
 }
 
 export interface ConnectResult {
+  client?: string;
   expires?: boolean;
   ttl?: number;
   ping?: number;
@@ -70,6 +78,7 @@ export interface ErrorReply {
 export interface Push {
   channel?: string;
   pub?: WirePublication;
+  moved?: Moved;
   join?: { info: ClientInfo };
   leave?: { info: ClientInfo };
   subscribe?: SubscribeResult;

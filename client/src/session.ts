@@ -139,8 +139,7 @@ export class Session {
 
   #hello(token: string | undefined): void {
     this.#isWritable = true;
-    const subs = this.#events.positions();
-    const params = { token, subs, name: "messageflow-js", version: VERSION };
+    const params = { token, ...this.#events.resume(), name: "messageflow-js", version: VERSION };
     this.issue("connect", params, (error, result) => {
       if (!error) this.#accepted(result as ConnectResult, !!token);
       else if (error.code !== LINK_LOST) this.#refused(error);

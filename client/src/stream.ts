@@ -6,7 +6,7 @@
 
 import { type Context, contextOf } from "./context.js";
 import { type Position, type Resume, Track } from "./position.js";
-import type { SubscribeResult, WirePublication } from "./protocol.js";
+import type { Push, SubscribeResult, WirePublication } from "./protocol.js";
 
 export interface StreamEvents {
   onPublication(data: unknown, context: Context): void;
@@ -42,8 +42,10 @@ export class Stream {
     for (const publication of result.publications ?? []) this.#deliver(publication, true);
   }
 
-  push(publication: WirePublication): void {
-    this.#deliver(publication, false);
+  /** Hand out what was published, or go on past what is not for this client. */
+  push({ pub, moved }: Push): void {
+    if (pub) this.#deliver(pub, false);
+    else if (moved && this.#track.accept(moved, moved.count) === "gap") this.events.onRecovery(false);
   }
 
   #deliver(publication: WirePublication, recovered: boolean): void {

@@ -8,7 +8,7 @@
 import { clockSkewError, invalidatesState, isTerminalUnsubscribe, LINK_LOST, MessageflowError, TOKEN_EXPIRED, TOKEN_FAILED } from "./codes.js";
 import type { Platform } from "./platform.js";
 import type { Resume } from "./position.js";
-import type { SubscribeResult, WirePublication } from "./protocol.js";
+import type { Push, SubscribeResult } from "./protocol.js";
 import { Refresher } from "./refresher.js";
 import { Retry } from "./retry.js";
 import type { Connection, Detail, SubscriptionMachineEvents, SubscriptionState } from "./state.js";
@@ -154,8 +154,8 @@ export class SubscriptionMachine {
     return stream;
   }
 
-  push(publication: WirePublication): void {
-    if (this.#state === "subscribed") this.#stream.push(publication);
+  push(push: Push): void {
+    if (this.#state === "subscribed") this.#stream.push(push);
   }
 
   /** The server unsubscribed us. */

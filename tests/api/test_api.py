@@ -56,6 +56,30 @@ async def test_a_push_is_stored_and_read() -> None:
     await broker.close()
 
 
+async def test_whom_a_publication_is_not_for_goes_with_it_and_what_is_nobody_s_id_with_none() -> None:
+    broker, sink = MemoryBroker(), RecordingSink()
+    await broker.start(sink)
+    api = Api(broker, Namespaces(), 65_536)
+    for channel in ("#alice", "*", "x", "y"):
+        await broker.subscribe(channel)
+    for exclude in ("c-1", "", "a b", "x" * 65, "\u00e9"):
+        for method, call in (
+            ("push", {"user": "alice", "type": "t"}),
+            ("broadcast_push", {"type": "t"}),
+            ("publish", {"channel": "x", "data": 1}),
+            ("broadcast", {"channels": ["x", "y"], "data": 1}),
+        ):
+            body = json.dumps(call | {"exclude": exclude}).encode()
+            assert "result" in json.loads((await api.call(method, body))[1])
+            sent = [publication.exclude for _, publication in sink.publications]
+            assert set(sent) == {"c-1" if exclude == "c-1" else ""}, (method, exclude)
+            sink.publications.clear()
+    answers: list[int] = []
+    assert api.start("push", b'{"user":"alice","type":"t","exclude":"c-1"}', lambda status, _: answers.append(status))
+    assert ([publication.exclude for _, publication in sink.publications], answers) == (["c-1"], [200])
+    await broker.close()
+
+
 async def test_every_method_is_carried_out_and_nothing_else(broker: Failing) -> None:
     api = Api(broker, Namespaces(), 65_536)
     for name in METHODS:

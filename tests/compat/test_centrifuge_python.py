@@ -142,6 +142,22 @@ async def test_what_was_published_while_away_is_recovered(alice: Peer, flow: Flo
     assert (await heard.wait("publication")).pub.data == 2
 
 
+async def test_what_is_not_for_it_is_passed_over_and_what_follows_is_recovered(alice: Peer, flow: Flow) -> None:
+    subscription, heard = alice.subscription("open:excluded")
+    await subscription.subscribe()
+    await heard.wait("subscribed")
+    me = next(iter((await subscription.presence()).clients))
+    for data, exclude in ((1, None), (2, me), (3, None), (4, me)):
+        await asyncio.to_thread(flow.publish, "open:excluded", data, exclude=exclude)
+    assert [(await heard.wait("publication")).pub.data for _ in range(2)] == [1, 3]
+    await asyncio.to_thread(flow.disconnect, "alice", code=3011, reason="force reconnect")
+    await alice.heard.wait("connecting")
+    await asyncio.to_thread(flow.publish, "open:excluded", 5)
+    again = await heard.wait("subscribed")
+    assert (again.was_recovering, again.recovered) == (True, True)
+    assert [(await heard.wait("publication")).pub.data for _ in range(2)] == [4, 5]  # it cannot say that it was the one
+
+
 async def test_what_is_not_allowed_is_refused_with_its_code(alice: Peer) -> None:
     with pytest.raises(ReplyError) as rpc:
         await alice.client.rpc("method", {})

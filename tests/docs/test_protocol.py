@@ -42,6 +42,7 @@ RESULTS: dict[str, type[Struct]] = {
 }
 PUSHES: dict[str, type[Struct]] = {
     "pub": protocol.PublicationView,
+    "moved": protocol.Moved,
     "join": protocol.Joined,
     "leave": protocol.Left,
     "subscribe": protocol.Subscribed,
@@ -248,6 +249,6 @@ class Replay:
 
 def test_every_exchange_is_what_a_gateway_says(gateway: Running) -> None:
     replay = Replay(gateway)
-    assert len(EXCHANGES) == 6
+    assert len(EXCHANGES) == 8
     for exchange in EXCHANGES:
         replay.exchange(exchange)

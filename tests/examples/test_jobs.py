@@ -25,7 +25,7 @@ class Recorder(Flow):
         self.failure = failure
         self.ended = threading.Event()
 
-    def push(self, user: User, type: str, payload: Any = None, *, idempotency_key: str | None = None) -> Receipt:
+    def push(self, user: User, type: str, payload: Any = None, **more: Any) -> Receipt:
         self.pushed.append((str(user), type, payload))
         if type in ("job/done", "job/failed"):
             self.ended.set()

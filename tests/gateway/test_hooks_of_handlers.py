@@ -39,6 +39,11 @@ def city(event):
     on_the_loop = threading.current_thread() is threading.main_thread()
     flow.broadcast("city", {"city": event.data, "by": event.user, "main": on_the_loop})
 
+@flow.on("shout")
+def shout(event):
+    flow.broadcast("shout", event.data, exclude=event)
+    flow.broadcast("shouted")
+
 @flow.rpc("double")
 def double(event):
     if event.data is None:
@@ -72,13 +77,24 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-async def hear(page: Page, kind: str) -> Any:
-    """Return the payload of the next push of a type."""
+async def hear(page: Page, kind: str, before: list[str] | None = None) -> Any:
+    """Return the payload of the next push of a type, and keep the types of those before it."""
     while True:
         for line in str(await page.link.recv()).split("\n"):
             pushed = json.loads(line).get("push", {}).get("pub", {}).get("data", {})
             if pushed.get("type") == kind:
                 return pushed["payload"]
+            if before is not None and pushed:
+                before.append(pushed["type"])
+
+
+async def shout(page: Page, other: Page) -> None:
+    """Let a page cause what is not for itself: the other gets it, and the page what comes after it."""
+    await page.link.send(json.dumps({"send": {"data": {"type": "shout", "payload": "hello"}}}))
+    assert await hear(other, "shout") == "hello"
+    before: list[str] = []
+    await hear(page, "shouted", before)
+    assert before == []
 
 
 COMMANDS = {
@@ -101,6 +117,7 @@ async def test_what_a_page_says_reaches_a_function_and_from_there_every_page(
             await alice.link.send(json.dumps({"send": {"data": {"type": "city", "payload": "Rome"}}}))
             for page in (bob, alice):
                 assert await hear(page, "city") == {"city": "Rome", "by": "alice", "main": False}
+            await shout(alice, bob)
             answer = (await alice.ask(rpc={"method": "double", "data": 21}))["rpc"]["data"]
             assert answer["twice"] == 42
             if "--workers" in command:

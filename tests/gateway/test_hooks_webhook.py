@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from tests.docs.written import free_port
 from tests.gateway.test_every_setting import token
 from tests.gateway.test_hooks_in_process import Page
-from tests.gateway.test_hooks_of_handlers import OPEN, hear
+from tests.gateway.test_hooks_of_handlers import OPEN, hear, shout
 from tests.gateway.webhook_applications import PATHS, SECRET, SERVERS, serving
 from tests.support import Running, running
 from tests.waiting import until
@@ -61,7 +61,9 @@ async def test_what_a_page_says_reaches_an_application_elsewhere(tmp_path: Path,
             codes = [(await alice.ask(rpc={"method": name}))["error"]["code"] for name in ("double", "fail", "none")]
             assert codes == [1001, 100, 104]
             await alice.link.send(json.dumps({"send": {"data": {"type": "city", "payload": "Rome"}}}))
-            assert await hear(bob, "city") == {"city": "Rome", "by": "alice"}
+            for page in (bob, alice):
+                assert await hear(page, "city") == {"city": "Rome", "by": "alice"}
+            await shout(alice, bob)
             blue = {"channel": "open:blue"}
             assert "subscribe" in await alice.ask(subscribe=blue)
             assert (await alice.ask(subscribe={"channel": "open:closed"}))["error"]["code"] == 103

@@ -29,6 +29,11 @@ def note(*words):
 def city(event):
     flow.broadcast("city", {"city": event.data, "by": event.user})
 
+@flow.on("shout")
+def shout(event):
+    flow.broadcast("shout", event.data, exclude=event)
+    flow.broadcast("shouted")
+
 @flow.rpc("double")
 def double(event):
     if event.data is None:

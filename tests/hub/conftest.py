@@ -91,18 +91,19 @@ class World:
         assert "subscribe" in connection.replies(2)[0], connection.replies(2)
         return connection
 
-    async def publish(self, channel: str, *data: Any) -> list[Stored]:
+    async def publish(self, channel: str, *data: Any, exclude: str = "") -> list[Stored]:
         """Publish and let it be delivered."""
-        stored = await self.publish_only(channel, *data)
+        stored = await self.publish_only(channel, *data, exclude=exclude)
         await self.settle()
         return stored
 
-    async def publish_only(self, channel: str, *data: Any) -> list[Stored]:
+    async def publish_only(self, channel: str, *data: Any, exclude: str = "") -> list[Stored]:
         """Publish, and let no turn pass."""
         options = NAMESPACES.options(channel)
         assert options is not None
         retention = Retention(options.history_size, options.history_ttl)
-        return await self.broker.publish([Item(channel, str(each).encode(), retention) for each in data])
+        items = [Item(channel, str(each).encode(), retention, exclude=exclude) for each in data]
+        return await self.broker.publish(items)
 
     async def settle(self) -> None:
         """Let everything happen that is waiting for nothing but its turn."""
@@ -132,6 +133,7 @@ CARRIED = {
     "test_connect",
     "test_delivery",
     "test_drain",
+    "test_exclusion",
     "test_subscribe",
     "test_expiry",
 }

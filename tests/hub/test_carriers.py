@@ -90,6 +90,9 @@ async def test_those_who_fall_behind_are_encoded_for_and_catch_up_in_their_own_d
 class Member:
     """A member of a channel that only keeps what it is written."""
 
+    client = "member"
+    former = ()
+
     def __init__(self, encoder: FramedEncoder) -> None:
         self.encoder = encoder
         self.written = b""

@@ -23,6 +23,8 @@ class Listener:
 
     encoder: FramedEncoder = field(default_factory=lambda: framed(NATIVE, WEBSOCKET))
     writes: int = 0
+    client: str = "listener"
+    former: tuple[str, ...] = ()
 
     def write(self, data: bytes) -> None:
         self.writes += 1

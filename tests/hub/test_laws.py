@@ -1,6 +1,6 @@
 """The law of delivery, whatever happens in whatever order, and whatever is lost or late between broker and hub: each
 client sees one run of offsets without gap or repeat, or was told that it could not recover; and it is told so only
-where the history is too short."""
+where the history is too short. What is not for it, it is not given and passes by, over its connections too."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from messageflow.brokers.base import Item
+from messageflow.core.exclusion import MOST_FORMER
 from messageflow.core.retention import Retention
 from messageflow.hub import fan_out, gap_repair, history_reader
 from messageflow.testing.memory_connection import MemoryConnection
@@ -33,7 +34,13 @@ class Reader:
         self.epoch, self.offset, self.tag = "", 0, ""
         self.known = False
         self.sent_away = False
+        self.clients: list[str] = []  # its connections, as it tells the next
+        self.excluded: set[int] = set()  # offsets of what is not for it, while it can tell that it is the one meant
         self._read = 0
+
+    @property
+    def former(self) -> list[str]:
+        return self.clients[-MOST_FORMER:]
 
     def request(self) -> dict[str, Any]:
         request: dict[str, Any] = {"channel": self.channel}
@@ -50,6 +57,11 @@ class Reader:
             push = message.get("push", {})
             if push.get("channel") == self.channel and "pub" in push:
                 self._take(push["pub"])
+            if push.get("channel") == self.channel and "moved" in push:
+                offset = push["moved"]["offset"]
+                assert offset - push["moved"].get("count", 1) == self.offset
+                assert self._pass_by(offset) == offset
+                self.tag = push["moved"]["tag"]
             if "unsubscribe" in push:
                 assert (self.channel, push["unsubscribe"]["code"]) == ("short:x", 2500)
                 self.sent_away = True
@@ -63,10 +75,18 @@ class Reader:
             self.epoch, self.offset, self.tag = result["epoch"], result.get("offset", 0), result.get("tag", "")
         self.known = True
         for publication in result.get("publications", []):
+            self._pass_by(publication["offset"] - 1)
             self._take(publication)
+
+    def _pass_by(self, until: int) -> int:
+        """Go on to an offset, as far as nothing on the way is for this client."""
+        while self.offset < until and self.offset + 1 in self.excluded:
+            self.offset += 1
+        return self.offset
 
     def _take(self, publication: dict[str, Any]) -> None:
         assert publication["offset"] == self.offset + 1
+        assert publication["offset"] not in self.excluded
         assert publication["data"] == publication["offset"]  # what was published at this offset, see `publish`
         self.offset, self.tag = publication["offset"], publication["tag"]
 
@@ -97,24 +117,40 @@ class Delivery(RuleBasedStateMachine):
 
     @rule(channel=st.sampled_from(CHANNELS), count=st.integers(1, 5))
     def publish(self, channel: str, count: int) -> None:
+        self._publish(channel, count, "")
+
+    @rule(which=st.integers(0, CLIENTS - 1), count=st.integers(1, 3), back=st.integers(1, 2))
+    def publish_without(self, which: int, count: int, back: int) -> None:
+        """Exclude a client, by its connection or the one before; one that comes too often is not known any more."""
+        reader = self.readers[which]
+        if len(reader.clients) < back or len(reader.clients) > MOST_FORMER - 3:
+            return
+        first = self.published[reader.channel] + 1
+        reader.excluded.update(range(first, first + count))
+        self._publish(reader.channel, count, reader.clients[-back])
+
+    def _publish(self, channel: str, count: int, exclude: str) -> None:
         first = self.published[channel] + 1
         self.published[channel] += count
-        self.run(self._publish(channel, range(first, first + count)))
+        self.run(self._store(channel, range(first, first + count), exclude))
 
-    async def _publish(self, channel: str, numbers: range) -> None:
+    async def _store(self, channel: str, numbers: range, exclude: str) -> None:
         retention = Retention(3 if channel == "short:x" else 1000, 600)
-        await self.world.broker.publish([Item(channel, str(number).encode(), retention) for number in numbers])
+        items = [Item(channel, str(number).encode(), retention, exclude=exclude) for number in numbers]
+        await self.world.broker.publish(items)
 
     @rule(which=st.integers(0, CLIENTS - 1))
     def come(self, which: int) -> None:
         reader = self.readers[which]
         if reader.connection is None:
             reader.connection = self.world.connection()
-            connect = {"id": 1, "connect": {"token": self.world.token(reader.name)}}
+            connect = {"id": 1, "connect": {"token": self.world.token(reader.name), "former": reader.former}}
 
             async def send() -> None:
                 assert reader.connection is not None
                 reader.connection.send(connect, {"id": 2, "subscribe": reader.request()})
+                assert reader.connection.session is not None
+                reader.clients.append(reader.connection.session.client)
 
             self.run(send())
 

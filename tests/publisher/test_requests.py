@@ -11,6 +11,7 @@ import pytest
 from messageflow import Flow
 from messageflow.client_io.outcome import Response
 from messageflow.errors import EncodingError, PayloadTooLarge, PublishError, Refused, Unauthorized
+from messageflow.handlers.event import Event
 from messageflow.publisher import requests
 from messageflow.publisher.call import Call
 from messageflow.publisher.error_texts import describe_gateway
@@ -45,6 +46,26 @@ CALLS: list[tuple[Call[Any], str, dict[str, Any]]] = [
         requests.publish("news", None, tags={"a": "b"}, skip_history=True, idempotency_key=KEY),
         "publish",
         {"channel": "news", "data": None, "idempotency_key": KEY, "tags": {"a": "b"}, "skip_history": True},
+    ),
+    (
+        requests.push("alice", "t", 1, idempotency_key=KEY, exclude=Event(name="save", client="c-1")),
+        "push",
+        {"user": "alice", "type": "t", "payload": 1, "idempotency_key": KEY, "exclude": "c-1"},
+    ),
+    (
+        requests.broadcast("t", 1, idempotency_key=KEY, exclude="c-1"),
+        "broadcast_push",
+        {"type": "t", "payload": 1, "idempotency_key": KEY, "exclude": "c-1"},
+    ),
+    (
+        requests.publish("news", 1, idempotency_key=KEY, exclude="c-1"),
+        "publish",
+        {"channel": "news", "data": 1, "idempotency_key": KEY, "exclude": "c-1"},
+    ),
+    (
+        requests.publish("news", 1, idempotency_key=KEY, exclude=Event(name="occupied", channel="news")),
+        "publish",
+        {"channel": "news", "data": 1, "idempotency_key": KEY},
     ),
     (requests.subscribe("alice", "news"), "subscribe", {"user": "alice", "channel": "news"}),
     (requests.unsubscribe("alice", "news"), "unsubscribe", {"user": "alice", "channel": "news"}),

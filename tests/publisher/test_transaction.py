@@ -186,3 +186,15 @@ def test_what_asks_is_asked_at_once(server: ScriptedServer) -> None:
     flow = Flow(server.url)
     with flow.transaction():
         assert flow.online("alice")
+
+
+def test_whom_a_call_excludes_goes_with_it_however_it_is_collected(server: ScriptedServer) -> None:
+    flow = Flow(server.url)
+    with flow.transaction(), flow.batch() as batch:
+        for face in (flow, batch, flow.later):
+            face.push("alice", "t", exclude="c-1")
+            face.broadcast("t", exclude="c-1")
+            face.publish("news", 1, exclude="c-1")
+    assert flow.later.flush()
+    commands = [command for request in server.requests for command in request.body["commands"]]
+    assert [next(iter(command.values()))["exclude"] for command in commands] == ["c-1"] * 9

@@ -30,8 +30,8 @@ export declare class Track {
      * @returns whether everything since the last one was recovered; undefined for the first, which has missed nothing.
      */
     begin(result: SubscribeResult): boolean | undefined;
-    /** Judge a publication and step to it. Publications without an offset belong to channels without history. */
-    accept({ offset, tag }: WirePublication): Verdict;
+    /** Judge a publication, or so many up to it, and step to it. Publications without an offset belong to channels without history. */
+    accept({ offset, tag }: WirePublication, count?: number): Verdict;
     /** Forget the position; the next subscription starts at the top, and is told that it could not recover. */
     drop(): void;
 }

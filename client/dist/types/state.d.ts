@@ -37,8 +37,8 @@ export interface SessionEvents {
     /** The server says that tokens and positions are void. */
     onInvalidate(): void;
     onError(error: MessageflowError): void;
-    /** The positions of server-side subscriptions. */
-    positions(): Record<string, object> | undefined;
+    /** What a `connect` carries to go on from: the positions of server-side subscriptions, the connections before. */
+    resume(): object;
 }
 /** What a subscription needs of the connection. */
 export interface Connection {

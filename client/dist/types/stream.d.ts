@@ -5,7 +5,7 @@
  */
 import { type Context } from "./context.js";
 import { type Position, type Resume } from "./position.js";
-import type { SubscribeResult, WirePublication } from "./protocol.js";
+import type { Push, SubscribeResult } from "./protocol.js";
 export interface StreamEvents {
     onPublication(data: unknown, context: Context): void;
     /** After an absence, or at a gap: whether nothing was missed. */
@@ -21,5 +21,6 @@ export declare class Stream {
     drop(): void;
     /** Go live by the result of a subscription, handing out what was published meanwhile. */
     begin(result: SubscribeResult): void;
-    push(publication: WirePublication): void;
+    /** Hand out what was published, or go on past what is not for this client. */
+    push({ pub, moved }: Push): void;
 }

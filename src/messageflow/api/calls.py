@@ -27,6 +27,7 @@ class PublishCall(Struct, frozen=True, gc=False, omit_defaults=True):
         skip_history: deliver to who is there, keep nothing.
         tags: an object of strings, sent along.
         idempotency_key: at most 255 bytes; a call that is repeated with it is stored once.
+        exclude: the id of a client that does not get it, such as the one that caused it.
     """
 
     channel: str = ""
@@ -35,6 +36,7 @@ class PublishCall(Struct, frozen=True, gc=False, omit_defaults=True):
     skip_history: bool = False
     tags: Raw = EMPTY
     idempotency_key: str = ""
+    exclude: str = ""
 
 
 class BroadcastCall(Struct, frozen=True, gc=False):
@@ -47,6 +49,7 @@ class BroadcastCall(Struct, frozen=True, gc=False):
         skip_history: deliver to who is there, keep nothing.
         tags: an object of strings, sent along.
         idempotency_key: at most 255 bytes; a call that is repeated with it is stored once in each channel.
+        exclude: the id of a client that does not get it, such as the one that caused it.
     """
 
     channels: list[str] = []
@@ -55,9 +58,10 @@ class BroadcastCall(Struct, frozen=True, gc=False):
     skip_history: bool = False
     tags: Raw = EMPTY
     idempotency_key: str = ""
+    exclude: str = ""
 
 
-class PushCall(Struct, frozen=True, gc=False):
+class PushCall(Struct, frozen=True, gc=False, omit_defaults=True):
     """Push to one user, wherever they are; their browsers get `{"type": …, "payload": …}`.
 
     Args:
@@ -65,26 +69,30 @@ class PushCall(Struct, frozen=True, gc=False):
         type: what happened, such as `report/ready`.
         payload: any JSON.
         idempotency_key: at most 255 bytes; a call that is repeated with it is stored once.
+        exclude: the id of a client that does not get it, such as the one that caused it.
     """
 
     user: str | int = ""
     type: str = ""
     payload: Raw = EMPTY
     idempotency_key: str = ""
+    exclude: str = ""
 
 
-class BroadcastPushCall(Struct, frozen=True, gc=False):
+class BroadcastPushCall(Struct, frozen=True, gc=False, omit_defaults=True):
     """Push to everyone online.
 
     Args:
         type: what happened.
         payload: any JSON.
         idempotency_key: at most 255 bytes; a call that is repeated with it is stored once.
+        exclude: the id of a client that does not get it, such as the one that caused it.
     """
 
     type: str = ""
     payload: Raw = EMPTY
     idempotency_key: str = ""
+    exclude: str = ""
 
 
 class DisconnectCode(Struct, frozen=True):

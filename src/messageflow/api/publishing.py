@@ -16,6 +16,7 @@ from messageflow.api import answers, calls
 from messageflow.brokers.base import Item, Stored
 from messageflow.core.channels import BROADCAST, personal
 from messageflow.core.codes import BAD_REQUEST, UNKNOWN_CHANNEL, ErrorCode
+from messageflow.core.exclusion import is_client_id
 from messageflow.core.json import UnsafeJSON, check_readable, check_utf8, compact
 from messageflow.core.namespaces import NamespaceOptions, Namespaces
 from messageflow.core.retention import Retention
@@ -70,7 +71,7 @@ class Publishing:
         if options.publication_data_format == "json_object" and not data.startswith(b"{"):
             raise CallRefused(BAD_REQUEST, f"the channel {channel!r} takes JSON objects only")
         retention = Retention(0, 0) if call.skip_history else _make_retention(options)
-        return Item(channel, data, retention, _check_key(call.idempotency_key), b"", tags)
+        return Item(channel, data, retention, _check_key(call.idempotency_key), b"", tags, _read_client(call.exclude))
 
     def push(self, call: calls.PushCall) -> Item:
         """Return what a push stores: an action in the user's personal channel.
@@ -85,7 +86,9 @@ class Publishing:
         key = call.idempotency_key
         if len(key) > KEY_CHARACTERS:
             _check_key(key)
-        return _tuple(Item, (personal(user), data, self._personal, key, b"", b""))
+        return _tuple(
+            Item, (personal(user), data, self._personal, key, b"", b"", call.exclude and _read_client(call.exclude))
+        )
 
     def broadcast_push(self, call: calls.BroadcastPushCall) -> Item:
         """Return what a push to everyone stores.
@@ -94,7 +97,8 @@ class Publishing:
             CallRefused: it has no type, or the payload is too large.
         """
         data = self._action(call.type, call.payload)
-        return Item(BROADCAST, data, self._broadcast, _check_key(call.idempotency_key))
+        key, exclude = _check_key(call.idempotency_key), _read_client(call.exclude)
+        return Item(BROADCAST, data, self._broadcast, key, exclude=exclude)
 
     def check_carried(self, raw: Raw) -> bytes | None:
         """Return JSON that is sent beside publications, such as what others see of a client; None for none.
@@ -186,6 +190,11 @@ def _check_key(key: str) -> str:
     if len(key) > KEY_BYTES or (not key.isascii() and len(key.encode(errors="replace")) > KEY_BYTES):
         raise CallRefused(BAD_REQUEST, f"an idempotency key has at most {KEY_BYTES} bytes")
     return key
+
+
+def _read_client(text: str) -> str:
+    """Return the id of a client; empty for what can be nobody's, for it may come from a page as it is."""
+    return text if text and is_client_id(text) else ""
 
 
 def _make_retention(options: NamespaceOptions) -> Retention:

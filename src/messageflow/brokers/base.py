@@ -26,8 +26,8 @@ Ack = Literal["memory", "os", "disk", "replicated"]
 class Item(NamedTuple):
     """What is to be published.
 
-    `data`, `info` and `tags` are JSON on one line; `key` is the idempotency key, and `exclude` the id of a client that it
-    is not for, printable ASCII without blanks; both empty for none.
+    `data`, `info` and `tags` are JSON on one line; `key` is the idempotency key, `exclude` the id of a client that it
+    is not for (`core.exclusion`), both empty for none.
     """
 
     channel: str

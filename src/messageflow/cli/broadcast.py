@@ -6,19 +6,20 @@ from typing import Any
 
 import click
 
-from messageflow.cli.parameters import URL, Json, Name, arguments
+from messageflow.cli.parameters import EXCLUDE, URL, Json, Name, arguments
 from messageflow.cli.receipt import AS_JSON, print_receipt
 
 
 @click.command(name="broadcast")
 @click.argument("type_", metavar="TYPE", type=Name())
 @click.argument("payload", type=Json(), default=None, required=False)
+@EXCLUDE
 @URL
 @AS_JSON
-def command(type_: str, payload: Any, url: str | None, as_json: bool) -> None:
+def command(type_: str, payload: Any, exclude: str | None, url: str | None, as_json: bool) -> None:
     """Push to everyone online: TYPE is a name such as news/added, PAYLOAD is JSON (- reads it from stdin)."""
     from messageflow import Flow
 
     with Flow(url) as flow, arguments():
-        receipt = flow.broadcast(type_, payload)
+        receipt = flow.broadcast(type_, payload, exclude=exclude)
     print_receipt(receipt, as_json)

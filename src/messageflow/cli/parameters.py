@@ -18,6 +18,7 @@ else:  # generic from click 8.4 on
     Parsed = Text = Number = click.ParamType
 
 URL = click.option("--url", help="The gateway. Otherwise MESSAGEFLOW_URL, or what `--dev` left behind.")
+EXCLUDE = click.option("--exclude", metavar="CLIENT", help="The id of a client that does not get it.")
 CHANNELS = click.option(
     "--channel", "-c", "channels", multiple=True, help="A channel the server subscribes the user to; repeatable."
 )

@@ -48,6 +48,7 @@ class ConnectRequest(_Request, frozen=True):
     subs: dict[str, SubscribeRequest] = {}
     name: str = ""
     version: str = ""
+    former: list[str] = []  # ours: the ids of the connections that this one goes on from, the newest last
 
 
 class UnsubscribeRequest(_Request, frozen=True):
@@ -298,7 +299,15 @@ class Refreshed(Struct, frozen=True, omit_defaults=True):
     ttl: int = 0
 
 
-Push = Joined | Left | Unsubscribed | Subscribed | Refreshed
+class Moved(Struct, frozen=True, omit_defaults=True):
+    """Push `moved`, ours: the last `count` publications up to here are not for this client."""
+
+    offset: int
+    tag: str = ""
+    count: int = 1
+
+
+Push = Joined | Left | Unsubscribed | Subscribed | Refreshed | Moved
 
 
 def raw(data: bytes) -> Raw | UnsetType:

@@ -22,6 +22,7 @@ from messageflow.core.protocol import (
     FaultyCommand,
     Joined,
     Left,
+    Moved,
     Push,
     Refreshed,
     Result,
@@ -81,6 +82,8 @@ class _EventSource:
         return write_event(publication.data, event_id=step)
 
     def push(self, channel: str, push: Push) -> bytes:
+        if isinstance(push, Moved):  # an id alone, which no page hears of and every reader brings back
+            return b":%b\n\n" % write_step(channel, push.offset, push.tag)
         data = _encode({"channel": channel, **msgspec.to_builtins(push, builtin_types=(msgspec.Raw,))})
         if isinstance(push, Subscribed) and push.epoch:
             beginning = write_beginning(channel, Position(push.epoch, push.offset, push.tag))

@@ -30,6 +30,7 @@ from messageflow.core.protocol import (
     FaultyCommand,
     Joined,
     Left,
+    Moved,
     Push,
     Refreshed,
     Result,
@@ -65,6 +66,7 @@ _KINDS: Final = {
     Unsubscribed: b"unsubscribe",
     Subscribed: b"subscribe",
     Refreshed: b"refresh",
+    Moved: b"moved",
 }
 
 

@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import sys
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from messageflow.core.stream import Position
+from messageflow.core.stream import Position, Publication
 from messageflow.hub.transport import FramedEncoder, Member
 
 SHARE = 4  # the part of the memory for slow readers that batches may take
@@ -40,16 +40,18 @@ class EncodedBatch(NamedTuple):
         end: where a session that got it stands; None in a channel without history.
         data: what was written, by encoder.
         time: when, on the hub's clock.
+        publications: what is in it, where not all of it is for everybody; otherwise nothing.
     """
 
     start: int
     end: Position | None
     data: Mapping[FramedEncoder, bytes]
     time: float
+    publications: Sequence[Publication] = ()
 
     @property
     def size(self) -> int:
-        return sum(map(len, self.data.values()))
+        return sum(map(len, self.data.values())) + sum([publication.cost for publication in self.publications])
 
 
 class Backlog:
@@ -73,9 +75,15 @@ class Backlog:
         self.next = 0
         self.size = 0
 
-    def add(self, start: int, end: Position | None, data: Mapping[FramedEncoder, bytes]) -> None:
-        """Keep a batch that is being written."""
-        batch = EncodedBatch(start, end, data, self._backlogs.clock())
+    def add(
+        self,
+        start: int,
+        end: Position | None,
+        data: Mapping[FramedEncoder, bytes],
+        publications: Sequence[Publication] = (),
+    ) -> None:
+        """Keep a batch that is being written, see `EncodedBatch`."""
+        batch = EncodedBatch(start, end, data, self._backlogs.clock(), publications)
         self._batches[self.next] = batch
         if end is not None:
             self._starts.setdefault(start, self.next)

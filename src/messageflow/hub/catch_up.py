@@ -16,6 +16,7 @@ import asyncio
 import logging
 
 from messageflow.core.codes import INSUFFICIENT_STATE, SERVER_ERROR, SLOW
+from messageflow.core.exclusion import collect_excluded, is_named, leave_out
 from messageflow.core.stream import Position, Publication
 from messageflow.core.weights import chunk
 from messageflow.errors import BrokerError, Unrecoverable
@@ -117,7 +118,10 @@ class CatchUp:
                 break
             number += 1
             backlog.readers[session], subscription.behind = number, batch.end
-            session.write(data)
+            if batch.publications and is_named(session, collect_excluded(batch.publications)):
+                data = session.encoder.mixed(channel.name, leave_out(batch.publications, session))
+            if data:
+                session.write(data)
         if number == backlog.next and not session.paused and not session.closed:
             subscription.behind = None
             channel.go_live(session, watch=subscription.terms.watch)
@@ -172,7 +176,7 @@ class CatchUp:
         """Send what follows `behind`, at most a chunk and not beyond the others; rejoin them when nothing does."""
         channel = subscription.channel
         found = self._reader.chunks.get((channel, behind, session.encoder))
-        if found is None:
+        if found is None or is_named(session, found.excludes):
             try:
                 history = await self._reader.read_patiently(channel, behind, self._limits.history_limit)
             except Unrecoverable:
@@ -181,7 +185,8 @@ class CatchUp:
             until = channel.position.offset if channel.position else history.position.offset
             # What lies above the live position is still to be flushed, and will be once the session is live.
             found = self._encode(session, channel, [p for p in history.publications if p.offset <= until], behind)
-            self._reader.chunks.put((channel, behind, session.encoder), found)
+            if not is_named(session, found.excludes):
+                self._reader.chunks.put((channel, behind, session.encoder), found)
         if session.closed or session.paused or session.find_subscription(channel.name) is not subscription:
             return
         if found.data:
@@ -201,8 +206,10 @@ class CatchUp:
             sent = sent[: next(met, len(sent))]
         if not sent:
             return Chunk(b"", behind)
-        data = session.encoder.publications(channel.name, sent)
-        return Chunk(data, Position(behind.epoch, sent[-1].offset, sent[-1].tag))
+        end, excludes = Position(behind.epoch, sent[-1].offset, sent[-1].tag), collect_excluded(sent)
+        if is_named(session, excludes):
+            return Chunk(session.encoder.mixed(channel.name, leave_out(sent, session)), end, excludes)
+        return Chunk(session.encoder.publications(channel.name, sent), end, excludes)
 
     async def _wait_for_others(self, session: Session, subscription: Subscription, position: Position) -> None:
         """Wait until the channel has come as far as a session that was elsewhere before."""

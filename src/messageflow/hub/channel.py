@@ -18,6 +18,7 @@ import sys
 from collections.abc import Iterable
 from enum import Enum
 
+from messageflow.core.exclusion import leave_out, list_excluded
 from messageflow.core.namespaces import NamespaceOptions
 from messageflow.core.protocol import Push
 from messageflow.core.replay_buffer import ReplayBuffer
@@ -213,11 +214,14 @@ class Channel(ChannelMembers):
         self._pending = None
         if self._extras is not NO_EXTRAS:
             self._extras.held = None
+            self._extras.excludes = False
 
     def _add(self, publication: Publication) -> None:
         if self._pending is None:
             self._pending = []
         self._pending.append(publication)
+        if publication.exclude:
+            self._have_extras().excludes = True
 
     # Who listens
 
@@ -247,6 +251,8 @@ class Channel(ChannelMembers):
         if extras.presence:
             written += self._tell_watchers(extras)
         if extras.unserved is None and self._pending:
+            if extras.excludes:
+                return written + self._begin_apart(self._pending, extras) + self._slice(budget)
             batches = self._begin()
             only, live = self._only, self._live
             if live is None:
@@ -270,11 +276,24 @@ class Channel(ChannelMembers):
         batches = {each: each.publications(name, pending) for each in self.encoders}
         backlog = self._extras.backlog
         if backlog is not None:
-            backlog.add(before.offset if before else 0, self.position, batches)
+            start = before.offset if before else 0
+            backlog.add(start, self.position, batches, pending if self._extras.excludes else ())
         sample = self._extras.sample
         if sample is not None:
             sample.written += len(next(iter(batches.values()), b""))
         return batches
+
+    def _begin_apart(self, pending: list[Publication], extras: Extras) -> int:
+        """Begin a batch of which not everything is for everybody: who is left out of something is served first."""
+        batches = self._begin()
+        extras.excludes = False
+        excluded = dict.fromkeys(list_excluded(self.live, pending))
+        extras.unserved = {session: session.write for session in self.live if session not in excluded}
+        extras.batches = batches
+        for session in excluded:
+            if data := session.encoder.mixed(self.name, leave_out(pending, session)):
+                session.write(data)
+        return len(excluded)
 
     def _slice(self, budget: int) -> int:
         extras = self._extras

@@ -28,6 +28,7 @@ class Extras:
         "backlog",
         "batches",
         "doubted",
+        "excludes",
         "held",
         "opening",
         "presence",
@@ -42,6 +43,7 @@ class Extras:
         self.backlog: Backlog | None = None
         self.batches: dict[FramedEncoder, bytes] | None = None
         self.doubted = False
+        self.excludes = False  # whether anything that is pending is not for everybody
         self.held: ReplayBuffer | None = None
         self.opening: asyncio.Future[BrokerError | None] | None = None
         self.presence: list[Push] | None = None
@@ -53,11 +55,15 @@ class Extras:
     @property
     def are_needed(self) -> bool:
         """Whether there is anything here."""
-        return self.doubted or any(
-            each is not None
-            for each in (
-                *(self.aside, self.backlog, self.batches, self.held, self.opening),
-                *(self.presence, self.sample, self.unserved, self.used, self.watchers),
+        return (
+            self.doubted
+            or self.excludes
+            or any(
+                each is not None
+                for each in (
+                    *(self.aside, self.backlog, self.batches, self.held, self.opening),
+                    *(self.presence, self.sample, self.unserved, self.used, self.watchers),
+                )
             )
         )
 

@@ -38,16 +38,24 @@ Place = tuple[Channel, Position, FramedEncoder]
 
 
 class Chunk(NamedTuple):
-    """What a session that catches up is sent at once, as it is written, and where it stands then."""
+    """What a session that catches up is sent at once, as it is written.
+
+    Args:
+        data: that.
+        end: where the session stands then.
+        excludes: the ids of the clients that something in it is not for.
+    """
 
     data: bytes
     end: Position
+    excludes: frozenset[str] = frozenset()
 
 
 class ChunkCache:
     """The chunks of this moment by where they begin, `CHUNKS_BYTES` of them at most. `clear` is called at every tick.
 
-    What follows a position in an epoch is always the same, so that a chunk holds for everybody who stands there.
+    What follows a position in an epoch is always the same, so that a chunk holds for everybody who stands there and is
+    excluded from nothing in it.
     """
 
     def __init__(self) -> None:

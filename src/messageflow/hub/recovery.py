@@ -23,9 +23,10 @@ from msgspec import UNSET, Raw, UnsetType
 from messageflow.brokers.base import HistoryPart
 from messageflow.brokers.eager import Begun, begin, resume
 from messageflow.core.claims import SubscribeOptions
+from messageflow.core.exclusion import leave_out
 from messageflow.core.merge import merge
 from messageflow.core.namespaces import NamespaceOptions
-from messageflow.core.protocol import SubscribeRequest, SubscribeResult, raw, view
+from messageflow.core.protocol import Moved, SubscribeRequest, SubscribeResult, raw, view
 from messageflow.core.stream import Position, Publication
 from messageflow.core.weights import chunk, weigh
 from messageflow.errors import BrokerError, Unrecoverable
@@ -54,6 +55,7 @@ class Recovery:
     _data = b""  # JSON for the client, in the result
     _chan_info = b""  # JSON that others see of this client in this channel
     _ended = False
+    _moved: Moved | None = None  # how far the answer goes, where its end is not for this client
     carried = 0  # bytes of publications, about, that will travel in the answer
 
     def __init__(
@@ -273,6 +275,8 @@ class Recovery:
         counters = self._services.runtime.counters
         publications = self._collect_missed(history)
         recovered = publications is not None
+        if publications and any(publication.exclude for publication in publications):
+            publications = self._leave_out(publications)
         counters.recovered += recovered
         counters.unrecovered += not recovered
         start = self._since if self._since is not None and recovered else self._position
@@ -314,6 +318,13 @@ class Recovery:
             self.subscription.behind = Position(epoch, offset, tag)
         return first
 
+    def _leave_out(self, publications: list[Publication]) -> list[Publication]:
+        """Return what is for this client, and note where that ends before the others do."""
+        sent = leave_out(publications, self._session)
+        if isinstance(sent[-1], Moved):
+            self._moved = sent[-1]
+        return [each for each in sent if isinstance(each, Publication)]
+
     def _take_first(self, publications: list[Publication]) -> list[Publication]:
         """Return as many of the publications as there is room for, at least one where there is any."""
         most = self._services.runtime.limits.history.history_limit
@@ -321,12 +332,14 @@ class Recovery:
 
     def catch_up_from(self, position: Position) -> None:
         """Send what was missed as publications after the answer, instead of within it."""
-        self.subscription.behind = position
+        self.subscription.behind, self._moved = position, None
 
     def go_live(self) -> None:
         """Deliver to the session from here on. Comes right after the answer was written."""
         session, subscription, channel = self._session, self.subscription, self.channel
         self._ended = True
+        if self._moved is not None:
+            session.push(channel.name, self._moved)
         if not session.paused and subscription.behind is None:
             channel.go_live(session, watch=subscription.terms.watch)
             channel.end_entering()

@@ -78,6 +78,7 @@ class Session(SubscriptionHolder):
         "connection",
         "encoder",
         "expires_at",
+        "former",
         "grants",
         "heard",
         "info",
@@ -96,6 +97,7 @@ class Session(SubscriptionHolder):
         self._owner = owner
         self.connection = connection
         self.client = client
+        self.former: tuple[str, ...] = ()  # the ids of its connections before, as it says
         self.user = ""
         self.info: ClientInfo | None = None
         self.state = _NEW

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from messageflow.core.codes import ErrorCode
+from messageflow.core.exclusion import Identified
 from messageflow.core.protocol import Push, Result
 from messageflow.core.stream import Publication
 from messageflow.dialects.base import Dialect
@@ -72,10 +73,20 @@ class FramedEncoder:
 
     def pushes(self, channel: str, pushes: Sequence[Push]) -> bytes:
         """Return what clients in a channel did not ask for, at least one thing, as one write."""
-        encode, frame = self._encoder.push, self._frame
-        if self.in_pieces:
-            return b"".join([frame(encode(channel, push)) for push in pushes])
-        return frame(self._encoder.join([encode(channel, push) for push in pushes]))
+        return self._write_all([self._encoder.push(channel, push) for push in pushes])
+
+    def mixed(self, channel: str, sent: Sequence[Publication | Push]) -> bytes:
+        """Return publications with pushes between them as one write; empty for nothing."""
+        encoder = self._encoder
+        messages = [
+            encoder.publication(channel, each) if isinstance(each, Publication) else encoder.push(channel, each)
+            for each in sent
+        ]
+        return self._write_all(messages) if messages else b""
+
+    def _write_all(self, messages: Sequence[bytes]) -> bytes:
+        frame = self._frame
+        return b"".join(map(frame, messages)) if self.in_pieces else frame(self._encoder.join(messages))
 
     def result(self, command_id: int, method: str, result: Result) -> bytes:
         """Return the answer to a command that was carried out."""
@@ -86,7 +97,7 @@ class FramedEncoder:
         return self._frame(self._encoder.error(command_id, error))
 
 
-class Member(Protocol):
+class Member(Identified, Protocol):
     """What a channel needs of a session that listens in it."""
 
     @property

@@ -20,7 +20,11 @@ from uuid import UUID
 
 import msgspec
 
+from messageflow.handlers.event import Event
+
 User = str | int | UUID
+Sender = Event | str
+"""Who caused something: the event of a handler, or the id of a client."""
 EVERYONE = "*"
 _LAZY = (
     ("django.utils.functional", "Promise"),
@@ -114,6 +118,13 @@ def read_text(value: object, name: str, *, numbers: bool = False) -> str:
     if text is None:
         raise TypeError(f"{name} must be a string, not {type(value).__name__}")
     return text
+
+
+def read_sender(sender: object) -> str:
+    """Return the id of the client that caused something, empty for nobody; raise TypeError for what names no client."""
+    if sender is None:
+        return ""
+    return sender.client if isinstance(sender, Event) else read_text(sender, "exclude")
 
 
 def read_token_name(token: object) -> str:

@@ -22,7 +22,7 @@ from messageflow.publisher import requests
 from messageflow.publisher.batch import Batch
 from messageflow.publisher.flow_base import FlowBase
 from messageflow.publisher.later import AsyncLater
-from messageflow.publisher.requests import User
+from messageflow.publisher.requests import Sender, User
 from messageflow.publisher.results import (
     ClientInfo,
     History,
@@ -60,13 +60,23 @@ class AsyncFlow(FlowBase):
         self._close()
         await asyncio.sleep(0)  # lets the loop close the sockets before it may be closed itself
 
-    async def push(self, user: User, type: str, payload: Any = None, *, idempotency_key: str | None = None) -> Receipt:
+    async def push(
+        self,
+        user: User,
+        type: str,
+        payload: Any = None,
+        *,
+        idempotency_key: str | None = None,
+        exclude: Sender | None = None,
+    ) -> Receipt:
         """As `Flow.push`."""
-        return await self._publish(requests.push(user, type, payload, idempotency_key=idempotency_key))
+        return await self._publish(requests.push(user, type, payload, idempotency_key=idempotency_key, exclude=exclude))
 
-    async def broadcast(self, type: str, payload: Any = None, *, idempotency_key: str | None = None) -> Receipt:
+    async def broadcast(
+        self, type: str, payload: Any = None, *, idempotency_key: str | None = None, exclude: Sender | None = None
+    ) -> Receipt:
         """As `Flow.broadcast`."""
-        return await self._publish(requests.broadcast(type, payload, idempotency_key=idempotency_key))
+        return await self._publish(requests.broadcast(type, payload, idempotency_key=idempotency_key, exclude=exclude))
 
     async def publish(
         self,
@@ -76,10 +86,18 @@ class AsyncFlow(FlowBase):
         tags: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
         skip_history: bool = False,
+        exclude: Sender | None = None,
     ) -> Receipt:
         """As `Flow.publish`."""
         return await self._publish(
-            requests.publish(channel, data, tags=tags, idempotency_key=idempotency_key, skip_history=skip_history)
+            requests.publish(
+                channel,
+                data,
+                tags=tags,
+                idempotency_key=idempotency_key,
+                skip_history=skip_history,
+                exclude=exclude,
+            )
         )
 
     def batch(self) -> AsyncBatch:

@@ -12,7 +12,7 @@ from typing import Any
 
 from messageflow.publisher import requests
 from messageflow.publisher.call import Call
-from messageflow.publisher.requests import User
+from messageflow.publisher.requests import Sender, User
 from messageflow.publisher.results import Receipt
 
 
@@ -21,13 +21,23 @@ class CallCollector:
 
     __slots__ = ()
 
-    def push(self, user: User, type: str, payload: Any = None, *, idempotency_key: str | None = None) -> None:
+    def push(
+        self,
+        user: User,
+        type: str,
+        payload: Any = None,
+        *,
+        idempotency_key: str | None = None,
+        exclude: Sender | None = None,
+    ) -> None:
         """Add a push to a user. See `Flow.push`."""
-        self._add(requests.push(user, type, payload, idempotency_key=idempotency_key))
+        self._add(requests.push(user, type, payload, idempotency_key=idempotency_key, exclude=exclude))
 
-    def broadcast(self, type: str, payload: Any = None, *, idempotency_key: str | None = None) -> None:
+    def broadcast(
+        self, type: str, payload: Any = None, *, idempotency_key: str | None = None, exclude: Sender | None = None
+    ) -> None:
         """Add a broadcast to everyone online. See `Flow.broadcast`."""
-        self._add(requests.broadcast(type, payload, idempotency_key=idempotency_key))
+        self._add(requests.broadcast(type, payload, idempotency_key=idempotency_key, exclude=exclude))
 
     def publish(
         self,
@@ -37,10 +47,18 @@ class CallCollector:
         tags: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
         skip_history: bool = False,
+        exclude: Sender | None = None,
     ) -> None:
         """Add a publication in a channel. See `Flow.publish`."""
         self._add(
-            requests.publish(channel, data, tags=tags, idempotency_key=idempotency_key, skip_history=skip_history)
+            requests.publish(
+                channel,
+                data,
+                tags=tags,
+                idempotency_key=idempotency_key,
+                skip_history=skip_history,
+                exclude=exclude,
+            )
         )
 
     def _add(self, call: Call[Receipt]) -> None:

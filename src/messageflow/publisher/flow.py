@@ -18,7 +18,7 @@ from messageflow.publisher import requests
 from messageflow.publisher.batch import Batch
 from messageflow.publisher.flow_base import FlowBase
 from messageflow.publisher.later import Later
-from messageflow.publisher.requests import User
+from messageflow.publisher.requests import Sender, User
 from messageflow.publisher.results import (
     ClientInfo,
     History,
@@ -81,7 +81,15 @@ class Flow(FlowBase):
         """Close this process's idle connections to the gateway. The flow may still be used and opens new ones."""
         self._close()
 
-    def push(self, user: User, type: str, payload: Any = None, *, idempotency_key: str | None = None) -> Receipt:
+    def push(
+        self,
+        user: User,
+        type: str,
+        payload: Any = None,
+        *,
+        idempotency_key: str | None = None,
+        exclude: Sender | None = None,
+    ) -> Receipt:
         """Push to one user: to every browser and tab where they are, and to those that come back within the window.
 
         Args:
@@ -94,6 +102,8 @@ class Flow(FlowBase):
                 generators and numpy arrays as arrays; numpy's numbers as numbers and its NaT as null; keys of objects
                 as text. NaN and the infinities are refused.
             idempotency_key: names this push when your own code may repeat it; else a fresh one is made.
+            exclude: who does not get it, such as the page that caused it: the event of a handler, or the id of a
+                client, as a page says it of itself (`flow.client`). What is no client's id excludes nobody.
 
         Returns:
             The receipt: it is stored.
@@ -103,11 +113,17 @@ class Flow(FlowBase):
             EncodingError: JSON cannot carry the payload; the message says what of it, by its place.
             TypeError, ValueError: an argument is no user, no type or no key.
         """
-        return run_now(self._publish(requests.push(user, type, payload, idempotency_key=idempotency_key)))
+        return run_now(
+            self._publish(requests.push(user, type, payload, idempotency_key=idempotency_key, exclude=exclude))
+        )
 
-    def broadcast(self, type: str, payload: Any = None, *, idempotency_key: str | None = None) -> Receipt:
+    def broadcast(
+        self, type: str, payload: Any = None, *, idempotency_key: str | None = None, exclude: Sender | None = None
+    ) -> Receipt:
         """Push to everyone online. Arguments, result and errors as in `push`."""
-        return run_now(self._publish(requests.broadcast(type, payload, idempotency_key=idempotency_key)))
+        return run_now(
+            self._publish(requests.broadcast(type, payload, idempotency_key=idempotency_key, exclude=exclude))
+        )
 
     def publish(
         self,
@@ -117,6 +133,7 @@ class Flow(FlowBase):
         tags: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
         skip_history: bool = False,
+        exclude: Sender | None = None,
     ) -> Receipt:
         """Publish in a channel, to its subscribers.
 
@@ -126,10 +143,18 @@ class Flow(FlowBase):
             tags: words about the publication, sent along with it.
             idempotency_key: names this publication when your own code may repeat it; else a fresh one is made.
             skip_history: deliver to those who are there, keep nothing for others.
+            exclude: as in `push`.
 
         Returns, raises: as `push`.
         """
-        call = requests.publish(channel, data, tags=tags, idempotency_key=idempotency_key, skip_history=skip_history)
+        call = requests.publish(
+            channel,
+            data,
+            tags=tags,
+            idempotency_key=idempotency_key,
+            skip_history=skip_history,
+            exclude=exclude,
+        )
         return run_now(self._publish(call))
 
     def batch(self) -> SyncBatch:

@@ -24,12 +24,14 @@ from messageflow.publisher.arguments import (
     find_whole_number,
     read_channel,
     read_key,
+    read_sender,
     read_tags,
     read_text,
     read_token_name,
     read_type,
     read_user,
 )
+from messageflow.publisher.arguments import Sender as Sender
 from messageflow.publisher.arguments import User as User
 from messageflow.publisher.call import Call
 from messageflow.publisher.encoding import encode
@@ -49,13 +51,24 @@ BODY_LIMIT = 16 * 1024 * 1024  # bytes; far over any gateway's limit, refused he
 T = TypeVar("T")
 
 
-def push(user: User, type: str, payload: Any = None, *, idempotency_key: str | None = None) -> Call[Receipt]:
-    command = calls.PushCall(read_user(user), read_type(type), Raw(encode(payload)), _choose_key(idempotency_key))
+def push(
+    user: User,
+    type: str,
+    payload: Any = None,
+    *,
+    idempotency_key: str | None = None,
+    exclude: Sender | None = None,
+) -> Call[Receipt]:
+    name, key = read_user(user), _choose_key(idempotency_key)
+    command = calls.PushCall(name, read_type(type), Raw(encode(payload)), key, read_sender(exclude))
     return Call("push", _to_json(command), responses.read_receipt, stores=True)
 
 
-def broadcast(type: str, payload: Any = None, *, idempotency_key: str | None = None) -> Call[Receipt]:
-    command = calls.BroadcastPushCall(read_type(type), Raw(encode(payload)), _choose_key(idempotency_key))
+def broadcast(
+    type: str, payload: Any = None, *, idempotency_key: str | None = None, exclude: Sender | None = None
+) -> Call[Receipt]:
+    key = _choose_key(idempotency_key)
+    command = calls.BroadcastPushCall(read_type(type), Raw(encode(payload)), key, read_sender(exclude))
     return Call("broadcast_push", _to_json(command), responses.read_receipt, stores=True)
 
 
@@ -66,6 +79,7 @@ def publish(
     tags: Mapping[str, str] | None = None,
     idempotency_key: str | None = None,
     skip_history: bool = False,
+    exclude: Sender | None = None,
 ) -> Call[Receipt]:
     command = calls.PublishCall(
         read_channel(channel),
@@ -73,6 +87,7 @@ def publish(
         skip_history=bool(skip_history),
         tags=_encode_tags(tags),
         idempotency_key=_choose_key(idempotency_key),
+        exclude=read_sender(exclude),
     )
     return Call("publish", _to_json(command), responses.read_receipt, stores=True)
 

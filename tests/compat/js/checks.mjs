@@ -89,6 +89,25 @@ const checks = {
     assert.deepEqual(seen, [0, 1, 2, 3, 4]);
     client.disconnect();
   },
+  async "what is not for it is passed over, and what follows is recovered"() {
+    const client = await connected();
+    const subscription = await subscribed(client, "open:js-excluded");
+    const [me] = Object.keys((await subscription.presence()).clients);
+    const seen = [];
+    const until = (length) => once(subscription, "publication", () => seen.length >= length);
+    subscription.on("publication", (context) => seen.push(context.data));
+    const live = until(2);
+    for (const [data, exclude] of [[1], [2, me], [3], [4, me]]) await api("publish", { channel: "open:js-excluded", data, exclude });
+    await live;
+    const [away, back] = [once(client, "connecting"), once(subscription, "subscribed")];
+    await api("disconnect", { user: "alice", disconnect: { code: 3011, reason: "force reconnect" } });
+    await away;
+    await api("publish", { channel: "open:js-excluded", data: 5 });
+    assert.equal((await back).recovered, true);
+    if (seen.length < 4) await until(4);
+    assert.deepEqual(seen, [1, 3, 4, 5]); // it cannot say that it was the one
+    client.disconnect();
+  },
   async "an expired token is fetched anew"() {
     let asked = 0;
     const getToken = async () => (asked++, tokens.alice);

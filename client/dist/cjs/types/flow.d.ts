@@ -22,6 +22,8 @@ export declare class Flow<Pushes extends object = Record<string, unknown>> {
     get authenticated(): boolean;
     /** Who the server takes us for, when it gives us a personal channel. */
     get user(): string | undefined;
+    /** What the gateway calls this connection, or the last one, for the header `X-Messageflow-Client`; empty before the first. */
+    get client(): string;
     /** Handle pushes of one type. */
     on<Type extends keyof Pushes & string>(type: Type, handler: PayloadHandler<Pushes[Type]>): Off;
     on<Payload>(type: string extends keyof Pushes ? string : never, handler: PayloadHandler<Payload>): Off;

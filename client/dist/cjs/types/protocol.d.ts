@@ -21,6 +21,12 @@ export interface WirePublication {
     info?: ClientInfo;
     tags?: Record<string, string>;
 }
+/** How far a stream has moved by what is not for this client: the last `count` publications up to here, or one. */
+export interface Moved {
+    offset: number;
+    tag?: string;
+    count?: number;
+}
 /** The result of a subscription, asked for (`subscribe`) or given (`connect.subs`, the `subscribe` push). */
 export interface SubscribeResult {
     expires?: boolean;
@@ -32,6 +38,7 @@ export interface SubscribeResult {
     publications?: WirePublication[];
 }
 export interface ConnectResult {
+    client?: string;
     expires?: boolean;
     ttl?: number;
     ping?: number;
@@ -50,6 +57,7 @@ export interface ErrorReply {
 export interface Push {
     channel?: string;
     pub?: WirePublication;
+    moved?: Moved;
     join?: {
         info: ClientInfo;
     };

@@ -6,7 +6,7 @@
  */
 import type { Platform } from "./platform.js";
 import type { Resume } from "./position.js";
-import type { SubscribeResult, WirePublication } from "./protocol.js";
+import type { Push, SubscribeResult } from "./protocol.js";
 import type { Connection, Detail, SubscriptionMachineEvents, SubscriptionState } from "./state.js";
 import { Stream } from "./stream.js";
 import type { TokenSource } from "./token.js";
@@ -35,7 +35,7 @@ export declare class SubscriptionMachine {
     inherit(stream: Stream, live: boolean): void;
     /** Nobody in the page wants it any more: give back what the server had subscribed us to by itself. */
     handBack(): Stream | undefined;
-    push(publication: WirePublication): void;
+    push(push: Push): void;
     /** The server unsubscribed us. */
     end(code: number, reason: string): void;
     /** The link is gone; the next one will find us asking. */

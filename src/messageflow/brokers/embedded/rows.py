@@ -18,7 +18,7 @@ class Row(NamedTuple):
     """A publication in the log.
 
     `id` is its place in the log, rising over all channels. `ttl` and `size` are the retention it was published with.
-    `check` is the CRC-32 of the publication, without the client that it is not for: versions that know of none read it too.
+    `check` is the CRC-32 of the publication, but for `exclude`, so that earlier versions read it too.
     """
 
     id: int

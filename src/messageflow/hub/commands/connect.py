@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -27,6 +28,7 @@ from messageflow.core.codes import (
     CommandRefused,
     Disconnected,
 )
+from messageflow.core.exclusion import MOST_FORMER, is_client_id
 from messageflow.core.namespaces import NamespaceOptions
 from messageflow.core.protocol import (
     ConnectRequest,
@@ -68,7 +70,7 @@ async def connect(services: Services, session: Session, command_id: int, request
         is_crowded = services.connections_per_user.is_reached(claims.user)
         if is_crowded:
             await services.connections_per_user.make_room(claims.user)
-        _admit(services, session, claims, is_crowded=is_crowded)
+        _admit(services, session, claims, request.former, is_crowded=is_crowded)
     except CommandRefused:
         session.state = State.REFUSED
         raise
@@ -147,13 +149,16 @@ def _leave_out_ended(coming: list[Recovery]) -> None:
         coming.remove(each)
 
 
-def _admit(services: Services, session: Session, claims: ConnectionClaims, *, is_crowded: bool) -> None:
+def _admit(
+    services: Services, session: Session, claims: ConnectionClaims, former: Sequence[str], *, is_crowded: bool
+) -> None:
     """Give the session its user. From here on a decision about the user finds it, so those before are looked at now.
 
     Args:
         services: what lets it in.
         session: who comes.
         claims: what it stands on.
+        former: the ids of its connections before, as it says.
         is_crowded: whether the user had all the connections they may have, so that room was made, or not.
     """
     user = claims.user
@@ -163,6 +168,8 @@ def _admit(services: Services, session: Session, claims: ConnectionClaims, *, is
         most = services.runtime.limits.connections_per_user
         raise Disconnected(CONNECTION_LIMIT, f"the user has {most} connections that answer")
     session.user = user
+    if former:
+        session.former = tuple(filter(is_client_id, former[-MOST_FORMER:]))
     session.issued_at = claims.issued_at or UNDATED
     session.grants = claims.grants
     session.token = hash(claims.token)
