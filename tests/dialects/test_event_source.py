@@ -7,7 +7,16 @@ from msgspec import Raw
 
 from messageflow.core.client_info import ClientInfo
 from messageflow.core.codes import SHUTDOWN, TOKEN_EXPIRED
-from messageflow.core.protocol import ConnectResult, Joined, PublicationView, SubscribeResult, Unsubscribed
+from messageflow.core.event_ids import EventIds
+from messageflow.core.protocol import (
+    ConnectResult,
+    Joined,
+    Moved,
+    PublicationView,
+    Subscribed,
+    SubscribeResult,
+    Unsubscribed,
+)
 from messageflow.core.stream import Publication
 from messageflow.dialects.base import MalformedMessage
 from messageflow.dialects.event_source import EVENT_SOURCE, write_event
@@ -38,6 +47,14 @@ def test_what_is_no_publication_has_a_name() -> None:
     assert joined == (
         b'event: join\ndata: {"channel":"a","info":{"user":"bob","client":"c1","conn_info":{"name":"Bob"}}}\n\n'
     )
+
+
+def test_what_is_not_for_a_reader_moves_its_id_on_and_nothing_else() -> None:
+    moved = EVENT_SOURCE.encoder.push("#alice", Moved(7, "ab", 2))
+    assert moved == b":\nid: 0FCEioDN:7:ab\n\n"  # no data: a browser takes the id and tells the page nothing
+    ids = EventIds(b"p")
+    ids.complete(EVENT_SOURCE.encoder.push("#alice", Subscribed(epoch="e", offset=5, tag="t5")))
+    assert ids.complete(moved) == b":\nid: p,0FCEioDN:e:7:ab\n\n"
 
 
 def test_a_stream_begins_with_where_each_channel_stands_and_what_was_missed() -> None:
