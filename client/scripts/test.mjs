@@ -27,7 +27,7 @@ try {
     logLevel: "warning",
   });
   const files = readdirSync(folder).map((name) => join(folder, name));
-  const flags = ["--enable-source-maps", "--expose-gc", "--test-timeout=10000", ...process.argv.slice(2)];
+  const flags = ["--enable-source-maps", "--expose-gc", "--test-timeout=60000", ...process.argv.slice(2)];
   process.exitCode = spawnSync(process.execPath, [...flags, "--test", ...files], { stdio: "inherit" }).status ?? 1;
 } finally {
   rmSync(folder, { recursive: true });
