@@ -15,7 +15,7 @@ from typing import Any, Self, overload
 from messageflow.client_io.blocking_io import BLOCKING
 from messageflow.client_io.kernel import run_now
 from messageflow.publisher import requests
-from messageflow.publisher.batch import Batch
+from messageflow.publisher.blocks import SyncBatch, SyncTransaction
 from messageflow.publisher.flow_base import FlowBase
 from messageflow.publisher.later import Later
 from messageflow.publisher.requests import Sender, User
@@ -29,7 +29,6 @@ from messageflow.publisher.results import (
     Receipt,
 )
 from messageflow.publisher.tokens import STREAM_LIFETIME, TICKET_TTL, TTL
-from messageflow.publisher.transaction import Transaction
 
 
 class Flow(FlowBase):
@@ -363,52 +362,3 @@ class Flow(FlowBase):
     def subscription_token(self, user: User, channel: str, ttl: timedelta | float = TTL, *, info: Any = None) -> str:
         """Return a token with which `user` may subscribe to `channel`. Arguments and errors as in `token`."""
         return self._make_subscription_token(user, channel, ttl, info)
-
-
-class SyncBatch(Batch):
-    """A batch of a `Flow`; see `Flow.batch`."""
-
-    def __init__(self, flow: Flow) -> None:
-        super().__init__()
-        self._flow = flow
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if kind is None:
-            self.send()
-
-    def send(self) -> None:
-        """Send what has no outcome yet. Done by the `with` block; call it to go on after a failure.
-
-        Raises:
-            BatchRefused: the gateway refused some of the calls, all others are stored.
-            PublishError: as in `Flow.push`; `receipts` says what is stored.
-        """
-        self._flow._join_transaction(self)
-        run_now(self.send_all(self._flow._perform))
-
-
-class SyncTransaction(Transaction):
-    """A transaction of a `Flow`; see `Flow.transaction`."""
-
-    def __init__(self, flow: Flow) -> None:
-        super().__init__(flow._target, flow._send_later)
-        self._flow = flow
-
-    def __enter__(self) -> Self:
-        self.open()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
-        if kind is None and not self.join_enclosing():
-            try:
-                self.send()
-            finally:
-                self.release_later()
-
-    def send(self) -> None:
-        """Send what has no outcome yet; see `SyncBatch.send`."""
-        run_now(self.send_all(self._flow._perform))
