@@ -29,6 +29,7 @@ from tests.faults.checker import check
 from tests.faults.history import FaultStart, read_history
 from tests.faults.options import CLUSTERED, LOST_TAILS, UNSYNCED, Options, hindrance, possible
 from tests.faults.schedule import (
+    APPLICATION,
     CLUSTER,
     KINDS,
     NETWORK,
@@ -49,6 +50,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "workers": WORKERS,
     "storage": STORAGE,
     "visitors": VISITORS,
+    "application": APPLICATION,
     "redis": REDIS,
     "cluster": CLUSTER,
     "all": tuple(KINDS),
@@ -56,17 +58,31 @@ GROUPS: dict[str, tuple[str, ...]] = {
 
 SHORT = (
     Options(seed=1, seconds=36, kinds=NETWORK),
-    Options(seed=2, seconds=30, kinds=(*PROCESSES, "cut", "publisher_answer_lost", "publisher_kill")),
-    Options(seed=3, seconds=45, kinds=(*WORKERS, "gateway_kill", *NETWORK), workers=2),
-    Options(seed=4, seconds=36, kinds=(*PROCESSES, *WORKERS, "cut", "slow_reader", "storm"), workers=2, ack="disk"),
+    Options(seed=2, seconds=30, kinds=(*PROCESSES, "cut", "publisher_answer_lost", "publisher_kill"), hooks="process"),
+    Options(seed=3, seconds=45, kinds=(*WORKERS, "gateway_kill", *NETWORK, *APPLICATION), workers=2, hooks="webhook"),
+    Options(
+        seed=4,
+        seconds=36,
+        kinds=(*PROCESSES, *WORKERS, "cut", "slow_reader", "storm"),
+        workers=2,
+        ack="disk",
+        hooks="process",
+    ),
     Options(seed=5, seconds=26, kinds=(*STORAGE, "gateway_kill", "clock_step", "publisher_answer_lost"), ack="disk"),
     Options(seed=6, seconds=12, kinds=("cut", "gateway_kill", "publisher_cut"), broker="memory"),
-    Options(seed=7, seconds=32, kinds=REDIS_KEEPS, broker="redis", nodes=2, ack="disk", direct=1),
+    Options(seed=7, seconds=32, kinds=REDIS_KEEPS, broker="redis", nodes=2, ack="disk", direct=1, hooks="process"),
     Options(
         seed=8, seconds=24, kinds=(*REDIS_LOSES, "redis_kill", "cut"), broker="redis", nodes=2, ack="disk", direct=1
     ),
     Options(
-        seed=9, seconds=30, kinds=(*PROCESSES, *NETWORK, *REDIS_LINKS), broker="redis", nodes=3, ack="disk", direct=1
+        seed=9,
+        seconds=30,
+        kinds=(*PROCESSES, *NETWORK, *REDIS_LINKS, *APPLICATION),
+        broker="redis",
+        nodes=3,
+        ack="disk",
+        direct=1,
+        hooks="webhook",
     ),
     Options(seed=10, seconds=40, kinds=(*CLUSTER, "cut"), broker=CLUSTERED, nodes=2, ack="disk", direct=1),
     Options(seed=11, seconds=12, kinds=VISITORS),
@@ -153,7 +169,7 @@ def say(line: str) -> None:
 def _runs(asked: argparse.Namespace) -> Iterator[Options]:
     changes = {
         name: value
-        for name in ("seconds", "workers", "nodes", "broker", "ack", "clients", "producers", "direct", "rate")
+        for name in ("seconds", "workers", "nodes", "broker", "ack", "clients", "producers", "direct", "rate", "hooks")
         if (value := getattr(asked, name)) is not None
     }
     if asked.broker in ("redis", CLUSTERED):
@@ -183,6 +199,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--producers", type=int, help="producers")
     parser.add_argument("--direct", type=int, help="of these so many push straight to Redis; one where there is any")
     parser.add_argument("--rate", type=float, help="publications a second of each producer")
+    parser.add_argument("--hooks", choices=("process", "webhook"), help="who handles what pages tell: nobody else")
     parser.add_argument("--code", metavar="COMMIT", help="run the gateway of this commit of the repository")
     parser.add_argument("--judge", type=Path, help="only judge this history again", metavar="FILE")
     place = Path(tempfile.gettempdir()) / "messageflow-faults"

@@ -21,14 +21,16 @@ from pathlib import Path
 
 from messageflow import Flow
 from messageflow.errors import PublishError
+from tests.docs.written import free_port
+from tests.faults.application import SECRET, SECRET_VARIABLE, Application
 from tests.faults.checker import check
 from tests.faults.clients import Client, until
 from tests.faults.cluster import ClusterEngine
 from tests.faults.cluster_faults import ClusterFaults
 from tests.faults.engine import Engine
 from tests.faults.gateway import Gateway
+from tests.faults.handled import HISTORIES
 from tests.faults.history import (
-    EVERYONE,
     Event,
     Healed,
     Memory,
@@ -43,13 +45,15 @@ from tests.faults.history import (
 from tests.faults.machine import Clock, SmallDisk
 from tests.faults.nemesis import POINTS, STORE_POINTS, SYNC_POINTS, Fault, Nemesis
 from tests.faults.options import ASKED, Options, expectations
+from tests.faults.presence import expect_presence
 from tests.faults.producers import Producers, Way
 from tests.faults.proxy import Proxy
 from tests.faults.redis_faults import RedisFaults
 from tests.faults.rollback import Rollback
 from tests.faults.schedule import Planned, plan
+from tests.faults.tellers import TELLERS, Tellers
 from tests.faults.verdicts import Verdict
-from tests.faults.visitors import LOBBY, NAMESPACES, Visitors
+from tests.faults.visitors import NAMESPACES, Visitors
 from tests.support import API_KEY
 
 WINDOW = 16 * 1024
@@ -61,9 +65,6 @@ AFTERWARDS = 1.0
 
 SETTLE_SECONDS = 30.0
 """Seconds within which everybody is where the streams end, once nothing is published any more."""
-
-PRESENCE_SECONDS = 40.0
-"""Seconds within which presence shows who is there, and nobody else: longer than a gateway that died is believed."""
 
 LOG_LINES = 50
 """Lines a second that a gateway may log on average. One that writes more goes round in circles."""
@@ -105,6 +106,9 @@ class Run:
         self._recorder = Recorder(self._histories / "campaign.jsonl")
         self._disk: SmallDisk | None = None
         self._clock: Clock | None = None
+        self._hooks_chance = random.Random(f"hooks {options.seed}")
+        self._application = self._make_application() if options.hooks == "webhook" else None
+        self._tellers = Tellers((), self._recorder, self._hooks_chance)
         self._engine = self._make_engine() if options.with_redis else None
         self.gateways: list[Gateway] = []
         self._clients: list[Client] = []
@@ -129,15 +133,20 @@ class Run:
             chance=self._chance,
         )
 
+    def _make_application(self) -> Application:
+        return Application(self._histories, free_port(), self._hooks_chance)
+
     def _make_gateways(self) -> list[Gateway]:
-        environment: dict[str, str] = {}
+        environment = {HISTORIES: str(self._histories), SECRET_VARIABLE: SECRET}
         if any(fault.kind == "clock_step" for fault in self.plan):
             self._clock = Clock(self._directory)
             self._clock.build()
-            environment = self._clock.environment
+            environment |= self._clock.environment
         if self._code is not None:
             environment = environment | {"PYTHONPATH": str(self._code)}
         arguments = ["--config", str(self._directory / "gateway.toml"), *self._options.flags()]
+        if self._application is not None:
+            arguments += ["--hooks-url", self._application.url]
         own_ones = [["--broker", url] for url in self._engine.urls] if self._engine is not None else [[]]
         gateways = []
         for number, own in enumerate(own_ones, 1):
@@ -157,6 +166,9 @@ class Run:
             if self._engine is not None:
                 stack.push_async_callback(self._engine.stop)
                 await self._engine.start()
+            if self._application is not None:
+                stack.push_async_callback(self._application.close)
+                await self._application.open()
             self.gateways = self._make_gateways()
             if self._disk is not None:
                 stack.callback(self._disk.unmount)
@@ -165,12 +177,13 @@ class Run:
                 await gateway.start()
             links = [await self._link(stack, WINDOW) for _ in range(self._options.clients)]
             ways = await self._producer_ways(stack)
+            telling = await self._come_to_tell(stack)
             self._clients = self._make_clients(links)
             readers = [asyncio.create_task(client.run()) for client in self._clients]
             stack.push_async_callback(_cancel, readers)
             producers = self._make_producers(ways)
             stack.callback(producers.kill)
-            nemesis = self._make_nemesis(producers, await self._link(stack, 0))
+            nemesis = self._make_nemesis(producers, await self._link(stack, 0), telling)
             watch = asyncio.create_task(self._watch())
             stack.push_async_callback(_cancel, [watch])
             await self._act(nemesis, producers)
@@ -203,11 +216,12 @@ class Run:
         self._recorder.write(Healed(at=now(), process="campaign"))
         await asyncio.sleep(AFTERWARDS)
         await producers.end()
+        await self._tellers.finish(SETTLE_SECONDS)
         await self._settled()
         for client in self._clients:
             client.proxy.cut()
         await self._settled()
-        await self._presence()
+        await expect_presence(lambda: self._chance.choice(self.gateways).url, self._clients, self._misbehaved)
 
     async def _end(self) -> None:
         for gateway in self.gateways:
@@ -243,31 +257,6 @@ class Run:
         flow.close()
         return tops
 
-    async def _presence(self) -> None:
-        """Wait until presence names those who are there, or time is over."""
-        over = time.monotonic() + PRESENCE_SECONDS
-        try:
-            while wrong := await asyncio.to_thread(self._wrongly_present):
-                if time.monotonic() > over:
-                    self._misbehaved(f"has presence wrong: {'; '.join(wrong)}")
-                    return
-                await asyncio.sleep(0.5)
-        except PublishError as error:
-            self._misbehaved(f"did not say who is present: {error}")
-
-    def _wrongly_present(self) -> list[str]:
-        """Return in which channels others are present than those who hold them."""
-        flow = Flow(self._chance.choice(self.gateways).url, api_key=API_KEY)
-        wrong = []
-        read = {channel for client in self._clients for channel in client.channels}
-        for channel in sorted({*read, LOBBY} - {EVERYONE}):
-            there = {client.session.client for client in self._clients if channel in client.channels}
-            present = set(flow.presence(channel))
-            if there != present:
-                wrong.append(f"{channel} misses {len(there - present)} and has {len(present - there)} that are gone")
-        flow.close()
-        return wrong
-
     async def _link(self, stack: AsyncExitStack, window: int) -> Proxy:
         ports = [gateway.port for gateway in self.gateways]
         proxy = Proxy(*ports, window=window, chance=random.Random(self._chance.getrandbits(32)))
@@ -299,7 +288,15 @@ class Run:
     def _make_producers(self, ways: Sequence[Way]) -> Producers:
         return Producers(ways, self._histories, USERS, CHANNELS, self._options.rate, PUBLISH_TIMEOUT, self._chance)
 
-    def _make_nemesis(self, producers: Producers, untouched: Proxy) -> Nemesis:
+    async def _come_to_tell(self, stack: AsyncExitStack) -> list[Proxy]:
+        """Let tellers come, where somebody handles what they tell; return their links."""
+        links = [await self._link(stack, 0) for _ in range(TELLERS if self._options.hooks else 0)]
+        self._tellers = Tellers(links, self._recorder, self._hooks_chance)
+        stack.push_async_callback(self._tellers.stop)
+        self._tellers.start()
+        return links
+
+    def _make_nemesis(self, producers: Producers, untouched: Proxy, telling: Sequence[Proxy]) -> Nemesis:
         points = list(POINTS)
         if self._options.keeps_file:
             points += STORE_POINTS
@@ -315,7 +312,8 @@ class Run:
             disk=self._disk,
             clock=self._clock,
             engine=self._engine,
-            further={**self._engine_faults(), **self._make_visitors(untouched).faults},
+            further={**self._engine_faults(), **self._make_visitors(untouched).faults, **self._application_faults()},
+            telling=telling,
         )
 
     def _engine_faults(self) -> dict[str, Fault]:
@@ -325,6 +323,9 @@ class Run:
             return {}
         rollback = Rollback(self._engine, self.gateways, self._clients, self._directory, self._misbehaved)
         return {**RedisFaults(self._engine).faults, "redis_rolled_back": rollback.do}
+
+    def _application_faults(self) -> dict[str, Fault]:
+        return self._application.faults if self._application is not None else {}
 
     def _make_visitors(self, untouched: Proxy) -> Visitors:
         alone = all(fault.lane in ("visitors", "producers", "links") for fault in self.plan)

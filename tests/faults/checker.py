@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from messageflow.core.codes import Disconnect
+from tests.faults.asked import Asked, Asking
 from tests.faults.history import (
     ClientStart,
     Close,
@@ -72,11 +73,14 @@ class _Checker:
         self._fired: set[str] = set()
         self._recovered: set[Key] = set()
         self._torn = Torn()
+        self._asked = Asked(self._expected, self._findings)
         self._bad_resets: list[tuple[Reader, Reset]] = []
         self._epochs: dict[str, dict[str, int]] = {}
 
     def take(self, event: Event) -> None:
         """Judge what can be judged at once, and keep what the end needs."""
+        if isinstance(event, Asking):
+            self._asked.take(event)
         match event:
             case Receive():
                 self._receive(event)
@@ -108,6 +112,7 @@ class _Checker:
         self._stored_twice()
         self._too_many_bad_resets()
         self._lost()
+        self._asked.judge()
         for fault in self._faults.values():
             self._findings.add("fault not fired", f"{fault.kind} on {fault.target} never ended")
         for kind in sorted(self._expected.kinds - self._fired):

@@ -18,7 +18,7 @@ import msgspec
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
 
-from tests.faults.history import ClientStart, Close, End, Recorder, now
+from tests.faults.history import Admitted, ClientStart, Close, End, Recorder, now
 from tests.faults.session import Denied, Session
 from tests.support import TOKEN_SECRET
 
@@ -151,8 +151,11 @@ class Client:
             await self.reading.wait()
             async with asyncio.timeout(OPEN_TIMEOUT if not self.session.ping else self.session.ping + SILENCE):
                 message = await connection.recv(decode=True)
+            before = self.session.client
             for answer in self.session.take(message):
                 await connection.send(answer)
+            if (client := self.session.client) != before:
+                self._recorder.write(Admitted(at=now(), process=self.name, client=client))
 
 
 async def until(count: Callable[[], int], seconds: float) -> int:

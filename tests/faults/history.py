@@ -202,6 +202,65 @@ class Top(_Event, frozen=True, tag="top"):
     position: Position
 
 
+class Told(_Event, frozen=True, tag="told"):
+    """A teller tells the application something, for the first time. `wish` is what the handler is to do with it."""
+
+    number: int
+    wish: str
+
+
+class ToldOk(_Event, frozen=True, tag="told_ok"):
+    """The teller has a receipt: it was handled."""
+
+    number: int
+
+
+class ToldFail(_Event, frozen=True, tag="told_fail"):
+    """The teller was told that it has failed, was refused, or that nobody knows (113). If that is not the last word
+    it is going to tell it again, later, with the same key.
+    """
+
+    number: int
+    code: int
+    reason: str
+    last: bool = True
+
+
+class Handling(_Event, frozen=True, tag="handling"):
+    """A handler begins with what a teller told. The process is that of the handler."""
+
+    teller: str
+    number: int
+
+
+class Handled(_Event, frozen=True, tag="handled"):
+    """It has come to its end and returns."""
+
+    teller: str
+    number: int
+
+
+class CameIn(_Event, frozen=True, tag="came_in"):
+    """`on_connect` lets a connection in."""
+
+    client: str
+    user: str
+
+
+class WentOut(_Event, frozen=True, tag="went_out"):
+    """`on_disconnect` is told of the end of a connection."""
+
+    client: str
+    code: int
+    reason: str
+
+
+class Admitted(_Event, frozen=True, tag="admitted"):
+    """A reader or a teller was told that it is in, and what its connection is called."""
+
+    client: str
+
+
 Event = (
     ClientStart
     | End
@@ -220,6 +279,14 @@ Event = (
     | Memory
     | Misbehaved
     | Top
+    | Told
+    | ToldOk
+    | ToldFail
+    | Handling
+    | Handled
+    | CameIn
+    | WentOut
+    | Admitted
 )
 
 _decode = msgspec.json.Decoder(Event).decode

@@ -66,6 +66,7 @@ class Nemesis:
         disk, clock: what the data directory lies on and what time the gateways see, when the run has them.
         engine: the Redis they need to start, when the run has one.
         further: faults that others do, by kind.
+        telling: links of those who tell the application something, which break as the clients' do.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Nemesis:
         clock: Clock | None = None,
         engine: Disturbances | None = None,
         further: Mapping[str, Fault] = MappingProxyType({}),
+        telling: Sequence[Proxy] = (),
     ) -> None:
         self._gateways = gateways
         self._clients = clients
@@ -91,6 +93,7 @@ class Nemesis:
         self._disk = disk
         self._clock = clock
         self._engine = engine
+        self._telling = telling
         self._crowds = 0
         self._faults: dict[str, Fault] = {
             **further,
@@ -154,7 +157,7 @@ class Nemesis:
     # Links.
 
     def _links(self, chance: random.Random) -> list[Proxy]:
-        links = [client.proxy for client in self._clients]
+        links = [*(client.proxy for client in self._clients), *self._telling]
         return chance.sample(links, chance.randint(1, max(1, len(links) * 2 // 3)))
 
     async def _latency(self, planned: Planned, chance: random.Random) -> int:
@@ -374,8 +377,7 @@ class Nemesis:
 
     async def _publisher_answer_lost(self, planned: Planned, chance: random.Random) -> int:
         """What was asked arrives, the answer does not, and the connection is reset soon after."""
-        faults = Faults(discards=frozenset({DOWN}))
-        return await hold(self._producers.links, faults, "half_open_down", planned.seconds)
+        return await hold(self._producers.links, Faults(discards=frozenset({DOWN})), "half_open_down", planned.seconds)
 
     async def _publisher_latency(self, planned: Planned, chance: random.Random) -> int:
         faults = Faults(latency=chance.uniform(0.05, 0.5), jitter=chance.uniform(0, 0.5))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from tests.faults.machine import Clock, SmallDisk, Strace
 from tests.faults.nemesis import CROWD
@@ -31,6 +32,14 @@ ASKED = 2
 """Of the open channels a reader asks for so many at most, beside the two it has anyway."""
 
 FLAGS = ("--ping-interval", "3s", "--pong-timeout", "2s", "--buffer-high-water", "16KiB", "--stream-memory", "32MiB")
+
+Hooking = Literal["", "process", "webhook"]
+HOOK_FLAGS: dict[Hooking, tuple[str, ...]] = {
+    "": (),
+    "process": ("--hooks", "tests.faults.handled:flow", "--hook-timeout", "3s"),
+    "webhook": ("--hook-timeout", "10s"),
+}
+"""By webhook a gateway waits longer: an application that was killed is away until it has started again."""
 
 CLUSTERED = "redis-cluster"
 
@@ -72,6 +81,7 @@ class Options:
         producers: how many.
         direct: how many of them push straight to Redis, past the gateways.
         rate: publications a second of each producer, about.
+        hooks: who handles what pages tell: "process" the gateways, "webhook" an application elsewhere, "" nobody.
     """
 
     seed: int
@@ -85,6 +95,7 @@ class Options:
     producers: int = 3
     direct: int = 0
     rate: float = 40.0
+    hooks: Hooking = ""
 
     @property
     def durable(self) -> bool:
@@ -112,7 +123,7 @@ class Options:
 
     def flags(self) -> list[str]:
         """Return the flags of `messageflow serve` that differ from its defaults, without the URL of a Redis."""
-        flags = list(FLAGS)
+        flags = [*FLAGS, *HOOK_FLAGS[self.hooks]]
         if self.workers > 1:
             flags += ["--workers", str(self.workers)]
         if self.with_redis:
@@ -147,6 +158,7 @@ def possible(options: Options) -> tuple[Options, dict[str, str]]:
         "no tmpfs": "it is not done to the small disk that disk_full fills" if "disk_full" in options.kinds else "",
         "tmpfs": "",
         "strace": "" if Strace.possible() else "it takes strace, and to be root",
+        "application": "" if options.hooks == "webhook" else "it takes --hooks webhook",
         "clock": "" if Clock.possible() else "it takes gcc, to build the clock that can be moved",
     }
     if "disk_full" in options.kinds and not SmallDisk.possible():
@@ -189,6 +201,7 @@ def expectations(options: Options, planned: Sequence[Planned]) -> Expectations:
             "resumed": resumes,
             "faults": len(planned),
             "memory samples": 3,
+            "told and handled": int(options.seconds) if options.hooks else 0,
         },
         memory_budget=MEMORY_BUDGET,
         epochs_kept=options.durable and not losses,
@@ -196,5 +209,7 @@ def expectations(options: Options, planned: Sequence[Planned]) -> Expectations:
         tails_lost=lost_tails > 0 or (options.direct > 0 and "redis_rolled_back" in kinds),
         witnesses_lost=lost_tails > 0 and bool(kinds & (DEAFENING if options.direct else KILLS)),
         connections_kept=kinds <= BEHIND and not losses,
+        hooks=options.hooks,
+        survivors=options.nodes > 1,
         bad_resets_allowed=failed_syncs * readers * (2 + ASKED),
     )

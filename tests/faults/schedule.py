@@ -1,8 +1,8 @@
 """Which faults a run has, and when: decided by the seed alone, before it begins.
 
 Pure. Faults are planned in lanes: what happens to links, to the gateways, to the producers, to Redis and to the links
-to it, and what visitors do, each goes its own way, one fault after the other, so that a gateway may be killed while a
-link is a black hole, but not while it is frozen.
+to it, what visitors do, and what is done to the application behind the webhook, each goes its own way, one fault after
+the other, so that a gateway may be killed while a link is a black hole, but not while it is frozen.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-Lane = Literal["links", "gateway", "producers", "redis", "redis links", "visitors"]
-LANES: tuple[Lane, ...] = ("links", "gateway", "producers", "redis", "redis links", "visitors")
+Lane = Literal["links", "gateway", "producers", "redis", "redis links", "visitors", "application"]
+LANES: tuple[Lane, ...] = ("links", "gateway", "producers", "redis", "redis links", "visitors", "application")
 
 SPACING = (0.3, 1.5)
 """Seconds between the faults of a lane, by chance."""
@@ -96,6 +96,9 @@ KINDS: dict[str, Kind] = {
     "visitors_reload": Kind("visitors", (1, 3)),
     "visitors_ask": Kind("visitors", (2, 4), recovery=0.5),
     "visitors_waver": Kind("visitors", (0.5, 2)),
+    "application_kill": Kind("application", (0.1, 0.5), recovery=2, needs=frozenset({"application"})),
+    "application_freeze": Kind("application", (0.5, 3), recovery=1, needs=frozenset({"application"})),
+    "application_answer_lost": Kind("application", (0.05, 0.3), recovery=1, needs=frozenset({"application"})),
 }
 
 NETWORK = tuple(name for name, kind in KINDS.items() if kind.lane in ("links", "producers"))
@@ -103,6 +106,7 @@ PROCESSES = ("gateway_kill", "gateway_kill_at", "gateway_drain", "gateway_drain_
 WORKERS = ("worker_kill", "worker_freeze", "parent_kill")
 STORAGE = ("disk_full", "fsync_error")
 VISITORS = tuple(name for name, kind in KINDS.items() if kind.lane == "visitors")
+APPLICATION = tuple(name for name, kind in KINDS.items() if kind.lane == "application")
 REDIS = tuple(name for name, kind in KINDS.items() if "redis" in kind.needs)
 REDIS_LOSES = ("redis_flush", "redis_garbage", "redis_failover_lost_tail")
 REDIS_KEEPS = tuple(name for name in REDIS if name not in REDIS_LOSES)

@@ -62,6 +62,8 @@ class Expectations:
         tails_lost: whether streams may lose their end and give its offsets out again, if all who stood there are told.
         witnesses_lost: whether a gateway that acknowledged what is lost so may have died, so that nobody can tell.
         connections_kept: whether no reader may lose its connection before all is healed.
+        hooks: who handles what is told: "process" the gateways, "webhook" an application elsewhere, "" nobody.
+        survivors: whether other nodes live on when a gateway is killed, and tell of the ends of its connections.
         bad_resets_allowed: how many resets may happen although the history covered what was missed; None only counts.
     """
 
@@ -74,6 +76,8 @@ class Expectations:
     tails_lost: bool = False
     witnesses_lost: bool = False
     connections_kept: bool = False
+    hooks: Literal["", "process", "webhook"] = ""
+    survivors: bool = False
     bad_resets_allowed: int | None = None
 
 
