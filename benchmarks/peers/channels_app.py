@@ -21,6 +21,10 @@ class Subscriber(AsyncWebsocketConsumer):
 
     groups = (GROUP,)  # entered before the upgrade is answered
 
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Send what a page says to the group."""
+        await self.channel_layer.group_send(GROUP, {"type": "say", "text": text_data})
+
     async def say(self, event: dict[str, Any]) -> None:
         """Send on what was sent to the group."""
         await self.send(text_data=event["text"])

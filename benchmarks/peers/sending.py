@@ -14,9 +14,11 @@ from typing import NamedTuple
 GROUP = "everybody"
 NOBODY = "nobody"  # a group to warm up with: connections are opened, and nothing is delivered
 EVENT = "message"
+SAID = "say"  # what a page calls what it says
 PAYLOAD_BYTES = 128
 REDIS_URL = "BENCHMARK_REDIS_URL"  # the variables of the environment that say what to do
 LAYER = "BENCHMARK_CHANNEL_LAYER"
+ASYNC_MODE = "BENCHMARK_ASYNC_MODE"
 PORT = "BENCHMARK_PORT"
 FLOW_URL = "BENCHMARK_FLOW_URL"
 API_KEY = "BENCHMARK_API_KEY"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
 
-from benchmarks.peers.sending import LAYER, PORT, REDIS_URL
+from benchmarks.peers.sending import ASYNC_MODE, LAYER, PORT, REDIS_URL
 from benchmarks.senders import ROOT, Program
 from benchmarks.servers.base import PublishSide, Server, SubscribeSide, free_port
 from benchmarks.tools import BINARIES, Unavailable
@@ -58,8 +58,8 @@ def channels(url: str, layer: str = IN_MEMORY_LAYER) -> Peer:
     return Peer(server, Program("channels_sender", str(python()), server.environment))
 
 
-def flask_socketio(url: str) -> Peer:
-    """Flask-SocketIO on gevent, with its Redis queue, or alone without a URL.
+def flask_socketio(url: str, mode: str = "gevent") -> Peer:
+    """Flask-SocketIO on gevent or on threads, with its Redis queue, or alone without a URL.
 
     Raises:
         Unavailable: it cannot be installed.
@@ -71,9 +71,26 @@ def flask_socketio(url: str) -> Peer:
         port=port,
         subscribe=SOCKET_IO,
         publish=PUBLISH,
-        environment=variables(url, {PORT: str(port)}),
+        environment=variables(url, {PORT: str(port), ASYNC_MODE: mode}),
     )
     return Peer(server, Program("flask_socketio_sender", str(python()), server.environment))
+
+
+def python_socketio() -> Server:
+    """python-socketio below uvicorn, alone.
+
+    Raises:
+        Unavailable: it cannot be installed.
+    """
+    port = free_port()
+    serve = ("-m", "uvicorn", "benchmarks.peers.socketio_app:application", "--port", str(port))
+    return Server(
+        name="python-socketio",
+        command=(str(python()), *serve, "--log-level", "warning", "--backlog", "4096"),
+        port=port,
+        subscribe=SOCKET_IO,
+        environment=variables("", {}),
+    )
 
 
 def variables(url: str, more: Mapping[str, str]) -> dict[str, str]:
