@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 from messageflow.brokers.base import HistoryPart, Item, Sink, Stored
+from messageflow.brokers.eager import NOTHING_TO_WAIT_FOR, Done
 from messageflow.core.client_info import ClientInfo
 from messageflow.core.idempotency import IdempotencyWindow
 from messageflow.core.presence import Presence, PresenceCounts
@@ -96,8 +98,8 @@ class LocalBroker(ABC):
     @abstractmethod
     async def remove_history(self, channel: str) -> None: ...
 
-    async def subscribe(self, channel: str) -> Position | None:
-        return self.subscribe_now(channel)
+    def subscribe(self, channel: str) -> Coroutine[Any, Any, Position | None]:
+        return Done(self.subscribe_now(channel))
 
     def subscribe_now(self, channel: str) -> Position:
         """Deliver a channel from now on, see `Delivery.subscribe`; here that takes no time."""
@@ -107,11 +109,13 @@ class LocalBroker(ABC):
     def unsubscribe(self, channel: str) -> None:
         self._subscribed.pop(channel, None)
 
-    async def join(self, channel: str, info: ClientInfo, *, keep: bool, tell: bool) -> None:
+    def join(self, channel: str, info: ClientInfo, *, keep: bool, tell: bool) -> Coroutine[Any, Any, None]:
         self.enter(NODE, channel, info, keep=keep, tell=tell)
+        return NOTHING_TO_WAIT_FOR
 
-    async def leave(self, channel: str, info: ClientInfo, *, tell: bool) -> None:
+    def leave(self, channel: str, info: ClientInfo, *, tell: bool) -> Coroutine[Any, Any, None]:
         self.exit(channel, info, tell=tell)
+        return NOTHING_TO_WAIT_FOR
 
     def enter(self, node: str, channel: str, info: ClientInfo, *, keep: bool, tell: bool) -> None:
         """A connection of `node` comes to a channel, see `PresenceStore.join`. A node's first entry makes it known."""

@@ -11,7 +11,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from messageflow.brokers.base import Delivery
-from messageflow.brokers.eager import Begun, begin, resume
+from messageflow.brokers.eager import Begun, Done, begin, resume
 from messageflow.core.namespaces import NamespaceOptions
 from messageflow.core.stream import Position
 from messageflow.errors import BrokerError
@@ -89,22 +89,18 @@ class ChannelRegistry:
             BrokerError: it failed.
         """
         subscribing = self._broker.subscribe(channel.name)
-        try:
-            awaited = subscribing.send(None)
-        except StopIteration as done:
-            channel.open_at(done.value)
-            if self._hooks.any and self._occupancy.is_wanted:
-                self._occupancy.note(channel.name, occupied=True)
-            return None
-        return begin(self._finish_opening(channel, subscribing, awaited))
+        if type(subscribing) is not Done:
+            return begin(self._finish_opening(channel, subscribing))
+        channel.open_at(subscribing.result)
+        if self._hooks.any and self._occupancy.is_wanted:
+            self._occupancy.note(channel.name, occupied=True)
+        return None
 
-    async def _finish_opening(
-        self, channel: Channel, subscribing: Coroutine[Any, Any, Position | None], awaited: Any
-    ) -> None:
+    async def _finish_opening(self, channel: Channel, subscribing: Coroutine[Any, Any, Position | None]) -> None:
         channel.opening = opening = asyncio.get_running_loop().create_future()
         failure: BrokerError | None = None
         try:
-            channel.delivered_from = await resume(subscribing, awaited)
+            channel.delivered_from = await subscribing
             channel.opened = True
             if self._occupancy.is_wanted:
                 self._occupancy.note(channel.name, occupied=True)

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 
 from messageflow.brokers.base import PresenceStore
-from messageflow.brokers.eager import Begun, begin, resume, start_eagerly
+from messageflow.brokers.eager import Begun, Done, begin, resume, start_eagerly
 from messageflow.core.client_info import ClientInfo
 from messageflow.errors import BrokerError
 from messageflow.hub.runtime import Runtime
@@ -73,17 +73,15 @@ class PresenceChanges:
         None where the client is in: in one step, as over a broker of this process, and nobody could see it under way.
         """
         joining = self._broker.join(channel, info, keep=keep, tell=tell)
-        try:
-            awaited = joining.send(None)
-        except StopIteration:
+        if type(joining) is Done:
             return None
-        return begin(self._finish_join((channel, info.client), info, joining, awaited))
+        return begin(self._finish_join((channel, info.client), info, joining))
 
-    async def _finish_join(self, key: Key, info: ClientInfo, joining: Coroutine[Any, Any, None], awaited: Any) -> None:
+    async def _finish_join(self, key: Key, info: ClientInfo, joining: Coroutine[Any, Any, None]) -> None:
         done = self._last[key] = asyncio.get_running_loop().create_future()
         self._joining[info.client] += 1
         try:
-            await resume(joining, awaited)
+            await joining
         finally:
             self._joining[info.client] -= 1
             if not self._joining[info.client]:
