@@ -124,6 +124,9 @@ export function replyError(reply: ErrorReply): MessageflowError {
   return new MessageflowError(reply.code, reply.message || `error ${reply.code}`, !!reply.temporary || reply.code < 100);
 }
 
+/** The first close code that a server gives; those below tell of the link alone. */
+export const FROM_SERVER = 3000;
+
 /**
  * Whether a WebSocket close code forbids a reconnect: 3500–3999, 4500–4999, and 1009, a frame too large for the server;
  * unless it has a rule.

@@ -40,6 +40,13 @@ export interface Answer {
   text(): Promise<string>;
 }
 
+/** The same whose body is read while it comes. */
+export interface StreamAnswer {
+  readonly ok: boolean;
+  readonly status: number;
+  readonly body: ReadableStream<Uint8Array> | null;
+}
+
 export interface Platform {
   /** Milliseconds on a clock that nobody sets. It may stand still while the machine sleeps. */
   now(): number;
@@ -50,6 +57,9 @@ export interface Platform {
   clearTimer(timer: unknown): void;
   openSocket(url: string): Socket;
   fetch(url: string, signal: AbortSignal): Promise<Answer>;
+  /** Whether `post` can be read while it comes. */
+  readonly canStream: boolean;
+  post(url: string, text: string, signal: AbortSignal): Promise<StreamAnswer>;
   /** Tell of the life of the page; returns how to stop. */
   attend(life: Life): () => void;
 }
@@ -70,6 +80,9 @@ export function browserPlatform(WebSocketClass?: SocketClass): Platform {
     openSocket: (url) => new (WebSocketClass ?? WebSocket)(url) as Socket,
     fetch: (url, signal) =>
       fetch(isBlob() ? new URL(url, location.origin) : url, { signal, credentials: "same-origin", cache: "no-store", headers: { Accept: "application/json" } }),
+    canStream: typeof ReadableStream === "function" && typeof fetch === "function",
+    // A text needs no leave of another origin first.
+    post: (url, body, signal) => fetch(url, { method: "POST", body, signal, credentials: "same-origin", cache: "no-store" }),
     attend({ wake, depart }) {
       const page = globalThis.document as Document | undefined; // workers have none
       const shown = (): unknown => page?.visibilityState === "visible" && wake();

@@ -10,6 +10,7 @@ import {
   LINK_LOST, MessageflowError, STALE, TOKEN_EXPIRED, TOO_LARGE, toText,
 } from "./codes.js";
 import { Commands, type Done } from "./commands.js";
+import { LinkChoice } from "./link-choice.js";
 import type { Platform } from "./platform.js";
 import { type ConnectResult, decodeFrame, isPing, type Method, PONG, type ServerMessage } from "./protocol.js";
 import { Refresher } from "./refresher.js";
@@ -19,7 +20,6 @@ import type { TokenSource } from "./token.js";
 import { Transport } from "./transport.js";
 import { VERSION } from "./version.js";
 
-
 export class Session {
   readonly commands: Commands;
   readonly #platform: Platform;
@@ -28,6 +28,7 @@ export class Session {
   readonly #events: SessionEvents;
   readonly #refresher: Refresher;
   readonly #retry: Retry;
+  readonly #links: LinkChoice;
   #state: State = "disconnected";
   #transport: Transport | undefined;
   #isWritable = false;
@@ -46,6 +47,7 @@ export class Session {
     this.#tokens = tokens;
     this.#events = events;
     this.#retry = new Retry(platform, () => void this.#open());
+    this.#links = new LinkChoice(platform, options.url, () => this.reset("a WebSocket gets through again"));
     this.commands = new Commands(platform, options.commandTimeout);
     this.#refresher = new Refresher(platform, () => tokens, {
       send: (token, done) => this.commands.call("refresh", { token }, done),
@@ -54,14 +56,10 @@ export class Session {
     });
   }
 
-  get state(): State {
-    return this.#state;
-  }
+  get state(): State { return this.#state; }
 
   /** Whether commands can be written, be it ahead of the reply to `connect`. */
-  get isWritable(): boolean {
-    return this.#isWritable;
-  }
+  get isWritable(): boolean { return this.#isWritable; }
 
   connect(): void {
     if (this.#state !== "disconnected") return;
@@ -123,7 +121,7 @@ export class Session {
       this.#isNew = !this.#tokens.ready;
       const token = this.#isNew ? await this.#tokens.get() : this.#tokens.current;
       if (turn !== this.#turn) return;
-      this.#transport = new Transport(this.#platform, this.#options.url, this.#options.connectTimeout, {
+      this.#transport = new Transport(this.#platform, this.#links.open(), this.#options.connectTimeout, {
         onOpen: () => this.#hello(token),
         onFrame: (frame) => this.#read(frame),
         onEnd: (code, reason) => this.#ended(code, reason),
@@ -150,6 +148,7 @@ export class Session {
   #accepted(result: ConnectResult, withToken: boolean): void {
     const transport = this.#transport;
     this.#told = false;
+    this.#links.accepted();
     this.#retry.reset(); // not before: a socket that opens and is refused must not make us eager
     this.#pong = !!result.pong;
     transport?.expectPings(result.ping);
@@ -191,6 +190,7 @@ export class Session {
   }
 
   #ended(code: number, reason: string): void {
+    this.#links.ended(code);
     const spared = code === STALE || (code === TOO_LARGE && this.commands.refuseLargest());
     this.#lose();
     if (code === CONNECTION_EXPIRED || invalidatesState(code)) this.#tokens.drop();
@@ -229,6 +229,7 @@ export class Session {
   #release(same = false): void {
     this.#turn++; // what is still being waited for is of no interest any more
     this.#retry.clear();
+    this.#links.stop();
     this.#lose(same);
   }
 

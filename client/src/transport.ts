@@ -37,14 +37,14 @@ export class Transport {
   #ended = false;
 
   /** @param allowed how long, in ms, the link may be silent from now on; each sign of life starts it anew. */
-  constructor(platform: Platform, url: string, allowed: number, events: TransportEvents) {
+  constructor(platform: Platform, socket: Socket, allowed: number, events: TransportEvents) {
     this.#platform = platform;
     this.#events = events;
     this.#allowed = allowed;
     this.#heard = platform.now();
     this.#watchdog = new Timer(platform);
     this.#probe = new Timer(platform);
-    const socket = (this.#socket = platform.openSocket(url));
+    this.#socket = socket;
     socket.onopen = () => {
       this.#heard = platform.now();
       events.onOpen();

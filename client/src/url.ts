@@ -4,6 +4,19 @@
 
 const PATH = "/connection/websocket";
 
+const sibling = (name: string) => (url: string): string => url.replace(/^ws/, "http").replace(PATH, `/connection/${name}`);
+
+/** Where the stream is that takes the place of the WebSocket at an address. */
+export const HTTP_STREAM = sibling("http_stream");
+
+/** Where its commands are sent. */
+export const SEND = sibling("emulation");
+
+/** Whether there is such a stream beside it: the address is a gateway's own. */
+export function hasHttp(url: string): boolean {
+  return url.includes(PATH);
+}
+
 /**
  * Make a WebSocket address of what a page author writes.
  *

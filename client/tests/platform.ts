@@ -7,7 +7,7 @@
 import assert from "node:assert/strict";
 import { Flow } from "../src/flow.js";
 import type { Options } from "../src/options.js";
-import type { Life, Platform, Socket } from "../src/platform.js";
+import type { Life, Platform, Socket, StreamAnswer } from "../src/platform.js";
 
 export type Sent = Record<string, unknown> & { id?: number };
 
@@ -74,6 +74,37 @@ export class Peer implements Socket {
   }
 }
 
+/** The server's end of one request with a text. */
+export class Posted {
+  #stream: ReadableStreamDefaultController<Uint8Array> | undefined;
+
+  constructor(
+    readonly url: string,
+    readonly text: string,
+    readonly signal: AbortSignal,
+    readonly resolve: (answer: StreamAnswer) => void,
+    readonly reject: (error: Error) => void,
+  ) {}
+
+  /** Answer, and say more later. */
+  async answer(status = 200): Promise<void> {
+    const body = new ReadableStream<Uint8Array>({ start: (controller) => void (this.#stream = controller) });
+    this.resolve({ ok: status < 300, status, body });
+    await settle();
+  }
+
+  /** Write some of the answer, however lines are cut. */
+  async write(text: string): Promise<void> {
+    this.#stream?.enqueue(new TextEncoder().encode(text));
+    await settle();
+  }
+
+  async end(): Promise<void> {
+    this.#stream?.close();
+    await settle();
+  }
+}
+
 /** Let everything that waits on a settled promise run. */
 export async function settle(): Promise<void> {
   await new Promise<void>((resolve) => setImmediate(resolve));
@@ -89,6 +120,8 @@ export class TestPlatform implements Platform {
   readonly signals: AbortSignal[] = [];
   /** Answers of the token endpoint, the last one repeated. */
   answers: (() => { status: number; body: string })[] = [];
+  canStream = false;
+  readonly posts: Posted[] = [];
   readonly lives = new Set<Life>();
   #timers = new Map<number, { at: number; action: () => void }>();
   #lastTimer = 0;
@@ -127,6 +160,10 @@ export class TestPlatform implements Platform {
     if (!answer) throw new TypeError("network down");
     const { status, body } = answer();
     return { ok: status < 300, status, text: async () => body };
+  }
+
+  async post(url: string, text: string, signal: AbortSignal): Promise<StreamAnswer> {
+    return new Promise((resolve, reject) => this.posts.push(new Posted(url, text, signal, resolve, reject)));
   }
 
   attend(life: Life): () => void {

@@ -112,6 +112,7 @@ function logError(...words) {
 function replyError(reply) {
   return new MessageflowError(reply.code, reply.message || `error ${reply.code}`, !!reply.temporary || reply.code < 100);
 }
+var FROM_SERVER = 3e3;
 function isTerminalClose(code) {
   return (code >= 3500 && code < 4e3 || code >= 4500 && code < 5e3 || code === TOO_LARGE) && !closeRule(code);
 }
@@ -960,14 +961,14 @@ var Transport = class {
   #heard;
   #ended = false;
   /** @param allowed how long, in ms, the link may be silent from now on; each sign of life starts it anew. */
-  constructor(platform, url, allowed, events) {
+  constructor(platform, socket, allowed, events) {
     this.#platform = platform;
     this.#events = events;
     this.#allowed = allowed;
     this.#heard = platform.now();
     this.#watchdog = new Timer(platform);
     this.#probe = new Timer(platform);
-    const socket = this.#socket = platform.openSocket(url);
+    this.#socket = socket;
     socket.onopen = () => {
       this.#heard = platform.now();
       events.onOpen();
@@ -1188,6 +1189,173 @@ var Commands = class {
   }
 };
 
+// src/url.ts
+var PATH = "/connection/websocket";
+var sibling = (name) => (url) => url.replace(/^ws/, "http").replace(PATH, `/connection/${name}`);
+var HTTP_STREAM = sibling("http_stream");
+var SEND = sibling("emulation");
+function hasHttp(url) {
+  return url.includes(PATH);
+}
+function socketUrl(url, page) {
+  let parsed;
+  try {
+    parsed = new URL(url, page);
+  } catch {
+    throw new TypeError(`"${url}" is no address; give the gateway's, such as "https://push.example.com".`);
+  }
+  if (parsed.searchParams.has("token") || parsed.searchParams.has("access_token")) {
+    throw new TypeError("A token must not stand in a URL; give it as token, tokenUrl or getToken.");
+  }
+  const protocol = parsed.protocol.replace(/^http/, "ws");
+  if (!/^wss?:$/.test(protocol)) throw new TypeError(`"${url}" must begin with ws:, wss:, http: or https:.`);
+  const { pathname } = parsed;
+  const whole = parsed.protocol[0] === "w" ? pathname !== "/" : pathname.endsWith(PATH);
+  const path = whole ? pathname : pathname.replace(/\/*$/, PATH);
+  return `${protocol}//${parsed.host}${path}${parsed.search}`;
+}
+
+// src/http-socket.ts
+var LOST = 1006;
+var HttpSocket = class {
+  readyState = 1;
+  onopen = null;
+  onmessage = null;
+  onclose = null;
+  #platform;
+  #url;
+  #abort = new AbortController();
+  #begun = false;
+  #back;
+  #waiting = [];
+  #sending = false;
+  /** @param url of the WebSocket in whose place it is. */
+  constructor(platform, url) {
+    this.#platform = platform;
+    this.#url = url;
+    queueMicrotask(() => this.onopen?.(void 0));
+  }
+  /** The first text opens the stream; later ones follow in their order, joined where they had to wait. */
+  send(text) {
+    if (this.#begun) {
+      this.#waiting.push(text);
+      void this.#flush();
+    } else {
+      this.#begun = true;
+      void this.#listen(text);
+    }
+  }
+  close() {
+    this.readyState = 3;
+    this.#abort.abort();
+  }
+  async #listen(first) {
+    try {
+      const answer = await this.#platform.post(HTTP_STREAM(this.#url), first, this.#abort.signal);
+      if (!answer.ok) return this.#end(`HTTP ${answer.status}`);
+      const reader = answer.body.getReader();
+      const decoder = new TextDecoder();
+      for (let rest = ""; ; ) {
+        const { done, value } = await reader.read();
+        if (done) return this.#end("the stream has ended");
+        const lines = (rest + decoder.decode(value, { stream: true })).split("\n");
+        rest = lines.pop();
+        for (const line of lines) this.#take(line);
+      }
+    } catch (error) {
+      this.#end(String(error));
+    }
+  }
+  #take(line) {
+    if (!this.#back) {
+      this.#back = JSON.parse(line).connect;
+      void this.#flush();
+    }
+    this.onmessage?.({ data: line });
+  }
+  async #flush() {
+    if (!this.#back || this.#sending || !this.#waiting.length) return;
+    const { session, node } = this.#back;
+    const body = JSON.stringify({ session, node, data: this.#waiting.join("\n") });
+    this.#waiting = [];
+    this.#sending = true;
+    try {
+      const answer = await this.#platform.post(SEND(this.#url), body, this.#abort.signal);
+      if (!answer.ok) return this.#end(`HTTP ${answer.status}`);
+      this.#sending = false;
+      await this.#flush();
+    } catch (error) {
+      this.#end(String(error));
+    }
+  }
+  #end(reason) {
+    if (this.readyState === 3) return;
+    this.close();
+    this.onclose?.({ code: LOST, reason });
+  }
+};
+
+// src/link-choice.ts
+var PATIENCE = 2;
+var PROVEN_PATIENCE = 6;
+var FIRST_LOOK = 3e4;
+var LOOK_AGAIN = 3e5;
+var LinkChoice = class {
+  #platform;
+  #url;
+  #again;
+  #onWebSocket;
+  #failed = 0;
+  #http = false;
+  #keepsHttp = false;
+  #isProven = false;
+  #isAccepted = false;
+  /** @param onWebSocket told, while HTTP is in use, that a WebSocket opens by now. */
+  constructor(platform, url, onWebSocket) {
+    this.#platform = platform;
+    this.#url = url;
+    this.#again = new Timer(platform);
+    this.#onWebSocket = onWebSocket;
+  }
+  /** Open the next link. */
+  open() {
+    this.#again.clear();
+    this.#isAccepted = false;
+    const beyond = this.#failed - (this.#isProven ? PROVEN_PATIENCE : PATIENCE);
+    const turn = beyond >= 0 && beyond % 2 === 0;
+    this.#http = hasHttp(this.#url) && this.#platform.canStream && (this.#keepsHttp || turn);
+    return this.#http ? new HttpSocket(this.#platform, this.#url) : this.#platform.openSocket(this.#url);
+  }
+  /** The server has spoken over the link that was opened last. */
+  accepted() {
+    this.#failed = 0;
+    this.#isAccepted = true;
+    this.#keepsHttp = this.#http;
+    if (this.#http) this.#again.set(() => this.#look(), FIRST_LOOK);
+    else this.#isProven = true;
+  }
+  /** The link that was opened last has ended with this close code. */
+  ended(code) {
+    this.#again.clear();
+    if (this.#isAccepted || code >= FROM_SERVER) return;
+    this.#failed++;
+    this.#keepsHttp = false;
+  }
+  /** Nothing is to be looked for any more. */
+  stop() {
+    this.#again.clear();
+  }
+  #look() {
+    this.#again.set(() => this.#look(), LOOK_AGAIN);
+    const probe = this.#platform.openSocket(this.#url);
+    probe.onopen = () => {
+      probe.close();
+      this.#keepsHttp = false;
+      this.#onWebSocket();
+    };
+  }
+};
+
 // src/version.ts
 var VERSION = "0.1.0";
 
@@ -1200,6 +1368,7 @@ var Session = class {
   #events;
   #refresher;
   #retry;
+  #links;
   #state = "disconnected";
   #transport;
   #isWritable = false;
@@ -1217,6 +1386,7 @@ var Session = class {
     this.#tokens = tokens;
     this.#events = events;
     this.#retry = new Retry(platform, () => void this.#open());
+    this.#links = new LinkChoice(platform, options.url, () => this.reset("a WebSocket gets through again"));
     this.commands = new Commands(platform, options.commandTimeout);
     this.#refresher = new Refresher(platform, () => tokens, {
       send: (token, done) => this.commands.call("refresh", { token }, done),
@@ -1285,7 +1455,7 @@ var Session = class {
       this.#isNew = !this.#tokens.ready;
       const token = this.#isNew ? await this.#tokens.get() : this.#tokens.current;
       if (turn !== this.#turn) return;
-      this.#transport = new Transport(this.#platform, this.#options.url, this.#options.connectTimeout, {
+      this.#transport = new Transport(this.#platform, this.#links.open(), this.#options.connectTimeout, {
         onOpen: () => this.#hello(token),
         onFrame: (frame) => this.#read(frame),
         onEnd: (code, reason) => this.#ended(code, reason)
@@ -1309,6 +1479,7 @@ var Session = class {
   #accepted(result, withToken) {
     const transport = this.#transport;
     this.#told = false;
+    this.#links.accepted();
     this.#retry.reset();
     this.#pong = !!result.pong;
     transport?.expectPings(result.ping);
@@ -1345,6 +1516,7 @@ var Session = class {
     else if (this.#pong && isPing(message)) this.#transport?.write(PONG);
   }
   #ended(code, reason) {
+    this.#links.ended(code);
     const spared = code === STALE || code === TOO_LARGE && this.commands.refuseLargest();
     this.#lose();
     if (code === CONNECTION_EXPIRED || invalidatesState(code)) this.#tokens.drop();
@@ -1378,6 +1550,7 @@ var Session = class {
   #release(same = false) {
     this.#turn++;
     this.#retry.clear();
+    this.#links.stop();
     this.#lose(same);
   }
   #lose(same = true) {
@@ -1704,26 +1877,6 @@ var Subscription = class {
   }
 };
 
-// src/url.ts
-var PATH = "/connection/websocket";
-function socketUrl(url, page) {
-  let parsed;
-  try {
-    parsed = new URL(url, page);
-  } catch {
-    throw new TypeError(`"${url}" is no address; give the gateway's, such as "https://push.example.com".`);
-  }
-  if (parsed.searchParams.has("token") || parsed.searchParams.has("access_token")) {
-    throw new TypeError("A token must not stand in a URL; give it as token, tokenUrl or getToken.");
-  }
-  const protocol = parsed.protocol.replace(/^http/, "ws");
-  if (!/^wss?:$/.test(protocol)) throw new TypeError(`"${url}" must begin with ws:, wss:, http: or https:.`);
-  const { pathname } = parsed;
-  const whole = parsed.protocol[0] === "w" ? pathname !== "/" : pathname.endsWith(PATH);
-  const path = whole ? pathname : pathname.replace(/\/*$/, PATH);
-  return `${protocol}//${parsed.host}${path}${parsed.search}`;
-}
-
 // src/flow.ts
 var PERSONAL = "#";
 var Flow = class {
@@ -1931,6 +2084,9 @@ function browserPlatform(WebSocketClass) {
     clearTimer: (timer) => clearTimeout(timer),
     openSocket: (url) => new (WebSocketClass ?? WebSocket)(url),
     fetch: (url, signal) => fetch(isBlob() ? new URL(url, location.origin) : url, { signal, credentials: "same-origin", cache: "no-store", headers: { Accept: "application/json" } }),
+    canStream: typeof ReadableStream === "function" && typeof fetch === "function",
+    // A text needs no leave of another origin first.
+    post: (url, body, signal) => fetch(url, { method: "POST", body, signal, credentials: "same-origin", cache: "no-store" }),
     attend({ wake, depart }) {
       const page = globalThis.document;
       const shown = () => page?.visibilityState === "visible" && wake();

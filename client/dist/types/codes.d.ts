@@ -68,6 +68,8 @@ export declare function clockSkewError(): MessageflowError;
 export declare function logError(...words: unknown[]): void;
 /** The error of an error reply; codes below 100 are temporary by the protocol. */
 export declare function replyError(reply: ErrorReply): MessageflowError;
+/** The first close code that a server gives; those below tell of the link alone. */
+export declare const FROM_SERVER = 3000;
 /**
  * Whether a WebSocket close code forbids a reconnect: 3500–3999, 4500–4999, and 1009, a frame too large for the server;
  * unless it has a rule.

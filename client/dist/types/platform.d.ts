@@ -40,6 +40,12 @@ export interface Answer {
     readonly redirected?: boolean;
     text(): Promise<string>;
 }
+/** The same whose body is read while it comes. */
+export interface StreamAnswer {
+    readonly ok: boolean;
+    readonly status: number;
+    readonly body: ReadableStream<Uint8Array> | null;
+}
 export interface Platform {
     /** Milliseconds on a clock that nobody sets. It may stand still while the machine sleeps. */
     now(): number;
@@ -50,6 +56,9 @@ export interface Platform {
     clearTimer(timer: unknown): void;
     openSocket(url: string): Socket;
     fetch(url: string, signal: AbortSignal): Promise<Answer>;
+    /** Whether `post` can be read while it comes. */
+    readonly canStream: boolean;
+    post(url: string, text: string, signal: AbortSignal): Promise<StreamAnswer>;
     /** Tell of the life of the page; returns how to stop. */
     attend(life: Life): () => void;
 }

@@ -4,7 +4,7 @@
  * Owns the socket, the batching of lines into frames and the watchdog. It must never reconnect or know what a line
  * means; after it has reported its end it says nothing more.
  */
-import type { Platform } from "./platform.js";
+import type { Platform, Socket } from "./platform.js";
 export interface TransportEvents {
     onOpen(): void;
     onFrame(frame: string): void;
@@ -16,7 +16,7 @@ export declare const FRAME_CHARACTERS = 32768;
 export declare class Transport {
     #private;
     /** @param allowed how long, in ms, the link may be silent from now on; each sign of life starts it anew. */
-    constructor(platform: Platform, url: string, allowed: number, events: TransportEvents);
+    constructor(platform: Platform, socket: Socket, allowed: number, events: TransportEvents);
     get ended(): boolean;
     /** Bear no longer silence from now on than pings so many seconds apart leave; any, where there are none. */
     expectPings(interval?: number): void;
