@@ -55,7 +55,7 @@ def test_the_client_falls_back_hears_and_asks(gateway: Running, site: Site, ngin
     page.wait_for_function("flow.state === 'connected'")
     flow.push("alice", "a", 1)
     page.wait_for_function("heard.length === 1")
-    page.evaluate("flow.subscribe('room', (data) => heard.push(data)); flow.publish('room', 2)")
+    page.evaluate("flow.subscribe('room', (data) => heard.push(data)).ready().then(() => flow.publish('room', 2))")
     page.wait_for_function("heard.length === 2")
     flow.disconnect("alice", code=3001)  # it comes back by HTTP, and has missed nothing
     flow.push("alice", "a", 3)
