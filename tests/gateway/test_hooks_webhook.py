@@ -67,6 +67,12 @@ async def test_what_a_page_says_reaches_an_application_elsewhere(tmp_path: Path,
             blue = {"channel": "open:blue"}
             assert "subscribe" in await alice.ask(subscribe=blue)
             assert (await alice.ask(subscribe={"channel": "open:closed"}))["error"]["code"] == 103
+            assert "history" in await bob.ask(history={"channel": "open:closed"})  # by a right of the connect
+            for payload, code in (("taken", 0), ("refused", 1002)):
+                send = {"data": {"type": "once", "payload": payload}, "key": payload}
+                for again in ({}, {"age": 0}):  # as after a receipt that was lost
+                    assert (await alice.ask(send={**send, **again})).get("error", {}).get("code", 0) == code
+            assert (tmp_path / "once.txt").read_text() == "taken\nrefused\n"
             assert "publish" in await alice.ask(publish={**blue, "data": "hello"})
             assert (await alice.ask(publish={**blue, "data": "casino"}))["error"]["code"] == 103
             history = (await alice.ask(history={**blue, "limit": 10}))["history"]

@@ -53,7 +53,15 @@ async def hang(event):
 def come(event):
     if event.data == "mallory":
         return False
-    return {"info": {"came": True}, "data": {"hello": event.user}}
+    allow = ["open:closed=history"] if event.user == "bob" else []
+    return {"info": {"came": True}, "data": {"hello": event.user}, "allow": allow}
+
+@flow.on("once")
+def once(event):
+    with open("once.txt", "a") as file:
+        print(event.data, file=file)
+    if event.data == "refused":
+        raise Refuse(1002, "not today")
 
 @flow.on_disconnect
 def gone(event):

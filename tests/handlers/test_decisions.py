@@ -77,6 +77,17 @@ def test_all_that_is_said_of_a_connection_counts() -> None:
     assert said == {"user": "bob", "channels": ("a", "b"), "info": b'{"n":2}', "data": b"[1]"}
 
 
+def test_the_rights_that_handlers_give_add_up() -> None:
+    handlers = table(
+        ("connect", "*", lambda event: {"allow": ["news:*"]}),
+        ("connect", "*", lambda event: {"allow": ("org-7:*=history",), "user": "bob"}),
+    )
+    expected = {"user": "bob", "channels": (), "allow": ("news:*", "org-7:*=history")}
+    assert carry_out(decisions.welcome(handlers, CONNECT)) == expected
+    with pytest.raises(TypeError, match="the allow of a connect handler are a list"):
+        carry_out(decisions.welcome(table(("connect", "*", lambda event: {"allow": "news:*"})), CONNECT))
+
+
 def test_one_no_is_enough_for_a_connection() -> None:
     asked: list[Event] = []
     handlers = table(("connect", "*", lambda event: False), ("connect", "*", asked.append))

@@ -18,6 +18,8 @@ from messageflow.testing.memory_connection import MemoryConnection
 from tests.hub.conftest import World
 from tests.waiting import until
 
+send_command = import_module("messageflow.hub.commands.send")  # the package has a function of its name
+
 
 class Application:
     """Handles what clients send, each when the test lets it.
@@ -164,7 +166,7 @@ async def test_who_comes_back_while_it_is_handled_waits_for_the_end(world: World
 async def test_one_that_waits_too_long_is_told_that_nobody_knows(
     make: Callable[..., Awaitable[World]], application: Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(import_module("messageflow.hub.commands.send"), "GRACE", -1.0)
+    monkeypatch.setattr(send_command, "GRACE", -1.0)
     world = await make(Limits(hooks=HookLimits(hook_timeout=0.05)))
     await world.broker.reserve("alice", "k")  # as another node would that does not come to an end
     assert await tell(await world.connected("alice"), 2, "a", key="k", age=10) == 113
@@ -215,6 +217,46 @@ async def test_an_outcome_that_cannot_be_stored_is_told_all_the_same(
     monkeypatch.setattr(world.broker, "settle", fail)
     assert await tell(await world.connected("alice"), 2, "a", key="k") == {}
     assert application.ended == ["a"]
+
+
+async def test_an_outcome_is_stored_once_the_broker_takes_it(
+    world: World, application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle, failures = world.broker.settle, [BrokerError("away")] * 3
+
+    async def fail_at_first(*arguments: Any) -> None:
+        if failures:
+            raise failures.pop()
+        await settle(*arguments)
+
+    monkeypatch.setattr(world.broker, "settle", fail_at_first)
+    monkeypatch.setattr(send_command, "FIRST_LOOK", 0.001)
+    alice = await world.connected("alice")
+    assert await tell(alice, 2, "refused", key="k") == 1042
+    assert await tell(alice, 3, "a", key="other") == {}
+    again = await world.connected("alice")
+    again.send({"id": 2, "send": {"data": "refused", "key": "k", "age": 1}})
+    await until(lambda: again.replies(2))
+    assert again.replies(2)[0]["error"]["code"] == 1042
+    assert application.begun == ["refused", "a"]
+
+
+@pytest.mark.parametrize(("data", "attempts"), [("a", 3), ("later", 1)])
+async def test_an_outcome_is_not_stored_for_ever_and_what_may_be_reserved_anew_not_twice(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, data: str, attempts: int
+) -> None:
+    tried: list[Any] = []
+
+    async def fail(*arguments: Any) -> None:
+        tried.append(arguments)
+        raise BrokerError("away")
+
+    monkeypatch.setattr(world.broker, "settle", fail)
+    monkeypatch.setattr(send_command, "FIRST_LOOK", 0.001)
+    monkeypatch.setattr(send_command, "SETTLES", attempts - 1)
+    await tell(await world.connected("alice"), 2, data, key="k")
+    await until(lambda: [record.msg for record in caplog.records] == ["outcome_not_stored"])
+    assert len(tried) == attempts
 
 
 async def test_what_has_begun_ends_before_the_hub_does(

@@ -11,7 +11,7 @@ from messageflow.core.channels import REVOKED
 from messageflow.core.retention import Retention
 from messageflow.core.revocations import Revocation, encode_revocation
 from messageflow.core.stream import Publication
-from messageflow.hub.hooks import AuthorizeAnswer, AuthorizeQuestion, Hooks
+from messageflow.hub.hooks import AuthorizeAnswer, AuthorizeQuestion, ConnectAnswer, ConnectQuestion, Hooks
 from messageflow.testing.memory_connection import MemoryConnection
 from tests.hub.conftest import World
 from tests.hub.links import DistantBroker
@@ -245,4 +245,55 @@ async def test_what_is_on_its_way_in_when_its_right_is_revoked_does_not_come_in(
     await world.settle()
     assert connection.replies(7)[0]["error"]["code"] == 103
     assert "closed:x" not in world.hub.channels
+    await world.close()
+
+
+async def greeted(*allow: str) -> World:
+    """Return a hub whose application gives everybody these rights."""
+
+    async def connect(question: ConnectQuestion) -> ConnectAnswer:
+        return ConnectAnswer(user=question.client.user or "guest", allow=allow)
+
+    world = World(hooks=Hooks(connect=connect))
+    await world.hub.start()
+    return world
+
+
+async def test_the_application_gives_rights_at_the_connect_in_the_words_of_a_token() -> None:
+    world = await greeted("closed:*" + ALL_VERBS)
+    with_token = await world.connected("alice", allow=["short:*"])
+    without = world.connection()
+    without.send({"id": 1, "connect": {}})
+    await world.settle()
+    for connection in (with_token, without):
+        codes = [await ask(world, connection, command, number) for number, command in enumerate(COMMANDS.values(), 10)]
+        assert codes == [0] * len(COMMANDS)
+    assert await ask(world, with_token, {"subscribe": {"channel": "short:x"}}, 30) == 0
+    await world.close()
+
+
+async def test_what_the_application_gave_outlives_the_token_and_not_a_revocation() -> None:
+    world = await greeted("closed:*")
+    alice = await world.connected("alice", iat=world.wall() - 10, allow=["skip:*"])
+    for number, channel in enumerate(("closed:x", "closed:y"), 10):
+        assert await ask(world, alice, {"subscribe": {"channel": channel}}, number) == 0
+    newer = world.token("alice", iat=world.wall() - 5, allow=["short:*"])
+    assert await ask(world, alice, {"refresh": {"token": newer}}, 20) == 0
+    assert ended(alice) == []
+    assert await ask(world, alice, {"subscribe": {"channel": "closed:z"}}, 21) == 0
+    revoked = Revocation("alice", world.wall(), channels="closed:*")
+    await world.broker.publish([Item(REVOKED, encode_revocation(revoked), Retention(100, 600))])
+    await world.settle()
+    assert ended(alice) == [("closed:x", 2000), ("closed:y", 2000), ("closed:z", 2000)]
+    assert await ask(world, alice, {"subscribe": {"channel": "closed:x"}}, 22) == 103
+    await world.close()
+
+
+async def test_rights_that_cannot_be_end_the_connection_for_now() -> None:
+    world = await greeted("news:*=read")
+    connection = world.connection()
+    connection.send({"id": 1, "connect": {"token": world.token("alice")}})
+    await world.settle()
+    assert connection.closed is not None
+    assert connection.closed.code == 3004
     await world.close()

@@ -32,10 +32,17 @@ SUBSCRIBE = frozenset({"subscribe"})
 
 
 class Grant(NamedTuple):
-    """What may be done in the channels that a pattern names."""
+    """What may be done in the channels that a pattern names.
+
+    Args:
+        pattern: names them.
+        verbs: what may be done.
+        by_application: whether the application said so, and not the token: a newer token changes nothing of it.
+    """
 
     pattern: str
     verbs: frozenset[str] = SUBSCRIBE
+    by_application: bool = False
 
 
 def read_grant(text: str) -> Grant:
@@ -86,7 +93,7 @@ def allows(grants: Iterable[Grant], verb: Verb, channel: str, options: Namespace
         verb in verbs
         and matches(pattern, channel)
         and (not pattern.endswith(ALL) or _may_star_name(pattern, channel, options, user))
-        for pattern, verbs in grants
+        for pattern, verbs, _ in grants
     )
 
 

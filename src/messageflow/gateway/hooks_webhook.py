@@ -74,6 +74,7 @@ class _Welcome(Struct, frozen=True):
     info: Raw = _NULL  # msgspec takes no union with Raw
     data: Raw = _NULL
     channels: tuple[str, ...] | None = None
+    allow: tuple[str, ...] | None = None
 
 
 class _Replacement(Struct, frozen=True):
@@ -156,6 +157,7 @@ class WebhookHooks:
             info=_as_bytes(said.info),
             data=_as_bytes(said.data),
             channels=said.channels or (),
+            allow=said.allow or (),
         )
 
     async def authorize(self, question: AuthorizeQuestion) -> AuthorizeAnswer:

@@ -30,7 +30,7 @@ class HandlerCall(NamedTuple):
 Steps = Generator[HandlerCall, Any, Any]
 
 NAME_SHOWN = 64  # characters of a name that nobody handles
-WELCOME_KEYS = ("user", "info", "data", "channels", "expires_at")
+WELCOME_KEYS = ("allow", "user", "info", "data", "channels", "expires_at")
 
 
 async def carry_out(steps: Steps, call: Callable[[Handler, Event], Awaitable[Any]]) -> Any:
@@ -100,12 +100,14 @@ def welcome(handlers: Handlers, event: Event) -> Generator[HandlerCall, Any, dic
                 f"a connect handler returns nothing, False, or a dict with some of {', '.join(WELCOME_KEYS)}; not "
                 + (f"one with {', '.join(map(repr, result))}" if isinstance(result, dict) else type(result).__name__)
             )
-        if isinstance(result.get("channels"), str):
-            raise TypeError("the channels of a connect handler are a list of names, not one text")
+        for key in ("channels", "allow"):
+            if isinstance(result.get(key), str):
+                raise TypeError(f"the {key} of a connect handler are a list of names, not one text")
         encoded = {key: handler.encode(result[key]) for key in ("info", "data") if result.get(key) is not None}
         channels = (*said.get("channels", ()), *(result.get("channels") or ()))
+        allowed = (*said.get("allow", ()), *(result.get("allow") or ()))
         said |= {key: value for key, value in result.items() if value is not None} | encoded
-        said["channels"] = channels
+        said |= {"channels": channels} | ({"allow": allowed} if allowed else {})
     return said
 
 

@@ -89,6 +89,8 @@ class ConnectAnswer(Struct, frozen=True, kw_only=True):
         info: JSON that others see beside the user.
         data: JSON for the page, in the answer to its connect.
         channels: that it is subscribed to, beside those of the token.
+        allow: what it may do in channels, beside what its token allows and in the words of one (`core.token_rights`);
+            it stays for as long as the connection does.
     """
 
     user: str | None = None
@@ -96,6 +98,7 @@ class ConnectAnswer(Struct, frozen=True, kw_only=True):
     info: bytes | None = None
     data: bytes | None = None
     channels: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
 
 
 class DisconnectNotice(Struct, frozen=True):

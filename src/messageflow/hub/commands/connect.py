@@ -37,6 +37,7 @@ from messageflow.core.protocol import (
     raw,
 )
 from messageflow.core.revocations import UNDATED
+from messageflow.core.token_rights import Grant, read_grants
 from messageflow.errors import BrokerError, TokenError, TokenReason
 from messageflow.hub.channels_per_connection import check_granted
 from messageflow.hub.hook_calls import Hook, describe
@@ -247,7 +248,16 @@ async def _ask(
         raise Disconnected(MALFORMED, WITHOUT_A_TOKEN)
     if answer.channels:
         changes["channels"] = (*claims.channels, *answer.channels)
+    if answer.allow:
+        changes["grants"] = (*claims.grants, *_read_allow(answer.allow))
     return msgspec.structs.replace(claims, **changes), answer.data
+
+
+def _read_allow(allow: tuple[str, ...]) -> list[Grant]:
+    try:
+        return [grant._replace(by_application=True) for grant in read_grants(allow)]
+    except ValueError as error:
+        raise Disconnected(SERVER_ERROR, f"the connect hook allows what cannot be: {error}") from None
 
 
 def _list_server_side(services: Services, session: Session, claims: ConnectionClaims) -> list[Granted]:

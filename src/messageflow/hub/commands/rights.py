@@ -59,7 +59,10 @@ async def find_refusal(
 
 def replace_grants(services: Services, session: Session, grants: tuple[Grant, ...]) -> None:
     """Let a newer token decide; subscriptions end that stood on the older one and on nothing else."""
-    before, session.grants = session.grants, grants
+    before = session.grants
+    if before:
+        grants = (*grants, *[grant for grant in before if grant.by_application])
+    session.grants = grants
     if not before or before == grants:
         return
     for subscription in list(session.subscriptions):

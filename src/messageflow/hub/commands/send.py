@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 
 import msgspec
 
+from messageflow.core.backoff import Backoff
 from messageflow.core.codes import (
     BAD_REQUEST,
     INTERNAL,
@@ -30,13 +32,15 @@ from messageflow.core.reservations import RUNNING, UNKNOWN, Reservation
 from messageflow.errors import BrokerError
 from messageflow.hub.commands.publish import KEY_LENGTH
 from messageflow.hub.hook_calls import PATIENCE, Hook, describe
-from messageflow.hub.hooks import ClientEvent
+from messageflow.hub.hooks import ClientEvent, ClientView
 from messageflow.hub.services import Services
 from messageflow.hub.session import Session
 
 log = logging.getLogger("messageflow.hub")
 
 HANDLED_ONCE = "keyed send"  # the name of tasks that carry one out
+SETTLED_LATER = "keyed send, settled later"  # of tasks that end with the hub
+SETTLES, LONGEST_SETTLE = 24, 5.0  # attempts to store an outcome that failed, and seconds between two: about 80 s
 FIRST_LOOK, LONGEST_LOOK = 0.02, 0.5  # seconds between two looks at what another node handles
 GRACE = 2.0  # seconds beyond the time of a hook in which the node that has it should have said what came of it
 
@@ -133,11 +137,29 @@ async def _reserve_and_handle(
         await hook.ask(event)
     except (CommandRefused, Disconnected) as raised:
         refusal = raised
+    outcome = _encode_outcome(refusal)
     try:
-        await broker.settle(user, key, _encode_outcome(refusal))
-    except BrokerError as error:  # who asks again is told that it is unknown; who asks now is told what is known
-        log.error("outcome_not_stored", extra={"client": event.client.client, "error": str(error)})
+        await broker.settle(user, key, outcome)
+    except BrokerError as error:  # who asks now is told what is known
+        if outcome is None:  # again, it could give away what somebody else has reserved meanwhile
+            log.error("outcome_not_stored", extra={"client": event.client.client, "error": str(error)})
+        else:
+            services.runtime.spawn(_settle_later(services, event.client, key, outcome), name=SETTLED_LATER)
     return refusal
+
+
+async def _settle_later(services: Services, client: ClientView, key: str, outcome: bytes) -> None:
+    """Tell the broker what came of a key once it can be told. Until then who asks again waits, and learns it here."""
+    backoff = Backoff(FIRST_LOOK, LONGEST_SETTLE, random.random)
+    while True:
+        await asyncio.sleep(backoff.fail())
+        try:
+            await services.broker.settle(client.user, key, outcome)
+            return
+        except BrokerError as error:
+            if backoff.failures >= SETTLES:  # who asks again is told that it is unknown
+                log.error("outcome_not_stored", extra={"client": client.client, "error": str(error)})
+                return
 
 
 def _encode_outcome(refusal: CommandRefused | Disconnected | None) -> bytes | None:
