@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from messageflow.brokers.base import HistoryPart, Item, Sink, Stored
+from messageflow.brokers.base import HistoryPart, Item, Later, Sink, Stored
 from messageflow.brokers.eager import NOTHING_TO_WAIT_FOR, Done
 from messageflow.core.client_info import ClientInfo
 from messageflow.core.idempotency import IdempotencyWindow
@@ -78,6 +78,9 @@ class LocalBroker(ABC):
 
     @abstractmethod
     async def publish(self, items: Sequence[Item]) -> list[Stored]: ...
+
+    @abstractmethod
+    def publish_now(self, item: Item, later: Later) -> Stored | None: ...
 
     @abstractmethod
     async def read_since(

@@ -17,7 +17,7 @@ from typing import cast
 import pytest
 from msgspec import Raw
 
-from messageflow.brokers.base import Broker
+from messageflow.brokers.base import Broker, Item, Later, Stored
 from messageflow.brokers.embedded.broker import EmbeddedBroker
 from messageflow.brokers.memory import MemoryBroker
 from messageflow.brokers.worker_link import (
@@ -158,6 +158,96 @@ async def test_everybody_of_a_worker_that_died_leaves(server: BrokerServer, work
     await until(lambda: len(sinks[1].pushes) == 2)
     with pytest.raises(BrokerError, match="link to the parent process"):
         await first.publish(items("x", 1))
+
+
+class Told:
+    """What publishes without a coroutine came to."""
+
+    def __init__(self) -> None:
+        self.stored: list[Stored] = []
+        self.errors: list[BrokerError] = []
+
+    def __call__(self, stored: Stored, error: BrokerError | None) -> None:
+        if error is None:
+            self.stored.append(stored)
+        else:
+            self.errors.append(error)
+
+
+async def test_a_publish_without_a_coroutine_is_told_its_outcome(workers: Workers, sinks: Sinks) -> None:
+    first, second = workers
+    await second.subscribe("x")
+    told = Told()
+    keyed = items("x", 1)[0]._replace(key="k")
+    for item in (keyed, keyed, *items("x", 2)):
+        first.publish_now(item, told)
+    assert not told.stored  # never in this step
+    await until(lambda: len(told.stored) == 3)
+    assert [each.position.offset for each in told.stored] == [1, 1, 2]
+    assert await first.publish([keyed]) == told.stored[:1]
+    await until(lambda: [p.data for _, p in sinks[1].publications] == [b"1", b"2"])
+
+
+async def test_a_publish_without_a_coroutine_is_told_why_it_was_not_stored(
+    server: BrokerServer, workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = workers
+    told = Told()
+
+    def refuse(item: Item, later: Later) -> Stored:
+        raise NoRoom("the disk is full")
+
+    with monkeypatch.context() as full:
+        full.setattr(server._broker, "publish_now", refuse)
+        first.publish_now(items("x", 1)[0], told)
+        await until(lambda: len(told.errors) == 1)
+    with unread(end_for(server, "first")):
+        first.publish_now(items("x", 2)[0], told)
+        end_of(first).abort("as the test wants it")
+        await until(lambda: len(told.errors) == 2)
+    assert [type(each).__name__ for each in told.errors] == ["NoRoom", "LinkLost"]
+    first.sever("the parent is gone")
+    with pytest.raises(Unavailable, match="the parent is gone"):
+        first.publish_now(items("x", 3)[0], told)
+    assert not told.stored
+
+
+async def test_a_publish_without_a_coroutine_that_is_not_answered_is_told_so(
+    server: BrokerServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker, told = ParentBroker(server.address, "worker", deadline=0.3), Told()
+    await worker.start(RecordingSink())
+    with monkeypatch.context() as deaf:
+        deaf.setattr(server._handler, "carry_out", lambda *request: None)
+        worker.publish_now(items("x", 1)[0], told)
+        await until(lambda: len(told.errors) == 1)
+    with monkeypatch.context() as confused:
+        confused.setattr(
+            server._handler,
+            "_store_one",
+            lambda connection, outbox, number, item: server._handler.reply(
+                connection, outbox, m.encode_answer(number, b"garbage")
+            ),
+        )
+        worker.publish_now(items("x", 2)[0], told)
+        await until(lambda: len(told.errors) == 2)
+    assert {type(each) for each in told.errors} == {Unanswered}
+    await until(lambda: worker.statistics()["times_begun_anew"] == 1)  # who says garbage is not listened to
+    await worker.close()
+
+
+async def test_a_publisher_that_fails_at_its_receipt_harms_nobody_else(
+    workers: Workers, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, _ = workers
+
+    def fail(stored: Stored, error: BrokerError | None) -> None:
+        raise ZeroDivisionError
+
+    first.publish_now(items("x", 1)[0], fail)
+    assert (await first.publish(items("x", 2)))[0].position.offset == 2
+    assert [record.getMessage() for record in caplog.records] == ["task_failed"]
+    assert first.statistics()["times_begun_anew"] == 0
 
 
 async def test_what_a_worker_that_died_had_begun_is_unknown(server: BrokerServer, workers: Workers) -> None:

@@ -102,10 +102,26 @@ class Answering(Owner):
             connection.send(frame)
 
 
-async def test_a_frame_that_is_waited_for_is_written_at_once(connection: LinkConnection, written: Written) -> None:
-    connection.send(b"one")
-    connection.send(b"two")
-    assert written.writes == [joined(b"one"), joined(b"two")]
+async def test_the_first_frame_of_a_turn_is_written_at_once_and_the_others_together_at_its_end(
+    connection: LinkConnection, written: Written
+) -> None:
+    for _ in range(2):
+        written.writes.clear()
+        connection.send(b"one")
+        connection.send(b"two")
+        connection.send(b"three")
+        assert written.writes == [joined(b"one")]
+        await asyncio.sleep(0)
+        assert written.writes == [joined(b"one"), joined(b"two", b"three")]
+
+
+async def test_what_waits_for_the_end_of_a_turn_is_sent_before_the_link_is_closed(ends: Ends) -> None:
+    first, _, _, there = ends
+    for _ in range(3):
+        first.send(b"sent")
+    first.close()
+    await until(lambda: bool(there.lost))
+    assert there.frames == [b"sent"] * 3
 
 
 async def test_no_more_is_held_than_may_be(

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import msgspec
 
-from messageflow.brokers.base import HistoryPart, Item, Sink, Stored
+from messageflow.brokers.base import HistoryPart, Item, Later, Sink, Stored
 from messageflow.brokers.worker_link import messages as m
 from messageflow.brokers.worker_link.parent_link import LinkLost, ParentLink
 from messageflow.brokers.worker_link.subscription_requests import SubscriptionRequests
@@ -169,6 +169,10 @@ class ParentBroker:
 
     async def publish(self, items: Sequence[Item]) -> list[Stored]:
         return await self._ask(m.PublishItems(list(items)), m.decode_stored)
+
+    def publish_now(self, item: Item, later: Later) -> None:
+        """See `ImmediateStore.publish_now`: here the outcome always comes later."""
+        self._link.publish(item, later)
 
     async def read_since(
         self, channel: str, position: Position, limit: int | None = None, size: int | None = None

@@ -14,17 +14,19 @@ from functools import partial
 
 import msgspec
 
-from messageflow.brokers.base import Waiter
+from messageflow.brokers.base import Item, Later, Stored, Waiter
 from messageflow.brokers.worker_link import messages as m
 from messageflow.brokers.worker_link.framing import LARGEST
 from messageflow.brokers.worker_link.link_connection import LinkConnection
 from messageflow.brokers.worker_link.peer import check_peer
+from messageflow.core.stream import Position
 from messageflow.errors import BrokerError, Unanswered, Unavailable
 
 log = logging.getLogger("messageflow.broker")
 
 ASKED_BYTES = 8 << 20  # that wait; from here on nothing is asked any more
 LOOKS = 8  # for overdue requests within one deadline
+NOTHING_STORED = Stored(Position("", 0), "memory")  # beside an error
 STALLED = 1.0  # seconds that a look is late when this process was frozen: what was answered is still to be read
 
 
@@ -42,6 +44,53 @@ class PendingRequest(Waiter):
 
     sent = 0.0
     answer = b""
+
+    def take(self, answer: bytes) -> None:
+        """This is the answer."""
+        self.answer = answer
+        self.end(None)
+
+
+class PendingPublish:
+    """A publish under way that nobody waits for in a coroutine.
+
+    Args:
+        later: is told what comes of it.
+        sent: when, on the clock of the loop.
+    """
+
+    __slots__ = ("_later", "sent")
+
+    def __init__(self, later: Later, sent: float) -> None:
+        self._later = later
+        self.sent = sent
+
+    def done(self) -> bool:
+        """Whether it has ended: never while it is known here."""
+        return False
+
+    def take(self, answer: bytes) -> None:
+        """This is the answer.
+
+        Raises:
+            msgspec.MsgspecError: it is none; whether anything was stored is not known.
+        """
+        try:
+            (stored,) = m.decode_stored(answer)
+        except (ValueError, msgspec.MsgspecError) as error:
+            self.end(Unanswered(f"the answer of the parent process was not understood: {error}"))
+            raise
+        self._tell(stored, None)
+
+    def end(self, error: BrokerError) -> None:
+        """It was not stored, or nobody knows whether it was."""
+        self._tell(NOTHING_STORED, error)
+
+    def _tell(self, stored: Stored, error: BrokerError | None) -> None:
+        try:
+            self._later(stored, error)
+        except Exception:  # of who published; what else came over the link is for others
+            log.exception("task_failed", extra={"task": "publish"})
 
 
 class ParentLink:
@@ -68,7 +117,7 @@ class ParentLink:
         self._on_room = on_room
         self._on_lost = on_lost
         self._connection: LinkConnection | None = None
-        self._asked: dict[int, PendingRequest] = {}  # in the order in which they were sent
+        self._asked: dict[int, PendingRequest | PendingPublish] = {}  # in the order in which they were sent
         self._number = m.NO_ANSWER
         self._looking: asyncio.TimerHandle | None = None
         self._next_look = 0.0
@@ -164,19 +213,37 @@ class ParentLink:
         Raises:
             Unavailable: it could not be sent.
         """
+        connection = self._require_room()
+        pending = PendingRequest(loop=self._loop)
+        pending.sent = self._loop.time()
+        self._send(connection, request, pending)
+        return pending
+
+    def publish(self, item: Item, later: Later) -> None:
+        """Send one item to be stored, and tell what comes of it later; without a coroutine and a future.
+
+        Raises:
+            Unavailable: it could not be sent.
+        """
+        connection = self._require_room()
+        self._send(connection, m.PublishItems([item]), PendingPublish(later, self._loop.time()))
+
+    def _require_room(self) -> LinkConnection:
         connection = self._connection
         if connection is None:
             raise Unavailable(self.severed or "the link to the parent process is being made anew: nothing was sent")
         if connection.full:
             raise Unavailable("too many requests wait for the parent process: nothing was sent")
-        self._number = number = self._number + 1
+        return connection
+
+    def _send(self, connection: LinkConnection, request: m.Request, pending: PendingRequest | PendingPublish) -> None:
+        number = self._number + 1
         frame = m.encode_request(number, request)
         if len(frame) > LARGEST:
             raise BrokerError(f"a request of {len(frame)} bytes is larger than any may be: nothing was sent")
-        pending = self._asked[number] = PendingRequest(loop=self._loop)
-        pending.sent = self._loop.time()
+        self._number = number
+        self._asked[number] = pending
         connection.send(frame)
-        return pending
 
     def tell(self, request: m.Request) -> bool:
         """Send a request that wants no answer, or return False when it could not be sent."""
@@ -192,8 +259,7 @@ class ParentLink:
         if pending is None:
             return  # it was overdue
         if kind == m.OK:
-            pending.answer = body
-            pending.end(None)
+            pending.take(body)
         else:
             pending.end(m.read_failure(body))
 

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
+from messageflow.brokers.base import Item, Stored
 from messageflow.brokers.eager import run_without_task
 from messageflow.brokers.local import LocalBroker
 from messageflow.brokers.worker_link import messages as m
@@ -46,7 +47,9 @@ class RequestHandler:
     def carry_out(self, connection: LinkConnection, outbox: WorkerOutbox, number: int, request: m.Call) -> None:
         """Carry out a request of a worker and answer it, now or later."""
         kind = type(request)
-        if (do := _AT_ONCE.get(kind)) is not None:
+        if isinstance(request, m.PublishItems) and len(request.items) == 1:
+            self._store_one(connection, outbox, number, request.items[0])
+        elif (do := _AT_ONCE.get(kind)) is not None:
             try:
                 answer = do(self, outbox, request)
             except BrokerError as error:
@@ -118,6 +121,21 @@ class RequestHandler:
     def _note_alive(self, outbox: WorkerOutbox, request: m.Alive) -> bytes:
         outbox.note_taken(request.taken)
         return m.encode(self._broker.trouble)
+
+    # What is stored without a coroutine: what backends push (benchmarks: workers)
+
+    def _store_one(self, connection: LinkConnection, outbox: WorkerOutbox, number: int, item: Item) -> None:
+        def end(stored: Stored, error: BrokerError | None) -> None:
+            answer = m.encode_answer(number, m.encode([stored])) if error is None else m.encode_failure(number, error)
+            self.reply(connection, outbox, answer)
+
+        try:
+            stored = self._broker.publish_now(item, end)
+        except BrokerError as error:
+            self.reply(connection, outbox, m.encode_failure(number, error))
+        else:
+            if stored is not None:
+                end(stored, None)
 
     # What may wait
 
