@@ -14,6 +14,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route, WebSocketRoute
 
 from messageflow.cli.frameworks import covers, find_layers, find_routes, serve_static_files
+from messageflow.dialects.table import DIALECTS
 from messageflow.gateway.paths import Paths
 from tests.gateway.asking import get
 from tests.support import Running, running
@@ -213,8 +214,8 @@ def test_what_is_kept_is_said_and_a_route_there_is_warned_of(tmp_path: Path, tex
     (tmp_path / "shop.py").write_text(text)
     flags = ("--broker", "memory", "--workers", workers)
     with running(("run", "shop:app", *flags), tmp_path, cwd=tmp_path) as started:
-        kept = "keeps /messageflow.js, /connection/websocket and /messageflow/…; every other path is for shop:app"
-        assert said(started, "keeps") == [kept]
+        kept = ", ".join(["/messageflow.js", *(spoken.path for spoken in DIALECTS), "/connection/emulation"])
+        assert said(started, "keeps") == [f"keeps {kept} and /messageflow/…; every other path is for shop:app"]
         (warned,) = said(started, WARNED)
         assert "/messageflow/mine" in warned
         assert "--base-path" in warned

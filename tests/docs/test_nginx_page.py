@@ -89,13 +89,14 @@ class SetUp:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/" if at_home else f"https://www.example.com:{self.port}/"
         site = Written("flask.md", directory / "site")
-        site.change("page.html", SCRIPT, self.here(script))
         serve, listen, keys = self.here(document.commands(section)[0]), f"listen 127.0.0.1:{self.port} ssl", KEYS
         if at_home:
             assert "`messageflow serve --dev` behind `listen 8080;`" in document.text
             serve, listen, keys = "messageflow serve --dev", f"listen 127.0.0.1:{self.port}", {}
         gateway = stack.enter_context(site.gateway(serve, **keys))
         flask = site.commands("Two processes")[1]
+        source = self.here(script).removeprefix('src="').removesuffix('"')
+        site.change("app.py", "app.secret_key", f'app.config["MESSAGEFLOW_SCRIPT_URL"] = "{source}"\napp.secret_key')
         told = {"MESSAGEFLOW_URL": gateway.url, **keys}
         application = stack.enter_context(site.server(flask, "--port {port}", **told))
         if "127.0.0.1:5000" not in block:

@@ -21,14 +21,14 @@ import msgspec
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from messageflow.core.codes import METHOD_NOT_FOUND
+from messageflow.core.codes import METHOD_NOT_FOUND, SERVER_ERROR
 from messageflow.core.stream import Publication
 from messageflow.errors import Refused
 from messageflow.handlers.registry import EVERY, Kind
 from messageflow.testing.recorded import Recorded, Selection, read_publication
 
 PATIENCE = 10.0  # seconds that a page waits for what it is asked for, also on a busy machine
-AWAY = 3004  # the application has not said yet what it handles
+AWAY = SERVER_ERROR.code  # the application has not said yet what it handles
 MARKER = "messageflow/testing/marker"
 
 
