@@ -229,6 +229,11 @@ PARALLEL: list[tuple[str, set[str]]] = [
     ("a command of the terminal and what it runs or shows", {"cli", "gateway/workers"}),
     ("a command of the terminal and what it runs or shows", {"cli", "api"}),
     ("a command of the terminal and what it runs or shows", {"cli", ""}),
+    (
+        "what Django finds by its name",
+        {"integrations/django/templatetags", "integrations/django/management/commands", "core"},
+    ),
+    ("what Django finds by its name", {"integrations/django/management", "hub"}),
 ]
 
 

@@ -43,7 +43,7 @@ class Site:
     def in_two_processes(self, option: str) -> str:
         serve, application, *more = self.written.commands("Two processes")
         gateway = self.stack.enter_context(self.written.gateway(serve))
-        if "page.html" in self.written.files:
+        if SCRIPT in self.written.files.get("page.html", ""):
             there = f'src="{GATEWAY}/messageflow.js"'
             assert f"<script {there}>" in self.written.text
             self.written.change("page.html", SCRIPT, there.replace(GATEWAY, gateway.url))
@@ -114,6 +114,11 @@ def order(page: Page, url: str, *, password: bool = False) -> None:
 
 def test_in_one_process_a_push_arrives(framework: str, site: Site, page: Page) -> None:
     order(page, site.in_one_process(), password=framework == "django")
+    if framework == "django":
+        doctor, push = site.written.commands("Commands")
+        assert "1 worker" in site.written.type(doctor)
+        assert site.written.type(push).startswith("#1 #")
+        expect(page.locator("#heard")).to_contain_text("report 8 is ready")
 
 
 def test_in_two_processes_a_push_arrives(framework: str, site: Site, page: Page) -> None:

@@ -2,6 +2,7 @@
 
     flask             Flask: `MessageFlow(app)`
     flask_commands    `flask messageflow …`
+    django            Django: in `INSTALLED_APPS`
     script_tag        the script tag of a page                              pure
     told_settings     what an application's configuration says
     current_flow      a flow that is another one in each application

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from datetime import timedelta
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -21,8 +21,11 @@ from messageflow.core.gateway_paths import parse_base_path
 from messageflow.core.webhook_signatures import read_key
 from messageflow.errors import ConfigurationError
 from messageflow.publisher import tokens
+from messageflow.publisher.async_flow import AsyncFlow
 from messageflow.publisher.discovery import find_hooks_secrets
 from messageflow.publisher.flow import Flow
+
+AnyFlow = TypeVar("AnyFlow", Flow, AsyncFlow)
 
 PREFIX = "MESSAGEFLOW_"
 TOKEN_PATH = "/socket_auth_token"
@@ -71,13 +74,20 @@ class ToldSettings(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             ConfigurationError: it cannot be used.
         """
+        return self._make(Flow)
+
+    def make_async_flow(self) -> AsyncFlow:
+        """Return one to await; raises as `make_flow`."""
+        return self._make(AsyncFlow)
+
+    def _make(self, kind: type[AnyFlow]) -> AnyFlow:
         told = {
             name: getattr(self, name)
             for name in ("token_issuer", "token_audience", "token_lifetime_limit", "prefix", "base_path", "timeout")
             if getattr(self, name) is not None
         }
         try:
-            flow = Flow(self.url or None, api_key=self.api_key, token_secret=self.token_secret, **told)
+            flow = kind(self.url or None, api_key=self.api_key, token_secret=self.token_secret, **told)
             if self.token_ttl is not None:
                 tokens.read_ttl(self.token_ttl, flow.token_lifetime_limit)
         except ConfigurationError as error:

@@ -1,0 +1,54 @@
+"""Django: push from views, models and jobs, when the transaction has committed.
+
+    INSTALLED_APPS = [..., "messageflow.integrations.django"]
+    urlpatterns = [..., path("", include("messageflow.integrations.django.urls"))]
+
+    from messageflow.integrations.django import flow, push_on_commit
+
+    apps                      the application as Django starts it
+    django_settings           `MESSAGEFLOW = {...}` or `MESSAGEFLOW_…`
+    flows                     the flow of the project, to call and to await
+    logins                    what people of Django are called
+    commits                   what waits for the database to commit
+    commit_transaction        the same for a block of pushes
+    notify                    pushes of what models become
+    page_script, views, urls  the script tag, the token and the webhook
+    checks                    what `manage.py check` says
+    templatetags, management  what Django finds by the name of the folder
+
+Names are loaded when they are first used, since Django imports this before there are models.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from messageflow.extras import needing
+
+with needing("messageflow.integrations.django", "django"):
+    import django  # noqa: F401
+
+if TYPE_CHECKING:
+    from messageflow.integrations.django.commits import push_on_commit as push_on_commit
+    from messageflow.integrations.django.flows import async_flow as async_flow
+    from messageflow.integrations.django.flows import flow as flow
+    from messageflow.integrations.django.notify import notify_on_save as notify_on_save
+    from messageflow.integrations.django.page_script import amark_position as amark_position
+    from messageflow.integrations.django.page_script import mark_position as mark_position
+
+_PLACES = {
+    "flow": "flows",
+    "async_flow": "flows",
+    "push_on_commit": "commits",
+    "notify_on_save": "notify",
+    "mark_position": "page_script",
+    "amark_position": "page_script",
+}
+__all__ = [*_PLACES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
