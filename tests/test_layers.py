@@ -229,10 +229,7 @@ PARALLEL: list[tuple[str, set[str]]] = [
     ("a command of the terminal and what it runs or shows", {"cli", "gateway/workers"}),
     ("a command of the terminal and what it runs or shows", {"cli", "api"}),
     ("a command of the terminal and what it runs or shows", {"cli", ""}),
-    (
-        "what Django finds by its name",
-        {"integrations/django/templatetags", "integrations/django/management/commands", "core"},
-    ),
+    ("what Django finds by its name", {"integrations/django/templatetags", "integrations/django/management/commands"}),
     ("what Django finds by its name", {"integrations/django/management", "hub"}),
 ]
 
@@ -255,8 +252,13 @@ def class_names() -> Iterator[tuple[str, str]]:
     """Yield the name and folder of every public class."""
     for path in MODULES:
         for node in ast.parse(path.read_text()).body:
-            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_") and not is_of_django(node.name, path):
                 yield node.name, folder(path)
+
+
+def is_of_django(name: str, path: Path) -> bool:
+    """Whether Django says how the class is called: one in each module."""
+    return (name, path.parent.name) in {("Command", "commands"), ("Migration", "migrations")}
 
 
 def stand_twice(named: Iterable[tuple[str, str]]) -> set[str]:

@@ -16,7 +16,10 @@ PAGE = "{% load messageflow %}{% messageflow %}{{ shown }}"
 ALLOWED = {"allow": ["news:*"]}
 
 
-def configure(database: str, **more: Any) -> None:
+def configure(database: str, **more: Any) -> str:
+    """Set Django up, once a process. Returns which database it has."""
+    if settings.configured:
+        return str(settings.DATABASES["default"]["NAME"])
     settings.configure(
         SECRET_KEY="a key of the project, and long enough for it",
         ALLOWED_HOSTS=["*"],
@@ -41,6 +44,7 @@ def configure(database: str, **more: Any) -> None:
     import django
 
     django.setup()
+    return database
 
 
 def give_options(user: Any) -> dict[str, Any]:

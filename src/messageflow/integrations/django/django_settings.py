@@ -23,11 +23,13 @@ class DjangoSettings(NamedTuple):
         told: what every framework may.
         user: returns what a user of Django is called in pushes and tokens; None for their primary key.
         token_options: returns what `Flow.token` is told beside that, such as `allow`.
+        outbox_thread: whether a thread of each process drains the outbox.
     """
 
     told: ToldSettings
     user: Callable[[Any], Any] | None
     token_options: Callable[[Any], Mapping[str, Any]] | None
+    outbox_thread: bool
 
 
 def read_django_settings() -> DjangoSettings:
@@ -38,7 +40,10 @@ def read_django_settings() -> DjangoSettings:
     """
     told = _collect()
     user, token_options = (_find_function(PREFIX + name, told.pop(PREFIX + name, None)) for name in FUNCTIONS)
-    return DjangoSettings(read_settings(told, os.environ), user, token_options)
+    outbox_thread = told.pop(PREFIX + "OUTBOX_THREAD", False)
+    if not isinstance(outbox_thread, bool):
+        raise ConfigurationError(f"{PREFIX}OUTBOX_THREAD is {outbox_thread!r}: write True or False")
+    return DjangoSettings(read_settings(told, os.environ), user, token_options, outbox_thread)
 
 
 FUNCTIONS = ("USER", "TOKEN_OPTIONS")
