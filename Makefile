@@ -30,7 +30,7 @@ collected: .venv/ready-dev
 
 pytest: .venv/ready-dev
 	@scripts/system-packages $(SYSTEM_PACKAGES)
-	$(PYTHON) -m pytest -q -n 5 --dist loadfile --no-loadscope-reorder
+	$(PYTHON) -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder
 
 lint: .venv/ready-dev
 	$(PYTHON) -m ruff check .
