@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,3 +73,16 @@ def own_server(tmp_path: Path) -> Iterator[Server]:
     made = Server(tmp_path)
     yield made
     made.stop()
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_for_later() -> Iterator[None]:
+    """What a test has left to `flow.later` is sent to nobody: its thread would go on beside all tests that follow."""
+    yield
+    module = sys.modules.get("messageflow.publisher.later_sender")
+    if module is None:
+        return
+    for sender in module._senders.table().values():
+        if sender.stats.waiting:
+            sender._perform = lambda call: []
+            sender.flush(5)

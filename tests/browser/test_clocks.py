@@ -21,7 +21,7 @@ SET_THE_CLOCK = "by => { const real = Date.now.bind(Date); Date.now = () => real
 
 @pytest.fixture(scope="module")
 def running_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with site(tmp_path_factory.mktemp("shop"), 'pong_timeout = "500ms"', ping_interval="1s") as started:
+    with site(tmp_path_factory.mktemp("shop"), 'pong_timeout = "2500ms"', ping_interval="3s") as started:
         yield started
 
 
