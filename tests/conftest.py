@@ -82,5 +82,7 @@ def nothing_left_for_later() -> Iterator[None]:
     for thread in threading.enumerate():
         if thread.name == "messageflow-later":
             sender = thread._target.__self__  # type: ignore[attr-defined]
-            sender._perform = lambda call: []
-            sender.flush(5)
+            if sender.stats.waiting:
+                perform, sender._perform = sender._perform, lambda call: []
+                sender.flush(5)
+                sender._perform = perform
