@@ -15,6 +15,12 @@ demo:
 	@$(MAKE) --no-print-directory .venv/ready-demo
 	@$(PYTHON) -m messageflow.cli demo
 
+# An example, such as `make example-meetup`: what it needs, and its one command.
+example-%: .venv/ready-examples
+	@scripts/system-packages $$(cat examples/$*/packages.txt 2>/dev/null)
+	@$(if $(wildcard examples/$*/package.json),scripts/node-at-least 20)
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" examples/$*/start
+
 # One line a part; what a part says is shown whole when it fails. The parts that keep one core busy run two at a time,
 # and among them what reads all tests and leaves them compiled for the five that run them.
 test: .venv/ready-dev
