@@ -1,0 +1,55 @@
+"""The article's page: a Redux store that Python dispatches into, and a card that is submitted and forgotten."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.browser.conftest import open_page
+from tests.browser.starting import EXAMPLES, copy_example, example
+from tests.support import Running
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Running]:
+    """The example, whose packages are installed once a checkout; they are what npm takes long for."""
+    packages = EXAMPLES / "redux" / "node_modules"
+    lock = packages.parent / "package-lock.json"
+    installed = packages / ".package-lock.json"
+    if not installed.exists() or installed.stat().st_mtime <= lock.stat().st_mtime:
+        subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--silent"], cwd=packages.parent, check=True)
+    (copy_example("redux", tmp_path) / "node_modules").symlink_to(packages)
+    with example("redux", tmp_path) as started:
+        yield started
+
+
+def test_python_dispatches_into_the_stores_of_pages(server: Running, browser: Browser) -> None:
+    complaints: list[str] = []
+    ann, bob = open_page(browser, complaints), open_page(browser, complaints)
+    for page in (ann, bob):
+        page.goto(server.url)
+        expect(page.locator("#connection")).to_have_text("connected")
+    ann.click("#toggle")
+    for page in (ann, bob):
+        expect(page.locator("#toggle")).to_have_attribute("aria-checked", "true")
+    for number in ("4242 4242 4242 4242", "1234 5678 9012 3456"):
+        ann.fill("#card input", number)
+        ann.press("#card input", "Enter")
+    expect(ann.locator("#cards li")).to_have_text(["•••• 3456 checking", "•••• 4242 checking"])
+    ann.reload()  # forgets nothing: the new page begins with what Python knows
+    expect(ann.locator("#toggle")).to_have_attribute("aria-checked", "true")
+    expect(ann.locator("#cards li")).to_have_text(["•••• 3456 refused", "•••• 4242 accepted"])
+    expect(ann.locator("#notifications li")).to_have_count(2)
+    ann.locator("#notifications button").first.click()
+    expect(ann.locator("#notifications li")).to_have_count(1)
+    expect(ann.locator("#log li").first).to_contain_text("notifications/dismissed")
+    assert bob.locator("#cards li, #notifications li").all_inner_texts() == []  # it was ann's card
+    for page in (ann, bob):
+        page.context.close()
+    assert complaints == []
