@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from messageflow import ConfigurationError
-from messageflow.integrations.told_settings import ToldSettings, read_settings
+from messageflow.integrations.told_settings import ToldSettings, name_settings, read_settings
 from tests.support import TOKEN_SECRET
 
 
@@ -24,7 +24,26 @@ def test_only_what_is_ours_is_read() -> None:
 
 
 def test_a_variable_of_the_gateway_may_stand_there() -> None:
-    assert read_settings({"MESSAGEFLOW_LOG_LEVEL": "debug"}, ["MESSAGEFLOW_LOG_LEVEL"]) == ToldSettings()
+    assert read_settings({"MESSAGEFLOW_LOG_LEVEL": "debug"}, {"MESSAGEFLOW_LOG_LEVEL": ""}) == ToldSettings()
+
+
+def test_what_is_left_out_is_found_in_the_environment() -> None:
+    environ = {"MESSAGEFLOW_TOKEN_TTL": "10m", "MESSAGEFLOW_TOKEN_PATH": "None", "MESSAGEFLOW_HOOKS_PATH": " "}
+    assert read_settings({}, environ) == ToldSettings(token_ttl=600.0, token_path=None)
+    assert read_settings({"MESSAGEFLOW_TOKEN_TTL": 5}, environ).token_ttl == 5.0
+    assert read_settings({}, {"MESSAGEFLOW_REVOKE_ON_LOGOUT": "false"}).revoke_on_logout is False
+    with pytest.raises(ConfigurationError, match=r"^MESSAGEFLOW_TOKEN_PATH"):
+        read_settings({}, {"MESSAGEFLOW_TOKEN_PATH": "token"})
+
+
+def test_a_framework_may_write_its_keys_its_own_way() -> None:
+    assert read_settings({"messageflow.token_ttl": "10m"}, prefix="messageflow.").token_ttl == 600.0
+    with pytest.raises(ConfigurationError, match=r"did you mean messageflow\.token_ttl\?"):
+        read_settings({"messageflow.token_tll": "10m"}, prefix="messageflow.")
+
+
+def test_settings_have_a_short_name() -> None:
+    assert name_settings({"url": 1, "MESSAGEFLOW_TIMEOUT": 2}) == {"MESSAGEFLOW_URL": 1, "MESSAGEFLOW_TIMEOUT": 2}
 
 
 @pytest.mark.parametrize(

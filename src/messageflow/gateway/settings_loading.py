@@ -14,6 +14,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 import msgspec
 
+from messageflow.core.application_variables import APPLICATION_VARIABLES
 from messageflow.core.durations import parse_duration
 from messageflow.core.namespaces import NamespaceOptions, Namespaces
 from messageflow.core.setting_kinds import SECRET_MARK, Kind, Section
@@ -24,8 +25,8 @@ from messageflow.gateway.settings import Settings, default_data_dir
 S = TypeVar("S", bound=msgspec.Struct)
 
 PREFIX = "MESSAGEFLOW_"
-NOT_OURS = frozenset({"MESSAGEFLOW_URL", "MESSAGEFLOW_CONFIG"})
-"""Variables of the publisher and of the command line, which are no settings of a gateway."""
+NOT_OURS = frozenset({PREFIX + name for name in APPLICATION_VARIABLES} | {"MESSAGEFLOW_CONFIG"})
+"""Variables of applications and of the command line, which are no settings of a gateway."""
 
 _CHANNEL_TABLES = ("without_namespace", "personal", "broadcast", "namespaces")
 

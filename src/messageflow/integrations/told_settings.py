@@ -1,20 +1,21 @@
 """What the configuration of an application says of messageflow: `MESSAGEFLOW_…`, one declaration for all frameworks.
 
 Whatever is wrong is said at the start, with the name of the key and without the value of a secret. What is not told is
-found as a `Flow` finds it: in the environment, or with the development gateway of the project.
+found in the environment, or as a `Flow` finds it.
 
 Where the keys come from is the framework's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
 import msgspec
 
+from messageflow.core.application_variables import APPLICATION_VARIABLES
 from messageflow.core.credentials import SECRET_BYTES, credential, credentials
 from messageflow.core.durations import parse_duration
 from messageflow.core.gateway_paths import parse_base_path
@@ -31,6 +32,7 @@ PREFIX = "MESSAGEFLOW_"
 TOKEN_PATH = "/socket_auth_token"
 SECRETS = frozenset({"api_key", "token_secret", "hooks_secret"})
 DURATIONS = frozenset({"timeout", "token_ttl", "token_lifetime_limit"})
+IN_ENVIRONMENT = frozenset(name.lower() for name in APPLICATION_VARIABLES - {"URL", "SCRIPT_URL"})
 
 
 class ToldSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,30 +103,45 @@ class ToldSettings(msgspec.Struct, frozen=True, kw_only=True):
         return credentials(self.hooks_secret or "") or find_hooks_secrets()
 
 
-def read_settings(told: Mapping[str, Any], elsewhere: Collection[str] = ()) -> ToldSettings:
-    """Return what a configuration says.
+def read_settings(
+    told: Mapping[str, Any], environ: Mapping[str, str] | None = None, *, prefix: str = PREFIX
+) -> ToldSettings:
+    """Return what a configuration says, and of what it leaves out the environment.
 
     Args:
-        told: the whole configuration; of it the keys with `MESSAGEFLOW_` in front are read.
-        elsewhere: names that may stand there too, such as variables of the environment that are a gateway's.
+        told: the whole configuration; of it the keys with the prefix in front are read.
+        environ: the environment. Its names may stand in the configuration too, such as variables that are a gateway's.
+        prefix: of the keys, such as `messageflow.` where that is how the framework's configuration is written.
 
     Raises:
         ConfigurationError: a key that nobody knows, or a value that cannot be used, by its name.
     """
+    environ = {} if environ is None else environ
     found: dict[str, Any] = {}
     for key in told:
-        if not (isinstance(key, str) and key.startswith(PREFIX)):
+        if not (isinstance(key, str) and key.startswith(prefix)):
             continue
-        name = key.removeprefix(PREFIX).lower()
+        name = key.removeprefix(prefix).lower()
         if name in ToldSettings.__struct_fields__:
             found[name] = _read(key, name, told[key])
-        elif key not in elsewhere:
-            raise ConfigurationError(f"{key} is no setting{_suggest(key)}")
-    return ToldSettings(**found)
+        elif key not in environ:
+            raise ConfigurationError(f"{key} is no setting{_suggest(key, prefix)}")
+    return ToldSettings(**{**_read_environment(environ), **found})
 
 
-def _suggest(key: str) -> str:
-    known = [PREFIX + name.upper() for name in ToldSettings.__struct_fields__]
+def name_settings(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings that may stand there by their short name, such as `URL`, with the prefix in front."""
+    return {key if key.startswith(PREFIX) else f"{PREFIX}{key}".upper(): value for key, value in told.items()}
+
+
+def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return what a `Flow` does not look for there by itself."""
+    keys = {PREFIX + name.upper(): name for name in IN_ENVIRONMENT}
+    return {name: _read(key, name, environ[key].strip()) for key, name in keys.items() if environ.get(key, "").strip()}
+
+
+def _suggest(key: str, prefix: str) -> str:
+    known = [prefix + (name.upper() if prefix.isupper() else name) for name in ToldSettings.__struct_fields__]
     near = get_close_matches(key, known, 1)
     return f": did you mean {near[0]}?" if near else f"; there are {', '.join(known)}"
 
@@ -133,8 +150,9 @@ def _read(key: str, name: str, value: Any) -> Any:
     if name in DURATIONS:
         return _read_duration(key, value)
     if name == "revoke_on_logout":
-        if isinstance(value, bool):
-            return value
+        said = value if isinstance(value, bool) else {"true": True, "false": False}.get(str(value).strip().lower())
+        if said is not None:
+            return said
         raise ConfigurationError(f"{key} is {value!r}: write True or False")
     if value is None:
         return None
@@ -142,6 +160,8 @@ def _read(key: str, name: str, value: Any) -> Any:
         raise ConfigurationError(f"{key} is a {type(value).__name__}: write it as text, or None")
     if name in SECRETS:
         _check_secret(key, name, value)
+    elif name in ("token_path", "hooks_path") and value.strip().lower() == "none":  # as files and variables say it
+        return None
     elif name.endswith("_path") and not _is_path(name, value):
         raise ConfigurationError(f"{key} is {value!r}: write a path, such as {TOKEN_PATH}")
     return value

@@ -25,7 +25,7 @@ from messageflow.core.gateway_paths import SCRIPT_PATH
 from messageflow.core.token_limits import LIFETIME_LIMIT
 from messageflow.errors import ConfigurationError, GatewayUnreachable, MessageflowError, Unauthorized
 from messageflow.handlers.decorators import Decorators
-from messageflow.publisher import discovery, error_texts, inprocess, requests, testruns, tokens
+from messageflow.publisher import discovery, error_texts, inprocess, requests, served_loops, testruns, tokens
 from messageflow.publisher.arguments import find_several
 from messageflow.publisher.batch import Batch, encode_command
 from messageflow.publisher.call import Call
@@ -129,11 +129,13 @@ class FlowBase(Decorators):
     def script_url(self) -> str:
         """Where pages load the browser client from.
 
-        A path where they share an address with the gateway, as under `messageflow run` or behind a proxy; the address
-        of a development gateway that runs beside the application.
+        MESSAGEFLOW_SCRIPT_URL, where that is set. Else a path, for pages that share an address with the gateway, as
+        under `messageflow run` or behind a proxy; the address of a development gateway that runs beside.
         """
         if (stand_in := find_stand_in()) is not None and stand_in.script_url:
             return stand_in.script_url
+        if told := _read_variable("SCRIPT_URL"):
+            return told
         if self._url is None and not inprocess.is_here():
             place = self._find_place()
             if place.found:
@@ -249,6 +251,8 @@ class FlowBase(Decorators):
         return found
 
     async def _perform(self, call: Call[T]) -> T:
+        if self._io.blocks:
+            served_loops.refuse_to_block()
         gateway = self._find_gateway()
         try:
             return await self._attempt(call, gateway)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from messageflow.publisher import inprocess
+from messageflow.publisher import inprocess, served_loops
 from messageflow.publisher.call import Call
 from messageflow.publisher.collector import CallCollector
 from messageflow.publisher.later_queue import LaterStats
@@ -60,9 +60,11 @@ class Later(LaterBase):
             Whether it has.
 
         Raises:
-            PublishError: called on the event loop of a gateway in this process, which would wait for itself.
+            PublishError: called on the event loop of a gateway in this process, which would wait for itself, or on
+                one that serves an application.
         """
         inprocess.refuse_to_block_its_loop()
+        served_loops.refuse_to_block()
         return self._get_sender().flush(self._choose(timeout))
 
 

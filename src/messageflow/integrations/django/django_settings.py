@@ -13,7 +13,7 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from messageflow.errors import ConfigurationError
-from messageflow.integrations.told_settings import PREFIX, ToldSettings, read_settings
+from messageflow.integrations.told_settings import PREFIX, ToldSettings, name_settings, read_settings
 
 
 class DjangoSettings(NamedTuple):
@@ -53,7 +53,7 @@ def _collect() -> dict[str, Any]:
     grouped = getattr(settings, PREFIX.rstrip("_"), {})
     if not isinstance(grouped, Mapping):
         raise ConfigurationError(f"MESSAGEFLOW is a {type(grouped).__name__}: write a dict, such as {{'URL': '…'}}")
-    told = {f"{PREFIX}{name}".upper(): value for name, value in grouped.items()}
+    told = name_settings(grouped)
     for name in dir(settings):
         if name.startswith(PREFIX):
             if name in told:
