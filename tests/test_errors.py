@@ -20,6 +20,7 @@ from messageflow.errors import show
 
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "messageflow.errors.Refused": (102, "unknown channel"),
+    "messageflow.errors.InvalidMessage": ("ReportReady", "id", "expected int, got str"),
     "messageflow.errors.Refuse": (103, "not you"),
     "messageflow.publisher.batch.BatchRefused": ({1: Refused(107, "bad")}, [Receipt("#a", 1), None]),
     "messageflow.brokers.redis.connections.resp.ErrorReply": ("OOM command not allowed",),

@@ -21,17 +21,18 @@ MAY_IMPORT = {
     "brokers": {"core", "brokers.base", "brokers.eager", "brokers.local", "brokers.broker_options"},
     "hub": {"core", "dialects.base", "brokers.base", "brokers.eager"},
     "api": {"core", "brokers.base"},
-    "handlers": {"core"},
+    "typed": {"core"},
+    "handlers": {"core", "typed"},
     "gateway": {"core", "dialects", "hub", "brokers", "api", "handlers", "client_io"},
     "client_io": {"core"},
     "redis_publisher": {"core", "api", "brokers.base", "brokers.redis", "client_io"},
-    "publisher": {"redis_publisher", "client_io", "core", "api.calls", "api.answers", "handlers"},
-    "integrations": {"core", "handlers", "publisher"},
+    "publisher": {"redis_publisher", "client_io", "core", "api.calls", "api.answers", "handlers", "typed"},
+    "integrations": {"core", "handlers", "publisher", "typed"},
     "testing": {
-        *("core", "dialects", "hub", "brokers", "api", "handlers", "client_io", "publisher", "gateway"),
+        *("core", "dialects", "hub", "brokers", "api", "handlers", "client_io", "publisher", "gateway", "typed"),
     },
-    "cli": {"core", "dialects", "hub", "brokers", "api", "gateway", "publisher", "handlers"},
-    "__init__": {"publisher", "handlers"},
+    "cli": {"core", "dialects", "hub", "brokers", "api", "gateway", "publisher", "handlers", "typed"},
+    "__init__": {"publisher", "handlers", "typed"},
     "errors": set[str](),
     "extras": set[str](),
     "version": set[str](),
@@ -213,7 +214,7 @@ def test_the_publisher_loads_two_libraries_and_no_more() -> None:
                 seen.add(module)
                 waiting.append(module)
     assert libraries - sys.stdlib_module_names == {"msgspec", "httptools"}
-    layers = {"__init__", "api", "cli", "client_io", "core", "errors", "extras", "handlers", "publisher"}
+    layers = {"__init__", "api", "cli", "client_io", "core", "errors", "extras", "handlers", "publisher", "typed"}
     assert {layer(path) for path in seen} == layers
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         ConfigurationError,
         EncodingError,
         GatewayUnreachable,
+        InvalidMessage,
         MessageflowError,
         NoRoom,
         NotStored,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from messageflow.publisher.batch import BatchRefused
     from messageflow.publisher.flow import Flow
     from messageflow.publisher.results import ClientInfo, History, Position, Publication, Receipt
+    from messageflow.typed.message import Message, message
 
     __version__: str
 
@@ -54,6 +56,8 @@ __all__ = [
     "Flow",
     "GatewayUnreachable",
     "History",
+    "InvalidMessage",
+    "Message",
     "MessageflowError",
     "NoRoom",
     "NotStored",
@@ -72,6 +76,7 @@ __all__ = [
     "Unavailable",
     "Unrecoverable",
     "__version__",
+    "message",
 ]
 
 _ELSEWHERE = {
@@ -81,9 +86,11 @@ _ELSEWHERE = {
     "Event": "messageflow.handlers.event",
     "Flow": "messageflow.publisher.flow",
     "History": "messageflow.publisher.results",
+    "Message": "messageflow.typed.message",
     "Position": "messageflow.publisher.results",
     "Publication": "messageflow.publisher.results",
     "Receipt": "messageflow.publisher.results",
+    "message": "messageflow.typed.message",
 }
 
 

@@ -3,6 +3,7 @@
     MessageflowError
     ├── ConfigurationError        a setting is missing, malformed or unsafe
     ├── EncodingError             a payload that JSON cannot carry
+    ├── InvalidMessage            a typed message that is not as its class says
     ├── TokenError                a JSON Web Token that is not accepted
     │   └── TokenExpired          … because its time is over
     ├── BrokerError               the broker cannot do what was asked
@@ -65,6 +66,22 @@ class ConfigurationError(MessageflowError):
 
 class EncodingError(MessageflowError, TypeError):
     """A payload that JSON cannot carry; the message names the type and where it stands."""
+
+
+class InvalidMessage(MessageflowError, ValueError):
+    """A typed message that is not as its class says. Nothing was sent.
+
+    Args:
+        name: of the class.
+        field: where, such as `items[0].price`; empty for the whole.
+        reason: in words.
+    """
+
+    def __init__(self, name: str, field: str, reason: str) -> None:
+        super().__init__(f"{name}.{field}: {reason}" if field else f"{name}: {reason}")
+        self.name = name
+        self.field = field
+        self.reason = reason
 
 
 class TokenReason(StrEnum):

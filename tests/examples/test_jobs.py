@@ -12,6 +12,7 @@ from jobs import Jobs
 
 from messageflow import Flow, GatewayUnreachable, Receipt
 from messageflow.publisher.requests import User
+from messageflow.typed.message import TypedMessage
 
 STORED = Receipt(channel="#alice", offset=1, epoch="e", tag="", ack="memory")
 
@@ -25,8 +26,8 @@ class Recorder(Flow):
         self.failure = failure
         self.ended = threading.Event()
 
-    def push(self, user: User, type: str, payload: Any = None, **more: Any) -> Receipt:
-        self.pushed.append((str(user), type, payload))
+    def push(self, user: User, type: str | TypedMessage, payload: Any = None, **more: Any) -> Receipt:
+        self.pushed.append((str(user), str(type), payload))
         if type in ("job/done", "job/failed"):
             self.ended.set()
         if self.failure:

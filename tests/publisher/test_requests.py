@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import jwt
 import msgspec
 import pytest
 
-from messageflow import Flow
+from messageflow import Flow, Message
 from messageflow.client_io.outcome import Response
-from messageflow.errors import EncodingError, PayloadTooLarge, PublishError, Refused, Unauthorized
+from messageflow.errors import EncodingError, InvalidMessage, PayloadTooLarge, PublishError, Refused, Unauthorized
 from messageflow.handlers.event import Event
 from messageflow.publisher import requests
 from messageflow.publisher.call import Call
@@ -21,11 +23,41 @@ from messageflow.publisher.results import ClientInfo, History, Node, Position, P
 GATEWAY = describe_gateway("http://gateway")
 KEY = "k1"
 
+
+class ReportReady(Message):
+    id: int
+
+
+@dataclass
+class NoMessage:
+    id: int
+
+
 CALLS: list[tuple[Call[Any], str, dict[str, Any]]] = [
     (
         requests.push("alice", "report/ready", {"id": 7}, idempotency_key=KEY),
         "push",
         {"user": "alice", "type": "report/ready", "payload": {"id": 7}, "idempotency_key": KEY},
+    ),
+    (
+        requests.push("alice", ReportReady(7), idempotency_key=KEY),
+        "push",
+        {"user": "alice", "type": "report/ready", "payload": {"id": 7}, "idempotency_key": KEY},
+    ),
+    (
+        requests.broadcast(ReportReady(7), idempotency_key=KEY),
+        "broadcast_push",
+        {"type": "report/ready", "payload": {"id": 7}, "idempotency_key": KEY},
+    ),
+    (
+        requests.publish("news", ReportReady(7), idempotency_key=KEY),
+        "publish",
+        {"channel": "news", "data": {"type": "report/ready", "payload": {"id": 7}}, "idempotency_key": KEY},
+    ),
+    (
+        requests.publish("news", NoMessage(7), idempotency_key=KEY),
+        "publish",
+        {"channel": "news", "data": {"id": 7}, "idempotency_key": KEY},
     ),
     (
         requests.push(42, "t", idempotency_key=KEY),
@@ -264,3 +296,26 @@ def test_many_users_are_asked_about_at_once_and_told_as_they_were_named() -> Non
     assert call.read(b'{"result":{"users":["7","alice"]}}') == {"alice", 7, "7"}
     with pytest.raises(ValueError, match="everyone"):
         requests.online_many(["alice", "*"])
+
+
+WRONG: list[tuple[Callable[[], Any], type[Exception], str]] = [
+    (lambda: ReportReady("7"), InvalidMessage, "ReportReady.id: expected int, got str"),  # type: ignore[arg-type]
+    (lambda: ReportReady, TypeError, "not the class ReportReady: push an object of it"),
+    (lambda: NoMessage(7), TypeError, "NoMessage, which is no message: put @message above its class"),
+    (lambda: {"id": 7}, TypeError, "must be a string such as 'report/ready', not dict"),
+]
+
+
+@pytest.mark.parametrize(("make", "error", "text"), WRONG)
+def test_what_is_pushed_in_the_place_of_a_type_is_a_message_or_refused(
+    make: Callable[[], Any], error: type[Exception], text: str
+) -> None:
+    for push in (lambda what: requests.push("alice", what), requests.broadcast, Flow("http://gateway").later.broadcast):
+        with pytest.raises(error) as caught:
+            push(make())
+        assert text in str(caught.value)
+
+
+def test_a_message_has_its_payload_in_itself() -> None:
+    with pytest.raises(TypeError, match="ReportReady has its payload in its fields"):
+        requests.push("alice", ReportReady(7), {"id": 7})

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from messageflow import Event, Flow, Refuse, Refused
+from messageflow import AsyncFlow, Event, Flow, Message, Refuse, Refused
 from messageflow.testing import LiveGateway
 
 REAL = "http://127.0.0.1:9"
@@ -79,6 +79,30 @@ def test_handlers_of_this_process_are_asked(live: LiveGateway) -> None:
         page.call("live/double", 101)
     with pytest.raises(Refused, match="104"):
         page.emit("nobody handles this")
+
+
+class NumberSaid(Message):
+    number: int
+
+
+def test_typed_messages_go_both_ways_and_a_page_is_told_the_field(live: LiveGateway) -> None:
+    flow, async_flow = Flow(REAL), AsyncFlow(REAL)
+
+    @flow.on(NumberSaid)
+    def take(event: Event[NumberSaid]) -> None:
+        flow.push(event.user, NumberSaid(event.data.number + 1))
+
+    @async_flow.rpc(NumberSaid)
+    async def answer(event: Event[NumberSaid]) -> NumberSaid:
+        return NumberSaid(event.data.number * 2)
+
+    page = live.connect("alice")
+    page.emit(NumberSaid(1))
+    assert page.wait_for(NumberSaid).payload == NumberSaid(2)
+    assert page.call(NumberSaid(3)) == {"number": 6}
+    for say in (page.emit, page.call):
+        with pytest.raises(Refused, match=r"107: bad request: number: expected int, got str \(in number/said\)"):
+            say("number/said", {"number": "3"})
 
 
 def test_a_token_decides_and_a_revocation_ends(live: LiveGateway) -> None:

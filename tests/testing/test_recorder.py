@@ -9,7 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from messageflow import AsyncFlow, EncodingError, Flow, GatewayUnreachable, PayloadTooLarge, Refused
+from messageflow import (
+    AsyncFlow,
+    EncodingError,
+    Flow,
+    GatewayUnreachable,
+    InvalidMessage,
+    Message,
+    PayloadTooLarge,
+    Refused,
+)
 from messageflow.publisher.stand_in import find_stand_in
 from messageflow.testing import FlowRecorder, Recorded
 
@@ -141,3 +150,29 @@ def test_recorders_nest(recorder: FlowRecorder) -> None:
         flow.push("alice", "inner")
     flow.push("alice", "outer")
     assert (inner.one().type, recorder.one().type) == ("inner", "outer")
+
+
+class ReportReady(Message):
+    id: int
+
+
+def test_typed_messages_are_found_by_their_class_and_read(recorder: FlowRecorder) -> None:
+    flow = Flow(REAL)
+    flow.push("alice", ReportReady(7))
+    flow.broadcast("report/ready", {"id": 8})
+    flow.later.push("bob", ReportReady(9))
+    asyncio.run(AsyncFlow(REAL).push("carl", ReportReady(10)))
+    with flow.transaction(), flow.batch() as batch:
+        batch.push("dora", ReportReady(11))
+    flow.publish("rooms:blue", ReportReady(12))
+    assert recorder.of(ReportReady).payloads == [ReportReady(id) for id in range(7, 12)]
+    assert recorder.to("alice").of(ReportReady).one().payload == ReportReady(7)
+    assert recorder.to("alice").of("report/ready").one().payload == {"id": 7}
+    assert recorder.channel("rooms:blue").one().data == {"type": "report/ready", "payload": {"id": 12}}
+    with pytest.raises(
+        AssertionError, match=r"one was expected to 'eve' of ReportReady \('report/ready'\), there are 0"
+    ):
+        recorder.to("eve").of(ReportReady).one()
+    with pytest.raises(InvalidMessage, match=r"ReportReady\.id"):
+        flow.push("alice", ReportReady("7"))  # type: ignore[arg-type]
+    assert len(recorder.to("alice")) == 1

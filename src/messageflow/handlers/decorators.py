@@ -13,6 +13,7 @@ import msgspec
 from messageflow.core.channel_patterns import ALL, explain_pattern
 from messageflow.handlers.event import Event
 from messageflow.handlers.registry import EVERY, Handler, Handlers, Kind
+from messageflow.typed.kinds import find_kind
 
 Function = TypeVar("Function", bound=Callable[[Event], Any])
 
@@ -41,23 +42,28 @@ class Decorators:
             self._handlers = Handlers()
         return self._handlers
 
-    def on(self, name: str) -> Decorator:
+    def on(self, name: str | type) -> Decorator:
         """Let a function take what pages send by this name: `flow.emit(name, data)`. What it returns is not looked at.
 
         @flow.on("city")
         def add_city(event):
             flow.broadcast("city", event.data)
-        """
-        return self._decorator("event", _check_name(name, "on"), "on")
 
-    def rpc(self, name: str) -> Decorator:
+        By a class of typed messages instead of a name it takes those, and `event.data` is an object of the class: what
+        is not as the class says is refused, and the client is told the field.
+        """
+        return self._named("event", name, "on")
+
+    def rpc(self, name: str | type) -> Decorator:
         """Let a function answer what pages call by this name: `flow.call(name, data)`. What it returns is the result.
+
+        A class of typed messages is taken as by `on`.
 
         @flow.rpc("search")
         def search(event):
             return find(event.data)
         """
-        return self._decorator("rpc", _check_name(name, "rpc"), "rpc")
+        return self._named("rpc", name, "rpc")
 
     def on_connect(self, function: Function) -> Function:
         """Let a function see who connects. It may return False to refuse, or a dict.
@@ -111,6 +117,21 @@ class Decorators:
         """Return what a handler returned as JSON. A flow has its own way."""
         return msgspec.json.encode(value)
 
+    def _named(self, kind: Kind, given: Any, written: str) -> Decorator:
+        message = find_kind(given)
+        if message is None:
+            return self._decorator(kind, _check_name(given, written), written)
+        shown = f"{written}({given.__name__})"
+
+        def decorate(function: Function) -> Function:
+            from messageflow.handlers.typed_handlers import take_typed  # which loads asyncio
+
+            _check_function(function, shown)
+            self._add(kind, message.type, take_typed(function, message), shown)
+            return function
+
+        return decorate
+
     def _decorator(self, kind: Kind, key: str, written: str) -> Decorator:
         def decorate(function: Function) -> Function:
             return self._add(kind, key, function, f"{written}({key!r})")
@@ -127,7 +148,10 @@ class Decorators:
 
 def _check_name(name: str, decorator: str) -> str:
     if not isinstance(name, str):
-        raise TypeError(f'@flow.{decorator} takes the name that pages use: @flow.{decorator}("city")')
+        raise TypeError(
+            f'@flow.{decorator} takes the name that pages use, @flow.{decorator}("city"), or a class of messages, '
+            "which derives from Message or stands below @message"
+        )
     if not name:
         raise ValueError(f"@flow.{decorator} takes a name, not an empty text")
     return name

@@ -6,19 +6,30 @@ Pure.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic
 
 from msgspec import Struct
 
 from messageflow.core.handshake_headers import NO_HEADERS
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
 
-class Event(Struct, frozen=True, kw_only=True):
+    Data = TypeVar("Data", default=Any)
+else:
+    from typing import TypeVar
+
+    Data = TypeVar("Data")
+
+
+class Event(Struct, Generic[Data], frozen=True, kw_only=True):
     """What a page says, or what has happened to a connection or a channel.
+
+    Of a handler of typed messages it is an `Event[ReportReady]`, for those who check types.
 
     Args:
         name: what the page calls it; of connections and channels the kind, such as `connect`.
-        data: what the page sent, decoded; None for nothing.
+        data: what the page sent, decoded, None for nothing; an object of the class that the handler takes.
         user: whose connection it is, as their token says; empty for somebody without a name.
         client: the id of the connection.
         channel: where; empty where it is about none.
@@ -31,7 +42,7 @@ class Event(Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    data: Any = None
+    data: Data = None  # type: ignore[assignment]  # for nothing
     user: str = ""
     client: str = ""
     channel: str = ""

@@ -28,6 +28,7 @@ from messageflow.integrations.told_settings import PREFIX, ToldSettings, read_se
 from messageflow.publisher.arguments import User
 from messageflow.publisher.flow import Flow
 from messageflow.publisher.results import Receipt
+from messageflow.typed.message import TypedMessage
 
 with needing("messageflow.integrations.flask", "flask"):
     import flask
@@ -166,7 +167,9 @@ class MessageFlow(CurrentFlow):
             return f"the function {getattr(self._user, '__qualname__', self._user)}"
         return "Flask-Login" if hasattr(flask.current_app, "login_manager") else ""
 
-    def push_current(self, type: str, payload: Any = None, *, idempotency_key: str | None = None) -> Receipt:
+    def push_current(
+        self, type: str | TypedMessage, payload: Any = None, *, idempotency_key: str | None = None
+    ) -> Receipt:
         """Push to who is logged in in this request. Arguments, result and errors as in `Flow.push`.
 
         Raises:

@@ -21,6 +21,7 @@ from uuid import UUID
 import msgspec
 
 from messageflow.handlers.event import Event
+from messageflow.typed.message import has_fields
 
 User = str | int | UUID
 Sender = Event | str
@@ -101,10 +102,17 @@ def read_type(type_: object) -> str:
     """Return the type of an action; raise TypeError for what is no text, ValueError for nothing."""
     name = _find_name(type_)
     if name is None:
-        raise TypeError(f"type must be a string such as 'report/ready', not {type(type_).__name__}")
+        raise TypeError(f"type must be a string such as 'report/ready', not {_describe(type_)}")
     if not name:
         raise ValueError("type is empty: name what happened, such as 'report/ready'")
     return name
+
+
+def _describe(value: object) -> str:
+    if isinstance(value, type):
+        return f"the class {value.__name__}: push an object of it"
+    name = type(value).__name__
+    return f"{name}, which is no message: put @message above its class" if has_fields(type(value)) else name
 
 
 def read_key(key: object) -> str:

@@ -34,6 +34,7 @@ from messageflow.publisher.results import (
 )
 from messageflow.publisher.tokens import STREAM_LIFETIME, TICKET_TTL, TTL
 from messageflow.publisher.transaction import Transaction
+from messageflow.typed.message import TypedMessage
 
 
 class AsyncFlow(FlowBase):
@@ -63,7 +64,7 @@ class AsyncFlow(FlowBase):
     async def push(
         self,
         user: User,
-        type: str,
+        type: str | TypedMessage,
         payload: Any = None,
         *,
         idempotency_key: str | None = None,
@@ -73,7 +74,12 @@ class AsyncFlow(FlowBase):
         return await self._publish(requests.push(user, type, payload, idempotency_key=idempotency_key, exclude=exclude))
 
     async def broadcast(
-        self, type: str, payload: Any = None, *, idempotency_key: str | None = None, exclude: Sender | None = None
+        self,
+        type: str | TypedMessage,
+        payload: Any = None,
+        *,
+        idempotency_key: str | None = None,
+        exclude: Sender | None = None,
     ) -> Receipt:
         """As `Flow.broadcast`."""
         return await self._publish(requests.broadcast(type, payload, idempotency_key=idempotency_key, exclude=exclude))

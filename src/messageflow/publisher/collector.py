@@ -14,6 +14,7 @@ from messageflow.publisher import requests
 from messageflow.publisher.call import Call
 from messageflow.publisher.requests import Sender, User
 from messageflow.publisher.results import Receipt
+from messageflow.typed.message import TypedMessage
 
 
 class CallCollector:
@@ -24,7 +25,7 @@ class CallCollector:
     def push(
         self,
         user: User,
-        type: str,
+        type: str | TypedMessage,
         payload: Any = None,
         *,
         idempotency_key: str | None = None,
@@ -34,7 +35,12 @@ class CallCollector:
         self._add(requests.push(user, type, payload, idempotency_key=idempotency_key, exclude=exclude))
 
     def broadcast(
-        self, type: str, payload: Any = None, *, idempotency_key: str | None = None, exclude: Sender | None = None
+        self,
+        type: str | TypedMessage,
+        payload: Any = None,
+        *,
+        idempotency_key: str | None = None,
+        exclude: Sender | None = None,
     ) -> None:
         """Add a broadcast to everyone online. See `Flow.broadcast`."""
         self._add(requests.broadcast(type, payload, idempotency_key=idempotency_key, exclude=exclude))

@@ -29,6 +29,7 @@ from messageflow.publisher.results import (
     Receipt,
 )
 from messageflow.publisher.tokens import STREAM_LIFETIME, TICKET_TTL, TTL
+from messageflow.typed.message import TypedMessage
 
 
 class Flow(FlowBase):
@@ -83,7 +84,7 @@ class Flow(FlowBase):
     def push(
         self,
         user: User,
-        type: str,
+        type: str | TypedMessage,
         payload: Any = None,
         *,
         idempotency_key: str | None = None,
@@ -94,7 +95,8 @@ class Flow(FlowBase):
         Args:
             user: who, as their token's `sub` says: text, a whole number or a UUID. `"*"` is refused, since a name
                 must never change who is reached: everyone online is for `broadcast`.
-            type: what happened, such as `report/ready`.
+            type: what happened, such as `report/ready`; or a typed message, an object of a class that derives from
+                `Message` or stands below `@message`, which is type and payload in one and is checked before it leaves.
             payload: anything JSON can carry, and these, which arrive as something else: datetime, date, time and
                 timedelta as ISO 8601 text; UUID, Decimal and Path as text; bytes as base64 text; an Enum as its value;
                 dataclasses, attrs, msgspec structs and pydantic models as objects; tuples, sets, deques, ranges,
@@ -110,6 +112,7 @@ class Flow(FlowBase):
         Raises:
             PublishError: it is not stored, or nobody knows; the subclass and the message say which.
             EncodingError: JSON cannot carry the payload; the message says what of it, by its place.
+            InvalidMessage: a typed message is not as its class says; the message names the field.
             TypeError, ValueError: an argument is no user, no type or no key.
         """
         return run_now(
@@ -117,7 +120,12 @@ class Flow(FlowBase):
         )
 
     def broadcast(
-        self, type: str, payload: Any = None, *, idempotency_key: str | None = None, exclude: Sender | None = None
+        self,
+        type: str | TypedMessage,
+        payload: Any = None,
+        *,
+        idempotency_key: str | None = None,
+        exclude: Sender | None = None,
     ) -> Receipt:
         """Push to everyone online. Arguments, result and errors as in `push`."""
         return run_now(
@@ -138,7 +146,7 @@ class Flow(FlowBase):
 
         Args:
             channel: its name.
-            data: as the payload of `push`.
+            data: as the payload of `push`; of a typed message `{"type": …, "payload": …}`, as a push of it.
             tags: words about the publication, sent along with it.
             idempotency_key: names this publication when your own code may repeat it; else a fresh one is made.
             skip_history: deliver to those who are there, keep nothing for others.

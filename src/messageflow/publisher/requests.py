@@ -45,6 +45,8 @@ from messageflow.publisher.results import (
     PresenceStats,
     Receipt,
 )
+from messageflow.typed.kinds import find_kind
+from messageflow.typed.message import TypedMessage
 
 BODY_LIMIT = 16 * 1024 * 1024  # bytes; far over any gateway's limit, refused here before it burdens the network
 
@@ -53,22 +55,26 @@ T = TypeVar("T")
 
 def push(
     user: User,
-    type: str,
+    type: str | TypedMessage,
     payload: Any = None,
     *,
     idempotency_key: str | None = None,
     exclude: Sender | None = None,
 ) -> Call[Receipt]:
     name, key = read_user(user), _choose_key(idempotency_key)
-    command = calls.PushCall(name, read_type(type), Raw(encode(payload)), key, read_sender(exclude))
+    command = calls.PushCall(name, *_read_action(type, payload), key, read_sender(exclude))
     return Call("push", _to_json(command), responses.read_receipt, stores=True)
 
 
 def broadcast(
-    type: str, payload: Any = None, *, idempotency_key: str | None = None, exclude: Sender | None = None
+    type: str | TypedMessage,
+    payload: Any = None,
+    *,
+    idempotency_key: str | None = None,
+    exclude: Sender | None = None,
 ) -> Call[Receipt]:
     key = _choose_key(idempotency_key)
-    command = calls.BroadcastPushCall(read_type(type), Raw(encode(payload)), key, read_sender(exclude))
+    command = calls.BroadcastPushCall(*_read_action(type, payload), key, read_sender(exclude))
     return Call("broadcast_push", _to_json(command), responses.read_receipt, stores=True)
 
 
@@ -83,7 +89,7 @@ def publish(
 ) -> Call[Receipt]:
     command = calls.PublishCall(
         read_channel(channel),
-        Raw(encode(data, "data")),
+        _read_data(data),
         skip_history=bool(skip_history),
         tags=_encode_tags(tags),
         idempotency_key=_choose_key(idempotency_key),
@@ -164,6 +170,26 @@ def channels(pattern: str = "") -> Call[dict[str, int]]:
 
 def info() -> Call[tuple[Node, ...]]:
     return _make_call("info", calls.Nothing(), responses.read_info)
+
+
+def _read_action(type_: object, payload: Any) -> tuple[str, Raw]:
+    """Return type and payload of a push, both of a typed message where that is what is pushed."""
+    if type(type_) is str:
+        return read_type(type_), Raw(encode(payload))
+    kind = find_kind(type(type_))
+    if kind is None:
+        return read_type(type_), Raw(encode(payload))
+    if payload is not None:
+        raise TypeError(f"{kind.cls.__name__} has its payload in its fields: push it alone")
+    return kind.type, Raw(kind.write(type_, encode))
+
+
+def _read_data(data: Any) -> Raw:
+    """Return the data of a publication; of a typed message the action that pages hear of a push, too."""
+    kind = find_kind(type(data))
+    if kind is None:
+        return Raw(encode(data, "data"))
+    return Raw(_to_json({"type": kind.type, "payload": Raw(kind.write(data, encode))}))
 
 
 def _make_call(method: str, command: msgspec.Struct, read: Callable[[bytes], T]) -> Call[T]:

@@ -25,7 +25,10 @@ from messageflow.core.codes import METHOD_NOT_FOUND, SERVER_ERROR
 from messageflow.core.stream import Publication
 from messageflow.errors import Refused
 from messageflow.handlers.registry import EVERY, Kind
-from messageflow.testing.recorded import Recorded, Selection, read_publication
+from messageflow.publisher.encoding import encode
+from messageflow.testing.recorded import Recorded, Selection, read_payload, read_publication
+from messageflow.typed.kinds import find_kind
+from messageflow.typed.message import TypedMessage
 
 PATIENCE = 10.0  # seconds that a page waits for what it is asked for, also on a busy machine
 AWAY = SERVER_ERROR.code  # the application has not said yet what it handles
@@ -135,17 +138,21 @@ class LivePage:
         with self._changed:
             return Selection(list(self._heard))
 
-    def wait_for(self, type: str | None = None, *, channel: str | None = None) -> Recorded:
+    def wait_for(self, type: str | type[Any] | None = None, *, channel: str | None = None) -> Recorded:
         """Wait for the next push of a type, or the next publication in a channel, and return it: each once, in order.
+
+        By a class of typed messages the payload is an object of the class.
 
         Raises:
             AssertionError: it did not come in time; the message shows what came.
         """
-        found: Recorded | None = self._wait(lambda: self._take(type, channel))
+        kind = find_kind(type)
+        name = type if kind is None else kind.type
+        found: Recorded | None = self._wait(lambda: self._take(name, channel))
         if found is None:
-            wanted = " ".join([repr(type) if type else "anything", f"in {channel!r}" if channel else ""]).strip()
+            wanted = " ".join([repr(name) if name else "anything", f"in {channel!r}" if channel else ""]).strip()
             raise AssertionError(f"{wanted} was waited for {self._patience:g} s; {self._describe()}")
-        return found
+        return found if kind is None else read_payload(found, kind)
 
     def settle(self) -> Selection:
         """Wait until all that was published before this has come, in each of its channels; return what was heard."""
@@ -157,20 +164,25 @@ class LivePage:
             raise AssertionError(f"the gateway did not deliver all in time; {self._describe()}")
         return self.heard
 
-    def emit(self, name: str, data: Any = None) -> None:
+    def emit(self, name: str | TypedMessage, data: Any = None) -> None:
         """Say something, as `flow.emit` of a page does: returns once the application has handled it.
+
+        Args:
+            name: or a typed message, which is name and data in one.
+            data: what JSON can carry.
 
         Raises:
             Refused: it has refused it, has failed, or does not know the name.
         """
+        name, data = _read_said(name, data)
         self._ask_handler("event", name, {"send": {"data": {"type": name, "payload": data}}})
 
-    def call(self, name: str, data: Any = None) -> Any:
+    def call(self, name: str | TypedMessage, data: Any = None) -> Any:
         """Ask something, as `flow.call` of a page does. Returns what the application returned.
 
-        Raises:
-            Refused: as `emit`.
+        Arguments and errors as of `emit`.
         """
+        name, data = _read_said(name, data)
         reply = self._ask_handler("rpc", name, {"rpc": {"method": name, "data": data}})
         return None if reply.rpc is None else reply.rpc.data
 
@@ -250,7 +262,7 @@ class LivePage:
         with self._changed:
             return self._changed.wait_for(find, self._patience)
 
-    def _take(self, type: str | None, channel: str | None) -> Recorded | None:
+    def _take(self, type: object, channel: str | None) -> Recorded | None:
         for place, each in enumerate(self._heard):
             if place not in self._taken and type in (None, each.type) and channel in (None, each.channel):
                 self._taken.add(place)
@@ -301,3 +313,8 @@ class LivePage:
             return
         tags = msgspec.json.encode(said.tags)
         self._heard.append(read_publication(channel, Publication(said.offset, "", 0.0, bytes(said.data), b"", tags)))
+
+
+def _read_said(name: Any, data: Any) -> tuple[str, Any]:
+    kind = find_kind(type(name))
+    return (name, data) if kind is None else (kind.type, msgspec.Raw(kind.write(name, encode)))

@@ -13,6 +13,7 @@ import msgspec
 from messageflow.core.channels import BROADCAST, PERSONAL_PREFIX
 from messageflow.core.stream import Publication
 from messageflow.publisher.arguments import User, read_user
+from messageflow.typed.kinds import MessageKind, find_kind
 
 SHOWN = 10  # of what was recorded, in a message
 TEXT = 200  # characters of each
@@ -84,9 +85,18 @@ class Selection:
         name = read_user(user)
         return self._select([each for each in self.recorded if each.user == name], f" to {name!r}")
 
-    def of(self, type: str) -> Selection:
-        """Return what has a type."""
-        return self._select([each for each in self.recorded if each.type == type], f" of {type!r}")
+    def of(self, type: str | type[Any]) -> Selection:
+        """Return what has a type; by a class of typed messages, with objects of the class as payloads.
+
+        Raises:
+            InvalidMessage: by a class, where something else was pushed as the same type; the message names the field.
+        """
+        kind = find_kind(type)
+        if kind is None:
+            return self._select([each for each in self.recorded if each.type == type], f" of {type!r}")
+        return self._select(
+            [read_payload(each, kind) for each in self.recorded if each.type == kind.type], f" of {kind}"
+        )
 
     def channel(self, name: str) -> Selection:
         """Return what was published in a channel."""
@@ -130,6 +140,11 @@ class Selection:
         rest = f"\n  and {more} more" if more > 0 else ""
         recorded = "".join(shown) + rest if shown else " nothing"
         return f"{expected} was expected{self._described}, there are {len(self)}; recorded was:{recorded}"
+
+
+def read_payload(recorded: Recorded, kind: MessageKind) -> Recorded:
+    """Return a push with an object of its class as payload."""
+    return recorded._replace(payload=kind.read(recorded.payload))
 
 
 class _Action(msgspec.Struct):

@@ -15,11 +15,12 @@ from messageflow.integrations.django.flows import find_project
 from messageflow.integrations.django.logins import name_user
 from messageflow.publisher import requests
 from messageflow.publisher.arguments import Sender
+from messageflow.typed.message import TypedMessage
 
 
 def push_on_commit(
     user: Any,
-    type: str,
+    type: str | TypedMessage,
     payload: Any = None,
     *,
     idempotency_key: str | None = None,
@@ -44,7 +45,7 @@ def push_on_commit(
     transaction.on_commit(partial(find_project().flow._publish_later, call), using=using)
 
 
-def require_user(user: Any, type: str) -> Any:
+def require_user(user: Any, type: str | TypedMessage) -> Any:
     """Return what a user is called.
 
     Raises:

@@ -20,6 +20,7 @@ from messageflow.publisher.arguments import Sender
 from messageflow.publisher.call import Call
 from messageflow.publisher.collector import CallCollector
 from messageflow.publisher.results import Receipt
+from messageflow.typed.message import TypedMessage
 
 
 class Outbox(CallCollector):
@@ -45,7 +46,7 @@ outbox = Outbox()
 
 def push_in_transaction(
     user: Any,
-    type: str,
+    type: str | TypedMessage,
     payload: Any = None,
     *,
     idempotency_key: str | None = None,
