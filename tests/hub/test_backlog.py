@@ -10,7 +10,7 @@ import pytest
 from messageflow.brokers.base import Item
 from messageflow.core.retention import Retention
 from messageflow.core.stream import Publication
-from messageflow.hub import back_pressure, backlog, fan_out
+from messageflow.hub import backlog, fan_out, publish_delay
 from messageflow.hub.history_limits import HistoryLimits
 from messageflow.hub.limits import Limits
 from messageflow.hub.transport import FramedEncoder
@@ -257,7 +257,7 @@ class Crowded:
         for connection in self.readers[:behind]:
             connection.fill()
         await self.world.publish("open:x", 1)
-        self.world.clock.advance(back_pressure.BEHIND * 2)
+        self.world.clock.advance(publish_delay.BEHIND * 2)
 
 
 ITEMS = [Item("open:x", b"2", Retention(1000, 600))]
@@ -266,15 +266,15 @@ ITEMS = [Item("open:x", b"2", Retention(1000, 600))]
 async def test_publishing_waits_for_a_crowd_that_is_behind(world: World) -> None:
     crowded = Crowded(world)
     await crowded.come(150, behind=150)
-    wait = world.hub.back_pressure.wait(ITEMS)
+    wait = world.hub.publish_delay.wait(ITEMS)
     assert wait is not None
     waiting = asyncio.ensure_future(wait)
     await world.settle()
     assert not waiting.done()
-    assert world.hub.back_pressure.wait([Item("open:y", b"2", Retention(1000, 600))]) is None
+    assert world.hub.publish_delay.wait([Item("open:y", b"2", Retention(1000, 600))]) is None
     for connection in crowded.readers:
         connection.empty()
-    world.clock.advance(back_pressure.LOOK_EVERY)
+    world.clock.advance(publish_delay.LOOK_EVERY)
     await asyncio.wait_for(waiting, 10)
     assert world.hub.counters.publishes_delayed == 1
 
@@ -282,24 +282,24 @@ async def test_publishing_waits_for_a_crowd_that_is_behind(world: World) -> None
 async def test_publishing_waits_only_so_long(world: World) -> None:
     crowded = Crowded(world)
     await crowded.come(150, behind=150)
-    wait = world.hub.back_pressure.wait(ITEMS)
+    wait = world.hub.publish_delay.wait(ITEMS)
     assert wait is not None
     waiting = asyncio.ensure_future(wait)
     await world.settle()
-    world.clock.advance(back_pressure.LONGEST)
+    world.clock.advance(publish_delay.LONGEST)
     await asyncio.wait_for(waiting, 10)
 
 
 @pytest.mark.parametrize(("count", "behind"), [(150, 60), (50, 50), (250, 120)])
 async def test_a_few_slow_readers_hold_up_nobody(world: World, count: int, behind: int) -> None:
     await Crowded(world).come(count, behind)
-    assert world.hub.back_pressure.wait(ITEMS) is None
+    assert world.hub.publish_delay.wait(ITEMS) is None
 
 
 async def test_a_crowd_that_sleeps_holds_up_nobody(world: World) -> None:
     await Crowded(world).come(150, behind=150)
     await world.pass_time(2)
-    assert world.hub.back_pressure.wait(ITEMS) is None
+    assert world.hub.publish_delay.wait(ITEMS) is None
 
 
 async def test_a_batch_that_is_under_way_in_slices_is_written_to_each_once(

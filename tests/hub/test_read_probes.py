@@ -8,7 +8,7 @@ import pytest
 
 from messageflow.brokers.base import Item
 from messageflow.core.retention import Retention
-from messageflow.hub import back_pressure, read_probes, read_sample
+from messageflow.hub import publish_delay, read_probes, read_sample
 from messageflow.hub.limits import Limits
 from messageflow.testing.memory_connection import MemoryConnection
 from tests.hub import one_way_toy
@@ -56,7 +56,7 @@ class Crowd:
         self.world.clock.advance(MOST * 2)
 
     def hold_up(self) -> asyncio.Future[None] | None:
-        wait = self.world.hub.back_pressure.wait(ITEMS)
+        wait = self.world.hub.publish_delay.wait(ITEMS)
         return None if wait is None else asyncio.ensure_future(wait)
 
 
@@ -104,7 +104,7 @@ async def test_publishing_waits_until_a_crowd_has_read(crowd: Crowd) -> None:
     await crowd.world.settle()
     assert not waiting.done()
     crowd.answer()
-    crowd.world.clock.advance(2 * back_pressure.LOOK_EVERY)
+    crowd.world.clock.advance(2 * publish_delay.LOOK_EVERY)
     await asyncio.wait_for(waiting, 10)
     assert crowd.world.hub.counters.publishes_delayed == 1
     assert crowd.world.hub.counters.read_probes_answered == 2 * SAMPLED
@@ -116,7 +116,7 @@ async def test_a_publish_waits_for_a_crowd_only_so_long(crowd: Crowd) -> None:
     waiting = crowd.hold_up()
     assert waiting is not None
     await crowd.world.settle()
-    crowd.world.clock.advance(back_pressure.LONGEST)
+    crowd.world.clock.advance(publish_delay.LONGEST)
     await asyncio.wait_for(waiting, 10)
 
 
@@ -155,11 +155,11 @@ async def test_what_is_written_to_a_crowd_whose_pace_is_known_counts_before_it_i
     for _ in range(3):
         assert crowd.hold_up() is None
         await crowd.publish()
-    crowd.world.clock.advance(2 * back_pressure.LOOK_EVERY)
+    crowd.world.clock.advance(2 * publish_delay.LOOK_EVERY)
     assert crowd.hold_up() is None
     await crowd.publish()
     await crowd.publish()
-    crowd.world.clock.advance(2 * back_pressure.LOOK_EVERY)
+    crowd.world.clock.advance(2 * publish_delay.LOOK_EVERY)
     assert crowd.hold_up() is not None
 
 

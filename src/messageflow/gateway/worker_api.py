@@ -44,7 +44,7 @@ class WorkerApi:
             size_limit,
             self._log,
             kept_for(hub.verifier.lifetime_limit),
-            hub.back_pressure.wait,
+            hub.publish_delay.wait,
             partial(asyncio.sleep, 0),
         )
         self._started = time.monotonic()

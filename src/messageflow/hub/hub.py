@@ -24,7 +24,6 @@ from messageflow.core.protocol import Command, FaultyCommand, Joined, Left
 from messageflow.core.stream import Publication
 from messageflow.core.token_verifier import Verifier
 from messageflow.dialects.base import Dialect
-from messageflow.hub.back_pressure import BackPressure
 from messageflow.hub.backlog import Backlogs
 from messageflow.hub.catch_up import CatchUp
 from messageflow.hub.channel import Channel, Received
@@ -47,6 +46,7 @@ from messageflow.hub.node_deaths import NodeDeaths
 from messageflow.hub.occupancy import QUESTION as OCCUPANCY
 from messageflow.hub.occupancy import SAID, Occupancy
 from messageflow.hub.presence_changes import PresenceChanges
+from messageflow.hub.publish_delay import PublishDelay
 from messageflow.hub.read_probes import ReadProbes
 from messageflow.hub.recovery_rate_limiter import REPLY_TURNS, RecoveryRateLimiter
 from messageflow.hub.revocation_list import RevocationList
@@ -145,7 +145,7 @@ class Hub:
         self.reply_limiter = RecoveryRateLimiter(rate, runtime.clock, turns=REPLY_TURNS)
         self.backlogs = Backlogs(self.limits.buffer_memory, length, runtime.clock)
         self.stalled = StalledSessions(runtime, self.backlogs, length)
-        self.back_pressure = BackPressure(runtime, self.channels, self.backlogs, self.read_probes)
+        self.publish_delay = PublishDelay(runtime, self.channels, self.backlogs, self.read_probes)
         self.catch_up = CatchUp(runtime, self.backlogs, self.history_reader, self.recovery_limiter, self.gap_repair)
         self.heartbeat = Heartbeat(runtime, self.unauthenticated, self.stalled, self._tick)
 
@@ -162,7 +162,7 @@ class Hub:
             catch_up=self.catch_up,
             recovery_limiter=self.recovery_limiter,
             reply_limiter=self.reply_limiter,
-            back_pressure=self.back_pressure,
+            publish_delay=self.publish_delay,
             heartbeat=self.heartbeat,
             connections_per_user=self.connections_per_user,
             revocation_list=self.revocation_list,

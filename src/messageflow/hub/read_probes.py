@@ -7,7 +7,7 @@ read between two answers follows what they still have before them, in seconds of
 Who never answers is never waited for, and who stops to is given up after `SILENT`. A link that is long is not taken for
 a reader that is slow: what the quickest answer took does not count.
 
-Owns who is asked, and what they answered. Never holds up anybody (`hub.back_pressure` does).
+Owns who is asked, and what they answered. Never holds up anybody (`hub.publish_delay` does).
 """
 
 from __future__ import annotations

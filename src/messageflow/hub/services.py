@@ -8,7 +8,6 @@ from typing import Protocol
 from messageflow.brokers.base import Broker
 from messageflow.core.namespaces import Namespaces
 from messageflow.core.token_verifier import Verifier
-from messageflow.hub.back_pressure import BackPressure
 from messageflow.hub.catch_up import CatchUp
 from messageflow.hub.channel_registry import ChannelRegistry
 from messageflow.hub.connections_per_user import ConnectionsPerUser
@@ -16,6 +15,7 @@ from messageflow.hub.heartbeat import Heartbeat
 from messageflow.hub.history_reader import HistoryReader
 from messageflow.hub.hook_calls import HookCalls
 from messageflow.hub.presence_changes import PresenceChanges
+from messageflow.hub.publish_delay import PublishDelay
 from messageflow.hub.recovery_rate_limiter import RecoveryRateLimiter
 from messageflow.hub.revocation_list import RevocationList
 from messageflow.hub.runtime import Runtime
@@ -56,7 +56,7 @@ class Services:
         catch_up: serves those that are behind.
         recovery_limiter: how fast history is given out to those who recover.
         reply_limiter: how fast it is given out to those who ask.
-        back_pressure: holds up publishers of channels that are read too slowly.
+        publish_delay: holds up publishers of channels that are read too slowly.
         heartbeat: looks at expiries.
         connections_per_user: how many connections a user may have.
         revocation_list: which tokens are revoked.
@@ -74,7 +74,7 @@ class Services:
     catch_up: CatchUp
     recovery_limiter: RecoveryRateLimiter
     reply_limiter: RecoveryRateLimiter
-    back_pressure: BackPressure
+    publish_delay: PublishDelay
     heartbeat: Heartbeat
     connections_per_user: ConnectionsPerUser
     revocation_list: RevocationList

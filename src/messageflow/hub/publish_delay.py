@@ -27,7 +27,7 @@ LONGEST = 1.0  # seconds that one publish may wait
 LOOK_EVERY = 0.01  # seconds
 
 
-class BackPressure:
+class PublishDelay:
     """Which channels of one hub are published in faster than they are read.
 
     Args:
@@ -92,12 +92,12 @@ class BackPressure:
 class _HoldUp:
     """What a publish waits for; who does not wait for it owes it nothing, unlike a coroutine."""
 
-    def __init__(self, back_pressure: BackPressure, items: Sequence[Item]) -> None:
-        self._back_pressure = back_pressure
+    def __init__(self, publish_delay: PublishDelay, items: Sequence[Item]) -> None:
+        self._publish_delay = publish_delay
         self._items = items
 
     def __await__(self) -> Generator[Any, Any, None]:
-        return self._back_pressure.hold_up(self._items).__await__()
+        return self._publish_delay.hold_up(self._items).__await__()
 
 
 def _is_behind(channel: Channel, before: bool) -> bool:
