@@ -50,7 +50,7 @@ LONGEST_FIRST = (
     "publisher/",
     "client_io/",
     "hub/test_laws.py",
-    "hub/test_catch_up.py",
+    "hub/test_lagging_sessions.py",
 )
 
 

@@ -129,7 +129,7 @@ class World:
 # What a session does it does in every dialect and over every transport: these suites run with each carrier there is.
 CARRIED = {
     "test_backlog",
-    "test_catch_up",
+    "test_lagging_sessions",
     "test_connect",
     "test_delivery",
     "test_drain",

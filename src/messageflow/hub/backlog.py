@@ -3,7 +3,7 @@
 A crowd that takes a little less than is published falls behind together, within a moment. What they miss is the same
 batch for all, so it is kept as it was written and handed to each when its socket has room: no read, no encoding, no
 turn to wait for, and in memory once, however many stand before it. Only who has fallen further behind than this
-reaches goes to the history (`hub.catch_up`).
+reaches goes to the history (`hub.lagging_sessions`).
 
 A backlog lives while somebody reads from it. It reaches back to the slowest that still takes something, holds no more
 than `EACH` for every reader it serves, and all together stay within `SHARE` of the memory for slow readers; past it

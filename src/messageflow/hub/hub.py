@@ -25,7 +25,6 @@ from messageflow.core.stream import Publication
 from messageflow.core.token_verifier import Verifier
 from messageflow.dialects.base import Dialect
 from messageflow.hub.backlog import Backlogs
-from messageflow.hub.catch_up import CatchUp
 from messageflow.hub.channel import Channel, Received
 from messageflow.hub.channel_registry import ChannelRegistry
 from messageflow.hub.commands import carry_out
@@ -41,6 +40,7 @@ from messageflow.hub.heartbeat import Heartbeat, tick_length
 from messageflow.hub.history_reader import HistoryReader
 from messageflow.hub.hook_calls import END_OF_SESSION, HookCalls
 from messageflow.hub.hooks import OUTLIVING, Hooks, name_task
+from messageflow.hub.lagging_sessions import LaggingSessions
 from messageflow.hub.limits import Limits
 from messageflow.hub.node_deaths import NodeDeaths
 from messageflow.hub.occupancy import QUESTION as OCCUPANCY
@@ -146,7 +146,9 @@ class Hub:
         self.backlogs = Backlogs(self.limits.buffer_memory, length, runtime.clock)
         self.stalled = StalledSessions(runtime, self.backlogs, length)
         self.publish_delay = PublishDelay(runtime, self.channels, self.backlogs, self.read_probes)
-        self.catch_up = CatchUp(runtime, self.backlogs, self.history_reader, self.recovery_limiter, self.gap_repair)
+        self.lagging = LaggingSessions(
+            runtime, self.backlogs, self.history_reader, self.recovery_limiter, self.gap_repair
+        )
         self.heartbeat = Heartbeat(runtime, self.unauthenticated, self.stalled, self._tick)
 
     def _assemble(self) -> Services:
@@ -159,7 +161,7 @@ class Hub:
             channels=self._channels,
             presence=self.presence,
             history_reader=self.history_reader,
-            catch_up=self.catch_up,
+            lagging=self.lagging,
             recovery_limiter=self.recovery_limiter,
             reply_limiter=self.reply_limiter,
             publish_delay=self.publish_delay,
@@ -275,13 +277,13 @@ class Hub:
         """The transport of a session is full."""
         if not session.closed:
             self.stalled.add(session)
-            self.catch_up.pause(session)
+            self.lagging.pause(session)
 
     def resume(self, session: Session) -> None:
         """It has room again."""
         if session.paused and not session.closed:
             self.connections_per_user.note_heard(session)
-            self.catch_up.resume(session)
+            self.lagging.resume(session)
 
     def leave(self, session: Session, name: str) -> None:
         """Take a session out of a channel; one that is not in it is no error."""

@@ -4,7 +4,8 @@ When a worker has time to publish more than its readers have time to read, the d
 the end everybody falls out of what is kept. So while most of a large crowd is behind, a publish into that channel
 waits, up to `LONGEST`, before it is stored, until nearly all have caught up; publishers that wait for their receipts
 come to the pace of the readers. What waits in their kernels counts too, see `hub.read_probes`.
-A few slow readers, or a channel with few, hold up nobody: they go on from the backlog and the history (`hub.catch_up`).
+A few slow readers, or a channel with few, hold up nobody: they go on from the backlog and the history
+(`hub.lagging_sessions`).
 
 Owns nothing; backlogs know who stands where, and probes who has read how much.
 """

@@ -346,5 +346,5 @@ class Recovery:
             return
         if subscription.behind is None:
             subscription.behind = channel.position
-        self._services.catch_up.begin(session, subscription)
+        self._services.lagging.begin(session, subscription)
         self._services.channels.end_entering(channel)

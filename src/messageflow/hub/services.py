@@ -8,12 +8,12 @@ from typing import Protocol
 from messageflow.brokers.base import Broker
 from messageflow.core.namespaces import Namespaces
 from messageflow.core.token_verifier import Verifier
-from messageflow.hub.catch_up import CatchUp
 from messageflow.hub.channel_registry import ChannelRegistry
 from messageflow.hub.connections_per_user import ConnectionsPerUser
 from messageflow.hub.heartbeat import Heartbeat
 from messageflow.hub.history_reader import HistoryReader
 from messageflow.hub.hook_calls import HookCalls
+from messageflow.hub.lagging_sessions import LaggingSessions
 from messageflow.hub.presence_changes import PresenceChanges
 from messageflow.hub.publish_delay import PublishDelay
 from messageflow.hub.recovery_rate_limiter import RecoveryRateLimiter
@@ -53,7 +53,7 @@ class Services:
         channels: who is in which channel.
         presence: tells the broker who comes and goes.
         history_reader: reads what sessions missed.
-        catch_up: serves those that are behind.
+        lagging: serves those that are behind.
         recovery_limiter: how fast history is given out to those who recover.
         reply_limiter: how fast it is given out to those who ask.
         publish_delay: holds up publishers of channels that are read too slowly.
@@ -71,7 +71,7 @@ class Services:
     channels: ChannelRegistry
     presence: PresenceChanges
     history_reader: HistoryReader
-    catch_up: CatchUp
+    lagging: LaggingSessions
     recovery_limiter: RecoveryRateLimiter
     reply_limiter: RecoveryRateLimiter
     publish_delay: PublishDelay

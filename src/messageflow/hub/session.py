@@ -1,8 +1,8 @@
 """One client's session: its identity, its subscriptions, its commands, and the end of it all.
 
 A session handles its commands one after the other. It writes through its connection at once; bytes wait in the
-transport, whose high-water mark makes the session *lagging* (see `hub.catch_up`). When it ends, for whatever reason, it
-is out of every channel before anything else can run.
+transport, whose high-water mark makes the session *lagging* (see `hub.lagging_sessions`). When it ends, for whatever
+reason, it is out of every channel before anything else can run.
 
 A lagging session goes on being read, for its client may answer a ping or say goodbye. What it asks for waits until it
 takes the answers, and only so much of it.

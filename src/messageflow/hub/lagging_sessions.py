@@ -32,7 +32,7 @@ from messageflow.hub.subscription import Subscription
 log = logging.getLogger("messageflow.hub")
 
 
-class CatchUp:
+class LaggingSessions:
     """The way of the sessions of one hub from behind back among the live ones.
 
     Args:
