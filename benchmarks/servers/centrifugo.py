@@ -1,6 +1,7 @@
 """The peer Centrifugo, where the environment variable CENTRIFUGO names its binary: one process, with token and history.
 
-It speaks the dialect that ours speaks, so its subscribers say the same.
+It speaks the dialect that ours speaks, so its subscribers say the same. Each of them is subscribed by the server to
+two channels besides, as ours are: to one of their own, and to one that all are in, which their token names here.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import json
 import os
 import shutil
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from benchmarks.servers.base import PublishSide, Server, SubscribeSide, free_port
@@ -17,6 +19,7 @@ from benchmarks.tools import Unavailable
 
 VARIABLE = "CENTRIFUGO"
 HISTORY = 100  # publications kept a channel, as in our gateway's namespace
+EVERYBODY = "everybody"  # stands for our broadcast channel
 
 
 def centrifugo(scratch: Path) -> Server:
@@ -37,7 +40,10 @@ def centrifugo(scratch: Path) -> Server:
         command=(binary, "-c", str(configuration)),
         port=port,
         subscribe=SubscribeSide(
-            path="/connection/websocket", first_frames=first_frames, ready_text='"id":2', answer_pings=True
+            path="/connection/websocket",
+            first_frames=partial(first_frames, channels=(EVERYBODY,)),
+            ready_text='"id":2',
+            answer_pings=True,
         ),
         publish=PublishSide(
             path="/api/publish",
@@ -53,7 +59,12 @@ def settings(port: int) -> dict[str, object]:
     return {
         "http_server": {"address": "127.0.0.1", "port": str(port)},
         "http_api": {"key": API_KEY},
-        "client": {"token": {"hmac_secret_key": TOKEN_SECRET}, "allowed_origins": ["*"], "connection_limit": 0},
+        "client": {
+            "token": {"hmac_secret_key": TOKEN_SECRET},
+            "allowed_origins": ["*"],
+            "connection_limit": 0,
+            "subscribe_to_user_personal_channel": {"enabled": True},
+        },
         "channel": {
             "namespaces": [
                 {

@@ -97,17 +97,20 @@ def token(number: int, channels: Sequence[str] = ()) -> str:
     return jwt.encode(claims, TOKEN_SECRET, algorithm="HS256")
 
 
-def first_frames(connections: int, held: Mapping[str, Receipt] | None = None) -> Iterator[str]:
+def first_frames(
+    connections: int, held: Mapping[str, Receipt] | None = None, channels: Sequence[str] = ()
+) -> Iterator[str]:
     """For each connection, connect as a user of its own and subscribe, in one frame as centrifuge-js sends them.
 
     Args:
         connections: how many.
         held: where everybody stood before, for CHANNEL and for channels the server subscribes to by itself.
+        channels: those that the token subscribes everybody to.
     """
     positions = {channel: _resume(receipt) for channel, receipt in (held or {}).items()}
     subscribe = json.dumps({"id": 2, "subscribe": {"channel": CHANNEL, **positions.pop(CHANNEL, {})}})
     for number in range(connections):
-        connect = {"token": token(number), "subs": positions}
+        connect = {"token": token(number, channels), "subs": positions}
         yield json.dumps({"id": 1, "connect": connect}) + "\n" + subscribe
 
 
