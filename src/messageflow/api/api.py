@@ -35,6 +35,7 @@ from messageflow.errors import BrokerError
 Answer = Callable[[int, bytes], None]
 """Takes the HTTP status and the JSON to answer."""
 
+_NOTHING = ("", Raw(b"{}"))
 _encode = msgspec.json.Encoder().encode
 _decode_batch = msgspec.json.Decoder(calls.BatchCall).decode
 
@@ -188,7 +189,7 @@ class Api:
             if index % bounds.SLICE == bounds.SLICE - 1:
                 await self._store(waiting, replies)
                 await self._pause()
-            name, body = next(iter(command.items()), ("", Raw(b"{}")))
+            name, body = next(iter(command.items()), _NOTHING)
             try:
                 storing = _STORING.get(name)
                 if storing is not None:

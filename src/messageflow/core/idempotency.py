@@ -23,6 +23,7 @@ class IdempotencyWindow(Generic[T]):
         self._ttl = ttl
         self._size = size
         self._results: OrderedDict[tuple[str, str], tuple[float, T]] = OrderedDict()
+        self._whole_until = -float("inf")  # until then none is over, and nobody need look
         self.evicted = 0
 
     def __len__(self) -> int:
@@ -39,11 +40,18 @@ class IdempotencyWindow(Generic[T]):
         if name in results:  # used before, and its time is over: it goes to the end
             del results[name]
         results[name] = (now + self._ttl, result)
-        while results and next(iter(results.values()))[0] <= now:
-            results.popitem(last=False)
+        if now >= self._whole_until:
+            self._drop_old(now)
         if len(results) > self._size:
             results.popitem(last=False)
             self.evicted += 1
+
+    def _drop_old(self, now: float) -> None:
+        """Drop what is over, and note until when nothing more will be."""
+        results, oldest = self._results, now
+        while results and (oldest := next(iter(results.values()))[0]) <= now:
+            results.popitem(last=False)
+        self._whole_until = oldest
 
     def discard(self, channel: str, key: str) -> None:
         """Forget a result that did not come true."""

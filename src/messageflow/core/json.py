@@ -20,6 +20,7 @@ MAX_DEPTH: Final = 32  # of a payload, whichever way it comes
 PLAIN_BYTES: Final = 4096  # fewer than a number may have digits
 ENVELOPE_DEPTH: Final = 2  # a client's command is an object that holds one for its method
 
+_NEWLINE, _RETURN = b"\n\r"  # as numbers, which are looked for in a tenth of the time (benchmarks: push)
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _PLAIN = bytes(byte for byte in range(0x20, 0x7F) if byte not in b"\\{[")  # printable, and says nothing of depth
 _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
@@ -56,7 +57,7 @@ def explain(data: bytes, error: Exception) -> str:
 
 def compact(data: bytes) -> bytes:
     """Return `data` without line breaks: a raw newline would break the framing of the native protocol."""
-    return msgspec.json.format(data, indent=-1) if b"\n" in data or b"\r" in data else data
+    return msgspec.json.format(data, indent=-1) if _NEWLINE in data or _RETURN in data else data
 
 
 def check_utf8(data: bytes) -> str:

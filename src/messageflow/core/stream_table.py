@@ -110,7 +110,7 @@ class StreamTable:
             return
         before = stream.cost
         stream.commit(publication)
-        self._note_growth(channel, stream, before)
+        self._note_growth(channel, stream, before, in_order=True)  # since it was staged
 
     def rollback(self, channel: str) -> None:
         """Give up what was staged in `channel` and not committed."""
@@ -140,9 +140,10 @@ class StreamTable:
             stream.size, stream.ttl = retention
         return stream
 
-    def _note_growth(self, channel: str, stream: Stream, before: int) -> None:
+    def _note_growth(self, channel: str, stream: Stream, before: int, *, in_order: bool = False) -> None:
         """Keep the books after a stream has taken a publication; it cost `before` until then."""
-        self._streams.move_to_end(channel)
+        if not in_order:
+            self._streams.move_to_end(channel)
         kept = self._kept.get(stream.ttl)
         if kept is None:
             kept = self._kept[stream.ttl] = OrderedDict()

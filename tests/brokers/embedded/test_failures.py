@@ -13,7 +13,7 @@ import pytest
 from messageflow.brokers.base import Stored
 from messageflow.brokers.embedded.broker import EmbeddedBroker
 from messageflow.brokers.embedded.log import STATEMENT_VALUES, StreamLog
-from messageflow.brokers.embedded.rows import WIDTH, make_row
+from messageflow.brokers.embedded.rows import WIDTH, make_rows
 from messageflow.core.stream import Publication
 from messageflow.errors import NoRoom, Unanswered
 from messageflow.testing.broker_suite import KEPT, RecordingSink, items, until
@@ -181,14 +181,14 @@ def test_rows_are_stored_all_or_none(tmp_path: Path) -> None:
     log = StreamLog(tmp_path / "log", synced=False)
     many = STATEMENT_VALUES // WIDTH + 10
     kept = Publication(1, "tag", 1.0, b"0")
-    twice = [make_row(number, "x", "e", kept, KEPT, "") for number in (*range(1, many), 1)]  # the last is there
+    twice = [(number, "x", "e", kept, KEPT, "") for number in (*range(1, many), 1)]  # the last is there
     with pytest.raises(sqlite3.IntegrityError):
-        log.append([value for row in twice for value in row])
+        log.append(make_rows(twice))
     assert list(log.read_rows()) == []
-    log.append([value for row in twice[:-1] for value in row])
+    log.append(make_rows(twice[:-1]))
     assert [row.id for row in log.read_rows()] == list(range(1, many))
     with pytest.raises(sqlite3.IntegrityError):
-        log.append(make_row(1, "x", "e", kept, KEPT, ""))
+        log.append(make_rows(twice[:1]))
     log.drop([1, 2], [2], 5.0)
     assert [floor.position.offset for floor in log.read_floors()] == [1]
     log.close()

@@ -42,7 +42,7 @@ log = logging.getLogger("messageflow.broker")
 
 MIB, GIB = 1 << 20, 1 << 30
 STAGED_BYTES = 64 * MIB  # of publications that may wait while the disk hangs
-INLINE_ROWS = 256
+INLINE_ROWS = 512  # as many as a slice of a batch
 LOOK_EVERY = 32  # publishes stored in their own step to one that waits for the others of its turn
 INLINE_SECONDS, PATIENCE = 0.02, 1.0  # how long the loop may wait for the disk, and for how long it then does not
 
@@ -269,7 +269,7 @@ class EmbeddedBroker(LocalBroker):
                 channel, data, retention, now, info=info, tags=tags, exclude=exclude
             )
             stored = _tuple(Stored, (_tuple(Position, (epoch, publication[0], publication[1])), self.ack))
-            self._batch.add(self._next_id, channel, epoch, publication, retention, key)
+            self._batch.add((self._next_id, channel, epoch, publication, retention, key))
             self._next_id += 1
             batches.add(self._batch)
         if key:
@@ -292,7 +292,7 @@ class EmbeddedBroker(LocalBroker):
         self._storing, self._batch = batch, CommitBatch()
         if batch.waiting:
             self._alone = LOOK_EVERY if batch.waiting == 1 else 0
-        last, _, _, end, _ = batch.entries[-1]
+        last, _, _, end, _, _ = batch.entries[-1]
         if not here and (len(batch.entries) > INLINE_ROWS or not self._may_store_here()):
             self._writer.submit(partial(self._data.append, batch.rows, end, last), self._finish_commit)
             return
@@ -315,7 +315,7 @@ class EmbeddedBroker(LocalBroker):
             self._fail(done, error)
             return
         commit, put, subscribed = self._streams.commit, self._index.put, self._subscribed
-        for row, channel, epoch, publication, retention in done.entries:
+        for row, channel, epoch, publication, retention, _ in done.entries:
             commit(channel, epoch, publication)
             put(channel, epoch, publication, row, retention)
             if channel in subscribed:
@@ -331,7 +331,7 @@ class EmbeddedBroker(LocalBroker):
         # What a failing disk was given may be there at the next start; what it was not given will not.
         for each, verdict in ((done, refusal), (following, NoRoom(str(refusal)))):
             self._refused += len(each.entries)
-            for _, channel, _, _, _ in each.entries:
+            for _, channel, _, _, _, _ in each.entries:
                 self._streams.rollback(channel)
             for channel, key in each.keys:
                 self._stored.discard(channel, key)

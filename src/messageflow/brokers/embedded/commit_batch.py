@@ -10,9 +10,8 @@ from collections.abc import Callable
 from functools import partial
 
 from messageflow.brokers.base import Later, Stored, Waiter
-from messageflow.brokers.embedded.rows import RowValue, make_row
-from messageflow.core.retention import Retention
-from messageflow.core.stream import OVERHEAD, Publication
+from messageflow.brokers.embedded.rows import Entry, RowValue, make_rows
+from messageflow.core.stream import OVERHEAD
 from messageflow.errors import BrokerError
 
 
@@ -20,20 +19,18 @@ class CommitBatch:
     """What one append stores: whole calls of `publish`, so that a call is stored wholly or not at all.
 
     Attributes:
-        rows: the values of all rows, one after the other, as the log takes them.
-        entries: what each row becomes once it is stored.
+        entries: what each row is made of, and becomes once it is stored.
         size: about how many bytes they take.
-        keys: channel and idempotency key of those that have one.
         error: why it was not stored, or not where it should be, once that is known.
     """
 
-    __slots__ = ("_ends", "entries", "error", "keys", "rows", "size")
+    __slots__ = ("_ends", "_keyed", "_keys", "entries", "error", "size")
 
     def __init__(self) -> None:
-        self.rows: list[RowValue] = []
-        self.entries: list[tuple[int, str, str, Publication, Retention]] = []  # id, channel, epoch, …
+        self.entries: list[Entry] = []
         self.size = 0
-        self.keys: set[tuple[str, str]] = set()
+        self._keys: set[tuple[str, str]] = set()
+        self._keyed = 0  # entries that were looked at for it
         self.error: BrokerError | None = None
         self._ends: list[Callable[[BrokerError | None], None]] = []
 
@@ -42,14 +39,25 @@ class CommitBatch:
         """How many calls wait for it."""
         return len(self._ends)
 
-    def add(self, row: int, channel: str, epoch: str, publication: Publication, retention: Retention, key: str) -> None:
+    @property
+    def rows(self) -> list[RowValue]:
+        """The values of all rows, one after the other, as the log takes them."""
+        return make_rows(self.entries)
+
+    @property
+    def keys(self) -> set[tuple[str, str]]:
+        """Channel and idempotency key of those that have one; asked where one is repeated, which is rare."""
+        for _, channel, _, _, _, key in self.entries[self._keyed :]:
+            if key:
+                self._keys.add((channel, key))
+        self._keyed = len(self.entries)
+        return self._keys
+
+    def add(self, entry: Entry) -> None:
         """Put a publication into the batch."""
-        _, _, _, data, info, tags, _ = publication
-        self.rows += make_row(row, channel, epoch, publication, retention, key)
-        self.entries.append((row, channel, epoch, publication, retention))
+        self.entries.append(entry)
+        _, _, _, data, info, tags, _ = entry[3]
         self.size += OVERHEAD + len(data) + len(info) + len(tags)
-        if key:
-            self.keys.add((channel, key))
 
     def wait(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
         """Return a future for the end of this batch; cancelling it changes nothing for the others."""

@@ -44,7 +44,7 @@ CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 _COLUMNS = COLUMNS.replace("check", '"check"')
 _PLACES = "(" + ",".join("?" * WIDTH) + ")"
-_NOTHING = (None,) * WIDTH
+_NOTHING = (-1,) * WIDTH  # the id of no row
 
 _encode = msgspec.json.Encoder().encode
 
@@ -165,7 +165,7 @@ class StreamLog:
         """Store rows at the end, all or none.
 
         Args:
-            values: of all rows, one after the other, each as `make_row` gives them.
+            values: of all rows, one after the other, as `make_rows` gives them.
         """
         if len(values) <= STATEMENT_VALUES:
             self._insert(values)
@@ -291,4 +291,4 @@ def _build_insertion(places: int) -> str:
     if places == 1:
         return f"INSERT INTO log ({_COLUMNS}) VALUES {_PLACES}"
     values = ",".join([_PLACES] * places)
-    return f"INSERT INTO log ({_COLUMNS}) SELECT * FROM (VALUES {values}) WHERE column1 IS NOT NULL"
+    return f"INSERT INTO log ({_COLUMNS}) SELECT * FROM (VALUES {values}) WHERE column1 >= 0"

@@ -5,7 +5,7 @@ Pure.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from struct import Struct
 from typing import NamedTuple
 from zlib import crc32
@@ -54,21 +54,30 @@ class Row(NamedTuple):
         return self.check == checksum(self.channel, self.key, self.publication, self.retention)
 
 
-RowValue = int | float | str | bytes
+RowValue = int | float | str | bytearray
+Entry = tuple[int, str, str, Publication, Retention, str]  # id, channel, epoch, what is stored, for how long, its key
 COLUMNS = ", ".join(Row._fields)
 WIDTH = len(Row._fields)
 _NUMBERS = Struct("<qddq")
+_EMPTY = bytearray()
 
 
-def make_row(
-    number: int, channel: str, epoch: str, publication: Publication, retention: Retention, key: str
-) -> tuple[RowValue, ...]:
-    """Return the values of a publication's row, in the order of `COLUMNS`."""
-    offset, tag, time, data, info, tags, exclude = publication
-    size, ttl = retention
-    numbers = _NUMBERS.pack(offset, time, ttl, size)
-    check = crc32(b"\n".join((channel.encode(), key.encode(), data, info, tags, numbers)))  # as `checksum`, 0.4 µs less
-    return (number, channel, epoch, offset, tag, time, ttl, size, data, info, tags, key, check, exclude)
+def make_rows(entries: Iterable[Entry]) -> list[RowValue]:
+    """Return the values of the rows of publications one after the other, each in the order of `COLUMNS`.
+
+    One pass for all, with `checksum` in it. Bytes go as a `bytearray`, which `sqlite3` binds as it is: for each `bytes`
+    it looks for an adapter, a tenth of the instructions of a push (benchmarks: push).
+    """
+    values: list[RowValue] = []
+    pack = _NUMBERS.pack
+    for number, channel, epoch, publication, retention, key in entries:
+        offset, tag, time, data, info, tags, exclude = publication
+        size, ttl = retention
+        numbers = pack(offset, time, ttl, size)
+        check = crc32(b"\n".join((channel.encode(), key.encode(), data, info, tags, numbers)))
+        values += (number, channel, epoch, offset, tag, time, ttl, size, bytearray(data))
+        values += (bytearray(info) if info else _EMPTY, bytearray(tags) if tags else _EMPTY, key, check, exclude)
+    return values
 
 
 def checksum(channel: str, key: str, publication: Publication, retention: Retention) -> int:
