@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from messageflow.core.namespaces import NamespaceOptions
+from messageflow.core.channel_patterns import matches
+from messageflow.core.namespaces import NamespaceOptions, Namespaces
+from messageflow.core.permissions import Rights, may_subscribe
 from messageflow.core.token_limits import MOST_GRANTS
 from messageflow.core.token_rights import SUBSCRIBE, VERBS, Grant, allows, read_grant, read_grants
 
@@ -100,3 +102,33 @@ def test_more_entries_never_allow_less(texts: list[str], channel: str, verb: str
         if may(*texts[:count], channel=channel, verb=verb):
             assert may(*texts, channel=channel, verb=verb)
     assert set(VERBS) > SUBSCRIBE
+
+
+@pytest.mark.parametrize("pattern", ["org-*", "chat:*", "chat:room", "lobby", "*"])
+@pytest.mark.parametrize(
+    "channel",
+    [
+        *(
+            "org-7",
+            "org-7:b",
+            "or",
+            "chat:x",
+            "chat:room",
+            "chat:room2",
+            "lobby",
+            "lobby:x",
+            "chat:x#bob",
+            "chat:x#alice",
+        ),
+        *("$chat:x", "$lobby", "#alice", "#org-7", "*", "!x"),
+    ],
+)
+def test_a_pattern_reads_the_same_in_a_token_and_a_namespace_and_never_means_more_to_a_handler(
+    pattern: str, channel: str
+) -> None:
+    by_token = allows(read_grants((pattern,)), "subscribe", channel, LIMITED, "alice")
+    opened = NamespaceOptions(allow_subscribe_for_client=True, allow_user_limited_channels=True)
+    options = Namespaces(patterns={pattern: opened}).options(channel)
+    by_namespace = options is not None and may_subscribe(channel, options, Rights("alice")) is None
+    assert by_namespace == by_token or (channel.endswith("#alice") and by_namespace)  # the name itself lets her in
+    assert not by_token or matches(pattern, channel)

@@ -182,6 +182,48 @@ def test_mistake_in_the_environment_is_named(environ: dict[str, str], sentence: 
             "channel.without_namespace in {path}: Expected `int` >= 0 - at `$.history_size`",
         ),
         ("[channel]\npersonal = 7", "channel.personal in {path} must be a table"),
+        (
+            "[[channel.namespaces]]\npattern = 'org-*'\n[[channel.namespaces]]\npattern = 'org-*'",
+            "every [[channel.namespaces]] in {path} needs a pattern of its own",
+        ),
+        (
+            "[[channel.namespaces]]\npattern = 'org-*'\nname = 'org'",
+            "channel.namespaces in {path}: the one with the pattern 'org-*' has a name too: keep one of them",
+        ),
+        (
+            "[[channel.namespaces]]\npattern = 'org-*-x'",
+            "channel.namespaces in {path}: the pattern 'org-*-x' names no namespace: a star stands only at the "
+            "end, for any rest: news:*",
+        ),
+        (
+            "[[channel.namespaces]]\npattern = 'chat:*'\n[[channel.namespaces]]\nname = 'chat'",
+            "channel.namespaces in {path}: the pattern 'chat:*' and the name 'chat' say the same channels: keep one of "
+            "them",
+        ),
+        (
+            "[channel.without_namespace]\n[[channel.namespaces]]\npattern = '*'",
+            "channel.namespaces in {path}: the pattern '*' takes every channel that no other namespace does, and "
+            "leaves none to [channel.without_namespace]: keep one of them",
+        ),
+        (
+            "[channel.without_namespace]\nallow = ['read']",
+            "allow: ['read'] from channel.without_namespace in {path} will not do; it must be a list of some of "
+            "subscribe, publish, history, presence",
+        ),
+        (
+            "[[channel.namespaces]]\npattern = 'org-*'\nallow = 'history'",
+            "allow: 'history' from namespace org-* in {path} will not do; it must be a list of some of subscribe, "
+            "publish, history, presence",
+        ),
+        (
+            "[channel.without_namespace]\nallow_for_subscriber = ['subscribe']",
+            "allow_for_subscriber: ['subscribe'] from channel.without_namespace in {path} will not do; it must be a "
+            "list of some of publish, history, presence",
+        ),
+        (
+            "[channel.without_namespace]\nallow = ['history']\nallow_history_for_client = false",
+            "allow and allow_history_for_client in channel.without_namespace in {path} say the same: keep one of them",
+        ),
     ],
 )
 def test_mistake_in_the_file_is_named(tmp_path: Path, text: str, sentence: str) -> None:
@@ -247,6 +289,28 @@ def test_namespaces_have_the_options_of_the_file_and_the_defaults_otherwise(tmp_
     assert chat.presence
     assert chat.history_size == Settings().namespaces.default.history_size
     assert (namespaces.personal.history_size, namespaces.personal.presence) == (9, True)
+
+
+def test_patterns_and_rights_in_the_file_are_those_of_tokens(tmp_path: Path) -> None:
+    path = toml(
+        tmp_path,
+        """
+        [[channel.namespaces]]
+        pattern = "org-*"
+        allow = ["subscribe", "history"]
+        allow_for_subscriber = ["publish"]
+        allow_presence_for_client = true
+        """,
+    )
+    options = load_settings({}, {}, path).namespaces.options("org-7:board")
+    assert options is not None
+    allowed = {name for name in options.__struct_fields__ if name.startswith("allow_") and getattr(options, name)}
+    assert allowed == {
+        "allow_subscribe_for_client",
+        "allow_history_for_client",
+        "allow_publish_for_subscriber",
+        "allow_presence_for_client",
+    }
 
 
 def test_every_option_has_a_meaning_and_a_default_that_can_be_read_back() -> None:

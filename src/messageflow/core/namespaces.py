@@ -1,7 +1,9 @@
 """Namespaces: what the channels of one keep, tell and allow (`NamespaceOptions`), and which a channel belongs to.
 
-Everything a client might do is denied until an option here allows it. Pure: owns the options and the table of them,
-decides about no client: that is `core.permissions`.
+A namespace has a name, and is then all channels that begin with it and a colon, or a pattern of channels as tokens and
+handlers have them. A channel belongs to the one that says most of its name. Everything a client might do is denied
+until an option here allows it. Pure: owns the options and the table of them, decides about no client: that is
+`core.permissions`.
 """
 
 from __future__ import annotations
@@ -13,12 +15,24 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from messageflow.core.channels import BROADCAST, INTERNAL_PREFIX, NAME_BYTES, PERSONAL_PREFIX, is_channel, split
+from messageflow.core.channel_patterns import ALL, explain_pattern
+from messageflow.core.channels import (
+    BROADCAST,
+    INTERNAL_PREFIX,
+    NAME_BYTES,
+    NAMESPACE_SEPARATOR,
+    PERSONAL_PREFIX,
+    PRIVATE_PREFIX,
+    is_channel,
+    split,
+)
 from messageflow.core.retention import Retention
 from messageflow.core.users import explain_user, is_user
 from messageflow.errors import ConfigurationError
 
 _NAMESPACE = re.compile(r"[-a-zA-Z0-9_]{2,64}")
+_REMEMBERED = 4096
+"""Channels whose options are remembered: half the price of looking them up, also without patterns (callgrind)."""
 
 LagPolicy = Literal["disconnect", "skip"]
 
@@ -59,7 +73,9 @@ class NamespaceOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     allow_history_for_subscriber: Annotated[bool, Meta(description="subscribers may read history")] = False
     allow_history_for_anonymous: Annotated[bool, Meta(description="clients without a user may read it too")] = False
     allow_user_limited_channels: Annotated[bool, Meta(description="names with `#user,user` admit those users")] = False
-    channel_regex: Annotated[str, Meta(description="the name after the namespace must match this, when given")] = ""
+    channel_regex: Annotated[
+        str, Meta(description="the name after the namespace, or what a star stands for, must match this")
+    ] = ""
     publication_data_format: Annotated[
         Literal["json", "json_object"], Meta(description="json_object refuses data that is not an object")
     ] = "json"
@@ -82,19 +98,21 @@ class Namespaces(msgspec.Struct, dict=True):
     """The options of every channel name, in JSON by the names they have here.
 
     Args:
-        default: for channels without a namespace.
-        named: for the channels of each namespace.
+        default: for channels that are of no namespace, and have no `:`.
+        named: for the channels of each namespace that has a name.
         personal: for personal channels (`#user`).
         broadcast: for the broadcast channel (`*`).
+        patterns: for the channels of each namespace that is a pattern.
 
     Raises:
-        ConfigurationError: a namespace name or a `channel_regex` is malformed.
+        ConfigurationError: a name, a pattern or a `channel_regex` is malformed, or two say the same channels.
     """
 
     default: NamespaceOptions = NamespaceOptions()
     named: dict[str, NamespaceOptions] = {}
     personal: NamespaceOptions = NamespaceOptions(presence=True)
     broadcast: NamespaceOptions = NamespaceOptions()
+    patterns: dict[str, NamespaceOptions] = {}
 
     def __post_init__(self) -> None:
         for name in self.named:
@@ -102,7 +120,19 @@ class Namespaces(msgspec.Struct, dict=True):
                 raise ConfigurationError(
                     f"the namespace {name!r} is not a name: use 2 to 64 letters, digits, `-` and `_`"
                 )
-        self._patterns = {id(o): _compile(o) for o in (self.default, *self.named.values()) if o.channel_regex}
+        for pattern, options in self.patterns.items():
+            _check_pattern(pattern, options)
+            if pattern[-2:] == NAMESPACE_SEPARATOR + ALL and pattern[:-2] in self.named:
+                raise ConfigurationError(
+                    f"the pattern {pattern!r} and the name {pattern[:-2]!r} say the same channels: keep one of them"
+                )
+        self._exact = {pattern: each for pattern, each in self.patterns.items() if not pattern.endswith(ALL)}
+        self._beginnings = {pattern[:-1]: each for pattern, each in self.patterns.items() if pattern.endswith(ALL)}
+        self._beginnings |= {name + NAMESPACE_SEPARATOR: each for name, each in self.named.items()}
+        self._lengths = sorted(set(map(len, self._beginnings)), reverse=True)
+        everywhere = (self.default, *self.named.values(), *self.patterns.values())
+        self._regexes = {id(o): _compile(o) for o in everywhere if o.channel_regex}
+        self._found: dict[str, NamespaceOptions] = {}
 
     def options(self, channel: str) -> NamespaceOptions | None:
         """Return the options of `channel`, or None where its name or its namespace is not known."""
@@ -110,13 +140,8 @@ class Namespaces(msgspec.Struct, dict=True):
             return self.personal if is_user(channel[1:]) else None
         if channel == BROADCAST:
             return self.broadcast
-        if channel.startswith(INTERNAL_PREFIX) or not is_channel(channel):
-            return None
-        namespace, rest = split(channel)
-        options = self.default if namespace is None else self.named.get(namespace)
-        if options is not None and options.channel_regex and not self._patterns[id(options)].fullmatch(rest):
-            return None
-        return options
+        options = self._found.get(channel)
+        return self._look_up(channel) if options is None else options
 
     def explain(self, channel: str) -> str:
         """Say why `options` knows no channel of this name."""
@@ -127,10 +152,43 @@ class Namespaces(msgspec.Struct, dict=True):
             return "names with `!` are the gateways' own"
         if not is_channel(channel):
             return f"a name has 1 to {NAME_BYTES} characters of printable ASCII and no spaces"
-        namespace, _ = split(channel)
-        if namespace is not None and namespace not in self.named:
-            return f"no namespace {namespace!r} is configured"
-        return "its name does not match the channel_regex there"
+        bare, (namespace, _) = channel.removeprefix(PRIVATE_PREFIX), split(channel)
+        if namespace is None or bare in self._exact or bare.startswith(tuple(self._beginnings)):
+            return "its name does not match the channel_regex there"
+        return f"no namespace {namespace!r} is configured"
+
+    def _look_up(self, channel: str) -> NamespaceOptions | None:
+        """Return the options of the namespace that says most of a name: all of it, or its longest beginning."""
+        if channel.startswith(INTERNAL_PREFIX) or not is_channel(channel):
+            return None
+        bare = channel.removeprefix(PRIVATE_PREFIX)
+        options, said = self._exact.get(bare), len(bare)
+        if options is None:
+            for said in self._lengths:
+                if (options := self._beginnings.get(bare[:said])) is not None:
+                    break
+            else:
+                if NAMESPACE_SEPARATOR in bare:
+                    return None
+                options, said = self.default, 0
+        if options.channel_regex and not self._regexes[id(options)].fullmatch(bare[said:]):
+            return None
+        if len(self._found) >= _REMEMBERED:
+            self._found.clear()
+        self._found[channel] = options
+        return options
+
+
+def _check_pattern(pattern: str, options: NamespaceOptions) -> None:
+    problem = explain_pattern(pattern)
+    if pattern.startswith(PRIVATE_PREFIX):
+        problem = f"private channels have the options of their name without the $: write {pattern[1:]!r}"
+    elif pattern.startswith((PERSONAL_PREFIX, INTERNAL_PREFIX)):
+        problem = "the server's own channels are of no namespace; those of users have [channel.personal]"
+    elif options.channel_regex and not pattern.endswith(ALL):
+        problem = "a channel_regex is for what the star stands for, and there is none"
+    if problem:
+        raise ConfigurationError(f"the pattern {pattern!r} names no namespace: {problem}")
 
 
 def _compile(options: NamespaceOptions) -> re.Pattern[str]:

@@ -28,6 +28,7 @@ class _Written(Struct):
     size_limit: int
     idempotency_window: float
     revoked_for: float = UNLIMITED
+    patterns: dict[str, Options] = {}
 
 
 class RedisPublishingRules(Struct, frozen=True, kw_only=True):
@@ -35,12 +36,13 @@ class RedisPublishingRules(Struct, frozen=True, kw_only=True):
 
     Args:
         default: for channels without a namespace.
-        named: for the channels of each namespace.
+        named: for the channels of each namespace that has a name.
         personal: for personal channels.
         broadcast: for the broadcast channel.
         size_limit: bytes of JSON one publication may have.
         idempotency_window: seconds for which a repeated key is recognised.
         revoked_for: seconds a revocation is kept.
+        patterns: for the channels of each namespace that is a pattern.
     """
 
     default: NamespaceOptions
@@ -50,6 +52,7 @@ class RedisPublishingRules(Struct, frozen=True, kw_only=True):
     size_limit: int
     idempotency_window: float
     revoked_for: float = UNLIMITED
+    patterns: dict[str, NamespaceOptions] = {}
 
     @classmethod
     def of(
@@ -69,6 +72,7 @@ class RedisPublishingRules(Struct, frozen=True, kw_only=True):
             size_limit=size_limit,
             idempotency_window=idempotency_window,
             revoked_for=revoked_for,
+            patterns=namespaces.patterns,
         )
 
     @property
@@ -78,7 +82,7 @@ class RedisPublishingRules(Struct, frozen=True, kw_only=True):
         Raises:
             ConfigurationError: a name or a pattern among them is malformed.
         """
-        return Namespaces(self.default, self.named, personal=self.personal, broadcast=self.broadcast)
+        return Namespaces(self.default, self.named, self.personal, self.broadcast, self.patterns)
 
     def to_json(self) -> bytes:
         """Return them as they are left for publishers."""
@@ -101,6 +105,7 @@ class RedisPublishingRules(Struct, frozen=True, kw_only=True):
                 size_limit=written.size_limit,
                 idempotency_window=written.idempotency_window,
                 revoked_for=written.revoked_for,
+                patterns={pattern: _keep_known(options) for pattern, options in written.patterns.items()},
             )
             rules.namespaces  # noqa: B018  # names and patterns among them may be malformed
         except msgspec.MsgspecError as error:

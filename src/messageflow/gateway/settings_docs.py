@@ -9,6 +9,7 @@ from typing import Any, get_args, get_type_hints
 import msgspec
 
 from messageflow.core.namespaces import NamespaceOptions, Namespaces
+from messageflow.gateway.namespace_tables import ALLOWED_TO, list_verbs, name_option
 from messageflow.gateway.settings_loading import OPTIONS, Option
 
 _HEAD = """\
@@ -38,8 +39,9 @@ Keep `api_key` and `token_secret` out of flags where others use the machine: `ps
 _CHANNELS = """\
 ## Channels
 
-What the channels of a namespace keep, tell and allow stands in tables of the TOML file. What comes before the first
-`:` of a channel's name is its namespace; a channel of a namespace that is not listed does not exist.
+What the channels of a namespace keep, tell and allow stands in tables of the TOML file. A namespace has a `name`, and
+is all channels that begin with it and a `:`, or a `pattern` of channels: [how they read, and which one
+counts](channel-rights.md#for-everybody-in-a-namespace). A channel with a `:` that belongs to none does not exist.
 
 ```toml
 [channel.without_namespace]         # channels such as `news`
@@ -50,7 +52,10 @@ history_ttl = "10m"
 name = "chat"
 presence = true
 join_leave = true
-allow_subscribe_for_client = true
+allow = ["subscribe", "history"]    # short for allow_subscribe_for_client, allow_history_for_client
+
+[[channel.namespaces]]              # channels such as `org-7` and `org-7:board`
+pattern = "org-*"
 
 [channel.personal]                  # `#user`, where `push` goes
 history_ttl = "1h"
@@ -94,6 +99,10 @@ def _code(text: str) -> str:
 def _namespace_rows() -> Iterable[tuple[str, str, str, str]]:
     hints = get_type_hints(NamespaceOptions, include_extras=True)
     base = Namespaces()
+    for key, whose in ALLOWED_TO.items():
+        verbs = list_verbs(whose)
+        options = f"`{name_option(verbs[0], whose)}` and so on"
+        yield key, "list", "", f"some of {', '.join(map(_code, verbs))}, in place of {options}"
     for field in msgspec.structs.fields(NamespaceOptions):
         annotated, meta = get_args(hints[field.name])[:2]
         default = _code(_written(field.default))

@@ -6,19 +6,18 @@ a misspelt name is answered with the nearest right one. A secret is never repeat
 
 from __future__ import annotations
 
-import difflib
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
 import msgspec
 
 from messageflow.core.application_variables import APPLICATION_VARIABLES
-from messageflow.core.durations import parse_duration
-from messageflow.core.namespaces import NamespaceOptions, Namespaces
 from messageflow.core.setting_kinds import SECRET_MARK, Kind, Section
 from messageflow.errors import ConfigurationError
+from messageflow.gateway.misspellings import refuse_unknown
+from messageflow.gateway.namespace_tables import read_namespaces
 from messageflow.gateway.platform_variables import is_platforms_own
 from messageflow.gateway.settings import Settings, default_data_dir
 
@@ -27,8 +26,6 @@ S = TypeVar("S", bound=msgspec.Struct)
 PREFIX = "MESSAGEFLOW_"
 NOT_OURS = frozenset({PREFIX + name for name in APPLICATION_VARIABLES} | {"MESSAGEFLOW_CONFIG"})
 """Variables of applications and of the command line, which are no settings of a gateway."""
-
-_CHANNEL_TABLES = ("without_namespace", "personal", "broadcast", "namespaces")
 
 
 class Option(msgspec.Struct, frozen=True):
@@ -184,10 +181,10 @@ def read_settings(
     table = _read_toml(toml_path) if toml_path is not None else {}
     channel = table.pop("channel", {})
     names = [option.name for option in options]
-    _refuse_unknown("option", flags, names)
-    _refuse_unknown(f"option in {toml_path}", table, [*names, "channel"])
+    refuse_unknown("option", flags, names)
+    refuse_unknown(f"option in {toml_path}", table, [*names, "channel"])
     ours = {n.removeprefix(PREFIX).lower() for n in environ if n.startswith(PREFIX) and n not in NOT_OURS}
-    _refuse_unknown("environment variable", sorted(ours), names, written=lambda name: PREFIX + name.upper())
+    refuse_unknown("environment variable", sorted(ours), names, written=lambda name: PREFIX + name.upper())
     values: dict[str, Any] = {"data_dir": default_data_dir(environ), **(defaults or {})}
     for option in options:
         for given, source in (
@@ -198,7 +195,7 @@ def read_settings(
             if given not in (None, (), ""):
                 values[option.name] = option.read(given, source)
                 break
-    return replace_values(base, **values, namespaces=_namespaces(channel, str(toml_path)))
+    return replace_values(base, **values, namespaces=read_namespaces(channel, str(toml_path)))
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -208,54 +205,3 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ConfigurationError(f"the configuration file {path} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"the configuration file {path} is not TOML: {error}") from error
-
-
-def _refuse_unknown(what: str, given: Iterable[str], known: Sequence[str], written: Callable[[str], str] = str) -> None:
-    for name in given:
-        if name not in known:
-            nearest = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {written(nearest[0])}?" if nearest else "`messageflow settings` lists them all"
-            raise ConfigurationError(f"unknown {what}: {written(name)}; {hint}")
-
-
-def _namespaces(channel: object, source: str) -> Namespaces:
-    if not isinstance(channel, dict):
-        raise ConfigurationError(f"channel in {source} must be a table such as [channel.without_namespace]")
-    _refuse_unknown(f"table in [channel] of {source}", channel, _CHANNEL_TABLES)
-    base = Namespaces()
-    listed = channel.get("namespaces", [])
-    if not isinstance(listed, list):
-        raise ConfigurationError(
-            f"channel.namespaces in {source} must be written [[channel.namespaces]], once for each"
-        )
-    named: dict[str, NamespaceOptions] = {}
-    for table in listed:
-        name = table.get("name") if isinstance(table, dict) else None
-        if not isinstance(name, str) or name in named:
-            raise ConfigurationError(f"every [[channel.namespaces]] in {source} needs a name of its own")
-        rest = {key: value for key, value in table.items() if key != "name"}
-        named[name] = _namespace(rest, NamespaceOptions(), f"namespace {name} in {source}")
-    return Namespaces(
-        _namespace(channel.get("without_namespace", {}), base.default, f"channel.without_namespace in {source}"),
-        named,
-        personal=_namespace(channel.get("personal", {}), base.personal, f"channel.personal in {source}"),
-        broadcast=_namespace(channel.get("broadcast", {}), base.broadcast, f"channel.broadcast in {source}"),
-    )
-
-
-def _namespace(table: object, base: NamespaceOptions, source: str) -> NamespaceOptions:
-    if not isinstance(table, dict):
-        raise ConfigurationError(f"{source} must be a table")
-    _refuse_unknown(f"option of {source}", table, NamespaceOptions.__struct_fields__)
-    given = dict(table)
-    if isinstance(given.get("history_ttl"), str):
-        try:
-            given["history_ttl"] = parse_duration(given["history_ttl"])
-        except ValueError:
-            raise ConfigurationError(
-                f'history_ttl: {given["history_ttl"]!r} from {source} will not do; it must be a duration such as "10m"'
-            ) from None
-    try:
-        return msgspec.convert({**msgspec.structs.asdict(base), **given}, NamespaceOptions)
-    except msgspec.ValidationError as error:
-        raise ConfigurationError(f"{source}: {error}") from None

@@ -29,6 +29,7 @@ def test_a_worker_is_told_every_setting() -> None:
         {"chat": NamespaceOptions(presence=True)},
         personal=NamespaceOptions(history_size=2),
         broadcast=NamespaceOptions(history_size=3),
+        patterns={"org-*": NamespaceOptions(history_size=4)},
     )
     settings = Settings(
         data_dir=Path("/data"),
@@ -47,7 +48,7 @@ def test_a_worker_is_told_every_setting() -> None:
     for name in Settings.__struct_fields__:
         if name != "namespaces":
             assert getattr(told.settings, name) == getattr(settings, name), name
-    for part in ("default", "named", "personal", "broadcast"):
+    for part in ("default", "named", "personal", "broadcast", "patterns"):
         assert getattr(told.settings.namespaces, part) == getattr(namespaces, part)
     assert msgspec.structs.astuple(told)[1:] == msgspec.structs.astuple(config)[1:]
 
