@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from messageflow.api.api_counters import ApiCounters
 from messageflow.gateway.front_door.admission import Admission
 from messageflow.gateway.front_door.admission_counters import AdmissionCounters
 from messageflow.gateway.front_door.admission_limits import AdmissionLimits
@@ -126,10 +127,14 @@ async def test_the_door_counts_who_is_in_who_comes_and_who_leaves(world: Watched
 async def test_metrics_of_several_workers_say_whose_each_is() -> None:
     one = b"# TYPE messageflow_sessions gauge\nmessageflow_sessions 2.0\n"
     two = b"# TYPE messageflow_sessions gauge\nmessageflow_sessions 3.0\n"
-    parent = parent_metrics({"streams": 7.0, "publications_evicted": 5.0}).partition(b"\n")
+    parent = parent_metrics(
+        {"streams": 7.0, "publications_evicted": 5.0}, ApiCounters({"push": 4}, {}), borrowed=1
+    ).partition(b"\n")
     assert parent[0] == b"parent"
     found = figures(_joined([b"1\n" + one, b"2\n" + two, b"parent\n" + parent[2]]).decode())
     assert found['sessions{worker="1"}'] == 2
     assert found['sessions{worker="2"}'] == 3
     assert found['broker_streams{worker="parent"}'] == 7
     assert found['broker_publications_evicted_total{worker="parent"}'] == 5
+    assert found['api_calls_total{method="push",worker="parent"}'] == 4
+    assert found['borrowed_connections{worker="parent"}'] == 1

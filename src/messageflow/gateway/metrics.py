@@ -19,6 +19,7 @@ from messageflow.hub.hub import Hub
 
 CONTENT_TYPE = "text/plain; version=0.0.4"
 
+_BORROWED = "Connections of backends that workers have lent to their parent."
 NOTHING_MORE: Mapping[str, int] = {}
 
 
@@ -106,10 +107,17 @@ def _joined(answers: Sequence[bytes]) -> bytes:
     return generate_latest(registry)
 
 
-def parent_metrics(statistics: Mapping[str, float]) -> bytes:
-    """Return the answer of a parent process, which has the broker of its workers, to the question for metrics."""
+def parent_metrics(statistics: Mapping[str, float], calls: ApiCounters, borrowed: int) -> bytes:
+    """Return the answer of a parent process, which has the broker of its workers, to the question for metrics.
+
+    Args:
+        statistics: of the broker.
+        calls: what was answered on connections that workers have lent.
+        borrowed: how many of them there are.
+    """
     registry = CollectorRegistry()
-    registry.register(_Collected(tuple(_of_broker(statistics))))
+    found = (*_of_broker(statistics), *_counted(calls), _gauge("borrowed_connections", _BORROWED, borrowed))
+    registry.register(_Collected(found))
     ProcessCollector(registry=registry)
     return b"parent\n" + generate_latest(registry)
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from messageflow.brokers.eager import run_without_task
 from messageflow.gateway.front_door.deadlines import Deadlines
 from messageflow.gateway.front_door.file_room import FileRoom
+from messageflow.gateway.front_door.head import Head
 from messageflow.gateway.front_door.http_limits import HttpLimits
 from messageflow.gateway.front_door.known_calls import KnownCalls
 from messageflow.gateway.front_door.response import HttpResponse
@@ -39,6 +40,12 @@ class Open(Protocol):
         """Answer whatever is asked, and close."""
 
 
+class Lend(Protocol):
+    """Has another process take over a connection with a whole request of a known head, or returns False."""
+
+    def __call__(self, connection: Any, head: Head, request: bytes, /) -> bool: ...
+
+
 class FrontDoor:
     """What the connections of one port share.
 
@@ -52,6 +59,7 @@ class FrontDoor:
     Attributes:
         connections: those that are open and speak HTTP.
         known_calls: heads that were let in before.
+        lend: is asked with each request that begins with one of these; None where there is nobody to lend to.
     """
 
     def __init__(
@@ -66,6 +74,7 @@ class FrontDoor:
         self.limits = limits
         self.connections: set[Any] = set()
         self.known_calls = KnownCalls()
+        self.lend: Lend | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._default_headers: Callable[[], list[tuple[bytes, bytes]]] = list
         self._on_slow_head = on_slow_head

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from messageflow.gateway.front_door.body import Chunked, Counted, body_of
@@ -102,7 +102,8 @@ class HttpConnection(asyncio.Protocol):
                 return
             known = self._door.known_calls.get(data[:end])
             if known is not None and len(data) == end + known.head.length:
-                self._take_whole(known.head, known.endpoint, data[end:])
+                if self._door.lend is None or not self._door.lend(self, known.head, data):
+                    self._take_whole(known.head, known.endpoint, data[end:])
                 return
         self._pending = self._pending + data if self._pending else data
         if not self._is_reading:
@@ -339,6 +340,26 @@ class HttpConnection(asyncio.Protocol):
         self.transport.set_protocol(protocol)
         if rest:
             protocol.data_received(rest)
+
+    def give_away(self, send: Callable[[int], bool]) -> bool:
+        """Let another process have the socket, of a connection that owes no answer. Returns False, or it is gone.
+
+        Args:
+            send: sends a copy of a descriptor, or returns False.
+        """
+        transport = self.transport
+        if self.backstage is not None or self._holds or transport.is_closing() or transport.get_write_buffer_size():
+            return False
+        if transport.get_extra_info("sslcontext") is not None:
+            return False  # what it reads is here
+        transport.pause_reading()
+        if not send(transport.get_extra_info("socket").fileno()):
+            transport.resume_reading()
+            return False
+        self.is_over = True
+        self._door.forget(self)
+        transport.close()
+        return True
 
     def run(self, answering: Coroutine[Any, Any, None]) -> None:
         """Run what answers a request, as a task only if it has to wait; the end of the gateway waits for it."""

@@ -2,7 +2,7 @@
 
 The listening socket is the parent's and all workers accept from it, so a connection that waits in it outlives any
 worker. A worker that dies is replaced after a pause that grows while it keeps dying; why it died is said in the log.
-The parent serves no client itself.
+The parent serves no client itself, but for backends whose connection a worker has lent it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ from messageflow.gateway.metrics import parent_metrics
 from messageflow.gateway.open_files import raise_limit
 from messageflow.gateway.server import HURRIED, never_outlive
 from messageflow.gateway.settings import Settings
-from messageflow.gateway.workers.worker_config import WorkerConfig, encode_address, encode_config
+from messageflow.gateway.workers.borrowed_connections import BorrowedConnections
+from messageflow.gateway.workers.worker_config import NO_LENDING, WorkerConfig, encode_address, encode_config
 
 log = logging.getLogger("messageflow.gateway")
 
@@ -73,6 +74,7 @@ class Supervisor:
         self._application_directory = directory
         self._listener = listener
         self._server: BrokerServer | None = None  # none where each worker speaks to a broker of its own
+        self._borrowed: BorrowedConnections | None = None  # as above
         self._processes: dict[int, Process] = {}
         self._ever_ready = False
         self._stopping = asyncio.Event()
@@ -98,6 +100,7 @@ class Supervisor:
             has_directory = self._settings.streams.broker == "embedded"
             directory = SocketDirectory([self._settings.own_directory] if has_directory else [])
             self._server = BrokerServer(broker, directory, self._answer, self._tell_address)
+            self._borrowed = BorrowedConnections(broker, self._settings)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop, number)
         try:
@@ -178,6 +181,14 @@ class Supervisor:
 
     async def _live(self, number: int, name: str, listener: socket.socket, ready: asyncio.Future[None]) -> int:
         """Run one process, and return what it ended with."""
+        if self._borrowed is None:
+            return await self._run_worker(number, name, listener, ready, NO_LENDING)
+        with self._borrowed.lending() as end:
+            return await self._run_worker(number, name, listener, ready, end)
+
+    async def _run_worker(
+        self, number: int, name: str, listener: socket.socket, ready: asyncio.Future[None], lending: int
+    ) -> int:
         if self._server is not None:
             self._server.keep_reachable()
         says_ready, ready_end = os.pipe()
@@ -190,12 +201,13 @@ class Supervisor:
             number,
             self._application,
             self._application_directory,
+            lending,
         )
         try:
             process = await asyncio.create_subprocess_exec(
                 *self._command,
                 stdin=asyncio.subprocess.PIPE,
-                pass_fds=(listener.fileno(), ready_end),
+                pass_fds=[each for each in (listener.fileno(), ready_end, lending) if each >= 0],
                 start_new_session=True,  # signals of the terminal come to the parent, which passes them on
             )
         except BaseException:
@@ -228,9 +240,9 @@ class Supervisor:
 
     def _answer(self, question: bytes) -> bytes:
         """Answer a question to all nodes, for this process."""
-        if self._server is None or question != b"metrics\n":
+        if self._server is None or self._borrowed is None or question != b"metrics\n":
             return b""
-        return parent_metrics(self._server.statistics())
+        return parent_metrics(self._server.statistics(), self._borrowed.answered, len(self._borrowed))
 
     def _tell_address(self, address: str) -> None:
         """The broker's socket was made anew: tell the workers where, should they have to come back."""
@@ -244,6 +256,8 @@ class Supervisor:
         self._signals += 1
         self._interrupted = self._interrupted or number == signal.SIGINT
         self._stopping.set()
+        if self._borrowed is not None:
+            self._borrowed.close()
         if self._signals == 1:
             log.info("stopping", extra={"workers": len(self._processes)})
             never_outlive(self._settings.shutdown_grace + 2 * KILL_AFTER)

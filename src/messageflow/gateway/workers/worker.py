@@ -9,15 +9,19 @@ import shutil
 import signal
 import socket
 from collections.abc import Callable
+from functools import partial
 
 from messageflow.brokers.worker_link.broker import ParentBroker
 from messageflow.gateway import logs
 from messageflow.gateway.application import ASGIApp
 from messageflow.gateway.broker_choice import make_broker
 from messageflow.gateway.event_loop import run_loop
+from messageflow.gateway.front_door.front_door import FrontDoor
+from messageflow.gateway.front_door.http_connection import HttpConnection
 from messageflow.gateway.open_files import raise_limit
 from messageflow.gateway.server import Gateway
-from messageflow.gateway.workers.worker_config import WorkerConfig, decode_address, decode_config
+from messageflow.gateway.workers.lender import Lender
+from messageflow.gateway.workers.worker_config import NO_LENDING, WorkerConfig, decode_address, decode_config
 from messageflow.handlers.registry import Handlers
 
 log = logging.getLogger("messageflow.gateway")
@@ -74,8 +78,9 @@ async def _serve(
     on_opened: Callable[[Gateway], None] | None,
     handlers: Handlers | None,
 ) -> None:
-    for descriptor in (config.listener, config.ready, STDIN):
-        os.set_inheritable(descriptor, False)  # what the application starts has no part in them
+    for descriptor in (config.listener, config.ready, STDIN, config.lending):
+        if descriptor != NO_LENDING:
+            os.set_inheritable(descriptor, False)  # what the application starts has no part in them
     loop = asyncio.get_running_loop()
     broker = ParentBroker(config.broker, config.name) if config.broker else make_broker(config.settings, config.name)
     gateway = Gateway(
@@ -86,6 +91,10 @@ async def _serve(
         worker=config.name,
         handlers=handlers,
     )
+
+    if config.lending != NO_LENDING:
+        end = socket.socket(fileno=config.lending)
+        gateway.front_door.lend = Lender(end, partial(_accept_again, gateway.front_door)).lend
 
     def started(_: Gateway) -> None:
         os.write(config.ready, b"1")
@@ -109,3 +118,20 @@ async def _serve(
 
     loop.add_reader(STDIN, heard)
     await gateway.run(started, on_opened)
+
+
+def _accept_again(door: FrontDoor, end: socket.socket, content: bytes) -> None:
+    """Take a connection back that was lent, with what has come on it meanwhile."""
+    door.run(_go_on_with(door, end, content))
+
+
+async def _go_on_with(door: FrontDoor, end: socket.socket, content: bytes) -> None:
+    end.setblocking(False)
+    try:
+        make = partial(HttpConnection, door)
+        _, connection = await asyncio.get_running_loop().connect_accepted_socket(make, end)
+    except OSError:  # its other end is gone
+        end.close()
+        return
+    if content:
+        connection.data_received(content)

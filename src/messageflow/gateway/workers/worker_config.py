@@ -13,6 +13,8 @@ import msgspec
 
 from messageflow.gateway.settings import Settings
 
+NO_LENDING = -1
+
 
 class WorkerConfig(msgspec.Struct, frozen=True):
     """A worker's start.
@@ -26,6 +28,7 @@ class WorkerConfig(msgspec.Struct, frozen=True):
         number: counts from 1; a worker that replaces another has the other's.
         application: `module:attribute` of the application served beside the gateway; empty for none.
         directory: where the application is found.
+        lending: the descriptor on which it lends connections to its parent; `NO_LENDING` where it cannot.
     """
 
     settings: Settings
@@ -36,6 +39,7 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     number: int
     application: str = ""
     directory: Path | None = None
+    lending: int = NO_LENDING
 
 
 def encode_config(config: WorkerConfig) -> bytes:
