@@ -9,6 +9,7 @@ import { Flow } from "./flow.js";
 import type { Options } from "./options.js";
 import { browserPlatform } from "./platform.js";
 import type { Since } from "./position.js";
+import type { Call } from "./requests.js";
 import { status } from "./status.js";
 
 let base: string | undefined;
@@ -46,10 +47,12 @@ function fillIn<Pushes extends object>(options: Options<Pushes>): Options<Pushes
  *
  * Two signatures, so that what may be pushed is what the page says and never only what `on` happens to handle.
  *
- * @typeParam Pushes what may be pushed: payloads by type.
+ * @typeParam Pushes what may be pushed: payloads by type; `Emits` and `Calls` as of `Flow`.
  */
 export function connect(options?: Options): Flow;
-export function connect<Pushes extends object>(options?: Options<Pushes>): Flow<Pushes>;
+export function connect<
+  Pushes extends object, Emits extends object = Record<string, unknown>, Calls extends object = Record<string, Call>,
+>(options?: Options<Pushes>): Flow<Pushes, Emits, Calls>;
 export function connect<Pushes extends object>(options: Options<Pushes> = {}): Flow<Pushes> {
   if (!options || typeof options !== "object") {
     throw new TypeError('connect() takes an object, such as {tokenUrl: "/token", onMessage(action) {…}}.');

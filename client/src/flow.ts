@@ -14,9 +14,8 @@ import { Emitter, type Off } from "./emitter.js";
 import type { Options } from "./options.js";
 import type { Platform } from "./platform.js";
 import type { ClientInfo } from "./protocol.js";
-import {
-  type CallOptions, checkChannel, type Count, type EmitOptions, type History, type HistoryOptions, type PublishOptions, refuseUnread, Requests,
-} from "./requests.js";
+import type { Call, CallOptions, Count, DataOf, EmitOptions, History, HistoryOptions, PublishOptions, ResultOf, Said } from "./requests.js";
+import { checkChannel, refuseUnread, Requests } from "./requests.js";
 import { Session } from "./session.js";
 import type { State, StateDetail } from "./state.js";
 import { type PublicationHandler, Subscription, type SubscriptionHost, type SubscriptionOptions } from "./subscription.js";
@@ -26,8 +25,8 @@ import { until } from "./wait.js";
 
 const PERSONAL = "#";
 
-/** @typeParam Pushes what may be pushed: payloads by type, `interface Pushes { "report/ready": Report }`. */
-export class Flow<Pushes extends object = Record<string, unknown>> {
+/** Maps by name say what there is, as `messageflow types` writes them: payloads of pushes, data that `emit` takes, `{data, result}` of a call. */
+export class Flow<Pushes extends object = Record<string, unknown>, Emits extends object = Record<string, unknown>, Calls extends object = Record<string, Call>> {
   readonly #session: Session;
   readonly #requests: Requests;
   readonly #actions: Actions;
@@ -68,10 +67,8 @@ export class Flow<Pushes extends object = Record<string, unknown>> {
       onLink: () => this.#channels.request(),
       onLost: () => this.#channels.lose(),
       onSubs: (subs) => this.#channels.begin(subs),
-      onPush: (push) => {
-        if (push.message) this.#actions.route(push.message.data, { channel: "", recovered: false });
-        else this.#channels.take(push);
-      },
+      onPush: (push) =>
+        push.message ? this.#actions.route(push.message.data, { channel: "", recovered: false }) : this.#channels.take(push),
       onInvalidate: () => this.#channels.invalidate(),
       onError: (error) => {
         // What is tried again and again is told to the console once.
@@ -161,9 +158,8 @@ export class Flow<Pushes extends object = Record<string, unknown>> {
   }
 
   /**
-   * Subscribe to a channel. Each call holds it with handlers of its own, which its `unsubscribe()` takes back; however many
-   * hold it, the server sees one subscription, which ends with the last. The token in use is that of whoever came last
-   * with one.
+   * Subscribe to a channel. Each call holds it with handlers of its own, which its `unsubscribe()` takes back; however many hold it, the
+   * server sees one subscription, which ends with the last. The token in use is that of whoever came last with one.
    */
   subscribe<Data = unknown>(channel: string, given: PublicationHandler<Data> | SubscriptionOptions<Data> = {}): Subscription<Data> {
     if (checkChannel(channel).startsWith(PERSONAL) || channel === "*") {
@@ -197,18 +193,20 @@ export class Flow<Pushes extends object = Record<string, unknown>> {
   }
 
   /** Tell the application: resolves when its `@flow.on(name)` has handled it, once, however often the link dies meanwhile. */
-  emit(name: string, data?: unknown, options?: EmitOptions): Promise<void> {
+  emit<Name extends keyof Emits & string>(name: Name, ...[data, options]: Said<Emits[Name], EmitOptions>): Promise<void> {
     return this.#requests.emit(name, data, options);
   }
 
   /** Ask the application: resolves to what its `@flow.rpc(name)` returns. Not repeated when the link dies. */
-  call<Result = unknown>(name: string, data?: unknown, options?: CallOptions): Promise<Result> {
-    return this.#requests.call(name, data, options) as Promise<Result>;
+  call<Result = unknown>(name: string extends keyof Calls ? string : never, data?: unknown, options?: CallOptions): Promise<Result>;
+  call<Name extends keyof Calls & string>(name: Name, ...said: Said<DataOf<Calls[Name]>, CallOptions>): Promise<ResultOf<Calls[Name]>>;
+  call(name: string, data?: unknown, options?: CallOptions): Promise<unknown> {
+    return this.#requests.call(name, data, options);
   }
 
   /** `call` by its name in the protocol. */
   rpc<Result = unknown>(method: string, data?: unknown): Promise<Result> {
-    return this.call(method, data);
+    return this.#requests.call(method, data) as Promise<Result>;
   }
 
   /** Connect after `close()`, or after the server has ended the connection. */

@@ -1919,10 +1919,7 @@ var Flow = class {
       onLink: () => this.#channels.request(),
       onLost: () => this.#channels.lose(),
       onSubs: (subs) => this.#channels.begin(subs),
-      onPush: (push) => {
-        if (push.message) this.#actions.route(push.message.data, { channel: "", recovered: false });
-        else this.#channels.take(push);
-      },
+      onPush: (push) => push.message ? this.#actions.route(push.message.data, { channel: "", recovered: false }) : this.#channels.take(push),
       onInvalidate: () => this.#channels.invalidate(),
       onError: (error) => {
         if (this.#errors.size || this.#said !== error.message) this.#report(error);
@@ -1996,9 +1993,8 @@ var Flow = class {
     return this.#errors.on(handler);
   }
   /**
-   * Subscribe to a channel. Each call holds it with handlers of its own, which its `unsubscribe()` takes back; however many
-   * hold it, the server sees one subscription, which ends with the last. The token in use is that of whoever came last
-   * with one.
+   * Subscribe to a channel. Each call holds it with handlers of its own, which its `unsubscribe()` takes back; however many hold it, the
+   * server sees one subscription, which ends with the last. The token in use is that of whoever came last with one.
    */
   subscribe(channel, given = {}) {
     if (checkChannel(channel).startsWith(PERSONAL) || channel === "*") {
@@ -2027,16 +2023,15 @@ var Flow = class {
     return this.#requests.history(channel, options);
   }
   /** Tell the application: resolves when its `@flow.on(name)` has handled it, once, however often the link dies meanwhile. */
-  emit(name, data, options) {
+  emit(name, ...[data, options]) {
     return this.#requests.emit(name, data, options);
   }
-  /** Ask the application: resolves to what its `@flow.rpc(name)` returns. Not repeated when the link dies. */
   call(name, data, options) {
     return this.#requests.call(name, data, options);
   }
   /** `call` by its name in the protocol. */
   rpc(method, data) {
-    return this.call(method, data);
+    return this.#requests.call(method, data);
   }
   /** Connect after `close()`, or after the server has ended the connection. */
   connect() {

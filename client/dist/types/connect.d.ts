@@ -6,6 +6,7 @@
 import type { Action, ActionHandler } from "./actions.js";
 import { Flow } from "./flow.js";
 import type { Options } from "./options.js";
+import type { Call } from "./requests.js";
 /** Tell where the script came from; for the entry that is a script tag. Its path is kept: a proxy may have put one before. */
 export declare function setBase(url: string | undefined): void;
 /**
@@ -21,10 +22,10 @@ export declare function setDefaults(said: {
  *
  * Two signatures, so that what may be pushed is what the page says and never only what `on` happens to handle.
  *
- * @typeParam Pushes what may be pushed: payloads by type.
+ * @typeParam Pushes what may be pushed: payloads by type; `Emits` and `Calls` as of `Flow`.
  */
 export declare function connect(options?: Options): Flow;
-export declare function connect<Pushes extends object>(options?: Options<Pushes>): Flow<Pushes>;
+export declare function connect<Pushes extends object, Emits extends object = Record<string, unknown>, Calls extends object = Record<string, Call>>(options?: Options<Pushes>): Flow<Pushes, Emits, Calls>;
 /** An action under all the names it had: `id` and `data`, `action` and `payload`, `actionType`, `type`. */
 export type LegacyAction = Action & {
     id: string;

@@ -44,6 +44,19 @@ export interface EmitOptions extends CallOptions {
     /** Names what is told, so that your own code may repeat it: at most 128 characters. One of its own by default. */
     key?: string | undefined;
 }
+/** A function of the application that pages call: what it takes and returns. */
+export interface Call<Data = unknown, Result = unknown> {
+    data: Data;
+    result: Result;
+}
+export type DataOf<C> = C extends {
+    data: infer Data;
+} ? Data : unknown;
+export type ResultOf<C> = C extends {
+    result: infer Result;
+} ? Result : unknown;
+/** What follows a name: data, which may be left out where all of it may, and options. */
+export type Said<Data, Given> = {} extends Data ? [data?: Data | undefined, options?: Given] : [data: Data, options?: Given];
 export declare class Requests {
     #private;
     constructor(calls: Commands, random: () => number);

@@ -58,6 +58,28 @@ typed.onMessage((action) => {
 });
 status(typed, {});
 
+// What pages say, in the maps that `messageflow types` writes.
+interface Emits {
+  "city/submitted": { name: string; inhabitants?: number };
+  refresh: { deep?: boolean };
+  anything: unknown;
+}
+interface Calls {
+  search: { data: { text: string }; result: Report[] };
+  count: { data: unknown; result: number };
+}
+const said = connect<Pushes, Emits, Calls>({ on: { ping() {} } });
+void said.emit("city/submitted", { name: "Rome" }, { key: "k", timeout: undefined });
+void said.emit("refresh");
+void said.emit("refresh", undefined, { timeout: 5 });
+void said.emit("anything", [1]);
+void connect<Pushes>().emit("whatever", { a: 1 });
+const titles = async (): Promise<string[]> => (await said.call("search", { text: "a" }, { timeout: 5 })).map(({ title }) => title);
+const all: Promise<number> = said.call("count");
+void [titles, all, flow.call<number>("double", 21), flow.emit("city"), said.rpc<number>("double", 21)];
+const double: Promise<number> = flow.call("double", 21);
+void double;
+
 // Stores take actions as they come.
 const store = createStore((state: number = 0, action: UnknownAction) => (action.type === "a" ? state + 1 : state));
 flow.onMessage(store.dispatch);

@@ -49,3 +49,18 @@ status(new Flow({}), {});
 flow.onState((state) => state === "conected");
 // @ts-expect-error the name of the key is idempotencyKey
 flow.publish("chat", 1, { idempotency_key: "k" });
+
+// What pages say, in maps.
+const said = connect<Pushes, { "city/submitted": { name: string } }, { search: { data: { text: string }; result: string[] } }>();
+// @ts-expect-error a name that nothing handles
+said.emit("city/submited", { name: "Rome" });
+// @ts-expect-error data that is another
+said.emit("city/submitted", { name: 7 });
+// @ts-expect-error data that must be there
+said.emit("city/submitted");
+// @ts-expect-error a name that nothing answers
+said.call("find", { text: "a" });
+// @ts-expect-error data that is another
+said.call("search", "a");
+// @ts-expect-error a result that is another
+const wrong: Promise<number> = said.call("search", { text: "a" });

@@ -30,6 +30,7 @@ COMMANDS = (
     "bench",
     "settings",
     "openapi",
+    "types",
     "version",
 )
 HIDDEN = ("worker",)

@@ -100,6 +100,10 @@ class Handlers:
         """Return what handles a name."""
         return self._named.get((kind, name))
 
+    def list_named(self) -> tuple[Handler, ...]:
+        """Return the handlers that pages name, in the order in which they were entered."""
+        return tuple(self._named.values())
+
     def select(self, kind: Kind, channel: str = "") -> tuple[Handler, ...]:
         """Return what handles a kind, in a channel where it is about one, in the order in which they were entered."""
         handlers = self._listed.get(kind, ())

@@ -9,11 +9,11 @@ import { MessageflowError } from "./codes.js";
 import type { Recovery } from "./context.js";
 import { type Off } from "./emitter.js";
 import type { ClientInfo } from "./protocol.js";
-import { type CallOptions, type Count, type EmitOptions, type History, type HistoryOptions, type PublishOptions } from "./requests.js";
+import type { Call, CallOptions, Count, DataOf, EmitOptions, History, HistoryOptions, PublishOptions, ResultOf, Said } from "./requests.js";
 import type { State, StateDetail } from "./state.js";
 import { type PublicationHandler, Subscription, type SubscriptionOptions } from "./subscription.js";
-/** @typeParam Pushes what may be pushed: payloads by type, `interface Pushes { "report/ready": Report }`. */
-export declare class Flow<Pushes extends object = Record<string, unknown>> {
+/** Maps by name say what there is, as `messageflow types` writes them: payloads of pushes, data that `emit` takes, `{data, result}` of a call. */
+export declare class Flow<Pushes extends object = Record<string, unknown>, Emits extends object = Record<string, unknown>, Calls extends object = Record<string, Call>> {
     #private;
     get state(): State;
     /** Why the state is what it is. */
@@ -36,9 +36,8 @@ export declare class Flow<Pushes extends object = Record<string, unknown>> {
     onRecovery(handler: (recovery: Recovery) => unknown): Off;
     onError(handler: (error: MessageflowError) => unknown): Off;
     /**
-     * Subscribe to a channel. Each call holds it with handlers of its own, which its `unsubscribe()` takes back; however many
-     * hold it, the server sees one subscription, which ends with the last. The token in use is that of whoever came last
-     * with one.
+     * Subscribe to a channel. Each call holds it with handlers of its own, which its `unsubscribe()` takes back; however many hold it, the
+     * server sees one subscription, which ends with the last. The token in use is that of whoever came last with one.
      */
     subscribe<Data = unknown>(channel: string, given?: PublicationHandler<Data> | SubscriptionOptions<Data>): Subscription<Data>;
     /** Publish to a channel; repeated, if the link dies meanwhile, with one key, so that it is stored once. */
@@ -47,9 +46,10 @@ export declare class Flow<Pushes extends object = Record<string, unknown>> {
     presenceStats(channel: string): Promise<Count>;
     history<Data = unknown>(channel: string, options?: HistoryOptions): Promise<History<Data>>;
     /** Tell the application: resolves when its `@flow.on(name)` has handled it, once, however often the link dies meanwhile. */
-    emit(name: string, data?: unknown, options?: EmitOptions): Promise<void>;
+    emit<Name extends keyof Emits & string>(name: Name, ...[data, options]: Said<Emits[Name], EmitOptions>): Promise<void>;
     /** Ask the application: resolves to what its `@flow.rpc(name)` returns. Not repeated when the link dies. */
-    call<Result = unknown>(name: string, data?: unknown, options?: CallOptions): Promise<Result>;
+    call<Result = unknown>(name: string extends keyof Calls ? string : never, data?: unknown, options?: CallOptions): Promise<Result>;
+    call<Name extends keyof Calls & string>(name: Name, ...said: Said<DataOf<Calls[Name]>, CallOptions>): Promise<ResultOf<Calls[Name]>>;
     /** `call` by its name in the protocol. */
     rpc<Result = unknown>(method: string, data?: unknown): Promise<Result>;
     /** Connect after `close()`, or after the server has ended the connection. */
