@@ -127,7 +127,7 @@ def test_what_is_forgotten_of_channels_is_forgotten_whole() -> None:
         True
     ] * 3
     revocations.add(Revocation("bob", NOW + DAY), NOW + DAY)
-    assert revocations._patterns == {}
+    assert revocations.about_channels == {}
 
 
 def test_a_revocation_of_every_token_is_stored_as_it_always_was() -> None:

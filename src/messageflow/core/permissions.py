@@ -33,7 +33,7 @@ def may_subscribe(channel: str, options: NamespaceOptions, rights: Rights) -> Er
         return PERMISSION_DENIED
     if _is_user_limited(channel, options):
         return None
-    allowed = options.allow_subscribe_for_client and (not rights.anonymous or options.allow_subscribe_for_anonymous)
+    allowed = options.allow_subscribe_for_client and (rights.user or options.allow_subscribe_for_anonymous)
     return None if allowed else PERMISSION_DENIED
 
 

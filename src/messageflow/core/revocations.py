@@ -51,6 +51,7 @@ class Revocations:
         most: how many; beyond it those of the longest ago are forgotten before their time.
 
     Attributes:
+        about_channels: the patterns of those about channels, by user; never another object.
         forgotten: how many were.
     """
 
@@ -58,13 +59,8 @@ class Revocations:
         self._kept_for = kept_for
         self._most = most
         self._before: dict[_Key, float] = {}  # in the order they came, which is about that of their dates
-        self._patterns: dict[str, set[str]] = {}  # by user, of those about channels
+        self.about_channels: dict[str, set[str]] = {}  # their patterns, by user, of those about channels
         self.forgotten = 0
-
-    @property
-    def about_channels(self) -> bool:
-        """Whether there are any about channels."""
-        return bool(self._patterns)
 
     def __len__(self) -> int:
         return len(self._before)
@@ -78,7 +74,7 @@ class Revocations:
         self._before.pop(key, None)
         self._before[key] = before
         if revocation.channels:
-            self._patterns.setdefault(revocation.user, set()).add(revocation.channels)
+            self.about_channels.setdefault(revocation.user, set()).add(revocation.channels)
         if len(self._before) > self._most:
             self._forget(next(iter(self._before)))
             self.forgotten += 1
@@ -92,7 +88,7 @@ class Revocations:
 
     def withdraws(self, user: str, issued_at: float, channel: str, now: float) -> bool:
         """Whether what a token of `user` that was made at `issued_at` says of a channel is revoked."""
-        patterns = self._patterns.get(user)
+        patterns = self.about_channels.get(user)
         if patterns is None or owned_by_server(channel):
             return False
         return any(
@@ -114,10 +110,10 @@ class Revocations:
         del self._before[key]
         user, _, pattern = key
         if pattern:
-            patterns = self._patterns[user]
+            patterns = self.about_channels[user]
             patterns.discard(pattern)
             if not patterns:
-                del self._patterns[user]
+                del self.about_channels[user]
 
 
 def kept_for(lifetime_limit: float) -> float:

@@ -113,7 +113,7 @@ class Verifier:
             raise TokenError("the token is for a subscription, not for a connection", TokenReason.WRONG_USE)
         return ConnectionClaims(
             user=claims.sub,
-            expires_at=self._decide_end(claims, now),
+            expires_at=claims.exp if claims.expire_at is None else self._decide_end(claims.expire_at, now),
             channels=read_channels(claims) if claims.channels else (),
             subs=read_subs(claims) if claims.subs else NO_SUBS,
             info=read_embedded(claims.info, claims.b64info, "info") if claims.info or claims.b64info else None,
@@ -180,12 +180,10 @@ class Verifier:
         if self.issuer is not None and self.issuer != claims.iss:
             raise TokenError("the token is from another issuer (iss)", TokenReason.ISSUER)
 
-    def _decide_end(self, claims: Said, now: float) -> float | None:
-        """`expire_at` where it is given, 0 meaning never, within the lifetime limit; else `exp`."""
-        if claims.expire_at is None:
-            return claims.exp
+    def _decide_end(self, expire_at: float, now: float) -> float | None:
+        """`expire_at`, 0 meaning never, within the lifetime limit."""
         latest = now + self.lifetime_limit
-        end = min(claims.expire_at or math.inf, latest)
+        end = min(expire_at or math.inf, latest)
         return None if end == math.inf else end
 
 

@@ -79,10 +79,10 @@ def decode(text: bytes) -> list[Command | FaultyCommand]:
     Raises:
         MalformedMessage: one of them is not UTF-8, not JSON, or has no id and method to answer.
     """
-    lines = [line for line in text.split(b"\n") if line]
-    if not lines:
+    commands = list(map(_decode_command, filter(None, text.split(b"\n"))))
+    if not commands:
         raise MalformedMessage("an empty frame")
-    return [_decode_command(line) for line in lines]
+    return commands
 
 
 def _decode_command(line: bytes) -> Command | FaultyCommand:

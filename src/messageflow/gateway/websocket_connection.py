@@ -39,7 +39,7 @@ class WebSocketConnection(WebSocketProtocol):
     headers: Mapping[str, str] = NO_HEADERS
 
     def __init__(self, hub: Hub, limits: FrameLimits, address: str, leaving: set[Connection]) -> None:
-        super().__init__(limits)
+        WebSocketProtocol.__init__(self, limits)  # here and below by its name: half of what `super` takes
         self._hub = hub
         self._leaving = leaving
         self._session: Session | None = None
@@ -47,7 +47,7 @@ class WebSocketConnection(WebSocketProtocol):
         self.write: Callable[[bytes], None]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        WebSocketProtocol.connection_made(self, transport)
         self.write = transport.write
 
     def begin(self, session: Session | None) -> None:
@@ -61,7 +61,7 @@ class WebSocketConnection(WebSocketProtocol):
     def data_received(self, data: bytes) -> None:
         if self._session is not None:
             self._session.heard = True
-        super().data_received(data)
+        WebSocketProtocol.data_received(self, data)
 
     def on_text(self, message: bytes) -> None:
         session = self._session

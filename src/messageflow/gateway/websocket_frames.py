@@ -18,6 +18,8 @@ def text_frame(payload: bytes) -> bytes:
     length = len(payload)
     if length < 126:
         return b"\x81%c%b" % (length, payload)
+    if length < 65536:
+        return b"\x81\x7e%c%c%b" % (length >> 8, length & 255, payload)
     return _long_frame(_TEXT, payload)
 
 

@@ -25,7 +25,7 @@ from messageflow.core.replay_buffer import ReplayBuffer
 from messageflow.core.stream import Position, Publication
 from messageflow.errors import BrokerError
 from messageflow.hub.channel_members import NO_EXTRAS, ChannelMembers, Extras
-from messageflow.hub.transport import FramedEncoder
+from messageflow.hub.transport import FramedEncoder, Member
 
 PENDING_BYTES = 1 << 20  # what comes from the history, rather than as it happens, waits while so much is pending
 
@@ -235,6 +235,16 @@ class Channel(ChannelMembers):
         if not self.entering and self._extras is not NO_EXTRAS:
             self._extras.aside = None
             self._drop_extras()
+
+    def let_in(self, session: Member, watch: bool) -> None:
+        """A session that was on its way in goes live: `go_live` and `end_entering` in one (benchmarks: connect)."""
+        live = self._live
+        if live is not None and self._extras is NO_EXTRAS and self._encoder is session.encoder and not watch:
+            live[session] = session.write
+            self.entering -= 1
+            return
+        self.go_live(session, watch=watch)
+        self.end_entering()
 
     # Delivery
 

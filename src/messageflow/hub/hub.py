@@ -245,14 +245,16 @@ class Hub:
 
     def complete_connect(self, session: Session) -> None:
         """A session has the answer to its connect command: carry out what was decided about it meanwhile, in order."""
-        self.control.apply_deferred(session)
+        if self.control.deferred:
+            self.control.apply_deferred(session)
 
     def remove(self, session: Session, why: Disconnect | None) -> None:
         """A session has ended, by decision of the server where it says `why`: take it out of everything, now."""
         self.stalled.discard(session)
         was_in = self.sessions.pop(session.client, None) is not None
         if was_in:
-            self.control.forget(session)
+            if self.control.deferred:
+                self.control.forget(session)
             self.heartbeat.discard(session)
             if session.user:
                 self.users.discard(session)

@@ -91,6 +91,15 @@ class PresenceChanges:
 
     def leave(self, channel: str, info: ClientInfo, *, tell: bool) -> None:
         """Take a client out, soon."""
+        if (channel, info.client) not in self._last:
+            try:
+                leaving = self._broker.leave(channel, info, tell=tell)
+            except BrokerError as error:
+                self._note_failure((channel, info.client), error)
+                return
+            if type(leaving) is not Done:  # as it is over a broker of this process, at once (benchmarks: connect)
+                self._begin((channel, info.client), leaving)
+            return
         self._append((channel, info.client), partial(self._broker.leave, channel, info, tell=tell))
 
     def update(self, channel: str, info: ClientInfo) -> None:
@@ -104,7 +113,16 @@ class PresenceChanges:
             self._last[key] = self._spawn(self._carry_out(key, before, change))
             return
         try:
-            begun = begin(change())
+            work = change()
+        except BrokerError as error:
+            self._note_failure(key, error)
+            return
+        self._begin(key, work)
+
+    def _begin(self, key: Key, work: Coroutine[Any, Any, None]) -> None:
+        """Carry out a change that waits for none."""
+        try:
+            begun = begin(work)
         except BrokerError as error:
             self._note_failure(key, error)
             return

@@ -47,6 +47,9 @@ class RevocationList:
         users: the sessions of each user.
         lifetime: seconds that a token may be good for.
         withdraw: ends what a session has in the channels of a pattern by a token that was made before a date.
+
+    Attributes:
+        about_channels: empty where nothing is withdrawn, as nearly everywhere.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class RevocationList:
         self._users = users
         self._withdraw = withdraw
         self._known = Revocations(kept_for(lifetime))
+        self.about_channels = self._known.about_channels
         self._position: Position | None = None  # up to here all is known
         self._started = False
         self._doubted = False
@@ -86,8 +90,9 @@ class RevocationList:
 
     def withdraws(self, user: str, issued_at: float | None, channel: str) -> bool:
         """Whether what such a token says of a channel is revoked."""
-        known = self._known  # asked for each channel of a connect, and most gateways know none about channels
-        return known.about_channels and known.withdraws(user, issued_at or UNDATED, channel, self._runtime.wall())
+        return bool(self.about_channels) and self._known.withdraws(
+            user, issued_at or UNDATED, channel, self._runtime.wall()
+        )
 
     def receive(self, epoch: str, publication: Publication) -> None:
         """Take a revocation that was just made."""
