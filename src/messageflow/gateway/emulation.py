@@ -16,6 +16,7 @@ from functools import partial
 import msgspec
 
 from messageflow.errors import BrokerError
+from messageflow.gateway.cross_origin_endpoint import CrossOriginEndpoint, cors, explain
 from messageflow.gateway.front_door.admission import Admission
 from messageflow.gateway.front_door.endpoint import EndpointConnection, Exchange
 from messageflow.gateway.front_door.head import Head
@@ -24,7 +25,6 @@ from messageflow.gateway.front_door.response import HttpResponse
 from messageflow.gateway.handshake import origin_of
 from messageflow.gateway.http_stream import HttpStream
 from messageflow.gateway.http_stream_endpoint import Opening
-from messageflow.gateway.page_endpoint import PageEndpoint, cors, explain
 from messageflow.gateway.proxies import Forwarded
 from messageflow.hub.connection import WayBack
 from messageflow.hub.hub import Hub
@@ -107,7 +107,7 @@ class EmulatedStreams:
         return HERE if self.deliver(name.decode(), message) else b""
 
 
-class EmulationEndpoint(PageEndpoint):
+class EmulationEndpoint(CrossOriginEndpoint):
     """Takes the commands.
 
     Args:

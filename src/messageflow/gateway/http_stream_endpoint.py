@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 
 from messageflow.core.event_ids import EventIds
 from messageflow.core.handshake_headers import NO_HEADERS
+from messageflow.gateway.cross_origin_endpoint import CrossOriginEndpoint, cors, explain, parse_query
 from messageflow.gateway.front_door.admission import Admission
 from messageflow.gateway.front_door.endpoint import EndpointConnection, Exchange
 from messageflow.gateway.front_door.head import Head
@@ -17,7 +18,6 @@ from messageflow.gateway.front_door.http_limits import HttpLimits
 from messageflow.gateway.front_door.response import HttpResponse
 from messageflow.gateway.handshake import origin_of
 from messageflow.gateway.http_stream import HttpStream, StreamKind
-from messageflow.gateway.page_endpoint import PageEndpoint, cors, explain, parse_query
 from messageflow.gateway.proxies import Forwarded
 from messageflow.hub.connection import WayBack
 from messageflow.hub.session import Session
@@ -57,7 +57,7 @@ class Opener(Protocol):
         """
 
 
-class HttpStreamEndpoint(PageEndpoint):
+class HttpStreamEndpoint(CrossOriginEndpoint):
     """A `front_door.endpoint.HttpEndpoint`.
 
     Args:

@@ -1,4 +1,4 @@
-"""Requests that pages make of the gateway itself, with a small body: from which page, whole and in time.
+"""Base of endpoints that scripts in pages ask, of allowed origins: CORS, and a small body, whole and in time.
 
 What they are answered is for subclasses to say. Owns the bodies until they are here.
 """
@@ -26,7 +26,7 @@ PREFLIGHT = (
 )
 
 
-class PageEndpoint:
+class CrossOriginEndpoint:
     """A `front_door.endpoint.HttpEndpoint` for pages of allowed origins, and for programs.
 
     Args:
@@ -85,7 +85,9 @@ class PageEndpoint:
 class _Body(DeafExchange):
     """A request whose body is on its way."""
 
-    def __init__(self, endpoint: PageEndpoint, connection: EndpointConnection, head: Head, came: Forwarded) -> None:
+    def __init__(
+        self, endpoint: CrossOriginEndpoint, connection: EndpointConnection, head: Head, came: Forwarded
+    ) -> None:
         self.has_begun = False
         self._endpoint, self._connection, self._head, self._came = endpoint, connection, head, came
         self._body = bytearray()
