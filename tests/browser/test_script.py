@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from messageflow import Flow
-from messageflow.gateway.pages import CLIENT
+from messageflow.gateway.client_script import CLIENT
 from tests.browser.conftest import open_page
 from tests.support import API_KEY, TOKEN_SECRET, Running, running
 

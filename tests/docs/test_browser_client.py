@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from messageflow.gateway.pages import CLIENT
+from messageflow.gateway.client_script import CLIENT
 from tests.docs.written import ROOT, Written
 from tests.support import API_KEY, TOKEN_SECRET, Running
 

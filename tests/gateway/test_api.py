@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from messageflow.api.openapi import make_page
-from messageflow.gateway.pages import CLIENT
+from messageflow.gateway.client_script import CLIENT
 from tests.brokers.redis.processes import Server, wait_until
 from tests.gateway.asking import asked, get
 from tests.gateway.test_bad_input import Client, token

@@ -1,15 +1,13 @@
-"""The endpoints that show something: the browser client, the front page, the OpenAPI document.
+"""Endpoints that show something to a GET, and two of them: the front page and the OpenAPI document.
 
 Each is a function from a request to a response. Only GET and HEAD are answered, and only for a host of ours.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Collection, Coroutine
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
@@ -24,7 +22,6 @@ from messageflow.gateway.proxies import Forwarded
 log = logging.getLogger("messageflow.gateway")
 access_log = logging.getLogger("uvicorn.access")
 
-CLIENT = Path(__file__).parent / "static" / "messageflow.js"
 NOT_OURS = HttpResponse(
     403,
     body=b"This gateway is in development and answers to localhost alone, so that no page on a name that was pointed "
@@ -128,31 +125,6 @@ def _log_access(asked: Asked, status: int) -> None:
     client = ":".join(map(str, asked.client))
     method = head.method.decode("latin-1")
     access_log.info('%s - "%s %s HTTP/%s" %d', client, method, path + "".join(query), head.version, status)
-
-
-class Client:
-    """The browser client, which lies beside this module."""
-
-    def __init__(self) -> None:
-        self._client = CLIENT.read_bytes()
-        self._tag = f'"{hashlib.sha256(self._client).hexdigest()[:32]}"'.encode()
-        self._headers = [
-            (b"etag", self._tag),
-            (b"cache-control", b"no-cache"),  # it may be kept, and is asked for again after an upgrade of the gateway
-            (b"x-content-type-options", b"nosniff"),
-            # Pages of other origins may have it: with `crossorigin` and `integrity`, as a module, isolated, measured.
-            (b"access-control-allow-origin", b"*"),
-            (b"cross-origin-resource-policy", b"cross-origin"),
-            (b"timing-allow-origin", b"*"),
-        ]
-
-    def show(self, asked: Asked) -> HttpResponse:
-        """Return the client, or that the browser has it already."""
-        tags = b",".join(value for name, value in asked.head.headers if name == b"if-none-match").split(b",")
-        known = {tag.strip().removeprefix(b"W/") for tag in tags}
-        if known & {self._tag, b"*"}:
-            return HttpResponse(304, self._headers)
-        return HttpResponse(200, self._headers, self._client, b"text/javascript; charset=utf-8")
 
 
 class OpenApi:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from messageflow.dialects import table
 from messageflow.gateway.api_endpoint import ApiEndpoint, ApiKey
 from messageflow.gateway.application import ApplicationEndpoint
+from messageflow.gateway.client_script import ClientScript
 from messageflow.gateway.frame_limits import FrameLimits
 from messageflow.gateway.front_door.admission import Admission
 from messageflow.gateway.front_door.endpoint import HttpEndpoint
@@ -16,7 +17,6 @@ from messageflow.gateway.front_door.routes import Routes
 from messageflow.gateway.health import Health
 from messageflow.gateway.metrics import Metrics
 from messageflow.gateway.pages import (
-    Client,
     OpenApi,
     Page,
     Show,
@@ -61,7 +61,7 @@ def make_routes(
 
     health = Health(admission, Metrics(api.hub, api, admission), key, metrics_public=metrics_public)
     calls = ApiEndpoint(api, key, paths, limits)
-    pages: dict[bytes, HttpEndpoint] = {CLIENT_PATH: page(Client().show)}
+    pages: dict[bytes, HttpEndpoint] = {CLIENT_PATH: page(ClientScript().show)}
     document = page(OpenApi().show)
     for root in paths.roots:
         pages |= {
