@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from messageflow.brokers.base import own_task
 from messageflow.brokers.redis.connections.connector import MakeConnection
-from messageflow.brokers.redis.connections.pipelined import PipelinedConnection
+from messageflow.brokers.redis.connections.reconnecting_connection import ReconnectingConnection
 from messageflow.brokers.redis.connections.resp import NOT_HERE, Announcing, ErrorReply
 from messageflow.errors import Unanswered
 
@@ -85,7 +85,7 @@ class PubSubConnection:
         self._most = 1 if sharded else SUBSCRIBE_AT_ONCE  # names of one command lie in one slot
         self._ending = announces.ending
         self._loop = asyncio.get_running_loop()
-        self.connection = PipelinedConnection(
+        self.connection = ReconnectingConnection(
             make, deadline=deadline, on_connected=self._resubscribe, on_message=self._take_message, on_lost=on_lost
         )
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from messageflow.brokers.base import Ack
 from messageflow.brokers.redis.connections.connector import Connector
-from messageflow.brokers.redis.connections.pipelined import PipelinedConnection
+from messageflow.brokers.redis.connections.reconnecting_connection import ReconnectingConnection
 from messageflow.brokers.redis.connections.resp import Announcing, ErrorReply, Parts, RedisCommand
 from messageflow.brokers.redis.connections.server_info import ServerInfo, parse_info
 from messageflow.brokers.redis.connections.url import Address
@@ -267,7 +267,7 @@ class ClusterTopology:
         views = [view for view in await asyncio.gather(*(_read_view(*each) for each in reached)) if view is not None]
         if not views:
             for address in dict.fromkeys([*self._servers, *self._connector.addresses]):
-                connection = PipelinedConnection(self._connector.at(address), deadline=min(1.0, self._deadline))
+                connection = ReconnectingConnection(self._connector.at(address), deadline=min(1.0, self._deadline))
                 try:
                     await connection.start()
                     view = await _read_view(address, connection)
@@ -340,7 +340,7 @@ async def _ask(
     return [reply for parts, reply in zip(sent, replies, strict=True) if parts is not ASKING]
 
 
-async def _read_view(address: Address, connection: PipelinedConnection) -> View | None:
+async def _read_view(address: Address, connection: ReconnectingConnection) -> View | None:
     try:
         facts = parse_info(await connection.execute_one("CLUSTER", "INFO"))
         ranges = read_slots(await connection.execute_one("CLUSTER", "SLOTS"), address)

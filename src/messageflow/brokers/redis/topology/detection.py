@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from messageflow.brokers.redis.connections.connector import Connector, split_urls
-from messageflow.brokers.redis.connections.pipelined import PipelinedConnection
+from messageflow.brokers.redis.connections.reconnecting_connection import ReconnectingConnection
 from messageflow.brokers.redis.connections.server_info import (
     ServerInfo,
     choose_announcing,
@@ -56,7 +56,7 @@ async def _detect(connector: Connector, listener: PubSubListener, settings: Topo
     for make in (
         [connector.at(each) for each in connector.addresses] if connector.kind == CLUSTER else [connector.connect]
     ):
-        connection = PipelinedConnection(make, deadline=settings.deadline)
+        connection = ReconnectingConnection(make, deadline=settings.deadline)
         try:
             await connection.start()
             info = await read_info_sections(connection.execute_one, "server", "cluster")

@@ -15,7 +15,7 @@ from typing import Any
 from messageflow.brokers.redis import scripts
 from messageflow.brokers.redis.connections.acl_check import find_missing_permissions
 from messageflow.brokers.redis.connections.connector import MakeConnection
-from messageflow.brokers.redis.connections.pipelined import PipelinedConnection
+from messageflow.brokers.redis.connections.reconnecting_connection import ReconnectingConnection
 from messageflow.brokers.redis.connections.resp import NOT_NOW, Announcing, ErrorReply, Parts
 from messageflow.brokers.redis.connections.server_info import ServerInfo, read_server_info
 from messageflow.brokers.redis.pubsub.pubsub_connection import CANARY, PubSubConnection, PubSubListener
@@ -60,7 +60,7 @@ class PrimaryServer:
         self._is_back = asyncio.Event()  # a connection is there again, and it is time for a canary
         self._tasks: list[asyncio.Task[None]] = []
         self.announces = announces
-        self.commands = PipelinedConnection(
+        self.commands = ReconnectingConnection(
             make, deadline=deadline, on_connected=self._prepare_connection, on_lost=self._report_lost
         )
         self.pubsub = PubSubConnection(

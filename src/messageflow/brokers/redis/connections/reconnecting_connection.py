@@ -1,8 +1,9 @@
-"""One pipelined connection to Redis, shared by all callers: commands go out at once, replies come in order.
+"""One connection to Redis that is made anew whenever it is lost, shared by all callers, their commands pipelined.
 
-The library makes the connection (TLS, users, versions) and parses; here is what it does not do, many commands under way
-on one connection. A command that is given up leaves its place in the order of replies; one that is overdue closes the
-connection, since from then on nothing on it can be trusted.
+The library makes the connection (TLS, users, versions) and parses; here is what it does not do: a back-off between
+attempts, and many commands under way on one connection, whose replies come in order. A command that is given up leaves
+its place in the order of replies; one that is overdue closes the connection, since from then on nothing on it can be
+trusted.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class _Replies:
             self.future.set_result(self.replies)
 
 
-class PipelinedConnection(asyncio.Protocol):
+class ReconnectingConnection(asyncio.Protocol):
     """A connection that reconnects whenever it is lost, with a back-off.
 
     Args:
