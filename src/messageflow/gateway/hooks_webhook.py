@@ -17,7 +17,7 @@ from messageflow.core.webhook_signatures import read_key
 from messageflow.errors import Refuse
 from messageflow.gateway.settings import Settings
 from messageflow.gateway.webhook_batch import WebhookBatch
-from messageflow.gateway.webhook_endpoint import LEEWAY, SHOWN, Asking, WebhookEndpoint, WebhookError
+from messageflow.gateway.webhook_client import LEEWAY, SHOWN, Asking, WebhookClient, WebhookError
 from messageflow.gateway.webhook_url import parse_webhook_url
 from messageflow.handlers.event import Event
 from messageflow.handlers.webhook_messages import Described, WebhookResult
@@ -95,10 +95,10 @@ class WebhookHooks:
         self._seconds = runtime.limits.hooks.hook_timeout
         self._described: Described = {}
         self._is_known = False
-        self._endpoint: WebhookEndpoint
+        self._endpoint: WebhookClient
         self._batches: dict[str, WebhookBatch] = {}
 
-    def serve(self, endpoint: WebhookEndpoint) -> None:
+    def serve(self, endpoint: WebhookClient) -> None:
         """Begin: nobody gets in until the application has said what it handles."""
         self._endpoint = endpoint
         self._batches = {
@@ -224,10 +224,10 @@ class WebhookHooks:
         _judge(await self._batches[kind].add(msgspec.json.encode(event)))
 
 
-def serve_webhook(settings: Settings, hub: Hub) -> WebhookEndpoint:
+def serve_webhook(settings: Settings, hub: Hub) -> WebhookClient:
     """Let the application at `hooks_url` decide; returns what is to be watched as long as the hub serves."""
     runtime, adapter = hub.runtime, WebhookHooks(hub.runtime, hub.hooks)
-    endpoint = WebhookEndpoint(
+    endpoint = WebhookClient(
         runtime,
         parse_webhook_url(settings.hooks_url),
         [read_key(secret) for secret in settings.hooks_secret],

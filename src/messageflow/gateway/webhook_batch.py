@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
-from messageflow.gateway.webhook_endpoint import Asking, WebhookEndpoint, WebhookError
+from messageflow.gateway.webhook_client import Asking, WebhookClient, WebhookError
 from messageflow.handlers.webhook_messages import WebhookResult
 from messageflow.hub.hook_calls import END_OF_SESSION
 from messageflow.hub.hooks import AnswerLost, ApplicationAway
@@ -32,7 +32,7 @@ class WebhookBatch:
         seconds: that a request may take.
     """
 
-    def __init__(self, runtime: Runtime, endpoint: WebhookEndpoint, kind: str, asking: Asking, seconds: float) -> None:
+    def __init__(self, runtime: Runtime, endpoint: WebhookClient, kind: str, asking: Asking, seconds: float) -> None:
         self._runtime = runtime
         self._endpoint = endpoint
         self._kind = kind
@@ -46,7 +46,7 @@ class WebhookBatch:
         """Send a notice with others; return what came of it.
 
         Raises:
-            ApplicationAway, AnswerLost, WebhookError: as `WebhookEndpoint.ask`.
+            ApplicationAway, AnswerLost, WebhookError: as `WebhookClient.ask`.
         """
         loop = asyncio.get_running_loop()
         result: asyncio.Future[WebhookResult] = loop.create_future()

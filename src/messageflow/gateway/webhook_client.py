@@ -57,7 +57,7 @@ class Asking(NamedTuple):
     patience: float = 0.0
 
 
-class WebhookEndpoint:
+class WebhookClient:
     """See the module.
 
     Args:

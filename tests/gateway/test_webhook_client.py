@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from messageflow.core.codes import CommandRefused, Disconnected
-from messageflow.gateway import webhook_endpoint
+from messageflow.gateway import webhook_client
 from messageflow.gateway.hooks_webhook import WebhookHooks
-from messageflow.gateway.webhook_endpoint import WebhookEndpoint
+from messageflow.gateway.webhook_client import WebhookClient
 from messageflow.gateway.webhook_url import parse_webhook_url
 from messageflow.hub.hook_calls import HookCalls
 from messageflow.hub.hook_limits import HookLimits
@@ -106,7 +106,7 @@ class Asking:
         self.hooks = HookCalls(self.runtime, Hooks())
         adapter = WebhookHooks(self.runtime, self.hooks)
         url = parse_webhook_url(f"http://127.0.0.1:{port}/hooks")
-        self.endpoint = WebhookEndpoint(self.runtime, url, [KEY], 8, adapter.adapt)
+        self.endpoint = WebhookClient(self.runtime, url, [KEY], 8, adapter.adapt)
         adapter.serve(self.endpoint)
         self.watching = self.runtime.spawn(self.endpoint.watch())
 
@@ -249,7 +249,7 @@ async def test_while_it_is_away_one_request_at_a_time_looks_for_it_and_notices_w
 
 
 async def test_a_notice_waits_longer_for_the_application_than_a_call_may_take(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webhook_endpoint, "LEEWAY", 0.0)
+    monkeypatch.setattr(webhook_client, "LEEWAY", 0.0)
     async with asked(seconds=0.05) as (endpoint, asking):
         port = endpoint.port
         await endpoint.close()
