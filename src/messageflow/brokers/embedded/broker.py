@@ -32,7 +32,7 @@ from messageflow.brokers.embedded.reservations_file import leave_reservations, t
 from messageflow.brokers.embedded.row_index import RowIndex
 from messageflow.brokers.embedded.storage_health import StorageHealth
 from messageflow.brokers.embedded.stream_reads import StreamReads
-from messageflow.brokers.embedded.writer import Writer
+from messageflow.brokers.embedded.writer_thread import WriterThread
 from messageflow.brokers.local import LocalBroker, new_epoch
 from messageflow.core.stream import OVERHEAD, Position, Publication
 from messageflow.core.stream_table import StreamTable
@@ -101,7 +101,7 @@ class EmbeddedBroker(LocalBroker):
         self._next_id = 1
         self._loop: asyncio.AbstractEventLoop
         self._data: DataDirectory
-        self._writer: Writer
+        self._writer: WriterThread
         self._cleaner: LogCleaner
         self._reads: StreamReads
 
@@ -127,7 +127,7 @@ class EmbeddedBroker(LocalBroker):
                 ) from None
             log.error("log_set_aside", extra={"why": str(error), "file": str(set_aside(self._directory))})
             self._open()
-        self._writer = Writer(self._loop)
+        self._writer = WriterThread(self._loop)
         self._cleaner = LogCleaner(self._data, self._index, self._writer, self._disk, self._clock, self._judge)
         disk = DiskReads(self._loop, self._data.reader, self._index)
         self._reads = StreamReads(self._streams, self._index, disk, self._clock)

@@ -14,7 +14,7 @@ from functools import partial
 
 from messageflow.brokers.embedded.data_directory import DataDirectory
 from messageflow.brokers.embedded.row_index import DroppedRows, RowIndex
-from messageflow.brokers.embedded.writer import Writer
+from messageflow.brokers.embedded.writer_thread import WriterThread
 from messageflow.errors import BrokerError
 
 log = logging.getLogger("messageflow.broker")
@@ -45,7 +45,7 @@ class LogCleaner:
         self,
         directory: DataDirectory,
         index: RowIndex,
-        writer: Writer,
+        writer: WriterThread,
         budget: int,
         clock: Callable[[], float],
         judge: Callable[[BaseException], BrokerError],

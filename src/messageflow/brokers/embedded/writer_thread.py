@@ -18,7 +18,7 @@ Job = Callable[[], None]
 Done = Callable[[BaseException | None], None]
 
 
-class Writer:
+class WriterThread:
     """A thread with a queue of jobs.
 
     Args:
