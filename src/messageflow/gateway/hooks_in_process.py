@@ -15,8 +15,8 @@ import msgspec
 
 from messageflow.errors import ConfigurationError, Refuse
 from messageflow.gateway.object_loading import load_object
-from messageflow.handlers.calling import Threads, is_coroutine_function
 from messageflow.handlers.decorators import Decorators
+from messageflow.handlers.function_threads import FunctionThreads, is_coroutine_function
 from messageflow.handlers.registry import Handlers
 from messageflow.hub.hooks import ANSWERS, KINDS, AuthorizeAnswer, Hooks, RpcAnswer
 
@@ -59,7 +59,11 @@ def _find_handlers(found: object, target: str) -> Handlers | None:
 
 
 def _adapt(kind: str, function: Callable[[Any], Any], concurrency: int) -> Callable[[Any], Awaitable[Any]]:
-    call = function if is_coroutine_function(function) else partial(Threads(f"hook-{kind}", concurrency).call, function)
+    call = (
+        function
+        if is_coroutine_function(function)
+        else partial(FunctionThreads(f"hook-{kind}", concurrency).call, function)
+    )
 
     async def adapted(question: Any) -> Any:
         return _as_answer(kind, await call(question))

@@ -14,9 +14,9 @@ import msgspec
 from messageflow.core.codes import BAD_REQUEST
 from messageflow.errors import Refuse
 from messageflow.handlers import decisions
-from messageflow.handlers.calling import Threads, is_coroutine_function
 from messageflow.handlers.decisions import Steps
 from messageflow.handlers.event import Event
+from messageflow.handlers.function_threads import FunctionThreads, is_coroutine_function
 from messageflow.handlers.registry import Handler, Handlers, Kind
 from messageflow.hub.hook_calls import HookCalls
 from messageflow.hub.hooks import (
@@ -71,7 +71,7 @@ class HandlerHooks:
     def __init__(self, handlers: Handlers, concurrency: int) -> None:
         self._handlers = handlers
         self._concurrency = concurrency
-        self._threads: dict[Kind, Threads] = {}
+        self._threads: dict[Kind, FunctionThreads] = {}
 
     def make(self, kind: Kind) -> Callable[[Any], Awaitable[Any]]:
         """Return the hook of a kind."""
@@ -131,7 +131,7 @@ class HandlerHooks:
             return awaitable
         threads = self._threads.get(handler.kind)
         if threads is None:
-            threads = self._threads[handler.kind] = Threads(f"{handler.kind}-handler", self._concurrency)
+            threads = self._threads[handler.kind] = FunctionThreads(f"{handler.kind}-handler", self._concurrency)
         return threads.call(handler.function, event)
 
 

@@ -1,7 +1,7 @@
 """What handlers decide: which of them a question goes to, one after the other, and what their answers come to.
 
 Each decision is a generator: it yields the calls to make, is sent what they return, and returns the answer. Who runs
-it says how functions are called: on a loop and threads (`calling`), or there and then.
+it says how functions are called: on a loop and threads (`function_threads`), or there and then.
 
 Pure.
 """

@@ -14,8 +14,8 @@ import msgspec
 
 from messageflow.core.codes import BAD_REQUEST
 from messageflow.errors import InvalidMessage, Refuse
-from messageflow.handlers.calling import is_coroutine_function
 from messageflow.handlers.event import Event
+from messageflow.handlers.function_threads import is_coroutine_function
 from messageflow.typed.faults import Fault
 from messageflow.typed.kinds import MessageKind
 

@@ -26,8 +26,8 @@ import msgspec
 from messageflow.core.line_rates import LineRates
 from messageflow.core.webhook_signatures import ID, SIGNATURE, TIMESTAMP, is_signed, read_key
 from messageflow.errors import show
-from messageflow.handlers.calling import Threads, is_coroutine_function
 from messageflow.handlers.event import Event
+from messageflow.handlers.function_threads import FunctionThreads, is_coroutine_function
 from messageflow.handlers.loop_thread import LoopThread
 from messageflow.handlers.registry import Handler, Handlers
 from messageflow.handlers.replays import Replays
@@ -102,7 +102,7 @@ class Webhook:
         self._replays = Replays(clock)
         self._rates = LineRates()
         self._loop_thread = LoopThread()
-        self._threads: tuple[object, Threads] | None = None
+        self._threads: tuple[object, FunctionThreads] | None = None
 
     # Whom to believe
 
@@ -262,7 +262,7 @@ class Webhook:
             return await handler.function(event)
         loop = asyncio.get_running_loop()
         if self._threads is None or self._threads[0] is not loop:
-            self._threads = loop, Threads("webhook-handler", THREADS)
+            self._threads = loop, FunctionThreads("webhook-handler", THREADS)
         result = await self._threads[1].call(handler.function, event)
         return await result if type(result) is CoroutineType else result
 

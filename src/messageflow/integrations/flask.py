@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from messageflow.errors import ConfigurationError, PublishError
 from messageflow.extras import needing
-from messageflow.handlers.calling import is_coroutine_function
+from messageflow.handlers.function_threads import is_coroutine_function
 from messageflow.handlers.registry import Kind
 from messageflow.handlers.webhook import Webhook
 from messageflow.integrations.current_flow import CurrentFlow

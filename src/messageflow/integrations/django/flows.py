@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import close_old_connections
 
-from messageflow.handlers.calling import is_coroutine_function
 from messageflow.handlers.decorators import Decorators
+from messageflow.handlers.function_threads import is_coroutine_function
 from messageflow.handlers.registry import Kind
 from messageflow.handlers.webhook import Webhook
 from messageflow.integrations.current_flow import CurrentFlow

@@ -42,7 +42,7 @@ class ThreadCall:
         self.thread = 0
 
 
-class Threads:
+class FunctionThreads:
     """Threads that call plain functions, as many as there are calls at once.
 
     A thread whose caller gave up is busy until the function returns. Until then it has its place, so that no more calls

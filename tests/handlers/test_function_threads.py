@@ -8,7 +8,7 @@ import traceback
 
 import pytest
 
-from messageflow.handlers.calling import Threads, is_coroutine_function
+from messageflow.handlers.function_threads import FunctionThreads, is_coroutine_function
 
 
 class Callable:
@@ -40,7 +40,7 @@ async def test_where_a_thread_hangs_is_the_traceback_of_who_gave_up() -> None:
         begun.set()
         gate.wait(30)
 
-    waiting = asyncio.ensure_future(Threads("test", 1).call(hang, 1))
+    waiting = asyncio.ensure_future(FunctionThreads("test", 1).call(hang, 1))
     assert await asyncio.to_thread(begun.wait, 30)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError) as caught:
@@ -57,7 +57,7 @@ async def test_who_gives_up_in_line_was_never_called() -> None:
         calls.append(argument)
         gate.wait(30)
 
-    threads = Threads("test", 1)
+    threads = FunctionThreads("test", 1)
     first, second = (asyncio.ensure_future(threads.call(hang, number)) for number in (1, 2))
     await asyncio.sleep(0)
     second.cancel()
