@@ -135,7 +135,7 @@ def test_in_production_a_push_is_stored_by_an_application_of_several_processes(
     port = stack.enter_context(written.server(command, "--port {port}", MESSAGEFLOW_URL=gateway.url, **KEYS))
     with httpx.Client(base_url=f"http://127.0.0.1:{port}") as page:
         assert page.get("/login", params={"name": "alice"}).is_redirect
-        assert page.get("/token").json()["token"]
+        assert page.get("/socket_auth_token").json()["token"]
         assert page.post("/reports").status_code == 204
     assert Flow(gateway.url, api_key=API_KEY).history("#alice").offset == 1
 

@@ -65,9 +65,10 @@ def page(request: HttpRequest) -> HttpResponse:
 
 async def async_page(request: HttpRequest) -> HttpResponse:
     if "marked" in request.GET:
-        from messageflow.integrations.django import amark_position
+        from messageflow.integrations.django import amark_position, async_flow
 
         await amark_position(request)
+        await async_flow.close()  # below the client of the tests a loop is there for one request
     return render(request)
 
 

@@ -3,6 +3,11 @@
     flask             Flask: `MessageFlow(app)`
     flask_commands    `flask messageflow …`
     django            Django: in `INSTALLED_APPS`
+    starlette         Starlette: `MessageFlow(app)`
+    fastapi           FastAPI: the same, by dependencies
+    site              what one application has, and what its pages are answered
+    awaited_site      the same where views run on an event loop
+    request_flow      the flow of one request
     script_tag        the script tag of a page                              pure
     told_settings     what an application's configuration says
     current_flow      a flow that is another one in each application

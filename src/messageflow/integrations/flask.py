@@ -16,14 +16,15 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from messageflow.errors import ConfigurationError, PublishError
+from messageflow.errors import ConfigurationError
 from messageflow.extras import needing
 from messageflow.handlers.function_threads import is_coroutine_function
 from messageflow.handlers.registry import Kind
 from messageflow.handlers.webhook import Webhook
 from messageflow.integrations.current_flow import CurrentFlow
 from messageflow.integrations.flask_commands import CommandContext, commands
-from messageflow.integrations.script_tag import Since, render_script_tag
+from messageflow.integrations.script_tag import Since
+from messageflow.integrations.site import NAME, NOBODY, Site, check_functions, read_name
 from messageflow.integrations.told_settings import PREFIX, ToldSettings, read_settings
 from messageflow.publisher.arguments import User
 from messageflow.publisher.flow import Flow
@@ -36,8 +37,6 @@ with needing("messageflow.integrations.flask", "flask"):
     from flask.typing import ResponseReturnValue
     from markupsafe import Markup
 
-NAME = "messageflow"
-NOBODY = "nobody is logged in"
 NO_LOGIN = (
     "MessageFlow cannot tell who is logged in: give it MessageFlow(user=function), set up Flask-Login, or set "
     f"{PREFIX}TOKEN_PATH to None where the application has a token view of its own"
@@ -49,13 +48,11 @@ class Installed(NamedTuple):
 
     owner: MessageFlow
     app: flask.Flask
-    settings: ToldSettings
-    flow: Flow
-    webhook: Webhook
+    site: Site
 
     def make_command_context(self) -> CommandContext:
         """Return what `flask messageflow …` works with."""
-        return CommandContext(self.flow, self.settings, self.owner.describe_login())
+        return CommandContext(self.site.flow, self.site.settings, self.owner.describe_login())
 
 
 class MessageFlow(CurrentFlow):
@@ -78,9 +75,7 @@ class MessageFlow(CurrentFlow):
         token_options: Callable[[User], Mapping[str, Any]] | None = None,
         nonce: Callable[[], str] | None = None,
     ) -> None:
-        for name, given in (("user", user), ("token_options", token_options), ("nonce", nonce)):
-            if given is not None and not callable(given):
-                raise ConfigurationError(f"MessageFlow({name}=…) takes a function, not a {type(given).__name__}")
+        check_functions(user=user, token_options=token_options, nonce=nonce)
         self._user = user
         self._token_options = token_options
         self._nonce = nonce
@@ -98,9 +93,8 @@ class MessageFlow(CurrentFlow):
         if NAME in app.extensions:
             raise ConfigurationError("this application has a MessageFlow already: one is enough for all blueprints")
         settings = read_settings(app.config, os.environ)
-        webhook = Webhook(self.handlers, settings.find_hooks_secrets)
-        installed = Installed(self, app, settings, settings.make_flow(), webhook)
-        if self._last is not None and self._last.settings != settings:
+        installed = Installed(self, app, Site(settings, self.handlers, app.logger))
+        if self._last is not None and self._last.site.settings != settings:
             self._is_ambiguous = True
         self._check_login(settings)
         app.extensions[NAME] = self._last = installed
@@ -111,7 +105,6 @@ class MessageFlow(CurrentFlow):
         app.cli.add_command(commands)
         app.jinja_env.globals["messageflow_script"] = self.script
         if settings.hooks_path is not None:
-            webhook.path = settings.hooks_path.rstrip("/")
             _mount(installed)
         if settings.revoke_on_logout:
             self._revoke_on_logout(app)
@@ -137,12 +130,12 @@ class MessageFlow(CurrentFlow):
     @property
     def flow(self) -> Flow:
         """The flow of the current application."""
-        return self.installed.flow
+        return self.installed.site.flow
 
     @property
     def webhook(self) -> Webhook:
         """What a gateway elsewhere asks the handlers of this by; mounted by `init_app`."""
-        return self.installed.webhook
+        return self.installed.site.webhook
 
     # Who is there
 
@@ -153,8 +146,7 @@ class MessageFlow(CurrentFlow):
             ConfigurationError: the application has not said how to tell.
         """
         if self._user is not None:
-            name = self._user()
-            return None if name is None or name == "" else name
+            return read_name(self._user())
         if not hasattr(flask.current_app, "login_manager"):
             raise ConfigurationError(NO_LOGIN)
         from flask_login import current_user
@@ -181,11 +173,10 @@ class MessageFlow(CurrentFlow):
         return self.flow.push(user, type, payload, idempotency_key=idempotency_key)
 
     def _give_token(self) -> ResponseReturnValue:
-        user, headers = self.find_user(), {"Cache-Control": "no-store"}
-        if user is None:  # an answer of its own: a redirect to a page with a form is no token
-            return {"error": NOBODY}, 401, headers
-        options = self._token_options(user) if self._token_options is not None else {}
-        return {"token": self.flow.token(user, **{"ttl": self.installed.settings.ttl, **options})}, 200, headers
+        user = self.find_user()
+        options = self._token_options(user) if self._token_options is not None and user is not None else None
+        answer = self.installed.site.answer_token(user, options)
+        return answer.body, answer.status, answer.headers
 
     # What a page is given
 
@@ -209,20 +200,12 @@ class MessageFlow(CurrentFlow):
         """
         if since is None:
             since = flask.g._messageflow_since if "_messageflow_since" in flask.g else self._find_position()
-        settings = self.installed.settings
-        token_url = None if settings.token_path is None else _find_token_url(settings.token_path)
-        source = settings.script_url or self.flow.script_url
-        return Markup(render_script_tag(source, token_url, since, self._find_nonce() if nonce is None else nonce))
+        site = self.installed.site
+        token_url = None if site.settings.token_path is None else _find_token_url(site.settings.token_path)
+        return Markup(site.render_script(token_url, since, self._find_nonce() if nonce is None else nonce))
 
     def _find_position(self, channels: Iterable[str] = ()) -> Since | None:
-        user = self.find_user() if self.describe_login() else None
-        if user is None:
-            return None
-        try:
-            return self.flow.position(user, channels=channels)
-        except PublishError as error:
-            self.installed.app.logger.warning("messageflow: this page begins where it connects: %s", error)
-            return None
+        return self.installed.site.find_position(self.find_user() if self.describe_login() else None, channels)
 
     def _find_nonce(self) -> str:
         nonce = self._nonce or flask.current_app.jinja_env.globals.get("csp_nonce")
@@ -241,13 +224,8 @@ class MessageFlow(CurrentFlow):
         from flask_login import user_logged_out
 
         def revoke(_: flask.Flask, user: Any, **__: Any) -> None:
-            name = user.get_id()
-            if not name:
-                return
-            try:
-                app.extensions[NAME].flow.revoke(name)
-            except PublishError:  # they are logged out all the same, and what they hear ends with the token
-                app.logger.exception("messageflow: %s logged out and could not be cut off", name)
+            if name := user.get_id():
+                app.extensions[NAME].site.revoke(name)
 
         user_logged_out.connect(revoke, app, weak=False)
 
@@ -280,7 +258,7 @@ class MessageFlow(CurrentFlow):
 
 def _mount(installed: Installed) -> None:
     """Answer gateways beside the application: none of its filters for browsers, such as CSRF, is asked."""
-    beside, app, webhook = installed.app.wsgi_app, installed.app, installed.webhook
+    beside, app, webhook = installed.app.wsgi_app, installed.app, installed.site.webhook
 
     def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if environ.get("PATH_INFO", "").rstrip("/") != webhook.path:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import logging
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -20,12 +21,14 @@ from django.db import close_old_connections
 from messageflow.handlers.decorators import Decorators
 from messageflow.handlers.function_threads import is_coroutine_function
 from messageflow.handlers.registry import Kind
-from messageflow.handlers.webhook import Webhook
 from messageflow.integrations.current_flow import CurrentFlow
 from messageflow.integrations.django.commit_transaction import CommitTransaction
 from messageflow.integrations.django.django_settings import DjangoSettings, read_django_settings
+from messageflow.integrations.site import Site
 from messageflow.publisher.async_flow import AsyncFlow
 from messageflow.publisher.flow import Flow
+
+log = logging.getLogger("messageflow.django")
 
 WAITING = frozenset(
     {name for name, each in vars(AsyncFlow).items() if inspect.iscoroutinefunction(each) and not name.startswith("_")}
@@ -76,9 +79,17 @@ class DjangoProject(NamedTuple):
     """What a project has."""
 
     settings: DjangoSettings
-    flow: Flow
-    async_flow: AsyncFlow
-    webhook: Webhook
+    site: Site
+
+    @property
+    def flow(self) -> Flow:
+        """To call."""
+        return self.site.flow
+
+    @property
+    def async_flow(self) -> AsyncFlow:
+        """To await."""
+        return self.site.async_flow
 
 
 @functools.lru_cache(maxsize=1)
@@ -89,10 +100,7 @@ def find_project() -> DjangoProject:
         ConfigurationError: one of them cannot be used; the message names it.
     """
     settings = read_django_settings()
-    told = settings.told
-    return DjangoProject(
-        settings, told.make_flow(), told.make_async_flow(), Webhook(flow.handlers, told.find_hooks_secrets)
-    )
+    return DjangoProject(settings, Site(settings.told, flow.handlers, log))
 
 
 def refuse_to_block(what: str, instead: str) -> None:

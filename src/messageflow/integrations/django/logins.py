@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
-from messageflow.errors import PublishError
 from messageflow.integrations.django.flows import find_project
+from messageflow.integrations.site import read_name
 from messageflow.publisher.arguments import User
-
-log = logging.getLogger("messageflow.django")
 
 
 def name_user(user: Any) -> User | None:
@@ -26,8 +23,7 @@ def name_user(user: Any) -> User | None:
     if not user.is_authenticated:
         return None
     function = find_project().settings.user
-    name: User | None = user.pk if function is None else function(user)
-    return None if name is None or name == "" else name
+    return read_name(user.pk if function is None else function(user))
 
 
 def revoke(user: Any = None, **_: Any) -> None:
@@ -36,7 +32,4 @@ def revoke(user: Any = None, **_: Any) -> None:
     name = name_user(user)
     if name is None or not project.settings.told.revoke_on_logout:
         return
-    try:
-        project.flow.revoke(name)
-    except PublishError:  # they are logged out all the same, and what they hear ends with the token
-        log.exception("messageflow: %s logged out and could not be cut off", name)
+    project.site.revoke(name)

@@ -5,19 +5,16 @@ Owns one note in a request. Never a connection.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from typing import Any
 
 from django.core.exceptions import SynchronousOnlyOperation
 from django.urls import NoReverseMatch, reverse
 
-from messageflow.errors import ConfigurationError, PublishError
+from messageflow.errors import ConfigurationError
 from messageflow.integrations.django.flows import find_project, refuse_to_block
 from messageflow.integrations.django.logins import name_user
-from messageflow.integrations.script_tag import Since, render_script_tag
-
-log = logging.getLogger("messageflow.django")
+from messageflow.integrations.script_tag import Since
 
 NOTE = "_messageflow_since"
 NOT_INCLUDED = 'include messageflow in urlpatterns: path("", include("messageflow.integrations.django.urls"))'
@@ -34,24 +31,14 @@ def mark_position(request: Any, channels: Iterable[str] = ()) -> None:
         channels: further ones that the page will hear.
     """
     refuse_to_block("mark_position", "await amark_position(request)")
-    user, since = name_user(getattr(request, "user", None)), None
-    if user is not None:
-        try:
-            since = find_project().flow.position(user, channels=channels)
-        except PublishError as error:
-            _log_away(error)
-    setattr(request, NOTE, since)
+    user = name_user(getattr(request, "user", None))
+    setattr(request, NOTE, find_project().site.find_position(user, channels))
 
 
 async def amark_position(request: Any, channels: Iterable[str] = ()) -> None:
     """As `mark_position`, in an async view. Cancelled, it has noted nothing."""
-    user, since = name_user(await request.auser()), None
-    if user is not None:
-        try:
-            since = await find_project().async_flow.position(user, channels=channels)
-        except PublishError as error:
-            _log_away(error)
-    setattr(request, NOTE, since)
+    user = name_user(await request.auser())
+    setattr(request, NOTE, await find_project().site.afind_position(user, channels))
 
 
 def render_script(request: Any, *, nonce: str = "", since: Since | None = None) -> str:
@@ -63,12 +50,12 @@ def render_script(request: Any, *, nonce: str = "", since: Since | None = None) 
         since: where the page begins; else as it was marked, else now. That of an async view which did not mark it
             begins where it connects, since a template cannot wait.
     """
-    told = find_project().settings.told
-    token_url = None if told.token_path is None else find_token_url()
+    site = find_project().site
+    token_url = None if site.settings.token_path is None else find_token_url()
     if since is None and request is not None:
         since = _find_since(request)
     own = nonce or getattr(request, "csp_nonce", "")
-    return render_script_tag(told.script_url or find_project().flow.script_url, token_url, since, str(own))
+    return site.render_script(token_url, since, str(own))
 
 
 def find_token_url() -> str:
@@ -92,7 +79,3 @@ def _find_since(request: Any) -> Since | None:
             return None
     since: Since | None = getattr(request, NOTE)
     return since
-
-
-def _log_away(error: PublishError) -> None:
-    log.warning("messageflow: this page begins where it connects: %s", error)

@@ -16,7 +16,6 @@ from messageflow.errors import ConfigurationError
 from messageflow.integrations.django.flows import find_project
 from messageflow.integrations.django.logins import name_user
 
-NOBODY = "nobody is logged in"
 NO_LOGIN = (
     "messageflow cannot tell who is logged in: add django.contrib.auth.middleware.AuthenticationMiddleware to "
     "MIDDLEWARE, or set MESSAGEFLOW_TOKEN_PATH to None where the project has a token view of its own"
@@ -40,13 +39,11 @@ async def atoken(request: HttpRequest) -> HttpResponse:
 
 
 def _answer(user: Any) -> HttpResponse:
-    name, headers = name_user(user), {"Cache-Control": "no-store"}
-    if name is None:
-        return JsonResponse({"error": NOBODY}, status=401, headers=headers)
-    project = find_project()
+    name, project = name_user(user), find_project()
     find_options = project.settings.token_options
-    options = {"ttl": project.settings.told.ttl, **(find_options(user) if find_options is not None else {})}
-    return JsonResponse({"token": project.flow.token(name, **options)}, headers=headers)
+    options = None if name is None or find_options is None else find_options(user)
+    answer = project.site.answer_token(name, options)
+    return JsonResponse(answer.body, status=answer.status, headers=answer.headers)
 
 
 @csrf_exempt  # type: ignore[untyped-decorator]
@@ -60,7 +57,7 @@ def hooks(request: HttpRequest) -> HttpResponse:
         for name, value in headers:
             response[name] = value
 
-    response.content = b"".join(find_project().webhook.wsgi({**request.META, "wsgi.input": request}, start))
+    response.content = b"".join(find_project().site.webhook.wsgi({**request.META, "wsgi.input": request}, start))
     return response
 
 

@@ -1,0 +1,153 @@
+"""The flow of one request, where frameworks hand requests on: all that a flow has, and what is about who is there.
+
+Owns what was asked of one request: where its page begins. Never asks who is there before somebody wants to know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from messageflow.handlers.decorators import Decorators
+from messageflow.integrations.current_flow import require_public
+from messageflow.integrations.script_tag import Since
+from messageflow.integrations.site import NOBODY, Site
+from messageflow.publisher.arguments import User
+from messageflow.publisher.async_flow import AsyncFlow
+from messageflow.publisher.flow import Flow
+from messageflow.publisher.results import Receipt
+from messageflow.typed.message import TypedMessage
+
+if TYPE_CHECKING:
+    _Methods = Flow
+    _AsyncMethods = AsyncFlow
+else:
+    _Methods = _AsyncMethods = object
+
+
+class RequestPage:
+    """The page that one request is answered with.
+
+    Args:
+        site: of the application.
+        find_token_url: returns where the page fetches its token.
+        find_nonce: returns the nonce of its Content-Security-Policy, empty for none.
+    """
+
+    def __init__(self, site: Site, find_token_url: Callable[[], str], find_nonce: Callable[[], str]) -> None:
+        self.site = site
+        self.since: Since | None = None
+        self.is_marked = False
+        self._find_token_url = find_token_url
+        self._find_nonce = find_nonce
+
+    def mark(self, since: Since | None) -> None:
+        """Note where the page begins."""
+        self.since, self.is_marked = since, True
+
+    def render(self, nonce: str | None = None, since: Since | None = None) -> str:
+        """Return the script tag, escaped."""
+        told = self._find_nonce() if nonce is None else nonce
+        return self.site.render_script(self._find_token_url(), self.since if since is None else since, told)
+
+
+class RequestFlow(_Methods):
+    """The flow of a request that is answered on a thread.
+
+    Args:
+        page: that it is answered with.
+        find_user: returns what the application calls who is logged in, None for nobody.
+    """
+
+    def __init__(self, page: RequestPage, find_user: Callable[[], User | None]) -> None:
+        self._page = page
+        self.find_user = find_user
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            _require_of_request(self, name, Flow)
+            return getattr(self._page.site.flow, name)
+
+    def push_current(
+        self, type: str | TypedMessage, payload: Any = None, *, idempotency_key: str | None = None
+    ) -> Receipt:
+        """Push to who is logged in in this request. Arguments, result and errors as in `Flow.push`.
+
+        Raises:
+            LookupError: nobody is.
+        """
+        user = _require_user(self.find_user(), type)
+        return self._page.site.flow.push(user, type, payload, idempotency_key=idempotency_key)
+
+    def mark_position(self, channels: Iterable[str] = ()) -> None:
+        """Note where the streams of who is logged in stand, for the script tag of the page that is being made.
+
+        Call it before the view reads what the page shows: all that is pushed afterwards arrives there. Where the
+        gateway is away the page begins where it connects.
+
+        Args:
+            channels: further ones that the page will hear.
+        """
+        self._page.mark(self._page.site.find_position(self.find_user(), channels))
+
+    def script(self, *, nonce: str | None = None, since: Since | None = None) -> str:
+        """Return the script tag, escaped.
+
+        Args:
+            nonce: of the Content-Security-Policy; else it is asked for.
+            since: where the page begins; else as `mark_position` noted it, else now.
+        """
+        if since is None and not self._page.is_marked:
+            self.mark_position()
+        return self._page.render(nonce, since)
+
+
+class AsyncRequestFlow(_AsyncMethods):
+    """The flow of a request that is answered on an event loop; its methods are awaited, but for `script`.
+
+    Args:
+        page: that it is answered with.
+        find_user: returns what the application calls who is logged in, None for nobody.
+    """
+
+    def __init__(self, page: RequestPage, find_user: Callable[[], Awaitable[User | None]]) -> None:
+        self._page = page
+        self.find_user = find_user
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            _require_of_request(self, name, AsyncFlow)
+            return getattr(self._page.site.async_flow, name)
+
+    async def push_current(
+        self, type: str | TypedMessage, payload: Any = None, *, idempotency_key: str | None = None
+    ) -> Receipt:
+        """As `RequestFlow.push_current`."""
+        user = _require_user(await self.find_user(), type)
+        return await self._page.site.async_flow.push(user, type, payload, idempotency_key=idempotency_key)
+
+    async def mark_position(self, channels: Iterable[str] = ()) -> None:
+        """As `RequestFlow.mark_position`. Cancelled, it has noted nothing."""
+        self._page.mark(await self._page.site.afind_position(await self.find_user(), channels))
+
+    def script(self, *, nonce: str | None = None, since: Since | None = None) -> str:
+        """Return the script tag, escaped; of a page that was not marked it begins where it connects.
+
+        Args:
+            nonce: of the Content-Security-Policy; else it is asked for.
+            since: where the page begins; else as `mark_position` noted it.
+        """
+        return self._page.render(nonce, since)
+
+
+def _require_of_request(asked: object, name: str, kind: type) -> None:
+    """Raise for what no request has: handlers are written once, above the application."""
+    require_public(asked, name, object if hasattr(Decorators, name) else kind)
+
+
+def _require_user(user: User | None, type: str | TypedMessage) -> User:
+    if user is None:
+        raise LookupError(f"push_current({type!r}): {NOBODY}")
+    return user

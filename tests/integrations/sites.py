@@ -1,0 +1,138 @@
+"""The same application in every framework: a page, a report that is ordered, a view that would hold up its loop."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import jinja2
+from fastapi import Depends, FastAPI, Request
+from starlette.applications import Starlette
+from starlette.requests import Request as StarletteRequest
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.templating import Jinja2Templates
+
+from messageflow import Event, PublishError
+from messageflow.integrations import fastapi, starlette
+from tests.support import API_KEY, TOKEN_SECRET
+
+AWAY = "http://127.0.0.1:9"
+PAGE = "{{ messageflow_script() }}{{ shown }}"
+Browser = httpx.AsyncClient
+
+
+def make_settings(url: str = AWAY, **more: Any) -> dict[str, Any]:
+    return {"URL": url, "API_KEY": API_KEY, "TOKEN_SECRET": TOKEN_SECRET, **more}
+
+
+def read_user(request: Any) -> str | None:
+    """Who is logged in, in place of a login."""
+    user: str | None = request.headers.get("user")
+    return user
+
+
+def double(event: Event) -> Any:
+    return {"twice": event.data * 2}
+
+
+def push_blocking(messageflow: Any) -> str:
+    try:
+        messageflow.flow.push("alice", "t")
+    except PublishError as error:
+        return str(error)
+    return ""
+
+
+def make_templates() -> Jinja2Templates:
+    loader = jinja2.DictLoader({"page.html": PAGE})
+    return Jinja2Templates(env=jinja2.Environment(loader=loader, autoescape=True))
+
+
+def make_starlette(options: dict[str, Any], mounted: bool) -> tuple[Any, Any]:
+    templates = make_templates()
+    messageflow = starlette.MessageFlow(templates=templates, **options)
+
+    async def page(request: StarletteRequest) -> Response:
+        await messageflow.for_request(request).mark_position()
+        return templates.TemplateResponse(request, "page.html", {"shown": "<shown>"})
+
+    async def report(request: StarletteRequest) -> Response:
+        try:
+            receipt = await messageflow.for_request(request).push_current("report/ready", {"id": 7})
+        except LookupError as error:
+            return JSONResponse({"error": str(error)}, 403)
+        return JSONResponse({"offset": receipt.offset})
+
+    async def blocking(request: StarletteRequest) -> Response:
+        return JSONResponse(push_blocking(messageflow))
+
+    app = Starlette(
+        routes=[Route("/", page), Route("/reports", report, methods=["POST"]), Route("/blocking", blocking)]
+    )
+    messageflow.init_app(app)
+    return Starlette(routes=[Mount("/shop", app, name="shop")]) if mounted else app, messageflow
+
+
+def make_fastapi(options: dict[str, Any], mounted: bool) -> tuple[Any, Any]:
+    app, templates = FastAPI(), make_templates()
+    if "user" in options:
+        options["user"] = read_user_of_fastapi
+    messageflow = fastapi.MessageFlow(app, templates=templates, **options)
+
+    @app.get("/")
+    async def page(request: Request, messages: Any = Depends(messageflow.for_request)) -> Response:
+        await messages.mark_position()
+        return templates.TemplateResponse(request, "page.html", {"shown": "<shown>"})
+
+    @app.post("/reports")
+    async def report(messages: Any = Depends(messageflow.for_request)) -> Any:
+        try:
+            return {"offset": (await messages.push_current("report/ready", {"id": 7})).offset}
+        except LookupError as error:
+            return JSONResponse({"error": str(error)}, 403)
+
+    @app.get("/blocking")
+    async def blocking() -> str:
+        return push_blocking(messageflow)
+
+    outer = FastAPI()
+    outer.mount("/shop", app, name="shop")
+    return outer if mounted else app, messageflow
+
+
+def read_user_of_fastapi(request: Request) -> str | None:
+    return read_user(request)
+
+
+SITES: dict[str, Callable[[dict[str, Any], bool], tuple[Any, Any]]] = {
+    "starlette": make_starlette,
+    "fastapi": make_fastapi,
+}
+
+
+def browse(app: Any) -> Browser:
+    """Return a browser before an ASGI application."""
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shop.example")
+
+
+@asynccontextmanager
+async def opened(framework: str, url: str = AWAY, *, mounted: bool = False, **options: Any) -> AsyncIterator[Browser]:
+    """Serve the application to a browser.
+
+    Args:
+        framework: it is written in.
+        url: of its gateway.
+        mounted: whether it is below `/shop`, where the framework knows that.
+        options: of `MessageFlow`.
+    """
+    settings = make_settings(url, **options.pop("settings", {}))
+    app, messageflow = SITES[framework]({"user": read_user, "settings": settings, **options}, mounted)
+    messageflow.rpc("double")(double)
+    async with browse(app) as browser:
+        try:
+            yield browser
+        finally:
+            await messageflow.async_flow.close()
