@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
 from messageflow.brokers.base import Waiter, own_task
-from messageflow.brokers.eager import resume, run_without_task, start_eagerly
+from messageflow.brokers.eager import InSteps, begin, resume, run_without_task, start_eagerly
 
 
 class Steps:
@@ -162,3 +163,30 @@ async def test_begun_work_can_be_gone_on_with_in_another() -> None:
     asyncio.get_running_loop().call_soon(first.set_result, None)
     await resume(work, awaited)
     assert steps.told == ["begun", "went on", "ended"]
+
+
+async def test_what_has_ended_meanwhile_is_not_waited_for() -> None:
+    steps, ended = Steps(), waiter()
+    begun = begin(steps.run(ended))
+    assert begun is not None
+    ended.end(None)
+    with pytest.raises(StopIteration):
+        resume(*begun).send(None)  # and no turn of the loop
+    assert steps.told == ["begun", "went on", "ended"]
+
+
+async def test_each_step_may_be_taken_by_somebody_else() -> None:
+    steps, first, second, taken = Steps(), future(), future(), list[str]()
+
+    def take(step: Callable[..., object], *given: object) -> object:
+        taken.append("taken")
+        return step(*given)
+
+    task = steps.spawn(InSteps(steps.run(first, second), take))
+    await asyncio.sleep(0)
+    first.set_result(None)
+    second.set_exception(ZeroDivisionError())
+    with pytest.raises(ZeroDivisionError):
+        await task
+    assert steps.told == ["begun", "went on", "ended"]
+    assert taken == ["taken"] * 2  # what has ended already takes no step

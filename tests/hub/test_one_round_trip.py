@@ -8,12 +8,14 @@ from collections.abc import AsyncIterator
 import pytest
 
 from messageflow.brokers.base import HistoryPart
+from messageflow.brokers.local import NODE
 from messageflow.brokers.memory import MemoryBroker
 from messageflow.core.client_info import ClientInfo
 from messageflow.core.stream import Position
 from messageflow.errors import BrokerError
 from messageflow.testing.memory_connection import MemoryConnection
 from tests.hub.conftest import World
+from tests.hub.test_joined_answers import Noted
 
 
 class FarBroker(MemoryBroker):
@@ -76,6 +78,15 @@ class FarBroker(MemoryBroker):
     ) -> HistoryPart:
         await self._travel("since", channel)
         return await super().read_since(channel, position, limit, size)
+
+
+class OneQuestionBroker(FarBroker):
+    """One that takes a subscription and a join as one question."""
+
+    async def subscribe_and_join(self, channel: str, info: ClientInfo, *, keep: bool, tell: bool) -> Position | None:
+        await self._travel("enter", channel)
+        self.enter(NODE, channel, info, keep=keep, tell=tell)
+        return self.subscribe_now(channel)
 
 
 @pytest.fixture
@@ -175,3 +186,67 @@ async def test_who_leaves_while_they_come_is_not_present(world: World, broker: F
     await world.settle()
     assert await broker.read_presence("#alice") == {}
     assert "#alice" not in world.hub.channels
+
+
+class TestOneQuestion:
+    """Over a broker that takes what a session asks on its way into a channel as one question."""
+
+    @pytest.fixture
+    def broker(self) -> FarBroker:
+        return OneQuestionBroker()
+
+    async def test_who_comes_asks_once(self, world: World, broker: FarBroker) -> None:
+        connection = await come(world, "alice")
+        assert broker.arrive() == {"enter #alice"}
+        await world.settle()
+        assert connection.replies(1)
+        assert len(await broker.read_presence("#alice")) == 1
+        await world.publish("#alice", 1)
+        assert [p["data"] for p in connection.publications("#alice")] == [1]
+
+    async def test_answers_that_were_waited_for_share_a_write(self, world: World, broker: FarBroker) -> None:
+        connection = Noted(world.hub, carrier=world.carrier)
+        commands = ({"id": number, "subscribe": {"channel": f"bare:{number}"}} for number in (2, 3))
+        connection.send({"id": 1, "connect": {"token": world.token("alice")}}, *commands)
+        await world.settle()
+        broker.near = True  # what it asks for next is done at once
+        assert broker.arrive() == {"enter #alice"}
+        await world.settle()
+        assert [message["id"] for message in connection.written] == [1, 2, 3]
+        assert connection.writes == [3]
+
+    async def test_whoever_comes_while_another_asks_waits_and_enters_alone(
+        self, world: World, broker: FarBroker
+    ) -> None:
+        first, second = await come(world, "alice"), await come(world, "alice")
+        assert broker.arrive() == {"enter #alice", "join #alice"}
+        await world.settle()
+        broker.arrive()
+        await world.settle()
+        assert first.replies(1)
+        assert second.replies(1)
+        assert len(await broker.read_presence("#alice")) == 2
+
+    async def test_who_could_not_come_in_is_not_present(self, world: World, broker: FarBroker) -> None:
+        connection = await come(world, "alice")
+        broker.arrive()
+        broker.failing = "enter open:x"
+        connection.send({"id": 2, "subscribe": {"channel": "open:x"}})
+        await world.settle()
+        broker.arrive()
+        await world.settle()
+        assert connection.replies(2)[0]["error"]["code"] == 100
+        assert broker.arrive() == {"leave open:x"}
+        await world.settle()
+        assert "open:x" not in world.hub.channels
+
+    async def test_who_leaves_while_they_come_is_not_present(self, world: World, broker: FarBroker) -> None:
+        connection = await come(world, "alice")
+        connection.lose()
+        await world.settle()
+        assert broker.arrive() == {"enter #alice"}
+        await world.settle()
+        assert broker.arrive() == {"leave #alice"}
+        await world.settle()
+        assert await broker.read_presence("#alice") == {}
+        assert "#alice" not in world.hub.channels

@@ -181,6 +181,14 @@ class PresenceStore(PresenceReader, Protocol):
         """Take it out again; `tell` hands a leave to subscribers."""
 
 
+@runtime_checkable
+class EntryInOne(Protocol):
+    """What a broker may do beside for which each question is a way to another process: two of them in one."""
+
+    async def subscribe_and_join(self, channel: str, info: ClientInfo, *, keep: bool, tell: bool) -> Position | None:
+        """Do what `PresenceStore.join` and then `Delivery.subscribe` do, and return what the latter does."""
+
+
 class ReservationStore(Protocol):
     """Who does what is to be done once, over all nodes: a key is reserved, carried out, settled."""
 

@@ -140,6 +140,33 @@ class _Begun(Coroutine[Any, Any, None]):
         return resume(self._work, self._awaited).__await__()
 
 
+class InSteps(Coroutine[Any, Any, None]):
+    """Work that a task goes on with, each of whose steps is taken by somebody else.
+
+    Args:
+        work: what is run.
+        take_step: is given what takes one step of it, and the arguments of that.
+    """
+
+    __slots__ = ("_take_step", "_work")
+
+    def __init__(self, work: Coroutine[Any, Any, None], take_step: Callable[..., Any]) -> None:
+        self._work = work
+        self._take_step = take_step
+
+    def send(self, value: Any) -> Any:
+        return self._take_step(self._work.send, value)
+
+    def throw(self, *error: Any) -> Any:
+        return self._take_step(self._work.throw, *error)
+
+    def close(self) -> None:
+        self._work.close()
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return self._work.__await__()
+
+
 @types.coroutine
 def resume(work: Coroutine[Any, Any, T], awaited: Any) -> Generator[Any, Any, T]:
     """Wait for what some work waits for already, and then be that work.
@@ -149,12 +176,14 @@ def resume(work: Coroutine[Any, Any, T], awaited: Any) -> Generator[Any, Any, T]
         awaited: what that returned.
     """
     while True:
-        try:
-            value = yield awaited
-        except BaseException as error:
-            step: Callable[[], Any] = partial(work.throw, error)
-        else:
-            step = partial(work.send, value)
+        step: Callable[[], Any] = partial(work.send, None)
+        if not (isinstance(awaited, Waiter) and awaited.done()):  # a task takes a turn of the loop for one that is
+            try:
+                value = yield awaited
+            except BaseException as error:
+                step = partial(work.throw, error)
+            else:
+                step = partial(work.send, value)
         try:
             awaited = step()
         except StopIteration as done:

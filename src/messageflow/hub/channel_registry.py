@@ -24,6 +24,8 @@ from messageflow.hub.presence_changes import PresenceChanges
 from messageflow.hub.session import Session
 from messageflow.hub.subscription import Subscription
 
+Subscribing = Coroutine[Any, Any, Position | None]
+
 
 class ChannelRegistry:
     """Who comes into which channel, and leaves it.
@@ -80,15 +82,19 @@ class ChannelRegistry:
             if opening is not None:
                 await resume(*opening)
 
-    def begin_opening(self, channel: Channel) -> Begun | None:
+    def begin_opening(self, channel: Channel, subscribing: Subscribing | None = None) -> Begun | None:
         """Ask the broker to deliver a channel, which nobody else is asking. Returns what is to be awaited, by `resume`.
 
         None where it delivers already: in one step, as at a broker of this process, and so nobody could come meanwhile.
 
+        Args:
+            channel: which.
+            subscribing: what asks the broker for it, and for more, where that is more than to subscribe.
+
         Raises:
             BrokerError: it failed.
         """
-        subscribing = self._broker.subscribe(channel.name)
+        subscribing = subscribing or self._broker.subscribe(channel.name)
         if type(subscribing) is not Done:
             return begin(self._finish_opening(channel, subscribing))
         channel.open_at(subscribing.result)
@@ -96,7 +102,7 @@ class ChannelRegistry:
             self._occupancy.note(channel.name, occupied=True)
         return None
 
-    async def _finish_opening(self, channel: Channel, subscribing: Coroutine[Any, Any, Position | None]) -> None:
+    async def _finish_opening(self, channel: Channel, subscribing: Subscribing) -> None:
         channel.opening = opening = asyncio.get_running_loop().create_future()
         failure: BrokerError | None = None
         try:

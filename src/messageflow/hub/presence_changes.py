@@ -14,14 +14,16 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
-from messageflow.brokers.base import PresenceStore
+from messageflow.brokers.base import EntryInOne, PresenceStore
 from messageflow.brokers.eager import Begun, Done, begin, resume, start_eagerly
 from messageflow.core.client_info import ClientInfo
+from messageflow.core.stream import Position
 from messageflow.errors import BrokerError
 from messageflow.hub.runtime import Runtime
 
+T = TypeVar("T")
 Key = tuple[str, str]  # channel and client
 
 
@@ -36,6 +38,7 @@ class PresenceChanges:
     def __init__(self, runtime: Runtime, broker: PresenceStore) -> None:
         self._runtime = runtime
         self._broker = broker
+        self._in_one = broker if isinstance(broker, EntryInOne) else None
         self._last: dict[Key, asyncio.Future[None]] = {}  # the change that ends last of each that has any under way
         self._joining: Counter[str] = Counter()  # how often each client is being entered
 
@@ -43,6 +46,11 @@ class PresenceChanges:
     def under_way(self) -> int:
         """How many clients are coming or going in some channel."""
         return len(self._last)
+
+    @property
+    def enters_in_one(self) -> bool:
+        """Whether the broker takes one question for a subscription and a join."""
+        return self._in_one is not None
 
     def is_joining(self, client: str) -> bool:
         """Whether a client is being entered. To cut that off would leave unknown whether others were told of a join."""
@@ -77,11 +85,20 @@ class PresenceChanges:
             return None
         return begin(self._finish_join((channel, info.client), info, joining))
 
-    async def _finish_join(self, key: Key, info: ClientInfo, joining: Coroutine[Any, Any, None]) -> None:
+    def enter(self, channel: str, info: ClientInfo, *, keep: bool, tell: bool) -> Coroutine[Any, Any, Position | None]:
+        """Return what joins, as `join` does, and has the broker deliver the channel; only where it `enters_in_one`.
+
+        Its result is that of `brokers.base.Delivery.subscribe`.
+        """
+        assert self._in_one is not None
+        entering = self._in_one.subscribe_and_join(channel, info, keep=keep, tell=tell)
+        return self._finish_join((channel, info.client), info, entering)
+
+    async def _finish_join(self, key: Key, info: ClientInfo, joining: Coroutine[Any, Any, T]) -> T:
         done = self._last[key] = asyncio.get_running_loop().create_future()
         self._joining[info.client] += 1
         try:
-            await joining
+            return await joining
         finally:
             self._joining[info.client] -= 1
             if not self._joining[info.client]:

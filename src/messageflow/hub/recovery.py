@@ -23,6 +23,7 @@ from msgspec import UNSET, Raw, UnsetType
 from messageflow.brokers.base import HistoryPart
 from messageflow.brokers.eager import Begun, begin, resume
 from messageflow.core.claims import SubscribeOptions
+from messageflow.core.client_info import ClientInfo
 from messageflow.core.exclusion import leave_out
 from messageflow.core.merge import merge
 from messageflow.core.namespaces import NamespaceOptions
@@ -114,9 +115,11 @@ class Recovery:
             return self._prepare(appears)
         appearing = opening = None
         try:
-            if appears:  # what it asks travels with what the channel asks: one round trip, not two
+            if appears and (entering := self._enter_with_channel()) is not None:
+                appears, opening = False, services.channels.begin_opening(channel, entering)
+            elif appears:  # what it asks travels with what the channel asks: one round trip, not two
                 appears, appearing = False, self._begin_to_appear()
-            if appearing is None and not channel.opened and channel.opening is None:
+            if opening is None and appearing is None and not channel.opened and channel.opening is None:
                 opening = services.channels.begin_opening(channel)
         except BrokerError:
             self.abandon()
@@ -141,6 +144,10 @@ class Recovery:
         try:
             if opening is not None:
                 await resume(*opening)
+            elif appears and (entering := self._enter_with_channel()) is not None:
+                appears, opening = False, self._services.channels.begin_opening(self.channel, entering)
+                if opening is not None:
+                    await resume(*opening)
             elif not self.channel.opened:
                 if appears:
                     appears, appearing = False, begin(self._appear())
@@ -217,12 +224,27 @@ class Recovery:
         session, subscription = self._session, self.subscription
         if self.is_void or session.info is None:
             return None
-        info = session.info
-        if self._chan_info:
-            info = msgspec.structs.replace(info, chan_info=raw(self._chan_info))
-        subscription.info = info
+        info = self._show(session.info)
         _, keep, tell, _ = subscription.terms
         return self._services.presence.begin_join(self.channel.name, info, keep=keep, tell=tell)
+
+    def _enter_with_channel(self) -> Coroutine[Any, Any, Position | None] | None:
+        """Return what enters the session and opens the channel; None where these are two questions."""
+        presence, channel, session = self._services.presence, self.channel, self._session
+        info = session.info
+        if not presence.enters_in_one or channel.opened or channel.opening is not None or self.is_void or info is None:
+            return None
+        if presence.is_changing(channel.name, session.client):
+            return None
+        _, keep, tell, _ = self.subscription.terms
+        return presence.enter(channel.name, self._show(info), keep=keep, tell=tell)
+
+    def _show(self, info: ClientInfo) -> ClientInfo:
+        """Return what others see of the client in this channel, from here on until it has left."""
+        if self._chan_info:
+            info = msgspec.structs.replace(info, chan_info=raw(self._chan_info))
+        self.subscription.info = info
+        return info
 
     async def _settle(self, appearing: Begun | None, error: BaseException) -> None:
         """See an appearance under way to its end, so that the leave that follows it comes after it."""

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
-from messageflow.brokers.eager import start_eagerly
+from messageflow.brokers.eager import InSteps, start_eagerly
 from messageflow.core.client_info import ClientInfo
 from messageflow.core.codes import (
     INSUFFICIENT_STATE,
@@ -195,12 +196,18 @@ class Session(SubscriptionHolder):
             self.connection.resume_reading()
 
     def _begin_work(self) -> None:
-        """Carry out what waits, here and now as far as that goes, with the answers in one write."""
+        """Carry out what waits, here and now as far as that goes, with the answers of each step in one write."""
         self._is_working = True
+        self._worker = self._take_step(start_eagerly, self._work(), self._spawn_steps)
+
+    def _spawn_steps(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return self._owner.runtime.spawn(InSteps(work, self._take_step))  # a write less (benchmarks: workers)
+
+    def _take_step(self, step: Callable[..., Any], *given: Any) -> Any:
         if self.encoder.in_pieces:
             self._unwritten = []
         try:
-            self._worker = start_eagerly(self._work(), self._owner.runtime.spawn)
+            return step(*given)
         finally:
             self._write_out()
             self._unwritten = None

@@ -600,6 +600,45 @@ async def test_who_subscribed_over_a_link_that_was_lost_is_confirmed_over_the_ne
     await until(lambda: len(sinks[1].publications) == 1)
 
 
+async def test_who_comes_into_a_channel_asks_once(
+    server: BrokerServer, workers: Workers, sinks: Sinks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = workers
+    asked: list[m.Request] = []
+    ask = second._link.ask
+
+    def note(request: m.Request) -> PendingRequest:
+        asked.append(request)
+        return ask(request)
+
+    monkeypatch.setattr(second._link, "ask", note)
+    (stored,) = await first.publish(items("x", 1))
+    assert await second.subscribe_and_join("x", ClientInfo("bob", "b"), keep=True, tell=True) == stored.position
+    assert [type(each) for each in asked] == [m.Enter]
+    assert set(await first.read_presence("x")) == {"b"}
+    await first.publish(items("x", 2))
+    await until(lambda: [p.offset for _, p in sinks[1].publications] == [2])
+    assert sinks[1].pushes == []  # it came before the worker listened
+    with unread(end_for(server, "second")):
+        entering = asyncio.ensure_future(second.subscribe_and_join("y", ClientInfo("bob", "b"), keep=True, tell=False))
+        await asyncio.sleep(0)
+        end_for(server, "second").abort("as the test wants it")
+    assert await entering is None  # and it is confirmed over the next link, where all are told anew
+    assert set(await first.read_presence("y")) == {"b"}
+
+
+async def test_who_comes_into_a_channel_when_the_link_is_full_is_refused_and_not_forgotten(
+    narrow: None, server: BrokerServer, workers: Workers
+) -> None:
+    _, second = workers
+    with unread(end_for(server, "second")):
+        with pytest.raises(Unavailable):
+            ask_without_end(second)
+        with pytest.raises(Unavailable):
+            await second.subscribe_and_join("x", ClientInfo("bob", "b"), keep=True, tell=False)
+    assert ("x", "b") in second._present
+
+
 async def test_who_left_while_the_link_was_lost_is_not_present_after_it(server: BrokerServer, workers: Workers) -> None:
     first, second = workers
     bob = ClientInfo("bob", "b")

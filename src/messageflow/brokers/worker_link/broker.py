@@ -250,6 +250,16 @@ class ParentBroker:
     async def subscribe(self, channel: str) -> Position | None:
         return await self._subscriptions.add(channel)
 
+    async def subscribe_and_join(self, channel: str, info: ClientInfo, *, keep: bool, tell: bool) -> Position | None:
+        """See `EntryInOne.subscribe_and_join`: one question where that can be asked now, two elsewhere."""
+        if not (self._link.has_room and self._subscriptions.are_sent):
+            await self.join(channel, info, keep=keep, tell=tell)
+            return await self.subscribe(channel)
+        encoded = m.encode_json(info)
+        if keep:
+            self._present[channel, info.client] = encoded
+        return await self._subscriptions.add(channel, m.Enter(channel, encoded, keep, tell))
+
     def unsubscribe(self, channel: str) -> None:
         self._subscriptions.discard(channel)
 

@@ -75,6 +75,15 @@ class Join(Struct, frozen=True, array_like=True, tag="join"):
     tell: bool
 
 
+class Enter(Struct, frozen=True, array_like=True, tag="enter"):
+    """`Join` and `ChangeSubscriptions` with one channel, and the answer of the latter."""
+
+    channel: str
+    info: bytes
+    keep: bool
+    tell: bool
+
+
 class Leave(Struct, frozen=True, array_like=True, tag="leave"):
     channel: str
     info: bytes
@@ -142,6 +151,7 @@ Call = (
     | ReadPage
     | Remove
     | Join
+    | Enter
     | Leave
     | Who
     | HowMany

@@ -126,6 +126,11 @@ class ParentLink:
     def __len__(self) -> int:
         return len(self._asked)
 
+    @property
+    def has_room(self) -> bool:
+        """Whether a request would be sent now."""
+        return self._connection is not None and not self._connection.full
+
     # The connection
 
     async def connect(self, address: str) -> None:

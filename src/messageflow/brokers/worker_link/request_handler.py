@@ -103,6 +103,12 @@ class RequestHandler:
         self._broker.enter(outbox.node, request.channel, info, keep=request.keep, tell=request.tell)
         return b""
 
+    def _enter(self, outbox: WorkerOutbox, request: m.Enter) -> bytes:
+        channel = request.channel
+        self._broker.enter(outbox.node, channel, m.decode_info(request.info), keep=request.keep, tell=request.tell)
+        outbox.channels.add(channel)
+        return m.encode([self._broker.subscribe_now(channel)])
+
     def _leave(self, outbox: WorkerOutbox, request: m.Leave) -> bytes:
         self._broker.exit(request.channel, m.decode_info(request.info), tell=request.tell)
         return b""
@@ -182,6 +188,7 @@ class RequestHandler:
 _AT_ONCE: dict[type[m.Call], Callable[[RequestHandler, WorkerOutbox, Any], bytes]] = {
     m.ChangeSubscriptions: RequestHandler._subscribe,
     m.Join: RequestHandler._join,
+    m.Enter: RequestHandler._enter,
     m.Leave: RequestHandler._leave,
     m.Reserve: RequestHandler._reserve,
     m.Settle: RequestHandler._settle,

@@ -40,36 +40,46 @@ class SubscriptionRequests:
         self._waiting: list[Waiter] = []  # for changes still to be sent
         self._stranded: list[Waiter] = []  # for changes that were sent over a link that was lost
 
-    async def add(self, channel: str) -> Position | None:
+    @property
+    def are_sent(self) -> bool:
+        """Whether all changes have been sent, so that the next is sent where it is made if the link has room."""
+        return not self._changes
+
+    async def add(self, channel: str, request: m.Enter | None = None) -> Position | None:
         """Return once the other side delivers a channel, with the point from which it does where that is known.
+
+        Args:
+            channel: which.
+            request: what asks for it and for something more; for where `are_sent` and the link has room.
 
         Raises:
             Unanswered: it did not say so in time.
             Unavailable: the other side is gone for good.
         """
         self.channels.add(channel)
-        confirmed = Waiter()
         pending: PendingRequest | None = None
+        is_stranded = False
         if not self._changes:
             try:
-                pending = self._link.ask(m.ChangeSubscriptions([channel], []))
+                pending = self._link.ask(request or m.ChangeSubscriptions([channel], []))
             except Unavailable:
                 if self._link.severed:
                     raise
         if pending is None:
             self._changes[channel] = True
-            self._waiting.append(confirmed)
         else:
             try:
                 await pending
             except LinkLost:
                 if self._link.severed:
                     raise
-                self._stranded.append(confirmed)
+                is_stranded = True
             except Unanswered:
                 raise self._overdue() from None
             else:
                 return m.decode_positions(pending.answer)[0]
+        confirmed = Waiter()
+        (self._stranded if is_stranded else self._waiting).append(confirmed)
         await own_task()
         try:
             async with asyncio.timeout(self._deadline):
