@@ -230,6 +230,7 @@ PARALLEL: list[tuple[str, set[str]]] = [
     ("a command of the terminal and what it runs or shows", {"cli", "gateway/workers"}),
     ("a command of the terminal and what it runs or shows", {"cli", "api"}),
     ("a command of the terminal and what it runs or shows", {"cli", ""}),
+    ("a framework, which has a name of its own", {"integrations", "core"}),
     ("what Django finds by its name", {"integrations/django/templatetags", "integrations/django/management/commands"}),
     ("what Django finds by its name", {"integrations/django/management", "hub"}),
 ]

@@ -36,6 +36,7 @@ class MessageflowConfig(AppConfig):  # type: ignore[misc]
         from messageflow.integrations.django import checks, flows, logins
 
         register(checks.check_settings)
+        register(checks.check_channel_layers)
         register(checks.check_urls)
         setting_changed.connect(_forget, dispatch_uid=f"{__name__}.forget")
         user_logged_out.connect(logins.revoke, dispatch_uid=f"{__name__}.revoke")
@@ -43,6 +44,7 @@ class MessageflowConfig(AppConfig):  # type: ignore[misc]
             return
         try:
             flows.find_project()
+            checks.make_channel_layers()
         except ConfigurationError as error:
             raise ImproperlyConfigured(str(error)) from error
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
+from django.utils.module_loading import import_string
 
 from messageflow.errors import ConfigurationError
 from messageflow.integrations.django.flows import find_project
@@ -19,6 +20,29 @@ def check_settings(**_: Any) -> list[CheckMessage]:
     except ConfigurationError as error:
         return [Error(str(error), id="messageflow.E001")]
     return []
+
+
+def check_channel_layers(**_: Any) -> list[CheckMessage]:
+    """Refuse what `CHANNEL_LAYERS` says of a layer of ours and cannot be used, by its name."""
+    try:
+        make_channel_layers()
+    except ConfigurationError as error:
+        return [Error(str(error), id="messageflow.E002")]
+    return []
+
+
+def make_channel_layers() -> None:
+    """Make those layers of Channels that are ours, as the first consumer would.
+
+    Raises:
+        ConfigurationError: one of them cannot be used; the message names what it was told.
+    """
+    for layer in getattr(settings, "CHANNEL_LAYERS", {}).values():
+        if str(layer.get("BACKEND", "")).startswith("messageflow."):
+            try:
+                import_string(layer["BACKEND"])(**layer.get("CONFIG", {}))
+            except ImportError as error:
+                raise ConfigurationError(f"BACKEND in CHANNEL_LAYERS: {error}") from error
 
 
 def check_urls(**_: Any) -> list[CheckMessage]:
