@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
+import uvloop
+from asgiref.sync import async_to_sync
 
-from messageflow import AsyncFlow, OutcomeUnknown
+from messageflow import AsyncFlow, OutcomeUnknown, Receipt
 from messageflow.client_io import asyncio_io
 from messageflow.client_io.asyncio_io import ASYNCIO
 from messageflow.client_io.http1 import parse_url
 from messageflow.client_io.http_client import HttpClient
 from messageflow.client_io.outcome import NoResponse, Response
+from tests.client_io.children import in_child
 from tests.publisher.scripted import RECEIPT, ScriptedServer, Silence, raw, result, say
+from tests.waiting import wait_until
 
 
 async def heard(silence: Silence) -> None:
@@ -109,9 +115,47 @@ def test_ended_event_loops_are_forgotten(server: ScriptedServer) -> None:
 
     for _ in range(5):
         asyncio.run(push())
-    assert len([loop for loop in asyncio_io._clients.table() if loop.is_closed()]) <= 1
+    assert len([loop for loop in asyncio_io._loops.table() if loop.is_closed()]) <= 1
 
 
 async def test_client_is_one_for_a_loop_and_an_address() -> None:
     found = [ASYNCIO.get_client(parse_url(url), HttpClient) for url in ("http://gateway", "http://gateway:80/")]
     assert found[0] is found[1]
+
+
+Work = Callable[[], Coroutine[Any, Any, Receipt]]
+
+
+@pytest.mark.parametrize(
+    "run",
+    [lambda work: asyncio.run(work()), lambda work: uvloop.run(work()), lambda work: async_to_sync(work)()],
+    ids=["asyncio.run", "uvloop.run", "async_to_sync"],
+)
+def test_a_flow_that_nobody_closes_leaves_nothing_open_when_its_loop_ends(
+    server: ScriptedServer, run: Callable[[Work], Receipt]
+) -> None:
+    flow = AsyncFlow(server.url)
+
+    async def push() -> Receipt:
+        return await flow.push("alice", "t")
+
+    for number in (1, 2):
+        assert run(push).offset == 7
+        assert server.connections == number
+        wait_until(lambda: server.open == 0)
+
+
+def test_a_child_that_ends_a_loop_of_its_parent_closes_nothing(server: ScriptedServer) -> None:
+    flow = AsyncFlow(server.url)
+    loop = asyncio.new_event_loop()
+
+    def end_generators() -> bool:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        return True
+
+    assert loop.run_until_complete(flow.push("alice", "t")).offset == 7
+    assert in_child(end_generators)
+    assert loop.run_until_complete(flow.push("alice", "t")).offset == 7
+    assert server.connections == 1
+    loop.run_until_complete(flow.close())
+    loop.close()

@@ -144,6 +144,12 @@ class ScriptedServer:
                 pass
 
     @property
+    def open(self) -> int:
+        """How many connections nobody has closed."""
+        with self._lock:
+            return len(self._open)
+
+    @property
     def payloads(self) -> list[Any]:
         """The payloads of pushes in batches, in the order in which they came."""
         batches = [request.body["commands"] for request in self.requests if request.target.endswith("/batch")]

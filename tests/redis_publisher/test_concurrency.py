@@ -181,7 +181,7 @@ def test_each_event_loop_has_its_own_connections(ruled: Server) -> None:
             return (await flow.push("alice", "t")).offset
 
     assert [asyncio.run(push()) for _ in range(3)] == [1, 2, 3]
-    assert len([loop for loop in asyncio_io._clients.table() if not loop.is_closed()]) == 0
+    assert len([loop for loop in asyncio_io._loops.table() if not loop.is_closed()]) == 0
 
 
 def test_a_coroutine_that_waits_is_no_work_for_the_blocking_edge() -> None:

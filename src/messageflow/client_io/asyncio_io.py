@@ -1,6 +1,9 @@
-"""Asyncio I/O: transports of the running event loop. Everything belongs to one event loop.
+"""Asyncio I/O: transports of the running event loop. Everything belongs to one event loop, and ends with it.
 
-A connection is closed when the call that uses it is cancelled, so that its answer is never the next one's.
+A connection is closed when the call that uses it is cancelled, so that its answer is never the next one's. Idle ones
+are closed before their loop is: `asyncio.run`, and all that end a loop as it does, first end its asynchronous
+generators, and one of these is ours. So a flow may be shared by many short loops, of which none closes it: those of
+`async_to_sync` in Django, or of `asyncio.run` in a task.
 """
 
 from __future__ import annotations
@@ -8,8 +11,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar, cast
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from typing import Any, NamedTuple, TypeVar, cast
 
 from messageflow.client_io.codec import CLOSED, PENDING, Decoder, Malformed
 from messageflow.client_io.kernel import ApiClient, Broken, ClientIO, ServerAddress, time_left
@@ -112,7 +115,22 @@ class AsyncioSemaphore:
         self._free.release()
 
 
-_clients: PerProcess[asyncio.AbstractEventLoop, _Clients] = PerProcess()
+class _OfLoop(NamedTuple):
+    """What belongs to an event loop.
+
+    Args:
+        clients: by target.
+        closing: closes them as the loop ends.
+    """
+
+    clients: _Clients
+    closing: AsyncGenerator[None]
+
+
+_parents: list[_OfLoop] = []
+"""In a forked child, what loops of its parent had. Kept, for a generator that is dropped asks its loop to end it."""
+
+_loops: PerProcess[asyncio.AbstractEventLoop, _OfLoop] = PerProcess(_parents.append)
 
 
 class AsyncioIO:
@@ -144,12 +162,13 @@ class AsyncioIO:
 
     def get_client(self, target: K, make: Callable[[ClientIO, K], ApiClient]) -> ApiClient:
         loop = asyncio.get_running_loop()
-        loops = _clients.table()
-        clients = loops.get(loop)
-        if clients is None:
+        loops = _loops.table()
+        own = loops.get(loop)
+        if own is None:
             for ended in [each for each in list(loops) if each.is_closed()]:
                 loops.pop(ended, None)
-            clients = loops.setdefault(loop, {})
+            own = loops.setdefault(loop, _begin())
+        clients = own.clients
         client = clients.get(target)
         if client is None:
             client = clients[target] = make(self, target)
@@ -157,6 +176,28 @@ class AsyncioIO:
 
 
 ASYNCIO = AsyncioIO()
+
+
+def _begin() -> _OfLoop:
+    """Return what the running loop will have, and let it close that as it ends."""
+    clients: _Clients = {}
+    closing = _close_at_the_end(clients)
+    try:
+        closing.__anext__().send(None)  # to its yield, where it waits for nothing; with this the loop knows it
+    except StopIteration:
+        pass
+    return _OfLoop(clients, closing)
+
+
+async def _close_at_the_end(clients: _Clients) -> AsyncGenerator[None]:
+    opened = OpenedBy()
+    try:
+        yield
+    finally:
+        if opened.is_here():  # a forked child shares the parent's selector
+            for client in clients.values():
+                client.close()
+            await asyncio.sleep(0)  # lets the loop close the sockets
 
 
 async def _open(address: ServerAddress, decoder: Decoder) -> AsyncioConnection:

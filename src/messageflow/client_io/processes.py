@@ -55,6 +55,10 @@ class OpenedBy:
     def __init__(self) -> None:
         self._process = os.getpid()
 
+    def is_here(self) -> bool:
+        """Whether this is the process that opened it."""
+        return os.getpid() == self._process
+
     def check(self) -> None:
         """Let only the process that opened it go on; a greenlet that was in a call goes on in a forked child too.
 

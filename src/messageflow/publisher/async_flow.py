@@ -43,7 +43,9 @@ class AsyncFlow(FlowBase):
     May be used from any event loop; all flows share the connections of the running one. When a call is cancelled its
     connection is closed and what it asked for may or may not have happened, as when a call times out.
 
-    Use it as `async with AsyncFlow() as flow`, or `await flow.close()` before the event loop ends.
+    Connections are closed as their event loop ends by `asyncio.run`, by `async_to_sync`, or by anything else that ends
+    its asynchronous generators; where a loop is only closed, use `async with AsyncFlow() as flow`, or `await
+    flow.close()` before.
     """
 
     _io = ASYNCIO
