@@ -87,7 +87,7 @@ class ServerConnector:
 
     def _greeting(self, *, sentinel: bool) -> list[Parts]:
         """Return what is said before anything else."""
-        login = self._found.sentinel_login if sentinel else self._found.login
+        login = self._found.login_at(sentinel=sentinel)
         user, password = login.get("username"), login.get("password")
         commands: list[Parts] = []
         if user or password:

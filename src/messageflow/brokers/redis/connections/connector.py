@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 from messageflow.brokers.redis.connections.error_messages import explain_connection_failure
 from messageflow.brokers.redis.connections.sentinel import ask_for_primary, read_primary
-from messageflow.brokers.redis.connections.url import LOGIN, PLAIN, SENTINEL, TLS, UNIX, Address, parse_url
+from messageflow.brokers.redis.connections.url import PLAIN, SENTINEL, TLS, UNIX, Address, parse_url
 from messageflow.errors import BrokerError, ConfigurationError
 
 MakeConnection = Callable[[], Awaitable[Connection]]
@@ -48,14 +48,14 @@ class Connector:
         found = parse_url(url)
         self._deadline = deadline
         self._service = found.service
-        self._sentinel_login = {name: found.sentinel_login.get(name) for name in LOGIN}  # never that of Redis
+        self._sentinel_login = found.login_at(sentinel=True)
         self._connection = _CONNECTIONS[found.base]
         # Our own code keeps the time limits. With one of its own the library would send by `asyncio.wait_for`, which
         # before Python 3.12 may swallow the cancellation of its caller.
         limits = {"socket_connect_timeout": deadline, "socket_timeout": None}
         self._arguments: dict[str, Any] = {
             **found.options,
-            **found.login,
+            **found.login_at(sentinel=False),
             **limits,
             **({"path": found.path} if found.base == UNIX else {}),
             "db": found.database,

@@ -70,6 +70,11 @@ class RedisUrl(NamedTuple):
         """What to call it in messages."""
         return self.service or ",".join(map(str, self.addresses)) or self.path
 
+    def login_at(self, *, sentinel: bool) -> dict[str, str | None]:
+        """Return user and password, None where none is given: at a Sentinel its own, never those of the servers."""
+        login = self.sentinel_login if sentinel else self.login
+        return {name: login.get(name) for name in LOGIN}
+
 
 class _Invalid(Exception):
     """What is wrong with a URL; has no part of it."""
