@@ -15,7 +15,7 @@ from messageflow.core.channels import REVOKED
 from messageflow.core.command_meter import CommandMeter, Verdict
 from messageflow.core.retention import Retention
 from messageflow.core.revocations import Revocation, encode_revocation
-from messageflow.hub import control_handler, revocation_list, session
+from messageflow.hub import command_queue, control_handler, revocation_list
 from messageflow.hub.history_limits import HistoryLimits
 from messageflow.hub.limits import Limits, message_size
 from messageflow.testing.memory_connection import MemoryConnection
@@ -219,7 +219,7 @@ async def test_what_is_asked_for_has_a_pace_of_its_own(
 
 
 async def test_who_asks_much_lets_others_have_their_turn(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "WORK_SECONDS", -1)
+    monkeypatch.setattr(command_queue, "WORK_SECONDS", -1)
     alice, bob = [await world.connected(user) for user in ("alice", "bob")]
     for connection in (alice, bob):
         connection.send(*({"id": number, "presence_stats": {"channel": "open:x"}} for number in range(2, 7)))
