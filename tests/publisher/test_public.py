@@ -45,14 +45,29 @@ try:
 except GatewayUnreachable:
     pass
 """
+TYPED = """
+from messageflow import Flow, InvalidMessage, Message
+class ReportReady(Message):
+    id: int
+try:
+    Flow("http://127.0.0.1:9").push("alice", ReportReady("7"))
+except InvalidMessage:
+    pass
+"""
 GATEWAYS = ("api.api", "brokers", "cli", "dialects", "gateway", "hub", "testing")
 
 
-@pytest.mark.parametrize("program", [PUSH, "import messageflow.integrations.flask"])
+@pytest.mark.parametrize("program", [PUSH, TYPED, "import messageflow.integrations.flask"])
 def test_no_code_of_the_gateway_is_loaded(program: str) -> None:
     loaded = loaded_after(program)
     assert "messageflow.publisher.flow" in loaded
     assert [name for name in loaded if f"{name}.".startswith(tuple(f"messageflow.{each}." for each in GATEWAYS))] == []
+
+
+def test_a_typed_message_loads_no_library_of_models_and_no_maker_of_documents() -> None:
+    loaded = loaded_after(TYPED)
+    assert loaded.isdisjoint(HEAVY | {"attr", "dataclasses", "pydantic", "messageflow.typed.schemas"})
+    assert "messageflow.typed.kinds" in loaded
 
 
 @pytest.mark.parametrize("name", messageflow.__all__)

@@ -28,6 +28,10 @@ class Item(msgspec.Struct):
     color: Color = Color.RED
 
 
+class Bag(msgspec.Struct):
+    items: list[Item]
+
+
 class OrderPaid(Message, rename="camel"):
     """An order was paid.
 
@@ -42,6 +46,7 @@ class OrderPaid(Message, rename="camel"):
     level: Literal["a", "b"] = "a"
     more: int | msgspec.UnsetType = msgspec.UNSET
     receipt: Path | None = None
+    bag: Bag | None = None
     anything: Any = None
     object: Any = msgspec.field(name="any-object", default=None)
 
@@ -79,6 +84,7 @@ class MapDrawn(Message):
 
 class CitySubmitted(Message):
     name: str
+    bag: Bag | None = None
     items: list[Item] = msgspec.field(default_factory=list)
 
 

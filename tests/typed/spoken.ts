@@ -14,6 +14,7 @@ export interface OrderPaid {
   level: "a" | "b";
   more?: number;
   receipt: string | null;
+  bag: Bag | null;
   anything: unknown;
   "any-object": unknown;
 }
@@ -27,6 +28,10 @@ export interface Item {
 }
 
 export type Color = "blue" | "red";
+
+export interface Bag {
+  items: Item[];
+}
 
 export interface ReportLeft {
   id: number;
@@ -62,7 +67,12 @@ export interface CountryFound {
 
 export interface CitySubmitted {
   name: string;
+  bag?: BagInput | null;
   items?: ItemInput[];
+}
+
+export interface BagInput {
+  items: ItemInput[];
 }
 
 /** An item of an order. */
