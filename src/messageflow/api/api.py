@@ -21,10 +21,10 @@ from msgspec import Raw
 
 from messageflow.api import answers, bounds, calls
 from messageflow.api.call_errors import CallErrors
-from messageflow.api.channel_calls import ChannelCalls, ChannelReader
+from messageflow.api.control_calls import ControlCalls, Messenger
 from messageflow.api.methods import METHODS, READING, STORE_ONE, USERS
 from messageflow.api.publishing import CallRefused, Publishing, make_receipt
-from messageflow.api.user_calls import Messenger, UserCalls
+from messageflow.api.reading_calls import ReadingBroker, ReadingCalls
 from messageflow.brokers.base import ImmediateStore, Item, Stored
 from messageflow.core.codes import BAD_REQUEST, METHOD_NOT_FOUND
 from messageflow.core.json import UnsafeJSON, check_utf8, explain
@@ -40,7 +40,7 @@ _encode = msgspec.json.Encoder().encode
 _decode_batch = msgspec.json.Decoder(calls.BatchCall).decode
 
 
-class ApiBroker(ChannelReader, Messenger, Protocol):
+class ApiBroker(ReadingBroker, Messenger, Protocol):
     """The contracts of a broker that calls need."""
 
 
@@ -84,8 +84,8 @@ class Api:
         self._pause = between or _go_on
         self._size_limit = size_limit
         self._publishing = Publishing(namespaces, size_limit)
-        self._user_calls = UserCalls(broker, namespaces, self._publishing.check_carried, revoked_for)
-        self._channel_calls = ChannelCalls(broker, namespaces, self._pause)
+        self._control_calls = ControlCalls(broker, namespaces, self._publishing.check_carried, revoked_for)
+        self._reading_calls = ReadingCalls(broker, namespaces, self._pause)
         self._errors = CallErrors(on_failure)
         self._before_publishing = before_publishing
         self._calls: Counter[str] = Counter()
@@ -283,6 +283,6 @@ _ITEMS: dict[str, Callable[[Publishing, Any], Item]] = {
 _STORING = {name: _Publishing(_make_decoder(name), _ITEMS[name]) for name in STORE_ONE}
 _METHODS = {
     "broadcast": _Method(_make_decoder("broadcast"), Api._broadcast),
-    **_list_methods(READING, ChannelCalls, attrgetter("_channel_calls")),
-    **_list_methods(USERS, UserCalls, attrgetter("_user_calls")),
+    **_list_methods(READING, ReadingCalls, attrgetter("_reading_calls")),
+    **_list_methods(USERS, ControlCalls, attrgetter("_control_calls")),
 }

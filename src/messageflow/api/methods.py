@@ -50,8 +50,9 @@ METHODS = {
 }
 """Every method there is, by its name in the path.
 
-What carries out `name` is the method `name` of the part its section has: of `ChannelCalls` in `api.channel_calls` for
-those that read, of `UserCalls` in `api.user_calls` for those about users. What publishes is `api.api`'s own.
+What carries out `name` is the method `name` of the part its section has: of `ReadingCalls` in `api.reading_calls` for
+those that read, of `ControlCalls` in `api.control_calls` for those that change connections of users. What publishes is
+`api.api`'s own.
 """
 
 STORE_ONE = tuple(name for name, method in METHODS.items() if method.answers is answers.ReceiptAnswer)

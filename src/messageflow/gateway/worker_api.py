@@ -1,31 +1,23 @@
 """The server API of one worker: `api.api` over the hub's broker, and what only a worker has to say.
 
-That is: it takes no new calls while it drains, it logs what its broker fails at, and it answers what is asked of every
-worker about channels and nodes.
+That is: it takes no new calls while it drains, and it logs what its broker fails at. What calls ask of every worker is
+answered in `gateway.survey_answers`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import fnmatch
 import logging
-import re
-import time
 from collections.abc import Mapping
 from functools import partial
 
-import msgspec
-
-from messageflow.api import answers
 from messageflow.api.api import Answer, Api
 from messageflow.api.publishing import CallRefused
 from messageflow.core.codes import INTERNAL
 from messageflow.core.revocations import kept_for
 from messageflow.errors import BrokerError
+from messageflow.gateway.survey_answers import SurveyAnswers
 from messageflow.hub.hub import Hub
-from messageflow.version import VERSION
-
-_encode = msgspec.json.Encoder().encode
 
 
 class WorkerApi:
@@ -47,8 +39,7 @@ class WorkerApi:
             hub.publish_delay.wait,
             partial(asyncio.sleep, 0),
         )
-        self._started = time.monotonic()
-        hub.answers |= {b"channels": self._own_channels, b"info": self._own_info}
+        hub.answers |= SurveyAnswers(hub).by_question
 
     async def call(self, method: str, body: bytes) -> tuple[int, bytes]:
         """Carry out one call; see `Api.call`."""
@@ -78,26 +69,3 @@ class WorkerApi:
 
     def _log(self, method: str, error: BrokerError) -> None:
         self.hub.log_limited(logging.ERROR, "call_failed", method=method, error=str(error))
-
-    def _own_channels(self, pattern: bytes) -> bytes:
-        """How many clients each channel has on this worker."""
-        channels = self.hub.channels.items()
-        if not pattern:
-            return _encode({name: len(channel.live) + len(channel.lagging) for name, channel in channels})
-        wanted = re.compile(fnmatch.translate(pattern.decode())).match
-        return _encode({name: len(channel.live) + len(channel.lagging) for name, channel in channels if wanted(name)})
-
-    def _own_info(self, _: bytes) -> bytes:
-        hub = self.hub
-        return _encode(
-            answers.Node(
-                uid=hub.name,
-                name=hub.name,
-                version=VERSION,
-                num_clients=len(hub.sessions),
-                num_users=len(hub.users),
-                num_channels=len(hub.channels),
-                num_subs=sum(len(session.subscriptions) for session in hub.sessions.values()),
-                uptime=int(time.monotonic() - self._started),
-            )
-        )

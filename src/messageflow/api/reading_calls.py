@@ -1,4 +1,7 @@
-"""The calls of the server API that read: who is in a channel, what it keeps, which there are, and the workers.
+"""The calls of the server API that read, whatever they are about: channels, users who are online, workers.
+
+That is the section Reading of the documentation, `history_remove` with it. What is known to each worker alone is asked
+of all by survey, and answered in `gateway.survey_answers`.
 
 Owns what such a call is refused for. Stores nothing.
 """
@@ -24,11 +27,11 @@ _decode_counts = msgspec.json.Decoder(dict[str, int]).decode
 _decode_node = msgspec.json.Decoder(answers.Node).decode
 
 
-class ChannelReader(StreamStore, PresenceReader, NodeMessages, Protocol):
-    """The contracts of a broker that calls about channels need."""
+class ReadingBroker(StreamStore, PresenceReader, NodeMessages, Protocol):
+    """The contracts of a broker that calls which read need."""
 
 
-class ChannelCalls:
+class ReadingCalls:
     """One method a call, by its name.
 
     Args:
@@ -37,7 +40,7 @@ class ChannelCalls:
         pause: lets others have their turn between two slices of a large call.
     """
 
-    def __init__(self, broker: ChannelReader, namespaces: Namespaces, pause: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, broker: ReadingBroker, namespaces: Namespaces, pause: Callable[[], Awaitable[None]]) -> None:
         self._broker = broker
         self._namespaces = namespaces
         self._pause = pause

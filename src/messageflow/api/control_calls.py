@@ -1,4 +1,4 @@
-"""The calls of the server API about users and their connections: each is told to every worker.
+"""The calls of the server API that change what connections of a user may or are in: each is told to every worker.
 
 Owns what such a call is refused for. What it then does to a session is `hub.control_handler`'s.
 """
@@ -26,10 +26,10 @@ EACH_USER = "this is for one user a call; what is for everyone is sent with broa
 
 
 class Messenger(StreamStore, NodeMessages, Protocol):
-    """The contracts of a broker that calls about users need."""
+    """The contracts of a broker that calls which are told to workers need."""
 
 
-class UserCalls:
+class ControlCalls:
     """One method a call, by its name.
 
     Args:
