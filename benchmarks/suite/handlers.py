@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+from itertools import count
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -21,6 +22,7 @@ CLIENTS = 100
 IN_FLIGHT = 20  # events that a client sends before it waits for the last
 WARM_UP = 2_000
 ATTEMPTS = 200
+KEYED = "keyed"
 CALLS = 500  # of one client, one after the other
 APPLICATION = """
 from messageflow import Flow
@@ -48,6 +50,7 @@ METHOD = (
     "of its own, and a call whose answer says that all were handled, again and again. Events a second over all "
     "connections, from the first frame to the last answer, and CPU of the gateway an event, handler included: for a "
     "plain function on a thread, a coroutine function on the loop, and plain functions whose answers are waited for. "
+    "With keys each event has one of its own and a receipt, as `flow.emit` of the browser client sends it. "
     "By webhook the same functions stand in an ASGI application below uvicorn, a process of its own; there the round "
     "trip of one client that calls, a call at a time, from its frame to its answer."
 )
@@ -69,22 +72,30 @@ class Sample(NamedTuple):
 def run(plan: Plan) -> list[Figure]:
     """Measure."""
     events = plan.of(short=20_000, full=100_000)
-    plain, coroutine, calls = plan.alternate(
+    plain, keyed, coroutine, calls = plan.alternate(
         plain=lambda: sample(plan, "event", events),
+        keyed=lambda: sample(plan, KEYED, events),
         coroutine=lambda: sample(plan, "event_async", events),
         calls=lambda: sample(plan, "call", events),
     )
-    (elsewhere,) = plan.alternate(webhook=lambda: sample_webhook(plan, events // 5))
+    elsewhere, keyed_elsewhere = plan.alternate(
+        webhook=lambda: sample_webhook(plan, "event", events // 5),
+        webhook_keyed=lambda: sample_webhook(plan, KEYED, events // 5),
+    )
     target = (at_least(5_000),)
     return [
         Figure("events into plain handlers", "/s", tuple(one.per_second for one in plain), targets=target),
         Figure("events into plain handlers, CPU each", "µs", tuple(one.cpu for one in plain)),
+        Figure("events with keys and receipts into plain handlers", "/s", tuple(one.per_second for one in keyed)),
+        Figure("events with keys and receipts, CPU each", "µs", tuple(one.cpu for one in keyed)),
         Figure("events into async handlers", "/s", tuple(one.per_second for one in coroutine), targets=target),
         Figure("events into async handlers, CPU each", "µs", tuple(one.cpu for one in coroutine)),
         Figure("calls answered by plain handlers", "/s", tuple(one.per_second for one in calls)),
         Figure("calls answered by plain handlers, CPU each", "µs", tuple(one.cpu for one in calls)),
         Figure("events by webhook", "/s", tuple(one.per_second for one, _ in elsewhere), targets=(at_least(1_500),)),
         Figure("events by webhook, CPU of the gateway each", "µs", tuple(one.cpu for one, _ in elsewhere)),
+        Figure("events with keys and receipts by webhook", "/s", tuple(one.per_second for one, _ in keyed_elsewhere)),
+        Figure("the same, CPU of the gateway each", "µs", tuple(one.cpu for one, _ in keyed_elsewhere)),
         Figure("a call by webhook, p50", "ms", tuple(p50 for _, p50 in elsewhere), targets=(at_most(3),)),
     ]
 
@@ -100,7 +111,7 @@ def sample(plan: Plan, kind: str, events: int) -> Sample:
         return asyncio.run(measure(server.port, process, kind, events))[0]
 
 
-def sample_webhook(plan: Plan, events: int) -> tuple[Sample, float]:
+def sample_webhook(plan: Plan, kind: str, events: int) -> tuple[Sample, float]:
     """Send so many events to an application elsewhere; return the milliseconds of a call, too.
 
     Raises:
@@ -113,7 +124,7 @@ def sample_webhook(plan: Plan, events: int) -> tuple[Sample, float]:
     command = (sys.executable, "-c", WEBHOOK, str(port))
     application = Server("application", command, port, server.subscribe, server.publish, environment)
     with running(application, plan.scratch), running(server, plan.scratch) as process:
-        return asyncio.run(measure(server.port, process, "event", events))
+        return asyncio.run(measure(server.port, process, kind, events))
 
 
 async def measure(port: int, process: Running, kind: str, events: int) -> tuple[Sample, float]:
@@ -164,6 +175,7 @@ class Talker:
     def __init__(self, port: int, number: int) -> None:
         self._port = port
         self._number = number
+        self._keys = count(1)
         self._reader: asyncio.StreamReader
         self._writer: asyncio.StreamWriter
 
@@ -191,15 +203,22 @@ class Talker:
     async def say(self, kind: str, events: int) -> None:
         """Send events in groups, each once the one before was handled."""
         data = {"n": 1, "text": "x" * 60}
+        last = frame({"id": 9, "rpc": {"method": "taken"}})
         if kind == "call":
-            group = b"".join(frame({"id": 7, "rpc": {"method": "call", "data": data}}) for _ in range(IN_FLIGHT))
+            group = frame({"id": 7, "rpc": {"method": "call", "data": data}}) * IN_FLIGHT
         else:
             group = frame({"send": {"data": {"type": kind, "payload": data}}}) * IN_FLIGHT
-        group += frame({"id": 9, "rpc": {"method": "taken"}})
         for _ in range(events // IN_FLIGHT):
-            self._writer.write(group)
+            self._writer.write((self._make_keyed(data) if kind == KEYED else group) + last)
             await self._reader.readuntil(b'"id":9,')
             await self._reader.readuntil(b"}}")
+
+    def _make_keyed(self, data: object) -> bytes:
+        """Return a group of events of which each has a key of its own, and an id, so that a receipt is sent."""
+        keys = [f"{self._number}-{next(self._keys)}" for _ in range(IN_FLIGHT)]
+        return b"".join(
+            frame({"id": 7, "send": {"data": {"type": "event", "payload": data}, "key": key}}) for key in keys
+        )
 
     async def count(self) -> int:
         """Return how many events were handled by now."""
