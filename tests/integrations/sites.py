@@ -9,6 +9,11 @@ from typing import Any
 import httpx
 import jinja2
 from fastapi import Depends, FastAPI, Request
+from litestar import Litestar, get, post
+from litestar import Response as LitestarResponse
+from litestar.plugins.jinja import JinjaTemplateEngine
+from litestar.response import Template
+from litestar.template import TemplateConfig
 from starlette.applications import Starlette
 from starlette.requests import Request as StarletteRequest
 from starlette.responses import JSONResponse, Response
@@ -16,7 +21,7 @@ from starlette.routing import Mount, Route
 from starlette.templating import Jinja2Templates
 
 from messageflow import Event, PublishError
-from messageflow.integrations import fastapi, starlette
+from messageflow.integrations import fastapi, litestar, starlette
 from tests.support import API_KEY, TOKEN_SECRET
 
 AWAY = "http://127.0.0.1:9"
@@ -107,9 +112,35 @@ def read_user_of_fastapi(request: Request) -> str | None:
     return read_user(request)
 
 
+def make_litestar(options: dict[str, Any], mounted: bool) -> tuple[Any, Any]:
+    messageflow = litestar.MessageFlow(**options)
+
+    @get("/")
+    async def page(messages: litestar.Messages) -> Template:
+        await messages.mark_position()
+        return Template("page.html", context={"shown": "<shown>"})
+
+    @post("/reports", status_code=200)
+    async def report(messages: litestar.Messages) -> LitestarResponse[Any]:
+        try:
+            receipt = await messages.push_current("report/ready", {"id": 7})
+        except LookupError as error:
+            return LitestarResponse({"error": str(error)}, status_code=403)
+        return LitestarResponse({"offset": receipt.offset})
+
+    @get("/blocking")
+    async def blocking() -> LitestarResponse[str]:
+        return LitestarResponse(push_blocking(messageflow), media_type="application/json")
+
+    templates = TemplateConfig(instance=JinjaTemplateEngine.from_environment(make_templates().env))
+    app: Any = Litestar([page, report, blocking], plugins=[messageflow], template_config=templates, logging_config=None)
+    return Starlette(routes=[Mount("/shop", app, name="shop")]) if mounted else app, messageflow
+
+
 SITES: dict[str, Callable[[dict[str, Any], bool], tuple[Any, Any]]] = {
     "starlette": make_starlette,
     "fastapi": make_fastapi,
+    "litestar": make_litestar,
 }
 
 
@@ -131,8 +162,5 @@ async def opened(framework: str, url: str = AWAY, *, mounted: bool = False, **op
     settings = make_settings(url, **options.pop("settings", {}))
     app, messageflow = SITES[framework]({"user": read_user, "settings": settings, **options}, mounted)
     messageflow.rpc("double")(double)
-    async with browse(app) as browser:
-        try:
-            yield browser
-        finally:
-            await messageflow.async_flow.close()
+    async with messageflow.lifespan(), browse(app) as browser:
+        yield browser

@@ -92,7 +92,7 @@ async def test_a_gateway_elsewhere_asks_the_handlers(framework: str) -> None:
 
 async def test_a_flow_that_would_hold_up_the_loop_says_so(framework: str) -> None:
     async with opened(framework) as browser:
-        assert "waiting would hold up all requests" in (await browser.get("/blocking")).json()
+        assert "waiting would hold up all requests" in (await browser.get("/blocking")).text
 
 
 async def test_what_is_wrong_is_said_at_the_start(framework: str) -> None:

@@ -5,6 +5,7 @@
     django            Django: in `INSTALLED_APPS`
     starlette         Starlette: `MessageFlow(app)`
     fastapi           FastAPI: the same, by dependencies
+    litestar          Litestar: a plugin
     site              what one application has, and what its pages are answered
     awaited_site      the same where views run on an event loop
     request_flow      the flow of one request

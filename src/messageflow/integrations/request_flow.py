@@ -48,7 +48,8 @@ class RequestPage:
     def render(self, nonce: str | None = None, since: Since | None = None) -> str:
         """Return the script tag, escaped."""
         told = self._find_nonce() if nonce is None else nonce
-        return self.site.render_script(self._find_token_url(), self.since if since is None else since, told)
+        token_url = None if self.site.settings.token_path is None else self._find_token_url()
+        return self.site.render_script(token_url, self.since if since is None else since, told)
 
 
 class RequestFlow(_Methods):

@@ -67,12 +67,11 @@ class Site:
         """Return the script tag of a page, escaped.
 
         Args:
-            token_url: where the token view is, as a page finds it.
+            token_url: where the token view is, as a page finds it; None where there is none.
             since: where the page begins; None for where it connects.
             nonce: of its Content-Security-Policy.
         """
-        told = None if self.settings.token_path is None else token_url
-        return render_script_tag(self.settings.script_url or self.flow.script_url, told, since, nonce)
+        return render_script_tag(self.settings.script_url or self.flow.script_url, token_url, since, nonce)
 
     def find_position(self, user: User | None, channels: Iterable[str] = ()) -> Since | None:
         """Return where the streams of a user stand; None for nobody, and while the gateway is away."""
