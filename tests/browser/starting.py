@@ -21,6 +21,15 @@ def copy_example(name: str, directory: Path) -> Path:
     return Path(shutil.copytree(EXAMPLES / name, directory / name, ignore=made, dirs_exist_ok=True))
 
 
+def install_packages(copied: Path) -> None:
+    """Give a copy the packages of its `package-lock.json`: npm takes long, so they are installed once a checkout."""
+    original = EXAMPLES / copied.name
+    lock, installed = original / "package-lock.json", original / "node_modules" / ".package-lock.json"
+    if not installed.exists() or installed.stat().st_mtime <= lock.stat().st_mtime:
+        subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--silent"], cwd=original, check=True)
+    (copied / "node_modules").symlink_to(original / "node_modules")
+
+
 def make_environment(directory: Path, **more: str) -> dict[str, str]:
     """Return an environment with this Python's commands, and a home of its own for development keys."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("MESSAGEFLOW_", "PYTEST_", "DJANGO_", "CELERY_"))}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.browser.conftest import open_page
-from tests.browser.starting import EXAMPLES, copy_example, example
+from tests.browser.starting import copy_example, example, install_packages
 from tests.support import Running
 
 pytestmark = pytest.mark.browser
@@ -18,13 +17,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Running]:
-    """The example, whose packages are installed once a checkout; they are what npm takes long for."""
-    packages = EXAMPLES / "redux" / "node_modules"
-    lock = packages.parent / "package-lock.json"
-    installed = packages / ".package-lock.json"
-    if not installed.exists() or installed.stat().st_mtime <= lock.stat().st_mtime:
-        subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--silent"], cwd=packages.parent, check=True)
-    (copy_example("redux", tmp_path) / "node_modules").symlink_to(packages)
+    install_packages(copy_example("redux", tmp_path))
     with example("redux", tmp_path) as started:
         yield started
 

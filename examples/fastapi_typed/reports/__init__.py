@@ -1,0 +1,1 @@
+"""Reports that are ordered over HTTP and told of by typed messages."""
