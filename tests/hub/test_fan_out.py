@@ -7,8 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from messageflow.hub.fan_out import GATHER_SECONDS, GATHER_TURNS
+from messageflow.hub import fan_out
+from messageflow.hub.fan_out import GATHER_SECONDS, GATHER_TURNS, MANY
 from tests.hub.conftest import World
+from tests.waiting import until
 
 NAME = "open:x"
 
@@ -71,3 +73,35 @@ async def test_one_that_is_alone_leaves_at_once_however_long_the_last_flush_took
             assert len(listener.sizes) == number
             await asyncio.sleep(0)
         assert listener.sizes == [1] * (number + 1)
+
+
+async def pass_turns(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def test_a_burst_from_another_process_is_gathered_for_as_long_as_the_last_flush_took(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fan_out, "GATHER_SECONDS", 0.2)
+    world.hub.fan_out._from_afar = True
+    listener = SlowWrites(world, 0.5)
+    await listener.come()
+    for number in range(MANY):
+        await world.publish_only(NAME, number)
+    await until(lambda: listener.sizes)
+    for number in range(2):
+        await world.publish_only(NAME, number)
+        await pass_turns(GATHER_TURNS + 2)  # far less than the flush took
+    await until(lambda: len(listener.sizes) > 1)
+    assert listener.sizes == [MANY, 2]
+
+
+async def test_a_publication_from_another_process_goes_out_at_once_where_few_came_before(world: World) -> None:
+    world.hub.fan_out._from_afar = True
+    listener = SlowWrites(world, 0.5)
+    await listener.come()
+    for number in range(3):
+        await world.publish_only(NAME, number)
+        await pass_turns(GATHER_TURNS + 2)
+    assert listener.sizes == [1, 1, 1]

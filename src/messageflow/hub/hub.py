@@ -117,7 +117,7 @@ class Hub:
         self.draining = False
         self.goodbye = SHUTDOWN
         self.read_probes = ReadProbes(runtime)
-        self.fan_out = FanOut(runtime, self.read_probes)
+        self.fan_out = FanOut(runtime, self.read_probes, from_afar=shared)
         self.hooks = HookCalls(runtime, hooks)
         self.presence = PresenceChanges(runtime, broker)
         self.history_reader = HistoryReader(runtime, broker)
