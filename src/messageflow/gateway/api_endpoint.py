@@ -25,6 +25,7 @@ log = logging.getLogger("messageflow.gateway")
 
 STORING = {name.encode(): name for name in (*STORE_ONE, "broadcast")}  # methods whose answers are small
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_tuple = tuple.__new__  # a fifth of what the class's own takes (benchmarks: push)
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -204,7 +205,7 @@ class ApiCall:
             self._answer(HttpResponse(status, body=answer, kind=JSON))
 
     def _take_answer(self, status: int, answer: bytes) -> None:
-        self._answer(HttpResponse(status, (), answer, JSON))
+        self._answer(_tuple(HttpResponse, (status, (), answer, JSON)))
 
     def _crash(self) -> None:
         """Answer for an exception that is being handled."""

@@ -168,6 +168,7 @@ class Backlogs:
 
     Attributes:
         size: bytes of all that is kept.
+        open: those that somebody stands in; never another object.
     """
 
     def __init__(self, memory: int, tick_length: float, clock: Callable[[], float]) -> None:
@@ -175,20 +176,20 @@ class Backlogs:
         self.clock = clock
         self.size = 0
         self._patience = max(1, round(IDLE_AFTER / tick_length))
-        self._open: dict[Backlog, None] = {}
+        self.open: dict[Backlog, None] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._open)
+        return bool(self.open)
 
     def begin(self) -> Backlog:
         """Return a backlog for a channel in which somebody has fallen behind."""
         backlog = Backlog(self)
-        self._open[backlog] = None
+        self.open[backlog] = None
         return backlog
 
     def forget(self, backlog: Backlog) -> None:
         """It is no longer needed."""
-        self._open.pop(backlog, None)
+        self.open.pop(backlog, None)
 
     def note_growth(self, size: int) -> None:
         """A backlog has taken so many bytes."""
@@ -199,16 +200,16 @@ class Backlogs:
     def _make_room(self) -> None:
         room = self.budget - self.budget // ROOM
         while self.size > room:
-            largest = max(self._open, key=lambda backlog: backlog.size)
+            largest = max(self.open, key=lambda backlog: backlog.size)
             most = largest.size
             while self.size > room and largest.size > most // 2:
                 largest.drop_oldest()
 
     def count_shared(self) -> int:
         """See `Backlog.count_shared`."""
-        return sum(backlog.count_shared() for backlog in self._open)
+        return sum(backlog.count_shared() for backlog in self.open)
 
     def tick(self) -> None:
         """Give up what nobody is going to take."""
-        for backlog in self._open:
+        for backlog in self.open:
             backlog.tick(self._patience)

@@ -45,14 +45,14 @@ class PublishDelay:
         self._most = runtime.limits.readers_behind
         self._read_probes = read_probes
         self._channels = channels
-        self._backlogs = backlogs
+        self._behind, self._crowds = backlogs.open, read_probes.crowds  # asked at each publish
         self._congested: dict[Channel, bool] = {}  # as it was when last looked at
         self._looked: set[Channel] = set()  # since `_looked_at`
         self._looked_at = 0.0
 
     def wait(self, items: Sequence[Item]) -> Awaitable[None] | None:
         """Return what to wait for before these are stored, None when nobody needs it."""
-        if not self._backlogs and not self._read_probes:
+        if not self._behind and not self._crowds:
             return None
         if not self._most or not any(self._look_at(item.channel) for item in items):
             return None

@@ -30,17 +30,20 @@ class ReadProbes:
 
     Args:
         runtime: clock, counters and limits.
+
+    Attributes:
+        crowds: the channels; never another object.
     """
 
     def __init__(self, runtime: Runtime) -> None:
         self._clock: Callable[[], float] = runtime.clock
         self._counters = runtime.counters
         self._most = runtime.limits.readers_behind
-        self._crowds: dict[Channel, None] = {}
+        self.crowds: dict[Channel, None] = {}
         self._asked: dict[Member, tuple[Channel, SampledReader]] = {}  # who has not answered yet
 
     def __bool__(self) -> bool:
-        return bool(self._crowds)
+        return bool(self.crowds)
 
     def follow(self, channel: Channel) -> None:
         """A crowd was just written to: ask those of it who are due."""
@@ -80,7 +83,7 @@ class ReadProbes:
     def tick(self) -> None:
         """Give up those who have left, fell behind or do not answer, and ask others in their place."""
         now = self._clock()
-        for channel in tuple(self._crowds):
+        for channel in tuple(self.crowds):
             sample = channel.sample
             if sample is None:
                 continue
@@ -97,7 +100,7 @@ class ReadProbes:
 
     def _begin(self, channel: Channel) -> ReadSample:
         sample = channel.begin_sample()
-        self._crowds[channel] = None
+        self.crowds[channel] = None
         self._fill(channel, sample)
         return sample
 
@@ -105,7 +108,7 @@ class ReadProbes:
         for reader in sample.readers:
             self._forget(reader)
         channel.end_sample()
-        del self._crowds[channel]
+        del self.crowds[channel]
 
     def _forget(self, reader: SampledReader) -> None:
         if reader.is_asked:

@@ -36,12 +36,11 @@ from messageflow.brokers.embedded.writer_thread import WriterThread
 from messageflow.brokers.local import LocalBroker, new_epoch
 from messageflow.core.stream import OVERHEAD, Position, Publication
 from messageflow.core.stream_table import StreamTable
-from messageflow.errors import BrokerError, ConfigurationError, NoRoom
+from messageflow.errors import ConfigurationError, NoRoom
 
 log = logging.getLogger("messageflow.broker")
 
-MIB, GIB = 1 << 20, 1 << 30
-STAGED_BYTES = 64 * MIB  # of publications that may wait while the disk hangs
+STAGED_BYTES = 64 << 20  # of publications that may wait while the disk hangs
 INLINE_ROWS = 512  # as many as a slice of a batch
 LOOK_EVERY = 32  # publishes stored in their own step to one that waits for the others of its turn
 INLINE_SECONDS, PATIENCE = 0.02, 1.0  # how long the loop may wait for the disk, and for how long it then does not
@@ -128,7 +127,8 @@ class EmbeddedBroker(LocalBroker):
             log.error("log_set_aside", extra={"why": str(error), "file": str(set_aside(self._directory))})
             self._open()
         self._writer = WriterThread(self._loop)
-        self._cleaner = LogCleaner(self._data, self._index, self._writer, self._disk, self._clock, self._judge)
+        judge = partial(self._health.judge, data=self._data)
+        self._cleaner = LogCleaner(self._data, self._index, self._writer, self._disk, self._clock, judge)
         disk = DiskReads(self._loop, self._data.reader, self._index)
         self._reads = StreamReads(self._streams, self._index, disk, self._clock)
         await super().start(sink)
@@ -203,9 +203,8 @@ class EmbeddedBroker(LocalBroker):
             self._require_files()
             self._alone -= 1
             stored = self._stage(item, now, set())
-            self._commit(here=True)
-            if batch.error is not None:
-                raise batch.error
+            if batch.entries:
+                self._store_alone(batch)
             return stored
         self._require_room((item,), now)
         batches = set[CommitBatch]()
@@ -229,7 +228,10 @@ class EmbeddedBroker(LocalBroker):
             BrokerError: see `_require_files`; or the disk does not keep up, and there is no room for what waits for it.
         """
         self._require_files()
-        if self._batch.size > STAGED_BYTES and not all(self._is_stored(item, now) for item in items):
+        known = self._stored.get
+        if self._batch.size > STAGED_BYTES and not all(
+            each.key and known(each.channel, each.key, now) for each in items
+        ):
             raise NoRoom("storage_slow: the disk does not keep up, and as much waits for it as may")
 
     def _require_files(self) -> None:
@@ -244,10 +246,7 @@ class EmbeddedBroker(LocalBroker):
 
     def _may_store_here(self) -> bool:
         """Whether the event loop may store a little by itself."""
-        return not self._writer.busy and self.ack != "disk" and monotonic() >= self._patient_until
-
-    def _is_stored(self, item: Item, now: float) -> bool:
-        return bool(item.key) and self._stored.get(item.channel, item.key, now) is not None
+        return not self._writer.pending and self.ack != "disk" and monotonic() >= self._patient_until
 
     def _stage(self, item: Item, now: float, batches: set[CommitBatch]) -> Stored:
         """Give an item its place, and note which batches its caller has to wait for."""
@@ -276,14 +275,33 @@ class EmbeddedBroker(LocalBroker):
             self._stored.put(channel, key, stored, now)  # believed only together with the batch it waits for
         return stored
 
-    def _commit(self, *, here: bool = False) -> None:
+    def _store_alone(self, batch: CommitBatch) -> None:
+        """Store a batch of one that nobody waits for, here and now, or raise; see `_commit` (benchmarks: push)."""
+        number, channel, epoch, publication, retention, _ = batch.entries[0]
+        began, size = monotonic(), batch.size
+        try:
+            self._data.append(batch.rows, publication, number)
+        except Exception as error:
+            self._storing, self._batch = batch, CommitBatch()
+            self._finish_commit(error)
+            if batch.error is not None:
+                raise batch.error from None
+            return
+        if monotonic() - began > INLINE_SECONDS:
+            self._patient_until = monotonic() + PATIENCE
+        batch.entries.clear()
+        batch.size = 0
+        self._streams.commit(channel, epoch, publication)
+        self._index.put(channel, epoch, publication, number, retention)
+        if channel in self._subscribed:
+            self._deliver(channel, epoch, publication)
+        self._cleaner.note_append(1, size - OVERHEAD)
+
+    def _commit(self) -> None:
         """Have the batch stored, unless the writer is still busy with the one before.
 
         A small one is stored here and now while the writer has nothing to do: 30 µs, where two switches of threads
         take 150. A disk that once kept the event loop waiting is left to the writer for a while.
-
-        Args:
-            here: whether it is known that it is small and may be stored here.
         """
         self._due = False
         batch = self._batch
@@ -293,7 +311,7 @@ class EmbeddedBroker(LocalBroker):
         if batch.waiting:
             self._alone = LOOK_EVERY if batch.waiting == 1 else 0
         last, _, _, end, _, _ = batch.entries[-1]
-        if not here and (len(batch.entries) > INLINE_ROWS or not self._may_store_here()):
+        if len(batch.entries) > INLINE_ROWS or not self._may_store_here():
             self._writer.submit(partial(self._data.append, batch.rows, end, last), self._finish_commit)
             return
         error: BaseException | None = None
@@ -321,13 +339,14 @@ class EmbeddedBroker(LocalBroker):
             if channel in subscribed:
                 self._deliver(channel, epoch, publication)
         done.end(None if error is None else self._health.note_displaced(error))
-        self._commit()
+        if self._batch.entries:
+            self._commit()
         self._cleaner.note_append(len(done.entries), done.size - OVERHEAD * len(done.entries))
 
     def _fail(self, done: CommitBatch, error: BaseException) -> None:
         """Nothing of a batch was stored: roll back its offsets, and those of the next batch, which follow them."""
         following, self._batch = self._batch, CommitBatch()
-        refusal = self._judge(error)
+        refusal = self._health.judge(error, self._data)
         # What a failing disk was given may be there at the next start; what it was not given will not.
         for each, verdict in ((done, refusal), (following, NoRoom(str(refusal)))):
             self._refused += len(each.entries)
@@ -336,9 +355,6 @@ class EmbeddedBroker(LocalBroker):
             for channel, key in each.keys:
                 self._stored.discard(channel, key)
             each.end(verdict)
-
-    def _judge(self, error: BaseException) -> BrokerError:
-        return self._health.judge(error, self._data)
 
     # Reading
 
@@ -368,7 +384,7 @@ class EmbeddedBroker(LocalBroker):
         super()._enforce_limits(now)
         if not self._health.trouble:
             self._cleaner.enforce()
-        if not self._writer.busy:
+        if not self._writer.pending:
             self._writer.submit(self._data.files.look, self._health.note_files)
 
     def _forget(self, channel: str) -> None:

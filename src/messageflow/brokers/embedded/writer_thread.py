@@ -23,27 +23,25 @@ class WriterThread:
 
     Args:
         loop: where `done` of a job is called, with the error that ended it or None.
+
+    Attributes:
+        pending: jobs that run or wait. While there are none, the loop may use what the writer uses.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._pending = 0
+        self.pending = 0
         self._jobs: SimpleQueue[tuple[Job, Done] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="messageflow-writer", daemon=True)
         self._thread.start()
 
-    @property
-    def busy(self) -> bool:
-        """Whether a job runs or waits. While none does, the loop may use what the writer uses."""
-        return self._pending > 0
-
     def submit(self, job: Job, done: Done) -> None:
         """Run a job after those before it."""
-        self._pending += 1
+        self.pending += 1
         self._jobs.put((job, done))
 
     def _finish(self, done: Done, error: BaseException | None) -> None:
-        self._pending -= 1
+        self.pending -= 1
         done(error)
 
     async def call(self, job: Job) -> None:
