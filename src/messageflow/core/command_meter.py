@@ -29,15 +29,18 @@ class CommandMeter:
 
     Args:
         rate: commands a second.
-        burst: commands at once.
+        burst: commands at once, one at least.
+
+    Attributes:
+        each: seconds after a command until its bucket is full, where it was full before.
     """
 
-    __slots__ = ("_burst", "_each", "_rate")
+    __slots__ = ("_burst", "_rate", "each")
 
     def __init__(self, rate: float, burst: int) -> None:
         self._rate = rate
         self._burst = burst
-        self._each = 1 / rate
+        self.each = 1 / rate
 
     def take(self, full_at: float, now: float) -> tuple[Verdict, float]:
         """Count one command of a connection. Refused ones count too; a burst's worth of refusals ends it.
@@ -49,7 +52,7 @@ class CommandMeter:
         Returns:
             What to do with the command, and when the bucket will be full.
         """
-        full_at = (full_at if full_at > now else now) + self._each
+        full_at = (full_at if full_at > now else now) + self.each
         tokens = self._burst - (full_at - now) * self._rate + ROUNDING
         if tokens >= 0:
             return _ACCEPT, full_at

@@ -40,6 +40,9 @@ class Received(Enum):
     FOREIGN = "foreign"  # of another epoch: the stream they knew is gone
 
 
+_PENDING = Received.PENDING
+
+
 class Channel(ChannelMembers):
     """The sessions of one channel on this worker.
 
@@ -144,7 +147,7 @@ class Channel(ChannelMembers):
                 return Received.STALE
             self._top = Position(epoch, publication.offset, publication.tag)
         self._add(publication)
-        return Received.PENDING
+        return _PENDING
 
     def repair(self, history: Iterable[Publication]) -> int:
         """Take what the history gave, then what was held, as far as they go on without a gap.

@@ -203,7 +203,11 @@ class CommandQueue(SubscriptionHolder):
         runtime = self._owner.runtime
         if runtime.meter is None:
             return
-        verdict, self._metered = runtime.meter.take(self._metered, runtime.clock())
+        now = runtime.clock()
+        if self._metered <= now:  # the first for a while, for which there is always room
+            self._metered = now + runtime.meter.each
+            return
+        verdict, self._metered = runtime.meter.take(self._metered, now)
         if verdict is _ACCEPT:
             return
         if verdict is Verdict.REFUSE:

@@ -124,7 +124,7 @@ class ControlHandler:
             if since
             else SubscribeRequest()
         )
-        recovery = Recovery(self._services, session, name, control.options.apply_to(options), request, server_side=True)
+        recovery = Recovery(self._services, session, name, control.options.apply_to(options), request, True)
         recovery.apply(control.options, self._services.runtime.deadline(control.expires_at))
         self._services.heartbeat.note_expiry(session)
         self._services.runtime.spawn(_complete(recovery, session, name, since))

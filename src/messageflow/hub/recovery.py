@@ -69,8 +69,7 @@ class Recovery:
         name: str,
         options: NamespaceOptions,
         request: SubscribeRequest,
-        *,
-        server_side: bool,
+        server_side: bool,  # by its place: a class that is called with a name makes a dict of it (benchmarks: connect)
     ) -> None:
         self._services = services
         self._session = session
@@ -111,6 +110,8 @@ class Recovery:
         services, channel = self._services, self.channel
         _, keep, tell, _ = self.subscription.terms
         appears = keep or tell
+        if not appears and channel.opened and not self._wants_more and self._stand():
+            return None
         if self._wants_more or (appears and services.presence.is_changing(channel.name, self._session.client)):
             return self._prepare(appears)
         appearing = opening = None
@@ -124,14 +125,19 @@ class Recovery:
         except BrokerError:
             self.abandon()
             raise
-        if appearing is None and channel.opened:
-            if not self._options.keeps_history:
-                return None
-            position = channel.position
-            if position is not None:
-                self._history = _tuple(HistoryPart, ([], position))
-                return None
+        if appearing is None and channel.opened and self._stand():
+            return None
         return self._prepare(appears, appearing, opening)
+
+    def _stand(self) -> bool:
+        """Begin at the top of an open channel, and return True, where that takes no read."""
+        if not self._options.keeps_history:
+            return True
+        position = self.channel.position
+        if position is None:
+            return False
+        self._history = _tuple(HistoryPart, ([], position))
+        return True
 
     async def _prepare(self, appears: bool, appearing: Begun | None = None, opening: Begun | None = None) -> None:
         """Do what is left of it.

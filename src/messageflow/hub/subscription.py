@@ -101,6 +101,9 @@ class SubscriptionHolder:
     def add_subscription(self, subscription: Subscription) -> None:
         """Hold one more, in the place of another in its channel."""
         name, held = subscription.channel.name, self._held
+        if not held:
+            self._held = (subscription,)
+            return
         if isinstance(held, tuple):
             for each in held:
                 if each.channel.name == name:

@@ -54,6 +54,7 @@ from messageflow.version import VERSION
 SLICE = 64  # channels of a token that are entered, about 2 ms of the event loop, between which others have their turn
 NO_OPTIONS = SubscribeOptions()
 NOTHING_HELD = SubscribeRequest()
+_CONNECTING, _CONNECTED = State.CONNECTING, State.CONNECTED
 Granted = tuple[str, NamespaceOptions, SubscribeOptions]  # a channel that the server subscribes a session to
 WITHOUT_A_TOKEN = "connect without a token, and anonymous clients are not allowed"
 
@@ -61,7 +62,7 @@ WITHOUT_A_TOKEN = "connect without a token, and anonymous clients are not allowe
 async def connect(services: Services, session: Session, command_id: int, request: ConnectRequest) -> None:
     """Authenticate, subscribe to what the server decides, answer, and go live in one step."""
     sessions, runtime = services.sessions, services.runtime
-    session.state = State.CONNECTING
+    session.state = _CONNECTING
     try:
         if services.hooks.connect is None and not isinstance(request, TicketConnect):
             claims, data = _verify(services, session, request.token), None
@@ -105,7 +106,7 @@ async def connect(services: Services, session: Session, command_id: int, request
         sessions.connecting -= 1
     if has_waited:  # else nothing could end what was begun
         _leave_out_ended(coming)
-    session.state = State.CONNECTED
+    session.state = _CONNECTED
     session.reply(command_id, "connect", _make_result(services, session, coming, data))
     for each in coming:
         each.go_live()
@@ -114,8 +115,7 @@ async def connect(services: Services, session: Session, command_id: int, request
 
 def _begin_to_enter(services: Services, session: Session, granted: Granted, request: ConnectRequest) -> Recovery:
     name, options, subscribe_options = granted
-    held = request.subs.get(name, NOTHING_HELD)
-    recovery = Recovery(services, session, name, options, held, server_side=True)
+    recovery = Recovery(services, session, name, options, request.subs.get(name, NOTHING_HELD), True)
     if subscribe_options is not NO_OPTIONS:
         recovery.apply(subscribe_options)
     return recovery

@@ -61,7 +61,7 @@ async def subscribe(services: Services, session: Session, command_id: int, reque
         refusal = await authorize(services.hooks.authorize, session, name, "subscribe", refusal)
     if refusal is not None:
         raise CommandRefused(refusal)
-    recovery = Recovery(services, session, name, options, request, server_side=False)
+    recovery = Recovery(services, session, name, options, request, False)
     if claims is not None:
         recovery.apply(claims.options, services.runtime.deadline(claims.expires_at))
         recovery.subscription.token = _mark(claims)
