@@ -15,11 +15,10 @@ from websockets.asyncio.client import connect
 from websockets.typing import Origin
 
 from messageflow.errors import ConfigurationError
+from messageflow.gateway.hook_events import HOOK_EVENTS
 from messageflow.gateway.hooks_in_process import load_hooks
-from messageflow.gateway.hooks_of_handlers import HandlerHooks
-from messageflow.gateway.hooks_webhook import WebhookHooks
+from messageflow.handlers.decisions import DECISIONS
 from messageflow.handlers.registry import Handlers, Kind
-from messageflow.handlers.webhook_answers import DECISIONS
 from messageflow.hub.hooks import KINDS
 from tests.gateway.asking import get
 from tests.gateway.test_hooks_in_process import Page
@@ -294,12 +293,9 @@ async def test_handlers_decide_about_channels_and_what_is_published_there(witnes
         assert ended == [["bob", 0, "", {"came": True}]]
 
 
-def test_each_kind_of_handler_is_a_kind_of_hook_that_is_made() -> None:
-    made = {name for name in vars(HandlerHooks) if not name.startswith("_")} - {"make"}
-    assert set(get_args(Kind)) == made <= set(KINDS)
+def test_each_kind_of_handler_is_a_kind_of_hook_that_is_decided() -> None:
+    assert set(get_args(Kind)) == set(DECISIONS) <= set(KINDS)
 
 
-def test_each_kind_of_handler_can_be_asked_by_webhook_too() -> None:
-    assert set(DECISIONS) == set(get_args(Kind))
-    asked = {name for name in vars(WebhookHooks) if not name.startswith("_")} - {"serve", "adapt"}
-    assert asked == set(KINDS)
+def test_each_kind_of_hook_is_an_event_in_process_and_by_webhook() -> None:
+    assert set(HOOK_EVENTS) == set(KINDS)

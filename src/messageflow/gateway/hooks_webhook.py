@@ -1,4 +1,4 @@
-"""The hooks of an application elsewhere, by webhook: questions become events of its handlers, results answers.
+"""The hooks of an application elsewhere, by webhook: `hook_events` makes events of questions and answers of results.
 
 The application says what it handles, and is asked nothing else: a kind without a handler costs what one without a hook
 does, and a channel that no pattern fits takes no request. Until it has said so nobody gets in.
@@ -6,79 +6,30 @@ does, and a channel that no pattern fits takes no request. Until it has said so 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct
 
 from messageflow.core.channel_patterns import matches
-from messageflow.core.codes import BAD_REQUEST, METHOD_NOT_FOUND
+from messageflow.core.codes import METHOD_NOT_FOUND
 from messageflow.core.webhook_signatures import read_key
 from messageflow.errors import Refuse
+from messageflow.gateway.hook_events import HOOK_EVENTS
 from messageflow.gateway.settings import Settings
 from messageflow.gateway.webhook_batch import WebhookBatch
 from messageflow.gateway.webhook_client import LEEWAY, SHOWN, Asking, WebhookClient, WebhookError
 from messageflow.gateway.webhook_url import parse_webhook_url
 from messageflow.handlers.event import Event
+from messageflow.handlers.registry import NAMED
 from messageflow.handlers.webhook_messages import Described, WebhookResult
 from messageflow.hub.hook_calls import HookCalls
-from messageflow.hub.hooks import (
-    HANDLER,
-    KINDS,
-    ApplicationAway,
-    AuthorizeAnswer,
-    AuthorizeQuestion,
-    ChannelNotice,
-    ClientEvent,
-    ClientView,
-    ConnectAnswer,
-    ConnectQuestion,
-    DisconnectNotice,
-    PublishAnswer,
-    PublishQuestion,
-    RefreshAnswer,
-    RefreshQuestion,
-    RpcAnswer,
-    RpcQuestion,
-)
+from messageflow.hub.hooks import ANSWERS, HANDLER, KINDS, NOTICES, ApplicationAway
 from messageflow.hub.hub import Hub
 from messageflow.hub.runtime import Runtime
 
 PATIENCE = 300.0  # seconds for which notices wait for an application that is away, as while it is deployed
-ASKINGS = {
-    "connect": Asking(repeatable=True),
-    "authorize": Asking(repeatable=True),
-    "refresh": Asking(repeatable=True),
-    "disconnect": Asking(repeatable=True, patience=PATIENCE),
-    "occupied": Asking(patience=PATIENCE),
-    "vacated": Asking(patience=PATIENCE),
-}
-ONCE = Asking()
-BATCHED = frozenset({"disconnect", "occupied", "vacated"})
-PLACES_BATCHED = 6_400  # notices of one kind that may be under way
-
-
-_NULL = Raw(b"null")
-
-
-class _Sent(Struct, frozen=True):
-    """What handlers take of what a page sends."""
-
-    type: str
-    payload: Raw = _NULL
-
-
-class _Welcome(Struct, frozen=True):
-    user: str | None = None
-    expires_at: float | None = None
-    info: Raw = _NULL  # msgspec takes no union with Raw
-    data: Raw = _NULL
-    channels: tuple[str, ...] | None = None
-    allow: tuple[str, ...] | None = None
-
-
-class _Replacement(Struct, frozen=True):
-    data: Raw
+PLACES_OF_NOTICES = 6_400  # notices of one kind that may be under way
 
 
 class WebhookHooks:
@@ -102,7 +53,10 @@ class WebhookHooks:
         """Begin: nobody gets in until the application has said what it handles."""
         self._endpoint = endpoint
         self._batches = {
-            kind: WebhookBatch(self._runtime, endpoint, kind, ASKINGS[kind], self._seconds) for kind in BATCHED
+            kind: WebhookBatch(
+                self._runtime, endpoint, kind, Asking(HOOK_EVENTS[kind].is_repeatable, PATIENCE), self._seconds
+            )
+            for kind in NOTICES
         }
         self._hooks.add("connect", _refuse_unknown)
 
@@ -123,79 +77,28 @@ class WebhookHooks:
         self._is_known = True
 
     def _add(self, kind: str) -> None:
-        if kind in BATCHED:
-            self._hooks.add(kind, getattr(self, kind), PLACES_BATCHED, self._seconds + PATIENCE + 2 * LEEWAY)
+        answer = partial(self._answer, kind)
+        if kind in NOTICES:
+            self._hooks.add(kind, answer, PLACES_OF_NOTICES, self._seconds + PATIENCE + 2 * LEEWAY)
         else:
-            self._hooks.add(kind, getattr(self, kind))
+            self._hooks.add(kind, answer)
 
-    # One for each kind of question
-
-    async def event(self, question: ClientEvent) -> None:
-        """Let a handler take what a page sent: `{"type": name, "payload": data}`."""
+    async def _answer(self, kind: str, question: Any) -> Any:
+        """Return what the application answers; what concerns none of its functions takes no request."""
+        hook_event = HOOK_EVENTS[kind]
+        told = hook_event.tell(question)
+        if kind in NAMED:
+            self._require(kind, told.name)
+        elif told.channel and not self._find(kind, told.channel):
+            return ANSWERS[kind]()  # which of `None` is None
+        event = told.carry_event()
+        if kind in NOTICES:
+            return await self._tell(kind, event)
+        result = await self._ask(kind, event)
         try:
-            sent = msgspec.json.decode(question.data, type=_Sent)
-        except msgspec.MsgspecError:
-            raise Refuse(BAD_REQUEST.code, 'what handlers take is {"type": "a name", "payload": data}') from None
-        self._require("event", sent.type)
-        await self._ask("event", _make_event(question.client, sent.type, sent.payload))
-
-    async def rpc(self, question: RpcQuestion) -> RpcAnswer:
-        """Let a handler answer a call."""
-        self._require("rpc", question.method)
-        event = _make_event(question.client, question.method, _as_raw(question.data))
-        return RpcAnswer(bytes((await self._ask("rpc", event)).result))
-
-    async def connect(self, question: ConnectQuestion) -> ConnectAnswer:
-        """Let handlers see who connects."""
-        result = await self._ask("connect", _make_event(question.client, "connect", _as_raw(question.data)))
-        said = _read(result, _Welcome | None)
-        if said is None:
-            return ConnectAnswer()
-        return ConnectAnswer(
-            user=said.user,
-            expires_at=said.expires_at,
-            info=_as_bytes(said.info),
-            data=_as_bytes(said.data),
-            channels=said.channels or (),
-            allow=said.allow or (),
-        )
-
-    async def authorize(self, question: AuthorizeQuestion) -> AuthorizeAnswer:
-        """Let handlers say who may do what."""
-        if not self._find("authorize", question.channel):
-            return AuthorizeAnswer()
-        event = _make_event(question.client, "authorize", channel=question.channel, verb=question.verb)
-        return AuthorizeAnswer(_read(await self._ask("authorize", event), bool | None))
-
-    async def publish(self, question: PublishQuestion) -> PublishAnswer:
-        """Let handlers see, change or refuse what a client publishes."""
-        if not self._find("publish", question.channel):
-            return PublishAnswer()
-        event = _make_event(question.client, "publish", Raw(question.data), channel=question.channel)
-        said = _read(await self._ask("publish", event), _Replacement | None)
-        return PublishAnswer(None if said is None else bytes(said.data))
-
-    async def refresh(self, question: RefreshQuestion) -> RefreshAnswer:
-        """Let an application that has something for it see a newer token."""
-        said = _read(await self._ask("refresh", _make_event(question.client, "refresh")), _Welcome | None)
-        if said is None:
-            return RefreshAnswer()
-        return RefreshAnswer(expires_at=said.expires_at, info=_as_bytes(said.info))
-
-    async def disconnect(self, notice: DisconnectNotice) -> None:
-        """Let handlers know who has gone."""
-        event = _make_event(notice.client, "disconnect", code=notice.code, reason=notice.reason)
-        await self._tell("disconnect", event)
-
-    async def occupied(self, notice: ChannelNotice) -> None:
-        """Let handlers know of a channel's first subscriber."""
-        await self._tell("occupied", Event(name="occupied", channel=notice.channel, headers={}))
-
-    async def vacated(self, notice: ChannelNotice) -> None:
-        """Let handlers know that a channel has lost its last subscriber."""
-        await self._tell("vacated", Event(name="vacated", channel=notice.channel, headers={}))
-
-    # What they share
+            return hook_event.read(result.result)
+        except msgspec.MsgspecError as error:
+            raise WebhookError(f"the endpoint answered with what is no answer to this: {error}") from None
 
     def _require(self, kind: str, name: str) -> None:
         """Refuse a name that nobody handles; the next look at the application may show that somebody does."""
@@ -211,15 +114,13 @@ class WebhookHooks:
     async def _ask(self, kind: str, event: Event) -> WebhookResult:
         named = self._described.get(kind, {})
         HANDLER.set(named.get(event.name) or self._find(kind, event.channel) or next(iter(named.values()), ""))
-        asking = ASKINGS.get(kind, ONCE)
+        asking = Asking(HOOK_EVENTS[kind].is_repeatable)
         answer = await self._endpoint.ask(kind, msgspec.json.encode(event), asking, self._seconds)
         if len(answer.results) != 1:
             raise WebhookError(f"the endpoint gave {len(answer.results)} results for one event")
         return _judge(answer.results[0])
 
     async def _tell(self, kind: str, event: Event) -> None:
-        if event.channel and not self._find(kind, event.channel):
-            return
         HANDLER.set(self._find(kind, event.channel))
         _judge(await self._batches[kind].add(msgspec.json.encode(event)))
 
@@ -255,33 +156,3 @@ def _judge(result: WebhookResult) -> WebhookResult:
         HANDLER.set(failure.handler or HANDLER.get())
         raise WebhookError(f"the handler has failed, as the application's log tells: {failure.error[:SHOWN]}")
     return result
-
-
-def _read(result: WebhookResult, expected: Any) -> Any:
-    try:
-        return msgspec.json.decode(result.result, type=expected)
-    except msgspec.MsgspecError as error:
-        raise WebhookError(f"the endpoint answered with what is no answer to this: {error}") from None
-
-
-def _as_bytes(said: Raw) -> bytes | None:
-    """Return JSON, None where it is null: nothing was said."""
-    data = bytes(said)
-    return None if data == b"null" else data
-
-
-def _as_raw(data: bytes) -> Raw | None:
-    return Raw(data) if data else None
-
-
-def _make_event(client: ClientView, name: str, data: Raw | None = None, **more: Any) -> Event:
-    return Event(
-        name=name,
-        data=data,
-        user=client.user,
-        client=client.client,
-        headers=dict(client.headers),
-        address=client.address,
-        info=_as_raw(client.info),
-        **more,
-    )

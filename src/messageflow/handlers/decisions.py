@@ -9,6 +9,7 @@ Pure.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator
+from functools import partial
 from types import CoroutineType
 from typing import Any, NamedTuple
 
@@ -158,3 +159,16 @@ def tell(kind: Kind, handlers: Handlers, event: Event) -> Generator[HandlerCall,
             failure = failure or error
     if failure is not None:
         raise failure
+
+
+DECISIONS: dict[str, Callable[[Handlers, Event], Steps]] = {
+    "event": take,
+    "rpc": answer,
+    "connect": welcome,
+    "authorize": permit,
+    "publish": edit,
+    "disconnect": partial(tell, "disconnect"),
+    "occupied": partial(tell, "occupied"),
+    "vacated": partial(tell, "vacated"),
+}
+"""The decision of each kind of handler."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -30,18 +29,7 @@ from messageflow.handlers.webhook_messages import (
 log = logging.getLogger("messageflow.webhook")
 
 Call = Callable[[Handler, Event, float], Awaitable[Any]]
-Decide = Callable[[Handlers, Event], decisions.Steps]
 
-DECISIONS: dict[str, Decide] = {
-    "event": decisions.take,
-    "rpc": decisions.answer,
-    "connect": decisions.welcome,
-    "authorize": decisions.permit,
-    "publish": decisions.edit,
-    "disconnect": partial(decisions.tell, "disconnect"),
-    "occupied": partial(decisions.tell, "occupied"),
-    "vacated": partial(decisions.tell, "vacated"),
-}
 _NOTHING = Raw(b"null")
 
 
@@ -62,7 +50,7 @@ async def answer_request(handlers: Handlers, request: WebhookRequest, call: Call
 
 
 async def _answer(handlers: Handlers, request: WebhookRequest, event: Event, call: Call) -> WebhookResult:
-    decide = DECISIONS.get(request.kind)
+    decide = decisions.DECISIONS.get(request.kind)
     if decide is None:
         return WebhookResult(failure=WebhookFailure(error=f"no handler is of the kind {request.kind}"))
     place = ""

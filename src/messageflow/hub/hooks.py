@@ -8,9 +8,12 @@ each kind. How long a hook may take and how many may run at once is for `hub.hoo
 
 All JSON travels as bytes, checked before a hook sees it and after it answers.
 
-A new kind is declared here: its question, its answer, a field of `Hooks`, and its name in `OUTLIVING` where its calls
-outlive the sessions. Beyond that it takes an attribute of `hub.hook_calls.HookCalls` and
-the place that asks.
+A new kind is declared here: its question, its answer, a field of `Hooks`, its name in `OUTLIVING` where its calls
+outlive the sessions, and in `NOTICES` where nobody waits. Beyond that it takes an attribute of
+`hub.hook_calls.HookCalls`, a line in `HOOK_EVENTS` of `gateway.hook_events`, which both ways to handlers go by, and the
+place that asks: four files.
+Where flows have a decorator for it: three more, a word of `Kind` in `handlers.registry`, a method of
+`handlers.decorators`, and a line in `DECISIONS` of `handlers.decisions`.
 """
 
 from __future__ import annotations
