@@ -14,7 +14,7 @@ from tests.integrations.test_script_tag import Tags
 RELOAD = " --reload"
 
 
-@pytest.mark.parametrize("framework", ["litestar"])
+@pytest.mark.parametrize("framework", ["litestar", "pyramid"])
 def test_a_page_is_done_as_it_says(framework: str, tmp_path: Path) -> None:
     written = Written(f"{framework}.md", tmp_path)
     with ExitStack() as stack:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
 import httpx
 import jinja2
+from a2wsgi import WSGIMiddleware
 from fastapi import Depends, FastAPI, Request
 from litestar import Litestar, get, post
 from litestar import Response as LitestarResponse
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.response import Template
 from litestar.template import TemplateConfig
+from pyramid.config import Configurator
+from pyramid.security import NO_PERMISSION_REQUIRED
 from starlette.applications import Starlette
 from starlette.requests import Request as StarletteRequest
 from starlette.responses import JSONResponse, Response
@@ -21,7 +24,8 @@ from starlette.routing import Mount, Route
 from starlette.templating import Jinja2Templates
 
 from messageflow import Event, PublishError
-from messageflow.integrations import fastapi, litestar, starlette
+from messageflow.integrations import fastapi, litestar, pyramid, starlette
+from messageflow.integrations.awaited_site import AwaitedSite
 from tests.support import API_KEY, TOKEN_SECRET
 
 AWAY = "http://127.0.0.1:9"
@@ -137,10 +141,43 @@ def make_litestar(options: dict[str, Any], mounted: bool) -> tuple[Any, Any]:
     return Starlette(routes=[Mount("/shop", app, name="shop")]) if mounted else app, messageflow
 
 
+def make_pyramid(options: dict[str, Any], mounted: bool) -> tuple[Any, Any]:
+    settings = {f"messageflow.{name.lower()}": value for name, value in options.pop("settings").items()}
+    messageflow = pyramid.MessageFlow(**options)
+
+    def page(request: Any) -> dict[str, str]:
+        request.messageflow.mark_position()
+        return {"shown": "<shown>"}
+
+    def report(request: Any) -> dict[str, Any]:
+        try:
+            return {"offset": request.messageflow.push_current("report/ready", {"id": 7}).offset}
+        except LookupError as error:
+            request.response.status_int = 403
+            return {"error": str(error)}
+
+    templates = make_templates()
+    with Configurator(settings=settings) as config:
+        config.set_default_permission("to be let in")
+        config.set_default_csrf_options()
+        config.include(messageflow.includeme)
+        config.add_renderer(
+            ".html", lambda info: lambda value, system: templates.get_template(info.name).render({**system, **value})
+        )
+        for path, view, renderer in (("/", page, "page.html"), ("/reports", report, "json")):
+            config.add_route(path, path)
+            config.add_view(
+                view, route_name=path, renderer=renderer, permission=NO_PERMISSION_REQUIRED, require_csrf=False
+            )
+        app: Any = WSGIMiddleware(config.make_wsgi_app())
+    return Starlette(routes=[Mount("/shop", app, name="shop")]) if mounted else app, messageflow
+
+
 SITES: dict[str, Callable[[dict[str, Any], bool], tuple[Any, Any]]] = {
     "starlette": make_starlette,
     "fastapi": make_fastapi,
     "litestar": make_litestar,
+    "pyramid": make_pyramid,
 }
 
 
@@ -162,5 +199,6 @@ async def opened(framework: str, url: str = AWAY, *, mounted: bool = False, **op
     settings = make_settings(url, **options.pop("settings", {}))
     app, messageflow = SITES[framework]({"user": read_user, "settings": settings, **options}, mounted)
     messageflow.rpc("double")(double)
-    async with messageflow.lifespan(), browse(app) as browser:
+    lifespan = messageflow.lifespan() if isinstance(messageflow, AwaitedSite) else nullcontext()
+    async with lifespan, browse(app) as browser:
         yield browser
