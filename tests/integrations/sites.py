@@ -22,9 +22,13 @@ from starlette.requests import Request as StarletteRequest
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.templating import Jinja2Templates
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+from tornado.template import DictLoader
+from tornado.web import Application, RequestHandler
 
 from messageflow import Event, PublishError
-from messageflow.integrations import fastapi, litestar, pyramid, starlette
+from messageflow.integrations import fastapi, litestar, pyramid, starlette, tornado
 from messageflow.integrations.awaited_site import AwaitedSite
 from tests.support import API_KEY, TOKEN_SECRET
 
@@ -173,17 +177,60 @@ def make_pyramid(options: dict[str, Any], mounted: bool) -> tuple[Any, Any]:
     return Starlette(routes=[Mount("/shop", app, name="shop")]) if mounted else app, messageflow
 
 
+def make_tornado(options: dict[str, Any], mounted: bool) -> tuple[Any, Any]:
+    class Page(tornado.MessageFlowMixin, RequestHandler):
+        async def get(self) -> None:
+            await self.messageflow.mark_position()
+            self.render("page.html", shown="<shown>")
+
+    class Report(tornado.MessageFlowMixin, RequestHandler):
+        async def post(self) -> None:
+            try:
+                self.write({"offset": (await self.messageflow.push_current("report/ready", {"id": 7})).offset})
+            except LookupError as error:
+                self.set_status(403)
+                self.write({"error": str(error)})
+
+    class Blocking(RequestHandler):
+        async def get(self) -> None:
+            self.write(push_blocking(messageflow))
+
+    loader = DictLoader({"page.html": "{% module messageflow_script() %}{{ shown }}"})
+    app = Application(template_loader=loader)
+    app.add_handlers(".*", [("/", Page), ("/reports", Report), ("/blocking", Blocking)])
+    if "user" in options:
+        options["user"] = lambda handler: read_user(handler.request)
+    messageflow = tornado.MessageFlow(app, **options)
+    return app, messageflow
+
+
 SITES: dict[str, Callable[[dict[str, Any], bool], tuple[Any, Any]]] = {
     "starlette": make_starlette,
     "fastapi": make_fastapi,
     "litestar": make_litestar,
     "pyramid": make_pyramid,
+    "tornado": make_tornado,
 }
 
 
 def browse(app: Any) -> Browser:
     """Return a browser before an ASGI application."""
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shop.example")
+
+
+@asynccontextmanager
+async def served(app: Any) -> AsyncIterator[Browser]:
+    """Serve an application to a browser; one of Tornado's is a server of its own."""
+    if not isinstance(app, Application):
+        async with browse(app) as browser:
+            yield browser
+        return
+    server, sockets = HTTPServer(app), bind_sockets(0, "127.0.0.1")
+    server.add_sockets(sockets)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{sockets[0].getsockname()[1]}") as browser:
+        yield browser
+    server.stop()
+    await server.close_all_connections()
 
 
 @asynccontextmanager
@@ -200,5 +247,5 @@ async def opened(framework: str, url: str = AWAY, *, mounted: bool = False, **op
     app, messageflow = SITES[framework]({"user": read_user, "settings": settings, **options}, mounted)
     messageflow.rpc("double")(double)
     lifespan = messageflow.lifespan() if isinstance(messageflow, AwaitedSite) else nullcontext()
-    async with lifespan, browse(app) as browser:
+    async with lifespan, served(app) as browser:
         yield browser

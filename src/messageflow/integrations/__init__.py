@@ -7,6 +7,7 @@
     fastapi           FastAPI: the same, by dependencies
     litestar          Litestar: a plugin
     pyramid           Pyramid: `config.include`
+    tornado           Tornado: `MessageFlow(app)`, and a mixin for handlers
     site              what one application has, and what its pages are answered
     awaited_site      the same where views run on an event loop
     request_flow      the flow of one request
