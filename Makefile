@@ -16,6 +16,7 @@ demo:
 	@$(PYTHON) -m messageflow.cli demo
 
 # An example, such as `make example-meetup`: what it needs, and its one command.
+.SECONDARY: .venv/ready-examples
 example-%: .venv/ready-examples
 	@scripts/system-packages $$(cat examples/$*/packages.txt 2>/dev/null)
 	@$(if $(wildcard examples/$*/package.json),scripts/node-at-least 20)

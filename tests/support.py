@@ -47,9 +47,9 @@ class Running:
         records = [json.loads(line) for line in self.lines if line.startswith("{")]
         return [record for record in records if record["event"] == name]
 
-    def wait_until_started(self) -> None:
+    def wait_until_started(self, seconds: float = START_SECONDS) -> None:
         """Return once connections are accepted."""
-        if not self._started.wait(START_SECONDS):
+        if not self._started.wait(seconds):
             raise AssertionError("it did not start:\n" + "".join(self.lines))
         if not self.port:  # it has closed its log, and is about to end
             self.process.wait(START_SECONDS)

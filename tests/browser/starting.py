@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.support import Running
 
+BUILD_SECONDS = 90  # some make a database, or the script of their page, before they start
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
@@ -54,7 +55,7 @@ def example(name: str, directory: Path, *, port: int = 0, **environment: str) ->
     )
     started = Running(process)
     try:
-        started.wait_until_started()
+        started.wait_until_started(BUILD_SECONDS)
         assert process.poll() is None, "".join(started.lines)
         yield started
     finally:

@@ -10,7 +10,10 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser.conftest import open_page
 from tests.browser.starting import example
 
-pytestmark = pytest.mark.browser
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.timeout(180),
+]  # three processes start, after Django has made its database
 
 
 def wait_beyond(page: Page, percent: int) -> int:

@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser.starting import copy_example, make_environment
 from tests.docs.written import free_port, wait_for_port
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]  # eight processes start, and each part once more
 HEARTBEATS = {"MESSAGEFLOW_PING_INTERVAL": "1.5s", "MESSAGEFLOW_PONG_TIMEOUT": "1.4s"}
 IDLE = "timeout 2500ms"  # in place of nginx's 60 s, which are too many to wait for
 
@@ -51,8 +51,10 @@ class Site:
     def kill(self, part: str) -> None:
         """End a part and its workers as a crash would; supervisor starts it again."""
         command = ["supervisorctl", "-c", "supervisord.conf", "pid", part]
-        asked = subprocess.run(command, cwd=self.directory, env=self.environment, capture_output=True, check=True)
-        os.killpg(int(asked.stdout), signal.SIGKILL)
+        while True:
+            asked = subprocess.run(command, cwd=self.directory, env=self.environment, capture_output=True, check=True)
+            if pid := int(asked.stdout):  # 0 where it is just being started
+                return os.killpg(pid, signal.SIGKILL)
 
     def _write(self, name: str, changes: dict[str, str]) -> None:
         text = (self.directory / name).read_text()

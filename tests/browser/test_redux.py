@@ -12,7 +12,7 @@ from tests.browser.conftest import open_page
 from tests.browser.starting import copy_example, example, install_packages
 from tests.support import Running
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]  # npm installs its packages, once a checkout
 
 
 @pytest.fixture
