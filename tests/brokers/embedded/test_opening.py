@@ -14,7 +14,7 @@ import pytest
 
 from messageflow.brokers.embedded import data_directory
 from messageflow.brokers.embedded.broker import EmbeddedBroker
-from messageflow.brokers.embedded.tail import Mark, TailMark
+from messageflow.brokers.embedded.truncation_detection import Mark, TailMark
 from messageflow.core.stream import Position
 from messageflow.errors import ConfigurationError, Unrecoverable
 from messageflow.testing.broker_suite import RecordingSink, items

@@ -18,7 +18,7 @@ from messageflow.brokers.embedded.files import OpenFiles
 from messageflow.brokers.embedded.locking import LOCK, lock, sync_names
 from messageflow.brokers.embedded.log import ForeignFile, LogReader, StreamLog
 from messageflow.brokers.embedded.rows import RowValue
-from messageflow.brokers.embedded.tail import Mark, TailMark, read_boot_id
+from messageflow.brokers.embedded.truncation_detection import Mark, TailMark, read_boot_id
 from messageflow.brokers.local import new_epoch
 from messageflow.core.stream import Publication
 from messageflow.errors import ConfigurationError

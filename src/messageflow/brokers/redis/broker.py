@@ -31,9 +31,9 @@ from messageflow.brokers.redis.presence.local_presence import LocalPresence
 from messageflow.brokers.redis.presence.presence_store import RedisPresenceStore
 from messageflow.brokers.redis.pubsub.scatter_gather import ScatterGather
 from messageflow.brokers.redis.reservations import RedisReservations
-from messageflow.brokers.redis.streams.ages import Ages
 from messageflow.brokers.redis.streams.position_monitor import PositionMonitor
 from messageflow.brokers.redis.streams.publish_batcher import PublishBatcher
+from messageflow.brokers.redis.streams.rollback_detection import Ages
 from messageflow.brokers.redis.streams.stream_store import Read, RedisStreamStore, to_history, unwrap_outcomes
 from messageflow.brokers.redis.streams.witness import Witness
 from messageflow.brokers.redis.tasks import cancel_all, supervise

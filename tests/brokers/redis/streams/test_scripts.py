@@ -11,7 +11,7 @@ from redis import Redis
 from messageflow.brokers.base import Item
 from messageflow.brokers.redis.broker import RedisBroker
 from messageflow.brokers.redis.presence.presence_store import PRESENT_LIFE, Gone
-from messageflow.brokers.redis.streams.ages import LifeVerdict
+from messageflow.brokers.redis.streams.rollback_detection import LifeVerdict
 from messageflow.brokers.redis.streams.stream_store import STATE_LIFE
 from messageflow.core.client_info import ClientInfo
 from messageflow.core.retention import Retention

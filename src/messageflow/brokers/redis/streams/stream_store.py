@@ -41,7 +41,7 @@ class RedisStreamStore:
         window: seconds for which an idempotency key is recognised.
 
     Attributes:
-        age: of streams, as far as it is known, see `ages`; 0 judges none.
+        age: of streams, as far as it is known, see `rollback_detection`; 0 judges none.
     """
 
     def __init__(self, client: CommandClient, names: Names, window: float) -> None:

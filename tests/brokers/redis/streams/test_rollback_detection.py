@@ -12,7 +12,7 @@ import pytest
 
 from messageflow.brokers.redis.broker import RedisBroker
 from messageflow.brokers.redis.presence.lease import Lease
-from messageflow.brokers.redis.streams import ages
+from messageflow.brokers.redis.streams import rollback_detection
 from messageflow.brokers.redis.streams.witness import Seen, Witness
 from messageflow.brokers.redis.tasks import cancel_all
 from messageflow.core.stream import Position
@@ -285,7 +285,7 @@ async def test_an_age_that_was_deleted_is_written_again(server: Server) -> None:
 async def test_a_life_that_began_without_a_lost_connection_is_noted(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ages, "LOOK_EVERY", 0.01)
+    monkeypatch.setattr(rollback_detection, "LOOK_EVERY", 0.01)
     broker = broker_at(server.url)
     await broker.start(RecordingSink())
     with server.client() as client:
