@@ -94,7 +94,7 @@ class ChannelLink:
         self._last_id = 1
         self._connected: asyncio.Future[ClientConnection] = self._loop.create_future()
         self._lines = LineRates(burst=1, per_second=0.1)
-        self._running = self._loop.create_task(self._run_until_closed())
+        self._running = self._loop.create_task(self._run())
 
     def is_over(self) -> bool:
         """Whether it hears nothing any more: its event loop has ended, or it was closed."""
@@ -103,6 +103,10 @@ class ChannelLink:
     def is_here(self) -> bool:
         """Whether the running event loop is the one that it belongs to."""
         return self._loop is asyncio.get_running_loop() and not self._running.done()
+
+    def follows(self, channel: str) -> bool:
+        """Whether nothing of a channel will be missed any more."""
+        return channel in self._followed
 
     async def wait_until_read(self, channel: str, offset: int) -> None:
         """Wait until a publication was taken; not for ever, since the connection may be lost."""
@@ -173,12 +177,6 @@ class ChannelLink:
 
     # The connection
 
-    async def _run_until_closed(self) -> None:
-        try:
-            await self._run()
-        finally:
-            await self._flow.close()  # what it has on this loop, which may be about to end
-
     async def _run(self) -> None:
         backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE, random.random)
         while True:
@@ -240,14 +238,13 @@ class ChannelLink:
             raise GatewayUnreachable(f"the gateway lets nobody hear {channel}: {line.error.message}")
 
     async def _read(self, socket: ClientConnection) -> None:
-        """Take what comes, and let those who received it go on after each message."""
+        """Take what comes: who receives it goes on while this waits for more, or for them."""
         async for message in socket:
             for text in str(message).split("\n"):
                 if text == PONG:
                     await socket.send(PONG)
                 elif text:
                     await self._take_line(_decode_line(text))
-            await asyncio.sleep(0)
 
     async def _take_line(self, line: _Line) -> None:
         push = line.push

@@ -22,7 +22,8 @@ T = TypeVar("T")
 log = logging.getLogger("messageflow.channels")
 
 LOOK_EVERY = 60.0  # seconds between looks for what nobody will ever receive
-ROOM_PATIENCE = 0.5  # seconds that a reader waits for queues that are half full, once until they were empty
+ROOM_PATIENCE = 5.0  # seconds that a reader waits for queues that are half full, once until they were empty
+IDLE_PATIENCE = 0.5  # seconds of it in which nobody takes anything out of one of them
 QUICK_TURNS, PAUSE = 50, 0.002  # turns of the loop that such a wait takes, and seconds between those that follow
 
 
@@ -79,15 +80,30 @@ class ChannelQueue(Generic[T]):
         if self.waiters:
             self._wake()
 
+    def take_now(self) -> T | None:
+        """Return the next message, None where none waits."""
+        messages = self.messages
+        while messages:
+            expires, message = messages.popleft()
+            if expires > time.time():
+                return message
+        self.is_behind = False
+        return None
+
     async def take(self) -> T:
         """Return the next message. Cancelled, it has taken none."""
-        while True:
-            while self.messages:
-                expires, message = self.messages.popleft()
-                if expires > time.time():
-                    return message
-            self.is_behind = False
-            await self._wait()
+        while (message := self.take_now()) is None:
+            waiter = asyncio.get_running_loop().create_future()
+            self.waiters.append(waiter)
+            try:
+                if not self.messages:  # which another thread may have put before it could see the waiter
+                    await waiter
+            finally:
+                if self.waiters and waiter in self.waiters:
+                    self.waiters.remove(waiter)
+                elif self.messages and self.waiters and waiter.cancelled():
+                    self._wake()  # another one, for what this one was woken for
+        return message
 
     def is_crowded(self) -> bool:
         """Whether more than half of it is full, and it may be worth while to wait for who receives."""
@@ -99,18 +115,6 @@ class ChannelQueue(Generic[T]):
         while self.messages and self.messages[0][0] <= now:
             self.messages.popleft()
 
-    async def _wait(self) -> None:
-        waiter = asyncio.get_running_loop().create_future()
-        self.waiters.append(waiter)
-        try:
-            if not self.messages:  # which another thread may have put before it could see the waiter
-                await waiter
-        finally:
-            if waiter in self.waiters:
-                self.waiters.remove(waiter)
-            elif self.messages and self.waiters and waiter.cancelled():
-                self._wake()  # another one, for what this one was woken for
-
     def _wake(self) -> None:
         try:
             waiter = self.waiters.popleft()
@@ -118,7 +122,8 @@ class ChannelQueue(Generic[T]):
             return
         loop = waiter.get_loop()
         if loop is asyncio._get_running_loop():
-            _settle(waiter)
+            if not waiter.done():
+                waiter.set_result(None)
         elif not loop.is_closed():
             loop.call_soon_threadsafe(_settle, waiter)
 
@@ -144,10 +149,9 @@ class ChannelQueues:
         self._lines = LineRates(burst=1, per_second=0.1)
         self.dropped = 0
 
-    def has(self, channel: str) -> bool:
-        """Whether a message waits in a channel."""
-        queue = self._queues.get(channel)
-        return queue is not None and bool(queue.messages)
+    def find(self, channel: str) -> ChannelQueue[Envelope] | None:
+        """Return the queue of a channel that was sent to or received from, unless it has been empty for long."""
+        return self._queues.get(channel)
 
     def put(self, channel: str, envelope: Envelope) -> bool:
         """Add a message to a channel. Returns whether there was room."""
@@ -165,12 +169,7 @@ class ChannelQueues:
 
     async def take(self, channel: str) -> Envelope:
         """Return the next message of a channel. Cancelled, it has taken none."""
-        queue = self._open(channel)
-        try:
-            return await queue.take()
-        finally:
-            if not (queue.messages or queue.waiters) and self._queues.get(channel) is queue:
-                del self._queues[channel]
+        return await self._open(channel).take()
 
     def join(self, group: str, channel: str) -> None:
         """Let a channel be in a group."""
@@ -214,12 +213,15 @@ class ChannelQueues:
     async def make_room(self) -> None:
         """Let those receive whose queues are half full. A queue that is waited for in vain is not again until empty."""
         crowded, self._crowded = self._crowded, []
-        deadline, turns = time.monotonic() + ROOM_PATIENCE, 0
+        began, turns = time.monotonic(), 0
         for queue in crowded:
+            left, since = len(queue.messages), time.monotonic()
             while queue.is_crowded():
                 await asyncio.sleep(0 if turns < QUICK_TURNS else PAUSE)
-                turns += 1
-                if time.monotonic() > deadline:
+                turns, now = turns + 1, time.monotonic()
+                if len(queue.messages) < left:
+                    left, since = len(queue.messages), now
+                if now > min(since + IDLE_PATIENCE, began + ROOM_PATIENCE):
                     queue.is_behind = True
 
     def clear(self) -> None:

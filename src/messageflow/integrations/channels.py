@@ -110,9 +110,11 @@ class MessageflowChannelLayer(BaseChannelLayer):  # type: ignore[misc]
 
     async def receive(self, channel: str) -> dict[str, Any]:
         """Return the next message of a channel. Cancelled, it has taken none."""
-        self.require_valid_channel_name(channel)
         while True:
-            envelope = await self._take(channel)
+            queue = self._queues.find(channel)
+            envelope = queue.take_now() if queue is not None else None
+            if envelope is None:
+                envelope = await self._take(channel)
             body = envelope.body if not envelope.parts else await self._fetch(channel, envelope)
             if body is not None:
                 message: dict[str, Any] = _unpack(body)
@@ -223,18 +225,23 @@ class MessageflowChannelLayer(BaseChannelLayer):  # type: ignore[misc]
             former = link.positions if link is not None else {}
             user, pattern = f"channels.{self.client_prefix}", f"{self._prefix}*"
             self._link = link = ChannelLink(self._flow, user, pattern, self._take_publication, former)
-        await link.follow(self._mail, from_start=True)
-        await link.follow(self._everybody)
+        if not link.follows(self._everybody):
+            await link.follow(self._mail, from_start=True)
+            await link.follow(self._everybody)
         return link
 
     async def _take(self, channel: str) -> Envelope:
-        if "!" not in channel:
-            await (await self._open_link()).follow(self._shared.name(channel), from_start=True)
-            return await self._shared.take(channel)
-        assert self._is_own(channel), "this is not a channel of this process"
-        if not self._queues.has(channel):
+        queue = self._queues.find(channel)
+        if queue is None:
+            self.require_valid_channel_name(channel)
+            if "!" not in channel:
+                await (await self._open_link()).follow(self._shared.name(channel), from_start=True)
+                return await self._shared.take(channel)
+            assert self._is_own(channel), "this is not a channel of this process"
+        link = self._link
+        if link is None or link.is_over() or not link.follows(self._everybody):
             await self._open_link()
-        return await self._queues.take(channel)
+        return await (queue.take() if queue is not None else self._queues.take(channel))
 
     async def _fetch(self, channel: str, envelope: Envelope) -> bytes | None:
         try:
