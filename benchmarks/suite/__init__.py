@@ -12,6 +12,7 @@ from benchmarks.figures import Figure
 from benchmarks.plan import Plan
 from benchmarks.suite import (
     burst,
+    channels_layer,
     comeback,
     connect,
     drain,
@@ -57,6 +58,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "unicast": Benchmark(unicast.METHOD, unicast.run),
     "handlers": Benchmark(handlers.METHOD, handlers.run),
     "handlers-peers": Benchmark(handlers_peers.METHOD, handlers_peers.run),
+    "channels-layer": Benchmark(channels_layer.METHOD, channels_layer.run),
     "recovery": Benchmark(recovery.METHOD, recovery.run),
     "storm": Benchmark(storm.METHOD, storm.run),
     "stalled": Benchmark(stalled.METHOD, stalled.run),
