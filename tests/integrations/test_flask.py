@@ -12,7 +12,7 @@ import pytest
 from flask.testing import FlaskClient
 from flask_login import LoginManager, UserMixin, login_user, logout_user
 
-from messageflow import ConfigurationError, Event, Flow
+from messageflow import ConfigurationError, Event, Flow, Message
 from messageflow.core.token_verifier import Verifier, load_keys
 from messageflow.core.webhook_signatures import sign
 from messageflow.integrations.flask import MessageFlow
@@ -109,6 +109,22 @@ def test_what_is_pushed_to_the_current_user_is_stored(url: str, flow: Flow) -> N
 def test_pushing_to_nobody_raises(simple: Any) -> None:
     with pytest.raises(LookupError, match="nobody is logged in"):
         simple.post("/reports")
+
+
+class LetterWritten(Message):
+    text: str
+
+
+def test_a_typed_message_is_pushed_and_an_error_does_not_quote_it(url: str, flow: Flow) -> None:
+    messageflow = MessageFlow(user=read_user_header)
+    app = make_app(messageflow, url)
+    app.add_url_rule("/letter", view_func=lambda: messageflow.push_current(LetterWritten("private")).channel)
+    assert app.test_client().get("/letter", headers=ALICE).text == "#alice"
+    publication = flow.history("#alice", limit=1, reverse=True).publications[0]
+    assert publication.data == {"type": "letter/written", "payload": {"text": "private"}}
+    with pytest.raises(LookupError, match=r"push_current\('letter/written'\): nobody") as caught:
+        app.test_client().get("/letter")
+    assert "private" not in str(caught.value)
 
 
 def test_the_token_is_of_who_is_logged_in(url: str) -> None:

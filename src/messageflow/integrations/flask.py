@@ -29,6 +29,7 @@ from messageflow.integrations.told_settings import PREFIX, ToldSettings, read_se
 from messageflow.publisher.arguments import User
 from messageflow.publisher.flow import Flow
 from messageflow.publisher.results import Receipt
+from messageflow.typed.kinds import find_type
 from messageflow.typed.message import TypedMessage
 
 with needing("messageflow.integrations.flask", "flask"):
@@ -169,7 +170,7 @@ class MessageFlow(CurrentFlow):
         """
         user = self.find_user()
         if user is None:
-            raise LookupError(f"push_current({type!r}): {NOBODY}")
+            raise LookupError(f"push_current({find_type(type)!r}): {NOBODY}")
         return self.flow.push(user, type, payload, idempotency_key=idempotency_key)
 
     def _give_token(self) -> ResponseReturnValue:

@@ -16,6 +16,7 @@ from messageflow.publisher.arguments import User
 from messageflow.publisher.async_flow import AsyncFlow
 from messageflow.publisher.flow import Flow
 from messageflow.publisher.results import Receipt
+from messageflow.typed.kinds import find_type
 from messageflow.typed.message import TypedMessage
 
 if TYPE_CHECKING:
@@ -150,5 +151,5 @@ def _require_of_request(asked: object, name: str, kind: type) -> None:
 
 def _require_user(user: User | None, type: str | TypedMessage) -> User:
     if user is None:
-        raise LookupError(f"push_current({type!r}): {NOBODY}")
+        raise LookupError(f"push_current({find_type(type)!r}): {NOBODY}")
     return user

@@ -48,6 +48,7 @@ from messageflow.publisher.results import (
 from messageflow.typed.kinds import find_kind
 from messageflow.typed.message import TypedMessage
 
+_PLAIN = frozenset({dict, list, str, int, float, bool})  # which are no messages, and most of what is published
 BODY_LIMIT = 16 * 1024 * 1024  # bytes; far over any gateway's limit, refused here before it burdens the network
 
 T = TypeVar("T")
@@ -62,7 +63,9 @@ def push(
     exclude: Sender | None = None,
 ) -> Call[Receipt]:
     name, key = read_user(user), _choose_key(idempotency_key)
-    command = calls.PushCall(name, *_read_action(type, payload), key, read_sender(exclude))
+    if not isinstance(type, str):
+        type, payload = _read_message(type, payload)
+    command = calls.PushCall(name, read_type(type), Raw(encode(payload)), key, read_sender(exclude))
     return Call("push", _to_json(command), responses.read_receipt, stores=True)
 
 
@@ -74,7 +77,9 @@ def broadcast(
     exclude: Sender | None = None,
 ) -> Call[Receipt]:
     key = _choose_key(idempotency_key)
-    command = calls.BroadcastPushCall(*_read_action(type, payload), key, read_sender(exclude))
+    if not isinstance(type, str):
+        type, payload = _read_message(type, payload)
+    command = calls.BroadcastPushCall(read_type(type), Raw(encode(payload)), key, read_sender(exclude))
     return Call("broadcast_push", _to_json(command), responses.read_receipt, stores=True)
 
 
@@ -172,21 +177,19 @@ def info() -> Call[tuple[Node, ...]]:
     return _make_call("info", calls.Nothing(), responses.read_info)
 
 
-def _read_action(type_: object, payload: Any) -> tuple[str, Raw]:
-    """Return type and payload of a push, both of a typed message where that is what is pushed."""
-    if type(type_) is str:
-        return read_type(type_), Raw(encode(payload))
-    kind = find_kind(type(type_))
+def _read_message(said: Any, payload: Any) -> tuple[Any, Any]:
+    """Return type and payload of a typed message, as they are given of what is none."""
+    kind = find_kind(type(said))
     if kind is None:
-        return read_type(type_), Raw(encode(payload))
+        return said, payload
     if payload is not None:
         raise TypeError(f"{kind.cls.__name__} has its payload in its fields: push it alone")
-    return kind.type, Raw(kind.write(type_, encode))
+    return kind.type, Raw(kind.write(said, encode))
 
 
 def _read_data(data: Any) -> Raw:
     """Return the data of a publication; of a typed message the action that pages hear of a push, too."""
-    kind = find_kind(type(data))
+    kind = None if type(data) in _PLAIN else find_kind(type(data))
     if kind is None:
         return Raw(encode(data, "data"))
     return Raw(_to_json({"type": kind.type, "payload": Raw(kind.write(data, encode))}))

@@ -133,6 +133,12 @@ def find_kind(cls: Any) -> MessageKind | None:
     return kind
 
 
+def find_type(said: object) -> object:
+    """Return what a push is called: of a typed message its type, for its fields are nobody's but the page's."""
+    kind = find_kind(type(said))
+    return said if kind is None else kind.type
+
+
 def _read_other(kind: type, value: Any) -> Any:
     """Read what msgspec does not know, where a field is of it."""
     if is_model(kind):

@@ -15,6 +15,7 @@ from messageflow.integrations.django.flows import find_project
 from messageflow.integrations.django.logins import name_user
 from messageflow.publisher import requests
 from messageflow.publisher.arguments import Sender
+from messageflow.typed.kinds import find_type
 from messageflow.typed.message import TypedMessage
 
 
@@ -53,5 +54,5 @@ def require_user(user: Any, type: str | TypedMessage) -> Any:
     """
     name = name_user(user)
     if name is None:
-        raise LookupError(f"a push of {type!r} to nobody: nobody is logged in")
+        raise LookupError(f"a push of {find_type(type)!r} to nobody: nobody is logged in")
     return name
