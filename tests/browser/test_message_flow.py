@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -88,8 +89,9 @@ def site(tmp_path: Path) -> Iterator[Site]:
     finally:
         parts = psutil.Process(started.process.pid).children()
         started.process.terminate()
-        for each in parts:  # all at once, where supervisor goes from one to the next
-            each.terminate()
+        for each in parts:  # at once, where supervisor goes from one to the next and waits for each
+            with suppress(ProcessLookupError):
+                os.killpg(each.pid, signal.SIGKILL)
         started.process.wait()
 
 
