@@ -328,7 +328,11 @@ def test_a_wrong_setting_fails_in_the_checks_and_at_the_start(settings: Any, tol
 def test_below_manage_a_wrong_setting_is_a_line_of_the_checks(tmp_path: Path) -> None:
     (tmp_path / "site_settings.py").write_text(
         'SECRET_KEY = "s"\nINSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth", '
-        '"messageflow.integrations.django"]\nMESSAGEFLOW_URL = "nowhere"\n'
+        '"messageflow.integrations.django"]\nMESSAGEFLOW_URL = "nowhere"\nROOT_URLCONF = "site_urls"\n'
+    )
+    (tmp_path / "site_urls.py").write_text(
+        "from django.urls import include, path\n"
+        'urlpatterns = [path("", include("messageflow.integrations.django.urls"))]\n'
     )
     words = [sys.executable, "-m", "django", "check", "--settings", "site_settings"]
     ran = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=30)
