@@ -37,9 +37,9 @@ NOTHING = 0.1  # seconds in which nothing comes
 
 
 @pytest.fixture
-async def make(gateway: Running, request: pytest.FixtureRequest) -> AsyncIterator[Make]:
+async def make(gateway: Running, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Make]:
     """Makes layers that hear each other, and no other test."""
-    django_site.configure(":memory:")
+    django_site.configure(str(tmp_path / "db.sqlite3"))
     made: list[MessageflowChannelLayer] = []
 
     def make(**config: Any) -> MessageflowChannelLayer:
@@ -464,8 +464,8 @@ async def test_a_gateway_that_is_away_is_an_error_of_whoever_needs_it(
         ({"BACKEND": "messageflow.integrations.channels.Layer"}, "BACKEND in CHANNEL_LAYERS: .*Layer"),
     ],
 )
-def test_a_project_says_at_its_start_what_is_wrong(layer: dict[str, Any], said: str) -> None:
-    django_site.configure(":memory:")
+def test_a_project_says_at_its_start_what_is_wrong(layer: dict[str, Any], said: str, tmp_path: Path) -> None:
+    django_site.configure(str(tmp_path / "db.sqlite3"))
     with override_settings(CHANNEL_LAYERS={"default": {"BACKEND": BACKEND, **layer}}):
         (error,) = check_channel_layers()
         assert error.id == "messageflow.E002"
@@ -474,8 +474,8 @@ def test_a_project_says_at_its_start_what_is_wrong(layer: dict[str, Any], said: 
             apps.get_app_config("messageflow").ready()
 
 
-async def test_a_project_has_the_layer_of_the_documentation(gateway: Running) -> None:
-    django_site.configure(":memory:")
+async def test_a_project_has_the_layer_of_the_documentation(gateway: Running, tmp_path: Path) -> None:
+    django_site.configure(str(tmp_path / "db.sqlite3"))
     told: dict[str, Any] = {}
     section = (ROOT / "docs" / "django.md").read_text().split("## With Channels")[1]
     exec(section.split("```python\n")[1].split("```")[0], told)
