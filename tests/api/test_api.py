@@ -56,6 +56,29 @@ async def test_a_push_is_stored_and_read() -> None:
     await broker.close()
 
 
+@pytest.mark.parametrize(
+    ("method", "body"),
+    [
+        ("push", b'{"user":"alice","type":"t","payload":{"a":null},"idempotency_key":null,"exclude":null}'),
+        ("publish", b'{"channel":"#alice","data":{"a":null},"tags":null,"skip_history":null}'),
+        ("history", b'{"channel":"#alice","since":null,"limit":null,"reverse":null}'),
+        ("batch", b'{"commands":[{"history":{"channel":"#alice","limit":null}}]}'),
+    ],
+)
+async def test_null_is_absent_in_calls(method: str, body: bytes) -> None:
+    broker = MemoryBroker()
+    await broker.start(RecordingSink())
+    api = Api(broker, Namespaces(), 65_536)
+    status, answer = await api.call(method, body)
+    assert status == 200
+    assert b'"error"' not in answer
+    assert b"null" not in answer
+    kept = (await broker.read_page("#alice", None, 9)).publications
+    assert all(b'{"a":null}' in each.data for each in kept)
+    assert len(kept) == (method in {"push", "publish"})
+    await broker.close()
+
+
 async def test_whom_a_publication_is_not_for_goes_with_it_and_what_is_nobody_s_id_with_none() -> None:
     broker, sink = MemoryBroker(), RecordingSink()
     await broker.start(sink)

@@ -181,6 +181,13 @@ async def test_a_key_is_bounded_since_it_is_remembered(api: Api, broker: Watched
     assert sum(broker.steps) == 0
 
 
+@pytest.mark.parametrize("tags", [b'{"a":1}', b'{"a":null}', b'["a"]', b'"a"', b"1"])
+async def test_tags_are_texts(api: Api, broker: Watched, tags: bytes) -> None:
+    status, answer = await api.call("publish", b'{"channel":"x","data":1,"tags":%b}' % tags)
+    assert (status, json.loads(answer)["error"]["code"]) == (200, 107)
+    assert broker.steps == []
+
+
 @pytest.mark.parametrize("tags", [b"[" * 40 + b"]" * 40, b'{"a":%b1%b}' % (b"[" * 40, b"]" * 40)])
 async def test_tags_are_as_shallow_as_data(api: Api, broker: Watched, tags: bytes) -> None:
     status, answer = await api.call("publish", b'{"channel":"x","data":1,"tags":%b}' % tags)

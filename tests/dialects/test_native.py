@@ -100,6 +100,22 @@ def test_what_is_no_sequence_of_commands_is_refused(text: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        (b'{"id":7,"subscribe":{"channel":"a","token":null,"offset":null}}', b'{"id":7,"subscribe":{"channel":"a"}}'),
+        (b'{"id":7,"history":{"channel":"a","since":null,"limit":null}}', b'{"id":7,"history":{"channel":"a"}}'),
+        (b'{"id":7,"history":{"since":{"epoch":null,"offset":3}}}', b'{"id":7,"history":{"since":{"offset":3}}}'),
+        (b'{"id":7,"connect":{"subs":{"a":{"epoch":null}}}}', b'{"id":7,"connect":{"subs":{"a":{}}}}'),
+        (b'{"id":7,"rpc":{"method":null,"data":{"a": null}}}', b'{"id":7,"rpc":{"data":{"a": null}}}'),
+        (b'{"id":null,"send":{"data":null}}', b'{"send":{"data":null}}'),
+    ],
+)
+def test_null_is_absent_but_in_data(text: bytes, same: bytes) -> None:
+    assert native.decode(text) == native.decode(same)
+    assert not isinstance(native.decode(text)[0], FaultyCommand)
+
+
+@pytest.mark.parametrize(
     ("text", "method", "reason"),
     [
         (b'{"id":7,"subscribe":{"channel":5}}', "subscribe", "Expected `str`, got `int`"),

@@ -60,10 +60,20 @@ def test_the_protocol_that_is_spoken_here_is_taken_where_it_is_offered(offered: 
     assert ACCEPT in data
 
 
+def test_a_protocol_that_is_not_spoken_here_is_answered_with_a_close_that_is_final() -> None:
+    status, data = ask({"sec-websocket-protocol": "nonsense, other"})
+    assert status == 101
+    head, _, frame = data.partition(b"\r\n\r\n")
+    assert b"Sec-WebSocket-Protocol: nonsense" in head  # a browser fails at once where none is named
+    assert frame[:1] == b"\x88"
+    assert frame[1] == len(frame) - 2 <= 125
+    assert int.from_bytes(frame[2:4], "big") == 3506
+    assert frame[4:].decode().startswith("inappropriate protocol: only centrifuge-json")
+
+
 @pytest.mark.parametrize(
     ("changes", "status"),
     [
-        ({"sec-websocket-protocol": "centrifuge-protobuf"}, 400),
         ({"sec-websocket-key": None}, 400),
         ({"sec-websocket-key": "c2hvcnQ="}, 400),
         ({"sec-websocket-key": "dGhlIHNhbXBsZSBub25jZ!=="}, 400),

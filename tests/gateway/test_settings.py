@@ -183,6 +183,16 @@ def test_mistake_in_the_environment_is_named(environ: dict[str, str], sentence: 
         ),
         ("[channel]\npersonal = 7", "channel.personal in {path} must be a table"),
         (
+            "[channel.personal]\nallow_publish_for_subscriber = true",
+            "channel.personal in {path}: allow_publish_for_subscriber would change nothing: the server "
+            "subscribes to these channels and your backend publishes in them. Use a namespace of your own",
+        ),
+        (
+            '[channel.broadcast]\nallow = ["publish"]',
+            "channel.broadcast in {path}: allow_publish_for_client would change nothing: the server "
+            "subscribes to these channels and your backend publishes in them. Use a namespace of your own",
+        ),
+        (
             "[[channel.namespaces]]\npattern = 'org-*'\n[[channel.namespaces]]\npattern = 'org-*'",
             "every [[channel.namespaces]] in {path} needs a pattern of its own",
         ),

@@ -27,7 +27,7 @@ from messageflow.api.publishing import CallRefused, Publishing, make_receipt
 from messageflow.api.reading_calls import ReadingBroker, ReadingCalls
 from messageflow.brokers.base import ImmediateStore, Item, Stored
 from messageflow.core.codes import BAD_REQUEST, METHOD_NOT_FOUND
-from messageflow.core.json import UnsafeJSON, check_utf8, explain
+from messageflow.core.json import UnsafeJSON, check_utf8, drop_nulls, explain
 from messageflow.core.namespaces import Namespaces
 from messageflow.core.revocations import UNLIMITED
 from messageflow.errors import BrokerError
@@ -261,7 +261,15 @@ async def _go_on() -> None:
 
 
 def _make_decoder(method: str) -> Callable[[bytes | Raw], Any]:
-    return msgspec.json.Decoder(METHODS[method].takes).decode
+    decode = msgspec.json.Decoder(METHODS[method].takes).decode
+
+    def decode_what_is_there(body: bytes | Raw) -> Any:
+        try:
+            return decode(body)
+        except msgspec.MsgspecError:
+            return decode(drop_nulls(bytes(body)))
+
+    return decode_what_is_there
 
 
 def _list_methods(section: str, kind: type[Any], find: Callable[[Api], Any]) -> dict[str, _Method]:

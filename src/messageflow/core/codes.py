@@ -71,6 +71,7 @@ INVALID_TOKEN = Disconnect(3500, "invalid token")
 MALFORMED = Disconnect(3501, "bad request")
 STALE = Disconnect(3502, "stale")
 FORCE_DISCONNECT = Disconnect(3503, "force disconnect")
+WRONG_PROTOCOL = Disconnect(3506, "inappropriate protocol")
 FORBIDDEN = Disconnect(3507, "permission denied")
 
 

@@ -18,6 +18,7 @@ import msgspec
 
 MAX_DEPTH: Final = 32  # of a payload, whichever way it comes
 PLAIN_BYTES: Final = 4096  # fewer than a number may have digits
+OPAQUE: Final = frozenset(("data", "payload", "params", "info", "tags", "commands"))  # holds JSON that is not ours
 ENVELOPE_DEPTH: Final = 2  # a client's command is an object that holds one for its method
 
 _NEWLINE, _RETURN = b"\n\r"  # as numbers, which are looked for in a tenth of the time (benchmarks: push)
@@ -58,6 +59,25 @@ def explain(data: bytes, error: Exception) -> str:
 def compact(data: bytes) -> bytes:
     """Return `data` without line breaks: a raw newline would break the framing of the native protocol."""
     return msgspec.json.format(data, indent=-1) if _NEWLINE in data or _RETURN in data else data
+
+
+def drop_nulls(data: bytes) -> bytes:
+    """Return an object without the fields that are null, which is how some languages write what they leave out.
+
+    What lies in a field of OPAQUE is the application's, and stays as it is; so does what is no object.
+
+    Raises:
+        msgspec.MsgspecError: it is not JSON.
+    """
+    if b"null" not in data or not data.lstrip().startswith(b"{"):
+        return data
+    fields = _read_fields(data)
+    kept = {
+        name: value if name in OPAQUE else msgspec.Raw(drop_nulls(bytes(value)))
+        for name, value in fields.items()
+        if name in OPAQUE or bytes(value) != b"null"
+    }
+    return msgspec.json.encode(kept)
 
 
 def check_utf8(data: bytes) -> str:
@@ -142,3 +162,4 @@ def _refuse_constant(name: str) -> NoReturn:
 # One decoder for all: making one costs more than a small command takes to parse (benchmarks: connect).
 _strict = json.JSONDecoder(object_pairs_hook=_check_keys, parse_constant=_refuse_constant).decode
 _read = msgspec.json.Decoder().decode
+_read_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode

@@ -40,6 +40,7 @@ class SubscribeRequest(_Request, frozen=True):
     join_leave: bool = False
     delta: str = ""
     flag: int = 0
+    type: int = 0
 
 
 class ConnectRequest(_Request, frozen=True):

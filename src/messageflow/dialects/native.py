@@ -21,6 +21,7 @@ from messageflow.core.json import (
     UnsafeJSON,
     check_depth,
     check_untrusted,
+    drop_nulls,
     explain,
     is_surely_unambiguous,
 )
@@ -93,7 +94,7 @@ def _decode_command(line: bytes) -> Command | FaultyCommand:
             pass  # what is wrong is said below
     try:
         check_untrusted(line)
-        return _decode(line)
+        return _decode(drop_nulls(line))
     except (UnsafeJSON, msgspec.MsgspecError, RecursionError) as error:
         reason = explain(line, error)
         envelope = _read_envelope(line)

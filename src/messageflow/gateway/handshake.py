@@ -15,16 +15,17 @@ from hashlib import sha1
 from typing import NamedTuple
 
 from websockets.datastructures import Headers
-from websockets.exceptions import InvalidHandshake
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
+from messageflow.core.codes import WRONG_PROTOCOL
 from messageflow.dialects.base import Dialect
 from messageflow.dialects.table import DIALECTS, choose
 from messageflow.gateway.front_door.head import Head
 from messageflow.gateway.origins import Origins
 from messageflow.gateway.proxies import Forwarded
+from messageflow.gateway.websocket_frames import close_frame
 
 _SWITCH = (
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %b\r\n\r\n"
@@ -40,11 +41,13 @@ class Answer(NamedTuple):
         status: 101 when the WebSocket is open.
         data: all its bytes.
         dialect: what is spoken over the WebSocket from now on; None where there is none.
+        reason: why there is none.
     """
 
     status: int
     data: bytes
     dialect: Dialect | None = None
+    reason: str = ""
 
 
 def answer_handshake(head: Head, origin: str | None, origins: Origins, forwarded: Forwarded) -> Answer:
@@ -119,15 +122,21 @@ def _negotiate(head: Head) -> Answer:
         """Take what is offered and spoken here; a client that offers nothing takes what it gets."""
         spoken = choose(address, offered)
         if spoken is None:
-            raise InvalidHandshake(f"only the subprotocol {' or '.join(names)} is spoken here, as text")
+            return offered[0]
         chosen.append(spoken.dialect)
         return Subprotocol(spoken.subprotocol) if offered else None
 
     protocol = ServerProtocol(subprotocols=names, select_subprotocol=select)
     decoded = Headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers])
     response = protocol.accept(Request(head.target.decode("latin-1"), decoded))
-    return Answer(response.status_code, response.serialize(), chosen[0] if chosen else None)
+    if response.status_code == 101 and not chosen:
+        reason = f"{WRONG_PROTOCOL.reason}: only {' or '.join(names) or 'no subprotocol'} is spoken here"
+        # A browser tells its page nothing of a refusal but that there was one, and would come back for ever.
+        closing = close_frame(WRONG_PROTOCOL.code, reason)
+        return Answer(101, response.serialize() + closing, None, reason)
+    why = (response.body or b"").decode("utf-8", "replace").strip()
+    return Answer(response.status_code, response.serialize(), chosen[0] if chosen else None, why)
 
 
 def _refuse(status: http.HTTPStatus, reason: str) -> Answer:
-    return Answer(status, ServerProtocol().reject(status, reason).serialize())
+    return Answer(status, ServerProtocol().reject(status, reason).serialize(), None, reason.strip())

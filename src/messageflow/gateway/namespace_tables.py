@@ -20,6 +20,9 @@ from messageflow.gateway.misspellings import refuse_unknown
 
 _CHANNEL_TABLES = ("without_namespace", "personal", "broadcast", "namespaces")
 _OPTIONS = NamespaceOptions.__struct_fields__
+_NOBODYS = ("allow_subscribe_", "allow_publish_", "allow_user_limited_", "channel_regex")
+"""Options, by how their names begin, without a meaning where the server alone subscribes and the backend publishes."""
+
 ALLOWED_TO: Mapping[str, str] = {"allow": "client", "allow_for_subscriber": "subscriber"}
 """Lists of rights, and whose they are in the names of options."""
 
@@ -44,6 +47,8 @@ def read_namespaces(channel: object, source: str) -> Namespaces:
             f"channel.namespaces in {source}: the pattern '*' takes every channel that no other namespace does, and "
             "leaves none to [channel.without_namespace]: keep one of them"
         )
+    for name in ("personal", "broadcast"):
+        _refuse_meaningless(channel.get(name, {}), f"channel.{name} in {source}")
     single = {
         name: _read_options(channel.get(name, {}), options, f"channel.{name} in {source}")
         for name, options in (
@@ -105,6 +110,16 @@ def _read_options(table: object, base: NamespaceOptions, source: str) -> Namespa
         return msgspec.convert({**msgspec.structs.asdict(base), **given}, NamespaceOptions)
     except msgspec.ValidationError as error:
         raise ConfigurationError(f"{source}: {error}") from None
+
+
+def _refuse_meaningless(table: object, source: str) -> None:
+    """Refuse options of the server's own channels that would change nothing there."""
+    for option in _spell_out(table, source) if isinstance(table, dict) else ():
+        if option.startswith(_NOBODYS):
+            raise ConfigurationError(
+                f"{source}: {option} would change nothing: the server subscribes to these channels and your backend "
+                "publishes in them. Use a namespace of your own"
+            )
 
 
 def _spell_out(table: Mapping[str, Any], source: str) -> dict[str, Any]:

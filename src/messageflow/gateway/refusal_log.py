@@ -41,9 +41,8 @@ def log_not_upgraded(hub: Hub, address: str, host: str | None) -> None:
     hub.log_limited(logging.WARNING, "not_upgraded", address=address, host=_short(host), option=UPGRADE)
 
 
-def log_bad_upgrade(hub: Hub, response: bytes, came: Forwarded) -> None:
+def log_bad_upgrade(hub: Hub, reason: str, came: Forwarded) -> None:
     """Say that a handshake is none, as the response to it puts it."""
-    reason = response.partition(b"\r\n\r\n")[2].decode("utf-8", "replace").strip()
     host, address = _short(came.host), came.address
     hub.log_limited(logging.WARNING, "bad_upgrade", address=address, host=host, reason=_short(reason), option=CLIENT)
 

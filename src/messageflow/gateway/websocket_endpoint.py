@@ -58,7 +58,7 @@ class WebSocketEndpoint:
             if response.status == 403:
                 admission.refuse_origin(origin, came)
             else:
-                refusal_log.log_bad_upgrade(admission.hub, response.data, came)
+                refusal_log.log_bad_upgrade(admission.hub, response.reason, came)
             connection.close()
             return None
         address, hub = _shared(came.address), admission.hub

@@ -29,6 +29,12 @@ def binary_frame(payload: bytes) -> bytes:
     return b"\x82%c%b" % (length, payload) if length < 126 else _long_frame(_BINARY, payload)
 
 
+def close_frame(code: int, reason: str) -> bytes:
+    """Return the frame that ends a connection; of the reason as much as such a frame holds, 123 bytes."""
+    payload = code.to_bytes(2, "big") + reason.encode()[:123]
+    return b"\x88%c%b" % (len(payload), payload)
+
+
 def _long_frame(first: bytes, payload: bytes) -> bytes:
     length = len(payload)
     if length < 65536:

@@ -172,10 +172,12 @@ class Channel(ChannelMembers):
         return missed
 
     def receive_presence(self, push: Push) -> bool:
-        """Take a join or a leave. Returns whether anybody asked for it."""
+        """Take a join or a leave. Returns whether anybody asked for it, or may do so who is on the way in."""
         extras = self._extras
         if not extras.watchers:
-            return False
+            if not self.entering:
+                return False
+            extras = self._have_extras()
         if extras.presence is None:
             extras.presence = []
         extras.presence.append(push)

@@ -150,8 +150,9 @@ class ChannelRegistry:
         channel = subscription.channel
         if channel.leave(session) and channel.abandoned:
             self._drop(channel)
-        if subscription.info is not None:
-            self._presence.leave(channel.name, subscription.info, tell=subscription.terms.tell)
+        terms = subscription.terms
+        if subscription.info is not None and (terms.keep or terms.tell):
+            self._presence.leave(channel.name, subscription.info, tell=terms.tell)
 
     def _drop(self, channel: Channel) -> None:
         """Nobody is in a channel, or on the way in."""

@@ -118,6 +118,8 @@ class Recovery:
         try:
             if appears and (entering := self._enter_with_channel()) is not None:
                 appears, opening = False, services.channels.begin_opening(channel, entering)
+            elif tell and not channel.opened:
+                return self._prepare(appears)
             elif appears:  # what it asks travels with what the channel asks: one round trip, not two
                 appears, appearing = False, self._begin_to_appear()
             if opening is None and appearing is None and not channel.opened and channel.opening is None:
@@ -156,8 +158,9 @@ class Recovery:
                     await resume(*opening)
             elif not self.channel.opened:
                 if appears:
-                    appears, appearing = False, begin(self._appear())
-                await self._services.channels.open(self.channel)
+                    appears, appearing = False, await self._open_and_appear()
+                else:
+                    await self._services.channels.open(self.channel)
             if self._options.keeps_history:
                 self._history = self._stand_at_top() or await self._read()
             if appearing is not None:
@@ -173,6 +176,24 @@ class Recovery:
             if self._session.closed:
                 raise asyncio.CancelledError from error  # whatever else went wrong, nobody is there to be told
             raise
+
+    async def _open_and_appear(self) -> Begun | None:
+        """Make the broker deliver the channel, and enter the session meanwhile. Returns how the latter goes on.
+
+        The channel comes first: so the session hears of its own join, as everybody who is in the channel does.
+        """
+        opening, appearing = begin(self._services.channels.open(self.channel)), None
+        try:
+            appearing = begin(self._appear())
+            if opening is not None:
+                begun, opening = opening, None
+                await resume(*begun)
+        except BaseException as error:
+            if opening is not None:  # others may wait for it
+                self._services.runtime.spawn(resume(*opening), name="opening")
+            await self._settle(appearing, error)
+            raise
+        return appearing
 
     def _stand_at_top(self) -> HistoryPart | None:
         """Return where the channel stands, None where that takes a read, or the session wants more."""
@@ -286,12 +307,14 @@ class Recovery:
         expires = self.subscription.expires_at != NEVER
         ttl = services.runtime.time_to_refresh(self.subscription.expires_at) if expires else 0
         data = raw(self._data) if self._data else UNSET
+        if self._chan_info and self.subscription.info is None and self._session.info is not None:
+            self._show(self._session.info)  # nobody sees it come, but what it publishes
         if history is None:
-            return SubscribeResult(expires, ttl, data=data)
+            return SubscribeResult(expires, ttl, data=data, was_recovering=self._request.recover)
         if channel.position is None:
             services.channels.anchor(channel, history.position)
         if not self.positioned:
-            return SubscribeResult(expires, ttl, data=data)
+            return SubscribeResult(expires, ttl, data=data, was_recovering=self._request.recover)
         self._position = position = channel.position or history.position
         if self._request.recover:
             return self._complete_recovery(history, expires, ttl, data)
@@ -316,7 +339,7 @@ class Recovery:
             expires,
             ttl,
             recoverable=self.recoverable,
-            positioned=recovered,
+            positioned=True,
             epoch=start.epoch,
             offset=start.offset,
             tag=start.tag,

@@ -53,7 +53,8 @@ class Subscription(Struct, eq=False, gc=False):
     Attributes:
         expires_at: when it ends unless refreshed, on the hub's clock.
         token: what it is known by of the token for it; None where there was none.
-        info: how the session shows in presence, when it does.
+        info: how the session shows to others, where it does: in presence, in joins, or with its token's word for the
+            channel beside what it publishes.
         behind: where a lagging session stands; None while it is live.
     """
 

@@ -7,7 +7,8 @@ import logging
 from messageflow.errors import TokenReason
 from messageflow.hub.runtime import Runtime
 
-ORDINARY = frozenset({TokenReason.EXPIRED, TokenReason.REVOKED})  # the client fetches another token
+ORDINARY = frozenset({TokenReason.EXPIRED, TokenReason.REVOKED})  # as happens to every token
+RENEWABLE = ORDINARY | {TokenReason.NOT_YET_VALID}  # the client fetches another token
 
 
 def note_refusal(runtime: Runtime, client: str, command: str, reason: TokenReason, detail: str) -> None:

@@ -57,7 +57,9 @@ async def publish(services: Services, session: Session, command_id: int, request
     if services.hooks.publish is not None:
         data = (await services.hooks.publish.ask(PublishQuestion(describe(session), name, data))).data or data
     key = _own_key(session.user, request.idempotency_key)
-    item = Item(name, data, options.retention, key, msgspec.json.encode(session.info))
+    subscription = session.find_subscription(name)
+    info = (subscription.info if subscription is not None else None) or session.info
+    item = Item(name, data, options.retention, key, msgspec.json.encode(info))
     size, most = len(item.data) + len(item.info), services.runtime.limits.payload_size_limit
     if size > most:
         why = f"data and info have {size} bytes of JSON, over the limit of {most}: send what is large over HTTP"

@@ -16,7 +16,7 @@ from messageflow.hub.hooks import RefreshQuestion
 from messageflow.hub.runtime import NEVER
 from messageflow.hub.services import Services
 from messageflow.hub.session import Session
-from messageflow.hub.token_refusals import ORDINARY, note_refusal
+from messageflow.hub.token_refusals import RENEWABLE, note_refusal
 from messageflow.version import VERSION
 
 
@@ -52,4 +52,4 @@ async def refresh(services: Services, session: Session, command_id: int, request
 def _refuse(services: Services, session: Session, reason: TokenReason, detail: str) -> Disconnected:
     """Return how the connection ends; it comes back with another token where that can help."""
     note_refusal(services.runtime, session.client, "refresh", reason, detail)
-    return Disconnected(CONNECTION_EXPIRED if reason in ORDINARY else INVALID_TOKEN, detail)
+    return Disconnected(CONNECTION_EXPIRED if reason in RENEWABLE else INVALID_TOKEN, detail)

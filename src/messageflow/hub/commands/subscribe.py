@@ -12,6 +12,7 @@ from messageflow.core.codes import (
     EXPIRED,
     INVALID_TOKEN,
     MALFORMED,
+    NOT_AVAILABLE,
     PERMISSION_DENIED,
     TOKEN_EXPIRED,
     UNKNOWN_CHANNEL,
@@ -30,7 +31,7 @@ from messageflow.core.protocol import (
     UnsubscribeRequest,
 )
 from messageflow.core.revocations import UNDATED
-from messageflow.errors import TokenError, TokenExpired, TokenReason
+from messageflow.errors import TokenError, TokenReason
 from messageflow.hub.channels_per_connection import check_one_more
 from messageflow.hub.client_info_changes import replace_chan_info
 from messageflow.hub.commands.authorize import authorize
@@ -40,10 +41,11 @@ from messageflow.hub.runtime import NEVER
 from messageflow.hub.services import Services
 from messageflow.hub.session import Session
 from messageflow.hub.subscription import TokenMark
-from messageflow.hub.token_refusals import note_refusal
+from messageflow.hub.token_refusals import RENEWABLE, note_refusal
 
 REJECT_UNRECOVERED = 2  # bit of `flag`: answer an error instead of `recovered: false`
 DELTAS = ("", "fossil")
+SHARED_POLL = 4  # `type` of a subscription that is polled; 1 to 3 are maps; a stream, which is all we have, is 0
 
 
 async def subscribe(services: Services, session: Session, command_id: int, request: SubscribeRequest) -> None:
@@ -51,6 +53,8 @@ async def subscribe(services: Services, session: Session, command_id: int, reque
     name = _check_name(request.channel)
     if request.delta not in DELTAS:
         raise Disconnected(MALFORMED, "an unknown delta type")
+    if request.type:
+        raise CommandRefused(NOT_AVAILABLE if request.type == SHARED_POLL else PERMISSION_DENIED)
     if session.is_in(name):
         raise CommandRefused(ALREADY_SUBSCRIBED)
     check_one_more(services.runtime.limits, session)
@@ -107,7 +111,7 @@ def _verify(services: Services, session: Session, name: str, token: str, command
         claims = services.verifier.subscription(token, services.runtime.wall())
     except TokenError as error:
         note_refusal(services.runtime, session.client, command, error.reason, str(error))
-        raise CommandRefused(expired if isinstance(error, TokenExpired) else PERMISSION_DENIED) from None
+        raise CommandRefused(expired if error.reason in RENEWABLE else PERMISSION_DENIED) from None
     if claims.channel != name or claims.user != session.user or claims.client not in ("", None, session.client):
         detail = "a subscription token for another channel, user or client"
         note_refusal(services.runtime, session.client, command, TokenReason.WRONG_BEARER, detail)
