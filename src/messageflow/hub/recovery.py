@@ -150,12 +150,10 @@ class Recovery:
             opening: how the opening of the channel goes on, where it was begun.
         """
         try:
+            if opening is None and appears and (entering := self._enter_with_channel()) is not None:
+                appears, opening = False, self._services.channels.begin_opening(self.channel, entering)
             if opening is not None:
                 await resume(*opening)
-            elif appears and (entering := self._enter_with_channel()) is not None:
-                appears, opening = False, self._services.channels.begin_opening(self.channel, entering)
-                if opening is not None:
-                    await resume(*opening)
             elif not self.channel.opened:
                 if appears:
                     appears, appearing = False, await self._open_and_appear()
@@ -178,10 +176,7 @@ class Recovery:
             raise
 
     async def _open_and_appear(self) -> Begun | None:
-        """Make the broker deliver the channel, and enter the session meanwhile. Returns how the latter goes on.
-
-        The channel comes first: so the session hears of its own join, as everybody who is in the channel does.
-        """
+        """Have the channel delivered and then enter, so that the session hears its own join; returns what is left."""
         opening, appearing = begin(self._services.channels.open(self.channel)), None
         try:
             appearing = begin(self._appear())
