@@ -239,8 +239,9 @@ async def test_what_nobody_receives_expires(make: Make) -> None:
     assert len(layer.channels) == 1
     await asyncio.sleep(0.35)
     assert await is_empty(layer, own)
-    assert await is_empty(layer, "emails")
-    assert len(layer.channels) == 0
+    async with asyncio.timeout(SOON):
+        while layer.channels:  # until it is heard, which takes a while on a busy machine
+            assert await is_empty(layer, "emails")
     for channel in (own, "emails"):
         await layer.send(channel, {"type": "t", "number": 2})
         assert (await receive(layer, channel))["number"] == 2

@@ -21,8 +21,9 @@ from typing import Any
 
 import msgspec
 
-from messageflow.errors import MessageflowError
+from messageflow.errors import GatewayUnreachable, MessageflowError, OutcomeUnknown
 from messageflow.extras import needing
+from messageflow.integrations import channel_link
 from messageflow.integrations.channel_claims import SharedQueues
 from messageflow.integrations.channel_link import ChannelLink
 from messageflow.integrations.channel_parts import LARGE, MOST_BYTES, MessageParts
@@ -197,7 +198,15 @@ class MessageflowChannelLayer(BaseChannelLayer):  # type: ignore[misc]
         if asyncio.get_running_loop() in AsyncToSync.loop_thread_executors:
             # A loop of `async_to_sync`, which lives for this one call: a connection of its own would too.
             return self._blocking.publish(channel, envelope, idempotency_key=key)
-        return await self._flow.publish(channel, envelope, idempotency_key=key)
+        key, deadline = key or os.urandom(16).hex(), time.monotonic() + channel_link.PATIENCE
+        while True:
+            try:
+                return await self._flow.publish(channel, envelope, idempotency_key=key)
+            except (GatewayUnreachable, OutcomeUnknown):
+                # A flow gives up after a second in which nobody listens; a consumer would end by that.
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(channel_link.FIRST_PAUSE)
 
     async def _is_told_elsewhere(self, group: str, channel: str, *, joins: bool) -> bool:
         """Tell the process that a channel belongs to, where it is another one, to let it join or leave a group."""
