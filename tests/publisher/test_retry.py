@@ -146,3 +146,11 @@ def test_one_attempt_leaves_time_for_another() -> None:
     call = retry(timeout=4.0)
     assert call.compute_limit(100.0) == 102.0
     assert call.compute_limit(102.1) == 104.0
+
+
+def test_who_goes_away_after_a_request_is_not_said_to_have_been_waited_for_longer_than_it_was() -> None:
+    attempts = retry(timeout=30.0)
+    assert attempts.decide_pause(LOST, 100.0) is not None
+    _, error = exhaust(attempts, ABSENT)
+    assert type(error) is OutcomeUnknown
+    assert str(error).startswith("no answer from the gateway at http://gateway (refused): it may or may not have been")

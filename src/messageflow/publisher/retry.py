@@ -117,8 +117,8 @@ class Retry:
             if self._absent:
                 return GatewayUnreachable(self._peer.absent)
             return GatewayUnreachable(f"{self._peer.name} cannot be reached: {self._reason}; nothing was stored")
-        hopeless = isinstance(outcome, NoResponse) and outcome.hopeless
-        within = "" if hopeless else f" within {self._timeout:g} s"
+        early = isinstance(outcome, NoResponse) and (outcome.hopeless or outcome.absent)
+        within = "" if early else f" within {self._timeout:g} s"
         silence = f"no answer from {self._peer.name}{within} ({self._reason})"
         if not self._stores:
             return PublishError(silence)
