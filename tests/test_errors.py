@@ -27,7 +27,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "messageflow.core.codes.CommandRefused": (codes.BAD_REQUEST,),
     "messageflow.core.codes.Disconnected": (codes.Disconnect(3500, "invalid token"), "a detail"),
     "messageflow.api.publishing.CallRefused": (codes.BAD_REQUEST, "no type"),
-    "messageflow.gateway.websocket.TooManyFragments": (64,),
+    "messageflow.gateway.websocket_protocol.TooManyFragments": (64,),
     "messageflow.gateway.front_door.head.BadRequest": (400, "no host"),
     "messageflow.cli.output.OutputFailed": (OSError(28, "No space left on device"),),
 }

@@ -16,7 +16,7 @@ import type { Platform } from "./platform.js";
 import type { ClientInfo } from "./protocol.js";
 import type { Call, CallOptions, Count, DataOf, EmitOptions, History, HistoryOptions, PublishOptions, ResultOf, Said } from "./requests.js";
 import { checkChannel, refuseUnread, Requests } from "./requests.js";
-import { Session } from "./session.js";
+import { Session } from "./connection-machine.js";
 import type { State, StateDetail } from "./state.js";
 import { type PublicationHandler, Subscription, type SubscriptionHost, type SubscriptionOptions } from "./subscription.js";
 import { TokenSource } from "./token.js";

@@ -10,7 +10,7 @@ import type { Platform } from "./platform.js";
 import type { Resume } from "./position.js";
 import type { Push, SubscribeResult } from "./protocol.js";
 import { Refresher } from "./refresher.js";
-import { Retry } from "./retry.js";
+import { Retry } from "./retry-timer.js";
 import type { Connection, Detail, SubscriptionMachineEvents, SubscriptionState } from "./state.js";
 import { Stream } from "./stream.js";
 import { judgeFailure } from "./subscription-failure.js";

@@ -13,7 +13,7 @@ from messageflow.gateway.front_door.head import parse_head
 from messageflow.gateway.handshake import answer_handshake, origin_of
 from messageflow.gateway.origins import Origins
 from messageflow.gateway.proxies import Proxies, trace_forwarded
-from messageflow.gateway.websocket import WebSocketProtocol
+from messageflow.gateway.websocket_protocol import WebSocketProtocol
 
 PATH = b"/connection/websocket"  # whatever is asked for: elsewhere the gateway speaks no WebSocket
 LIMITS = FrameLimits(message_size_limit=32 << 20, fragments_limit=1 << 20, buffer_high_water=64 << 20)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 from websockets.streams import StreamReader
 
-from messageflow.gateway.websocket import small_text
+from messageflow.gateway.websocket_protocol import small_text
 
 MOST = 70_000
 

@@ -87,7 +87,7 @@ def test_a_push_commits_with_the_transaction_and_is_sent_by_the_command(flow: Fl
 
 
 def test_what_was_stored_and_not_taken_away_is_not_stored_again(flow: Flow, monkeypatch: pytest.MonkeyPatch) -> None:
-    from messageflow.integrations.django import draining, push_in_transaction
+    from messageflow.integrations.django import outbox_draining, push_in_transaction
     from messageflow.integrations.django.models import OutboxPush
 
     for number in range(5):
@@ -95,9 +95,9 @@ def test_what_was_stored_and_not_taken_away_is_not_stored_again(flow: Flow, monk
     with monkeypatch.context() as patched:
         patched.setattr(OutboxPush.objects, "using", lambda alias: _DiesAtDeletion(alias))
         with pytest.raises(SystemExit):
-            draining.drain_once()
+            outbox_draining.drain_once()
     assert (numbers(flow, "ben"), waiting()) == ([*range(5)], 5)
-    assert draining.drain().sent == 5
+    assert outbox_draining.drain().sent == 5
     assert (numbers(flow, "ben"), waiting()) == ([*range(5)], 0)
 
 
@@ -116,7 +116,7 @@ class _DiesAtDeletion:
 def test_a_drainer_that_is_killed_loses_nothing_and_sends_nothing_twice(flow: Flow, database: str) -> None:
     from django.db import transaction
 
-    from messageflow.integrations.django import Outbox, draining
+    from messageflow.integrations.django import Outbox, outbox_draining
 
     with transaction.atomic():
         for number in range(ROWS):
@@ -135,7 +135,7 @@ def test_a_drainer_that_is_killed_loses_nothing_and_sends_nothing_twice(flow: Fl
         drainer.send_signal(signal.SIGKILL)
         drainer.wait()
     assert waiting() > 0, "it was not in the middle"
-    assert draining.drain().error is None
+    assert outbox_draining.drain().error is None
     assert (numbers(flow, "cora"), waiting()) == ([*range(ROWS)], 0)
 
 
@@ -144,11 +144,11 @@ def test_drainers_beside_each_other_send_nothing_twice(flow: Flow) -> None:
 
     from django.db import connections
 
-    from messageflow.integrations.django import draining, push_in_transaction
+    from messageflow.integrations.django import outbox_draining, push_in_transaction
 
     def drain(_: int) -> int:
         try:
-            return draining.drain(most=3).sent
+            return outbox_draining.drain(most=3).sent
         finally:
             connections.close_all()
 
@@ -163,14 +163,14 @@ def test_while_the_gateway_is_away_rows_wait_and_the_command_says_so(database: s
     from django.core.management import CommandError, call_command
     from django.test import override_settings
 
-    from messageflow.integrations.django import draining, push_in_transaction
+    from messageflow.integrations.django import outbox_draining, push_in_transaction
     from messageflow.integrations.django.models import OutboxPush
 
     with override_settings(MESSAGEFLOW={"URL": AWAY, "API_KEY": API_KEY, "TIMEOUT": 0.2}):
         push_in_transaction("emil", "n", 1)
         with pytest.raises(CommandError, match=AWAY):
             call_command("messageflow_drain", once=True, stderr=StringIO())
-        assert (waiting(), draining.drain_once().sent) == (1, 0)
+        assert (waiting(), outbox_draining.drain_once().sent) == (1, 0)
     OutboxPush.objects.all().delete()
 
 

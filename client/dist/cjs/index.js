@@ -316,7 +316,7 @@ var Refresher = class {
   }
 };
 
-// src/retry.ts
+// src/retry-timer.ts
 var Retry = class {
   #platform;
   #timer;
@@ -1359,7 +1359,7 @@ var LinkChoice = class {
 // src/version.ts
 var VERSION = "0.1.0";
 
-// src/session.ts
+// src/connection-machine.ts
 var Session = class {
   commands;
   #platform;

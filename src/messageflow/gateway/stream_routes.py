@@ -23,7 +23,7 @@ from messageflow.gateway.front_door.endpoint import HttpEndpoint
 from messageflow.gateway.front_door.http_limits import HttpLimits
 from messageflow.gateway.http_stream import StreamKind, StreamTransport
 from messageflow.gateway.http_stream_endpoint import HttpStreamEndpoint, Opener
-from messageflow.gateway.one_way_streams import OneWayOpener, StreamProofs
+from messageflow.gateway.one_way_opener import OneWayOpener, StreamProofs
 
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
 JSON_LINES = b"application/x-ndjson"

@@ -12,8 +12,8 @@ from messageflow.core.codes import CONNECTION_LIMIT, Disconnect
 from messageflow.core.handshake_headers import NO_HEADERS
 from messageflow.gateway import tcp_options
 from messageflow.gateway.frame_limits import FrameLimits
-from messageflow.gateway.websocket import WebSocketProtocol
 from messageflow.gateway.websocket_frames import READ, WEBSOCKET
+from messageflow.gateway.websocket_protocol import WebSocketProtocol
 from messageflow.hub.connection import Connection
 from messageflow.hub.hub import Hub
 from messageflow.hub.session import Session

@@ -109,7 +109,7 @@ class ControlHandler:
             return
         runtime = self._services.runtime
         session.expires_at = runtime.deadline(control.expires_at)
-        self._services.heartbeat.note_expiry(session)
+        self._services.heartbeat.expiries.note(session)
         expires = session.expires_at != NEVER
         session.push("", Refreshed(expires, runtime.time_to_refresh(session.expires_at) if expires else 0))
 
@@ -126,7 +126,7 @@ class ControlHandler:
         )
         recovery = Recovery(self._services, session, name, control.options.apply_to(options), request, True)
         recovery.apply(control.options, self._services.runtime.deadline(control.expires_at))
-        self._services.heartbeat.note_expiry(session)
+        self._services.heartbeat.expiries.note(session)
         self._services.runtime.spawn(_complete(recovery, session, name, since))
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from messageflow.testing.cases import FlowRecorderMixin, LiveGatewayMixin, record_flows, serve_gateway
     from messageflow.testing.live_gateway import LiveGateway
     from messageflow.testing.live_page import LivePage
-    from messageflow.testing.recorded import Recorded, Selection
+    from messageflow.testing.recorded_selection import Recorded, Selection
     from messageflow.testing.recorder import FlowRecorder
 
 __all__ = [
@@ -45,8 +45,8 @@ _ELSEWHERE = {
     "FlowRecorder": "recorder",
     "LiveGateway": "live_gateway",
     "LivePage": "live_page",
-    "Recorded": "recorded",
-    "Selection": "recorded",
+    "Recorded": "recorded_selection",
+    "Selection": "recorded_selection",
 }
 
 

@@ -26,7 +26,7 @@ from messageflow.core.stream import Publication
 from messageflow.errors import Refused
 from messageflow.handlers.registry import EVERY, Kind
 from messageflow.publisher.encoding import encode
-from messageflow.testing.recorded import Recorded, Selection, read_payload, read_publication
+from messageflow.testing.recorded_selection import Recorded, Selection, read_payload, read_publication
 from messageflow.typed.kinds import find_kind
 from messageflow.typed.message import TypedMessage
 

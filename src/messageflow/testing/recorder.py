@@ -26,7 +26,7 @@ from messageflow.core.namespaces import NamespaceOptions, Namespaces
 from messageflow.core.stream import Publication
 from messageflow.hub.limits import Limits
 from messageflow.publisher.stand_in import StandIn, standing_in
-from messageflow.testing.recorded import Recorded, RecordedCall, Selection, read_publication
+from messageflow.testing.recorded_selection import Recorded, RecordedCall, Selection, read_publication
 
 if TYPE_CHECKING:
     from messageflow.client_io.kernel import ClientIO

@@ -43,7 +43,7 @@ async def refresh(services: Services, session: Session, command_id: int, request
     session.expires_at = services.runtime.deadline(expires_at)
     if info:
         replace_conn_info(services.presence, session, info)
-    services.heartbeat.note_expiry(session)
+    services.heartbeat.expiries.note(session)
     expires = session.expires_at != NEVER
     ttl = services.runtime.time_to_refresh(session.expires_at) if expires else 0
     session.reply(command_id, "refresh", RefreshResult(session.client, VERSION, expires, ttl))

@@ -69,7 +69,7 @@ async def subscribe(services: Services, session: Session, command_id: int, reque
     if claims is not None:
         recovery.apply(claims.options, services.runtime.deadline(claims.expires_at))
         recovery.subscription.token = _mark(claims)
-        services.heartbeat.note_expiry(session)
+        services.heartbeat.expiries.note(session)
     preparing = recovery.prepare()
     if preparing is not None:
         await preparing
@@ -152,7 +152,7 @@ async def sub_refresh(services: Services, session: Session, command_id: int, req
     subscription.expires_at = runtime.deadline(claims.expires_at)
     subscription.token = _mark(claims)
     replace_chan_info(services.presence, subscription, claims.options.info)
-    services.heartbeat.note_expiry(session)
+    services.heartbeat.expiries.note(session)
     expires = subscription.expires_at != NEVER
     ttl = runtime.time_to_refresh(subscription.expires_at) if expires else 0
     session.reply(command_id, "sub_refresh", SubRefreshResult(expires, ttl))

@@ -11,8 +11,8 @@
     logins                    what people of Django are called
     commits                   what waits for the database to commit
     commit_transaction        the same for a block of pushes
-    outbox_rows, models       pushes that are rows of the application's own transaction
-    draining, drain_thread    how those are sent
+    outbox_writing, models    pushes that are rows of the application's own transaction
+    outbox_draining           how those are sent; outbox_drain_thread, by what
     notify                    pushes of what models become
     page_script, views, urls  the script tag, the token and the webhook
     checks                    what `manage.py check` says
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from messageflow.integrations.django.flows import async_flow as async_flow
     from messageflow.integrations.django.flows import flow as flow
     from messageflow.integrations.django.notify import notify_on_save as notify_on_save
-    from messageflow.integrations.django.outbox_rows import Outbox as Outbox
-    from messageflow.integrations.django.outbox_rows import outbox as outbox
-    from messageflow.integrations.django.outbox_rows import push_in_transaction as push_in_transaction
+    from messageflow.integrations.django.outbox_writing import Outbox as Outbox
+    from messageflow.integrations.django.outbox_writing import outbox as outbox
+    from messageflow.integrations.django.outbox_writing import push_in_transaction as push_in_transaction
     from messageflow.integrations.django.page_script import amark_position as amark_position
     from messageflow.integrations.django.page_script import mark_position as mark_position
 
@@ -46,9 +46,9 @@ _PLACES = {
     "flow": "flows",
     "async_flow": "flows",
     "push_on_commit": "commits",
-    "push_in_transaction": "outbox_rows",
-    "Outbox": "outbox_rows",
-    "outbox": "outbox_rows",
+    "push_in_transaction": "outbox_writing",
+    "Outbox": "outbox_writing",
+    "outbox": "outbox_writing",
     "notify_on_save": "notify",
     "mark_position": "page_script",
     "amark_position": "page_script",

@@ -1,6 +1,6 @@
 """The outbox: one row a push that was made in a transaction, until it is stored at the gateway.
 
-Owns the table. Never sends: `outbox_rows` writes rows, `draining` takes them away.
+Owns the table. Never sends: `outbox_writing` writes rows, `outbox_draining` takes them away.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import close_old_connections
 
-from messageflow.integrations.django.draining import Drained, drain
 from messageflow.integrations.django.models import OutboxPush
+from messageflow.integrations.django.outbox_draining import Drained, drain
 from messageflow.publisher.batch import COMMANDS
 
 

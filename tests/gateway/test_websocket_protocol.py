@@ -8,9 +8,9 @@ import struct
 import pytest
 from websockets.frames import Close, Frame, Opcode
 
-from messageflow.gateway import websocket
+from messageflow.gateway import websocket_protocol
 from messageflow.gateway.frame_limits import FrameLimits
-from messageflow.gateway.websocket import WebSocketProtocol
+from messageflow.gateway.websocket_protocol import WebSocketProtocol
 
 LIMITS = FrameLimits(message_size_limit=100, fragments_limit=3, buffer_high_water=777)
 KEY = b"\x01\x02\x03\x04"
@@ -108,7 +108,7 @@ async def test_the_high_water_of_the_limits_is_the_transports() -> None:
 
 
 async def test_a_peer_that_does_not_answer_the_close_frame_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(websocket, "CLOSE_TIMEOUT", 0.01)
+    monkeypatch.setattr(websocket_protocol, "CLOSE_TIMEOUT", 0.01)
     link = Link()
     link.send_close(3001, "shutdown")
     assert link.wire.written == closing(3001, "shutdown")
@@ -122,7 +122,7 @@ async def test_a_peer_that_leaves_or_errs_and_takes_nothing_more_is_cut_off(
     monkeypatch: pytest.MonkeyPatch, last: bytes
 ) -> None:
     """The transport that is closed waits for what is still to be written."""
-    monkeypatch.setattr(websocket, "CLOSE_TIMEOUT", 0.01)
+    monkeypatch.setattr(websocket_protocol, "CLOSE_TIMEOUT", 0.01)
     link = Link()
     link.data_received(last)
     assert link.wire.closed
@@ -131,7 +131,7 @@ async def test_a_peer_that_leaves_or_errs_and_takes_nothing_more_is_cut_off(
 
 
 async def test_a_peer_that_answers_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(websocket, "CLOSE_TIMEOUT", 0.01)
+    monkeypatch.setattr(websocket_protocol, "CLOSE_TIMEOUT", 0.01)
     link = Link()
     link.send_close(3001, "shutdown")
     link.says(struct.pack("!H", 3001), Opcode.CLOSE)
@@ -213,7 +213,7 @@ async def test_pings_of_a_peer_that_takes_no_answers_do_not_pile_up() -> None:
 
 
 async def test_the_end_of_what_the_peer_says_is_a_goodbye(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(websocket, "CLOSE_TIMEOUT", 0.01)
+    monkeypatch.setattr(websocket_protocol, "CLOSE_TIMEOUT", 0.01)
     link = Link()
     link.wire.waiting = 1
     link.eof_received()  # the transport closes by itself
@@ -281,7 +281,7 @@ async def test_what_breaks_the_protocol_is_told_and_nothing_after_it_is_read(
 
 
 async def test_what_is_still_to_come_of_a_message_too_large_is_thrown_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(websocket, "CLOSE_TIMEOUT", 0.05)
+    monkeypatch.setattr(websocket_protocol, "CLOSE_TIMEOUT", 0.05)
     link = Link()
     link.data_received(frame(b"x" * 101)[:50])
     heir = link.wire.heir

@@ -14,7 +14,7 @@ import threading
 from django.db import connections
 
 from messageflow.core.backoff import Backoff
-from messageflow.integrations.django.draining import drain
+from messageflow.integrations.django.outbox_draining import drain
 
 log = logging.getLogger("messageflow.django")
 

@@ -14,7 +14,7 @@ import { LinkChoice } from "./link-choice.js";
 import type { Platform } from "./platform.js";
 import { type ConnectResult, decodeFrame, isPing, type Method, PONG, type ServerMessage } from "./protocol.js";
 import { Refresher } from "./refresher.js";
-import { Retry } from "./retry.js";
+import { Retry } from "./retry-timer.js";
 import type { SessionEvents, SessionOptions, State, StateDetail } from "./state.js";
 import type { TokenSource } from "./token.js";
 import { Transport } from "./transport.js";
