@@ -277,6 +277,28 @@ async def test_notices_travel_together_and_each_is_told_its_own_result() -> None
         assert asking.runtime.counters.hook_failures["disconnect"] == 1
 
 
+async def test_notices_that_a_slow_application_has_not_come_to_are_sent_again() -> None:
+    async with asked() as (endpoint, asking):
+        endpoint.script = [b'{"results":[{"result":null},{"failure":{"error":"of one"}}]}']
+        notices = [DisconnectNotice(ClientView(f"user-{number}", "c", "")) for number in range(5)]
+        assert asking.hooks.disconnect is not None
+        await asyncio.gather(*map(asking.hooks.disconnect.tell, notices))
+        users = [[event["user"][-1] for event in each.get("events", ())] for each in endpoint.asked]
+        assert [each for each in users if each] == [list("01234"), list("234")]
+        assert asking.runtime.counters.hook_failures["disconnect"] == 1
+
+
+async def test_a_notice_whose_handler_hangs_is_no_outage_and_is_not_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook_client, "LEEWAY", 0.0)
+    async with asked(seconds=0.3) as (endpoint, asking):
+        endpoint.script = [""]  # nothing, on a connection that stays
+        assert asking.hooks.disconnect is not None
+        await asking.hooks.disconnect.tell(DisconnectNotice(ALICE))
+        assert endpoint.kinds == ["disconnect"]
+        counters = asking.runtime.counters
+        assert (counters.hook_failures["disconnect"], counters.webhook_outages) == (1, 0)
+
+
 async def test_one_that_answers_too_late_is_a_timeout_of_its_call_alone() -> None:
     async with asked(seconds=0.3) as (_, asking):
         hanging = asyncio.Event()

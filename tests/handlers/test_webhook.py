@@ -8,6 +8,7 @@ import itertools
 import json
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -201,6 +202,14 @@ def test_of_several_each_has_its_own_result(application: Application, face: str)
     results = ask(application, face, "disconnect", *people)
     assert ["failure" in result for result in results] == [False, True, False]
     assert application.seen == ["alice", "bob"]
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_of_several_whose_time_is_over_the_rest_is_not_begun(application: Application, face: str) -> None:
+    application.on_disconnect(lambda event: time.sleep(0.06))
+    people = [{"name": "disconnect", "user": user} for user in ("alice", "bob", "carol")]
+    assert len(ask(application, face, "disconnect", *people, seconds=0.05)) == 1
+    assert application.seen == ["alice"]
 
 
 @pytest.mark.parametrize("face", FACES)

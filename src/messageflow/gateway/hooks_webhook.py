@@ -54,7 +54,11 @@ class WebhookHooks:
         self._endpoint = endpoint
         self._batches = {
             kind: WebhookBatch(
-                self._runtime, endpoint, kind, Asking(HOOK_EVENTS[kind].is_repeatable, PATIENCE), self._seconds
+                self._runtime,
+                endpoint,
+                kind,
+                Asking(HOOK_EVENTS[kind].is_repeatable, PATIENCE, batched=True),
+                self._seconds,
             )
             for kind in NOTICES
         }

@@ -1,6 +1,7 @@
 """Notices of one kind, many in one request: those that come within a moment, so many and so large at most.
 
-Each is told of its own result, so that one handler that fails is one failure. Owns what waits to be sent; how much
+Each is told of its own result, so that one handler that fails is one failure. Where handlers are slow the application
+answers those that it came to, and the rest is sent again. Owns what waits to be sent; how much
 that may be is bounded by the places of its kind (`hub.hook_calls`).
 """
 
@@ -29,7 +30,7 @@ class WebhookBatch:
         endpoint: of the application.
         kind: of the notices.
         asking: how they are sent.
-        seconds: that a request may take.
+        seconds: that a handler may take.
     """
 
     def __init__(self, runtime: Runtime, endpoint: WebhookClient, kind: str, asking: Asking, seconds: float) -> None:
@@ -66,16 +67,18 @@ class WebhookBatch:
         self._runtime.spawn(self._send(batch), name=END_OF_SESSION)
 
     async def _send(self, batch: Waiting) -> None:
-        events = b",".join([event for event, _ in batch])
-        try:
-            answer = await self._endpoint.ask(self._kind, events, self._asking, self._seconds)
-            if len(answer.results) != len(batch):
-                raise WebhookError(f"the endpoint gave {len(answer.results)} results for {len(batch)} events")
-        except (ApplicationAway, AnswerLost, WebhookError) as error:
-            for _, waiting in batch:
+        while batch:
+            events = b",".join([event for event, _ in batch])
+            try:
+                answer = await self._endpoint.ask(self._kind, events, self._asking, self._seconds)
+                if not 0 < len(answer.results) <= len(batch):
+                    raise WebhookError(f"the endpoint gave {len(answer.results)} results for {len(batch)} events")
+            except (ApplicationAway, AnswerLost, WebhookError) as error:
+                for _, waiting in batch:
+                    if not waiting.done():
+                        waiting.set_exception(error)
+                return
+            for (_, waiting), result in zip(batch, answer.results, strict=False):
                 if not waiting.done():
-                    waiting.set_exception(error)
-            return
-        for (_, waiting), result in zip(batch, answer.results, strict=True):
-            if not waiting.done():
-                waiting.set_result(result)
+                    waiting.set_result(result)
+            batch = batch[len(answer.results) :]

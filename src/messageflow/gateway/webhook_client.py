@@ -51,10 +51,12 @@ class Asking(NamedTuple):
     Args:
         repeatable: it may be asked twice, so that it may be sent again when its fate is unknown.
         patience: seconds for which it waits for an endpoint that is away; none is told at once.
+        batched: many come in one request, which has its time once more: for the handler that was called last.
     """
 
     repeatable: bool = False
     patience: float = 0.0
+    batched: bool = False
 
 
 class WebhookClient:
@@ -88,6 +90,7 @@ class WebhookClient:
         self._head = _make_head(endpoint)
         self._is_there = asyncio.Event()
         self._look_now = asyncio.Event()
+        self._doubts: list[asyncio.Future[None]] = []  # of those who wait for the next look
         self._reported = False  # that it is away
         self._ended = False
         self._digest = ""
@@ -100,7 +103,7 @@ class WebhookClient:
             kind: of question.
             events: JSON, what stands between the brackets of the list.
             asking: how.
-            seconds: that it may take, once the endpoint is there.
+            seconds: that each of them may take, once the endpoint is there.
 
         Raises:
             ApplicationAway: it cannot be asked.
@@ -109,15 +112,21 @@ class WebhookClient:
         """
         limit = time.monotonic() + seconds + LEEWAY + asking.patience
         body = b'{"kind":"%b","seconds":%.3f,"events":[%b]}' % (kind.encode(), seconds, events)
-        is_patient, stale_once = asking.patience > 0, False
+        answer_time = seconds * (2 if asking.batched else 1) + LEEWAY
+        is_patient, stale_once, late_once = asking.patience > 0, False, False
         while True:
             await self._wait_until_there(limit, patient=is_patient)
-            outcome = await self._send(kind, body, min(limit, time.monotonic() + seconds + LEEWAY))
+            outcome = await self._send(kind, body, min(limit, time.monotonic() + answer_time))
             if isinstance(outcome, Response) and outcome.status not in ABSENT:
                 return self._read(outcome)
             may_repeat = asking.repeatable or (isinstance(outcome, NoResponse) and not outcome.sent)
             if isinstance(outcome, NoResponse) and outcome.stale and not stale_once:
                 stale_once = True  # it had closed a connection that it kept, which says nothing about it
+            elif outcome == NO_ANSWER:  # a handler that hangs would hang again, and with it what comes after it
+                if may_repeat and (late_once or await self._is_answering()):
+                    may_repeat = False
+                late_once = True
+                self._look_now.set()
             else:
                 self._note_away(outcome)
             if not may_repeat:
@@ -169,12 +178,26 @@ class WebhookClient:
         if self._is_there.is_set():
             self._look_now.set()
 
+    async def _is_answering(self) -> bool:
+        """Return whether the next look finds it: what is late is then a handler, and not all of the application."""
+        looked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._doubts.append(looked)
+        self._look_now.set()
+        if not self._ended:
+            await looked
+        return self._is_there.is_set()
+
     async def watch(self) -> None:
         """Look for the endpoint, and at what it handles, until cancelled."""
         backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE, random.random)
         try:
             while True:
-                if await self._look():
+                doubts, self._doubts = self._doubts, []
+                try:
+                    was_found = await self._look()
+                finally:
+                    _settle(doubts)
+                if was_found:
                     backoff.reset()
                     await asyncio.sleep(GAP)
                 if self._is_there.is_set():
@@ -184,6 +207,7 @@ class WebhookClient:
         finally:
             self._ended = True
             self._is_there.set()  # nobody waits any more
+            _settle(self._doubts)
 
     async def _wait_for_doubt(self) -> None:
         try:
@@ -212,7 +236,8 @@ class WebhookClient:
         if answer.handlers != self._digest or not self._is_there.is_set():
             self._digest = answer.handlers
             self._on_described(answer.described)
-        self._look_now.clear()
+        if not self._doubts:
+            self._look_now.clear()
         self._note_there()
         return True
 
@@ -249,6 +274,12 @@ def _make_head(endpoint: Endpoint) -> bytes:
         "Content-Length: %d\r\n\r\n%b",
     )
     return "\r\n".join(lines).encode("ascii")
+
+
+def _settle(doubts: list[asyncio.Future[None]]) -> None:
+    for each in doubts:
+        if not each.done():
+            each.set_result(None)
 
 
 def _describe(outcome: Response | NoResponse) -> str:
