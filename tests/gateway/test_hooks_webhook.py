@@ -195,6 +195,7 @@ async def test_what_has_no_handler_costs_nothing_and_what_is_new_is_found(tmp_pa
             alice = await enter(gateway, "alice")
             await alice.link.close()
             first.kill()
+            first.wait()  # or it may take the call yet, and answer nothing
             bob = Page(gateway, "bob")
             await bob.connect()
             assert (await bob.ask(rpc={"method": "double", "data": 1}))["error"]["code"] == 100

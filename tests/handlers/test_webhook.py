@@ -164,6 +164,13 @@ def test_a_plain_function_that_wraps_a_coroutine_function_is_awaited(application
     assert ran == [1, 2]
 
 
+def raising(error: BaseException) -> Callable[[Event], None]:
+    def fail(event: Event) -> None:
+        raise error
+
+    return fail
+
+
 @pytest.mark.parametrize("face", FACES)
 def test_what_would_end_a_process_ends_its_call_alone(
     application: Application, face: str, monkeypatch: pytest.MonkeyPatch
@@ -186,7 +193,9 @@ def test_what_would_end_a_process_ends_its_call_alone(
     application.rpc("exit")(lambda event: sys.exit(3))
     application.rpc("leave")(leave)
     application.rpc("give_up")(give_up)
-    for name in ("exit", "leave", "give_up"):
+    application.rpc("interrupt")(raising(KeyboardInterrupt()))
+    application.rpc("cancelled")(raising(asyncio.CancelledError()))
+    for name in ("exit", "leave", "give_up", "interrupt", "cancelled"):
         [result] = ask(application, face, "rpc", {"name": name})
         assert result["failure"]["error"], name
     if face == "wsgi":

@@ -178,9 +178,9 @@ class Webhook:
         try:
             result = handler.function(event)
             return self._loop_thread.run(result, seconds) if type(result) is CoroutineType else result
-        except SystemExit as error:
-            if threading.current_thread() is threading.main_thread():
-                raise  # gunicorn's own, by which it ends a worker
+        except BaseException as error:
+            if isinstance(error, Exception) or _is_of_server(error):
+                raise
             raise RuntimeError(f"the handler raised {show(error)}") from error
 
     def _check_head(self, method: str, length: str) -> Reply | None:
@@ -265,6 +265,13 @@ class Webhook:
             self._threads = loop, FunctionThreads("webhook-handler", THREADS)
         result = await self._threads[1].call(handler.function, event)
         return await result if type(result) is CoroutineType else result
+
+
+def _is_of_server(error: BaseException) -> bool:
+    """Whether a WSGI server ends a worker with this, as gunicorn's does; else a handler raised it."""
+    if isinstance(error, SystemExit | KeyboardInterrupt):
+        return threading.current_thread() is threading.main_thread()
+    return type(error).__module__.partition(".")[0] in ("greenlet", "gevent", "eventlet")
 
 
 def _explain(status: int, reason: str) -> Reply:
