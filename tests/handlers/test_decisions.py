@@ -107,6 +107,12 @@ def test_one_text_is_no_list_of_channels() -> None:
         carry_out(decisions.welcome(table(("connect", "*", lambda event: {"channels": "news"})), CONNECT))
 
 
+@pytest.mark.parametrize("said", [float("nan"), float("inf"), "tomorrow", True])
+def test_an_end_is_a_time(said: object) -> None:
+    with pytest.raises(TypeError, match="in seconds since 1970"):
+        carry_out(decisions.welcome(table(("connect", "*", lambda event: {"expires_at": said})), CONNECT))
+
+
 @pytest.mark.parametrize(
     ("said", "expected"),
     [((None, True), True), ((None, False), False), ((False, True), False), ((None, None), None), ((), None)],

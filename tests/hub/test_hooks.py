@@ -149,6 +149,18 @@ async def test_a_user_that_can_be_none_is_a_failure_of_the_hook(make: Make, name
     assert (connection.closed.code, world.hub.counters.hook_failures["connect"]) == (3004, 1)
 
 
+@pytest.mark.parametrize("channels", [("nowhere:a",), ("#bob",), ("",), tuple(f"open:{n}" for n in range(2000))])
+async def test_channels_that_cannot_be_are_a_mistake_of_the_hook(make: Make, channels: tuple[str, ...]) -> None:
+    async def connect(question: ConnectQuestion) -> ConnectAnswer:
+        return ConnectAnswer(channels=channels)
+
+    world = await make(connect=connect)
+    connection = world.connection()
+    await ask(world, connection, 1, connect={"token": world.token("alice")})
+    assert connection.closed is not None
+    assert connection.closed.code == 3004
+
+
 async def test_the_user_of_a_token_cannot_be_changed(make: Make) -> None:
     async def connect(question: ConnectQuestion) -> ConnectAnswer:
         return ConnectAnswer(user="mallory")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator
 from functools import partial
+from math import isfinite
 from types import CoroutineType
 from typing import Any, NamedTuple
 
@@ -104,6 +105,11 @@ def welcome(handlers: Handlers, event: Event) -> Generator[HandlerCall, Any, dic
         for key in ("channels", "allow"):
             if isinstance(result.get(key), str):
                 raise TypeError(f"the {key} of a connect handler are a list of names, not one text")
+        end = result.get("expires_at", 0)
+        if end is not None and (
+            type(end) not in (int, float) or not isfinite(end)
+        ):  # JSON has neither infinity nor NaN
+            raise TypeError(f"expires_at of a connect handler is a time in seconds since 1970, not {end!r}")
         encoded = {key: handler.encode(result[key]) for key in ("info", "data") if result.get(key) is not None}
         channels = (*said.get("channels", ()), *(result.get("channels") or ()))
         allowed = (*said.get("allow", ()), *(result.get("allow") or ()))

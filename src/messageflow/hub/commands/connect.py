@@ -56,7 +56,7 @@ NO_OPTIONS = SubscribeOptions()
 NOTHING_HELD = SubscribeRequest()
 _CONNECTING, _CONNECTED = State.CONNECTING, State.CONNECTED
 Granted = tuple[str, NamespaceOptions, SubscribeOptions]  # a channel that the server subscribes a session to
-WITHOUT_A_TOKEN = "connect without a token, and anonymous clients are not allowed"
+WITHOUT_A_TOKEN = "connect without a token: set allow_anonymous, or let on_connect return a user"
 
 
 async def connect(services: Services, session: Session, command_id: int, request: ConnectRequest) -> None:
@@ -251,10 +251,20 @@ async def _ask(
     elif not claims.user and not services.verifier.allow_anonymous:
         raise Disconnected(MALFORMED, WITHOUT_A_TOKEN)
     if answer.channels:
+        _check_channels(services, answer.channels)
         changes["channels"] = (*claims.channels, *answer.channels)
     if answer.allow:
         changes["grants"] = (*claims.grants, *_read_allow(answer.allow))
     return msgspec.structs.replace(claims, **changes), answer.data
+
+
+def _check_channels(services: Services, names: tuple[str, ...]) -> None:
+    """Take channels that cannot be for a mistake of the application, and not of the token or the client."""
+    for name in names:
+        if owned_by_server(name) or services.namespaces.options(name) is None:
+            raise Disconnected(SERVER_ERROR, f"the connect hook gives a channel that cannot be: {name[:64]!r}")
+    if len(set(names)) > services.runtime.limits.channels_per_connection:
+        raise Disconnected(SERVER_ERROR, "the connect hook gives more channels than a connection may hold")
 
 
 def _read_allow(allow: tuple[str, ...]) -> list[Grant]:
