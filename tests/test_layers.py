@@ -28,6 +28,7 @@ MAY_IMPORT = {
     "redis_publisher": {"core", "api", "brokers.base", "brokers.redis", "client_io"},
     "publisher": {"redis_publisher", "client_io", "core", "api.calls", "api.answers", "handlers", "typed"},
     "integrations": {"core", "handlers", "publisher", "typed"},
+    "compat": {"publisher"},
     "testing": {
         *("core", "dialects", "hub", "brokers", "api", "handlers", "client_io", "publisher", "gateway", "typed"),
     },
@@ -224,6 +225,7 @@ PARALLEL: list[tuple[str, set[str]]] = [
     ("a Redis as gateways find it and as flows do", {"brokers/redis/topology", "redis_publisher"}),
     ("what is kept: the idea, and its place in Redis", {"core", "brokers/redis"}),
     ("what a user of `Flow` is given, named as the idea that it shows", {"core", "publisher"}),
+    ("a backend's `Flow`, and that of the ancestors' backends", {"compat", "publisher"}),
     ("the contract of a seam: `base`", {"brokers", "dialects"}),
     ("a module a command: of a client on the wire, of a person at a terminal", {"hub/commands", "cli"}),
     ("a command of the terminal and what it runs or shows", {"cli", "gateway"}),

@@ -283,6 +283,26 @@ def test_a_token_without_user_is_good_only_where_anonymous_users_are(sub: str | 
     assert Verifier(KEYS, allow_anonymous=True).connection(connection(sub=sub), NOW).user == ""
 
 
+CLASSIC = Verifier(KEYS, user_claim="user_id")
+
+
+@pytest.mark.parametrize("user_id", ["7", 7])
+def test_the_user_is_in_the_claim_of_an_older_application(user_id: object) -> None:
+    token = connection(sub=None, user_id=user_id)
+    assert CLASSIC.connection(token, NOW).user == "7"
+    assert "names no user" in refused(token)
+
+
+@pytest.mark.parametrize("user_id", ["", None, True, 7.5, ["7"]])
+def test_such_a_claim_that_names_nobody_is_no_user(user_id: object) -> None:
+    assert "names no user" in refused(connection(sub=None, user_id=user_id), by=CLASSIC)
+
+
+def test_a_sub_goes_before_such_a_claim() -> None:
+    assert CLASSIC.connection(connection(sub="alice", user_id="bob"), NOW).user == "alice"
+    assert "is no user" in refused(connection(sub=None, user_id="*"), by=CLASSIC)
+
+
 # Audience and issuer
 
 

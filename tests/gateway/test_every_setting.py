@@ -75,7 +75,7 @@ GATEWAYS: dict[str, Sequence[str]] = {
     "two": (*MEMORY, "--workers", "2"),
     "ending": (*MEMORY, "--drain-time", "0", "--log-level", "debug"),
     "elsewhere": (*MEMORY, "--host", "127.0.0.2"),
-    "own": (*MEMORY, "--base-path", "/own"),
+    "own": (*MEMORY, "--base-path", "/own", "--classic", "cesium"),
 }
 
 Started = Callable[[str], Running]
@@ -145,6 +145,11 @@ def host(gateway: Running) -> None:
         pass
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", gateway.port), timeout=10)
+
+
+def classic(gateway: Running) -> None:
+    with Client(gateway, path="/websocket") as client:
+        assert client.receive() == (1, b'{"action": "AUTH REQUEST"}')
 
 
 def base_path(gateway: Running) -> None:
@@ -430,7 +435,7 @@ ROWS: dict[str, tuple[str, Callable[[Running], None]]] = {
     check.__name__: (name, check)
     for name, checks in {
         "elsewhere": (host,),
-        "own": (base_path,),
+        "own": (base_path, classic),
         "pages": (tls_terminated, trusted_proxies, require_origin, metrics_public, broker),
         "keys": (
             *(allowed_origins, allow_anonymous, api_key, token_secret, token_public_keys),

@@ -86,6 +86,11 @@ async def test_the_base_path_moves() -> None:
     assert moved.kept == ("/messageflow.js", *TRANSPORTS, "/connection/emulation", "/push/own/")
 
 
+def test_a_classic_path_is_kept_where_it_is_on() -> None:
+    assert "/websocket" in Paths("/", guest=True, classic=True).kept
+    assert "/websocket" not in GUEST.kept
+
+
 def test_the_path_of_a_new_transport_is_kept_too(monkeypatch: pytest.MonkeyPatch) -> None:
     another = table.Spoken("/connection/another", "", NATIVE)
     monkeypatch.setattr(table, "DIALECTS", (*table.DIALECTS, another, another))

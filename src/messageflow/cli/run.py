@@ -115,7 +115,8 @@ def _run(
 
     def announce(port: int) -> None:
         start.announce(port)
-        say_what_is_kept(Paths(start.settings.base_path, guest=True), target)
+        settings = start.settings
+        say_what_is_kept(Paths(settings.base_path, guest=True, classic=settings.classic != "off"), target)
         if port_file is not None:
             port_file.write_text(str(port))
         if handover is not None and listener is not None:

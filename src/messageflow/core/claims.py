@@ -144,6 +144,17 @@ def read_claims(payload: bytes) -> Said:
         raise
 
 
+def read_user_claim(payload: bytes, name: str) -> str:
+    """Return the user whom another claim than `sub` names, a text or a whole number; empty where it names nobody.
+
+    Args:
+        payload: of a believed token, which `read_claims` has read.
+        name: of the claim.
+    """
+    found = _json.decode(payload).get(name)
+    return str(found) if isinstance(found, str) or type(found) is int else ""
+
+
 def read_channels(said: Said) -> tuple[str, ...]:
     """Return the claim `channels`."""
     channels = tuple(said.channels or ())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 WEBSOCKET_PATH = "/connection/websocket"  # as Centrifugo has it, which the official SDKs expect
+CLASSIC_PATH = "/websocket"  # where the browsers of message_flow, cesium_web and baselayer connect, where it is on
 SCRIPT_PATH = "/messageflow.js"  # the browser client
 EVENTS_PATH = "/connection/uni_sse"
 LINES_PATH = "/connection/uni_http_stream"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import msgspec
 from msgspec import UNSET
 
 from messageflow.core.claims import (
@@ -25,6 +26,7 @@ from messageflow.core.claims import (
     read_embedded,
     read_options,
     read_subs,
+    read_user_claim,
 )
 from messageflow.core.jws import verify_signature
 from messageflow.core.token_keys import Key, load_keys
@@ -49,6 +51,7 @@ class Verifier:
         leeway: seconds by which clocks may differ, at most 30.
         lifetime_limit: the most seconds from a token's making (`iat`, else now) to its `exp`; `math.inf` for no limit.
         allow_anonymous: believe tokens whose `sub` is empty or missing.
+        user_claim: names the user where `sub` does not; empty for none.
 
     Raises:
         ConfigurationError: the leeway or the lifetime limit is out of bounds.
@@ -63,6 +66,7 @@ class Verifier:
         leeway: float = LONGEST_LEEWAY,
         lifetime_limit: float = LIFETIME_LIMIT,
         allow_anonymous: bool = False,
+        user_claim: str = "",
     ) -> None:
         if not 0 <= leeway <= LONGEST_LEEWAY:
             raise ConfigurationError(f"the token leeway is {leeway} s: choose 0 to {LONGEST_LEEWAY:.0f} s")
@@ -74,6 +78,7 @@ class Verifier:
         self.leeway = leeway
         self.lifetime_limit = lifetime_limit
         self.allow_anonymous = allow_anonymous
+        self.user_claim = user_claim
 
     def connection(self, token: str, now: float) -> ConnectionClaims:
         """Return what a connection token says, at the time `now`.
@@ -147,7 +152,10 @@ class Verifier:
 
     def _verify(self, token: str, now: float) -> Said:
         """Everything both kinds of token have to satisfy but the expiry, which is judged last."""
-        claims = read_claims(verify_signature(token, self.keys))
+        payload = verify_signature(token, self.keys)
+        claims = read_claims(payload)
+        if self.user_claim and not claims.sub:
+            claims = msgspec.structs.replace(claims, sub=read_user_claim(payload, self.user_claim))
         if claims.sub:
             if not is_user.__wrapped__(claims.sub):  # kept of users who are pushed to, not of all who come
                 raise TokenError(f"the sub of the token is no user: at most {USER_BYTES} bytes, no control characters")

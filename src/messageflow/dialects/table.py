@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from messageflow.core.gateway_paths import EVENTS_PATH, HTTP_STREAM_PATH, LINES_PATH, SSE_PATH, WEBSOCKET_PATH
 from messageflow.dialects.base import Dialect
+from messageflow.dialects.classic import GENERATIONS
 from messageflow.dialects.event_source import EVENT_SOURCE
 from messageflow.dialects.native import NATIVE
 from messageflow.dialects.unidirectional import UNIDIRECTIONAL
@@ -36,6 +37,7 @@ DIALECTS = (
     Spoken(HTTP_STREAM_PATH, "", NATIVE),
     Spoken(SSE_PATH, "", NATIVE),
 )
+CLASSIC = GENERATIONS  # at `CLASSIC_PATH`, the one that the setting `classic` names
 
 
 def choose(path: str, offered: Sequence[str]) -> Spoken | None:

@@ -50,7 +50,9 @@ class Answer(NamedTuple):
     reason: str = ""
 
 
-def answer_handshake(head: Head, origin: str | None, origins: Origins, forwarded: Forwarded) -> Answer:
+def answer_handshake(
+    head: Head, origin: str | None, origins: Origins, forwarded: Forwarded, only: Dialect | None = None
+) -> Answer:
     """Return the response to a request to open a WebSocket.
 
     Args:
@@ -58,6 +60,7 @@ def answer_handshake(head: Head, origin: str | None, origins: Origins, forwarded
         origin: of it, as `origin_of` returns it.
         origins: the pages that may connect.
         forwarded: how the request reached the outermost proxy we believe.
+        only: what is spoken whatever is asked for; None: what the path and the subprotocol say.
     """
     if not origins.allows(origin, forwarded.host, forwarded.secure):
         return _refuse(
@@ -72,8 +75,8 @@ def answer_handshake(head: Head, origin: str | None, origins: Origins, forwarded
             "A token never goes into a URL, where it ends up in logs. Send it in the connect command.\n",
         )
     key = _ordinary_key(head)
-    dialect = _spoken_first(head.path) if key is not None else None
-    return _accept(key, dialect) if key is not None and dialect is not None else _negotiate(head)
+    dialect = (only or _spoken_first(head.path)) if key is not None else None
+    return _accept(key, dialect) if key is not None and dialect is not None else _negotiate(head, only)
 
 
 def origin_of(fields: Mapping[bytes, bytes]) -> str | None:
@@ -113,13 +116,16 @@ def _accept(key: bytes, dialect: Dialect) -> Answer:
     return Answer(101, _SWITCH % b2a_base64(sha1(key + _GUID).digest(), newline=False), dialect)
 
 
-def _negotiate(head: Head) -> Answer:
+def _negotiate(head: Head, only: Dialect | None) -> Answer:
     address = head.path.decode("latin-1")
     names = [Subprotocol(each.subprotocol) for each in DIALECTS if each.path == address]
     chosen: list[Dialect] = []
 
     def select(protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
         """Take what is offered and spoken here; a client that offers nothing takes what it gets."""
+        if only is not None:
+            chosen.append(only)
+            return None
         spoken = choose(address, offered)
         if spoken is None:
             return offered[0]

@@ -9,7 +9,7 @@ Paths are compared as they are written in the request, percent-encoded or not.
 
 from __future__ import annotations
 
-from messageflow.core.gateway_paths import EMULATION_PATH, SCRIPT_PATH
+from messageflow.core.gateway_paths import CLASSIC_PATH, EMULATION_PATH, SCRIPT_PATH
 from messageflow.dialects import table
 
 CLIENT_PATH = SCRIPT_PATH.encode()
@@ -21,6 +21,7 @@ class Paths:
     Args:
         base: of all that is the gateway's, with a slash at both ends.
         guest: whether all other paths are an application's.
+        classic: whether browsers of the ancestors connect here.
 
     Attributes:
         base: the same, as a request has it.
@@ -28,9 +29,10 @@ class Paths:
         calls: what the paths of calls of the API begin with.
     """
 
-    def __init__(self, base: str, *, guest: bool) -> None:
+    def __init__(self, base: str, *, guest: bool, classic: bool = False) -> None:
         self.roots = (base,) if guest else (base, "/")
         self.base = base.encode()
+        self._classic = (CLASSIC_PATH,) if classic else ()
         self.calls = tuple(f"{root}api/".encode() for root in self.roots)
 
     def method_called(self, path: bytes) -> bytes | None:
@@ -44,4 +46,4 @@ class Paths:
     def kept(self) -> tuple[str, ...]:
         """What an application beside the gateway does not get: paths, and last the prefix."""
         transports = dict.fromkeys(spoken.path for spoken in table.DIALECTS)
-        return (CLIENT_PATH.decode(), *transports, EMULATION_PATH, self.base.decode())
+        return (CLIENT_PATH.decode(), *transports, *self._classic, EMULATION_PATH, self.base.decode())

@@ -5,9 +5,12 @@ Where a dialect is spoken stands in `dialects.table`: WebSockets answer there, u
 
 from __future__ import annotations
 
+from messageflow.core.gateway_paths import CLASSIC_PATH
 from messageflow.dialects import table
+from messageflow.dialects.classic import ClassicDialect
 from messageflow.gateway.api_endpoint import ApiEndpoint, ApiKey
 from messageflow.gateway.application import ApplicationEndpoint
+from messageflow.gateway.classic_endpoint import ClassicEndpoint
 from messageflow.gateway.client_script import ClientScript
 from messageflow.gateway.frame_limits import FrameLimits
 from messageflow.gateway.front_door.admission import Admission
@@ -41,6 +44,7 @@ def make_routes(
     application: ApplicationEndpoint | None,
     *,
     metrics_public: bool = False,
+    classic: ClassicDialect | None = None,
 ) -> Routes:
     """Return the table.
 
@@ -53,6 +57,7 @@ def make_routes(
         frames: of WebSockets.
         application: answers for every other path; None: the gateway is alone.
         metrics_public: show metrics to everybody.
+        classic: what browsers of the ancestors speak here, if they may come.
     """
     guest = application is not None
 
@@ -73,8 +78,11 @@ def make_routes(
     if application is None:
         pages[b"/"] = page(show_front(paths.roots[0]))
     nothing = page(show_nothing(pages.keys()))
-    websockets: HttpEndpoint = WebSocketEndpoint(admission, frames, page(show_upgrade(admission)))
+    upgrade = page(show_upgrade(admission))
+    websockets: HttpEndpoint = WebSocketEndpoint(admission, frames, upgrade)
     transports = {spoken.path.encode(): websockets for spoken in table.DIALECTS}
+    if classic is not None:
+        transports[CLASSIC_PATH.encode()] = ClassicEndpoint(admission, frames, upgrade, classic)
     transports |= make_streams(admission, key, limits, frames.buffer_high_water, alone=application is None)
     return Routes(
         pages | transports,

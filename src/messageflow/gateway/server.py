@@ -19,6 +19,8 @@ from messageflow.brokers.base import Broker
 from messageflow.core.codes import RESTART
 from messageflow.core.handshake_headers import ShownHeaders
 from messageflow.core.token_verifier import Verifier, load_keys
+from messageflow.dialects import table
+from messageflow.dialects.classic import ClassicDialect
 from messageflow.gateway import logs
 from messageflow.gateway.acceptor import Acceptor
 from messageflow.gateway.api_endpoint import ApiKey
@@ -90,7 +92,7 @@ class Gateway:
         broker = broker or make_broker(settings)
         found = load_hooks(settings.hooks, settings.limits.hooks.hook_concurrency) if settings.hooks else NO_HOOKS
         hooks, handlers = (NO_HOOKS, found) if isinstance(found, Handlers) else (found, handlers)
-        verifier = make_verifier(settings.tokens)
+        verifier = make_verifier(settings.tokens, table.CLASSIC.get(settings.classic))
         shared = bool(worker) or is_shared(settings)
         self.hub = Hub(broker, settings.namespaces, verifier, settings.limits, hooks=hooks, name=worker, shared=shared)
         if settings.restarts:
@@ -110,7 +112,7 @@ class Gateway:
             shown_headers=ShownHeaders(settings.hook_headers),
             files=self.files,
         )
-        self.paths = Paths(settings.base_path, guest=application is not None)
+        self.paths = Paths(settings.base_path, guest=application is not None, classic=settings.classic != "off")
         self.application = application
         self.application_endpoint = None if application is None else ApplicationEndpoint(self.admission)
         self.front_door = FrontDoor(
@@ -123,6 +125,7 @@ class Gateway:
                 set_message_size(settings.frames, settings.limits),
                 self.application_endpoint,
                 metrics_public=settings.metrics_public,
+                classic=table.CLASSIC.get(settings.classic),
             ),
             settings.http,
             self.admission.count_slow_head,
@@ -314,8 +317,12 @@ def _already_closed(number: int, frame: FrameType | None) -> None:
     pass
 
 
-def make_verifier(policy: TokenPolicy) -> Verifier:
+def make_verifier(policy: TokenPolicy, classic: ClassicDialect | None = None) -> Verifier:
     """Return what decides by a policy.
+
+    Args:
+        policy: the settings.
+        classic: what old browsers speak here, whose tokens name the user in a claim of its own.
 
     Raises:
         ConfigurationError: a key cannot be used.
@@ -326,6 +333,7 @@ def make_verifier(policy: TokenPolicy) -> Verifier:
         issuer=policy.token_issuer or None,
         lifetime_limit=policy.token_lifetime_limit,
         allow_anonymous=policy.allow_anonymous,
+        user_claim="" if classic is None else classic.user_key,
     )
 
 

@@ -23,6 +23,7 @@ from messageflow.core.gateway_paths import BASE_PATH
 from messageflow.core.handshake_headers import USUAL_HEADERS
 from messageflow.core.namespaces import Namespaces
 from messageflow.core.setting_kinds import Duration, Secret, Secrets, Section, Switch, Text, Whole, choice
+from messageflow.dialects.classic import GENERATIONS
 from messageflow.errors import ConfigurationError
 from messageflow.gateway.frame_limits import FrameLimits
 from messageflow.gateway.front_door.admission_limits import AdmissionLimits
@@ -40,6 +41,7 @@ from messageflow.hub.hooks import KINDS
 from messageflow.hub.limits import Limits
 
 LogFormat = Annotated[str, choice("auto", "json", "console")]
+Generation = Annotated[str, choice("off", *GENERATIONS)]
 LogLevel = Annotated[str, choice("debug", "info", "warning", "error")]
 
 
@@ -97,6 +99,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     require_origin: Annotated[
         Switch, Meta(description="refuse clients that send no `Origin`, which are programs rather than browsers")
     ] = False
+
+    classic: Annotated[
+        Generation,
+        Meta(
+            description="let browsers of message_flow, cesium_web or baselayer connect at `/websocket`, with its "
+            "messages and its tokens (docs/classic.md)"
+        ),
+    ] = "off"
 
     # Keys and tokens
     api_key: Annotated[

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from messageflow.dialects.base import Dialect
 from messageflow.gateway import refusal_log
 from messageflow.gateway.frame_limits import FrameLimits
 from messageflow.gateway.front_door.admission import Admission
@@ -15,6 +16,7 @@ from messageflow.gateway.front_door.head import Head
 from messageflow.gateway.front_door.response import HttpResponse
 from messageflow.gateway.handshake import answer_handshake, origin_of
 from messageflow.gateway.pages import Page
+from messageflow.gateway.proxies import Forwarded
 from messageflow.gateway.websocket_connection import WebSocketConnection, WebSocketWithHeaders
 
 # The address of many is one string: 58 bytes less for each who comes through one proxy or network (benchmarks: memory).
@@ -24,11 +26,16 @@ _shared = lru_cache(maxsize=1024)(str)
 class WebSocketEndpoint:
     """A `front_door.endpoint.HttpEndpoint`.
 
+    Attributes:
+        only: the dialect that is spoken here, whatever is asked for; None: that of the path and the subprotocol.
+
     Args:
         admission: knows who may come.
         limits: of frames.
         otherwise: answers requests for no WebSocket.
     """
+
+    only: Dialect | None = None
 
     def __init__(self, admission: Admission, limits: FrameLimits, otherwise: Page) -> None:
         self._admission = admission
@@ -52,7 +59,7 @@ class WebSocketEndpoint:
             connection.answer(HttpResponse(403))
             return None
         origin = origin_of(head.fields)
-        response = answer_handshake(head, origin, admission.origins, came)
+        response = answer_handshake(head, origin, admission.origins, came, self.only)
         connection.transport.write(response.data)
         if response.status != 101 or response.dialect is None:
             if response.status == 403:
@@ -61,13 +68,16 @@ class WebSocketEndpoint:
                 refusal_log.log_bad_upgrade(admission.hub, response.reason, came)
             connection.close()
             return None
-        address, hub = _shared(came.address), admission.hub
-        if hub.hooks.any:
-            shown = admission.show_headers(head.headers, origin, came)
-            opened: WebSocketConnection = WebSocketWithHeaders(hub, self._limits, address, admission.leaving, shown)
-        else:
-            opened = WebSocketConnection(hub, self._limits, address, admission.leaving)
+        opened = self._make_connection(head, origin, came)
         opened.connection_made(connection.transport)
         opened.begin(admission.enter(opened, response.dialect))
         connection.hand_over(opened)
         return None
+
+    def _make_connection(self, head: Head, origin: str | None, came: Forwarded) -> WebSocketConnection:
+        admission = self._admission
+        address, hub = _shared(came.address), admission.hub
+        if hub.hooks.any:
+            shown = admission.show_headers(head.headers, origin, came)
+            return WebSocketWithHeaders(hub, self._limits, address, admission.leaving, shown)
+        return WebSocketConnection(hub, self._limits, address, admission.leaving)

@@ -1,0 +1,33 @@
+"""The endpoint of classic browsers, where the setting `classic` names their generation."""
+
+from __future__ import annotations
+
+from messageflow.core.handshake_headers import NO_HEADERS
+from messageflow.dialects.classic import ClassicDialect
+from messageflow.gateway.classic_connection import ClassicConnection
+from messageflow.gateway.frame_limits import FrameLimits
+from messageflow.gateway.front_door.admission import Admission
+from messageflow.gateway.front_door.head import Head
+from messageflow.gateway.pages import Page
+from messageflow.gateway.proxies import Forwarded
+from messageflow.gateway.websocket_endpoint import WebSocketEndpoint
+
+
+class ClassicEndpoint(WebSocketEndpoint):
+    """A `WebSocketEndpoint` that speaks one generation of the classic dialect.
+
+    Args:
+        admission: knows who may come.
+        limits: of frames.
+        otherwise: answers requests for no WebSocket.
+        dialect: that of the generation.
+    """
+
+    def __init__(self, admission: Admission, limits: FrameLimits, otherwise: Page, dialect: ClassicDialect) -> None:
+        super().__init__(admission, limits, otherwise)
+        self.only = self._classic = dialect
+
+    def _make_connection(self, head: Head, origin: str | None, came: Forwarded) -> ClassicConnection:
+        admission = self._admission
+        shown = admission.show_headers(head.headers, origin, came) if admission.hub.hooks.any else NO_HEADERS
+        return ClassicConnection(admission, self._classic, self._limits, came.address, shown)
