@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +32,7 @@ LONGEST_FIRST = (
     "brokers/redis/test_access.py",
     "gateway/test_every_setting.py",
     "publisher/test_projects.py",
+    "publisher/test_everywhere.py",
     "faults/test_campaign.py",
     "browser/",
     "docs/",
@@ -65,6 +67,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         )
 
     items.sort(key=rank)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """End the Chromium that browser tests share before a test that may need what Playwright keeps from it: asyncio."""
+    if not item.get_closest_marker("browser"):
+        end_chromium()
+
+
+def pytest_sessionfinish() -> None:
+    end_chromium()
+
+
+def end_chromium() -> None:
+    if (chromium := sys.modules.get("tests.browser.chromium")) is not None:  # else nobody has imported it
+        chromium.end_chromium()
 
 
 @pytest.fixture

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
 import pytest
-from playwright.sync_api import Browser, Dialog, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Dialog, Page, expect
 
 from messageflow import Flow
+from tests.browser.chromium import PATIENCE_MS, shared_chromium
 from tests.support import API_KEY, TOKEN_SECRET, Running, running
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "flask_jobs"
 DEMO = ("demo",)
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-PATIENCE_MS = 60_000  # for a machine that does much else; no test waits this long when all is well
 SPEAK_OF_VIOLATIONS = """
 addEventListener("securitypolicyviolation", (event) =>
   console.error(`Content-Security-Policy: ${event.violatedDirective} ${event.blockedURI}`));
@@ -36,13 +25,10 @@ class Enter(Protocol):
     def __call__(self, name: str) -> Page: ...
 
 
-@pytest.fixture(scope="module")  # no longer: while Playwright runs, no asyncio test can
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    expect.set_options(timeout=PATIENCE_MS)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with shared_chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

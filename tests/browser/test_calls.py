@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, WebSocket, WebSocketRoute
 
 from messageflow import Flow
-from tests.browser.conftest import PATIENCE_MS
+from tests.browser.chromium import PATIENCE_MS
 from tests.support import API_KEY, TOKEN_SECRET, Running, running
 
 pytestmark = pytest.mark.browser

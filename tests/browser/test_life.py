@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Error, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Page
 
-from tests.browser.conftest import CHROMIUM, FLAGS, PATIENCE_MS
+from tests.browser.chromium import PATIENCE_MS, own_chromium
 from tests.browser.pages import Site, site, until
 
 pytestmark = pytest.mark.browser
@@ -22,12 +22,8 @@ CHANNELS: dict[str, dict[str, str]] = {"room": {}}
 @pytest.fixture(scope="module")
 def keeping() -> Iterator[Browser]:
     """A browser that keeps pages for the back button, as people's do and Playwright's does not."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=FLAGS, ignore_default_args=["--disable-back-forward-cache"]
-        )
+    with own_chromium(without=["--disable-back-forward-cache"]) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

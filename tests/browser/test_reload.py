@@ -8,7 +8,7 @@ from pathlib import Path
 from playwright.sync_api import Browser
 
 from messageflow import Flow, MessageflowError
-from tests.browser.conftest import PATIENCE_MS
+from tests.browser.chromium import PATIENCE_MS
 from tests.cli.test_reloading import reloading
 from tests.support import API_KEY
 

@@ -9,10 +9,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from tests.brokers.redis.certificates import Authority
-from tests.browser.conftest import CHROMIUM, FLAGS, PATIENCE_MS
+from tests.browser.chromium import PATIENCE_MS, own_chromium
 from tests.docs.test_frameworks import SCRIPT, order
 from tests.docs.written import Written, end, free_port, wait_for_port
 from tests.gateway.test_nginx import NGINX
@@ -52,12 +52,8 @@ KEYS = {"MESSAGEFLOW_API_KEY": API_KEY, "MESSAGEFLOW_TOKEN_SECRET": TOKEN_SECRET
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A browser that finds example.com on this machine."""
-    expect.set_options(timeout=PATIENCE_MS)
-    with sync_playwright() as playwright:
-        flags = [*FLAGS, "--host-resolver-rules=MAP *.example.com 127.0.0.1"]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+    with own_chromium("--host-resolver-rules=MAP *.example.com 127.0.0.1") as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
