@@ -40,7 +40,7 @@ def flow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flow]:
         }
         for command in re.findall(r"^\$ (?!pip)(.*)$", written.text, re.MULTILINE):
             own = re.sub(r"(?<=127\.0\.0\.1:)\d+", lambda found: ports[found[0]], command)
-            stack.enter_context(written.running(own))
+            started.append(stack.enter_context(written.running(own)))
         for user, port in SERVED.items():
             wait_until(lambda: is_answered(f"http://127.0.0.1:{ports[str(port)]}/{user}"), seconds=50)  # noqa: B023
         yield stack.enter_context(Flow(gateway.url, api_key=API_KEY))
