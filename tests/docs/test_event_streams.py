@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from playwright.sync_api import Page, expect
 from messageflow import Flow
 from tests.docs.written import Written
 from tests.support import API_KEY, TOKEN_SECRET
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -48,5 +50,16 @@ def test_a_script_hears_lines(tmp_path: Path) -> None:
             Flow(gateway.url, api_key=API_KEY).push("alice", "report/ready", {"id": 7})
             line = heard.stdout.readline()
             heard.terminate()
+        script = written.directory / "hear.py"
+        script.write_text(script.read_text().replace("localhost:8000", f"127.0.0.1:{gateway.port}"))
+        with subprocess.Popen(
+            [sys.executable, script], env=written.environment, cwd=written.directory, stdout=subprocess.PIPE, text=True
+        ) as script_heard:
+            assert script_heard.stdout is not None
+            flow = Flow(gateway.url, api_key=API_KEY)
+            wait_until(lambda: flow.online("bob"))
+            flow.push("bob", "report/ready", {"id": 8})
+            assert script_heard.stdout.readline() == "{'type': 'report/ready', 'payload': {'id': 8}}\n"
+            script_heard.terminate()
     shown = re.findall(r'^\{"channel".*\}$', written.text, re.MULTILINE)[0].replace("…", "TAG")
     assert re.sub(r'"tag":"\w+"', '"tag":"TAG"', line.strip()) == shown

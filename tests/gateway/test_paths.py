@@ -18,7 +18,9 @@ from messageflow.gateway.route_table import make_routes
 from messageflow.gateway.worker_api import WorkerApi
 from tests.hub.conftest import World
 
-TRANSPORTS = tuple(f"/connection/{name}" for name in ("websocket", "uni_sse", "uni_http_stream", "http_stream", "sse"))
+TRANSPORTS = tuple(
+    f"/connection/{name}" for name in ("websocket", "uni_sse", "uni_http_stream", "uni_websocket", "http_stream", "sse")
+)
 GUEST, ALONE = Paths("/messageflow/", guest=True), Paths("/messageflow/", guest=False)
 KEPT = (
     "/messageflow.js",

@@ -13,6 +13,7 @@ CLASSIC_PATH = "/websocket"  # where the browsers of message_flow, cesium_web an
 SCRIPT_PATH = "/messageflow.js"  # the browser client
 EVENTS_PATH = "/connection/uni_sse"
 LINES_PATH = "/connection/uni_http_stream"
+MESSAGES_PATH = "/connection/uni_websocket"
 HTTP_STREAM_PATH = "/connection/http_stream"
 SSE_PATH = "/connection/sse"
 EMULATION_PATH = "/connection/emulation"  # where clients of the two before send their commands

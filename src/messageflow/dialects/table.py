@@ -8,7 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from messageflow.core.gateway_paths import EVENTS_PATH, HTTP_STREAM_PATH, LINES_PATH, SSE_PATH, WEBSOCKET_PATH
+from messageflow.core.gateway_paths import (
+    EVENTS_PATH,
+    HTTP_STREAM_PATH,
+    LINES_PATH,
+    MESSAGES_PATH,
+    SSE_PATH,
+    WEBSOCKET_PATH,
+)
 from messageflow.dialects.base import Dialect
 from messageflow.dialects.classic import GENERATIONS
 from messageflow.dialects.event_source import EVENT_SOURCE
@@ -34,6 +41,7 @@ DIALECTS = (
     Spoken(WEBSOCKET_PATH, "centrifuge-json", NATIVE),
     Spoken(EVENTS_PATH, "", EVENT_SOURCE),
     Spoken(LINES_PATH, "", UNIDIRECTIONAL),
+    Spoken(MESSAGES_PATH, "", UNIDIRECTIONAL),
     Spoken(HTTP_STREAM_PATH, "", NATIVE),
     Spoken(SSE_PATH, "", NATIVE),
 )

@@ -1,4 +1,4 @@
-"""The one-way form of the native protocol: bare pushes, one JSON object a line, and a connect that is asked for once.
+"""The one-way form of the native protocol: bare pushes, one JSON object each, and a connect that is asked for once.
 
 Source: docs/event-streams.md, "For programs"; Centrifugo's unidirectional transports.
 """
@@ -49,7 +49,8 @@ class _Unidirectional:
 
     def result(self, command_id: int, method: str, result: Result) -> bytes:
         assert isinstance(result, ConnectResult)
-        return b'{"connect":%b}' % _encode(result)
+        unasked = msgspec.structs.replace(result, pong=False)  # whatever the transport does about pings
+        return b'{"connect":%b}' % _encode(unasked)
 
     def error(self, command_id: int, error: ErrorCode) -> bytes:
         return b"%b%b}" % (_ERROR, _encode(dict(zip(ErrorCode._fields, error, strict=True))))

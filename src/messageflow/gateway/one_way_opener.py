@@ -93,6 +93,11 @@ class OneWayOpener:
         self._namespaces = namespaces
         self._resumes = resumes
 
+    def is_told(self, head: Head, asked: Mapping[str, str]) -> bool:
+        """Whether the head of a request says who connects, so that nothing more has to be said."""
+        scheme = head.fields.get(b"authorization", b"").partition(b" ")[0]
+        return "ticket" in asked or "cf_connect" in asked or scheme.lower() == b"bearer"
+
     def prepare(self, head: Head, asked: Mapping[str, str], body: bytes) -> Opening:
         """Read a request.
 

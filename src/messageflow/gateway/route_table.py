@@ -5,7 +5,7 @@ Where a dialect is spoken stands in `dialects.table`: WebSockets answer there, u
 
 from __future__ import annotations
 
-from messageflow.core.gateway_paths import CLASSIC_PATH
+from messageflow.core.gateway_paths import CLASSIC_PATH, MESSAGES_PATH
 from messageflow.dialects import table
 from messageflow.dialects.classic import ClassicDialect
 from messageflow.gateway.api_endpoint import ApiEndpoint, ApiKey
@@ -19,6 +19,8 @@ from messageflow.gateway.front_door.http_limits import HttpLimits
 from messageflow.gateway.front_door.routes import Routes
 from messageflow.gateway.health import Health
 from messageflow.gateway.metrics import Metrics
+from messageflow.gateway.one_way_opener import OneWayOpener, StreamProofs
+from messageflow.gateway.one_way_websocket import OneWayWebSocketEndpoint
 from messageflow.gateway.pages import (
     OpenApi,
     Page,
@@ -81,6 +83,8 @@ def make_routes(
     upgrade = page(show_upgrade(admission))
     websockets: HttpEndpoint = WebSocketEndpoint(admission, frames, upgrade)
     transports = {spoken.path.encode(): websockets for spoken in table.DIALECTS}
+    opener = OneWayOpener(StreamProofs(key.secret), admission.hub.namespaces, resumes=False)
+    transports[MESSAGES_PATH.encode()] = OneWayWebSocketEndpoint(admission, frames, upgrade, opener)
     if classic is not None:
         transports[CLASSIC_PATH.encode()] = ClassicEndpoint(admission, frames, upgrade, classic)
     transports |= make_streams(admission, key, limits, frames.buffer_high_water, alone=application is None)

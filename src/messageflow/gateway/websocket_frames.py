@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 _TEXT, _BINARY = b"\x81", b"\x82"  # FIN and the opcode
+_PING = b"\x89\x00"
 READ = b"read"  # in a ping that asks how far a peer has read; it comes back in the pong
 
 
@@ -42,6 +43,11 @@ def _long_frame(first: bytes, payload: bytes) -> bytes:
     return b"%b\x7f%b%b" % (first, length.to_bytes(8, "big"), payload)
 
 
+def payload_of(frame: bytes) -> bytes:
+    """Return what one of these frames holds."""
+    return frame[{126: 4, 127: 10}.get(frame[1], 2) :]
+
+
 class WebSocketTransport:
     """A `hub.transport.Transport`: both ways, a stream of frames; pings are messages of the dialect, probes are not."""
 
@@ -56,4 +62,16 @@ class WebSocketTransport:
         return frame
 
 
+class OneWayWebSocketTransport(WebSocketTransport):
+    """One whose clients are asked to say nothing.
+
+    A ping is a message of the dialect, for them to see, and a frame that every library answers by itself, so that who
+    has gone behind a proxy is found too.
+    """
+
+    def ping(self, frame: bytes) -> bytes:
+        return frame + _PING
+
+
 WEBSOCKET = WebSocketTransport()
+ONE_WAY_WEBSOCKET = OneWayWebSocketTransport()
