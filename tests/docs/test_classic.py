@@ -1,19 +1,44 @@
-"""docs/classic.md: its application and its page, as they were written for baselayer, in a browser."""
+"""docs/classic.md: its application and its page of baselayer in a browser; and a page of message_flow."""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
+import jwt
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from messageflow import Flow
 from tests.docs.written import Written
-from tests.support import API_KEY, TOKEN_SECRET
+from tests.support import API_KEY, TOKEN_SECRET, running
 
 pytestmark = pytest.mark.browser
 
 KEYS = {"MESSAGEFLOW_API_KEY": API_KEY, "MESSAGEFLOW_TOKEN_SECRET": TOKEN_SECRET}
+
+# Our words for what the page of 2016 does: its application says no at first, so that it waits and shows a bad token.
+MESSAGE_FLOW = """<!doctype html>
+<b id="connected">Offline</b> <b id="authenticated">No</b> <ul id="incoming"></ul>
+<script>
+  let cookie = null;
+  const ws = new WebSocket(`ws://${location.host}/websocket`);
+  const send = (token) => ws.send(token);
+  const ask = () =>
+    fetch("/socket_auth_token").then(async (answer) => {
+      if (answer.ok) send((cookie = await answer.text()));
+      else setTimeout(() => send("no_auth_token_user bad_token"), 1000);
+    });
+  ws.onopen = () => (connected.textContent = "Online");
+  ws.onmessage = (event) => {
+    if (event.data === "<3") return;
+    const { id, data, username } = JSON.parse(event.data);
+    if (id === "AUTH REQUEST") cookie ? send(cookie) : ask();
+    else if (id === "AUTH FAILED") cookie = null;
+    else if (id === "AUTH OK") authenticated.textContent = "Yes";
+    else incoming.insertAdjacentHTML("beforeend", `<li>${username} ${id} ${data}</li>`);
+  };
+</script>"""
 
 
 def test_its_page_gets_in_hears_and_comes_back_by_itself(tmp_path: Path, page: Page) -> None:
@@ -38,3 +63,22 @@ def test_its_page_gets_in_hears_and_comes_back_by_itself(tmp_path: Path, page: P
         assert page.evaluate("states")[0] == "WebSocket is disconnected"
         flow.push("7", "LAST")
         expect(heard).to_have_text(both + "LAST null")
+
+
+def test_a_page_of_message_flow_gets_in_at_the_second_attempt(tmp_path: Path, page: Page) -> None:
+    answers = [500, 200]
+    token = jwt.encode({"username": "cesium", "exp": time.time() + 600}, TOKEN_SECRET, "HS256")
+
+    def answer(route: Route) -> None:
+        route.fulfill(status=answers.pop(0), body=token)
+
+    with running(["serve", "--classic", "message_flow", "--broker", "memory"], tmp_path) as gateway:
+        page.route("**/socket_auth_token", answer)
+        page.goto(
+            f"{gateway.url}/health"
+        )  # any answer of this machine: what a route answers may open no WebSocket here
+        page.set_content(MESSAGE_FLOW)
+        expect(page.locator("#authenticated")).to_have_text("Yes")
+        Flow(gateway.url, api_key=API_KEY).push("cesium", "TASK DONE", "Hello")
+        expect(page.locator("#incoming")).to_have_text("cesium TASK DONE Hello")
+    assert answers == []

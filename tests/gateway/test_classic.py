@@ -20,7 +20,7 @@ from tests.gateway.test_bad_input import Client
 from tests.support import API_KEY, TOKEN_SECRET, Running, running
 
 SECONDS = 20.0
-QUICK = ("--broker", "memory", "--ping-interval", "1", "--pong-timeout", "0.5", "--connect-timeout", "1")
+QUICK = ("--broker", "memory", "--ping-interval", "2", "--pong-timeout", "1.5", "--connect-timeout", "3")
 TEXT, CLOSE, PING = 1, 8, 9
 REQUEST, FAILED, OK = ({"actionType": f"AUTH {word}"} for word in ("REQUEST", "FAILED", "OK"))
 
@@ -90,26 +90,58 @@ async def test_a_token_that_is_not_believed_may_be_followed_by_another(gateway: 
         assert await hear(socket) == OK
 
 
-@pytest.mark.parametrize(("says_more", "code"), [(True, 3500), (False, 3502)])
-async def test_attempts_end_in_a_close(says_more: bool, code: int, gateway: Running) -> None:
-    async with open_socket(gateway) as socket:
-        for _ in range(3):
-            assert await hear(socket) == REQUEST
-            await socket.send("bad")
-            assert await hear(socket) == FAILED
-        if says_more:
-            await socket.send(make_token())
-        assert await end(socket) == code
+async def use_up(socket: ClientConnection) -> None:
+    for bad in ("bad", "", "<3"):
+        assert await hear(socket) == REQUEST
+        await socket.send(bad)
+        assert await hear(socket) == FAILED
 
 
-async def test_who_says_nothing_is_gone_before_long(gateway: Running) -> None:
+async def test_no_token_is_believed_after_the_last_attempt(gateway: Running) -> None:
     async with open_socket(gateway) as socket:
-        assert await end(socket) == 3502
+        await use_up(socket)
+        await socket.send(make_token())
+        assert await end(socket) == 3500
+
+
+async def end_of_silence(gateway: Running) -> int:
+    async with open_socket(gateway) as socket:
+        return await end(socket)
+
+
+async def end_of_attempts(gateway: Running) -> int:
+    async with open_socket(gateway) as socket:
+        await use_up(socket)
+        return await end(socket)
+
+
+async def end_of_a_token(gateway: Running) -> int:
+    async with entered(gateway, make_token(lives=3)) as socket:
+        return await end(socket)
+
+
+def end_of_a_link(gateway: Running) -> int:
+    """A browser that has gone to sleep answers no ping."""
+    with Client(gateway, path="/websocket") as raw:
+        raw.receive()
+        raw.frame(make_token().encode())
+        frames = [raw.receive()]
+        while frames[-1][0] != CLOSE:
+            frames.append(raw.receive())
+    assert frames[1:3] == [(TEXT, b"<3"), (PING, b"")]
+    return int(struct.unpack("!H", frames[-1][1][:2])[0])
+
+
+async def test_time_ends_who_is_not_in_and_who_may_no_longer_be(gateway: Running) -> None:
+    """All at once, since each is a wait."""
+    ends = [end_of_silence(gateway), end_of_attempts(gateway), end_of_a_token(gateway)]
+    assert await asyncio.gather(*ends, asyncio.to_thread(end_of_a_link, gateway)) == [3502, 3502, 3005, 3012]
 
 
 async def test_one_socket_is_one_user(gateway: Running) -> None:
     async with entered(gateway, make_token("7")) as socket:
-        await socket.send(make_token("7"))
+        for said in ("<3", make_token("7")):
+            await socket.send(said)
         assert await hear(socket) == OK
         await socket.send(make_token("8"))
         assert await end(socket) == 3500
@@ -126,26 +158,10 @@ async def test_a_revocation_cuts(gateway: Running, flow: AsyncFlow) -> None:
 
 
 async def test_another_token_is_asked_for_before_one_expires_and_keeps_the_connection(gateway: Running) -> None:
-    async with entered(gateway, make_token(lives=2)) as socket:
+    async with entered(gateway, make_token(lives=4)) as socket:
         assert [await hear(socket), await hear(socket)] == [FAILED, REQUEST]
         await socket.send(make_token(lives=600))
         assert await hear(socket) == OK
-
-
-async def test_an_expiry_cuts(gateway: Running) -> None:
-    async with entered(gateway, make_token(lives=1)) as socket:
-        assert await end(socket) == 3005
-
-
-def test_a_browser_that_does_not_answer_is_gone_and_hears_hearts_until_then(gateway: Running) -> None:
-    with Client(gateway, path="/websocket") as raw:
-        raw.receive()
-        raw.frame(make_token().encode())
-        frames = [raw.receive()]
-        while frames[-1][0] != CLOSE:
-            frames.append(raw.receive())
-    assert frames[1:3] == [(TEXT, b"<3"), (PING, b"")]
-    assert struct.unpack("!H", frames[-1][1][:2])[0] == 3012
 
 
 async def test_pages_of_other_origins_are_refused(gateway: Running) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
-from messageflow.core.codes import INVALID_TOKEN, Disconnect
+from messageflow.core.codes import INVALID_TOKEN, MALFORMED, Disconnect
 from messageflow.dialects.classic import ClassicDialect
 from messageflow.gateway.frame_limits import FrameLimits
 from messageflow.gateway.front_door.admission import Admission
@@ -19,6 +19,7 @@ from messageflow.gateway.websocket_frames import WebSocketTransport, text_frame
 from messageflow.hub.session import Session
 
 ATTEMPTS = 3
+NO_TOKEN = (INVALID_TOKEN, MALFORMED)  # the latter where there was none
 RENEWAL_PINGS = 2.5  # intervals before the end of a token from which on another is asked for
 
 _ASK_SYSTEM = b"\x89\x00"  # a ping of RFC 6455 §5.5.2, which every browser answers by itself
@@ -90,6 +91,8 @@ class ClassicConnection(WebSocketWithHeaders):
         if session is None:
             return
         if session.is_connected:
+            if message == self._dialect.pong:
+                return
             if not message.isascii():
                 message.decode()  # raises what ends a connection with 1007
             session.receive_commands(self._dialect.decode_renewal(message), len(message))
@@ -132,7 +135,7 @@ class ClassicConnection(WebSocketWithHeaders):
         """End the connection, or the attempt alone where a token was not believed."""
         session = self._session
         is_attempt = session is not None and not session.user and self._attempts <= ATTEMPTS
-        if disconnect == INVALID_TOKEN and is_attempt and not self.transport.is_closing():
+        if disconnect in NO_TOKEN and is_attempt and not self.transport.is_closing():
             self._write(self._failed)
         else:
             super().close(disconnect)
