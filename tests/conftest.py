@@ -76,7 +76,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         end_chromium()
 
 
-def pytest_sessionfinish() -> None:
+def pytest_unconfigure() -> None:
     end_chromium()
 
 
