@@ -23,10 +23,10 @@ example-%: .venv/ready-examples
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" examples/$*/start
 
 # One line a part; what a part says is shown whole when it fails. The parts that keep one core busy run two at a time,
-# and among them what reads all tests and leaves them compiled for the five that run them.
+# and among them what reads all tests and leaves them compiled for the five that run them. The layers are part of the lint.
 test: .venv/ready-dev
 	@$(MAKE) --no-print-directory -j2 -O $(addprefix part-,collected client types lint)
-	@scripts/part pytest
+	@WITHOUT=--ignore=tests/test_layers.py scripts/part pytest
 
 part-%: .venv/ready-dev
 	@scripts/part $*
@@ -37,7 +37,7 @@ collected: .venv/ready-dev
 
 pytest: .venv/ready-dev
 	@scripts/system-packages $(SYSTEM_PACKAGES)
-	$(PYTHON) -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder
+	$(PYTHON) -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder $(WITHOUT)
 
 lint: .venv/ready-dev
 	$(PYTHON) -m ruff check .
