@@ -15,6 +15,9 @@ from messageflow.gateway.origins import Origins
 from messageflow.gateway.proxies import Proxies
 from messageflow.gateway.worker_api import WorkerApi
 from messageflow.hub.counters import Counters
+from messageflow.publisher.responses import read_info
+from messageflow.testing.memory_connection import MemoryConnection
+from tests.hub.carriers import CARRIERS
 from tests.hub.conftest import World
 
 
@@ -58,6 +61,32 @@ async def test_who_is_here_is_counted_as_what_they_are(world: Watched) -> None:
     assert found["lagging"] == 1
     assert found["stalled"] == 1
     assert found["fell_behind_total"] == 1
+
+
+async def test_sessions_are_counted_by_what_carries_them_and_what_they_speak(world: Watched) -> None:
+    for carrier in (*CARRIERS.values(), CARRIERS["emulated"], CARRIERS["native"]):
+        connection = MemoryConnection(world.hub, carrier=carrier)
+        connection.send({"id": 1, "connect": {"token": world.token("alice")}})
+        await world.settle()
+    connection.lose()
+    world.connection()  # which has not said who it is
+    found = await world.figures()
+    counted = {name: number for name, number in found.items() if name.startswith("sessions_by_transport{")}
+    assert counted == {
+        'sessions_by_transport{dialect="native",transport="lines"}': 1,
+        'sessions_by_transport{dialect="native",transport="sse"}': 2,
+        'sessions_by_transport{dialect="toy",transport="lines"}': 1,
+        'sessions_by_transport{dialect="native",transport="toy"}': 1,
+    }
+    _, body = await world.api.call("info", b"{}")
+    [node] = read_info(body)
+    assert {(each.transport, each.dialect): each.num_clients for each in node.transports} == {
+        ("lines", "native"): 1,
+        ("lines", "toy"): 1,
+        ("sse", "native"): 2,
+        ("toy", "native"): 1,
+    }
+    assert sum(each.num_clients for each in node.transports) == node.num_clients
 
 
 async def test_commands_and_calls_are_counted_by_name_and_refusals_by_code(world: Watched) -> None:

@@ -85,6 +85,8 @@ def test_the_first_message_is_the_connect(gateway: Running, flow: Flow) -> None:
         begun = hear(client)["connect"]
         assert list(begun["subs"]) == ["#ann", "*", "news"]
         assert "pong" not in begun, "pings are answered by its library"
+        [node] = flow.info()
+        assert ("websocket", "unidirectional") in [(each.transport, each.dialect) for each in node.transports]
         client.send('{"id":2,"publish":{"channel":"news","data":1}}')  # which is not looked at
         client.send("{")
         flow.push("ann", "report/ready", {"id": 7})

@@ -14,6 +14,7 @@ class OneWayToy:
     """A `hub.transport.Transport` that is as far from a WebSocket as can be."""
 
     one_way = True
+    name = "toy"
     in_pieces = False
     probe = b""
 

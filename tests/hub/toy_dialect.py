@@ -20,6 +20,7 @@ encode = msgspec.json.encode
 class ToyDialect:
     """A `dialects.base.Dialect` and its encoder."""
 
+    name = "toy"
     is_text = True
     ping = b"?"
     pong = b"!"

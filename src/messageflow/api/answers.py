@@ -99,6 +99,20 @@ class ChannelsAnswer(Struct, frozen=True):
     channels: dict[str, ChannelFigures] = {}
 
 
+class TransportFigures(Struct, frozen=True):
+    """How many sessions are connected in one way.
+
+    Args:
+        transport: what carries them: `websocket`, `sse` or `http_stream`.
+        dialect: what they speak: `native`, `unidirectional`, `event_source` or `classic`.
+        num_clients: sessions.
+    """
+
+    transport: str = ""
+    dialect: str = ""
+    num_clients: int = 0
+
+
 class Node(Struct, frozen=True):
     """One gateway worker.
 
@@ -111,6 +125,7 @@ class Node(Struct, frozen=True):
         num_channels: channels that have subscribers there.
         num_subs: subscriptions.
         uptime: seconds since it began.
+        transports: how its sessions are connected.
     """
 
     uid: str = ""
@@ -121,6 +136,7 @@ class Node(Struct, frozen=True):
     num_channels: int = 0
     num_subs: int = 0
     uptime: int | float = 0
+    transports: tuple[TransportFigures, ...] = ()
 
 
 class InfoAnswer(Struct, frozen=True):

@@ -54,6 +54,10 @@ class Dialect(Protocol):
         """What writes it."""
 
     @property
+    def name(self) -> str:
+        """What it is called where sessions are counted."""
+
+    @property
     def is_text(self) -> bool:
         """Whether its messages are UTF-8, for transports that tell text from binary."""
 

@@ -58,6 +58,7 @@ class ClassicDialect:
 
     ping = b"<3"
     pong = b"<3"
+    name = "classic"
     is_text = True
 
     def __init__(self, user_key: str, type_key: str, payload_key: str) -> None:

@@ -67,6 +67,7 @@ class _EventSource:
 
     ping = b":\n\n"
     pong = b""
+    name = "event_source"
     is_text = True
     join = staticmethod(b"".join)
 

@@ -175,6 +175,7 @@ class _Native:
 
     ping = PING
     pong = PONG
+    name = "native"
     is_text = True
     publication = staticmethod(encode_publication)
     push = staticmethod(encode_push)

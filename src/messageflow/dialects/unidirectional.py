@@ -28,6 +28,7 @@ class _Unidirectional:
 
     ping = b"{}"
     pong = b""
+    name = "unidirectional"
     is_text = True
     join = staticmethod(b"\n".join)
 

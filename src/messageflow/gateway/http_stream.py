@@ -55,6 +55,7 @@ class StreamTransport:
     """A `hub.transport.Transport` within the body of an answer.
 
     Args:
+        name: what it is called where sessions are counted.
         before: each message.
         after: each message.
         one_way: whether the client says nothing; otherwise its commands come by requests of their own.
@@ -63,7 +64,8 @@ class StreamTransport:
     in_pieces = True
     probe = b""  # nothing comes back that could say how far it has read
 
-    def __init__(self, before: bytes, after: bytes, *, one_way: bool) -> None:
+    def __init__(self, name: str, before: bytes, after: bytes, *, one_way: bool) -> None:
+        self.name = name
         self._before, self._after = before, after
         self.one_way = one_way
 

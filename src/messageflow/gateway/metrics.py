@@ -16,6 +16,7 @@ from messageflow.gateway.front_door.admission import Admission
 from messageflow.gateway.logs import LIMIT
 from messageflow.gateway.worker_api import WorkerApi
 from messageflow.hub.hub import Hub
+from messageflow.hub.session_kinds import count_kinds
 
 CONTENT_TYPE = "text/plain; version=0.0.4"
 
@@ -54,6 +55,7 @@ class Metrics(Collector):
     def collect(self) -> Iterator[Metric]:
         hub, counters = self._hub, self._hub.counters
         yield _gauge("sessions", "Authenticated connections.", len(hub.sessions))
+        yield _by_transport(hub)
         yield _gauge("arrivals", "Connections that have not authenticated yet.", len(hub.unauthenticated))
         yield _gauge("users", "Users with a connection.", len(hub.users))
         yield _gauge("channels", "Channels with a subscriber.", len(hub.channels))
@@ -74,6 +76,15 @@ class Metrics(Collector):
 
 def _gauge(name: str, help_text: str, value: float) -> GaugeMetricFamily:
     return GaugeMetricFamily(f"messageflow_{name}", help_text, value=value)
+
+
+def _by_transport(hub: Hub) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(
+        "messageflow_sessions_by_transport", "Authenticated connections.", labels=["transport", "dialect"]
+    )
+    for kind, number in count_kinds(hub.sessions.values()).items():
+        family.add_metric(kind, number)
+    return family
 
 
 def _counted(room: object, more: Mapping[str, int] = NOTHING_MORE) -> Iterator[Metric]:

@@ -28,10 +28,10 @@ from messageflow.gateway.one_way_opener import OneWayOpener, StreamProofs
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
 JSON_LINES = b"application/x-ndjson"
 
-EVENTS = StreamTransport(b"", b"", one_way=True)  # whole events, as the dialect has them
-LINES = StreamTransport(b"", b"\n", one_way=True)
-EMULATED_EVENTS = StreamTransport(b"data: ", b"\n\n", one_way=False)
-EMULATED_LINES = StreamTransport(b"", b"\n", one_way=False)
+EVENTS = StreamTransport("sse", b"", b"", one_way=True)  # whole events, as the dialect has them
+LINES = StreamTransport("http_stream", b"", b"\n", one_way=True)
+EMULATED_EVENTS = StreamTransport("sse", b"data: ", b"\n\n", one_way=False)
+EMULATED_LINES = StreamTransport("http_stream", b"", b"\n", one_way=False)
 
 
 def make_streams(

@@ -16,6 +16,7 @@ import msgspec
 
 from messageflow.api import answers
 from messageflow.hub.hub import Hub
+from messageflow.hub.session_kinds import count_kinds
 from messageflow.version import VERSION
 
 _encode = msgspec.json.Encoder().encode
@@ -47,6 +48,7 @@ class SurveyAnswers:
     def info(self, _: bytes) -> bytes:
         """Return what this worker is and holds."""
         hub = self._hub
+        kinds = sorted(count_kinds(hub.sessions.values()).items())
         return _encode(
             answers.Node(
                 uid=hub.name,
@@ -57,5 +59,6 @@ class SurveyAnswers:
                 num_channels=len(hub.channels),
                 num_subs=sum(len(session.subscriptions) for session in hub.sessions.values()),
                 uptime=int(time.monotonic() - self._started),
+                transports=tuple([answers.TransportFigures(*kind, number) for kind, number in kinds]),
             )
         )

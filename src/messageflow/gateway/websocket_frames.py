@@ -52,6 +52,7 @@ class WebSocketTransport:
     """A `hub.transport.Transport`: both ways, a stream of frames; pings are messages of the dialect, probes are not."""
 
     one_way = False
+    name = "websocket"
     in_pieces = True
     probe = b"\x89%c%b" % (len(READ), READ)
 

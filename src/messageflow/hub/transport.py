@@ -21,6 +21,10 @@ class Transport(Protocol):
     """One way to carry messages to a client and, unless it is one-way, back. One object for all its connections."""
 
     @property
+    def name(self) -> str:
+        """What it is called where sessions are counted; several that frame differently may share it."""
+
+    @property
     def one_way(self) -> bool:
         """Whether the client cannot say anything once it is connected.
 
@@ -51,12 +55,14 @@ class FramedEncoder:
         one_way: whether the client cannot answer.
         ping: as it is written.
         probe: what asks the peer how far it has read; empty where nothing does.
+        transport: what the transport is called.
     """
 
-    __slots__ = ("_encoder", "_frame", "dialect", "in_pieces", "one_way", "ping", "probe")
+    __slots__ = ("_encoder", "_frame", "dialect", "in_pieces", "one_way", "ping", "probe", "transport")
 
     def __init__(self, dialect: Dialect, transport: Transport) -> None:
         self.dialect = dialect
+        self.transport = transport.name
         self.one_way = transport.one_way
         self._encoder = dialect.encoder
         self._frame = transport.framing(text=dialect.is_text)

@@ -24,6 +24,7 @@ class Lines:
     """A `hub.transport.Transport`: one message a line."""
 
     one_way = False
+    name = "lines"
     in_pieces = True
     probe = b"?"
 

@@ -20,6 +20,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from messageflow import Flow
+from messageflow.api.answers import TransportFigures
 from tests.resuming import Client
 from tests.support import API_KEY, TOKEN_SECRET, Running, running
 from tests.waiting import wait_until
@@ -92,6 +93,7 @@ async def test_what_is_asked_of_one_worker_is_answered_for_all(gateway: Running)
     with flow_for(gateway) as flow:
         nodes = flow.info()
         assert [node.num_clients for node in nodes] == [6, 6]
+        assert [node.transports for node in nodes] == [(TransportFigures("websocket", "native", 6),)] * 2
         assert flow.channels() == {"*": 12} | {f"#user-{number}": 1 for number in range(12)}
         assert flow.online("user-3")
         assert not flow.online("user-99")
@@ -103,6 +105,7 @@ async def test_what_is_asked_of_one_worker_is_answered_for_all(gateway: Running)
         'messageflow_sessions{worker="2"}',
     ]
     assert 'messageflow_broker_streams{worker="parent"}' in metrics
+    assert metrics.count('messageflow_sessions_by_transport{dialect="native",transport="websocket",worker="') == 2
     for client in clients:
         await client.link.close()
 
