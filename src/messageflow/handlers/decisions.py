@@ -107,7 +107,7 @@ def welcome(handlers: Handlers, event: Event) -> Generator[HandlerCall, Any, dic
                 raise TypeError(f"the {key} of a connect handler are a list of names, not one text")
         end = result.get("expires_at", 0)
         if end is not None and (
-            type(end) not in (int, float) or not isfinite(end)
+            isinstance(end, bool) or not isinstance(end, int | float) or not isfinite(end)
         ):  # JSON has neither infinity nor NaN
             raise TypeError(f"expires_at of a connect handler is a time in seconds since 1970, not {end!r}")
         encoded = {key: handler.encode(result[key]) for key in ("info", "data") if result.get(key) is not None}
