@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psutil
 import pytest
@@ -79,15 +80,23 @@ def find_two_ports() -> tuple[int, int]:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    directory = copy_example("message_flow", tmp_path)
-    started = Site(directory, make_environment(tmp_path, **HEARTBEATS))
+def site() -> Iterator[Site]:
+    """Start all parts in a directory with a short name: a Unix socket's path has 107 bytes at most."""
+    with TemporaryDirectory(prefix="mf-", ignore_cleanup_errors=True) as home:
+        yield from start_parts(Path(home))
+
+
+def start_parts(home: Path) -> Iterator[Site]:
+    """Start all parts, and end them."""
+    started = Site(copy_example("message_flow", home), make_environment(home, **HEARTBEATS))
     try:
         for port in (started.port, *started.gateways):
             wait_for_port(port, started.process)
         yield started
     finally:
-        parts = psutil.Process(started.process.pid).children()
+        parts = []
+        with suppress(psutil.NoSuchProcess):  # it has ended by itself
+            parts = psutil.Process(started.process.pid).children()
         started.process.terminate()
         for each in parts:  # at once, where supervisor goes from one to the next and waits for each
             with suppress(ProcessLookupError):

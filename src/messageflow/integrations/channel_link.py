@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from messageflow.core.backoff import Backoff
+from messageflow.core.codes import ALREADY_SUBSCRIBED
 from messageflow.core.gateway_paths import WEBSOCKET_PATH
 from messageflow.core.line_rates import LineRates
 from messageflow.core.protocol import ConnectResult, PublicationView, SubscribeResult
@@ -39,7 +40,6 @@ PATIENCE = 10.0  # seconds that somebody waits for a gateway that is away
 READ_PATIENCE = 1.0  # seconds that who sent something waits until it was read here
 PAGE = 1000  # publications in one read of a history
 PONG = "{}"
-ALREADY_SUBSCRIBED = 105
 
 
 class _Push(msgspec.Struct, frozen=True):
@@ -234,7 +234,7 @@ class ChannelLink:
         self._replies[self._last_id] = channel, reply
         await socket.send(msgspec.json.encode({"id": self._last_id, "subscribe": request}), text=True)
         line = await reply
-        if line.error is not None and line.error.code != ALREADY_SUBSCRIBED:
+        if line.error is not None and line.error.code != ALREADY_SUBSCRIBED.code:
             raise GatewayUnreachable(f"the gateway lets nobody hear {channel}: {line.error.message}")
 
     async def _read(self, socket: ClientConnection) -> None:
