@@ -10,7 +10,7 @@ import pytest
 
 from messageflow.core.client_info import ClientInfo
 from messageflow.core.codes import PERMISSION_DENIED, TOO_MANY_REQUESTS
-from messageflow.core.json import check_readable
+from messageflow.core.json import check_readable, drop_nulls
 from messageflow.core.protocol import (
     Command,
     ConnectResult,
@@ -113,6 +113,14 @@ def test_what_is_no_sequence_of_commands_is_refused(text: bytes) -> None:
 def test_null_is_absent_but_in_data(text: bytes, same: bytes) -> None:
     assert native.decode(text) == native.decode(same)
     assert not isinstance(native.decode(text)[0], FaultyCommand)
+
+
+def test_null_is_looked_for_no_deeper_than_anything_is_read() -> None:
+    deep = b'{"id":7,"history":{"since":%bnull%b}}' % (b'{"a":' * 30, b"}" * 30)
+    [command] = native.decode(deep)
+    assert isinstance(command, Command)
+    body = b'{"a":' * 400 + b"null" + b"}" * 400
+    assert drop_nulls(body) == body
 
 
 @pytest.mark.parametrize(

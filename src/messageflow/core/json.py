@@ -61,19 +61,23 @@ def compact(data: bytes) -> bytes:
     return msgspec.json.format(data, indent=-1) if _NEWLINE in data or _RETURN in data else data
 
 
-def drop_nulls(data: bytes) -> bytes:
+def drop_nulls(data: bytes, levels: int = 4) -> bytes:
     """Return an object without the fields that are null, which is how some languages write what they leave out.
 
     What lies in a field of OPAQUE is the application's, and stays as it is; so does what is no object.
 
+    Args:
+        data: JSON.
+        levels: how deep to look; a position of a channel in a connect, the deepest that we read, is on the fourth.
+
     Raises:
         msgspec.MsgspecError: it is not JSON.
     """
-    if b"null" not in data or not data.lstrip().startswith(b"{"):
+    if not levels or b"null" not in data or not data.lstrip().startswith(b"{"):
         return data
     fields = _read_fields(data)
     kept = {
-        name: value if name in OPAQUE else msgspec.Raw(drop_nulls(bytes(value)))
+        name: value if name in OPAQUE else msgspec.Raw(drop_nulls(bytes(value), levels - 1))
         for name, value in fields.items()
         if name in OPAQUE or bytes(value) != b"null"
     }

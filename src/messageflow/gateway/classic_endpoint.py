@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from messageflow.core.handshake_headers import NO_HEADERS
 from messageflow.dialects.classic import ClassicDialect
 from messageflow.gateway.classic_connection import ClassicConnection
 from messageflow.gateway.frame_limits import FrameLimits
@@ -29,5 +28,5 @@ class ClassicEndpoint(WebSocketEndpoint):
 
     def _make_connection(self, head: Head, origin: str | None, came: Forwarded) -> ClassicConnection:
         admission = self._admission
-        shown = admission.show_headers(head.headers, origin, came) if admission.hub.hooks.any else NO_HEADERS
+        shown = admission.show_headers(head.headers, origin, came)
         return ClassicConnection(admission, self._classic, self._limits, came.address, shown)

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
 from messageflow.core.event_ids import EventIds
-from messageflow.core.handshake_headers import NO_HEADERS
 from messageflow.gateway.cross_origin_endpoint import CrossOriginEndpoint, cors, explain, parse_query
 from messageflow.gateway.front_door.admission import Admission
 from messageflow.gateway.front_door.endpoint import EndpointConnection, Exchange
@@ -90,13 +89,10 @@ class HttpStreamEndpoint(CrossOriginEndpoint):
             connection.keep_alive = False
             connection.answer(explain(400, str(error), origin))
             return None
-        shown: Mapping[str, str] = NO_HEADERS
-        if admission.hub.hooks.any:
-            shown = admission.show_headers(head.headers, origin, came)
         stream = HttpStream(
             self._stream,
             came.address,
-            shown,
+            admission.show_headers(head.headers, origin, came),
             admission.leaving,
             ids=opening.ids,
             way_back=opening.way_back,

@@ -22,7 +22,6 @@ from messageflow.core.codes import (
     Disconnect,
     ErrorCode,
 )
-from messageflow.core.handshake_headers import NO_HEADERS
 from messageflow.dialects.unidirectional import UNIDIRECTIONAL
 from messageflow.gateway.cross_origin_endpoint import parse_query
 from messageflow.gateway.frame_limits import FrameLimits
@@ -145,7 +144,7 @@ class OneWayWebSocketEndpoint(WebSocketEndpoint):
 
     def _make_connection(self, head: Head, origin: str | None, came: Forwarded) -> OneWayWebSocket:
         asked, admission = parse_query(head.target), self._admission
-        shown = admission.show_headers(head.headers, origin, came) if admission.hub.hooks.any else NO_HEADERS
+        shown = admission.show_headers(head.headers, origin, came)
         return OneWayWebSocket(
             admission.hub,
             self._limits,

@@ -11,7 +11,7 @@ import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
 
-from messageflow.core.handshake_headers import ShownHeaders
+from messageflow.core.handshake_headers import NO_HEADERS, ShownHeaders
 from messageflow.dialects.base import Dialect
 from messageflow.gateway import refusal_log
 from messageflow.gateway.front_door.admission_counters import AdmissionCounters
@@ -152,7 +152,9 @@ class Admission:
         return False
 
     def show_headers(self, headers: Headers, origin: str | None, came: Forwarded) -> Mapping[str, str]:
-        """Return what the application sees of a handshake."""
+        """Return what the application sees of a handshake: nothing where it is asked nothing."""
+        if not self.hub.hooks.any:
+            return NO_HEADERS
         own = origin is None or self.origins.is_own(origin, came.host, came.secure)
         return self._shown_headers.select(headers, own=own)
 
