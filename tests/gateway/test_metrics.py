@@ -15,7 +15,7 @@ from messageflow.gateway.origins import Origins
 from messageflow.gateway.proxies import Proxies
 from messageflow.gateway.worker_api import WorkerApi
 from messageflow.hub.counters import Counters
-from messageflow.publisher.responses import read_info
+from messageflow.publisher.responses import find_reader
 from messageflow.testing.memory_connection import MemoryConnection
 from tests.hub.carriers import CARRIERS
 from tests.hub.conftest import World
@@ -79,7 +79,7 @@ async def test_sessions_are_counted_by_what_carries_them_and_what_they_speak(wor
         'sessions_by_transport{dialect="native",transport="toy"}': 1,
     }
     _, body = await world.api.call("info", b"{}")
-    [node] = read_info(body)
+    [node] = find_reader("info")(body).nodes
     assert {(each.transport, each.dialect): each.num_clients for each in node.transports} == {
         ("lines", "native"): 1,
         ("lines", "toy"): 1,

@@ -1,7 +1,8 @@
 """What each call of a flow asks of the gateway.
 
 The one core under `Flow` and `AsyncFlow`: a function a call, from the arguments that `Flow` documents to a `Call`,
-which knows how its own answer reads. The shapes are those of the server API, `api.calls`.
+which knows how its own answer reads. The shapes are those of the server API: `api.calls`, and what `api.methods` says
+of the answers.
 
 Pure: no sockets, no clock; the only chance is the idempotency key.
 """
@@ -104,21 +105,19 @@ def publish(
 
 
 def subscribe(user: User, channel: str) -> Call[None]:
-    return _make_call("subscribe", calls.SubscribeCall(read_user(user), read_channel(channel)), responses.read_nothing)
+    return _make_call("subscribe", calls.SubscribeCall(read_user(user), read_channel(channel)), _ignore)
 
 
 def unsubscribe(user: User, channel: str) -> Call[None]:
-    return _make_call(
-        "unsubscribe", calls.UnsubscribeCall(read_user(user), read_channel(channel)), responses.read_nothing
-    )
+    return _make_call("unsubscribe", calls.UnsubscribeCall(read_user(user), read_channel(channel)), _ignore)
 
 
 def disconnect(user: User, *, code: int | None = None, reason: str = "") -> Call[None]:
     name = read_user(user)
     if code is None:
-        return _make_call("disconnect", calls.DisconnectCall(name), responses.read_nothing)
+        return _make_call("disconnect", calls.DisconnectCall(name), _ignore)
     told = calls.DisconnectCode(_read_count(code, "code"), read_text(reason, "reason"))
-    return _make_call("disconnect", calls.DisconnectCall(name, disconnect=told), responses.read_nothing)
+    return _make_call("disconnect", calls.DisconnectCall(name, disconnect=told), _ignore)
 
 
 def revoke(user: User, before: float, *, token: str = "", channels: str = "") -> Call[None]:
@@ -127,54 +126,58 @@ def revoke(user: User, before: float, *, token: str = "", channels: str = "") ->
     command = calls.RevokeCall(
         read_user(user), _read_date(before), read_token_name(token), read_text(channels, "channels")
     )
-    return _make_call("revoke", command, responses.read_nothing)
+    return _make_call("revoke", command, _ignore)
 
 
 def presence(channel: str) -> Call[dict[str, ClientInfo]]:
-    return _make_call("presence", calls.ChannelCall(read_channel(channel)), responses.read_presence)
+    return _make_call("presence", calls.ChannelCall(read_channel(channel)), lambda found: found.presence)
 
 
 def presence_stats(channel: str) -> Call[PresenceStats]:
-    return _make_call("presence_stats", calls.ChannelCall(read_channel(channel)), responses.read_stats)
+    return _make_call("presence_stats", calls.ChannelCall(read_channel(channel)))
 
 
 def online(user: User) -> Call[bool]:
-    return _make_call("presence_stats", calls.ChannelCall(f"#{read_user(user)}"), responses.read_online)
+    command = calls.ChannelCall(f"#{read_user(user)}")
+    return _make_call("presence_stats", command, lambda stats: stats.num_clients > 0)
 
 
 def online_many(users: Sequence[User]) -> Call[set[User]]:
     named: dict[str, list[User]] = {}
     for user in users:
         named.setdefault(read_user(user), []).append(user)
-    call = calls.OnlineCall(list(named))
-
-    def read_users(body: bytes) -> set[User]:
-        return {user for name in responses.read_users(body) for user in named.get(name, ())}
-
-    return _make_call("online", call, read_users)
+    return _make_call(
+        "online",
+        calls.OnlineCall(list(named)),
+        lambda found: {user for name in found.users for user in named.get(name, ())},
+    )
 
 
 def history(channel: str, *, limit: int = 100, since: Position | None = None, reverse: bool = False) -> Call[History]:
     command = calls.HistoryCall(read_channel(channel), _read_count(limit, "limit"), _read_since(since), bool(reverse))
-    return _make_call("history", command, responses.read_history)
+    return _make_call("history", command)
 
 
 def position(user: User, channels: Iterable[str] = ()) -> Call[dict[str, PagePosition]]:
     names = [f"#{read_user(user)}", EVERYONE, *map(read_channel, channels)]
     commands = [{"history": Raw(_to_json({"channel": name, "limit": 0}))} for name in names]
-    return _make_call("batch", calls.BatchCall(commands), lambda body: responses.read_positions(body, names))
+    return Call("batch", _to_json(calls.BatchCall(commands)), lambda body: responses.read_positions(body, names))
 
 
 def history_remove(channel: str) -> Call[None]:
-    return _make_call("history_remove", calls.ChannelCall(read_channel(channel)), responses.read_nothing)
+    return _make_call("history_remove", calls.ChannelCall(read_channel(channel)), _ignore)
 
 
 def channels(pattern: str = "") -> Call[dict[str, int]]:
-    return _make_call("channels", calls.ChannelsCall(read_text(pattern, "pattern")), responses.read_channels)
+    return _make_call(
+        "channels",
+        calls.ChannelsCall(read_text(pattern, "pattern")),
+        lambda found: {name: each.num_clients for name, each in found.channels.items()},
+    )
 
 
 def info() -> Call[tuple[Node, ...]]:
-    return _make_call("info", calls.Nothing(), responses.read_info)
+    return _make_call("info", calls.Nothing(), lambda found: found.nodes)
 
 
 def _read_message(said: Any, payload: Any) -> tuple[Any, Any]:
@@ -195,8 +198,14 @@ def _read_data(data: Any) -> Raw:
     return Raw(_to_json({"type": kind.type, "payload": Raw(kind.write(data, encode))}))
 
 
-def _make_call(method: str, command: msgspec.Struct, read: Callable[[bytes], T]) -> Call[T]:
-    return Call(method, _to_json(command), read)
+def _make_call(method: str, command: msgspec.Struct, pick: Callable[[Any], T] | None = None) -> Call[T]:
+    """Return a call of which the result is what the method is answered, or what is picked out of that."""
+    read = responses.find_reader(method)
+    return Call(method, _to_json(command), read if pick is None else lambda body: pick(read(body)))
+
+
+def _ignore(_: calls.Nothing) -> None:
+    """Take an answer that says nothing."""
 
 
 def _choose_key(given: object) -> str:

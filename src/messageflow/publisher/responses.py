@@ -1,23 +1,28 @@
 """How an answer of the gateway reads: the result of a call, or the error it means.
 
+A result reads as the table of methods says (`api.methods`), so that nothing here names a method but those that read
+several answers at once.
+
 Pure. Messages say what to do next; none repeats a key.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from messageflow.api.answers import CallError, ChannelsAnswer, InfoAnswer, Node, OnlineAnswer, PresenceStats
+from messageflow.api.answers import CallError
 from messageflow.api.calls import Nothing
+from messageflow.api.methods import METHODS
 from messageflow.client_io.outcome import Response
 from messageflow.core.codes import NOT_AVAILABLE
 from messageflow.errors import NotStored, PayloadTooLarge, PublishError, Refused, Unauthorized
 from messageflow.publisher.call import Call
 from messageflow.publisher.error_texts import Peer
-from messageflow.publisher.results import ClientInfo, History, PagePosition, Receipt
+from messageflow.publisher.results import READ_AS, History, PagePosition, Receipt
 
 T = TypeVar("T")
 
@@ -27,10 +32,6 @@ ADVICE = "push an identifier and let the browser fetch the rest"
 class _Reply(msgspec.Struct, Generic[T], frozen=True):
     result: T | None = None
     error: CallError | None = None
-
-
-class _Presence(msgspec.Struct, frozen=True):
-    presence: dict[str, ClientInfo] = {}
 
 
 class _Asked(msgspec.Struct, frozen=True):
@@ -43,10 +44,16 @@ class _Several(msgspec.Struct, frozen=True):
     error: CallError | None = None
 
 
-def _make_reader(kind: type[T]) -> Callable[[bytes], T]:
-    decoder = msgspec.json.Decoder(_Reply[kind])  # type: ignore[valid-type]
+@cache
+def find_reader(method: str) -> Callable[[bytes], Any]:
+    """Return what makes the result of a method out of a body: what it is answered, as `results` reads that.
 
-    def read_result(body: bytes) -> T:
+    What is returned raises Refused where the body has an error.
+    """
+    answers = METHODS[method].answers
+    decoder = msgspec.json.Decoder(_Reply[READ_AS.get(answers, answers)])  # type: ignore[misc]
+
+    def read_result(body: bytes) -> Any:
         reply = decoder.decode(body)
         if reply.error is not None:
             raise Refused(reply.error.code, reply.error.message)
@@ -57,41 +64,9 @@ def _make_reader(kind: type[T]) -> Callable[[bytes], T]:
     return read_result
 
 
-read_receipt = _make_reader(Receipt)
-read_history = _make_reader(History)
-read_stats = _make_reader(PresenceStats)
-_presence = _make_reader(_Presence)
-_channels = _make_reader(ChannelsAnswer)
-_info = _make_reader(InfoAnswer)
-_users = _make_reader(OnlineAnswer)
-_nothing = _make_reader(Nothing)
+read_receipt: Callable[[bytes], Receipt] = find_reader("publish")
 _several = msgspec.json.Decoder(_Several)
 _errors = msgspec.json.Decoder(_Reply[Nothing])
-
-
-def read_nothing(body: bytes) -> None:
-    """Accept any result."""
-    _nothing(body)
-
-
-def read_online(body: bytes) -> bool:
-    """Tell whether anybody is there."""
-    return read_stats(body).num_clients > 0
-
-
-def read_users(body: bytes) -> list[str]:
-    """Return the users who are there."""
-    return _users(body).users
-
-
-def read_presence(body: bytes) -> dict[str, ClientInfo]:
-    """Return who is there, by session."""
-    return _presence(body).presence
-
-
-def read_channels(body: bytes) -> dict[str, int]:
-    """Return how many clients each channel has."""
-    return {name: each.num_clients for name, each in _channels(body).channels.items()}
 
 
 def read_positions(body: bytes, channels: Sequence[str]) -> dict[str, PagePosition]:
@@ -108,11 +83,6 @@ def read_positions(body: bytes, channels: Sequence[str]) -> dict[str, PagePositi
         if reply.history is not None:
             found[channel] = PagePosition(epoch=reply.history.epoch, offset=reply.history.offset, tag=reply.history.tag)
     return found
-
-
-def read_info(body: bytes) -> tuple[Node, ...]:
-    """Return the gateway's workers."""
-    return _info(body).nodes
 
 
 def read(call: Call[T], answer: Response, peer: Peer) -> T:

@@ -14,6 +14,7 @@ from typing import Any, TypedDict
 
 import msgspec
 
+from messageflow.api.answers import HistoryAnswer, PresenceAnswer, ReceiptAnswer
 from messageflow.api.answers import Node as Node
 from messageflow.api.answers import PresenceStats as PresenceStats
 
@@ -94,3 +95,17 @@ class History(msgspec.Struct, frozen=True):
     def position(self) -> Position:
         """The top of the stream."""
         return Position(self.offset, self.epoch)
+
+
+class Present(msgspec.Struct, frozen=True):
+    """Who is subscribed to a channel, by session."""
+
+    presence: dict[str, ClientInfo] = {}
+
+
+READ_AS: dict[type[msgspec.Struct], type[msgspec.Struct]] = {
+    ReceiptAnswer: Receipt,
+    HistoryAnswer: History,
+    PresenceAnswer: Present,
+}
+"""What is read here of what the API answers, where it is not the very shape."""

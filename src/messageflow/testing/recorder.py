@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from messageflow.api.api import Api
+from messageflow.api.calls import Nothing
+from messageflow.api.methods import METHODS
 from messageflow.brokers.memory import MemoryBroker
 from messageflow.client_io.kernel import run_now
 from messageflow.client_io.outcome import NoResponse, Response
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["FlowRecorder", "Recorded", "RecordedCall", "Selection"]
 
 SECRET = "a-secret-that-flow-recorder-signs-tokens-with"
-ACTING = frozenset({"disconnect", "history_remove", "refresh", "revoke", "subscribe", "unsubscribe"})
+ACTING = frozenset(name for name, method in METHODS.items() if method.answers is Nothing)
 AWAY = NoResponse("flow_recorder.away() was asked for", absent=True, hopeless=True)
 
 
