@@ -29,7 +29,7 @@ from tornado.web import Application, RequestHandler
 
 from messageflow import Event, PublishError
 from messageflow.integrations import fastapi, litestar, pyramid, starlette, tornado
-from messageflow.integrations.awaited_site import AwaitedSite
+from messageflow.integrations.async_site import AsyncSite
 from tests.support import API_KEY, TOKEN_SECRET
 
 AWAY = "http://127.0.0.1:9"
@@ -246,6 +246,6 @@ async def opened(framework: str, url: str = AWAY, *, mounted: bool = False, **op
     settings = make_settings(url, **options.pop("settings", {}))
     app, messageflow = SITES[framework]({"user": read_user, "settings": settings, **options}, mounted)
     messageflow.rpc("double")(double)
-    lifespan = messageflow.lifespan() if isinstance(messageflow, AwaitedSite) else nullcontext()
+    lifespan = messageflow.lifespan() if isinstance(messageflow, AsyncSite) else nullcontext()
     async with lifespan, served(app) as browser:
         yield browser

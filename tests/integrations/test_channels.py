@@ -21,8 +21,7 @@ from django.test import override_settings
 
 from messageflow import AsyncFlow
 from messageflow.errors import ConfigurationError, GatewayUnreachable
-from messageflow.integrations import channel_link
-from messageflow.integrations.channels import MessageflowChannelLayer
+from messageflow.integrations.channels import MessageflowChannelLayer, layer_connection
 from messageflow.integrations.django.checks import check_channel_layers
 from tests.docs.written import ROOT
 from tests.integrations import django_site
@@ -447,7 +446,7 @@ def test_what_cannot_be_used_is_said_when_the_layer_is_made_by_its_name(config: 
 async def test_a_gateway_that_is_away_is_an_error_of_whoever_needs_it(
     make: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(channel_link, "PATIENCE", 0.2)
+    monkeypatch.setattr(layer_connection, "PATIENCE", 0.2)
     layer = MessageflowChannelLayer(url=AWAY, **KEYS)
     layer._flow = AsyncFlow(AWAY, api_key=API_KEY, token_secret=TOKEN_SECRET, timeout=0.2)
     with pytest.raises(GatewayUnreachable):

@@ -8,8 +8,9 @@
     litestar          Litestar: a plugin
     pyramid           Pyramid: `config.include`
     tornado           Tornado: `MessageFlow(app)`, and a mixin for handlers
+    channels          Channels: `MessageflowChannelLayer` in `CHANNEL_LAYERS`
     site              what one application has, and what its pages are answered
-    awaited_site      the same where views run on an event loop
+    async_site        the same where views run on an event loop
     request_flow      the flow of one request
     script_tag        the script tag of a page                              pure
     told_settings     what an application's configuration says

@@ -21,7 +21,7 @@ from uuid import UUID
 
 from messageflow.errors import ConfigurationError
 from messageflow.extras import needing
-from messageflow.integrations.awaited_site import AwaitedSite
+from messageflow.integrations.async_site import AsyncSite
 from messageflow.integrations.request_flow import AsyncRequestFlow
 from messageflow.integrations.script_tag import Since
 from messageflow.integrations.site import NAME, read_name
@@ -43,7 +43,7 @@ NO_LOGIN = (
 )
 
 
-class MessageFlow(AwaitedSite, InitPlugin):
+class MessageFlow(AsyncSite, InitPlugin):
     """All of `AsyncFlow`, and what it gives an application to do: a plugin.
 
     Handlers that have a parameter `messages: Messages` get the flow of their request.

@@ -17,7 +17,7 @@ from typing import Any, cast
 
 from messageflow.errors import ConfigurationError
 from messageflow.extras import needing
-from messageflow.integrations.awaited_site import AwaitedSite
+from messageflow.integrations.async_site import AsyncSite
 from messageflow.integrations.request_flow import AsyncRequestFlow
 from messageflow.integrations.script_tag import Since
 from messageflow.integrations.site import NAME, NOBODY, read_name
@@ -32,7 +32,7 @@ NO_LOGIN = (
 )
 
 
-class MessageFlow(AwaitedSite):
+class MessageFlow(AsyncSite):
     """All of `AsyncFlow`, and what it gives an application to do.
 
     Args:

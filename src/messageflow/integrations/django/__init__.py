@@ -7,7 +7,7 @@
 
     apps                      the application as Django starts it
     django_settings           `MESSAGEFLOW = {...}` or `MESSAGEFLOW_…`
-    flows                     the flow of the project, to call and to await
+    project_flow              the flow of the project, to call and to await
     logins                    what people of Django are called
     commits                   what waits for the database to commit
     commit_transaction        the same for a block of pushes
@@ -33,18 +33,18 @@ with needing("messageflow.integrations.django", "django"):
 
 if TYPE_CHECKING:
     from messageflow.integrations.django.commits import push_on_commit as push_on_commit
-    from messageflow.integrations.django.flows import async_flow as async_flow
-    from messageflow.integrations.django.flows import flow as flow
     from messageflow.integrations.django.notify import notify_on_save as notify_on_save
     from messageflow.integrations.django.outbox_writing import Outbox as Outbox
     from messageflow.integrations.django.outbox_writing import outbox as outbox
     from messageflow.integrations.django.outbox_writing import push_in_transaction as push_in_transaction
     from messageflow.integrations.django.page_script import amark_position as amark_position
     from messageflow.integrations.django.page_script import mark_position as mark_position
+    from messageflow.integrations.django.project_flow import async_flow as async_flow
+    from messageflow.integrations.django.project_flow import flow as flow
 
 _PLACES = {
-    "flow": "flows",
-    "async_flow": "flows",
+    "flow": "project_flow",
+    "async_flow": "project_flow",
     "push_on_commit": "commits",
     "push_in_transaction": "outbox_writing",
     "Outbox": "outbox_writing",

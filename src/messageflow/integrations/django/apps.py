@@ -33,7 +33,7 @@ class MessageflowConfig(AppConfig):  # type: ignore[misc]
             ImproperlyConfigured: a setting cannot be used; the message names it. Below `manage.py` the system checks
                 say so.
         """
-        from messageflow.integrations.django import checks, flows, logins
+        from messageflow.integrations.django import checks, logins, project_flow
 
         register(checks.check_settings)
         register(checks.check_channel_layers)
@@ -43,7 +43,7 @@ class MessageflowConfig(AppConfig):  # type: ignore[misc]
         if _is_below_manage():
             return
         try:
-            flows.find_project()
+            project_flow.find_project()
             checks.make_channel_layers()
         except ConfigurationError as error:
             raise ImproperlyConfigured(str(error)) from error
@@ -61,7 +61,7 @@ def _is_below_manage() -> bool:
 
 def _forget(setting: str, **_: Any) -> None:
     """Settings are overridden, by a test."""
-    from messageflow.integrations.django import flows
+    from messageflow.integrations.django import project_flow
 
     if setting == PREFIX.rstrip("_") or setting.startswith(PREFIX):
-        flows.find_project.cache_clear()
+        project_flow.find_project.cache_clear()

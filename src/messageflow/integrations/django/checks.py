@@ -9,8 +9,8 @@ from django.core.checks import CheckMessage, Error, Warning
 from django.utils.module_loading import import_string
 
 from messageflow.errors import ConfigurationError
-from messageflow.integrations.django.flows import find_project
 from messageflow.integrations.django.page_script import find_token_url
+from messageflow.integrations.django.project_flow import find_project
 
 
 def check_settings(**_: Any) -> list[CheckMessage]:

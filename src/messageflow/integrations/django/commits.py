@@ -11,8 +11,8 @@ from typing import Any
 
 from django.db import transaction
 
-from messageflow.integrations.django.flows import find_project
 from messageflow.integrations.django.logins import name_user
+from messageflow.integrations.django.project_flow import find_project
 from messageflow.publisher import requests
 from messageflow.publisher.arguments import Sender
 from messageflow.typed.kinds import find_type

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from messageflow.integrations.django.flows import find_project
+from messageflow.integrations.django.project_flow import find_project
 from messageflow.integrations.site import read_name
 from messageflow.publisher.arguments import User
 

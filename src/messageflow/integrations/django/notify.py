@@ -12,8 +12,8 @@ from typing import Any
 from django.db import transaction
 from django.db.models.signals import post_delete, post_save
 
-from messageflow.integrations.django.flows import find_project
 from messageflow.integrations.django.logins import name_user
+from messageflow.integrations.django.project_flow import find_project
 from messageflow.publisher import requests
 
 SAVED = {True: "created", False: "updated"}

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 from django.db import connections, router, transaction
 
 from messageflow.errors import PublishError
-from messageflow.integrations.django.flows import find_project
 from messageflow.integrations.django.models import OutboxPush
+from messageflow.integrations.django.project_flow import find_project
 from messageflow.publisher.batch import COMMANDS, BatchRefused
 from messageflow.publisher.blocks import SyncBatch
 from messageflow.publisher.call import Call

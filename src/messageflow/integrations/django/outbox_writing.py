@@ -2,7 +2,7 @@
 
     push_in_transaction(order.customer, "order/paid", {"id": order.pk})
 
-Owns how a push becomes a row. Never sends: `draining` does.
+Owns how a push becomes a row. Never sends: `outbox_draining` does.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any
 from django.db import transaction
 
 from messageflow.integrations.django.commits import require_user
-from messageflow.integrations.django.flows import find_project
 from messageflow.integrations.django.models import OutboxPush
 from messageflow.integrations.django.outbox_drain_thread import wake
+from messageflow.integrations.django.project_flow import find_project
 from messageflow.publisher import requests
 from messageflow.publisher.arguments import Sender
 from messageflow.publisher.call import Call

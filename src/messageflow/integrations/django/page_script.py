@@ -12,8 +12,8 @@ from django.core.exceptions import SynchronousOnlyOperation
 from django.urls import NoReverseMatch, reverse
 
 from messageflow.errors import ConfigurationError
-from messageflow.integrations.django.flows import find_project, refuse_to_block
 from messageflow.integrations.django.logins import name_user
+from messageflow.integrations.django.project_flow import find_project, refuse_to_block
 from messageflow.integrations.script_tag import Since
 
 NOTE = "_messageflow_since"

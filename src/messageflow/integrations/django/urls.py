@@ -7,7 +7,7 @@ from typing import Any
 from django.urls import path
 
 from messageflow.errors import ConfigurationError
-from messageflow.integrations.django.flows import find_project
+from messageflow.integrations.django.project_flow import find_project
 from messageflow.integrations.django.views import hooks, token
 
 

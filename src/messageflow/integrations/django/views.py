@@ -13,8 +13,8 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from messageflow.errors import ConfigurationError
-from messageflow.integrations.django.flows import find_project
 from messageflow.integrations.django.logins import name_user
+from messageflow.integrations.django.project_flow import find_project
 
 NO_LOGIN = (
     "messageflow cannot tell who is logged in: add django.contrib.auth.middleware.AuthenticationMiddleware to "

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from messageflow.errors import MessageflowError
-from messageflow.integrations.django.flows import find_project
+from messageflow.integrations.django.project_flow import find_project
 from messageflow.integrations.terminal import describe_receipt, examine, parse_payload
 from messageflow.publisher.flow import Flow
 

@@ -47,7 +47,7 @@ class Envelope(msgspec.Struct, frozen=True, array_like=True, gc=False):
     parts: str = ""
 
 
-class ChannelQueue(Generic[T]):
+class ConsumerQueue(Generic[T]):
     """The messages of one channel, and who waits for one.
 
     Args:
@@ -128,7 +128,7 @@ class ChannelQueue(Generic[T]):
             loop.call_soon_threadsafe(_settle, waiter)
 
 
-class ChannelQueues:
+class ConsumerQueues:
     """The queues and groups of one process.
 
     Args:
@@ -142,14 +142,14 @@ class ChannelQueues:
     def __init__(self, group_expiry: float, get_capacity: Callable[[str], int]) -> None:
         self._group_expiry = group_expiry
         self._get_capacity = get_capacity
-        self._queues: dict[str, ChannelQueue[Envelope]] = {}
+        self._queues: dict[str, ConsumerQueue[Envelope]] = {}
         self._groups: dict[str, dict[str, float]] = {}
-        self._crowded: list[ChannelQueue[Envelope]] = []
+        self._crowded: list[ConsumerQueue[Envelope]] = []
         self._next_look = time.monotonic() + LOOK_EVERY
         self._lines = LineRates(burst=1, per_second=0.1)
         self.dropped = 0
 
-    def find(self, channel: str) -> ChannelQueue[Envelope] | None:
+    def find(self, channel: str) -> ConsumerQueue[Envelope] | None:
         """Return the queue of a channel that was sent to or received from, unless it has been empty for long."""
         return self._queues.get(channel)
 
@@ -230,10 +230,10 @@ class ChannelQueues:
         for queue in self._queues.values():
             queue.messages.clear()
 
-    def _open(self, channel: str) -> ChannelQueue[Envelope]:
+    def _open(self, channel: str) -> ConsumerQueue[Envelope]:
         queue = self._queues.get(channel)
         if queue is None:
-            queue = self._queues[channel] = ChannelQueue(self._get_capacity(channel))
+            queue = self._queues[channel] = ConsumerQueue(self._get_capacity(channel))
         return queue
 
     def _look_for_abandoned(self) -> None:

@@ -24,7 +24,7 @@ from messageflow.publisher.flow import Flow
 from messageflow.publisher.served_loops import note_served
 
 
-class AwaitedSite(CurrentAsyncFlow):
+class AsyncSite(CurrentAsyncFlow):
     """All of `AsyncFlow`, and what a framework needs to serve pages. Each derives from it.
 
     Args:

@@ -25,7 +25,7 @@ from messageflow.core.line_rates import LineRates
 from messageflow.core.protocol import ConnectResult, PublicationView, SubscribeResult
 from messageflow.errors import ConfigurationError, GatewayUnreachable, MessageflowError
 from messageflow.extras import needing
-from messageflow.integrations.channel_queues import Envelope
+from messageflow.integrations.channels.consumer_queues import Envelope
 from messageflow.publisher.async_flow import AsyncFlow
 from messageflow.publisher.results import Position
 
@@ -65,7 +65,7 @@ _decode_envelope = msgspec.json.Decoder(Envelope).decode
 Take = Callable[[str, str, int, Envelope], Awaitable[None] | None]
 
 
-class ChannelLink:
+class LayerConnection:
     """Hears some channels of a gateway.
 
     Args:

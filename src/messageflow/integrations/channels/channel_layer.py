@@ -1,12 +1,10 @@
-"""Channels: consumers run over messageflow's brokers, with this as their channel layer.
-
-    CHANNEL_LAYERS = {"default": {"BACKEND": "messageflow.integrations.channels.MessageflowChannelLayer"}}
+"""What Channels asks of a layer: to send, to receive, groups and `flush`.
 
 What is sent is published at a gateway; what is received comes over one WebSocket a process. A group is not a list of
 channels anywhere: each process knows its own members, and is told once what all of them get.
 
-Owns what Channels asks of a layer. What it may be told is `channel_settings`, how messages wait here `channel_queues`,
-how they come `channel_link`, who of several workers gets one `channel_claims`, and what is large `channel_parts`.
+Owns the layer. What it may be told is `layer_settings`, how messages wait here `consumer_queues`, how they come
+`layer_connection`, who of several workers gets one `competing_consumers`, and what is large `large_messages`.
 """
 
 from __future__ import annotations
@@ -23,12 +21,12 @@ import msgspec
 
 from messageflow.errors import GatewayUnreachable, MessageflowError, OutcomeUnknown
 from messageflow.extras import needing
-from messageflow.integrations import channel_link
-from messageflow.integrations.channel_claims import SharedQueues
-from messageflow.integrations.channel_link import ChannelLink
-from messageflow.integrations.channel_parts import LARGE, MOST_BYTES, MessageParts
-from messageflow.integrations.channel_queues import ChannelQueues, Envelope
-from messageflow.integrations.channel_settings import make_flows, read_channel_settings
+from messageflow.integrations.channels import layer_connection
+from messageflow.integrations.channels.competing_consumers import SharedQueues
+from messageflow.integrations.channels.consumer_queues import ConsumerQueues, Envelope
+from messageflow.integrations.channels.large_messages import LARGE, MOST_BYTES, MessageParts
+from messageflow.integrations.channels.layer_connection import LayerConnection
+from messageflow.integrations.channels.layer_settings import make_flows, read_layer_settings
 from messageflow.publisher.results import Receipt
 
 with needing("messageflow.integrations.channels", "channels"):
@@ -46,7 +44,7 @@ class MessageflowChannelLayer(BaseChannelLayer):  # type: ignore[misc]
     """A channel layer over a gateway, whatever broker it has: the extensions `groups` and `flush`.
 
     Args:
-        config: the fields of `ChannelSettings`.
+        config: the fields of `LayerSettings`.
 
     Attributes:
         client_prefix: names this process among those that share the gateway.
@@ -59,7 +57,7 @@ class MessageflowChannelLayer(BaseChannelLayer):  # type: ignore[misc]
     extensions = ("groups", "flush")
 
     def __init__(self, **config: Any) -> None:
-        told = read_channel_settings(config)
+        told = read_layer_settings(config)
         super().__init__(expiry=told.expiry, capacity=told.capacity)
         self.channel_capacity = self.compile_capacities(told.channel_capacity)
         self.group_expiry = told.group_expiry
@@ -67,10 +65,10 @@ class MessageflowChannelLayer(BaseChannelLayer):  # type: ignore[misc]
         self._prefix = prefix = told.prefix
         self._flow, self._blocking = make_flows(told)
         self._mail, self._everybody = f"{prefix}process.{self.client_prefix}", f"{prefix}everybody"
-        self._queues = ChannelQueues(told.group_expiry, self.get_capacity)
+        self._queues = ConsumerQueues(told.group_expiry, self.get_capacity)
         self._shared = SharedQueues(self._flow, prefix, self.client_prefix, self.get_capacity)
         self._parts = MessageParts(self._flow, prefix)
-        self._link: ChannelLink | None = None
+        self._link: LayerConnection | None = None
         self._working = set[asyncio.Task[Any]]()
 
     @property
@@ -198,7 +196,7 @@ class MessageflowChannelLayer(BaseChannelLayer):  # type: ignore[misc]
         if asyncio.get_running_loop() in AsyncToSync.loop_thread_executors:
             # A loop of `async_to_sync`, which lives for this one call: a connection of its own would too.
             return self._blocking.publish(channel, envelope, idempotency_key=key)
-        key, deadline = key or os.urandom(16).hex(), time.monotonic() + channel_link.PATIENCE
+        key, deadline = key or os.urandom(16).hex(), time.monotonic() + layer_connection.PATIENCE
         while True:
             try:
                 return await self._flow.publish(channel, envelope, idempotency_key=key)
@@ -206,7 +204,7 @@ class MessageflowChannelLayer(BaseChannelLayer):  # type: ignore[misc]
                 # A flow gives up after a second in which nobody listens; a consumer would end by that.
                 if time.monotonic() > deadline:
                     raise
-                await asyncio.sleep(channel_link.FIRST_PAUSE)
+                await asyncio.sleep(layer_connection.FIRST_PAUSE)
 
     async def _is_told_elsewhere(self, group: str, channel: str, *, joins: bool) -> bool:
         """Tell the process that a channel belongs to, where it is another one, to let it join or leave a group."""
@@ -228,12 +226,12 @@ class MessageflowChannelLayer(BaseChannelLayer):  # type: ignore[misc]
 
     # From the gateway
 
-    async def _open_link(self) -> ChannelLink:
+    async def _open_link(self) -> LayerConnection:
         link = self._link
         if link is None or link.is_over():
             former = link.positions if link is not None else {}
             user, pattern = f"channels.{self.client_prefix}", f"{self._prefix}*"
-            self._link = link = ChannelLink(self._flow, user, pattern, self._take_publication, former)
+            self._link = link = LayerConnection(self._flow, user, pattern, self._take_publication, former)
         if not link.follows(self._everybody):
             await link.follow(self._mail, from_start=True)
             await link.follow(self._everybody)

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from messageflow.errors import MessageflowError
-from messageflow.integrations.channel_queues import LOOK_EVERY, ChannelQueue, Envelope
+from messageflow.integrations.channels.consumer_queues import LOOK_EVERY, ConsumerQueue, Envelope
 from messageflow.publisher.async_flow import AsyncFlow
 from messageflow.publisher.results import Position
 
@@ -55,7 +55,7 @@ class SharedQueues:
         self._queues, self._claims = f"{prefix}queue.", f"{prefix}claims."
         self._own = own
         self._get_capacity = get_capacity
-        self._seen: dict[str, ChannelQueue[Candidate]] = {}
+        self._seen: dict[str, ConsumerQueue[Candidate]] = {}
         self.sent: dict[str, deque[float]] = {}
         self._looked = time.time()
         self._left: dict[str, asyncio.Task[bool]] = {}
@@ -112,7 +112,7 @@ class SharedQueues:
         """Let a message that was taken be the next one here again."""
         self._find(channel).put_back(envelope.expires, Candidate("", 0, envelope, is_ours=True))
 
-    async def _try(self, channel: str, candidate: Candidate, queue: ChannelQueue[Candidate]) -> bool:
+    async def _try(self, channel: str, candidate: Candidate, queue: ConsumerQueue[Candidate]) -> bool:
         """Claim a message. Whoever is cancelled meanwhile leaves it to the next who takes from here."""
         claiming = asyncio.create_task(self._claim(channel, candidate))
         expires = candidate.envelope.expires
@@ -156,10 +156,10 @@ class SharedQueues:
         for queue in self._seen.values():
             queue.messages.clear()
 
-    def _find(self, channel: str) -> ChannelQueue[Candidate]:
+    def _find(self, channel: str) -> ConsumerQueue[Candidate]:
         queue = self._seen.get(channel)
         if queue is None:
-            queue = self._seen[channel] = ChannelQueue(MOST_SEEN)
+            queue = self._seen[channel] = ConsumerQueue(MOST_SEEN)
         return queue
 
     def _settle(self, channel: str) -> None:

@@ -21,7 +21,7 @@ PREFIX = re.compile(r"[A-Za-z\d_.:-]{1,100}")
 MOST_CAPACITY = 1000  # as many as one look at a history shows
 
 
-class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class LayerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a layer may be told.
 
     Args:
@@ -43,18 +43,18 @@ class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     channel_capacity: dict[Any, int] = {}
 
 
-def read_channel_settings(config: Mapping[str, Any]) -> ChannelSettings:
+def read_layer_settings(config: Mapping[str, Any]) -> LayerSettings:
     """Return what a layer is told.
 
     Raises:
         ConfigurationError: something cannot be used; the message names it.
     """
-    known = ChannelSettings.__struct_fields__
+    known = LayerSettings.__struct_fields__
     for name in config:
         if name not in known:
             raise ConfigurationError(f"{name} in CONFIG of CHANNEL_LAYERS is not known: there are {', '.join(known)}")
     try:
-        told = msgspec.convert(dict(config), ChannelSettings)
+        told = msgspec.convert(dict(config), LayerSettings)
     except msgspec.ValidationError as error:
         raise ConfigurationError(f"CONFIG of CHANNEL_LAYERS: {error}") from None
     if not 0 < told.expiry <= LONGEST_EXPIRY:
@@ -73,7 +73,7 @@ def read_channel_settings(config: Mapping[str, Any]) -> ChannelSettings:
     return told
 
 
-def make_flows(told: ChannelSettings) -> tuple[AsyncFlow, Flow]:
+def make_flows(told: LayerSettings) -> tuple[AsyncFlow, Flow]:
     """Return the flows of a layer: those of the project, unless it is told of its own.
 
     Raises:
@@ -82,7 +82,7 @@ def make_flows(told: ChannelSettings) -> tuple[AsyncFlow, Flow]:
     url, key, secret = told.url, told.api_key, told.token_secret
     if (url, key, secret) != (None, None, None) or not _is_project():
         return AsyncFlow(url, api_key=key, token_secret=secret), Flow(url, api_key=key, token_secret=secret)
-    from messageflow.integrations.django.flows import find_project
+    from messageflow.integrations.django.project_flow import find_project
 
     project = find_project()
     return project.async_flow, project.flow
