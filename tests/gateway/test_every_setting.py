@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from messageflow.core.webhook_signatures import is_signed
 from messageflow.gateway.settings import Settings
 from messageflow.gateway.settings_loading import OPTIONS
-from tests.brokers.redis.processes import Server
+from tests.brokers.redis.processes import Server, free_port
 from tests.gateway.asking import get, upgrade
 from tests.gateway.test_api import certificate, fetch
 from tests.gateway.test_bad_input import Client
@@ -495,13 +495,12 @@ def test_broker_prefix(own_server: Server, tmp_path: Path) -> None:
 
 
 def test_broker_deadline(own_server: Server, tmp_path: Path) -> None:
-    flags = ["--broker", f"redis://127.0.0.1:{own_server.port}", "--broker-deadline", "200ms"]
+    flags = ["--broker", f"redis://127.0.0.1:{own_server.port}", "--broker-deadline", "1s"]
     with running(["serve", *flags], tmp_path) as gateway:
-        push(gateway, 1)
         own_server.signal(signal.SIGSTOP)
         try:
             body = {"X-API-Key": API_KEY}
-            patience = Settings().streams.broker_deadline / 2
+            patience = Settings().streams.broker_deadline - 0.5
             with socket.create_connection(("127.0.0.1", gateway.port), timeout=patience) as wire:
                 data = b'{"user":"a","type":"t","payload":1}'
                 head = "".join(f"{name}: {value}\r\n" for name, value in body.items())
@@ -511,6 +510,12 @@ def test_broker_deadline(own_server: Server, tmp_path: Path) -> None:
                 assert wire.recv(20).startswith(b"HTTP/1.1 50")
         finally:
             own_server.signal(signal.SIGCONT)
+
+
+def test_broker_start_timeout(tmp_path: Path) -> None:
+    flags = ["--broker", f"redis://127.0.0.1:{free_port()}", "--broker-start-timeout", "0"]
+    with pytest.raises(AssertionError, match="Redis cannot be reached"), running(["serve", *flags], tmp_path):
+        pass
 
 
 def test_data_dir_and_reset_damaged(tmp_path: Path) -> None:
@@ -626,6 +631,7 @@ ELSEWHERE = {
     "tls_key": test_tls_cert_and_tls_key,
     "broker_prefix": test_broker_prefix,
     "broker_deadline": test_broker_deadline,
+    "broker_start_timeout": test_broker_start_timeout,
     "data_dir": test_data_dir_and_reset_damaged,
     "reset_damaged": test_data_dir_and_reset_damaged,
     "shutdown_grace": test_shutdown_grace,

@@ -71,6 +71,13 @@ class BrokerOptions(Struct, frozen=True, kw_only=True):
     broker_deadline: Annotated[
         Duration, Meta(gt=0, description="time Redis has to answer; a call that takes longer fails")
     ] = 5.0
+    broker_start_timeout: Annotated[
+        Duration,
+        Meta(
+            description="time a start waits for a Redis that cannot be reached yet, trying again and again; then it "
+            "ends with 1. 0 tries once"
+        ),
+    ] = 30.0
     stream_disk: Annotated[
         Size, Meta(ge=1024**2, description="room in the file for the streams of all channels; the longest give way")
     ] = 4 * 1024**3

@@ -26,6 +26,7 @@ from messageflow.gateway.acceptor import Acceptor
 from messageflow.gateway.api_endpoint import ApiKey
 from messageflow.gateway.application import ApplicationEndpoint, ASGIApp, observe
 from messageflow.gateway.broker_choice import is_shared, make_broker
+from messageflow.gateway.broker_start import finish_unless_ended, start_patiently
 from messageflow.gateway.event_loop import run_loop
 from messageflow.gateway.file_watch import FileWatch
 from messageflow.gateway.frame_limits import FrameLimits
@@ -137,6 +138,18 @@ class Gateway:
         self.port = settings.port
         self.finish_application: Callable[[float], Awaitable[object]] | None = None
 
+    async def _start_hub(self) -> bool:
+        """Start the hub. Returns False where it waited for its broker, and a signal has ended that."""
+
+        async def start() -> None:
+            with pause_collector():
+                await self.hub.start()
+
+        if not is_shared(self.settings):
+            await start()
+            return True
+        return await finish_unless_ended(start_patiently(start, self.settings.streams.broker_start_timeout))
+
     def _count_sockets(self) -> Sockets:
         return Sockets(self.admission.open_connections, len(self.front_door.connections))
 
@@ -158,8 +171,9 @@ class Gateway:
         listener = self._listener or listen(self.settings.host, self.settings.port, self.settings.spare_ports)
         self.port = listener.getsockname()[1]
         server = _Server(self, on_started)
-        with pause_collector():
-            await self.hub.start()
+        if not await self._start_hub():
+            listener.close()
+            return
         if self._webhook is not None:
             self.hub.runtime.spawn(self._webhook.watch(), name="webhook")
         settle()

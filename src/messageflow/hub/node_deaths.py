@@ -92,15 +92,18 @@ class NodeDeaths:
         if not self._is_wanted or self._begun:
             return
         self._begun = True
-        await self._broker.subscribe(NODES)
-        await self._broker.subscribe(CLIENTS)
-        await self._broker.join(NODES, self._me, keep=True, tell=False)
+        try:
+            await self._broker.subscribe(NODES)
+            await self._broker.subscribe(CLIENTS)
+            await self._broker.join(NODES, self._me, keep=True, tell=False)
+        except BrokerError:
+            self._begun = False  # whoever comes next tries again
+            raise
 
     async def _begin_late(self) -> None:
         try:
             await self.begin()
         except BrokerError as error:
-            self._begun = False  # the next client tries again
             self._runtime.log_limited(logging.WARNING, "deaths_not_told", error=str(error))
 
     async def end(self) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from messageflow.brokers.broker_options import BrokerOptions
 from messageflow.core.namespaces import NamespaceOptions, Namespaces
+from messageflow.errors import ConfigurationError
 from messageflow.gateway.settings import Settings
 from messageflow.gateway.token_policy import TokenPolicy
-from messageflow.gateway.workers.supervisor import _why
+from messageflow.gateway.workers.supervisor import Supervisor, _why
 from messageflow.gateway.workers.worker_config import WorkerConfig, decode_config, encode_config
 from messageflow.hub.heartbeat_limits import HeartbeatLimits
 from messageflow.hub.limits import Limits
@@ -51,6 +54,21 @@ def test_a_worker_is_told_every_setting() -> None:
     for part in ("default", "named", "personal", "broadcast", "patterns"):
         assert getattr(told.settings.namespaces, part) == getattr(namespaces, part)
     assert msgspec.structs.astuple(told)[1:] == msgspec.structs.astuple(config)[1:]
+
+
+async def test_workers_wait_for_the_broker_as_long_as_one_start_does_and_the_later_ones_not_again(
+    tmp_path: Path,
+) -> None:
+    told = tmp_path / "told"
+    script = f"import sys; open({str(told)!r}, 'a').write(sys.stdin.readline()); raise SystemExit(1)"
+    settings = Settings(
+        port=0, workers=1, streams=BrokerOptions(broker="redis://127.0.0.1:1", broker_start_timeout=0.01)
+    )
+    with pytest.raises(ConfigurationError, match="do not start"):
+        await Supervisor(settings, [sys.executable, "-S", "-c", script]).run()
+    patience = [decode_config(line).settings.streams.broker_start_timeout for line in told.read_bytes().splitlines()]
+    assert patience[0] <= 0.01
+    assert patience[1:] == [0.0, 0.0]
 
 
 def test_what_is_no_order_is_refused() -> None:

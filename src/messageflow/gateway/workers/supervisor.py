@@ -34,6 +34,7 @@ from messageflow.gateway.metrics import parent_metrics
 from messageflow.gateway.open_files import raise_limit
 from messageflow.gateway.server import HURRIED, never_outlive
 from messageflow.gateway.settings import Settings
+from messageflow.gateway.settings_loading import replace_values
 from messageflow.gateway.workers.borrowed_connections import BorrowedConnections
 from messageflow.gateway.workers.worker_config import NO_LENDING, WorkerConfig, encode_address, encode_config
 
@@ -77,6 +78,7 @@ class Supervisor:
         self._borrowed: BorrowedConnections | None = None  # as above
         self._processes: dict[int, Process] = {}
         self._ever_ready = False
+        self._patient_until = time.monotonic() + settings.streams.broker_start_timeout
         self._stopping = asyncio.Event()
         self._signals = 0
         self._interrupted = False
@@ -193,7 +195,7 @@ class Supervisor:
             self._server.keep_reachable()
         says_ready, ready_end = os.pipe()
         config = WorkerConfig(
-            self._settings,
+            self._settings if self._ever_ready else self._shorten_patience(),
             listener.fileno(),
             ready_end,
             self._server.address if self._server is not None else "",
@@ -229,6 +231,11 @@ class Supervisor:
             os.close(says_ready)
             process.stdin.close()
             self._processes.pop(number, None)
+
+    def _shorten_patience(self) -> Settings:
+        """Return the settings of a worker that has what is left of the time to wait for the broker: it is one start."""
+        left = self._patient_until - time.monotonic()
+        return replace_values(self._settings, broker_start_timeout=max(0.0, left))
 
     def _ready(self, says_ready: int, number: int, pid: int, ready: asyncio.Future[None]) -> None:
         asyncio.get_running_loop().remove_reader(says_ready)

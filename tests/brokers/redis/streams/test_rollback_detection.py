@@ -271,6 +271,18 @@ async def test_a_start_that_fails_costs_nothing(strict: Site, monkeypatch: pytes
         assert not await is_told(broker, seen)
 
 
+async def test_a_start_that_is_tried_again_after_it_was_closed_remembers_as_the_first(strict: Site) -> None:
+    broker = await strict.begin()
+    await broker.close()
+    await broker.start(RecordingSink())
+    assert broker._witness.remembers
+    seen = await filled(broker, 1)
+    await broker.close()
+    strict.restart()
+    async with strict.gateway() as other:
+        assert not await is_told(other, seen)
+
+
 async def test_an_age_that_was_deleted_is_written_again(server: Server) -> None:
     broker = broker_at(server.url)
     await broker.start(RecordingSink())

@@ -7,16 +7,25 @@ a failover the next connection is to the new one. Several URLs, apart by spaces,
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
+import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from redis.asyncio import Connection, SSLConnection, UnixDomainSocketConnection
-from redis.exceptions import RedisError
+from redis.exceptions import BusyLoadingError, MasterDownError, RedisError
 
-from messageflow.brokers.redis.connections.error_messages import explain_connection_failure
+from messageflow.brokers.redis.connections.error_messages import explain_connection_failure, list_causes
 from messageflow.brokers.redis.connections.sentinel import ask_for_primary, read_primary
 from messageflow.brokers.redis.connections.url import PLAIN, SENTINEL, TLS, UNIX, Address, parse_url
-from messageflow.errors import BrokerError, ConfigurationError
+from messageflow.errors import BrokerError, ConfigurationError, Unavailable
+
+CONNECT_AT_LEAST = 1.0  # seconds that connecting may take, however soon calls are to be answered
+
+PASSING = (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN)
+FULL = "max number of clients reached"
 
 MakeConnection = Callable[[], Awaitable[Connection]]
 
@@ -32,7 +41,7 @@ class Connector:
 
     Args:
         url: where they are, see `url`.
-        deadline: seconds that connecting may take.
+        deadline: seconds that connecting may take; a second, if that is more.
 
     Attributes:
         kind: "", "+sentinel" or "+cluster".
@@ -46,13 +55,12 @@ class Connector:
 
     def __init__(self, url: str, deadline: float) -> None:
         found = parse_url(url)
-        self._deadline = deadline
         self._service = found.service
         self._sentinel_login = found.login_at(sentinel=True)
         self._connection = _CONNECTIONS[found.base]
         # Our own code keeps the time limits. With one of its own the library would send by `asyncio.wait_for`, which
         # before Python 3.12 may swallow the cancellation of its caller.
-        limits = {"socket_connect_timeout": deadline, "socket_timeout": None}
+        limits = {"socket_connect_timeout": max(deadline, CONNECT_AT_LEAST), "socket_timeout": None}
         self._arguments: dict[str, Any] = {
             **found.options,
             **found.login_at(sentinel=False),
@@ -61,6 +69,7 @@ class Connector:
             "db": found.database,
             "protocol": 2,
         }
+        self._path = found.path
         self.kind = found.kind
         self.addresses = list(found.addresses)
         self.where = found.where
@@ -70,6 +79,7 @@ class Connector:
         """Return a connection to the server that takes writes: the one the URL names, or the one Sentinel names."""
         if self.kind == SENTINEL:
             return self._make(await self._find_primary())
+        self._find_socket()
         return self._make(self.addresses[0]) if self.addresses else self._connection(**self._arguments)
 
     def at(self, address: Address) -> MakeConnection:
@@ -82,6 +92,11 @@ class Connector:
 
     def _make(self, address: Address) -> Connection:
         return self._connection(**{**self._arguments, "host": address.host, "port": address.port})
+
+    def _find_socket(self) -> None:
+        """Say of a Unix socket, apart from other files of a URL, that it may be there later."""
+        if self._path and not os.path.exists(self._path):
+            raise Unavailable(f"Redis cannot be reached: {explain_connection_failure(FileNotFoundError())}")
 
     async def _find_primary(self) -> Address:
         """Ask all Sentinels at once: one that does not answer must not stand in the way of the others."""
@@ -100,9 +115,12 @@ class Connector:
             for each in asked:
                 each.cancel()
             await asyncio.gather(*asked, return_exceptions=True)
-        if len(problems) == len(asked):
-            raise BrokerError(f"no Sentinel answers: {explain_connection_failure(problems[0])}") from problems[0]
-        raise BrokerError(f"Sentinel watches no service called {self._service!r}: look at the end of the broker's URL")
+        if len(problems) < len(asked):  # it may yet be told of it
+            service = f"service called {self._service!r}"
+            raise Unavailable(f"Sentinel watches no {service}: look at the end of the broker's URL")
+        problem = next((each for each in problems if not heals_by_itself(each)), problems[0])
+        kind = Unavailable if heals_by_itself(problem) else BrokerError
+        raise kind(f"no Sentinel answers: {explain_connection_failure(problem)}") from problem
 
     async def _ask_sentinel(self, sentinel: Address) -> Address | None:
         """Return what one Sentinel says."""
@@ -114,6 +132,23 @@ class Connector:
             return read_primary(await connection.read_response())
         finally:
             await release(connection)
+
+
+def heals_by_itself(error: BaseException) -> bool:
+    """Whether a connection that could not be made may be made later, with nobody changing what was written.
+
+    So it is with a server that has not been started yet, or loads its file, and with a name that nobody has yet. What
+    answers in another way than it should, such as to a password or in TLS, goes on doing so.
+    """
+    causes = list(list_causes(error))
+    if any(isinstance(cause, ssl.SSLError) for cause in causes):
+        return False
+    return any(
+        isinstance(cause, TimeoutError | socket.gaierror | BusyLoadingError | MasterDownError)
+        or (isinstance(cause, OSError) and cause.errno in PASSING)
+        or FULL in str(cause)
+        for cause in causes
+    )
 
 
 async def release(connection: Connection) -> None:

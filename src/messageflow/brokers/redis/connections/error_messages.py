@@ -18,7 +18,7 @@ COMMAND = re.compile(r"run the '([\w|-]+)' command")
 def explain_connection_failure(error: BaseException) -> str:
     """Return why a connection could not be made, and what to do about it."""
     text = str(error) or type(error).__name__
-    for cause in _causes(error):
+    for cause in list_causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"{_explain_certificate(cause)} ({cause.verify_message})"
         if isinstance(cause, ssl.SSLError):
@@ -60,7 +60,8 @@ def _explain_certificate(error: ssl.SSLCertVerificationError) -> str:
     )
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def list_causes(error: BaseException) -> Iterator[BaseException]:
+    """Return an error, what it was raised for, and so on."""
     seen: BaseException | None = error
     while seen is not None:
         yield seen

@@ -22,7 +22,7 @@ from redis.asyncio import Connection
 from redis.exceptions import RedisError
 
 from messageflow.brokers.base import own_task
-from messageflow.brokers.redis.connections.connector import MakeConnection, release
+from messageflow.brokers.redis.connections.connector import CONNECT_AT_LEAST, MakeConnection, heals_by_itself, release
 from messageflow.brokers.redis.connections.error_messages import explain_connection_failure
 from messageflow.brokers.redis.connections.resp import ErrorReply, Parts, Value, pack
 from messageflow.brokers.redis.tasks import cancel_all, supervise
@@ -102,12 +102,14 @@ class ReconnectingConnection(asyncio.Protocol):
         """Connect, and stay connected.
 
         Raises:
-            BrokerError: the first attempt failed; says why.
+            Unavailable: it cannot be reached now, and may be later.
+            BrokerError: the first attempt failed in another way; says how.
         """
         try:
             await self._connect()
         except (RedisError, OSError, RuntimeError) as error:  # the last from uvloop, when it is reset meanwhile
-            raise BrokerError(f"Redis cannot be reached: {explain_connection_failure(error)}") from error
+            kind = Unavailable if heals_by_itself(error) else BrokerError
+            raise kind(f"Redis cannot be reached: {explain_connection_failure(error)}") from error
         self.begin()
 
     def begin(self) -> None:
@@ -215,7 +217,7 @@ class ReconnectingConnection(asyncio.Protocol):
                 self.sever("no answer in time")
 
     async def _connect(self) -> None:
-        async with asyncio.timeout(self._deadline):
+        async with asyncio.timeout(max(self._deadline, CONNECT_AT_LEAST)):
             connection = await self._make()
             try:
                 await connection.connect()  # type: ignore[no-untyped-call]

@@ -73,8 +73,7 @@ class Witness:
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             found = [_read(file) for file in self._take_left(self._directory)]
-            path = self._directory / f"{self._node}{SUFFIX}"
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            self._file = os.open(self._place(self._directory), os.O_RDWR | os.O_CREAT, 0o600)
             _lock(self._file)
         except OSError as error:
             self._forget(error)
@@ -84,7 +83,8 @@ class Witness:
         return found
 
     def _take_left(self, directory: Path) -> Iterator[int]:
-        for path in sorted(directory.glob(f"*{SUFFIX}")):
+        ours = self._place(directory)  # is there when a start that failed is tried again
+        for path in sorted(set(directory.glob(f"*{SUFFIX}")) - {ours}):
             file = os.open(path, os.O_RDWR)
             try:
                 _lock(file)
@@ -93,6 +93,9 @@ class Witness:
                 continue
             self._left.append((path, file))
             yield file
+
+    def _place(self, directory: Path) -> Path:
+        return directory / f"{self._node}{SUFFIX}"
 
     def discard_judged(self) -> None:
         """What others have left was judged, and is not needed any more."""
@@ -121,7 +124,7 @@ class Witness:
     def abandon(self) -> None:
         """As if it had never been opened: nothing was seen."""
         if self._file >= 0 and self._directory is not None:
-            (self._directory / f"{self._node}{SUFFIX}").unlink(missing_ok=True)
+            self._place(self._directory).unlink(missing_ok=True)
         self.close()
 
     def close(self) -> None:

@@ -95,9 +95,9 @@ class ClusterTopology:
     async def start(self) -> None:
         view = await self._read_newest_view()
         if view is None:
-            raise BrokerError("no node of this Redis Cluster can be reached")
+            raise Unavailable("no node of this Redis Cluster can be reached")
         if not view.is_well:
-            raise BrokerError("this Redis Cluster does not work: its state is not ok, see CLUSTER INFO")
+            raise Unavailable("this Redis Cluster does not work: its state is not ok, see CLUSTER INFO")
         for server in self._take_slots(view):
             await server.start()
         self._tasks = [supervise(self._follow, "redis-cluster")]

@@ -23,7 +23,7 @@ from messageflow.brokers.redis.topology.cluster import ClusterTopology
 from messageflow.brokers.redis.topology.shards import ShardedTopology
 from messageflow.brokers.redis.topology.single import SingleTopology
 from messageflow.brokers.redis.topology.topology import Topology
-from messageflow.errors import BrokerError
+from messageflow.errors import BrokerError, Unavailable
 
 
 class TopologySettings(NamedTuple):
@@ -62,7 +62,8 @@ async def _detect(connector: Connector, listener: PubSubListener, settings: Topo
             info = await read_info_sections(connection.execute_one, "server", "cluster")
             break
         except BrokerError as error:
-            problem = error
+            if problem is None or not isinstance(error, Unavailable):  # what no waiting heals is what to say
+                problem = error
         finally:
             await connection.close()
     if not info:
