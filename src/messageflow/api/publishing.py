@@ -17,7 +17,7 @@ from messageflow.brokers.base import Item, Stored
 from messageflow.core.channels import BROADCAST, personal
 from messageflow.core.codes import BAD_REQUEST, UNKNOWN_CHANNEL, ErrorCode
 from messageflow.core.exclusion import is_client_id
-from messageflow.core.json import UnsafeJSON, check_readable, check_utf8, compact
+from messageflow.core.json import UnsafeJSON, check_readable, check_utf8, compact, explain
 from messageflow.core.namespaces import NamespaceOptions, Namespaces
 from messageflow.core.retention import Retention
 from messageflow.core.users import explain_user, is_user
@@ -155,13 +155,14 @@ def _check_tags(tags: bytes) -> bytes:
         CallRefused: they are no object of texts.
         UnsafeJSON: some receiver could not read them.
     """
-    check_readable(tags)
     if tags == b"null":
         return b""
     try:
         _read_tags(tags)
-    except msgspec.MsgspecError:
+    except msgspec.ValidationError:
         raise CallRefused(BAD_REQUEST, "tags are an object of strings") from None
+    except msgspec.MsgspecError as error:
+        raise UnsafeJSON(explain(tags, error)) from None
     return tags
 
 
