@@ -1,4 +1,4 @@
-"""Presence by leases: who is there is believed for as long as his worker says so."""
+"""Presence: who is there, as long as the node that they are connected to."""
 
 from __future__ import annotations
 
@@ -9,27 +9,24 @@ from messageflow.core.client_info import ClientInfo
 from messageflow.core.presence import Presence
 
 
-def test_the_entries_of_a_node_that_stops_renewing_are_gone() -> None:
-    presence = Presence(lease=30)
+def test_the_entries_of_a_node_that_is_gone_are_gone() -> None:
+    presence = Presence()
     for node, client in (("living", "a"), ("dying", "b")):
-        presence.renew(node, 0.0)
         presence.add("x", ClientInfo("user", client), node)
-    presence.renew("living", 20.0)
-    assert set(presence.clients("x", 29.0)) == {"a", "b"}
-    assert set(presence.clients("x", 31.0)) == {"a"}
+    assert set(presence.clients("x")) == {"a", "b"}
     assert [(channel, info.client) for channel, info in presence.remove_node("dying")] == [("x", "b")]
+    assert set(presence.clients("x")) == {"a"}
     assert presence.remove_node("dying") == []
 
 
 def test_connections_and_users_are_counted_apart() -> None:
     presence = Presence()
-    presence.renew("node", 0.0)
     for user, client in (("alice", "a"), ("alice", "b"), ("bob", "c")):
         presence.add("x", ClientInfo(user, client), "node")
     presence.remove("x", "c")
     presence.remove("x", "never there")
-    assert presence.stats("x", 1.0) == (2, 1)
-    assert presence.stats("elsewhere", 1.0) == (0, 0)
+    assert presence.stats("x") == (2, 1)
+    assert presence.stats("elsewhere") == (0, 0)
 
 
 @given(
@@ -41,8 +38,6 @@ def test_connections_and_users_are_counted_apart() -> None:
 )
 def test_whoever_comes_and_goes_the_entries_are_those_of_a_plain_table(steps: list[tuple[str, str, str, str]]) -> None:
     presence = Presence()
-    presence.renew("n", 0.0)
-    presence.renew("m", 0.0)
     table: dict[tuple[str, str], tuple[ClientInfo, str]] = {}
     for number, (step, channel, client, node) in enumerate(steps):
         if step == "add":
@@ -53,11 +48,9 @@ def test_whoever_comes_and_goes_the_entries_are_those_of_a_plain_table(steps: li
             presence.remove(channel, client)
             table.pop((channel, client), None)
     for channel in "xy":
-        assert presence.clients(channel, 1.0) == {
-            info.client: info for (at, _), (info, _) in table.items() if at == channel
-        }
+        assert presence.clients(channel) == {info.client: info for (at, _), (info, _) in table.items() if at == channel}
     gone = presence.remove_node("n")
     assert {(channel, info.client) for channel, info in gone} == {
         key for key, (_, node) in table.items() if node == "n"
     }
-    assert len(presence.clients("x", 1.0)) == sum(at == "x" and node == "m" for (at, _), (_, node) in table.items())
+    assert len(presence.clients("x")) == sum(at == "x" and node == "m" for (at, _), (_, node) in table.items())

@@ -54,15 +54,13 @@ class LocalBroker(ABC):
         self._streams = streams
         self._stored: IdempotencyWindow[Stored] = IdempotencyWindow(ttl=idempotency_window, size=idempotency_keys)
         self._reservations = ReservationTable(ttl=idempotency_window, size=RESERVATIONS, since=clock())
-        self._presence = Presence(lease=float("inf"))
-        self._present_nodes: set[str] = set()  # that have a lease
+        self._presence = Presence()
         self._subscribed: dict[str, None] = {}  # a set takes twice the memory of a dict (benchmarks: memory)
         self._sink: Sink | None = None
         self._sweeper: asyncio.Task[None] | None = None
 
     async def start(self, sink: Sink) -> None:
         self._sink = sink
-        self._presence.renew(NODE, self._clock())
         self._reservations.since = self._clock()
         self._sweeper = asyncio.get_running_loop().create_task(self._sweep(), name="broker-sweep")
 
@@ -123,11 +121,8 @@ class LocalBroker(ABC):
         return NOTHING_TO_WAIT_FOR
 
     def enter(self, node: str, channel: str, info: ClientInfo, *, keep: bool, tell: bool) -> None:
-        """A connection of `node` comes to a channel, see `PresenceStore.join`. A node's first entry makes it known."""
+        """A connection of `node` comes to a channel, see `PresenceStore.join`."""
         if keep:
-            if node not in self._present_nodes:  # no lease of a local node ends, so that one is enough
-                self._present_nodes.add(node)
-                self._presence.renew(node, self._clock())
             self._presence.add(channel, info, node)
         if tell:
             self._announce(channel, Joined(info))
@@ -141,19 +136,17 @@ class LocalBroker(ABC):
     def forget_node(self, node: str) -> None:
         """Take everybody of a node that is gone out of presence, and tell who watches. What it reserved is unknown."""
         self._reservations.forget_node(node)
-        self._present_nodes.discard(node)
         for channel, info in self._presence.remove_node(node):
             self._announce(channel, Left(info))
 
     async def read_presence(self, channel: str) -> dict[str, ClientInfo]:
-        return self._presence.clients(channel, self._clock())
+        return self._presence.clients(channel)
 
     async def count_presence(self, channel: str) -> PresenceCounts:
-        return self._presence.stats(channel, self._clock())
+        return self._presence.stats(channel)
 
     async def find_occupied(self, channels: Sequence[str]) -> set[str]:
-        now = self._clock()
-        return {channel for channel in channels if self._presence.clients(channel, now)}
+        return {channel for channel in channels if self._presence.clients(channel)}
 
     async def reserve(self, user: str, key: str, age: float | None = None) -> Reservation:
         return self.reserve_now(NODE, user, key, age)

@@ -1,11 +1,9 @@
-"""Who is in a channel, held by leases.
+"""Who is in a channel, of brokers that live in one process: each entry belongs to a *node*, the worker it connects to.
 
-Each entry belongs to a *node*, the gateway worker whose connection it is, and each node renews one lease for all its
-entries. A node that dies stops renewing, and everything it held is gone when the lease runs out; a live node removes
-its own entries. So a ghost lives no longer than a lease, and keeping the living costs one renewal a node, not one a
-connection.
+A node takes its own entries out; of one that is gone, which the parent of workers sees at once, all are removed. So
+nothing here runs out: in Redis, where a node may end without a word, `brokers.redis.presence.lease` sees to that.
 
-Pure: time is an argument.
+Pure.
 """
 
 from __future__ import annotations
@@ -30,19 +28,10 @@ class Presence:
     """Entries by channel and client id.
 
     One alone in its channel costs a place in its node's table and nothing else: 240 bytes less (benchmarks: memory).
-
-    Args:
-        lease: seconds for which a node's entries are believed after its last renewal.
     """
 
-    def __init__(self, *, lease: float = 30.0) -> None:
-        self.lease = lease
+    def __init__(self) -> None:
         self._nodes: dict[str, dict[str, Clients]] = {}  # by node, then by channel
-        self._leases: dict[str, float] = {}
-
-    def renew(self, node: str, now: float) -> None:
-        """Believe the entries of `node` for another lease."""
-        self._leases[node] = now + self.lease
 
     def add(self, channel: str, info: ClientInfo, node: str) -> None:
         """Enter a client. Entering it again replaces what is known of it."""
@@ -66,20 +55,17 @@ class Presence:
         for channels in self._nodes.values():
             _remove(channels, channel, client)
 
-    def clients(self, channel: str, now: float) -> dict[str, ClientInfo]:
+    def clients(self, channel: str) -> dict[str, ClientInfo]:
         """Return who is in `channel`, by client id."""
-        live = {node for node, until in self._leases.items() if until > now}
-        infos = [info for node in self._nodes if node in live for info in _list(self._nodes[node].get(channel))]
-        return {info.client: info for info in infos}
+        return {info.client: info for theirs in self._nodes.values() for info in _list(theirs.get(channel))}
 
-    def stats(self, channel: str, now: float) -> PresenceCounts:
+    def stats(self, channel: str) -> PresenceCounts:
         """Return how many are in `channel`."""
-        infos = self.clients(channel, now).values()
+        infos = self.clients(channel).values()
         return PresenceCounts(len(infos), len({info.user for info in infos}))
 
     def remove_node(self, node: str) -> list[tuple[str, ClientInfo]]:
         """Remove the entries of a node that is known to be gone. Returns them, so that leaves can be told."""
-        self._leases.pop(node, None)
         gone = self._nodes.pop(node, {})
         return [(channel, info) for channel, clients in gone.items() for info in _list(clients)]
 
