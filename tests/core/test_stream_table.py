@@ -7,8 +7,7 @@ from itertools import count
 from hypothesis import given
 from hypothesis import strategies as st
 
-from messageflow.core.retention import Retention
-from messageflow.core.stream import OVERHEAD, Position
+from messageflow.core.stream import OVERHEAD, Position, Retention
 from messageflow.core.stream_table import StreamTable
 
 CHANNELS = st.sampled_from("abc")

@@ -8,8 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from messageflow.brokers.base import Item
-from messageflow.core.retention import Retention
-from messageflow.core.stream import Publication
+from messageflow.core.stream import Publication, Retention
 from messageflow.hub import backlog, fan_out, publish_delay
 from messageflow.hub.history_limits import HistoryLimits
 from messageflow.hub.limits import Limits

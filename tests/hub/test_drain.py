@@ -6,7 +6,7 @@ import pytest
 
 from messageflow.brokers.base import Item
 from messageflow.core.codes import RESTART
-from messageflow.core.retention import Retention
+from messageflow.core.stream import Retention
 from messageflow.hub import drain
 from messageflow.hub.drain import Drain
 from messageflow.testing.memory_connection import MemoryConnection

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from messageflow.brokers.base import HistoryPart, Item
-from messageflow.core.retention import Retention
-from messageflow.core.stream import Position
+from messageflow.core.stream import Position, Retention
 from messageflow.errors import Unavailable
 from messageflow.hub import fan_out, gap_repair, history_reader
 from messageflow.testing.memory_connection import MemoryConnection

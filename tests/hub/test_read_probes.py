@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from messageflow.brokers.base import Item
-from messageflow.core.retention import Retention
+from messageflow.core.stream import Retention
 from messageflow.hub import publish_delay, read_probes, read_sample
 from messageflow.hub.limits import Limits
 from messageflow.testing.memory_connection import MemoryConnection

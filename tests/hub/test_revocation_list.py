@@ -9,8 +9,8 @@ import pytest
 
 from messageflow.brokers.base import HistoryPart, Item
 from messageflow.core.channels import REVOKED
-from messageflow.core.retention import Retention
 from messageflow.core.revocations import Revocation, encode_revocation
+from messageflow.core.stream import Retention
 from messageflow.errors import BrokerError
 from messageflow.hub import revocation_list
 from messageflow.testing.memory_connection import MemoryConnection

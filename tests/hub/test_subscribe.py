@@ -12,7 +12,7 @@ from messageflow.brokers.base import Item
 from messageflow.core import control
 from messageflow.core.claims import SubscribeOptions
 from messageflow.core.protocol import StreamPosition
-from messageflow.core.retention import Retention
+from messageflow.core.stream import Retention
 from messageflow.errors import BrokerError
 from messageflow.hub.limits import Limits
 from tests.hub.conftest import SECRET, World

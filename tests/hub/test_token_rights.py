@@ -8,9 +8,8 @@ import pytest
 
 from messageflow.brokers.base import Item
 from messageflow.core.channels import REVOKED
-from messageflow.core.retention import Retention
 from messageflow.core.revocations import Revocation, encode_revocation
-from messageflow.core.stream import Publication
+from messageflow.core.stream import Publication, Retention
 from messageflow.hub.hooks import AuthorizeAnswer, AuthorizeQuestion, ConnectAnswer, ConnectQuestion, Hooks
 from messageflow.testing.memory_connection import MemoryConnection
 from tests.hub.conftest import World

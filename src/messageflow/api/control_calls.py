@@ -19,8 +19,8 @@ from messageflow.core.channels import REVOKED
 from messageflow.core.claims import SubscribeOptions
 from messageflow.core.codes import BAD_REQUEST, is_close_code
 from messageflow.core.namespaces import Namespaces
-from messageflow.core.retention import Retention
 from messageflow.core.revocations import MARGIN, MOST, Revocation, encode_revocation
+from messageflow.core.stream import Retention
 
 EACH_USER = "this is for one user a call; what is for everyone is sent with broadcast_push"
 

@@ -19,7 +19,7 @@ from messageflow.core.codes import BAD_REQUEST, UNKNOWN_CHANNEL, ErrorCode
 from messageflow.core.exclusion import is_client_id
 from messageflow.core.json import UnsafeJSON, check_readable, check_utf8, compact, explain
 from messageflow.core.namespaces import NamespaceOptions, Namespaces
-from messageflow.core.retention import Retention
+from messageflow.core.stream import Retention
 from messageflow.core.users import explain_user, is_user
 from messageflow.errors import Picklable
 

@@ -15,8 +15,7 @@ from messageflow.core.client_info import ClientInfo
 from messageflow.core.presence import PresenceCounts
 from messageflow.core.protocol import Joined, Left
 from messageflow.core.reservations import Reservation
-from messageflow.core.retention import Retention
-from messageflow.core.stream import Position, Publication
+from messageflow.core.stream import Position, Publication, Retention
 from messageflow.errors import BrokerError
 
 Ack = Literal["memory", "os", "disk", "replicated"]

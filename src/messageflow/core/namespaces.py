@@ -26,7 +26,7 @@ from messageflow.core.channels import (
     is_channel,
     split,
 )
-from messageflow.core.retention import Retention
+from messageflow.core.stream import Retention
 from messageflow.core.users import explain_user, is_user
 from messageflow.errors import ConfigurationError
 

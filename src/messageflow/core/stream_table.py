@@ -13,9 +13,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 
-from messageflow.core.retention import Retention
 from messageflow.core.size_classes import SizeClasses
-from messageflow.core.stream import Position, Publication, Stream
+from messageflow.core.stream import Position, Publication, Retention, Stream
 
 ROOM = 256  # the part of the budget that is made free at once, so that no publish waits long for it
 

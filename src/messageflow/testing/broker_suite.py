@@ -22,8 +22,7 @@ from msgspec import Raw
 from messageflow.brokers.base import Broker, Delivery, Item, NodeMessages, PresenceStore, ReservationStore, StreamStore
 from messageflow.core.client_info import ClientInfo
 from messageflow.core.protocol import Joined, Left
-from messageflow.core.retention import Retention
-from messageflow.core.stream import Position, Publication
+from messageflow.core.stream import Position, Publication, Retention
 from messageflow.errors import Unrecoverable
 
 KEPT = Retention(100, 60)

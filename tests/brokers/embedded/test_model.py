@@ -18,8 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from messageflow.brokers.base import Item, Stored
 from messageflow.brokers.embedded.broker import EmbeddedBroker
-from messageflow.core.retention import Retention
-from messageflow.core.stream import Position
+from messageflow.core.stream import Position, Retention
 from messageflow.errors import Unrecoverable
 from messageflow.testing.broker_suite import RecordingSink
 from messageflow.testing.clock import ManualClock

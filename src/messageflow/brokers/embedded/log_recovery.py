@@ -14,8 +14,7 @@ from messageflow.brokers.embedded.log import DamagedFile, StreamLog
 from messageflow.brokers.embedded.row_index import RowIndex
 from messageflow.brokers.embedded.rows import Row
 from messageflow.core.idempotency import IdempotencyWindow
-from messageflow.core.retention import Retention
-from messageflow.core.stream import Position, chain
+from messageflow.core.stream import Position, Retention, chain
 from messageflow.core.stream_table import StreamTable
 
 

@@ -13,8 +13,7 @@ from bisect import bisect_right
 from collections import OrderedDict
 from typing import NamedTuple
 
-from messageflow.core.retention import Retention
-from messageflow.core.stream import Publication
+from messageflow.core.stream import Publication, Retention
 
 GRACE = 60.0  # seconds a row stays at least, so that a restart does not forget the key of a publish tried again
 

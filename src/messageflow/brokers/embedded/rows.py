@@ -10,8 +10,7 @@ from struct import Struct
 from typing import NamedTuple
 from zlib import crc32
 
-from messageflow.core.retention import Retention
-from messageflow.core.stream import Position, Publication, chain
+from messageflow.core.stream import Position, Publication, Retention, chain
 
 
 class Row(NamedTuple):

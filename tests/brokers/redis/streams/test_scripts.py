@@ -14,7 +14,7 @@ from messageflow.brokers.redis.presence.presence_store import PRESENT_LIFE, Gone
 from messageflow.brokers.redis.streams.rollback_detection import LifeVerdict
 from messageflow.brokers.redis.streams.stream_store import STATE_LIFE
 from messageflow.core.client_info import ClientInfo
-from messageflow.core.retention import Retention
+from messageflow.core.stream import Retention
 from messageflow.errors import Unrecoverable
 from messageflow.testing.broker_suite import items
 from tests.brokers.redis.conftest import Opened, Server
