@@ -9,8 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.brokers.redis.processes import Server
+
+settings.register_profile("house", deadline=None)  # by itself an example has 200 ms, which a busy machine takes
+settings.load_profile("house")
 
 
 def pytest_configure() -> None:
