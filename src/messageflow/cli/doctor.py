@@ -1,4 +1,8 @@
-"""`messageflow doctor`: what this machine allows a gateway, or what a broker is fit for, and what to change."""
+"""`messageflow doctor`: what this machine allows a gateway, or what a broker is fit for, and what to change.
+
+What is looked at, and what is said of it, stands in `gateway.machine_check` and in
+`brokers.redis.connections.server_check`.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +32,7 @@ def command(url: str | None, prefix: str) -> None:
 
 def _look_at_machine() -> None:
     from messageflow.gateway.listening import BACKLOG
-    from messageflow.gateway.machine import advise, read_machine
+    from messageflow.gateway.machine_check import advise, read_machine
     from messageflow.gateway.settings_loading import load_settings
 
     machine = read_machine()

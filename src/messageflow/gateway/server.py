@@ -39,7 +39,7 @@ from messageflow.gateway.hooks_in_process import load_hooks
 from messageflow.gateway.hooks_of_handlers import serve_handlers
 from messageflow.gateway.hooks_webhook import serve_webhook
 from messageflow.gateway.listening import BACKLOG, listen
-from messageflow.gateway.machine import warn_of_memory
+from messageflow.gateway.machine_check import warn_of_memory
 from messageflow.gateway.open_files import WAY_OUT, raise_limit, read_limit
 from messageflow.gateway.origins import Origins
 from messageflow.gateway.paths import Paths

@@ -7,7 +7,7 @@ from typing import Any
 
 from messageflow.brokers.base import Ack
 from messageflow.brokers.redis.connections.resp import ErrorReply, Value
-from messageflow.brokers.redis.connections.server_info import is_cluster, judge_server, read_info_sections
+from messageflow.brokers.redis.connections.server_check import is_cluster, judge_server, read_info_sections
 from messageflow.brokers.redis.connections.url import CLUSTER, SENTINEL
 from messageflow.client_io.kernel import Attempt, Broken, ClientIO
 from messageflow.client_io.pool import ConnectionPool, exchange

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from messageflow.brokers.redis.connections.resp import Announcing, ErrorReply, RedisCommand
 from messageflow.brokers.redis.connections.sentinel import ask_for_primary, read_primary
-from messageflow.brokers.redis.connections.server_info import choose_announcing, parse_info
+from messageflow.brokers.redis.connections.server_check import choose_announcing, parse_info
 from messageflow.brokers.redis.connections.url import Address
 from messageflow.brokers.redis.topology.redirects import Then, read_redirect
 from messageflow.brokers.redis.topology.slot_map import SlotMap, read_slots, slot_of

@@ -17,7 +17,7 @@ from messageflow.brokers.base import HistoryPart, Item, Sink, Stored
 from messageflow.brokers.broker_options import DEFAULTS
 from messageflow.brokers.redis.connections.command_client import CommandClient
 from messageflow.brokers.redis.connections.connector import Connector
-from messageflow.brokers.redis.connections.server_info import ServerInfo
+from messageflow.brokers.redis.connections.server_check import ServerInfo
 from messageflow.brokers.redis.keyspace import Names
 from messageflow.brokers.redis.messages import (
     PUBLISHED,

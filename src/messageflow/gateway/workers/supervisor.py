@@ -29,7 +29,7 @@ from messageflow.gateway.broker_choice import is_shared, make_local_broker
 from messageflow.gateway.event_loop import run_loop
 from messageflow.gateway.gc_tuning import pause_collector, settle
 from messageflow.gateway.listening import listen
-from messageflow.gateway.machine import warn_of_memory
+from messageflow.gateway.machine_check import warn_of_memory
 from messageflow.gateway.metrics import parent_metrics
 from messageflow.gateway.open_files import raise_limit
 from messageflow.gateway.server import HURRIED, never_outlive

@@ -17,7 +17,7 @@ from messageflow.brokers.base import Ack
 from messageflow.brokers.redis.connections.connector import Connector
 from messageflow.brokers.redis.connections.reconnecting_connection import ReconnectingConnection
 from messageflow.brokers.redis.connections.resp import Announcing, ErrorReply, Parts, RedisCommand
-from messageflow.brokers.redis.connections.server_info import ServerInfo, parse_info
+from messageflow.brokers.redis.connections.server_check import ServerInfo, parse_info
 from messageflow.brokers.redis.connections.url import Address
 from messageflow.brokers.redis.keyspace import Names
 from messageflow.brokers.redis.pubsub.pubsub_connection import PubSubListener

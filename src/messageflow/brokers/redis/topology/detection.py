@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from messageflow.brokers.redis.connections.connector import Connector, split_urls
 from messageflow.brokers.redis.connections.reconnecting_connection import ReconnectingConnection
-from messageflow.brokers.redis.connections.server_info import (
+from messageflow.brokers.redis.connections.server_check import (
     ServerInfo,
     choose_announcing,
     is_cluster,

@@ -17,7 +17,7 @@ from messageflow.brokers.redis.connections.acl_check import find_missing_permiss
 from messageflow.brokers.redis.connections.connector import MakeConnection
 from messageflow.brokers.redis.connections.reconnecting_connection import ReconnectingConnection
 from messageflow.brokers.redis.connections.resp import NOT_NOW, Announcing, ErrorReply, Parts
-from messageflow.brokers.redis.connections.server_info import ServerInfo, read_server_info
+from messageflow.brokers.redis.connections.server_check import ServerInfo, read_server_info
 from messageflow.brokers.redis.pubsub.pubsub_connection import CANARY, PubSubConnection, PubSubListener
 from messageflow.brokers.redis.tasks import cancel_all, supervise, wait_at_most
 from messageflow.errors import BrokerError, Unavailable

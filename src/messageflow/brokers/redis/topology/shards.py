@@ -15,7 +15,7 @@ from typing import Any
 
 from messageflow.brokers.base import Ack
 from messageflow.brokers.redis.connections.resp import Announcing, RedisCommand
-from messageflow.brokers.redis.connections.server_info import ServerInfo
+from messageflow.brokers.redis.connections.server_check import ServerInfo
 from messageflow.brokers.redis.keyspace import Names, tag_of
 from messageflow.brokers.redis.topology.topology import Topology
 

@@ -8,7 +8,7 @@ from typing import Any
 from messageflow.brokers.base import Ack
 from messageflow.brokers.redis.connections.connector import Connector
 from messageflow.brokers.redis.connections.resp import Announcing, RedisCommand
-from messageflow.brokers.redis.connections.server_info import ServerInfo
+from messageflow.brokers.redis.connections.server_check import ServerInfo
 from messageflow.brokers.redis.keyspace import Names
 from messageflow.brokers.redis.pubsub.pubsub_connection import PubSubListener
 from messageflow.brokers.redis.topology.primary_server import PrimaryServer

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from messageflow.brokers.base import Ack
 from messageflow.brokers.redis.connections.resp import Announcing, RedisCommand
-from messageflow.brokers.redis.connections.server_info import ServerInfo
+from messageflow.brokers.redis.connections.server_check import ServerInfo
 
 
 class Topology(Protocol):

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from messageflow.brokers.redis.connections.connector import Connector
-from messageflow.brokers.redis.connections.server_info import ServerInfo, judge_server
+from messageflow.brokers.redis.connections.server_check import ServerInfo, judge_server
 from messageflow.cli.main import main
 from messageflow.errors import ConfigurationError
 from tests.brokers.redis.conftest import Server

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from messageflow.cli.main import main
-from messageflow.gateway.machine import Machine, advise, needed_memory, read_machine, warn_of_memory
+from messageflow.gateway.machine_check import Machine, advise, needed_memory, read_machine, warn_of_memory
 from messageflow.gateway.open_files import NO_LIMIT, OpenFilesLimit
 from messageflow.gateway.settings import Settings
 from messageflow.gateway.settings_loading import replace_values
@@ -95,7 +95,7 @@ def test_each_limit_that_is_too_low_is_named_with_what_to_do() -> None:
 def test_a_start_with_too_little_memory_says_so(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("messageflow.gateway.machine.read_machine", lambda: PLENTY._replace(memory=300 * MIB))
+    monkeypatch.setattr("messageflow.gateway.machine_check.read_machine", lambda: PLENTY._replace(memory=300 * MIB))
     warn_of_memory(replace_values(Settings(), stream_memory=64 * MIB, buffer_memory=64 * MIB))
     assert not caplog.records
     warn_of_memory(Settings())
