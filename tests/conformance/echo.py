@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Sequence
 
+from websockets.extensions import Extension
 from websockets.frames import Frame, Opcode
 
 from messageflow.gateway.event_loop import run_loop
@@ -13,14 +15,32 @@ from messageflow.gateway.front_door.head import parse_head
 from messageflow.gateway.handshake import answer_handshake, origin_of
 from messageflow.gateway.origins import Origins
 from messageflow.gateway.proxies import Proxies, trace_forwarded
-from messageflow.gateway.websocket_protocol import WebSocketProtocol
+from messageflow.gateway.websocket_compression import CompressedTransport, InflatingProtocol
 
 PATH = b"/connection/websocket"  # whatever is asked for: elsewhere the gateway speaks no WebSocket
+COMPRESSED = CompressedTransport(0)
+COMPRESS = {
+    Opcode.TEXT: COMPRESSED.shared_framing(text=True),
+    Opcode.BINARY: COMPRESSED.shared_framing(text=False),
+}
 LIMITS = FrameLimits(message_size_limit=32 << 20, fragments_limit=1 << 20, buffer_high_water=64 << 20)
 
 
-class Echo(WebSocketProtocol):
-    """Sends every message back."""
+class Echo(InflatingProtocol):
+    """Sends every message back, compressed where that was agreed.
+
+    Args:
+        compressed: whether it was.
+    """
+
+    def __init__(self, compressed: bool) -> None:
+        super().__init__(LIMITS)
+        self._inflater = None
+        self._compressed = compressed
+
+    @property
+    def extensions(self) -> Sequence[Extension]:
+        return super().extensions if self._compressed else ()
 
     def on_text(self, message: bytes) -> None:
         message.decode()  # raises what makes the protocol close with 1007, as the gateway's connections do
@@ -30,7 +50,10 @@ class Echo(WebSocketProtocol):
         self._send(Opcode.BINARY, message)
 
     def _send(self, opcode: Opcode, message: bytes) -> None:
-        self.transport.write(Frame(opcode, message).serialize(mask=False))
+        if self._compressed:
+            self.transport.write(COMPRESS[opcode](message))
+        else:
+            self.transport.write(Frame(opcode, message).serialize(mask=False))
 
 
 class Handshake(asyncio.Protocol):
@@ -50,9 +73,9 @@ class Handshake(asyncio.Protocol):
         head, rest = parse_head(self._head[:end]), self._head[end:]
         head.target = head.path = PATH
         came = trace_forwarded("", False, head.fields, Proxies())
-        response = answer_handshake(head, origin_of(head.fields), Origins(["*"]), came)
+        response = answer_handshake(head, origin_of(head.fields), Origins(["*"]), came, compression=True)
         self._transport.write(response.data)
-        echo = Echo(LIMITS)
+        echo = Echo(response.compressed)
         self._transport.set_protocol(echo)
         echo.connection_made(self._transport)
         if rest:

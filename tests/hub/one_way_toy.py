@@ -22,6 +22,9 @@ class OneWayToy:
         assert text, "blocks are text"
         return _block
 
+    def shared_framing(self, *, text: bool) -> Callable[[bytes], bytes] | None:
+        return None
+
     def ping(self, frame: bytes) -> bytes:
         return b": are you there?\n\n"
 

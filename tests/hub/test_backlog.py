@@ -47,9 +47,9 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     offsets: list[int] = []
     original = FramedEncoder.publications
 
-    def publications(self: FramedEncoder, channel: str, publications: Sequence[Publication]) -> bytes:
+    def publications(self: FramedEncoder, channel: str, publications: Sequence[Publication], *, secret: bool) -> bytes:
         offsets.extend(publication.offset for publication in publications)
-        return original(self, channel, publications)
+        return original(self, channel, publications, secret=secret)
 
     monkeypatch.setattr(FramedEncoder, "publications", publications)
     return offsets

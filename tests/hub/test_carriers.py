@@ -26,9 +26,9 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[FramedEncoder, str, int]
     calls: list[tuple[FramedEncoder, str, int]] = []
     original = FramedEncoder.publications
 
-    def publications(self: FramedEncoder, channel: str, publications: Sequence[Publication]) -> bytes:
+    def publications(self: FramedEncoder, channel: str, publications: Sequence[Publication], *, secret: bool) -> bytes:
         calls.append((self, channel, len(publications)))
-        return original(self, channel, publications)
+        return original(self, channel, publications, secret=secret)
 
     monkeypatch.setattr(FramedEncoder, "publications", publications)
     return calls
@@ -129,7 +129,7 @@ def test_a_channel_knows_which_encoders_its_members_use() -> None:
 def test_a_transport_that_takes_one_frame_a_write_gets_what_belongs_together_in_one() -> None:
     encoder = framed(NATIVE, ONE_WAY)
     publications = [Publication(n, "t", 0.0, b"%d" % n, b"", b"") for n in (1, 2)]
-    assert encoder.publications("x", publications).count(b"\n\n") == 1
+    assert encoder.publications("x", publications, secret=False).count(b"\n\n") == 1
     pushes = [Unsubscribed(1, "a"), Unsubscribed(2, "b")]
     assert encoder.pushes("x", pushes).count(b"\n\n") == 1
     assert framed(NATIVE, LINES).pushes("x", pushes).count(b"\n") == 2

@@ -83,6 +83,13 @@ class NamespaceOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         LagPolicy,
         Meta(description="for a slow reader that history cannot serve: `disconnect` (3008) or `skip` to the newest"),
     ] = "disconnect"
+    compress: Annotated[
+        bool,
+        Meta(
+            description="what is published may be compressed, where `compression` is on; false for what is secret, "
+            "as the length of a compressed message tells something of it"
+        ),
+    ] = True
 
     @property
     def retention(self) -> Retention:

@@ -1,4 +1,4 @@
-"""What one WebSocket may send, and how much may wait to be sent to it."""
+"""What one WebSocket may send, how much may wait to be sent to it, and whether that is compressed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from messageflow.core.setting_kinds import Section, Size, Whole
+from messageflow.core.setting_kinds import Section, Size, Switch, Whole
 
 
 class FrameLimits(Struct, frozen=True, kw_only=True):
@@ -24,3 +24,13 @@ class FrameLimits(Struct, frozen=True, kw_only=True):
     buffer_high_water: Annotated[
         Size, Meta(ge=1024, description="bytes waiting for a slow reader before it waits for room and catches up")
     ] = 128 * 1024
+    compression: Annotated[
+        Switch,
+        Meta(
+            description="compress what is published for WebSockets that take it (permessage-deflate), once for all of "
+            "a channel; never in a namespace with `compress = false` (docs/economy.md)"
+        ),
+    ] = False
+    compression_min_size: Annotated[
+        Size, Meta(description="messages below this are sent as they are, where `compression` is on")
+    ] = 256

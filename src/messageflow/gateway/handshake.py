@@ -26,6 +26,7 @@ from messageflow.dialects.table import DIALECTS, choose
 from messageflow.gateway.front_door.head import Head
 from messageflow.gateway.origins import Origins
 from messageflow.gateway.proxies import Forwarded
+from messageflow.gateway.websocket_compression import accept_offer
 from messageflow.gateway.websocket_frames import close_frame
 
 _SWITCH = (
@@ -44,16 +45,24 @@ class Answer(NamedTuple):
         data: all its bytes.
         dialect: what is spoken over the WebSocket from now on; None where there is none.
         reason: why there is none.
+        compressed: whether both sides may compress messages.
     """
 
     status: int
     data: bytes
     dialect: Dialect | None = None
     reason: str = ""
+    compressed: bool = False
 
 
 def answer_handshake(
-    head: Head, origin: str | None, origins: Origins, forwarded: Forwarded, only: Dialect | None = None
+    head: Head,
+    origin: str | None,
+    origins: Origins,
+    forwarded: Forwarded,
+    only: Dialect | None = None,
+    *,
+    compression: bool = False,
 ) -> Answer:
     """Return the response to a request to open a WebSocket.
 
@@ -63,6 +72,7 @@ def answer_handshake(
         origins: the pages that may connect.
         forwarded: how the request reached the outermost proxy we believe.
         only: what is spoken whatever is asked for; None: what the path and the subprotocol say.
+        compression: whether to take an offer to compress messages.
     """
     if not origins.allows(origin, forwarded.host, forwarded.secure):
         return _refuse(
@@ -77,9 +87,12 @@ def answer_handshake(
             http.HTTPStatus.BAD_REQUEST,
             "A token never goes into a URL, where it ends up in logs. Send it in the connect command.\n",
         )
+    extensions = _choose_extensions(head) if compression else ""
     key = _ordinary_key(head)
     dialect = (only or _spoken_first(head.path)) if key is not None else None
-    return _accept(key, dialect) if key is not None and dialect is not None else _negotiate(head, only)
+    if key is not None and dialect is not None:
+        return _accept(key, dialect, extensions)
+    return _negotiate(head, only, extensions)
 
 
 def origin_of(fields: Mapping[bytes, bytes]) -> str | None:
@@ -91,7 +104,7 @@ def origin_of(fields: Mapping[bytes, bytes]) -> str | None:
 def _ordinary_key(head: Head) -> bytes | None:
     """Return the key of a request that asks for a WebSocket as browsers do, None for any other.
 
-    Extensions are not looked at: they are offers, and none is taken.
+    Extensions are not looked at: they are offers.
     """
     fields = head.fields
     if len(fields) != len(head.headers) or b"sec-websocket-protocol" in fields:
@@ -115,11 +128,21 @@ def _spoken_first(path: bytes) -> Dialect | None:
     return None if spoken is None else spoken.dialect
 
 
-def _accept(key: bytes, dialect: Dialect) -> Answer:
-    return Answer(101, _SWITCH % b2a_base64(sha1(key + _GUID).digest(), newline=False), dialect)
+def _choose_extensions(head: Head) -> str:
+    """Return what is answered to what a client offers beyond the protocol, empty for nothing."""
+    offered = [value for name, value in head.headers if name == b"sec-websocket-extensions"]
+    return accept_offer(b", ".join(offered).decode("latin-1")) if offered else ""
 
 
-def _negotiate(head: Head, only: Dialect | None) -> Answer:
+def _accept(key: bytes, dialect: Dialect, extensions: str) -> Answer:
+    accept = b2a_base64(sha1(key + _GUID).digest(), newline=False)
+    if not extensions:
+        return Answer(101, _SWITCH % accept, dialect)
+    head = _SWITCH % (b"%b\r\nSec-WebSocket-Extensions: %b" % (accept, extensions.encode()))
+    return Answer(101, head, dialect, compressed=True)
+
+
+def _negotiate(head: Head, only: Dialect | None, extensions: str) -> Answer:
     address = head.path.decode("latin-1")
     names = [Subprotocol(each.subprotocol) for each in DIALECTS if each.path == address]
     chosen: list[Dialect] = []
@@ -143,6 +166,9 @@ def _negotiate(head: Head, only: Dialect | None) -> Answer:
         # A browser tells its page nothing of a refusal but that there was one, and would come back for ever.
         closing = close_frame(WRONG_PROTOCOL.code, reason)
         return Answer(101, response.serialize() + closing, None, reason)
+    if response.status_code == 101 and extensions:
+        response.headers["Sec-WebSocket-Extensions"] = extensions
+        return Answer(101, response.serialize(), chosen[0], compressed=True)
     why = (response.body or b"").decode("utf-8", "replace").strip()
     return Answer(response.status_code, response.serialize(), chosen[0] if chosen else None, why)
 

@@ -73,6 +73,9 @@ class StreamTransport:
         before, after = self._before, self._after
         return (lambda message: before + message + after) if before or after else bytes
 
+    def shared_framing(self, *, text: bool) -> Callable[[bytes], bytes] | None:
+        return None
+
     def ping(self, frame: bytes) -> bytes:
         return frame
 

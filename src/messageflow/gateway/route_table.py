@@ -32,6 +32,7 @@ from messageflow.gateway.pages import (
 )
 from messageflow.gateway.paths import CLIENT_PATH, Paths
 from messageflow.gateway.stream_routes import make_streams
+from messageflow.gateway.websocket_compression import CompressedTransport
 from messageflow.gateway.websocket_endpoint import WebSocketEndpoint
 from messageflow.gateway.worker_api import WorkerApi
 
@@ -81,7 +82,8 @@ def make_routes(
         pages[b"/"] = page(show_front(paths.roots[0]))
     nothing = page(show_nothing(pages.keys()))
     upgrade = page(show_upgrade(admission))
-    websockets: HttpEndpoint = WebSocketEndpoint(admission, frames, upgrade)
+    compressed = CompressedTransport(frames.compression_min_size) if frames.compression else None
+    websockets: HttpEndpoint = WebSocketEndpoint(admission, frames, upgrade, compressed)
     transports = {spoken.path.encode(): websockets for spoken in table.DIALECTS}
     opener = OneWayOpener(StreamProofs(key.secret), admission.hub.namespaces, resumes=False)
     transports[MESSAGES_PATH.encode()] = OneWayWebSocketEndpoint(admission, frames, upgrade, opener)

@@ -12,6 +12,7 @@ from messageflow.core.codes import CONNECTION_LIMIT, Disconnect
 from messageflow.core.handshake_headers import NO_HEADERS
 from messageflow.gateway import tcp_options
 from messageflow.gateway.frame_limits import FrameLimits
+from messageflow.gateway.websocket_compression import CompressedTransport, InflatingProtocol
 from messageflow.gateway.websocket_frames import READ, WEBSOCKET
 from messageflow.gateway.websocket_protocol import WebSocketProtocol
 from messageflow.hub.connection import Connection
@@ -159,3 +160,22 @@ class WebSocketWithHeaders(WebSocketConnection):
     ) -> None:
         super().__init__(hub, limits, address, leaving)
         self.headers = headers
+
+
+class CompressedWebSocket(InflatingProtocol, WebSocketWithHeaders):
+    """One whose client takes compressed messages, and may send some."""
+
+    __slots__ = ("_inflater", "kind")
+
+    def __init__(
+        self,
+        hub: Hub,
+        limits: FrameLimits,
+        address: str,
+        leaving: set[Connection],
+        headers: Mapping[str, str],
+        kind: CompressedTransport,
+    ) -> None:
+        WebSocketWithHeaders.__init__(self, hub, limits, address, leaving, headers)
+        self.kind = kind
+        self._inflater = None

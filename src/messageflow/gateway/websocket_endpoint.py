@@ -17,7 +17,8 @@ from messageflow.gateway.front_door.response import HttpResponse
 from messageflow.gateway.handshake import answer_handshake, origin_of
 from messageflow.gateway.pages import Page
 from messageflow.gateway.proxies import Forwarded
-from messageflow.gateway.websocket_connection import WebSocketConnection, WebSocketWithHeaders
+from messageflow.gateway.websocket_compression import CompressedTransport
+from messageflow.gateway.websocket_connection import CompressedWebSocket, WebSocketConnection, WebSocketWithHeaders
 
 # The address of many is one string: 58 bytes less for each who comes through one proxy or network (benchmarks: memory).
 _shared = lru_cache(maxsize=1024)(str)
@@ -33,14 +34,22 @@ class WebSocketEndpoint:
         admission: knows who may come.
         limits: of frames.
         otherwise: answers requests for no WebSocket.
+        compressed: what carries messages for clients that take them compressed; None: nothing is compressed.
     """
 
     only: Dialect | None = None
 
-    def __init__(self, admission: Admission, limits: FrameLimits, otherwise: Page) -> None:
+    def __init__(
+        self,
+        admission: Admission,
+        limits: FrameLimits,
+        otherwise: Page,
+        compressed: CompressedTransport | None = None,
+    ) -> None:
         self._admission = admission
         self._limits = limits
         self._otherwise = otherwise
+        self._compressed = compressed
 
     def begin(self, connection: EndpointConnection, head: Head) -> Exchange | None:
         """Answer a handshake, and open the WebSocket."""
@@ -59,7 +68,8 @@ class WebSocketEndpoint:
             connection.answer(HttpResponse(403))
             return None
         origin = origin_of(head.fields)
-        response = answer_handshake(head, origin, admission.origins, came, self.only)
+        compression = self._compressed is not None
+        response = answer_handshake(head, origin, admission.origins, came, self.only, compression=compression)
         connection.transport.write(response.data)
         if response.status != 101 or response.dialect is None:
             if response.status == 403:
@@ -68,7 +78,8 @@ class WebSocketEndpoint:
                 refusal_log.log_bad_upgrade(admission.hub, response.reason, came)
             connection.close()
             return None
-        opened = self._make_connection(head, origin, came)
+        make = self._make_compressed if response.compressed else self._make_connection
+        opened = make(head, origin, came)
         opened.connection_made(connection.transport)
         opened.begin(admission.enter(opened, response.dialect))
         connection.hand_over(opened)
@@ -81,3 +92,9 @@ class WebSocketEndpoint:
             shown = admission.show_headers(head.headers, origin, came)
             return WebSocketWithHeaders(hub, self._limits, address, admission.leaving, shown)
         return WebSocketConnection(hub, self._limits, address, admission.leaving)
+
+    def _make_compressed(self, head: Head, origin: str | None, came: Forwarded) -> WebSocketConnection:
+        admission, kind = self._admission, self._compressed
+        assert kind is not None
+        shown = admission.show_headers(head.headers, origin, came)
+        return CompressedWebSocket(admission.hub, self._limits, _shared(came.address), admission.leaving, shown, kind)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 _TEXT, _BINARY = b"\x81", b"\x82"  # FIN and the opcode
 _PING = b"\x89\x00"
+_COMPRESSED = 0x40  # RSV1
 READ = b"read"  # in a ping that asks how far a peer has read; it comes back in the pong
 
 
@@ -43,6 +44,11 @@ def _long_frame(first: bytes, payload: bytes) -> bytes:
     return b"%b\x7f%b%b" % (first, length.to_bytes(8, "big"), payload)
 
 
+def mark_compressed(frame: bytes) -> bytes:
+    """Return one of these frames with RSV1 set: what it holds is compressed (RFC 7692 §6)."""
+    return b"%c%b" % (frame[0] | _COMPRESSED, frame[1:])
+
+
 def payload_of(frame: bytes) -> bytes:
     """Return what one of these frames holds."""
     return frame[{126: 4, 127: 10}.get(frame[1], 2) :]
@@ -58,6 +64,9 @@ class WebSocketTransport:
 
     def framing(self, *, text: bool) -> Callable[[bytes], bytes]:
         return text_frame if text else binary_frame
+
+    def shared_framing(self, *, text: bool) -> Callable[[bytes], bytes] | None:
+        return None
 
     def ping(self, frame: bytes) -> bytes:
         return frame

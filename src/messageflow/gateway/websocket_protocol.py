@@ -11,9 +11,10 @@ Source: RFC 6455 §5–§7.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 
 from websockets.exceptions import PayloadTooBig, ProtocolError
+from websockets.extensions import Extension
 from websockets.frames import Close, CloseCode, Frame, Opcode
 from websockets.streams import StreamReader
 
@@ -89,6 +90,11 @@ class WebSocketProtocol(asyncio.Protocol):
 
     # For subclasses
 
+    @property
+    def extensions(self) -> Sequence[Extension]:
+        """What the next frame is decoded with."""
+        return ()
+
     def on_text(self, message: bytes) -> None:
         """A text message came; it is not yet known to be UTF-8."""
         raise NotImplementedError
@@ -140,7 +146,8 @@ class WebSocketProtocol(asyncio.Protocol):
         frame = self._frame
         while True:
             if frame is None:
-                frame = Frame.parse(reader.read_exact, mask=True, max_size=self._limits.message_size_limit)
+                most, extensions = self._limits.message_size_limit, self.extensions
+                frame = Frame.parse(reader.read_exact, mask=True, max_size=most, extensions=extensions)
             try:
                 next(frame)
             except StopIteration as done:

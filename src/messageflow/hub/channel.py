@@ -287,8 +287,8 @@ class Channel(ChannelMembers):
         """Make one batch of all that is pending; from here on it counts as delivered."""
         pending, self._pending = self._pending or [], None
         before, self.position = self.position, self._top
-        name = self.name
-        batches = {each: each.publications(name, pending) for each in self.encoders}
+        name, secret = self.name, not self.options.compress
+        batches = {each: each.publications(name, pending, secret=secret) for each in self.encoders}
         backlog = self._extras.backlog
         if backlog is not None:
             start = before.offset if before else 0

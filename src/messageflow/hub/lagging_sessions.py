@@ -209,7 +209,8 @@ class LaggingSessions:
         end, excludes = Position(behind.epoch, sent[-1].offset, sent[-1].tag), collect_excluded(sent)
         if is_named(session, excludes):
             return Chunk(session.encoder.mixed(channel.name, leave_out(sent, session)), end, excludes)
-        return Chunk(session.encoder.publications(channel.name, sent), end, excludes)
+        data = session.encoder.publications(channel.name, sent, secret=not channel.options.compress)
+        return Chunk(data, end, excludes)
 
     async def _wait_for_others(self, session: Session, subscription: Subscription, position: Position) -> None:
         """Wait until the channel has come as far as a session that was elsewhere before."""

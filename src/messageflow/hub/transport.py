@@ -38,6 +38,12 @@ class Transport(Protocol):
     def framing(self, *, text: bool) -> Callable[[bytes], bytes]:
         """Return what puts a message into a frame; `text` says whether messages are UTF-8."""
 
+    def shared_framing(self, *, text: bool) -> Callable[[bytes], bytes] | None:
+        """Return what puts a message for many into a frame that is smaller; None where all are framed alike.
+
+        What is marked secret is never given to it.
+        """
+
     @property
     def probe(self) -> bytes:
         """What the peer answers once it has read up to there, see `Hub.note_read`; empty where nothing is."""
@@ -70,8 +76,14 @@ class FramedEncoder:
         self.probe = transport.probe
         self.ping = transport.ping(self._frame(dialect.encoder.ping))
 
-    def publications(self, channel: str, publications: Sequence[Publication]) -> bytes:
-        """Return what was published in a channel, at least one publication, as one write."""
+    def publications(self, channel: str, publications: Sequence[Publication], *, secret: bool) -> bytes:
+        """Return what was published in a channel, at least one publication, as one write.
+
+        Args:
+            channel: its name.
+            publications: these.
+            secret: whether the length of what is written must not tell what it is.
+        """
         encode, frame = self._encoder.publication, self._frame
         if self.in_pieces:
             return b"".join([frame(encode(channel, publication)) for publication in publications])
@@ -103,6 +115,21 @@ class FramedEncoder:
         return self._frame(self._encoder.error(command_id, error))
 
 
+class CompressingEncoder(FramedEncoder):
+    """One that makes what goes to many smaller, within a transport in pieces."""
+
+    __slots__ = ("_compress",)
+
+    def __init__(self, dialect: Dialect, transport: Transport, compress: Callable[[bytes], bytes]) -> None:
+        super().__init__(dialect, transport)
+        self._compress = compress
+
+    def publications(self, channel: str, publications: Sequence[Publication], *, secret: bool) -> bytes:
+        frame = self._frame if secret else self._compress
+        encode = self._encoder.publication
+        return b"".join([frame(encode(channel, publication)) for publication in publications])
+
+
 class Member(Identified, Protocol):
     """What a channel needs of a session that listens in it."""
 
@@ -125,5 +152,9 @@ def framed(dialect: Dialect, transport: Transport) -> FramedEncoder:
     """Return the encoder of a dialect within a transport, the same for all who have both."""
     found = _FRAMED.get((dialect, transport))
     if found is None:
-        found = _FRAMED[dialect, transport] = FramedEncoder(dialect, transport)
+        compress = transport.shared_framing(text=dialect.is_text)
+        found = (
+            FramedEncoder(dialect, transport) if compress is None else CompressingEncoder(dialect, transport, compress)
+        )
+        _FRAMED[dialect, transport] = found
     return found

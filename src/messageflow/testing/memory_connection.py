@@ -32,6 +32,9 @@ class Lines:
         assert text, "lines are text"
         return _line
 
+    def shared_framing(self, *, text: bool) -> Callable[[bytes], bytes] | None:
+        return None
+
     def ping(self, frame: bytes) -> bytes:
         return frame
 
