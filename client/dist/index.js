@@ -1008,7 +1008,7 @@ var Transport = class {
   }
 };
 
-// src/commands.ts
+// src/command-queue.ts
 var REPEATABLE = /* @__PURE__ */ new Set(["publish", "send", "history", "presence", "presence_stats"]);
 var ACTS = /* @__PURE__ */ new Set(["publish", "send", "rpc"]);
 var MOST = 1e3;
@@ -2070,7 +2070,7 @@ function browserPlatform(WebSocketClass) {
   };
 }
 
-// src/status.ts
+// src/status-indicator.ts
 var COLORS = { disconnected: "red", anonymous: "orange", authenticated: "green" };
 var TITLES = {
   disconnected: "No connection: live updates are off",

@@ -10,7 +10,7 @@ import type { Options } from "./options.js";
 import { browserPlatform } from "./platform.js";
 import type { Since } from "./position.js";
 import type { Call } from "./requests.js";
-import { status } from "./status.js";
+import { status } from "./status-indicator.js";
 
 let base: string | undefined;
 

@@ -9,7 +9,7 @@ import {
   asError, BAD_FRAME, clockSkewError, CLOSED, closeRule, CONNECTION_EXPIRED, invalidatesState, isTerminalClose,
   LINK_LOST, MessageflowError, STALE, TOKEN_EXPIRED, TOO_LARGE, toText,
 } from "./codes.js";
-import { Commands, type Done } from "./commands.js";
+import { Commands, type Done } from "./command-queue.js";
 import { LinkChoice } from "./link-choice.js";
 import type { Platform } from "./platform.js";
 import { type ConnectResult, decodeFrame, isPing, type Method, PONG, type ServerMessage } from "./protocol.js";

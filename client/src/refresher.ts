@@ -7,7 +7,7 @@
 
 import { backoff } from "./backoff.js";
 import { clockSkewError, MessageflowError, TOKEN_EXPIRED } from "./codes.js";
-import type { Done } from "./commands.js";
+import type { Done } from "./command-queue.js";
 import type { Platform } from "./platform.js";
 import type { RefreshResult } from "./protocol.js";
 import { Timer } from "./timer.js";

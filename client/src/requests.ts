@@ -4,7 +4,7 @@
  * Owns the translation only; when and how a command travels is `Commands`' to decide.
  */
 
-import type { Commands } from "./commands.js";
+import type { Commands } from "./command-queue.js";
 import type { ClientInfo, Method, WirePublication } from "./protocol.js";
 
 export interface HistoryOptions {

@@ -3,7 +3,7 @@
  */
 
 import type { MessageflowError } from "./codes.js";
-import type { Done } from "./commands.js";
+import type { Done } from "./command-queue.js";
 import type { ConnectResult, Method, Push, SubscribeResult } from "./protocol.js";
 import type { StreamEvents } from "./stream.js";
 

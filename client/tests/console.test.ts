@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, mock, test } from "node:test";
 import type { Options } from "../src/options.js";
-import { status } from "../src/status.js";
+import { status } from "../src/status-indicator.js";
 import { answering, JWT, settle, start, TestPlatform } from "./platform.js";
 
 const said: string[] = [];

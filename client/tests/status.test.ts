@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { status } from "../src/status.js";
+import { status } from "../src/status-indicator.js";
 import { FakeElement } from "./page.js";
 import { JWT, settle, start } from "./platform.js";
 

@@ -4,7 +4,7 @@
  * Owns the link of the moment, the connection token and the decision to try again. It must never know what a channel
  * or a message is about; it hands those to its events.
  */
-import { Commands, type Done } from "./commands.js";
+import { Commands, type Done } from "./command-queue.js";
 import type { Platform } from "./platform.js";
 import { type Method } from "./protocol.js";
 import type { SessionEvents, SessionOptions, State } from "./state.js";

@@ -2,7 +2,7 @@
  * The states of connections and subscriptions and what their machines tell: types only.
  */
 import type { MessageflowError } from "./codes.js";
-import type { Done } from "./commands.js";
+import type { Done } from "./command-queue.js";
 import type { ConnectResult, Method, Push, SubscribeResult } from "./protocol.js";
 import type { StreamEvents } from "./stream.js";
 export type State = "connecting" | "connected" | "disconnected";

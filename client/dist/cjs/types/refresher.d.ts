@@ -5,7 +5,7 @@
  * means; that is told to `onRefused`.
  */
 import { MessageflowError } from "./codes.js";
-import type { Done } from "./commands.js";
+import type { Done } from "./command-queue.js";
 import type { Platform } from "./platform.js";
 import type { RefreshResult } from "./protocol.js";
 import type { TokenSource } from "./token.js";

@@ -3,7 +3,7 @@
  *
  * Owns the translation only; when and how a command travels is `Commands`' to decide.
  */
-import type { Commands } from "./commands.js";
+import type { Commands } from "./command-queue.js";
 import type { ClientInfo } from "./protocol.js";
 export interface HistoryOptions {
     /** At most so many; −1 for all the server gives at once, 0 for the position alone. Default 100. */
