@@ -62,8 +62,8 @@ GATEWAYS: dict[str, Sequence[str]] = {
     "limits": (
         *(*MEMORY, "--message-size-limit", "2KiB", "--payload-size-limit", "2KiB", "--fragments-limit", "2"),
         *("--commands-per-second", "0", "--channels-per-connection", "4", "--connections-per-user", "1"),
-        *("--ping-interval", "5s", "--pong-timeout", "500ms", "--connect-timeout", "300ms"),
-        *("--handshake-timeout", "300ms", "--history-limit", "3", "--recovery-rate", "1000"),
+        *("--ping-interval", "5s", "--pong-timeout", "500ms", "--connect-timeout", "1s"),
+        *("--handshake-timeout", "1s", "--history-limit", "3", "--recovery-rate", "1000"),
         *("--idempotency-window", "500ms", "--config", "channels.toml"),
     ),
     "small": (*MEMORY, "--stream-memory", "1MiB", "--buffer-memory", "1MiB", "--payload-size-limit", "4MiB"),

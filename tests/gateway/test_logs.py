@@ -24,6 +24,7 @@ from tests.gateway.test_api import certificate, fetch
 from tests.gateway.test_bad_input import Client
 from tests.gateway.test_rebinding import APPLICATION
 from tests.support import API_KEY, Running, running
+from tests.waiting import wait_until
 
 FLOOD = 200  # of each
 FEW = FLOOD // 4  # more than are written in the time a flood takes, however slow the machine is
@@ -194,7 +195,7 @@ def test_a_flood_of_pushes_onto_a_full_disk_is_a_few_lines(small_disk: SmallDisk
 def test_a_flood_of_calls_that_a_broken_broker_fails_is_a_few_lines(own_server: Server, tmp_path: Path) -> None:
     url = f"redis://127.0.0.1:{own_server.port}"
     with running(["serve", "--broker", url, "--broker-deadline", "500ms"], tmp_path) as gateway:
-        assert push(gateway)[0] == 200
+        wait_until(lambda: push(gateway)[0] == 200)
         own_server.stop()
         before = len(gateway.lines)
         threads = [threading.Thread(target=flood, args=(lambda: push(gateway), FLOOD // 10)) for _ in range(10)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from messageflow.brokers.redis.broker import RedisBroker
 from messageflow.brokers.redis.connections.connector import Connector, split_urls
+from messageflow.gateway.broker_start import start_patiently
 from messageflow.testing.broker_suite import RecordingSink
 from tests.brokers.redis.certificates import Authority
 from tests.brokers.redis.servers import Cluster, Trio
@@ -69,6 +71,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 Opened = Callable[..., AbstractAsyncContextManager[RedisBroker]]
 _numbers = count(1)
+PATIENCE = 30.0  # seconds for a start on a busy machine, however short the deadline of a test is
 
 
 def broker_at(url: str, **options: Any) -> RedisBroker:
@@ -83,7 +86,7 @@ def opened() -> Opened:
         server: Server, sink: RecordingSink | None = None, **options: Any
     ) -> AsyncIterator[RedisBroker]:
         made = broker_at(server.url, **options)
-        await made.start(sink or RecordingSink())
+        await start_patiently(partial(made.start, sink or RecordingSink()), PATIENCE)
         try:
             yield made
         finally:

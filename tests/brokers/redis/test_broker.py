@@ -16,7 +16,7 @@ from messageflow.core.protocol import Left
 from messageflow.core.stream import Position
 from messageflow.errors import BrokerError, NoRoom, Unanswered, Unrecoverable
 from messageflow.testing.broker_suite import BrokerSuite, RecordingSink, items, until
-from tests.brokers.redis.conftest import Opened, Server
+from tests.brokers.redis.conftest import Opened, Server, broker_at
 
 
 class TestRedisBroker(BrokerSuite):
@@ -197,7 +197,7 @@ async def test_while_redis_is_away_calls_fail_in_time_and_come_right_afterwards(
     opened: Opened, own_server: Server
 ) -> None:
     sink = RecordingSink()
-    async with opened(own_server, sink, deadline=0.5) as broker:
+    async with opened(own_server, sink, deadline=2.0) as broker:
         await broker.subscribe("x")
         own_server.stop()
         await until(lambda: broker.trouble != "")
@@ -233,11 +233,10 @@ async def test_a_redis_that_is_frozen_leaves_the_outcome_unknown(opened: Opened,
         raise AssertionError("it never was stored again")
 
 
-async def test_no_redis_is_said_at_the_start(opened: Opened, own_server: Server) -> None:
+async def test_no_redis_is_said_at_the_start(own_server: Server) -> None:
     own_server.stop()
     with pytest.raises(BrokerError, match="Redis cannot be reached"):
-        async with opened(own_server, deadline=0.5):
-            pass
+        await broker_at(own_server.url, deadline=0.5).start(RecordingSink())
 
 
 async def test_garbage_under_our_keys_begins_only_its_own_stream_anew(opened: Opened, server: Server) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 from threading import Thread
@@ -33,9 +33,10 @@ def answering(answer: bytes) -> Iterator[int]:
 
     class Answer(StreamRequestHandler):
         def handle(self) -> None:
-            while line := self.rfile.readline():
-                if not line.startswith((b"$", b"*")):  # each word of a command, which is more than is asked for
-                    self.wfile.write(answer)
+            with suppress(OSError):  # who was refused leaves
+                while line := self.rfile.readline():
+                    if not line.startswith((b"$", b"*")):  # each word of a command, which is more than is asked for
+                        self.wfile.write(answer)
 
     with ThreadingTCPServer(("127.0.0.1", 0), Answer) as server:
         thread = Thread(target=server.serve_forever, args=(0.01,))

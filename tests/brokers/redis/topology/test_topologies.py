@@ -7,6 +7,7 @@ import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,16 @@ from messageflow.brokers.base import Broker, Item
 from messageflow.brokers.redis.broker import RedisBroker
 from messageflow.brokers.redis.topology.shards import shard_of
 from messageflow.errors import BrokerError, Unanswered
+from messageflow.gateway.broker_start import start_patiently
 from messageflow.testing.broker_suite import NOT_KEPT, BrokerSuite, RecordingSink, items, until
-from tests.brokers.redis.conftest import broker_at
+from tests.brokers.redis.conftest import PATIENCE, broker_at
 from tests.brokers.redis.servers import Cluster, Server, has_caught_up
 
 
 @asynccontextmanager
 async def opened_at(url: str, sink: RecordingSink, **options: Any) -> AsyncIterator[RedisBroker]:
     broker = broker_at(url, **options)
-    await broker.start(sink)
+    await start_patiently(partial(broker.start, sink), PATIENCE)
     try:
         yield broker
     finally:
@@ -148,7 +150,7 @@ async def test_shards_share_the_channels_and_answer_as_one(pair: list[Server]) -
 
 async def test_a_shard_that_is_away_takes_only_its_own_channels_along(pair: list[Server]) -> None:
     url = " ".join(server.url for server in pair)
-    async with opened_at(url, RecordingSink(), deadline=0.5) as broker:
+    async with opened_at(url, RecordingSink(), deadline=2.0) as broker:
         there = next(name for name in CHANNELS if shard_of(broker._names.state(name), 2) == 0)
         away = next(name for name in CHANNELS if shard_of(broker._names.state(name), 2) == 1)
         await asyncio.to_thread(pair[1].stop)
@@ -160,7 +162,7 @@ async def test_a_shard_that_is_away_takes_only_its_own_channels_along(pair: list
 
 async def test_a_shard_that_hangs_holds_up_nobody_who_pushes_to_another(pair: list[Server]) -> None:
     url = " ".join(server.url for server in pair)
-    async with opened_at(url, RecordingSink(), deadline=1.0) as broker:
+    async with opened_at(url, RecordingSink(), deadline=3.0) as broker:
         there, hanging = (
             next(name for name in CHANNELS if shard_of(broker._names.state(name), 2) == shard) for shard in (0, 1)
         )
