@@ -79,12 +79,11 @@ const checks = {
     const first = once(subscription, "publication");
     await api("publish", { channel: `open:${transport}-js-away`, data: 0 });
     await first;
-    const away = once(client, "connecting");
+    const [away, back] = [once(client, "connecting"), once(subscription, "subscribed")];
     await api("disconnect", { user: "alice", disconnect: { code: 3011, reason: "force reconnect" } });
     await away;
     for (let n = 1; n < 5; n++) await api("publish", { channel: `open:${transport}-js-away`, data: n });
-    const back = await once(subscription, "subscribed");
-    assert.equal(back.recovered, true);
+    assert.equal((await back).recovered, true);
     if (seen.length < 5) await once(subscription, "publication", () => seen.length >= 5);
     assert.deepEqual(seen, [0, 1, 2, 3, 4]);
     client.disconnect();
