@@ -14,7 +14,7 @@ from messageflow.core.protocol import Push
 from messageflow.core.replay_buffer import ReplayBuffer
 from messageflow.errors import BrokerError
 from messageflow.hub.backlog import Backlog, Backlogs
-from messageflow.hub.read_sample import ReadSample
+from messageflow.hub.reader_sample import ReadSample
 from messageflow.hub.transport import FramedEncoder, Member
 
 Write = Callable[[bytes], None]

@@ -15,7 +15,7 @@ import logging
 from collections import deque
 
 from messageflow.hub.channel import Channel
-from messageflow.hub.read_probes import CROWD, ReadProbes
+from messageflow.hub.reader_probes import CROWD, ReadProbes
 from messageflow.hub.runtime import Runtime
 
 log = logging.getLogger("messageflow.hub")

@@ -47,7 +47,7 @@ from messageflow.hub.occupancy import QUESTION as OCCUPANCY
 from messageflow.hub.occupancy import SAID, Occupancy
 from messageflow.hub.presence_changes import PresenceChanges
 from messageflow.hub.publish_delay import PublishDelay
-from messageflow.hub.read_probes import ReadProbes
+from messageflow.hub.reader_probes import ReadProbes
 from messageflow.hub.recovery_rate_limiter import REPLY_TURNS, RecoveryRateLimiter
 from messageflow.hub.revocation_list import RevocationList
 from messageflow.hub.runtime import Runtime

@@ -3,7 +3,7 @@
 When a worker has time to publish more than its readers have time to read, the difference only waits in memory, and in
 the end everybody falls out of what is kept. So while most of a large crowd is behind, a publish into that channel
 waits, up to `LONGEST`, before it is stored, until nearly all have caught up; publishers that wait for their receipts
-come to the pace of the readers. What waits in their kernels counts too, see `hub.read_probes`.
+come to the pace of the readers. What waits in their kernels counts too, see `hub.reader_probes`.
 A few slow readers, or a channel with few, hold up nobody: they go on from the backlog and the history
 (`hub.lagging_sessions`).
 
@@ -19,7 +19,7 @@ from typing import Any
 from messageflow.brokers.base import Item
 from messageflow.hub.backlog import Backlogs
 from messageflow.hub.channel import Channel
-from messageflow.hub.read_probes import ReadProbes
+from messageflow.hub.reader_probes import ReadProbes
 from messageflow.hub.runtime import Runtime
 
 CROWD = 100  # readers that are behind, below which nobody is held up for them

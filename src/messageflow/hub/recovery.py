@@ -25,9 +25,9 @@ from messageflow.brokers.eager import Begun, begin, resume
 from messageflow.core.claims import SubscribeOptions
 from messageflow.core.client_info import ClientInfo
 from messageflow.core.exclusion import leave_out
-from messageflow.core.merge import merge
 from messageflow.core.namespaces import NamespaceOptions
 from messageflow.core.protocol import Moved, SubscribeRequest, SubscribeResult, raw, view
+from messageflow.core.recovery_merge import merge
 from messageflow.core.stream import Position, Publication
 from messageflow.core.weights import chunk, weigh
 from messageflow.errors import BrokerError, Unrecoverable

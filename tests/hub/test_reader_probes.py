@@ -8,7 +8,7 @@ import pytest
 
 from messageflow.brokers.base import Item
 from messageflow.core.stream import Retention
-from messageflow.hub import publish_delay, read_probes, read_sample
+from messageflow.hub import publish_delay, reader_probes, reader_sample
 from messageflow.hub.limits import Limits
 from messageflow.testing.memory_connection import MemoryConnection
 from tests.hub import one_way_toy
@@ -16,7 +16,7 @@ from tests.hub.conftest import World
 
 CHANNEL = "open:x"
 ITEMS = [Item(CHANNEL, b"2", Retention(1000, 600))]
-MUCH = '"' + "x" * read_sample.LEAST + '"'
+MUCH = '"' + "x" * reader_sample.LEAST + '"'
 CROWD = 160
 SAMPLED = 10  # of so many
 MOST = Limits().readers_behind
@@ -74,14 +74,14 @@ async def test_a_few_of_a_crowd_are_asked_behind_what_is_written(crowd: Crowd) -
 
 
 async def test_fewer_than_a_crowd_are_not_asked(world: World) -> None:
-    crowd = await Crowd(world).come(read_probes.CROWD - 1)
+    crowd = await Crowd(world).come(reader_probes.CROWD - 1)
     await crowd.publish()
     assert not crowd.asked
 
 
 async def test_a_crowd_that_cannot_answer_is_not_asked(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
     monkeypatch.setattr(World, "carrier", one_way_toy.CARRIER)
-    crowd = await Crowd(world).come(read_probes.CROWD)
+    crowd = await Crowd(world).come(reader_probes.CROWD)
     await crowd.publish()
     assert not crowd.asked
     assert not world.hub.counters.read_probes
@@ -90,7 +90,7 @@ async def test_a_crowd_that_cannot_answer_is_not_asked(monkeypatch: pytest.Monke
 async def test_nobody_is_asked_where_nobody_is_to_wait() -> None:
     world = World(Limits(readers_behind=0))
     await world.hub.start()
-    crowd = await Crowd(world).come(read_probes.CROWD)
+    crowd = await Crowd(world).come(reader_probes.CROWD)
     await crowd.fall_behind()
     assert not crowd.asked
     assert crowd.hold_up() is None
@@ -142,7 +142,7 @@ async def test_who_never_answers_holds_up_nobody_and_is_given_up(crowd: Crowd) -
 async def test_who_stops_to_answer_is_waited_for_only_so_long(crowd: Crowd) -> None:
     await crowd.fall_behind()
     assert crowd.hold_up() is not None
-    await crowd.world.pass_time(read_probes.SILENT)
+    await crowd.world.pass_time(reader_probes.SILENT)
     assert crowd.hold_up() is None
 
 
@@ -173,7 +173,7 @@ async def test_a_reader_that_keeps_up_is_not_asked_all_the_time(crowd: Crowd) ->
         await crowd.publish()
         crowd.answer()
     assert crowd.world.hub.counters.read_probes == asked
-    crowd.world.clock.advance(2 * read_sample.EVERY)
+    crowd.world.clock.advance(2 * reader_sample.EVERY)
     await crowd.publish()
     assert crowd.world.hub.counters.read_probes == asked + SAMPLED
 

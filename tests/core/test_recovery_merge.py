@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from messageflow.core.merge import merge
+from messageflow.core.recovery_merge import merge
 from messageflow.core.stream import Publication
 
 

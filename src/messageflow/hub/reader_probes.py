@@ -16,7 +16,7 @@ import random
 from collections.abc import Callable
 
 from messageflow.hub.channel import Channel
-from messageflow.hub.read_sample import ReadSample, SampledReader
+from messageflow.hub.reader_sample import ReadSample, SampledReader
 from messageflow.hub.runtime import Runtime
 from messageflow.hub.transport import Member
 

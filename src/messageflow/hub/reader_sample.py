@@ -1,6 +1,6 @@
 """Some readers of a crowd, and how much of what was written to all of it each has read.
 
-Owns the arithmetic of `hub.read_probes`. Pure, but for the objects it names: times are arguments.
+Owns the arithmetic of `hub.reader_probes`. Pure, but for the objects it names: times are arguments.
 """
 
 from __future__ import annotations
