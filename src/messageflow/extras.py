@@ -24,7 +24,6 @@ LIBRARIES = {
     "uvicorn": "gateway",
     "uvloop": "gateway",
     "websockets": "gateway",
-    "zmq": "zeromq",
 }
 """The extra that brings each library, by the name it is imported by."""
 

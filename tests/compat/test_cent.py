@@ -22,7 +22,7 @@ def api(gateway: Running) -> Iterator[cent.Client]:
 
 @pytest.fixture
 async def bob(gateway: Running, flow: Flow) -> AsyncIterator[Peer]:
-    peer = Peer(gateway, flow, "bob")
+    peer = Peer(gateway, flow, "bob", protobuf=False)
     await peer.client.connect()
     await peer.heard.wait("connected")
     yield peer

@@ -21,6 +21,8 @@ from messageflow.core import codes, protocol
 from messageflow.core.codes import Disconnect, ErrorCode, Unsubscribe
 from messageflow.core.protocol import METHODS, Command, FaultyCommand
 from messageflow.dialects import native
+from messageflow.dialects.protobuf_fields import PUSH, REPLY, REQUESTS
+from messageflow.dialects.protobuf_fields import RESULTS as ANSWERS
 from tests.docs.test_limits import sent
 from tests.support import API_KEY, TOKEN_SECRET, Running, running
 
@@ -252,3 +254,26 @@ def test_every_exchange_is_what_a_gateway_says(gateway: Running) -> None:
     assert len(EXCHANGES) == 8
     for exchange in EXCHANGES:
         replay.exchange(exchange)
+
+
+def test_the_page_has_the_numbers_of_what_is_ours() -> None:
+    told = {
+        (message, name): int(number)
+        for messages, [ours] in rows("Protobuf").items()
+        for message in re.findall(r"\w+", messages)
+        for name, number in re.findall(r"(\w+) = (\d+)", ours)
+    }
+    moved = {name: number for (message, name), number in told.items() if message == "Push" and number < 1000}
+    told = {key: number for key, number in told.items() if number >= 1000}
+    called = {"PublicationView": "Publication", "Subscribed": "Subscribe"}
+    tables = {
+        called.get(kind.__name__, kind.__name__): numbers for kind, numbers in (*REQUESTS.items(), *ANSWERS.items())
+    }
+    tables |= {"Reply": REPLY, "Push": PUSH}
+    assert told == {
+        (message, name): number
+        for message, numbers in tables.items()
+        for name, number in numbers.items()
+        if number >= 1000
+    }
+    assert moved == ANSWERS[protocol.Moved]

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from messageflow import Flow
+from tests.dialects import official_protobuf as protobuf
 from tests.support import API_KEY, TOKEN_SECRET, Running, running
 from tests.waiting import wait_until
 
 SECONDS = 15.0
+BINARY = {"Content-Type": "application/octet-stream"}
 
 
 @pytest.fixture(scope="module", params=[1, 2], ids=["one worker", "two workers"])
@@ -36,10 +38,15 @@ class Client:
     def __init__(self, gateway: Running, token: str) -> None:
         self._port = gateway.port
         self._connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=SECONDS)
-        self._connection.request("POST", "/connection/http_stream", json.dumps({"id": 1, "connect": {"token": token}}))
+        body, headers = self.write({"id": 1, "connect": {"token": token}})
+        self._connection.request("POST", "/connection/http_stream", body, headers)
         self._answer = self._connection.getresponse()
         self.status = self._answer.status
         self.connected = self.line()
+
+    def write(self, *commands: dict[str, Any]) -> tuple[bytes, dict[str, str]]:
+        """Return one message with commands, and the headers that say what it is."""
+        return "\n".join(map(json.dumps, commands)).encode(), {}
 
     def line(self) -> Any:
         """Return the next reply or push; pings are passed over."""
@@ -51,8 +58,8 @@ class Client:
     def send(self, *commands: dict[str, Any]) -> int:
         """Send commands over a connection of their own; return the status."""
         result = self.connected["connect"]
-        data = "\n".join(map(json.dumps, commands))
-        return send(self._port, {"session": result["session"], "node": result["node"], "data": data})
+        data, _ = self.write(*commands)
+        return send(self._port, {"session": result["session"], "node": result["node"], "data": data.decode()})
 
     def leave(self) -> None:
         """Go away as a page does."""
@@ -60,11 +67,38 @@ class Client:
         self._connection.close()
 
 
+class BinaryClient(Client):
+    """One client, in Protobuf."""
+
+    def write(self, *commands: dict[str, Any]) -> tuple[bytes, dict[str, str]]:
+        return protobuf.write(commands), BINARY
+
+    def line(self) -> Any:
+        while True:
+            length = shift = 0
+            while True:
+                byte = self._answer.read(1)[0]
+                length, shift = length | (byte & 127) << shift, shift + 7
+                if byte < 128:
+                    break
+            if length:
+                return protobuf.to_json(protobuf.Reply.FromString(self._answer.read(length)))
+
+    def send(self, *commands: dict[str, Any]) -> int:
+        data, _ = self.write(*commands)
+        return self.send_bytes(data)
+
+    def send_bytes(self, data: bytes) -> int:
+        result = self.connected["connect"]
+        request = protobuf.CLASSES["EmulationRequest"](session=result["session"], node=result["node"], data=data)
+        return send(self._port, request.SerializeToString(), headers=BINARY)
+
+
 def send(port: int, body: object, path: str = "/connection/emulation", headers: dict[str, str] | None = None) -> int:
     """Send a request with commands; return the status."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
     try:
-        connection.request("POST", path, body if isinstance(body, str) else json.dumps(body), headers or {})
+        connection.request("POST", path, body if isinstance(body, str | bytes) else json.dumps(body), headers or {})
         return connection.getresponse().status
     finally:
         connection.close()
@@ -147,6 +181,23 @@ def test_a_message_that_is_no_command_ends_the_connection(client: Client) -> Non
     result = client.connected["connect"]
     assert send(client._port, {"session": result["session"], "node": result["node"], "data": "nonsense"}) == 204
     assert client.line() == {"push": {"disconnect": {"code": 3501, "reason": "bad request"}}}
+
+
+def test_in_protobuf_commands_arrive_wherever_they_are_sent(gateway: Running, flow: Flow) -> None:
+    client = BinaryClient(gateway, flow.token("ann", allow=["news:*=subscribe,publish"]))
+    for number in range(2, 12):
+        assert client.send({"id": number, "ping": {}}, {"id": number + 20, "presence": {"channel": "no:way"}}) == 204
+        assert [client.line()["id"], client.line()["id"]] == [number, number + 20]
+    flow.push("ann", "a", 1)
+    assert client.line()["push"]["pub"]["data"] == {"type": "a", "payload": 1}
+    assert client.send_bytes(b"nonsense") == 204
+    assert client.line() == {"push": {"disconnect": {"code": 3501, "reason": "bad request"}}}
+    client.leave()
+
+
+@pytest.mark.parametrize("body", [b"", b"\x0a", b"\x12\x05ab", b"\x12\x01\xff"])
+def test_what_is_no_request_in_protobuf_is_refused(gateway: Running, body: bytes) -> None:
+    assert send(gateway.port, body, headers=BINARY) in (400, 404)  # an empty one names no session
 
 
 def test_official_clients_find_it_where_they_look(gateway: Running, client: Client) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from messageflow.dialects.base import Dialect
+from messageflow.dialects.native import NATIVE
+from messageflow.dialects.protobuf import PROTOBUF
 from messageflow.gateway.front_door.head import parse_head
-from messageflow.gateway.handshake import answer_handshake, origin_of
+from messageflow.gateway.handshake import Answer, answer_handshake, origin_of
 from messageflow.gateway.origins import Origins
 from messageflow.gateway.proxies import Forwarded
 
@@ -21,12 +26,17 @@ ACCEPT = b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"  # for that k
 CAME = Forwarded("203.0.113.7", "push.example.com", secure=True)
 
 
-def ask(changes: dict[str, str | None] | None = None, path: str = PATH, *more: tuple[str, str]) -> tuple[int, bytes]:
-    """Ask as a browser does, but for some headers; None leaves one out."""
+def answer(changes: dict[str, str | None] | None = None, path: str = PATH, *more: tuple[str, str]) -> Answer:
+    """Return what is answered to who asks as a browser does, but for some headers; None leaves one out."""
     headers = [(name, value) for name, value in (BROWSER | (changes or {})).items() if value is not None]
     lines = (f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in [*headers, *more]), "", "")
     head = parse_head("\r\n".join(lines).encode("latin-1"))
-    return answer_handshake(head, origin_of(head.fields), Origins(["https://app.example.com"]), CAME)[:2]
+    return answer_handshake(head, origin_of(head.fields), Origins(["https://app.example.com"]), CAME)
+
+
+def ask(changes: dict[str, str | None] | None = None, path: str = PATH, *more: tuple[str, str]) -> tuple[int, bytes]:
+    """Return status and bytes of it."""
+    return answer(changes, path, *more)[:2]
 
 
 @pytest.mark.parametrize(
@@ -58,6 +68,31 @@ def test_the_protocol_that_is_spoken_here_is_taken_where_it_is_offered(offered: 
     assert status == 101
     assert b"\r\nSec-WebSocket-Protocol: centrifuge-json\r\n" in data
     assert ACCEPT in data
+
+
+@pytest.mark.parametrize(
+    ("query", "offered", "named", "dialect"),
+    [
+        ("", None, None, NATIVE),
+        ("", "centrifuge-protobuf", "centrifuge-protobuf", PROTOBUF),
+        ("", "centrifuge-protobuf, centrifuge-json", "centrifuge-protobuf", PROTOBUF),
+        ("", "other, centrifuge-protobuf", "centrifuge-protobuf", PROTOBUF),
+        ("?format=protobuf", None, None, PROTOBUF),
+        ("?a=b&cf_protocol=protobuf&c", None, None, PROTOBUF),
+        ("?cf_protocol=protobuf", "centrifuge-protobuf", "centrifuge-protobuf", PROTOBUF),
+        ("?format=protobuf", "centrifuge-json", "centrifuge-json", PROTOBUF),
+        ("?format=protobuf", "other, centrifuge-json", "centrifuge-json", PROTOBUF),
+        ("?format=json", "centrifuge-protobuf", "centrifuge-protobuf", PROTOBUF),
+        ("?format=protobufs&xformat=protobuf", None, None, NATIVE),
+    ],
+)
+def test_protobuf_is_spoken_where_it_is_asked_for(
+    query: str, offered: str | None, named: str | None, dialect: Dialect
+) -> None:
+    answered = answer({"sec-websocket-protocol": offered}, PATH + query)
+    assert (answered.status, answered.dialect) == (101, dialect)
+    assert re.findall(rb"\r\nSec-WebSocket-Protocol: (.*)\r\n", answered.data) == ([named.encode()] if named else [])
+    assert ACCEPT in answered.data
 
 
 def test_a_protocol_that_is_not_spoken_here_is_answered_with_a_close_that_is_final() -> None:

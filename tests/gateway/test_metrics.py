@@ -75,6 +75,7 @@ async def test_sessions_are_counted_by_what_carries_them_and_what_they_speak(wor
     assert counted == {
         'sessions_by_transport{dialect="native",transport="lines"}': 1,
         'sessions_by_transport{dialect="native",transport="sse"}': 2,
+        'sessions_by_transport{dialect="protobuf",transport="http_stream"}': 1,
         'sessions_by_transport{dialect="toy",transport="lines"}': 1,
         'sessions_by_transport{dialect="native",transport="toy"}': 1,
     }
@@ -82,6 +83,7 @@ async def test_sessions_are_counted_by_what_carries_them_and_what_they_speak(wor
     [node] = find_reader("info")(body).nodes
     assert {(each.transport, each.dialect): each.num_clients for each in node.transports} == {
         ("lines", "native"): 1,
+        ("http_stream", "protobuf"): 1,
         ("lines", "toy"): 1,
         ("sse", "native"): 2,
         ("toy", "native"): 1,

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 from websockets.streams import StreamReader
 
-from messageflow.gateway.websocket_protocol import small_text
+from messageflow.gateway.websocket_protocol import small_message
 
 MOST = 70_000
 
@@ -35,7 +35,7 @@ def masked(payload: bytes, opcode: Opcode = Opcode.TEXT, *, fin: bool = True) ->
 @pytest.mark.parametrize("size", [0, 1, 2, 124, 125, 126, 127, 128, 1000, 65_535])
 def test_a_small_text_is_read_whatever_its_length(size: int) -> None:
     payload = bytes(number % 127 for number in range(size))
-    assert small_text(masked(payload), MOST) == payload
+    assert small_message(masked(payload), MOST) == payload
 
 
 @pytest.mark.parametrize(
@@ -62,18 +62,18 @@ def test_a_small_text_is_read_whatever_its_length(size: int) -> None:
     ids=range(17),  # masks are drawn by lot
 )
 def test_anything_else_is_left_to_the_library(data: bytes) -> None:
-    assert small_text(data, MOST) is None
+    assert small_message(data, MOST) is None
 
 
 def test_what_is_too_large_is_left_to_the_library() -> None:
-    assert small_text(masked(b"x" * 100), 99) is None
-    assert small_text(masked(b"x" * 100), 100) == b"x" * 100
+    assert small_message(masked(b"x" * 100), 99) is None
+    assert small_message(masked(b"x" * 100), 100) == b"x" * 100
 
 
 @given(st.one_of(st.binary(min_size=1, max_size=40), st.binary(max_size=200).map(masked)), st.binary(max_size=3))
 def test_what_it_takes_the_library_takes_too_and_reads_the_same(data: bytes, behind: bytes) -> None:
     for bytes_ in (data, b"\x81" + data[1:], data + behind):
-        found = small_text(bytes_, MOST)
+        found = small_message(bytes_, MOST)
         if found is not None:
             frame = by_the_library(bytes_)
             assert frame is not None
@@ -82,4 +82,4 @@ def test_what_it_takes_the_library_takes_too_and_reads_the_same(data: bytes, beh
 
 @given(st.binary(max_size=300))
 def test_every_small_text_that_comes_alone_is_taken(payload: bytes) -> None:
-    assert small_text(masked(payload), MOST) == payload
+    assert small_message(masked(payload), MOST) == payload

@@ -8,6 +8,7 @@ import msgspec
 
 from messageflow.gateway.stream_routes import EMULATED_EVENTS
 from messageflow.testing.memory_connection import NATIVE_LINES, Carrier
+from tests.dialects import official_protobuf
 from tests.hub import one_way_toy, toy_dialect
 
 
@@ -18,6 +19,7 @@ def read_events(data: bytes) -> list[dict[str, Any]]:
 
 CARRIERS: dict[str, Carrier] = {
     "native": NATIVE_LINES,
+    "protobuf": official_protobuf.CARRIER,
     "emulated": Carrier(transport=EMULATED_EVENTS, read=read_events),
     "toy dialect": toy_dialect.CARRIER,
     "one-way toy": one_way_toy.CARRIER,

@@ -137,12 +137,16 @@ CARRIED = {
     "test_subscribe",
     "test_expiry",
 }
+WORDED = {"test_connect", "test_exclusion", "test_subscribe"}  # in which messages of all kinds are said
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "carrier" in metafunc.fixturenames and metafunc.module.__name__.rpartition(".")[2] in CARRIED:
+    module = metafunc.module.__name__.rpartition(".")[2]
+    if "carrier" in metafunc.fixturenames and module in CARRIED:
         marked = {mark.name for mark in metafunc.definition.iter_markers()}
         names = [name for name, each in CARRIERS.items() if not ("two_way" in marked and each.transport.one_way)]
+        if module not in WORDED:  # a dialect more would say the same, and each takes seconds
+            names.remove("protobuf")
         names = ["native"] if "native" in marked else names
         metafunc.parametrize("carrier", names, indirect=True)
 

@@ -20,6 +20,7 @@ from messageflow.dialects.base import Dialect
 from messageflow.dialects.classic import GENERATIONS
 from messageflow.dialects.event_source import EVENT_SOURCE
 from messageflow.dialects.native import NATIVE
+from messageflow.dialects.protobuf import PROTOBUF
 from messageflow.dialects.unidirectional import UNIDIRECTIONAL
 
 
@@ -30,15 +31,18 @@ class Spoken(NamedTuple):
         path: of the address that clients connect to.
         subprotocol: the name they ask for it by; a client that asks for none gets the first of the path.
         dialect: the language.
+        format: the name by which the query of the address asks for it; empty: by none.
     """
 
     path: str
     subprotocol: str
     dialect: Dialect
+    format: str = ""
 
 
 DIALECTS = (
     Spoken(WEBSOCKET_PATH, "centrifuge-json", NATIVE),
+    Spoken(WEBSOCKET_PATH, "centrifuge-protobuf", PROTOBUF, format="protobuf"),
     Spoken(EVENTS_PATH, "", EVENT_SOURCE),
     Spoken(LINES_PATH, "", UNIDIRECTIONAL),
     Spoken(MESSAGES_PATH, "", UNIDIRECTIONAL),
@@ -48,14 +52,16 @@ DIALECTS = (
 CLASSIC = GENERATIONS  # at `CLASSIC_PATH`, the one that the setting `classic` names
 
 
-def choose(path: str, offered: Sequence[str]) -> Spoken | None:
+def choose(path: str, offered: Sequence[str], wanted: str = "") -> Spoken | None:
     """Return what is spoken with a client, None where it offers only what is not spoken there.
 
     Args:
         path: that it connects to.
         offered: the subprotocols it asks for, the dearest first; none is any.
+        wanted: the format that it asks for besides, which is spoken then whatever the subprotocol is called.
     """
     here = [each for each in DIALECTS if each.path == path]
-    if not offered:
-        return here[0] if here else None
-    return next((each for name in offered for each in here if each.subprotocol == name), None)
+    named = here if not offered else [each for name in offered for each in here if each.subprotocol == name]
+    if not named or not wanted:
+        return named[0] if named else None
+    return named[0]._replace(dialect=next((each.dialect for each in here if each.format == wanted), named[0].dialect))

@@ -19,6 +19,7 @@ from messageflow.gateway.handshake import origin_of
 from messageflow.gateway.proxies import Forwarded
 
 BODY_BYTES = 65_536  # as official SDKs expect it
+BINARY = b"application/octet-stream"
 PREFLIGHT = (
     (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
     (b"access-control-allow-headers", b"authorization, cache-control, content-type, last-event-id"),
@@ -116,6 +117,11 @@ class _Body(DeafExchange):
         self.has_begun = True
         self._connection.keep_alive = False
         self._connection.answer(response)
+
+
+def is_binary(head: Head) -> bool:
+    """Whether the body of a request is bytes of no kind that its sender has a name for."""
+    return head.fields.get(b"content-type") == BINARY
 
 
 def too_large(origin: str | None) -> HttpResponse:

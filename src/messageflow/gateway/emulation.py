@@ -15,8 +15,9 @@ from functools import partial
 
 import msgspec
 
+from messageflow.dialects.protobuf import read_emulated
 from messageflow.errors import BrokerError
-from messageflow.gateway.cross_origin_endpoint import CrossOriginEndpoint, cors, explain
+from messageflow.gateway.cross_origin_endpoint import CrossOriginEndpoint, cors, explain, is_binary
 from messageflow.gateway.front_door.admission import Admission
 from messageflow.gateway.front_door.endpoint import EndpointConnection, Exchange
 from messageflow.gateway.front_door.head import Head
@@ -47,6 +48,11 @@ class Sent(msgspec.Struct, frozen=True):
     session: str
     node: str
     data: str
+
+
+def _read_sent(body: bytes) -> tuple[str, bytes]:
+    sent = msgspec.json.decode(body, type=Sent)
+    return sent.session, sent.data.encode()
 
 
 class EmulatedStreams:
@@ -125,12 +131,11 @@ class EmulationEndpoint(CrossOriginEndpoint):
         """Hand the commands on."""
         origin = origin_of(head.fields)
         try:
-            sent = msgspec.json.decode(body, type=Sent)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            name, message = read_emulated(body) if is_binary(head) else _read_sent(body)
+        except (msgspec.MsgspecError, ValueError) as error:
             connection.answer(explain(400, f"The body is no {{session, node, data}}: {error}.", origin))
             return None
-        message = sent.data.encode()
-        if self._streams.deliver(sent.session, message):
+        if self._streams.deliver(name, message):
             connection.answer(HttpResponse(204, cors(origin)))
             return None
         if self._forwarding >= FORWARDED_AT_ONCE:
@@ -138,12 +143,12 @@ class EmulationEndpoint(CrossOriginEndpoint):
             connection.answer(explain(503, "Too many commands are on their way to other nodes. Try again.", origin))
             return None
         self._forwarding += 1
-        connection.run(self._forward(connection, sent, message, origin))
+        connection.run(self._forward(connection, name, message, origin))
         return None
 
-    async def _forward(self, connection: EndpointConnection, sent: Sent, message: bytes, origin: str | None) -> None:
+    async def _forward(self, connection: EndpointConnection, name: str, message: bytes, origin: str | None) -> None:
         try:
-            found = "\n" not in sent.session and await self._streams.forward(sent.session, message)
+            found = "\n" not in name and await self._streams.forward(name, message)
         except BrokerError as error:
             answer = explain(503, f"The other nodes cannot be asked: {error}", origin)
         else:

@@ -33,6 +33,7 @@ _SWITCH = (
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %b\r\n\r\n"
 )
 
+_FORMAT = re.compile(rb"(?:^|&)(?:format|cf_protocol)=([a-z]+)(?:&|$)")  # as Centrifuge's servers read it
 _TICKET = re.compile(rb"(?:^|&)ticket=[^&]*")  # which has any letters
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 §1.3
 
@@ -88,11 +89,12 @@ def answer_handshake(
             "A token never goes into a URL, where it ends up in logs. Send it in the connect command.\n",
         )
     extensions = _choose_extensions(head) if compression else ""
+    wanted = _read_format(query) if query else ""
     key = _ordinary_key(head)
-    dialect = (only or _spoken_first(head.path)) if key is not None else None
-    if key is not None and dialect is not None:
-        return _accept(key, dialect, extensions)
-    return _negotiate(head, only, extensions)
+    known = _find_known(head, only, wanted) if key is not None else None
+    if key is not None and known is not None:
+        return _accept(key, *known, extensions)
+    return _negotiate(head, only, wanted, extensions)
 
 
 def origin_of(fields: Mapping[bytes, bytes]) -> str | None:
@@ -107,7 +109,7 @@ def _ordinary_key(head: Head) -> bytes | None:
     Extensions are not looked at: they are offers.
     """
     fields = head.fields
-    if len(fields) != len(head.headers) or b"sec-websocket-protocol" in fields:
+    if len(fields) != len(head.headers):
         return None
     key = fields.get(b"sec-websocket-key", b"")
     ordinary = (
@@ -121,11 +123,26 @@ def _ordinary_key(head: Head) -> bytes | None:
         return None
 
 
+def _read_format(query: bytes) -> str:
+    found = _FORMAT.search(query)
+    return "" if found is None else found[1].decode()
+
+
+def _find_known(head: Head, only: Dialect | None, wanted: str) -> tuple[Dialect, bytes] | None:
+    """Return what is spoken with a client that asks for no subprotocol, or for one alone, that is spoken here.
+
+    With it comes the subprotocol.
+    """
+    asked = head.fields.get(b"sec-websocket-protocol", b"")
+    if only is None:
+        return _look_up(head.path, asked, wanted)
+    return None if asked else (only, b"")
+
+
 @lru_cache(maxsize=64)
-def _spoken_first(path: bytes) -> Dialect | None:
-    """Return what is spoken with a client that asks for nothing in particular."""
-    spoken = choose(path.decode("latin-1"), ())
-    return None if spoken is None else spoken.dialect
+def _look_up(path: bytes, asked: bytes, wanted: str) -> tuple[Dialect, bytes] | None:
+    spoken = choose(path.decode("latin-1"), (asked.decode("latin-1"),) if asked else (), wanted)
+    return None if spoken is None else (spoken.dialect, asked)
 
 
 def _choose_extensions(head: Head) -> str:
@@ -134,15 +151,17 @@ def _choose_extensions(head: Head) -> str:
     return accept_offer(b", ".join(offered).decode("latin-1")) if offered else ""
 
 
-def _accept(key: bytes, dialect: Dialect, extensions: str) -> Answer:
+def _accept(key: bytes, dialect: Dialect, subprotocol: bytes, extensions: str) -> Answer:
     accept = b2a_base64(sha1(key + _GUID).digest(), newline=False)
+    if subprotocol:
+        accept = b"%b\r\nSec-WebSocket-Protocol: %b" % (accept, subprotocol)
     if not extensions:
         return Answer(101, _SWITCH % accept, dialect)
     head = _SWITCH % (b"%b\r\nSec-WebSocket-Extensions: %b" % (accept, extensions.encode()))
     return Answer(101, head, dialect, compressed=True)
 
 
-def _negotiate(head: Head, only: Dialect | None, extensions: str) -> Answer:
+def _negotiate(head: Head, only: Dialect | None, wanted: str, extensions: str) -> Answer:
     address = head.path.decode("latin-1")
     names = [Subprotocol(each.subprotocol) for each in DIALECTS if each.path == address]
     chosen: list[Dialect] = []
@@ -152,7 +171,7 @@ def _negotiate(head: Head, only: Dialect | None, extensions: str) -> Answer:
         if only is not None:
             chosen.append(only)
             return None
-        spoken = choose(address, offered)
+        spoken = choose(address, offered, wanted)
         if spoken is None:
             return offered[0]
         chosen.append(spoken.dialect)

@@ -151,7 +151,7 @@ class HttpStream(asyncio.Protocol):
         self._on_lost = on_lost
         self._more = b"".join(b"%b: %b\r\n" % header for header in more)
         self._high_water = high_water
-        self._frame = stream.transport.framing(text=True)
+        self._frame = stream.transport.framing(text=stream.dialect.is_text)
         self._session: Session | None = None
         self._is_open = False
         self._closing: asyncio.TimerHandle | None = None

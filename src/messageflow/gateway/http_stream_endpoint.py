@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
 from messageflow.core.event_ids import EventIds
-from messageflow.gateway.cross_origin_endpoint import CrossOriginEndpoint, cors, explain, parse_query
+from messageflow.gateway.cross_origin_endpoint import CrossOriginEndpoint, cors, explain, is_binary, parse_query
 from messageflow.gateway.front_door.admission import Admission
 from messageflow.gateway.front_door.endpoint import EndpointConnection, Exchange
 from messageflow.gateway.front_door.head import Head
@@ -63,16 +63,24 @@ class HttpStreamEndpoint(CrossOriginEndpoint):
         admission: knows who may come.
         stream: what is sent.
         opener: reads requests.
+        binary: what is sent instead to who says that their request is bytes; None: the same.
         limits: of requests.
         high_water: bytes that wait for a peer from which on it is slow.
     """
 
     def __init__(
-        self, admission: Admission, stream: StreamKind, opener: Opener, limits: HttpLimits, high_water: int
+        self,
+        admission: Admission,
+        stream: StreamKind,
+        opener: Opener,
+        binary: StreamKind | None,
+        limits: HttpLimits,
+        high_water: int,
     ) -> None:
         super().__init__(admission, limits, (b"GET", b"POST"))
         self._stream = stream
         self._opener = opener
+        self._binary = binary
         self._high_water = high_water
 
     def refuse_more(self, peer: str) -> HttpResponse | None:
@@ -89,8 +97,9 @@ class HttpStreamEndpoint(CrossOriginEndpoint):
             connection.keep_alive = False
             connection.answer(explain(400, str(error), origin))
             return None
+        kind = self._binary if self._binary is not None and is_binary(head) else self._stream
         stream = HttpStream(
-            self._stream,
+            kind,
             came.address,
             admission.show_headers(head.headers, origin, came),
             admission.leaving,
@@ -103,7 +112,7 @@ class HttpStreamEndpoint(CrossOriginEndpoint):
         stream.connection_made(connection.transport)
         if opening.enter is not None:
             opening.enter(stream)
-        session = admission.enter(stream, self._stream.dialect)
+        session = admission.enter(stream, kind.dialect)
         stream.begin(session)
         connection.hand_over(stream)
         if session is not None:

@@ -15,8 +15,10 @@ from messageflow.core.gateway_paths import (
 )
 from messageflow.dialects.event_source import EVENT_SOURCE
 from messageflow.dialects.native import NATIVE
+from messageflow.dialects.protobuf import PROTOBUF
 from messageflow.dialects.unidirectional import UNIDIRECTIONAL
 from messageflow.gateway.api_endpoint import ApiKey
+from messageflow.gateway.cross_origin_endpoint import BINARY
 from messageflow.gateway.emulation import EmulatedStreams, EmulationEndpoint
 from messageflow.gateway.front_door.admission import Admission
 from messageflow.gateway.front_door.endpoint import HttpEndpoint
@@ -32,6 +34,7 @@ EVENTS = StreamTransport("sse", b"", b"", one_way=True)  # whole events, as the 
 LINES = StreamTransport("http_stream", b"", b"\n", one_way=True)
 EMULATED_EVENTS = StreamTransport("sse", b"data: ", b"\n\n", one_way=False)
 EMULATED_LINES = StreamTransport("http_stream", b"", b"\n", one_way=False)
+EMULATED_BYTES = StreamTransport("http_stream", b"", b"", one_way=False)  # each message says how long it is
 
 
 def make_streams(
@@ -48,15 +51,16 @@ def make_streams(
     """
     namespaces = admission.hub.namespaces
     proofs, emulated = StreamProofs(key.secret), EmulatedStreams(admission.hub)
-    table: dict[str, tuple[StreamKind, Opener]] = {
-        EVENTS_PATH: (StreamKind(EVENTS, EVENT_SOURCE, EVENT_STREAM), OneWayOpener(proofs, namespaces, resumes=True)),
-        LINES_PATH: (StreamKind(LINES, UNIDIRECTIONAL, JSON_LINES), OneWayOpener(proofs, namespaces, resumes=False)),
-        SSE_PATH: (StreamKind(EMULATED_EVENTS, NATIVE, EVENT_STREAM), emulated),
-        HTTP_STREAM_PATH: (StreamKind(EMULATED_LINES, NATIVE, JSON_LINES), emulated),
+    events, lines = (OneWayOpener(proofs, namespaces, resumes=resumes) for resumes in (True, False))
+    binary = StreamKind(EMULATED_BYTES, PROTOBUF, BINARY)
+    table: dict[str, tuple[StreamKind, Opener, StreamKind | None]] = {
+        EVENTS_PATH: (StreamKind(EVENTS, EVENT_SOURCE, EVENT_STREAM), events, None),
+        LINES_PATH: (StreamKind(LINES, UNIDIRECTIONAL, JSON_LINES), lines, None),
+        SSE_PATH: (StreamKind(EMULATED_EVENTS, NATIVE, EVENT_STREAM), emulated, None),
+        HTTP_STREAM_PATH: (StreamKind(EMULATED_LINES, NATIVE, JSON_LINES), emulated, binary),
     }
     endpoints: dict[bytes, HttpEndpoint] = {
-        path.encode(): HttpStreamEndpoint(admission, kind, opener, limits, high_water)
-        for path, (kind, opener) in table.items()
+        path.encode(): HttpStreamEndpoint(admission, *what, limits, high_water) for path, what in table.items()
     }
     commands = EmulationEndpoint(admission, limits, emulated)
     return endpoints | dict.fromkeys(

@@ -27,7 +27,7 @@ from messageflow.errors import Picklable
 from messageflow.gateway.frame_limits import FrameLimits
 
 CLOSE_TIMEOUT = 5.0  # seconds a peer has to answer a close frame
-_WHOLE_TEXT = 0x81  # FIN and the opcode
+_WHOLE_TEXT, _WHOLE_BINARY = 0x81, 0x82  # FIN and the opcode
 _MASKED = 0x80
 _ONE_BYTE, _TWO_BYTES_MORE = 125, 126  # the longest length in one byte, and what stands there when two more say it
 _SMALLEST = 6  # bytes of a masked frame
@@ -42,8 +42,8 @@ class TooManyFragments(Picklable, Exception):
         super().__init__(f"a message in more than {limit} frames")
 
 
-def small_text(data: bytes, most: int) -> bytes | None:
-    """Return the text when these bytes are one whole masked frame with a text below 64 KiB, None for anything else.
+def small_message(data: bytes, most: int, first: int = _WHOLE_TEXT) -> bytes | None:
+    """Return the message when these bytes are one whole masked frame of less than 64 KiB, None for anything else.
 
     What is wrong in any way is not judged here. Saves 9 of 10 µs a frame (benchmarks: connect, idle). Source: RFC 6455
     §5.2.
@@ -51,8 +51,9 @@ def small_text(data: bytes, most: int) -> bytes | None:
     Args:
         data: as it came, at least one byte.
         most: bytes that a message may have.
+        first: the first byte of its frame.
     """
-    if data[0] != _WHOLE_TEXT or len(data) < _SMALLEST:
+    if data[0] != first or len(data) < _SMALLEST:
         return None
     length, start = data[1] - _MASKED, 2
     if length == _TWO_BYTES_MORE:
@@ -120,12 +121,16 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._reader is None and self._fragments is None and self._closing is None:
-            message = small_text(data, self._limits.message_size_limit)
+            message = small_message(data, self._limits.message_size_limit)
             if message is not None:
                 try:
                     self.on_text(message)
                 except UnicodeDecodeError:
                     self.fail(CloseCode.INVALID_DATA, "not UTF-8")
+                return
+            message = small_message(data, self._limits.message_size_limit, _WHOLE_BINARY)
+            if message is not None:
+                self.on_binary(message)
                 return
         self._parse_data(data)
 

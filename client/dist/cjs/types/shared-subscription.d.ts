@@ -21,8 +21,7 @@ export interface Holder {
     onJoin(info: ClientInfo): void;
     onLeave(info: ClientInfo): void;
     onState(state: SubscriptionState, detail: Detail): void;
-    /** @returns whether it makes up itself for what was missed. */
-    onRecovery(recovered: boolean): boolean;
+    onRecovery(recovered: boolean): void;
     /** @returns whether anybody was told. */
     onError(error: MessageflowError): boolean;
 }
