@@ -13,7 +13,7 @@
     async_site        the same where views run on an event loop
     request_flow      the flow of one request
     script_tag        the script tag of a page                              pure
-    told_settings     what an application's configuration says
+    app_settings      what an application's configuration says
     current_flow      a flow that is another one in each application
     terminal          what the frameworks' commands do, as text
 

@@ -14,10 +14,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+from messageflow.integrations.app_settings import name_settings, read_settings
 from messageflow.integrations.current_flow import CurrentAsyncFlow
 from messageflow.integrations.request_flow import AsyncRequestFlow, RequestPage
 from messageflow.integrations.site import Site, TokenAnswer, check_functions, read_name
-from messageflow.integrations.told_settings import name_settings, read_settings
 from messageflow.publisher.arguments import User
 from messageflow.publisher.async_flow import AsyncFlow
 from messageflow.publisher.flow import Flow

@@ -21,11 +21,11 @@ from messageflow.extras import needing
 from messageflow.handlers.function_threads import is_coroutine_function
 from messageflow.handlers.registry import Kind
 from messageflow.handlers.webhook import Webhook
+from messageflow.integrations.app_settings import PREFIX, ToldSettings, read_settings
 from messageflow.integrations.current_flow import CurrentFlow
 from messageflow.integrations.flask_commands import CommandContext, commands
 from messageflow.integrations.script_tag import Since
 from messageflow.integrations.site import NAME, NOBODY, Site, check_functions, read_name
-from messageflow.integrations.told_settings import PREFIX, ToldSettings, read_settings
 from messageflow.publisher.arguments import User
 from messageflow.publisher.flow import Flow
 from messageflow.publisher.results import Receipt
@@ -59,7 +59,7 @@ class Installed(NamedTuple):
 class MessageFlow(CurrentFlow):
     """All of `Flow`, for the current application, and what Flask gives it to do.
 
-    Settings are `MESSAGEFLOW_…` of the application's configuration; see `integrations.told_settings`.
+    Settings are `MESSAGEFLOW_…` of the application's configuration; see `integrations.app_settings`.
 
     Args:
         app: to begin with; else `init_app` does, for one or several.

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from messageflow.errors import MessageflowError
 from messageflow.extras import needing
+from messageflow.integrations.app_settings import ToldSettings
 from messageflow.integrations.terminal import describe_receipt, examine, parse_payload
-from messageflow.integrations.told_settings import ToldSettings
 from messageflow.publisher.flow import Flow
 
 with needing("messageflow.integrations.flask", "flask"):

@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 
 from messageflow.errors import ConfigurationError
 from messageflow.extras import needing
+from messageflow.integrations.app_settings import read_settings
 from messageflow.integrations.current_flow import CurrentFlow
 from messageflow.integrations.request_flow import RequestFlow, RequestPage
 from messageflow.integrations.site import NAME, Site, check_functions, read_name
-from messageflow.integrations.told_settings import read_settings
 from messageflow.publisher.arguments import User
 from messageflow.publisher.flow import Flow
 

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 from messageflow.errors import ConfigurationError, PublishError
 from messageflow.handlers.registry import Handlers
 from messageflow.handlers.webhook import Webhook
+from messageflow.integrations.app_settings import ToldSettings
 from messageflow.integrations.script_tag import Since, render_script_tag
-from messageflow.integrations.told_settings import ToldSettings
 from messageflow.publisher.arguments import User
 
 NAME = "messageflow"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from messageflow.errors import MessageflowError
-from messageflow.integrations.told_settings import PREFIX, ToldSettings
+from messageflow.integrations.app_settings import PREFIX, ToldSettings
 from messageflow.publisher.flow import Flow
 from messageflow.publisher.results import Receipt
 

@@ -15,7 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
 from messageflow.errors import ConfigurationError
-from messageflow.integrations.told_settings import PREFIX
+from messageflow.integrations.app_settings import PREFIX
 
 
 class MessageflowConfig(AppConfig):  # type: ignore[misc]

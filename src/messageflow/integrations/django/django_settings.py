@@ -1,6 +1,6 @@
 """What the settings of a project say: `MESSAGEFLOW = {"URL": …}`, or a `MESSAGEFLOW_URL` each.
 
-Most of them are those of all frameworks, `integrations.told_settings`; here are those that only Django has.
+Most of them are those of all frameworks, `integrations.app_settings`; here are those that only Django has.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from messageflow.errors import ConfigurationError
-from messageflow.integrations.told_settings import PREFIX, ToldSettings, name_settings, read_settings
+from messageflow.integrations.app_settings import PREFIX, ToldSettings, name_settings, read_settings
 
 
 class DjangoSettings(NamedTuple):

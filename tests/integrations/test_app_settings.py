@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from messageflow import ConfigurationError
-from messageflow.integrations.told_settings import ToldSettings, name_settings, read_settings
+from messageflow.integrations.app_settings import ToldSettings, name_settings, read_settings
 from tests.support import TOKEN_SECRET
 
 
