@@ -10,12 +10,12 @@ from websockets.extensions import Extension
 from websockets.frames import Frame, Opcode
 
 from messageflow.gateway.event_loop import run_loop
-from messageflow.gateway.frame_limits import FrameLimits
 from messageflow.gateway.front_door.head import parse_head
 from messageflow.gateway.handshake import answer_handshake, origin_of
 from messageflow.gateway.origins import Origins
 from messageflow.gateway.proxies import Proxies, trace_forwarded
 from messageflow.gateway.websocket_compression import CompressedTransport, InflatingProtocol
+from messageflow.gateway.websocket_limits import WebSocketLimits
 
 PATH = b"/connection/websocket"  # whatever is asked for: elsewhere the gateway speaks no WebSocket
 COMPRESSED = CompressedTransport(0)
@@ -23,7 +23,7 @@ COMPRESS = {
     Opcode.TEXT: COMPRESSED.shared_framing(text=True),
     Opcode.BINARY: COMPRESSED.shared_framing(text=False),
 }
-LIMITS = FrameLimits(message_size_limit=32 << 20, fragments_limit=1 << 20, buffer_high_water=64 << 20)
+LIMITS = WebSocketLimits(message_size_limit=32 << 20, fragments_limit=1 << 20, buffer_high_water=64 << 20)
 
 
 class Echo(InflatingProtocol):

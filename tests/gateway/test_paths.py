@@ -8,13 +8,13 @@ from messageflow.dialects import table
 from messageflow.dialects.native import NATIVE
 from messageflow.gateway.api_endpoint import ApiKey
 from messageflow.gateway.application import ApplicationEndpoint
-from messageflow.gateway.frame_limits import FrameLimits
 from messageflow.gateway.front_door.admission import Admission
 from messageflow.gateway.front_door.http_limits import HttpLimits
 from messageflow.gateway.origins import Origins
 from messageflow.gateway.paths import Paths
 from messageflow.gateway.proxies import Proxies
 from messageflow.gateway.route_table import make_routes
+from messageflow.gateway.websocket_limits import WebSocketLimits
 from messageflow.gateway.worker_api import WorkerApi
 from tests.hub.conftest import World
 
@@ -59,7 +59,7 @@ def are_own(paths: Paths, path: str, *, guest: bool = True) -> bool:
     admission = Admission(hub, Origins(), Proxies())
     application = ApplicationEndpoint(admission) if guest else None
     api, key = WorkerApi(hub, 65_536), ApiKey("")
-    routes = make_routes(admission, api, key, paths, HttpLimits(), FrameLimits(), application)
+    routes = make_routes(admission, api, key, paths, HttpLimits(), WebSocketLimits(), application)
     return application is None or routes.find(path.encode()) is not application
 
 

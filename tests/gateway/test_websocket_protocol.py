@@ -9,10 +9,10 @@ import pytest
 from websockets.frames import Close, Frame, Opcode
 
 from messageflow.gateway import websocket_protocol
-from messageflow.gateway.frame_limits import FrameLimits
+from messageflow.gateway.websocket_limits import WebSocketLimits
 from messageflow.gateway.websocket_protocol import WebSocketProtocol
 
-LIMITS = FrameLimits(message_size_limit=100, fragments_limit=3, buffer_high_water=777)
+LIMITS = WebSocketLimits(message_size_limit=100, fragments_limit=3, buffer_high_water=777)
 KEY = b"\x01\x02\x03\x04"
 
 

@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 
 from messageflow.core.codes import INVALID_TOKEN, MALFORMED, Disconnect
 from messageflow.dialects.classic import ClassicDialect
-from messageflow.gateway.frame_limits import FrameLimits
 from messageflow.gateway.front_door.admission import Admission
 from messageflow.gateway.websocket_connection import WebSocketWithHeaders
 from messageflow.gateway.websocket_frames import WebSocketTransport, text_frame
+from messageflow.gateway.websocket_limits import WebSocketLimits
 from messageflow.hub.session import Session
 
 ATTEMPTS = 3
@@ -61,7 +61,7 @@ class ClassicConnection(WebSocketWithHeaders):
         self,
         admission: Admission,
         dialect: ClassicDialect,
-        limits: FrameLimits,
+        limits: WebSocketLimits,
         address: str,
         headers: Mapping[str, str],
     ) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from messageflow.dialects.classic import ClassicDialect
 from messageflow.gateway.classic_connection import ClassicConnection
-from messageflow.gateway.frame_limits import FrameLimits
 from messageflow.gateway.front_door.admission import Admission
 from messageflow.gateway.front_door.head import Head
 from messageflow.gateway.pages import Page
 from messageflow.gateway.proxies import Forwarded
 from messageflow.gateway.websocket_endpoint import WebSocketEndpoint
+from messageflow.gateway.websocket_limits import WebSocketLimits
 
 
 class ClassicEndpoint(WebSocketEndpoint):
@@ -22,7 +22,7 @@ class ClassicEndpoint(WebSocketEndpoint):
         dialect: that of the generation.
     """
 
-    def __init__(self, admission: Admission, limits: FrameLimits, otherwise: Page, dialect: ClassicDialect) -> None:
+    def __init__(self, admission: Admission, limits: WebSocketLimits, otherwise: Page, dialect: ClassicDialect) -> None:
         super().__init__(admission, limits, otherwise)
         self.only = self._classic = dialect
 

@@ -24,7 +24,6 @@ from messageflow.core.codes import (
 )
 from messageflow.dialects.unidirectional import UNIDIRECTIONAL
 from messageflow.gateway.cross_origin_endpoint import parse_query
-from messageflow.gateway.frame_limits import FrameLimits
 from messageflow.gateway.front_door.admission import Admission
 from messageflow.gateway.front_door.head import Head
 from messageflow.gateway.http_stream_endpoint import Opening
@@ -34,6 +33,7 @@ from messageflow.gateway.proxies import Forwarded
 from messageflow.gateway.websocket_connection import WebSocketConnection
 from messageflow.gateway.websocket_endpoint import WebSocketEndpoint
 from messageflow.gateway.websocket_frames import ONE_WAY_WEBSOCKET, payload_of
+from messageflow.gateway.websocket_limits import WebSocketLimits
 from messageflow.hub.connection import Connection
 from messageflow.hub.hub import Hub
 from messageflow.hub.session import Session
@@ -69,7 +69,7 @@ class OneWayWebSocket(WebSocketConnection):
     def __init__(
         self,
         hub: Hub,
-        limits: FrameLimits,
+        limits: WebSocketLimits,
         address: str,
         leaving: set[Connection],
         headers: Mapping[str, str],
@@ -138,7 +138,7 @@ class OneWayWebSocketEndpoint(WebSocketEndpoint):
         opener: reads who connects.
     """
 
-    def __init__(self, admission: Admission, limits: FrameLimits, otherwise: Page, opener: OneWayOpener) -> None:
+    def __init__(self, admission: Admission, limits: WebSocketLimits, otherwise: Page, opener: OneWayOpener) -> None:
         super().__init__(admission, limits, otherwise)
         self._opener = opener
 

@@ -12,7 +12,6 @@ from messageflow.gateway.api_endpoint import ApiEndpoint, ApiKey
 from messageflow.gateway.application import ApplicationEndpoint
 from messageflow.gateway.classic_endpoint import ClassicEndpoint
 from messageflow.gateway.client_script import ClientScript
-from messageflow.gateway.frame_limits import FrameLimits
 from messageflow.gateway.front_door.admission import Admission
 from messageflow.gateway.front_door.endpoint import HttpEndpoint
 from messageflow.gateway.front_door.http_limits import HttpLimits
@@ -34,6 +33,7 @@ from messageflow.gateway.paths import CLIENT_PATH, Paths
 from messageflow.gateway.stream_routes import make_streams
 from messageflow.gateway.websocket_compression import CompressedTransport
 from messageflow.gateway.websocket_endpoint import WebSocketEndpoint
+from messageflow.gateway.websocket_limits import WebSocketLimits
 from messageflow.gateway.worker_api import WorkerApi
 
 
@@ -43,7 +43,7 @@ def make_routes(
     key: ApiKey,
     paths: Paths,
     limits: HttpLimits,
-    frames: FrameLimits,
+    frames: WebSocketLimits,
     application: ApplicationEndpoint | None,
     *,
     metrics_public: bool = False,

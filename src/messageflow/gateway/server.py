@@ -29,7 +29,6 @@ from messageflow.gateway.broker_choice import is_shared, make_broker
 from messageflow.gateway.broker_start import finish_unless_ended, start_patiently
 from messageflow.gateway.event_loop import run_loop
 from messageflow.gateway.file_watch import FileWatch
-from messageflow.gateway.frame_limits import FrameLimits
 from messageflow.gateway.front_door.admission import Admission
 from messageflow.gateway.front_door.file_room import FileRoom, Sockets
 from messageflow.gateway.front_door.front_door import FrontDoor
@@ -48,6 +47,7 @@ from messageflow.gateway.route_table import make_routes
 from messageflow.gateway.settings import Settings
 from messageflow.gateway.shutdown import Shutdown
 from messageflow.gateway.token_policy import TokenPolicy
+from messageflow.gateway.websocket_limits import WebSocketLimits
 from messageflow.gateway.worker_api import WorkerApi
 from messageflow.handlers.registry import Handlers
 from messageflow.hub.hub import NO_HOOKS, Hub
@@ -351,7 +351,7 @@ def make_verifier(policy: TokenPolicy, classic: ClassicDialect | None = None) ->
     )
 
 
-def set_message_size(frames: FrameLimits, limits: Limits) -> FrameLimits:
+def set_message_size(frames: WebSocketLimits, limits: Limits) -> WebSocketLimits:
     """Return the limits of frames with a size of messages: the one that was set, else what those of the hub ask for."""
     size = frames.message_size_limit or message_size(limits.channels_per_connection, limits.payload_size_limit)
     return msgspec.structs.replace(frames, message_size_limit=size)

@@ -25,7 +25,6 @@ from messageflow.core.namespaces import Namespaces
 from messageflow.core.setting_kinds import Duration, Secret, Secrets, Section, Switch, Text, Whole, choice
 from messageflow.dialects.classic import GENERATIONS
 from messageflow.errors import ConfigurationError
-from messageflow.gateway.frame_limits import FrameLimits
 from messageflow.gateway.front_door.admission_limits import AdmissionLimits
 from messageflow.gateway.front_door.http_limits import HttpLimits
 from messageflow.gateway.gateway_kinds import (
@@ -37,6 +36,7 @@ from messageflow.gateway.gateway_kinds import (
     WebhookUrl,
 )
 from messageflow.gateway.token_policy import TokenPolicy
+from messageflow.gateway.websocket_limits import WebSocketLimits
 from messageflow.hub.hooks import KINDS
 from messageflow.hub.limits import Limits
 
@@ -151,7 +151,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     streams: BrokerOptions = BrokerOptions()
     limits: Limits = Limits()
     http: HttpLimits = HttpLimits()
-    frames: FrameLimits = FrameLimits()
+    frames: WebSocketLimits = WebSocketLimits()
     admission: AdmissionLimits = AdmissionLimits()
 
     # Running it

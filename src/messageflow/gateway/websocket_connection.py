@@ -11,9 +11,9 @@ from websockets.frames import CloseCode
 from messageflow.core.codes import CONNECTION_LIMIT, Disconnect
 from messageflow.core.handshake_headers import NO_HEADERS
 from messageflow.gateway import tcp_options
-from messageflow.gateway.frame_limits import FrameLimits
 from messageflow.gateway.websocket_compression import CompressedTransport, InflatingProtocol
 from messageflow.gateway.websocket_frames import READ, WEBSOCKET
+from messageflow.gateway.websocket_limits import WebSocketLimits
 from messageflow.gateway.websocket_protocol import WebSocketProtocol
 from messageflow.hub.connection import Connection
 from messageflow.hub.hub import Hub
@@ -39,7 +39,7 @@ class WebSocketConnection(WebSocketProtocol):
     way_back = None
     headers: Mapping[str, str] = NO_HEADERS
 
-    def __init__(self, hub: Hub, limits: FrameLimits, address: str, leaving: set[Connection]) -> None:
+    def __init__(self, hub: Hub, limits: WebSocketLimits, address: str, leaving: set[Connection]) -> None:
         WebSocketProtocol.__init__(self, limits)  # here and below by its name: half of what `super` takes
         self._hub = hub
         self._leaving = leaving
@@ -153,7 +153,7 @@ class WebSocketWithHeaders(WebSocketConnection):
     def __init__(
         self,
         hub: Hub,
-        limits: FrameLimits,
+        limits: WebSocketLimits,
         address: str,
         leaving: set[Connection],
         headers: Mapping[str, str],
@@ -170,7 +170,7 @@ class CompressedWebSocket(InflatingProtocol, WebSocketWithHeaders):
     def __init__(
         self,
         hub: Hub,
-        limits: FrameLimits,
+        limits: WebSocketLimits,
         address: str,
         leaving: set[Connection],
         headers: Mapping[str, str],

@@ -9,7 +9,6 @@ from functools import lru_cache
 
 from messageflow.dialects.base import Dialect
 from messageflow.gateway import refusal_log
-from messageflow.gateway.frame_limits import FrameLimits
 from messageflow.gateway.front_door.admission import Admission
 from messageflow.gateway.front_door.endpoint import EndpointConnection, Exchange
 from messageflow.gateway.front_door.head import Head
@@ -19,6 +18,7 @@ from messageflow.gateway.pages import Page
 from messageflow.gateway.proxies import Forwarded
 from messageflow.gateway.websocket_compression import CompressedTransport
 from messageflow.gateway.websocket_connection import CompressedWebSocket, WebSocketConnection, WebSocketWithHeaders
+from messageflow.gateway.websocket_limits import WebSocketLimits
 
 # The address of many is one string: 58 bytes less for each who comes through one proxy or network (benchmarks: memory).
 _shared = lru_cache(maxsize=1024)(str)
@@ -42,7 +42,7 @@ class WebSocketEndpoint:
     def __init__(
         self,
         admission: Admission,
-        limits: FrameLimits,
+        limits: WebSocketLimits,
         otherwise: Page,
         compressed: CompressedTransport | None = None,
     ) -> None:

@@ -24,7 +24,7 @@ except ImportError:
     from websockets.utils import apply_mask
 
 from messageflow.errors import Picklable
-from messageflow.gateway.frame_limits import FrameLimits
+from messageflow.gateway.websocket_limits import WebSocketLimits
 
 CLOSE_TIMEOUT = 5.0  # seconds a peer has to answer a close frame
 _WHOLE_TEXT, _WHOLE_BINARY = 0x81, 0x82  # FIN and the opcode
@@ -80,7 +80,7 @@ class WebSocketProtocol(asyncio.Protocol):
 
     __slots__ = ("_closing", "_fragments", "_frame", "_limits", "_opcode", "_reader", "transport")
 
-    def __init__(self, limits: FrameLimits) -> None:
+    def __init__(self, limits: WebSocketLimits) -> None:
         self._limits = limits
         self.transport: asyncio.Transport
         self._reader: StreamReader | None = None

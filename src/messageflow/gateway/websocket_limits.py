@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 from messageflow.core.setting_kinds import Section, Size, Switch, Whole
 
 
-class FrameLimits(Struct, frozen=True, kw_only=True):
+class WebSocketLimits(Struct, frozen=True, kw_only=True):
     """The limits of one WebSocket. What is annotated with a kind is a setting."""
 
     message_size_limit: Annotated[
