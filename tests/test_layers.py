@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "client_io": {"core"},
     "redis_publisher": {"core", "api", "brokers.base", "brokers.redis", "client_io"},
     "publisher": {"redis_publisher", "client_io", "core", *API_SHAPES, "handlers", "typed"},
-    "integrations": {"core", "handlers", "publisher", "typed"},
+    "integrations": {"core", "dialects.html", "handlers", "publisher", "typed"},
     "compat": {"publisher"},
     "testing": {
         *("core", "dialects", "hub", "brokers", "api", "handlers", "client_io", "publisher", "gateway", "typed"),

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from messageflow.publisher.async_flow import AsyncFlow
     from messageflow.publisher.batch import BatchRefused
     from messageflow.publisher.flow import Flow
+    from messageflow.publisher.html_message import Html
     from messageflow.publisher.results import ClientInfo, History, Position, Publication, Receipt
     from messageflow.typed.message import Message, message
 
@@ -56,6 +57,7 @@ __all__ = [
     "Flow",
     "GatewayUnreachable",
     "History",
+    "Html",
     "InvalidMessage",
     "Message",
     "MessageflowError",
@@ -86,6 +88,7 @@ _ELSEWHERE = {
     "Event": "messageflow.handlers.event",
     "Flow": "messageflow.publisher.flow",
     "History": "messageflow.publisher.results",
+    "Html": "messageflow.publisher.html_message",
     "Message": "messageflow.typed.message",
     "Position": "messageflow.publisher.results",
     "Publication": "messageflow.publisher.results",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from messageflow.core.event_ids import EventId, EventIds, channel_key, write_beginning, write_step
+from messageflow.core.event_ids import EventId, EventIds, channel_key, write_beginning, write_start, write_step
 from messageflow.core.stream import Position
 from messageflow.dialects.event_source import write_event
 
@@ -110,3 +110,12 @@ def test_what_is_none_of_ours_tells_nothing() -> None:
     ):
         assert not EventId(text).is_read, text
         assert EventId(text).proof == ""
+
+
+def test_who_has_had_no_stream_yet_may_say_where_it_begins() -> None:
+    positions = {"#alice": Position(EPOCH, 7, "t7"), "news": Position(EPOCH, 0)}
+    started = EventId(write_start(positions))
+    assert started.is_read
+    assert started.proof == ""
+    assert {name: started.find(name) for name in positions} == positions
+    assert not EventId(write_start({})).is_read

@@ -410,7 +410,7 @@ def test_both_faces_have_the_same_calls_with_the_same_arguments() -> None:
 
 def test_what_collects_calls_takes_them_with_the_arguments_of_a_flow() -> None:
     taken = [name for name in vars(CallCollector) if not name.startswith("_") and hasattr(requests, name)]
-    assert taken == ["push", "broadcast", "publish"]
+    assert taken == ["push", "broadcast", "html", "publish"]
     for name in taken:
         faces = [inspect.signature(getattr(kind, name)).parameters for kind in (Flow, CallCollector)]
         assert faces[0] == faces[1]

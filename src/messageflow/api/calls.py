@@ -70,6 +70,7 @@ class PushCall(Struct, frozen=True, gc=False, omit_defaults=True):
         payload: any JSON.
         idempotency_key: at most 255 bytes; a call that is repeated with it is stored once.
         exclude: the id of a client that does not get it, such as the one that caused it.
+        tags: an object of strings, sent along.
     """
 
     user: str | int = ""
@@ -77,6 +78,7 @@ class PushCall(Struct, frozen=True, gc=False, omit_defaults=True):
     payload: Raw = EMPTY
     idempotency_key: str = ""
     exclude: str = ""
+    tags: Raw = EMPTY
 
 
 class BroadcastPushCall(Struct, frozen=True, gc=False, omit_defaults=True):
@@ -87,12 +89,14 @@ class BroadcastPushCall(Struct, frozen=True, gc=False, omit_defaults=True):
         payload: any JSON.
         idempotency_key: at most 255 bytes; a call that is repeated with it is stored once.
         exclude: the id of a client that does not get it, such as the one that caused it.
+        tags: an object of strings, sent along.
     """
 
     type: str = ""
     payload: Raw = EMPTY
     idempotency_key: str = ""
     exclude: str = ""
+    tags: Raw = EMPTY
 
 
 class DisconnectCode(Struct, frozen=True):

@@ -86,8 +86,9 @@ class Publishing:
         key = call.idempotency_key
         if len(key) > KEY_CHARACTERS:
             _check_key(key)
+        tags = self._take_tags(call.tags, data) if call.tags else b""
         return _tuple(
-            Item, (personal(user), data, self._personal, key, b"", b"", call.exclude and _read_client(call.exclude))
+            Item, (personal(user), data, self._personal, key, b"", tags, call.exclude and _read_client(call.exclude))
         )
 
     def broadcast_push(self, call: calls.BroadcastPushCall) -> Item:
@@ -97,8 +98,10 @@ class Publishing:
             CallRefused: it has no type, or the payload is too large.
         """
         data = self._action(call.type, call.payload)
-        key, exclude = _check_key(call.idempotency_key), _read_client(call.exclude)
-        return Item(BROADCAST, data, self._broadcast, key, exclude=exclude)
+        tags = self._take_tags(call.tags, data) if call.tags else b""
+        return Item(
+            BROADCAST, data, self._broadcast, _check_key(call.idempotency_key), b"", tags, _read_client(call.exclude)
+        )
 
     def check_carried(self, raw: Raw) -> bytes | None:
         """Return JSON that is sent beside publications, such as what others see of a client; None for none.
@@ -122,6 +125,11 @@ class Publishing:
                 self._check_size(len(body))
             check_readable(body)
         return b"%b%b}" % (_begin_action(type_), body)
+
+    def _take_tags(self, raw: Raw, beside: bytes) -> bytes:
+        tags = _check_tags(compact(bytes(raw)))
+        self._check_size(len(beside) + len(tags))
+        return tags
 
     def _check_size(self, size: int) -> None:
         if size > self._size_limit:

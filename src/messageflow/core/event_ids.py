@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from binascii import b2a_base64
+from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -46,6 +47,12 @@ def write_beginning(channel: str, position: Position) -> bytes:
         position.offset,
         position.tag.encode(),
     )
+
+
+def write_start(positions: Mapping[str, Position]) -> str:
+    """Return an id for who has had no stream yet, and knows where theirs is to begin."""
+    parts = [f"{channel_key(name).decode()}:{each.epoch}:{each.offset}:{each.tag}" for name, each in positions.items()]
+    return ",".join(["", *parts])
 
 
 class EventIds:

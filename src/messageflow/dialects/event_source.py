@@ -23,6 +23,7 @@ from messageflow.core.protocol import (
     Joined,
     Left,
     Moved,
+    PublicationView,
     Push,
     Refreshed,
     Result,
@@ -62,7 +63,7 @@ def write_event(data: bytes, name: bytes = b"", event_id: bytes = b"") -> bytes:
     return b"data: %b%b\n\n" % (data, event_id)
 
 
-class _EventSource:
+class EventStream:
     """The two halves of the dialect, as `dialects.base` has them."""
 
     ping = b":\n\n"
@@ -72,7 +73,7 @@ class _EventSource:
     join = staticmethod(b"".join)
 
     @property
-    def encoder(self) -> _EventSource:
+    def encoder(self) -> EventStream:
         return self
 
     def decode(self, message: bytes, most: int) -> list[Command | FaultyCommand]:
@@ -80,7 +81,19 @@ class _EventSource:
 
     def publication(self, channel: str, publication: Publication) -> bytes:
         step = write_step(channel, publication.offset, publication.tag) if publication.offset else b""
-        return write_event(publication.data, event_id=step)
+        return self.write_publication(publication, step)
+
+    def write_publication(self, publication: Publication | PublicationView, event_id: bytes) -> bytes:
+        """Return what was published as an event."""
+        return write_event(bytes(publication.data), event_id=event_id)
+
+    def write_notice(self, name: bytes, data: bytes, event_id: bytes = b"") -> bytes:
+        """Return something else that there is to say, as an event."""
+        return write_event(data, name, event_id)
+
+    def write_reset(self, data: bytes) -> bytes:
+        """Return what a page is told that missed something; `data` names the channels."""
+        return self.write_notice(b"reset", data)
 
     def push(self, channel: str, push: Push) -> bytes:
         if isinstance(push, Moved):  # an id alone, which no page hears of and every reader brings back
@@ -88,8 +101,8 @@ class _EventSource:
         data = _encode({"channel": channel, **msgspec.to_builtins(push, builtin_types=(msgspec.Raw,))})
         if isinstance(push, Subscribed) and push.epoch:
             beginning = write_beginning(channel, Position(push.epoch, push.offset, push.tag))
-            return write_event(data, _NAMES[type(push)], beginning)
-        return write_event(data, _NAMES[type(push)])
+            return self.write_notice(_NAMES[type(push)], data, beginning)
+        return self.write_notice(_NAMES[type(push)], data)
 
     def result(self, command_id: int, method: str, result: Result) -> bytes:
         assert isinstance(result, ConnectResult)
@@ -103,19 +116,19 @@ class _EventSource:
             begun["ttl"] = result.ttl
         if isinstance(result.data, msgspec.Raw):
             begun["data"] = result.data
-        events = [write_event(_encode(begun), b"connect")]
+        events = [self.write_notice(b"connect", _encode(begun))]
         positions = {name: Position(sub.epoch, sub.offset, sub.tag) for name, sub in result.subs.items() if sub.epoch}
         if positions:  # in one event, so that an id speaks of all channels or there is none
             events.append(b":%b\n\n" % b"".join([write_beginning(*each) for each in positions.items()]))
         if missed:
-            events.append(write_event(_encode({"channels": missed}), b"reset"))
+            events.append(self.write_reset(_encode({"channels": missed})))
         for name, sub in result.subs.items():
             events += self._list_missed(name, sub)
         return events
 
     def _list_missed(self, name: str, sub: SubscribeResult) -> list[bytes]:
         return [
-            write_event(bytes(each.data), event_id=write_step(name, each.offset, each.tag) if each.offset else b"")
+            self.write_publication(each, write_step(name, each.offset, each.tag) if each.offset else b"")
             for each in sub.publications
         ]
 
@@ -129,7 +142,7 @@ class _EventSource:
         return ErrorCode(fields["code"], fields["message"], fields["temporary"])
 
     def disconnect(self, disconnect: Disconnect) -> bytes:
-        return write_event(_encode({"code": disconnect.code, "reason": disconnect.reason}), b"disconnect")
+        return self.write_notice(b"disconnect", _encode({"code": disconnect.code, "reason": disconnect.reason}))
 
 
-EVENT_SOURCE: Final[StreamDialect] = _EventSource()
+EVENT_SOURCE: Final[StreamDialect] = EventStream()

@@ -27,6 +27,7 @@ class Opening(NamedTuple):
 
     Args:
         begin: gives the session what it says.
+        stream: what is sent; None: what the endpoint sends else.
         ids: completes the ids of events; None where they have none.
         way_back: where the client sends its commands; None where it has none.
         enter: is given the stream before its session begins.
@@ -34,6 +35,7 @@ class Opening(NamedTuple):
     """
 
     begin: Callable[[Session], None]
+    stream: StreamKind | None = None
     ids: EventIds | None = None
     way_back: WayBack | None = None
     enter: Callable[[HttpStream], None] | None = None
@@ -61,7 +63,7 @@ class HttpStreamEndpoint(CrossOriginEndpoint):
 
     Args:
         admission: knows who may come.
-        stream: what is sent.
+        stream: what is sent, unless the opener says otherwise.
         opener: reads requests.
         binary: what is sent instead to who says that their request is bytes; None: the same.
         limits: of requests.
@@ -97,7 +99,8 @@ class HttpStreamEndpoint(CrossOriginEndpoint):
             connection.keep_alive = False
             connection.answer(explain(400, str(error), origin))
             return None
-        kind = self._binary if self._binary is not None and is_binary(head) else self._stream
+        otherwise = self._binary if self._binary is not None and is_binary(head) else self._stream
+        kind = opening.stream or otherwise
         stream = HttpStream(
             kind,
             came.address,

@@ -16,6 +16,7 @@ from messageflow.core.event_ids import EventId, EventIds
 from messageflow.core.namespaces import Namespaces
 from messageflow.core.protocol import Command, ConnectRequest, SubscribeRequest
 from messageflow.gateway.front_door.head import Head
+from messageflow.gateway.http_stream import StreamKind
 from messageflow.gateway.http_stream_endpoint import Opening
 from messageflow.hub.session import Session
 from messageflow.hub.tickets import TicketConnect
@@ -86,9 +87,18 @@ class OneWayOpener:
         proofs: of streams that come back.
         namespaces: the options of every channel.
         resumes: whether events have ids, by which their reader comes back.
+        forms: what else may be sent, by what it is asked for with `?as=…`.
     """
 
-    def __init__(self, proofs: StreamProofs, namespaces: Namespaces, *, resumes: bool) -> None:
+    def __init__(
+        self,
+        proofs: StreamProofs,
+        namespaces: Namespaces,
+        *,
+        resumes: bool,
+        forms: Mapping[str, StreamKind] | None = None,
+    ) -> None:
+        self._forms = forms or {}
         self._proofs = proofs
         self._namespaces = namespaces
         self._resumes = resumes
@@ -109,7 +119,14 @@ class OneWayOpener:
         def begin(session: Session) -> None:
             session.receive_commands([Command(id=1, connect=request)], len(body))
 
-        return Opening(begin, ids=EventIds(proof.encode()) if self._resumes else None)
+        form = self._find_form(asked["as"]) if "as" in asked else None
+        return Opening(begin, form, ids=EventIds(proof.encode()) if self._resumes else None)
+
+    def _find_form(self, name: str) -> StreamKind:
+        if name not in self._forms:
+            known = f"write one of {', '.join(self._forms)}" if self._forms else "leave it out"
+            raise ValueError(f"as={name:.40} is nothing that is sent here: {known}.")
+        return self._forms[name]
 
     def _read(self, head: Head, asked: Mapping[str, str], body: bytes) -> tuple[ConnectRequest, str]:
         """Return what a request asks for, and what proves later that it was let in.
@@ -121,7 +138,8 @@ class OneWayOpener:
         request = _parse_connect(body or asked.get("cf_connect", "").encode())
         if "token" in asked or (request.token and not body):
             raise ValueError(NOT_ANY_OTHER_WAY)
-        last = asked.get("last_event_id", "") or fields.get(b"last-event-id", b"").decode("latin-1")
+        # A browser says in the header where it is, and keeps the address that says where its page began.
+        last = fields.get(b"last-event-id", b"").decode("latin-1") or asked.get("last_event_id", "")
         came_with = EventId(last) if last and self._resumes else None
         if self._resumes:
             held = _Held(came_with, self._namespaces, newest="newest" in asked)

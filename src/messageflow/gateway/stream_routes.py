@@ -14,6 +14,7 @@ from messageflow.core.gateway_paths import (
     SSE_PATH,
 )
 from messageflow.dialects.event_source import EVENT_SOURCE
+from messageflow.dialects.html_stream import HTML_STREAMS
 from messageflow.dialects.native import NATIVE
 from messageflow.dialects.protobuf import PROTOBUF
 from messageflow.dialects.unidirectional import UNIDIRECTIONAL
@@ -51,7 +52,9 @@ def make_streams(
     """
     namespaces = admission.hub.namespaces
     proofs, emulated = StreamProofs(key.secret), EmulatedStreams(admission.hub)
-    events, lines = (OneWayOpener(proofs, namespaces, resumes=resumes) for resumes in (True, False))
+    pages = {name: StreamKind(EVENTS, dialect, EVENT_STREAM) for name, dialect in HTML_STREAMS.items()}
+    events = OneWayOpener(proofs, namespaces, resumes=True, forms=pages)
+    lines = OneWayOpener(proofs, namespaces, resumes=False)
     binary = StreamKind(EMULATED_BYTES, PROTOBUF, BINARY)
     table: dict[str, tuple[StreamKind, Opener, StreamKind | None]] = {
         EVENTS_PATH: (StreamKind(EVENTS, EVENT_SOURCE, EVENT_STREAM), events, None),

@@ -17,6 +17,7 @@ from messageflow.errors import ConfigurationError
 from messageflow.extras import needing
 from messageflow.integrations.app_settings import read_settings
 from messageflow.integrations.current_flow import CurrentFlow
+from messageflow.integrations.markup_text import MarkupText
 from messageflow.integrations.request_flow import RequestFlow, RequestPage
 from messageflow.integrations.site import NAME, Site, check_functions, read_name
 from messageflow.publisher.arguments import User
@@ -129,15 +130,6 @@ def includeme(config: Any) -> None:
     MessageFlow().includeme(config)
 
 
-class Html(str):
-    """Text that templates take as it is."""
-
-    __slots__ = ()
-
-    def __html__(self) -> str:
-        return self
-
-
 def _make_request_flow(included: _Included, request: Any) -> RequestFlow:
     functions = included.functions
 
@@ -166,7 +158,7 @@ def _give_script(event: Any) -> None:
     """Give each template `messageflow_script()`."""
     request = event.get("request")
     if request is not None:
-        event[f"{NAME}_script"] = lambda **told: Html(request.messageflow.script(**told))
+        event[f"{NAME}_script"] = lambda **told: MarkupText(request.messageflow.script(**told))
 
 
 def _check_login(event: Any) -> None:

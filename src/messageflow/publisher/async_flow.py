@@ -86,6 +86,21 @@ class AsyncFlow(FlowBase):
         """As `Flow.broadcast`."""
         return await self._publish(requests.broadcast(type, payload, idempotency_key=idempotency_key, exclude=exclude))
 
+    async def html(
+        self,
+        user: User,
+        html: Any,
+        *,
+        target: str,
+        swap: str = "inner",
+        idempotency_key: str | None = None,
+        exclude: Sender | None = None,
+    ) -> Receipt:
+        """As `Flow.html`."""
+        return await self._publish(
+            requests.html(user, html, target=target, swap=swap, idempotency_key=idempotency_key, exclude=exclude)
+        )
+
     async def publish(
         self,
         channel: str,

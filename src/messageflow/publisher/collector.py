@@ -45,6 +45,19 @@ class CallCollector:
         """Add a broadcast to everyone online. See `Flow.broadcast`."""
         self._add(requests.broadcast(type, payload, idempotency_key=idempotency_key, exclude=exclude))
 
+    def html(
+        self,
+        user: User,
+        html: Any,
+        *,
+        target: str,
+        swap: str = "inner",
+        idempotency_key: str | None = None,
+        exclude: Sender | None = None,
+    ) -> None:
+        """Add a push of HTML to a user. See `Flow.html`."""
+        self._add(requests.html(user, html, target=target, swap=swap, idempotency_key=idempotency_key, exclude=exclude))
+
     def publish(
         self,
         channel: str,

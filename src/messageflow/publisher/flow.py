@@ -132,6 +132,20 @@ class Flow(FlowBase):
             self._publish(requests.broadcast(type, payload, idempotency_key=idempotency_key, exclude=exclude))
         )
 
+    def html(
+        self,
+        user: User,
+        html: Any,
+        *,
+        target: str,
+        swap: str = "inner",
+        idempotency_key: str | None = None,
+        exclude: Sender | None = None,
+    ) -> Receipt:
+        """Push HTML to one user: `push(user, Html(html, target, swap))`. Arguments and errors as in both."""
+        call = requests.html(user, html, target=target, swap=swap, idempotency_key=idempotency_key, exclude=exclude)
+        return run_now(self._publish(call))
+
     def publish(
         self,
         channel: str,

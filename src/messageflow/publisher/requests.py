@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Raw
 
 from messageflow.api import calls
+from messageflow.core.html_push import INNER, MARK
 from messageflow.errors import PayloadTooLarge
 from messageflow.publisher import responses
 from messageflow.publisher.arguments import (
@@ -36,6 +37,7 @@ from messageflow.publisher.arguments import Sender as Sender
 from messageflow.publisher.arguments import User as User
 from messageflow.publisher.call import Call
 from messageflow.publisher.encoding import encode
+from messageflow.publisher.html_message import HTML_TAGS, Html
 from messageflow.publisher.responses import ADVICE
 from messageflow.publisher.results import (
     ClientInfo,
@@ -63,10 +65,11 @@ def push(
     idempotency_key: str | None = None,
     exclude: Sender | None = None,
 ) -> Call[Receipt]:
-    name, key = read_user(user), _choose_key(idempotency_key)
+    name, key, tags = read_user(user), _choose_key(idempotency_key), calls.EMPTY
     if not isinstance(type, str):
+        tags = _find_tags(type)
         type, payload = _read_message(type, payload)
-    command = calls.PushCall(name, read_type(type), Raw(encode(payload)), key, read_sender(exclude))
+    command = calls.PushCall(name, read_type(type), Raw(encode(payload)), key, read_sender(exclude), tags)
     return Call("push", _to_json(command), responses.read_receipt, stores=True)
 
 
@@ -77,11 +80,24 @@ def broadcast(
     idempotency_key: str | None = None,
     exclude: Sender | None = None,
 ) -> Call[Receipt]:
-    key = _choose_key(idempotency_key)
+    key, tags = _choose_key(idempotency_key), calls.EMPTY
     if not isinstance(type, str):
+        tags = _find_tags(type)
         type, payload = _read_message(type, payload)
-    command = calls.BroadcastPushCall(read_type(type), Raw(encode(payload)), key, read_sender(exclude))
+    command = calls.BroadcastPushCall(read_type(type), Raw(encode(payload)), key, read_sender(exclude), tags)
     return Call("broadcast_push", _to_json(command), responses.read_receipt, stores=True)
+
+
+def html(
+    user: User,
+    html: Any,
+    *,
+    target: str,
+    swap: str = INNER,
+    idempotency_key: str | None = None,
+    exclude: Sender | None = None,
+) -> Call[Receipt]:
+    return push(user, Html(html, target, swap), idempotency_key=idempotency_key, exclude=exclude)
 
 
 def publish(
@@ -97,7 +113,7 @@ def publish(
         read_channel(channel),
         _read_data(data),
         skip_history=bool(skip_history),
-        tags=_encode_tags(tags),
+        tags=_encode_tags(tags, data),
         idempotency_key=_choose_key(idempotency_key),
         exclude=read_sender(exclude),
     )
@@ -213,9 +229,16 @@ def _choose_key(given: object) -> str:
     return make_key() if given is None else read_key(given) or make_key()
 
 
-def _encode_tags(given: Mapping[str, str] | None) -> Raw:
+def _encode_tags(given: Mapping[str, str] | None, data: Any) -> Raw:
     tags = read_tags(given)
-    return calls.EMPTY if tags is None else Raw(_to_json(tags))
+    if tags is None:
+        return _find_tags(data)
+    return Raw(_to_json({**tags, **MARK} if isinstance(data, Html) else tags))
+
+
+def _find_tags(said: Any) -> Raw:
+    """Return the tags of what is said without any of its own."""
+    return HTML_TAGS if isinstance(said, Html) else calls.EMPTY
 
 
 def _read_since(given: Position | None) -> calls.HistorySince | msgspec.UnsetType:
