@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "redis_publisher": {"core", "api", "brokers.base", "brokers.redis", "client_io"},
     "publisher": {"redis_publisher", "client_io", "core", *API_SHAPES, "handlers", "typed"},
     "integrations": {"core", "dialects.html", "handlers", "publisher", "typed"},
-    "compat": {"publisher"},
+    "compat": {"publisher", "core"},
     "testing": {
         *("core", "dialects", "hub", "brokers", "api", "handlers", "client_io", "publisher", "gateway", "typed"),
     },
@@ -232,7 +232,6 @@ PARALLEL: list[tuple[str, set[str]]] = [
     ("a Redis as gateways find it and as flows do", {"brokers/redis/topology", "redis_publisher"}),
     ("what is kept: the idea, and its place in Redis", {"core", "brokers/redis"}),
     ("what a user of `Flow` is given, named as the idea that it shows", {"core", "publisher"}),
-    ("a backend's `Flow`, and that of the ancestors' backends", {"compat", "publisher"}),
     ("the contract of a seam: `base`", {"brokers", "dialects"}),
     ("a module a command: of a client on the wire, of a person at a terminal", {"hub/commands", "cli"}),
     ("a command of the terminal and what it runs or shows", {"cli", "gateway"}),
@@ -268,8 +267,9 @@ def class_names() -> Iterator[tuple[str, str]]:
 
 
 def is_told(name: str, path: Path) -> bool:
-    """Whether a class is called as each framework has one: by us, in the module of each, or by Django."""
-    return is_of_django(name, path) or (name == "MessageFlow" and path.parent.name == "integrations")
+    """Whether a class is called as each framework or ancestor has one: in the module of each, or by Django."""
+    ours = {("MessageFlow", "integrations"), ("Flow", "compat")}
+    return is_of_django(name, path) or (name, path.parent.name) in ours
 
 
 def is_of_django(name: str, path: Path) -> bool:

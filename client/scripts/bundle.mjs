@@ -27,6 +27,7 @@ const internal = [
   "onEmpty onEnd onFrame onInvalidate onLink onLost onOpen onPush onRefused onSubs openSocket params plan platform",
   "positionKey positions probe quiet release renew renewable reopen report request requests reset restart resume route",
   "setTimer settle take takeServerSide timer tokens use wake watch watched watches",
+  "accepted again canStream deliver ended events expectPings handler late line load pace position post refuseLargest run start stop tell tries wall write",
 ].flatMap((line) => line.split(" "));
 
 /** The script for plain pages: one global, minified. */

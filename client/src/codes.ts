@@ -24,6 +24,7 @@ export const UNSUBSCRIBED = 7;
 export const BAD_FRAME = 8;
 export const HANDLER_FAILED = 9;
 export const NOT_JSON = 10;
+export const STATE_FAILED = 11;
 
 /** Close code: a message larger than the server takes. */
 export const TOO_LARGE = 1009;
@@ -108,6 +109,11 @@ export function asError(error: unknown, code: number, text: string, temporary = 
 export function clockSkewError(): MessageflowError {
   const message = "A fresh token was refused as expired: compare the clocks of its maker and the gateway.";
   return new MessageflowError(TOKEN_EXPIRED, message, true);
+}
+
+/** Refuse what is to be called later and cannot be. */
+export function checkFunction(name: string, given: unknown): void {
+  if (typeof given !== "function") throw new TypeError(`${name} must be a function, not ${typeof given}.`);
 }
 
 /** The last resort: nobody is told if even the console fails. */

@@ -5,6 +5,7 @@
  */
 
 import type { Action, ActionHandler } from "./actions.js";
+import { checkFunction } from "./codes.js";
 import { Flow } from "./flow.js";
 import type { Options } from "./options.js";
 import { browserPlatform } from "./platform.js";
@@ -77,9 +78,7 @@ export function createSocket(
   messageHandler: ActionHandler<LegacyAction>,
   options: Options = {},
 ): Flow {
-  if (typeof messageHandler !== "function") {
-    throw new TypeError("createSocket(url, messageHandler) needs a function.");
-  }
+  checkFunction("createSocket(url, messageHandler): messageHandler", messageHandler);
   const anyToken = options.token ?? options.getToken;
   const from = options.tokenUrl ?? (anyToken ? undefined : (tokenUrl ?? "/socket_auth_token"));
   const flow = connect({ ...options, tokenUrl: from, url });

@@ -4,6 +4,8 @@
  * Owns who listens. It must never let one handler's exception reach another handler or the caller.
  */
 
+import { checkFunction } from "./codes.js";
+
 /** Takes back what `on…()` gave. */
 export type Off = () => void;
 
@@ -34,7 +36,7 @@ export class Emitter<Args extends unknown[]> {
   /** Add a handler; undefined is let pass, so that optional handlers need no test. */
   on(handler: ((...args: Args) => unknown) | undefined): Off {
     if (handler === undefined) return () => {};
-    if (typeof handler !== "function") throw new TypeError(`A handler must be a function, not ${typeof handler}.`);
+    checkFunction("A handler", handler);
     const entry: Entry<Args> = { handler };
     this.#entries = [...this.#entries, entry];
     return () => {

@@ -23,7 +23,8 @@ export interface Holder {
   onJoin(info: ClientInfo): void;
   onLeave(info: ClientInfo): void;
   onState(state: SubscriptionState, detail: Detail): void;
-  onRecovery(recovered: boolean): void;
+  /** @returns whether it makes up itself for what was missed. */
+  onRecovery(recovered: boolean): boolean;
   /** @returns whether anybody was told. */
   onError(error: MessageflowError): boolean;
 }
@@ -48,8 +49,9 @@ export class SharedSubscription {
       onPublication: (data, context) => this.#each((holder) => holder.onPublication(data, context)),
       onState: (state, detail) => this.#each((holder) => holder.onState(state, detail)),
       onRecovery: (recovered) => {
-        this.#each((holder) => holder.onRecovery(recovered));
-        events.onRecovery(recovered);
+        let whole = true;
+        this.#each((holder) => (whole = holder.onRecovery(recovered) && whole));
+        if (recovered || !whole) events.onRecovery(recovered);
       },
       onError: (error) => {
         let told = false;

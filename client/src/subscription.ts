@@ -13,6 +13,7 @@ import { watchPresenceCount } from "./presence-count.js";
 import type { ClientInfo } from "./protocol.js";
 import type { Count, History, HistoryOptions, PublishOptions, Requests } from "./requests.js";
 import type { Holder, SharedSubscription } from "./shared-subscription.js";
+import { type GetState, Snapshot } from "./snapshot.js";
 import type { Detail, SubscriptionState } from "./state.js";
 import { type TokenOptions, TokenSource } from "./token.js";
 import { type Limit, until } from "./wait.js";
@@ -23,6 +24,8 @@ export type SubscriptionStateHandler = (state: SubscriptionState, detail: Detail
 
 export interface SubscriptionOptions<Data = unknown> extends TokenOptions {
   onPublication?: PublicationHandler<Data> | undefined;
+  /** Fetches state that the application owns: at first, and whenever publications were missed that nothing else makes up for. */
+  getState?: GetState | undefined;
   onJoin?: InfoHandler | undefined;
   onLeave?: InfoHandler | undefined;
   onState?: SubscriptionStateHandler | undefined;
@@ -57,6 +60,7 @@ export class Subscription<Data = unknown> {
   readonly #state: Emitter<[SubscriptionState, Detail]>;
   readonly #recovery: Emitter<[boolean]>;
   readonly #error: Emitter<[MessageflowError]>;
+  readonly #snapshot: Snapshot | undefined;
   /** What is held, or was held last. */
   #shared: SharedSubscription | undefined;
   #held = false;
@@ -73,6 +77,7 @@ export class Subscription<Data = unknown> {
     this.#state = new Emitter(report);
     this.#recovery = new Emitter(report);
     this.#error = new Emitter(report);
+    if (options.getState) this.#snapshot = this.#own(options.getState);
     this.#holder = this.#hold(new TokenSource(host.platform, options));
     this.#publication.on(options.onPublication as PublicationHandler | undefined);
     this.#join.on(options.onJoin);
@@ -97,10 +102,10 @@ export class Subscription<Data = unknown> {
     if (this.#held) return this.#shared?.restart();
     const before = this.#shared;
     const shared = (this.#shared = this.#host.hold(this.#holder, before));
-    const position = shared.isHeld && shared.positionKey;
+    const position = shared.positionKey;
     this.#held = true;
-    // Others went on meanwhile: what they got since is not to be had again.
-    if (before && position !== false && (!position || position !== this.#leftAt)) this.#recovery.emit(false);
+    // Others went on meanwhile: what they got since is not to be had again. One that was left by all tells by itself.
+    if (before && (position ? position !== this.#leftAt : shared.isHeld || shared !== before)) this.#recover(false);
     shared.hold(this.#holder);
   }
 
@@ -192,10 +197,31 @@ export class Subscription<Data = unknown> {
     return off;
   }
 
+  /** @returns whether what was missed comes all the same. */
+  #recover(recovered: boolean): boolean {
+    const snapshot = this.#snapshot;
+    if (recovered || !snapshot) this.#recovery.emit(recovered);
+    else snapshot.renew(this.state);
+    return !!snapshot;
+  }
+
+  /** Fetch the state of the channel whenever the stream goes on without it. */
+  #own(getState: GetState): Snapshot {
+    const snapshot = new Snapshot(this.#host.platform, getState, {
+      channel: this.channel,
+      resume: () => this.#shared?.machine.resume() ?? {},
+      deliver: (...args) => this.#held && this.#publication.emit(...args),
+      onError: (error) => this.#holder.onError(error) || this.#host.report(error),
+    });
+    this.#state.on((state) => snapshot.attend(state));
+    return snapshot;
+  }
+
   /** What the channel's shared subscription sees of this one: only as long as it is held. */
   #hold(tokens: TokenSource): Holder {
     const join = this.#join;
     const leave = this.#leave;
+    const snapshot = this.#snapshot;
     const when = <Args extends unknown[]>(emitter: Emitter<Args>) => (...args: Args): void => {
       if (this.#held) emitter.emit(...args);
     };
@@ -205,11 +231,11 @@ export class Subscription<Data = unknown> {
       get watches() {
         return join.size + leave.size > 0;
       },
-      onPublication: when(this.#publication),
+      onPublication: snapshot ? (...args) => snapshot.take(...args) : when(this.#publication),
       onJoin: when(join),
       onLeave: when(leave),
       onState: when(this.#state),
-      onRecovery: when(this.#recovery),
+      onRecovery: (recovered) => !this.#held || this.#recover(recovered),
       onError: (error) => {
         when(this.#error)(error);
         return this.#held && this.#error.size > 0;

@@ -4,9 +4,9 @@
  * Owns the token. It must never put one in a URL, a log line or an error message.
  */
 
-import { asError, MessageflowError, TOKEN_FAILED, UNAUTHORIZED } from "./codes.js";
+import { Attempt } from "./attempt.js";
+import { asError, checkFunction, MessageflowError, TOKEN_FAILED, UNAUTHORIZED } from "./codes.js";
 import type { Platform } from "./platform.js";
-import { Timer } from "./timer.js";
 
 export interface TokenOptions {
   /** A JWT. */
@@ -27,21 +27,18 @@ const FETCH_TIMEOUT_MS = 10_000;
 export class TokenSource {
   /** Whether a token was given, or a way to one. */
   readonly given: boolean;
-  readonly #platform: Platform;
   readonly #fetch: Fetch | undefined;
+  readonly #attempt: Attempt;
   #token: string | undefined;
-  #abandon: () => void = () => {};
 
   constructor(platform: Platform, options: TokenOptions) {
     const { token, tokenUrl, getToken } = options;
-    if (getToken !== undefined && typeof getToken !== "function") {
-      throw new TypeError("getToken must be a function that returns a token.");
-    }
+    if (getToken !== undefined) checkFunction("getToken", getToken);
     if (token !== undefined && (typeof token !== "string" || !token)) {
       throw new TypeError("token must be a JWT, or left out.");
     }
     this.given = !!(token || tokenUrl || getToken);
-    this.#platform = platform;
+    this.#attempt = new Attempt(platform);
     this.#token = token;
     this.#fetch = getToken
       ? async (signal) => getToken({ signal })
@@ -92,29 +89,18 @@ export class TokenSource {
     return this.get();
   }
 
-  /** Abort a fetch under way: its outcome counts no more, and its connection and its timer are gone. */
+  /** Abort a fetch under way: its outcome counts no more. */
   abandon(): void {
-    this.#abandon();
+    this.#attempt.abandon();
   }
 
   async #load(fetch: Fetch): Promise<string> {
-    this.abandon(); // a later fetch is about a later login
-    const timer = new Timer(this.#platform);
-    const aborter = new AbortController();
-    const { signal } = aborter;
-    // Not by `onabort`, which a page may take for itself.
-    const abandoned = new Promise<never>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason as Error)));
-    this.#abandon = () => aborter.abort(new Error("abandoned"));
-    timer.set(() => aborter.abort(new Error(`no answer within ${FETCH_TIMEOUT_MS} ms`)), FETCH_TIMEOUT_MS);
     try {
-      const token = await Promise.race([fetch(signal), abandoned]);
+      const token = await this.#attempt.run(fetch, FETCH_TIMEOUT_MS); // a later fetch is about a later login
       if (!token) throw new MessageflowError(UNAUTHORIZED, "getToken gave no token: nobody is logged in.");
       return token;
     } catch (error) {
       throw asError(error, TOKEN_FAILED, "Could not get a token: ", true);
-    } finally {
-      timer.clear();
-      aborter.abort(); // an answer that is not read to its end holds a connection too
     }
   }
 }

@@ -218,7 +218,7 @@ describe("the script", () => {
   test("tells misuse in sentences", () => {
     const { messageflow } = page("https://shop.example/messageflow.js");
     assert.throws(() => messageflow.connect("ws://x" as never), /connect\(\) takes an object/);
-    assert.throws(() => messageflow.createSocket("/websocket", undefined as never), /needs a function/);
+    assert.throws(() => messageflow.createSocket("/websocket", undefined as never), /messageHandler must be a function/);
   });
 });
 

@@ -24,6 +24,7 @@ LIBRARIES = {
     "uvicorn": "gateway",
     "uvloop": "gateway",
     "websockets": "gateway",
+    "zmq": "zeromq",
 }
 """The extra that brings each library, by the name it is imported by."""
 

@@ -19,6 +19,11 @@ allow_subscribe_for_client = true
 allow_publish_for_client = true
 allow_history_for_client = true
 allow_presence_for_client = true
+
+[[channel.namespaces]]
+name = "short"
+history_size = 50
+allow_subscribe_for_client = true
 """
 
 

@@ -29,7 +29,7 @@ def test_the_files_and_folders_it_names_exist() -> None:
 
 
 def test_each_name_of_code_in_a_recipe_is_in_a_file_of_that_recipe() -> None:
-    for recipe in RECIPES.split("\n\n"):
+    for recipe in RECIPES.split("\n- "):
         files = [path for name in re.findall(r"`([\w/]+\.\w+)`", recipe) if (path := find(name)) is not None]
         sources = "".join(path.read_text() for path in files)
         for name in re.findall(r"`([A-Z_][A-Za-z_]+|[a-z]+_[a-z_]+)`", recipe):

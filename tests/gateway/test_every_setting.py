@@ -22,6 +22,7 @@ from typing import Any
 
 import jwt
 import pytest
+import zmq
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -50,6 +51,7 @@ allow_subscribe_for_client = true
 allow_history_for_client = true
 """
 MEMORY = ("--broker", "memory")
+BUS_PORT = 20_000 + os.getpid() % 10_000  # below those that the system gives away
 LARGE = "x" * 2_000_000
 
 GATEWAYS: dict[str, Sequence[str]] = {
@@ -75,7 +77,10 @@ GATEWAYS: dict[str, Sequence[str]] = {
     "two": (*MEMORY, "--workers", "2"),
     "ending": (*MEMORY, "--drain-time", "0", "--log-level", "debug"),
     "elsewhere": (*MEMORY, "--host", "127.0.0.2"),
-    "own": (*MEMORY, "--base-path", "/own", "--classic", "cesium"),
+    "own": (
+        *(*MEMORY, "--base-path", "/own", "--classic", "cesium"),
+        *("--zeromq", f"tcp://*:{BUS_PORT}", "--zeromq-public"),
+    ),
 }
 
 Started = Callable[[str], Running]
@@ -150,6 +155,22 @@ def host(gateway: Running) -> None:
 def classic(gateway: Running) -> None:
     with Client(gateway, path="/websocket") as client:
         assert client.receive() == (1, b'{"action": "AUTH REQUEST"}')
+
+
+def zeromq(gateway: Running) -> None:
+    with Client(gateway, path="/websocket") as client, zmq.Context() as context:
+        assert client.receive()[1] == b'{"action": "AUTH REQUEST"}'
+        client.frame(token("bus").encode())
+        assert client.receive()[1] == b'{"action": "AUTH OK"}'
+        with context.socket(zmq.PUSH) as bus:
+            bus.connect(f"tcp://127.0.0.1:{BUS_PORT}")
+            bus.send_multipart([b"bus", b'{"action": "T", "payload": 1}'])
+            assert client.receive()[1] == b'{"username":"bus","action":"T","payload":1}'
+
+
+def zeromq_public(gateway: Running) -> None:
+    """Without it nothing listens beyond loopback: the gateway would not have started."""
+    assert gateway.events("zeromq_open")[0]["addresses"] == [f"tcp://*:{BUS_PORT}"]
 
 
 def base_path(gateway: Running) -> None:
@@ -435,7 +456,7 @@ ROWS: dict[str, tuple[str, Callable[[Running], None]]] = {
     check.__name__: (name, check)
     for name, checks in {
         "elsewhere": (host,),
-        "own": (base_path, classic),
+        "own": (base_path, classic, zeromq, zeromq_public),
         "pages": (tls_terminated, trusted_proxies, require_origin, metrics_public, broker),
         "keys": (
             *(allowed_origins, allow_anonymous, api_key, token_secret, token_public_keys),

@@ -107,3 +107,12 @@ def test_the_doctor_looks_at_this_machine() -> None:
     assert seen.exit_code == 0
     assert seen.output.startswith("this machine\nopen files of a process: ")
     assert "connections a worker" in seen.output
+
+
+def test_a_bus_that_no_permission_guards_is_named() -> None:
+    settings = replace_values(Settings(), zeromq=("tcp://127.0.0.1:64002", "ipc://@bus", "ipc:///run/app/bus"))
+    advice = advise(PLENTY, settings, 4096)
+    assert [each.partition(" can push")[0] for each in advice] == [
+        "whoever reaches tcp://127.0.0.1:64002",
+        "whoever reaches ipc://@bus",
+    ]

@@ -28,6 +28,11 @@ def test_loopback_with_two_good_keys_is_safe() -> None:
     check_settings(changed(dev=True))
 
 
+def test_a_bus_that_only_this_machine_reaches_is_safe_and_others_where_one_says_so() -> None:
+    check_settings(changed(zeromq=("ipc:///run/bus", "tcp://127.0.0.1:1", "tcp://[::1]:1")))
+    check_settings(changed(zeromq=("tcp://*:64002",), zeromq_public=True))
+
+
 def test_public_keys_do_instead_of_a_token_secret() -> None:
     check_settings(changed(token_secret=(), token_public_keys=("-----BEGIN PUBLIC KEY-----",)))
 
@@ -46,6 +51,8 @@ def test_any_address_is_safe_with_a_certificate(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "dev", "parts"),
     [
+        ({"zeromq": ("tcp://*:64002",)}, False, ("tcp://*:64002", "tcp://127.0.0.1", "ipc://", "zeromq_public")),
+        ({"zeromq": ("pub+tcp://10.0.0.7:1",)}, False, ("refusing to listen on pub+tcp://10.0.0.7:1",)),
         ({"api_key": ""}, False, ("api_key is not set", "messageflow secret", "MESSAGEFLOW_API_KEY", "--dev")),
         ({"token_secret": ()}, False, ("token_secret is not set", "MESSAGEFLOW_TOKEN_SECRET", "--dev")),
         ({"api_key": "a" * 31}, False, ("api_key is 31 bytes long, 32 are the least", "messageflow secret")),

@@ -18,7 +18,7 @@ from tests.support import API_KEY, TOKEN_SECRET, running
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-MODULES = {"PyJWT": "jwt"}
+MODULES = {"PyJWT": "jwt", "pyzmq": "zmq"}
 
 PUSH = """
 import asyncio, sys
@@ -51,7 +51,7 @@ def test_every_library_is_in_the_extra_that_a_message_names() -> None:
     for library, extra in LIBRARIES.items():
         brought = names(extras[extra]) | ({"hiredis"} if "redis[hiredis]" in str(extras[extra]) else set())
         assert library in brought, f"{library} is not in {extra}"
-    for extra in ("gateway", "redis", "demo"):
+    for extra in ("gateway", "redis", "demo", "zeromq"):
         assert names(extras[extra]) - {"messageflow_push"} <= LIBRARIES.keys(), "no message says how to install it"
 
 
@@ -114,6 +114,7 @@ GATEWAY = (
         (("doctor", "--broker", "redis://h"), "hiredis", "`messageflow doctor`"),
         (("push", "a", "t", "--url", "redis://h"), "hiredis", "pushing through Redis"),
         (("serve", "--dev", "--broker", "redis://h"), "hiredis", "a Redis broker"),
+        (("serve", "--dev", "--zeromq", "ipc://@a"), "zmq", "the setting zeromq"),
     ],
     ids=str,
 )

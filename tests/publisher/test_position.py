@@ -48,6 +48,25 @@ def test_a_channel_that_cannot_be_is_refused(face: Face, server: ScriptedServer)
         face.call(flow, "position", "alice", channels=["no:where"])
 
 
+def test_a_channel_has_a_position_of_its_own(face: Face, server: ScriptedServer) -> None:
+    with flow_to(face, server, say(200, json.dumps({"result": {"publications": [], **HERE}}).encode())) as flow:
+        assert face.call(flow, "channel_position", "lobby") == HERE
+    (request,) = server.requests
+    assert (request.target, request.body) == (
+        "/messageflow/api/history",
+        {"channel": "lobby", "limit": 0, "reverse": False},
+    )
+
+
+def test_a_channel_that_keeps_no_history_says_so(face: Face, server: ScriptedServer) -> None:
+    none = {"error": {"code": 108, "message": "'lobby' keeps no history"}}
+    with (
+        flow_to(face, server, say(200, json.dumps(none).encode())) as flow,
+        pytest.raises(Refused, match="keeps no history"),
+    ):
+        face.call(flow, "channel_position", "lobby")
+
+
 @pytest.mark.parametrize("body", [replies(page_of(HERE)), b"{}", b'{"replies":null}'])
 def test_an_answer_that_is_no_gateways_is_said(face: Face, server: ScriptedServer, body: bytes) -> None:
     with flow_to(face, server, say(200, body)) as flow, pytest.raises(PublishError, match="not a messageflow gateway"):

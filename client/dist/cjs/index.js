@@ -47,6 +47,7 @@ var UNSUBSCRIBED = 7;
 var BAD_FRAME = 8;
 var HANDLER_FAILED = 9;
 var NOT_JSON = 10;
+var STATE_FAILED = 11;
 var TOO_LARGE = 1009;
 var CONNECTION_EXPIRED = 3005;
 var STALE = 3502;
@@ -103,6 +104,9 @@ function clockSkewError() {
   const message = "A fresh token was refused as expired: compare the clocks of its maker and the gateway.";
   return new MessageflowError(TOKEN_EXPIRED, message, true);
 }
+function checkFunction(name, given) {
+  if (typeof given !== "function") throw new TypeError(`${name} must be a function, not ${typeof given}.`);
+}
 function logError(...words) {
   try {
     console.error("messageflow:", ...words);
@@ -142,7 +146,7 @@ var Emitter = class {
   on(handler) {
     if (handler === void 0) return () => {
     };
-    if (typeof handler !== "function") throw new TypeError(`A handler must be a function, not ${typeof handler}.`);
+    checkFunction("A handler", handler);
     const entry = { handler };
     this.#entries = [...this.#entries, entry];
     return () => {
@@ -682,8 +686,9 @@ var SharedSubscription = class {
       onPublication: (data, context) => this.#each((holder) => holder.onPublication(data, context)),
       onState: (state, detail) => this.#each((holder) => holder.onState(state, detail)),
       onRecovery: (recovered) => {
-        this.#each((holder) => holder.onRecovery(recovered));
-        events.onRecovery(recovered);
+        let whole = true;
+        this.#each((holder) => whole = holder.onRecovery(recovered) && whole);
+        if (recovered || !whole) events.onRecovery(recovered);
       },
       onError: (error) => {
         let told = false;
@@ -1596,27 +1601,125 @@ function watchPresenceCount(subscription, platform, report, handler) {
   return () => offs.forEach((off) => off());
 }
 
+// src/attempt.ts
+var Attempt = class {
+  #platform;
+  #abandon = () => {
+  };
+  constructor(platform) {
+    this.#platform = platform;
+  }
+  /**
+   * Ask; what was asked before is given up.
+   *
+   * @param ask is given what says when its answer is waited for no more.
+   */
+  async run(ask, ms) {
+    this.abandon();
+    const timer = new Timer(this.#platform);
+    const aborter = new AbortController();
+    const { signal } = aborter;
+    const abandoned = new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+    this.#abandon = () => aborter.abort(new Error("abandoned"));
+    timer.set(() => aborter.abort(new Error(`no answer within ${ms} ms`)), ms);
+    try {
+      return await Promise.race([ask(signal), abandoned]);
+    } finally {
+      timer.clear();
+      aborter.abort();
+    }
+  }
+  /** Give up what is under way: its outcome counts no more, and its connection and its timer are gone. */
+  abandon() {
+    this.#abandon();
+  }
+};
+
+// src/snapshot.ts
+var TIMEOUT_MS = 3e4;
+var MOST_HELD = 1e4;
+var Snapshot = class {
+  #getState;
+  #host;
+  #attempt;
+  #retry;
+  /** What was published since the state was asked for; undefined while it is not. */
+  #held;
+  /** Up to where the state has all; undefined where there is none. */
+  #floor;
+  constructor(platform, getState, host) {
+    checkFunction("getState", getState);
+    this.#getState = getState;
+    this.#host = host;
+    this.#attempt = new Attempt(platform);
+    this.#retry = new Retry(platform, () => this.attend("subscribed"));
+  }
+  /** The state of before is of no use any more. */
+  renew(state) {
+    this.#floor = void 0;
+    this.#stop();
+    this.attend(state);
+  }
+  /** Where the subscription is live fetch the state, unless it is there or on its way; where there is none, wait for none. */
+  attend(state) {
+    if (state === "unsubscribed") this.#stop();
+    else if (state === "subscribed" && !this.#floor && !this.#held) void this.#load(this.#held = []);
+  }
+  /** Hand out a publication, unless the state has it. */
+  take(data, context) {
+    const floor = this.#floor;
+    if (floor) {
+      if (context.epoch !== floor.epoch || (context.offset ?? 0) > floor.offset) this.#host.deliver(data, context);
+    } else if ((this.#held?.push([data, context]) ?? 0) > MOST_HELD) this.#attempt.abandon();
+  }
+  /** What there is stays. */
+  #stop() {
+    this.#held = void 0;
+    this.#attempt.abandon();
+    this.#retry.clear();
+  }
+  async #load(held) {
+    const { channel, resume, onError } = this.#host;
+    this.#retry.clear();
+    try {
+      await null;
+      if (held !== this.#held) return;
+      const { epoch, offset = 0 } = resume();
+      const at = await this.#attempt.run(async (signal) => this.#getState({ signal }), TIMEOUT_MS);
+      if (held !== this.#held) return;
+      if (!epoch || at?.epoch !== epoch || !(at.offset >= offset)) {
+        throw new Error("it must return where the channel stood after it was called");
+      }
+      this.#floor = at;
+      this.#retry.reset();
+      held.forEach((each) => this.take(...each));
+    } catch (error) {
+      if (held !== this.#held) return;
+      onError(asError(error, STATE_FAILED, `Could not get the state of ${channel}: `, true));
+      this.#retry.plan(STATE_FAILED);
+    } finally {
+      if (held === this.#held) this.#held = void 0;
+    }
+  }
+};
+
 // src/token.ts
 var JWT = /^[\w-]+\.[\w-]+\.[\w-]*$/;
 var FETCH_TIMEOUT_MS = 1e4;
 var TokenSource = class {
   /** Whether a token was given, or a way to one. */
   given;
-  #platform;
   #fetch;
+  #attempt;
   #token;
-  #abandon = () => {
-  };
   constructor(platform, options) {
     const { token, tokenUrl: tokenUrl2, getToken } = options;
-    if (getToken !== void 0 && typeof getToken !== "function") {
-      throw new TypeError("getToken must be a function that returns a token.");
-    }
+    if (getToken !== void 0) checkFunction("getToken", getToken);
     if (token !== void 0 && (typeof token !== "string" || !token)) {
       throw new TypeError("token must be a JWT, or left out.");
     }
     this.given = !!(token || tokenUrl2 || getToken);
-    this.#platform = platform;
+    this.#attempt = new Attempt(platform);
     this.#token = token;
     this.#fetch = getToken ? async (signal) => getToken({ signal }) : tokenUrl2 ? (signal) => fetchToken(platform, tokenUrl2, signal) : void 0;
   }
@@ -1655,27 +1758,17 @@ var TokenSource = class {
     this.drop();
     return this.get();
   }
-  /** Abort a fetch under way: its outcome counts no more, and its connection and its timer are gone. */
+  /** Abort a fetch under way: its outcome counts no more. */
   abandon() {
-    this.#abandon();
+    this.#attempt.abandon();
   }
   async #load(fetch2) {
-    this.abandon();
-    const timer = new Timer(this.#platform);
-    const aborter = new AbortController();
-    const { signal } = aborter;
-    const abandoned = new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
-    this.#abandon = () => aborter.abort(new Error("abandoned"));
-    timer.set(() => aborter.abort(new Error(`no answer within ${FETCH_TIMEOUT_MS} ms`)), FETCH_TIMEOUT_MS);
     try {
-      const token = await Promise.race([fetch2(signal), abandoned]);
+      const token = await this.#attempt.run(fetch2, FETCH_TIMEOUT_MS);
       if (!token) throw new MessageflowError(UNAUTHORIZED, "getToken gave no token: nobody is logged in.");
       return token;
     } catch (error) {
       throw asError(error, TOKEN_FAILED, "Could not get a token: ", true);
-    } finally {
-      timer.clear();
-      aborter.abort();
     }
   }
 };
@@ -1739,6 +1832,7 @@ var Subscription = class {
   #state;
   #recovery;
   #error;
+  #snapshot;
   /** What is held, or was held last. */
   #shared;
   #held = false;
@@ -1754,6 +1848,7 @@ var Subscription = class {
     this.#state = new Emitter(report);
     this.#recovery = new Emitter(report);
     this.#error = new Emitter(report);
+    if (options.getState) this.#snapshot = this.#own(options.getState);
     this.#holder = this.#hold(new TokenSource(host.platform, options));
     this.#publication.on(options.onPublication);
     this.#join.on(options.onJoin);
@@ -1775,9 +1870,9 @@ var Subscription = class {
     if (this.#held) return this.#shared?.restart();
     const before = this.#shared;
     const shared = this.#shared = this.#host.hold(this.#holder, before);
-    const position = shared.isHeld && shared.positionKey;
+    const position = shared.positionKey;
     this.#held = true;
-    if (before && position !== false && (!position || position !== this.#leftAt)) this.#recovery.emit(false);
+    if (before && (position ? position !== this.#leftAt : shared.isHeld || shared !== before)) this.#recover(false);
     shared.hold(this.#holder);
   }
   /**
@@ -1851,10 +1946,29 @@ var Subscription = class {
     if (this.#held) this.#shared?.machine.watch();
     return off;
   }
+  /** @returns whether what was missed comes all the same. */
+  #recover(recovered) {
+    const snapshot = this.#snapshot;
+    if (recovered || !snapshot) this.#recovery.emit(recovered);
+    else snapshot.renew(this.state);
+    return !!snapshot;
+  }
+  /** Fetch the state of the channel whenever the stream goes on without it. */
+  #own(getState) {
+    const snapshot = new Snapshot(this.#host.platform, getState, {
+      channel: this.channel,
+      resume: () => this.#shared?.machine.resume() ?? {},
+      deliver: (...args) => this.#held && this.#publication.emit(...args),
+      onError: (error) => this.#holder.onError(error) || this.#host.report(error)
+    });
+    this.#state.on((state) => snapshot.attend(state));
+    return snapshot;
+  }
   /** What the channel's shared subscription sees of this one: only as long as it is held. */
   #hold(tokens) {
     const join = this.#join;
     const leave = this.#leave;
+    const snapshot = this.#snapshot;
     const when = (emitter) => (...args) => {
       if (this.#held) emitter.emit(...args);
     };
@@ -1864,11 +1978,11 @@ var Subscription = class {
       get watches() {
         return join.size + leave.size > 0;
       },
-      onPublication: when(this.#publication),
+      onPublication: snapshot ? (...args) => snapshot.take(...args) : when(this.#publication),
       onJoin: when(join),
       onLeave: when(leave),
       onState: when(this.#state),
-      onRecovery: when(this.#recovery),
+      onRecovery: (recovered) => !this.#held || this.#recover(recovered),
       onError: (error) => {
         when(this.#error)(error);
         return this.#held && this.#error.size > 0;
@@ -2164,9 +2278,7 @@ function connect(options = {}) {
   return new Flow({ ...fillIn(options), url }, browserPlatform(options.WebSocket), page);
 }
 function createSocket(url, messageHandler, options = {}) {
-  if (typeof messageHandler !== "function") {
-    throw new TypeError("createSocket(url, messageHandler) needs a function.");
-  }
+  checkFunction("createSocket(url, messageHandler): messageHandler", messageHandler);
   const anyToken = options.token ?? options.getToken;
   const from = options.tokenUrl ?? (anyToken ? void 0 : tokenUrl ?? "/socket_auth_token");
   const flow = connect({ ...options, tokenUrl: from, url });

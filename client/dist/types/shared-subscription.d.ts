@@ -21,7 +21,8 @@ export interface Holder {
     onJoin(info: ClientInfo): void;
     onLeave(info: ClientInfo): void;
     onState(state: SubscriptionState, detail: Detail): void;
-    onRecovery(recovered: boolean): void;
+    /** @returns whether it makes up itself for what was missed. */
+    onRecovery(recovered: boolean): boolean;
     /** @returns whether anybody was told. */
     onError(error: MessageflowError): boolean;
 }

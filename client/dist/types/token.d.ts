@@ -38,7 +38,7 @@ export declare class TokenSource {
     get(): Promise<string | undefined>;
     /** Get a new token in place of the present one. */
     renew(): Promise<string | undefined>;
-    /** Abort a fetch under way: its outcome counts no more, and its connection and its timer are gone. */
+    /** Abort a fetch under way: its outcome counts no more. */
     abandon(): void;
 }
 /** Find the token in what a token endpoint answers, in any of the forms our ancestors used. */

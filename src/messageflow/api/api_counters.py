@@ -1,6 +1,7 @@
 """What the server API counts, for `/metrics`: one table of names and what they mean.
 
-Owns the words. The figures are those of `Api`, which counts each call by its method and each refusal by its code.
+Owns the words. The figures are those of `Api`, which counts each call by its method and each refusal by its code,
+and of the entrance over ZeroMQ where there is one.
 """
 
 from __future__ import annotations
@@ -17,3 +18,4 @@ class ApiCounters:
 
     api_calls: Mapping[str, int] = count_by("method", "Calls of the server API.")
     api_errors: Mapping[int, int] = count_by("code", "Calls of the server API that were refused.")
+    zeromq_messages: Mapping[str, int] = count_by("outcome", "Messages of backends that came over ZeroMQ.")

@@ -12,6 +12,7 @@ from typing import Annotated
 from messageflow.core.gateway_paths import parse_base_path
 from messageflow.core.handshake_headers import is_header_name
 from messageflow.core.setting_kinds import SECRET_MARK, Kind, list_of, read_text, show_list
+from messageflow.core.zeromq_addresses import parse_zeromq_address
 from messageflow.gateway.origins import ANY, parse_entry
 from messageflow.gateway.proxies import parse_proxy
 from messageflow.gateway.webhook_url import parse_webhook_url
@@ -99,6 +100,15 @@ WEBHOOK_URL = Kind(
     _webhook_url,
     metavar="URL",
 )
+ZEROMQ = Kind(
+    "list of addresses of ZeroMQ",
+    'a list of addresses such as "ipc:///run/app/bus" or "tcp://127.0.0.1:64002", behind "pub+" where PUB sockets '
+    "connect",
+    list_of(lambda value: str(parse_zeromq_address(read_text(value))) if read_text(value) else ""),
+    show_list,
+    metavar="ADDRESS",
+    is_list=True,
+)
 PUBLIC_KEYS = Kind(
     "list of PEM public keys",
     "PEM public keys, or paths of files that hold one",
@@ -114,4 +124,5 @@ AllowedOrigins = Annotated[tuple[str, ...], ORIGINS]
 BasePath = Annotated[str, BASE_PATH]
 HeaderNames = Annotated[tuple[str, ...], HEADERS]
 WebhookUrl = Annotated[str, WEBHOOK_URL]
+ZeromqAddresses = Annotated[tuple[str, ...], ZEROMQ]
 PublicKeys = Annotated[tuple[str, ...], PUBLIC_KEYS, SECRET_MARK]  # what was meant as another may be one

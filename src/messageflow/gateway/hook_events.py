@@ -1,7 +1,8 @@
 """Hooks as handlers see them: what event each kind of question becomes, and what answer is made of what was decided.
 
 The one table of both ways to handlers: in the gateway's process (`gateway.hooks_of_handlers`) and of an application
-elsewhere (`gateway.hooks_webhook`). A new kind of hook that handlers serve is a line here.
+elsewhere (`gateway.hooks_webhook`). A new kind of hook takes nothing here, unless it is told or answered in another way
+than its question and its answer in `hub.hooks` say.
 
 Pure.
 """
@@ -9,7 +10,7 @@ Pure.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_type_hints
 
 import msgspec
 from msgspec import Raw, Struct
@@ -19,8 +20,9 @@ from messageflow.core.handshake_headers import NO_HEADERS
 from messageflow.errors import Refuse
 from messageflow.handlers.event import Event
 from messageflow.hub.hooks import (
-    AuthorizeAnswer,
-    ChannelNotice,
+    ANSWERS,
+    KINDS,
+    QUESTIONS,
     ClientEvent,
     ClientView,
     ConnectAnswer,
@@ -30,6 +32,8 @@ from messageflow.hub.hooks import (
 )
 
 _NULL = Raw(b"null")
+_OF_A_CLIENT = {"name", "data", "user", "client", "headers", "address", "info"}
+_TOLD = frozenset(Event.__struct_fields__) - _OF_A_CLIENT
 
 
 class EventFields(NamedTuple):
@@ -86,13 +90,11 @@ class HookEvent(NamedTuple):
         tell: returns what handlers are told of a question.
         answer: makes the answer of what a decision in this process comes to (`handlers.decisions`).
         read: makes the answer of what one elsewhere comes to, as JSON.
-        is_repeatable: whether an application elsewhere may be asked again where its answer was lost.
     """
 
     tell: Callable[[Any], EventFields]
-    answer: Callable[[Any], Any] = lambda decided: None
-    read: Callable[[Raw], Any] = lambda result: None
-    is_repeatable: bool = False
+    answer: Callable[[Any], Any]
+    read: Callable[[Raw], Any]
 
 
 class _Sent(Struct, frozen=True):
@@ -123,8 +125,30 @@ def _tell_sent(question: ClientEvent) -> EventFields:
     return EventFields(sent.type, question.client, bytes(sent.payload))
 
 
-def _tell_of_channel(name: str) -> Callable[[ChannelNotice], EventFields]:
-    return lambda notice: EventFields(name, more={"channel": notice.channel})
+def _tell_fields(kind: str) -> Callable[[Any], EventFields]:
+    """Return what tells the client, the data and those fields of a question that `Event` has too."""
+    fields = QUESTIONS[kind].__struct_fields__
+    told = tuple([name for name in fields if name in _TOLD])
+    by_client, has_data = "client" in fields, "data" in fields
+
+    def tell(question: Any) -> EventFields:
+        return EventFields(
+            kind,
+            question.client if by_client else None,
+            question.data if has_data else b"",
+            {name: getattr(question, name) for name in told},
+        )
+
+    return tell
+
+
+def _read_field(kind: str) -> Callable[[Raw], Any]:
+    """Return what reads an answer that is its one field, or nothing."""
+    answer = ANSWERS[kind]
+    if answer is type(None):
+        return lambda result: None
+    (field,) = get_type_hints(answer).values()
+    return lambda result: answer(msgspec.json.decode(result, type=field))
 
 
 def _read_welcome(result: Raw) -> ConnectAnswer:
@@ -167,40 +191,33 @@ def _carry(data: bytes) -> Raw | None:
     return Raw(data) if data else None
 
 
-HOOK_EVENTS = {
-    "event": HookEvent(_tell_sent),
-    "rpc": HookEvent(
-        lambda question: EventFields(question.method, question.client, question.data),
-        RpcAnswer,
-        lambda result: RpcAnswer(bytes(result)),
-    ),
-    "connect": HookEvent(
-        lambda question: EventFields("connect", question.client, question.data),
-        lambda welcome: msgspec.convert(welcome, ConnectAnswer, builtin_types=(bytes,)),
-        _read_welcome,
-        is_repeatable=True,
-    ),
-    "authorize": HookEvent(
-        lambda question: EventFields(
-            "authorize", question.client, more={"channel": question.channel, "verb": question.verb}
-        ),
-        AuthorizeAnswer,
-        lambda result: AuthorizeAnswer(msgspec.json.decode(result, type=bool | None)),
-        is_repeatable=True,
-    ),
-    "publish": HookEvent(
-        lambda question: EventFields("publish", question.client, question.data, {"channel": question.channel}),
-        PublishAnswer,
-        _read_replacement,
-    ),
-    "refresh": HookEvent(
-        lambda question: EventFields("refresh", question.client), read=_read_refreshed, is_repeatable=True
-    ),
-    "disconnect": HookEvent(
-        lambda notice: EventFields("disconnect", notice.client, more={"code": notice.code, "reason": notice.reason}),
-        is_repeatable=True,
-    ),
-    "occupied": HookEvent(_tell_of_channel("occupied")),
-    "vacated": HookEvent(_tell_of_channel("vacated")),
+def _make_hook_event(
+    kind: str,
+    tell: Callable[[Any], EventFields] | None = None,
+    answer: Callable[[Any], Any] | None = None,
+    read: Callable[[Raw], Any] | None = None,
+) -> HookEvent:
+    decided: Any = ANSWERS[kind]
+    return HookEvent(
+        tell or _tell_fields(kind),
+        answer or ((lambda _: None) if decided is type(None) else decided),
+        read or _read_field(kind),
+    )
+
+
+_SPECIAL: dict[str, dict[str, Callable[[Any], Any]]] = {
+    "event": {"tell": _tell_sent},
+    "rpc": {
+        "tell": lambda question: EventFields(question.method, question.client, question.data),
+        "read": lambda result: RpcAnswer(bytes(result)),
+    },
+    "connect": {
+        "answer": lambda welcome: msgspec.convert(welcome, ConnectAnswer, builtin_types=(bytes,)),
+        "read": _read_welcome,
+    },
+    "publish": {"read": _read_replacement},
+    "refresh": {"read": _read_refreshed},
 }
+
+HOOK_EVENTS = {kind: _make_hook_event(kind, **_SPECIAL.get(kind, {})) for kind in KINDS}
 """Every kind of hook. Those with a decorator have a decision as well, in `handlers.decisions`."""

@@ -56,7 +56,7 @@ class HandlerHooks:
 
     def make(self, kind: Kind) -> Callable[[Any], Awaitable[Any]]:
         """Return the hook of a kind."""
-        tell, answer, _, _ = HOOK_EVENTS[kind]
+        tell, answer, _ = HOOK_EVENTS[kind]
         decide = DECISIONS[kind]
 
         async def hook(question: Any) -> Any:

@@ -24,7 +24,7 @@ from messageflow.handlers.event import Event
 from messageflow.handlers.registry import NAMED
 from messageflow.handlers.webhook_messages import Described, WebhookResult
 from messageflow.hub.hook_calls import HookCalls
-from messageflow.hub.hooks import ANSWERS, HANDLER, KINDS, NOTICES, ApplicationAway
+from messageflow.hub.hooks import ANSWERS, HANDLER, KINDS, NOTICES, REPEATABLE, ApplicationAway
 from messageflow.hub.hub import Hub
 from messageflow.hub.runtime import Runtime
 
@@ -57,7 +57,7 @@ class WebhookHooks:
                 self._runtime,
                 endpoint,
                 kind,
-                Asking(HOOK_EVENTS[kind].is_repeatable, PATIENCE, batched=True),
+                Asking(kind in REPEATABLE, PATIENCE, batched=True),
                 self._seconds,
             )
             for kind in NOTICES
@@ -118,7 +118,7 @@ class WebhookHooks:
     async def _ask(self, kind: str, event: Event) -> WebhookResult:
         named = self._described.get(kind, {})
         HANDLER.set(named.get(event.name) or self._find(kind, event.channel) or next(iter(named.values()), ""))
-        asking = Asking(HOOK_EVENTS[kind].is_repeatable)
+        asking = Asking(kind in REPEATABLE)
         answer = await self._endpoint.ask(kind, msgspec.json.encode(event), asking, self._seconds)
         if len(answer.results) != 1:
             raise WebhookError(f"the endpoint gave {len(answer.results)} results for one event")

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from messageflow.core.zeromq_addresses import parse_zeromq_address
 from messageflow.gateway.front_door.file_room import FileRoom
 from messageflow.gateway.open_files import MOST, WAY_OUT, OpenFilesLimit, read_limit
 from messageflow.gateway.settings import Settings
@@ -107,6 +108,12 @@ def advise(machine: Machine, settings: Settings, backlog: int) -> list[str]:
             f"the kernel holds {machine.waiting:,} connections that wait to be accepted, as after a restart, and drops "
             f"the rest: sysctl net.core.somaxconn={backlog}"
         )
+    advice += (
+        f"whoever reaches {address} can push to everybody, for ZeroMQ asks for no key: an ipc:// path in a directory "
+        "of the application's own has the permissions of files"
+        for address in map(parse_zeromq_address, settings.zeromq)
+        if not address.is_file
+    )
     return advice
 
 

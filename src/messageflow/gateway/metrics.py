@@ -68,7 +68,7 @@ class Metrics(Collector):
             yield _gauge("open_files_limit", "The limit of open files.", files.limit)
             yield _gauge("connections_room", "WebSockets that limit is enough for.", files.for_connections)
         yield from _counted(counters, {"logs_suppressed": LIMIT.suppressed})
-        yield from _counted(ApiCounters(self._api.answered, self._api.refused))
+        yield from _counted(ApiCounters(self._api.answered, self._api.refused, self._api.over_zeromq))
         yield from _counted(self._admission.counters)
         yield from _counted(hub.recovery_limiter.counters)
         yield from _of_broker(hub.broker.statistics())

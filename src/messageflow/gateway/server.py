@@ -11,6 +11,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from functools import partial
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import msgspec
 import uvicorn
@@ -19,8 +20,11 @@ from messageflow.brokers.base import Broker
 from messageflow.core.codes import RESTART
 from messageflow.core.handshake_headers import ShownHeaders
 from messageflow.core.token_verifier import Verifier, load_keys
+from messageflow.core.zeromq_addresses import parse_zeromq_address
 from messageflow.dialects import table
 from messageflow.dialects.classic import ClassicDialect
+from messageflow.errors import ConfigurationError
+from messageflow.extras import missing
 from messageflow.gateway import logs
 from messageflow.gateway.acceptor import Acceptor
 from messageflow.gateway.api_endpoint import ApiKey
@@ -53,6 +57,9 @@ from messageflow.handlers.registry import Handlers
 from messageflow.hub.hub import NO_HOOKS, Hub
 from messageflow.hub.limits import Limits, message_size
 
+if TYPE_CHECKING:
+    from messageflow.gateway.zeromq_entrance import ZeromqEntrance
+
 log = logging.getLogger("messageflow.gateway")
 
 HURRIED = 3.0  # seconds after a second signal in which all must have ended
@@ -76,6 +83,8 @@ class Gateway:
         finish_application: waits for what the application still publishes when its last request and its lifespan have
             ended, within so many seconds; None where there is nothing to wait for.
     """
+
+    _zeromq: ZeromqEntrance | None = None
 
     def __init__(
         self,
@@ -168,6 +177,7 @@ class Gateway:
             ConfigurationError: the address cannot be listened on.
         """
         self.loop = asyncio.get_running_loop()
+        self._zeromq = make_zeromq_entrance(self.settings, self.api, self.worker)
         listener = self._listener or listen(self.settings.host, self.settings.port, self.settings.spare_ports)
         self.port = listener.getsockname()[1]
         server = _Server(self, on_started)
@@ -177,6 +187,8 @@ class Gateway:
         if self._webhook is not None:
             self.hub.runtime.spawn(self._webhook.watch(), name="webhook")
         settle()
+        if self._zeromq is not None:
+            self._zeromq.open()
         if on_opened is not None:
             on_opened(self)
         # uvicorn raises the signal again once it has closed; by then there is nothing left for SIGTERM to end. Until
@@ -185,10 +197,17 @@ class Gateway:
         try:
             await server.serve(sockets=[listener])
         finally:
+            await self.close_zeromq()
             await self.hub.close()
             if self._webhook is not None:
                 self._webhook.close()
             listener.close()
+
+    async def close_zeromq(self) -> None:
+        """Publish what has come over ZeroMQ, and take no more."""
+        if self._zeromq is not None:
+            entrance, self._zeromq = self._zeromq, None
+            await entrance.close()
 
 
 class _Server(uvicorn.Server):
@@ -262,6 +281,7 @@ class _Server(uvicorn.Server):
             listening.close()
         settings, admission = self._gateway.settings, self._gateway.admission
         never_outlive(settings.shutdown_grace)
+        await self._gateway.close_zeromq()
         shutdown = Shutdown(admission, settings.drain_time, settings.shutdown_grace, lambda: self.force_exit)
         await shutdown.drain()
         self.config.timeout_graceful_shutdown = max(1, int(shutdown.left / 2))
@@ -349,6 +369,23 @@ def make_verifier(policy: TokenPolicy, classic: ClassicDialect | None = None) ->
         allow_anonymous=policy.allow_anonymous,
         user_claim="" if classic is None else classic.user_key,
     )
+
+
+def make_zeromq_entrance(settings: Settings, api: WorkerApi, worker: str) -> ZeromqEntrance | None:
+    """Return where backends of the ancestors push; None where they do not, or not to this worker.
+
+    Raises:
+        ConfigurationError: the library of ZeroMQ is not installed.
+    """
+    if not settings.zeromq or worker.partition("-")[0] not in ("", "1"):  # a socket of ZeroMQ is one process's
+        return None
+    try:
+        from messageflow.gateway.zeromq_entrance import ZeromqEntrance
+    except ImportError as error:
+        if sentence := missing(error, "the setting zeromq"):
+            raise ConfigurationError(sentence) from None
+        raise
+    return ZeromqEntrance([*map(parse_zeromq_address, settings.zeromq)], api, settings.limits.payload_size_limit)
 
 
 def set_message_size(frames: WebSocketLimits, limits: Limits) -> WebSocketLimits:

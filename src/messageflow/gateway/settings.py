@@ -34,6 +34,7 @@ from messageflow.gateway.gateway_kinds import (
     HeaderNames,
     Networks,
     WebhookUrl,
+    ZeromqAddresses,
 )
 from messageflow.gateway.token_policy import TokenPolicy
 from messageflow.gateway.websocket_limits import WebSocketLimits
@@ -112,6 +113,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     api_key: Annotated[
         Secret, Section.KEYS, Meta(description="the key a backend shows to publish, at least 32 bytes")
     ] = ""
+
+    zeromq: Annotated[
+        ZeromqAddresses,
+        Meta(
+            description="where backends written for message_flow, cesium_web or baselayer push over ZeroMQ "
+            "(docs/classic.md): addresses that PUSH sockets connect to, behind `pub+` PUB sockets; one worker listens "
+            "there, and who can reach it needs no key; applications read the same variable"
+        ),
+    ] = ()
+    zeromq_public: Annotated[
+        Switch, Meta(description="let `zeromq` listen on addresses other than loopback: everybody there may publish")
+    ] = False
 
     # What the application decides
     hooks: Annotated[

@@ -9,6 +9,7 @@ import os
 
 from messageflow.core.credentials import SECRET_BYTES
 from messageflow.core.webhook_signatures import read_key
+from messageflow.core.zeromq_addresses import parse_zeromq_address
 from messageflow.errors import ConfigurationError
 from messageflow.gateway.hosts import is_loopback
 from messageflow.gateway.settings import Settings
@@ -44,6 +45,7 @@ def check_settings(settings: Settings) -> None:
             f"workers is {settings.workers}: on this system processes cannot share a listening socket; use --workers 1"
         )
     _check_address(settings)
+    _check_zeromq(settings)
     _check_presence(settings)
     _check_webhook(settings)
     _check_strength(settings)
@@ -68,6 +70,15 @@ def _check_address(settings: Settings) -> None:
             f"refusing to listen on {settings.host} without TLS: set tls_cert and tls_key, or, if a proxy in front "
             "ends TLS, set tls_terminated"
         )
+
+
+def _check_zeromq(settings: Settings) -> None:
+    for address in map(parse_zeromq_address, settings.zeromq):
+        if address.host and not is_loopback(address.host) and not settings.zeromq_public:
+            raise ConfigurationError(
+                f"refusing to listen on {address}: whoever reaches it could push to everybody, for ZeroMQ asks for no "
+                "key; use tcp://127.0.0.1 or ipc://, or, where nobody else can reach that network, set zeromq_public"
+            )
 
 
 def _check_presence(settings: Settings) -> None:

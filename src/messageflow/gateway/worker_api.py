@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Mapping
 from functools import partial
 
@@ -26,10 +27,14 @@ class WorkerApi:
     Args:
         hub: whose sessions and broker these are about.
         size_limit: bytes of JSON one publication may have.
+
+    Attributes:
+        over_zeromq: how many messages came there, by what became of them.
     """
 
     def __init__(self, hub: Hub, size_limit: int) -> None:
         self.hub = hub
+        self.over_zeromq: Counter[str] = Counter()
         self._api = Api(
             hub.broker,
             hub.namespaces,

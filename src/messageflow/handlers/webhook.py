@@ -30,7 +30,7 @@ from messageflow.handlers.event import Event
 from messageflow.handlers.function_threads import FunctionThreads, is_coroutine_function
 from messageflow.handlers.loop_thread import LoopThread
 from messageflow.handlers.registry import Handler, Handlers
-from messageflow.handlers.replays import Replays
+from messageflow.handlers.replay_protection import Replays
 from messageflow.handlers.webhook_answers import answer_request
 from messageflow.handlers.webhook_messages import CONTENT_TYPE, WebhookRequest
 

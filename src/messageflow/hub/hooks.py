@@ -9,9 +9,9 @@ each kind. How long a hook may take and how many may run at once is for `hub.hoo
 All JSON travels as bytes, checked before a hook sees it and after it answers.
 
 A new kind is declared here: its question, its answer, a field of `Hooks`, its name in `OUTLIVING` where its calls
-outlive the sessions, and in `NOTICES` where nobody waits. Beyond that it takes an attribute of
-`hub.hook_calls.HookCalls`, a line in `HOOK_EVENTS` of `gateway.hook_events`, which both ways to handlers go by, and the
-place that asks: four files.
+outlive the sessions, in `NOTICES` where nobody waits, and in `REPEATABLE` where it does no harm to ask twice. Beyond
+that it takes an attribute of `hub.hook_calls.HookCalls` and the place that asks: three files. What handlers are told,
+in this process or elsewhere, follows from the question (`gateway.hook_events`).
 Where flows have a decorator for it: three more, a word of `Kind` in `handlers.registry`, a method of
 `handlers.decorators`, and a line in `DECISIONS` of `handlers.decisions`.
 """
@@ -278,15 +278,23 @@ NOTICES = frozenset({"disconnect", "occupied", "vacated"})
 """Kinds that nobody waits for: their time begins when they are called, and not in the line before that."""
 
 
-def _find_answer(hint: Any) -> type[Any]:
-    """Return what a coroutine function answers, by the annotation of its field."""
+REPEATABLE = frozenset({"connect", "authorize", "refresh", "disconnect"})
+"""Kinds of which an application elsewhere may be asked again where its answer was lost."""
+
+
+def _find_shapes(hint: Any) -> tuple[type[Any], type[Any]]:
+    """Return what a coroutine function takes and answers, by the annotation of its field."""
     function, _ = get_args(hint)
-    _, awaitable = get_args(function)
+    (question,), awaitable = get_args(function)
     (answer,) = get_args(awaitable)
-    return type(None) if answer is None else answer
+    return question, type(None) if answer is None else answer
 
 
-ANSWERS = {kind: _find_answer(hint) for kind, hint in get_type_hints(Hooks).items()}
+_SHAPES = {kind: _find_shapes(hint) for kind, hint in get_type_hints(Hooks).items()}
+QUESTIONS = {kind: question for kind, (question, _) in _SHAPES.items()}
+"""What a hook of each kind is asked."""
+
+ANSWERS = {kind: answer for kind, (_, answer) in _SHAPES.items()}
 """What a hook of each kind answers; a decision that says nothing more is the answer without a field."""
 
 

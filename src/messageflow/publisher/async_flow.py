@@ -190,6 +190,10 @@ class AsyncFlow(FlowBase):
         """As `Flow.position`."""
         return await self._perform(requests.position(user, channels))
 
+    async def channel_position(self, channel: str) -> PagePosition:
+        """As `Flow.channel_position`."""
+        return await self._perform(requests.channel_position(channel))
+
     async def history_remove(self, channel: str) -> None:
         """As `Flow.history_remove`."""
         await self._perform(requests.history_remove(channel))

@@ -314,6 +314,17 @@ class Flow(FlowBase):
         """
         return run_now(self._perform(requests.position(user, channels)))
 
+    def channel_position(self, channel: str) -> PagePosition:
+        """Return where a channel stands now, for state of the application's own that a page is about to be given.
+
+        Ask before you read the state: the page gets what is published from here on, and whatever is published between
+        the two is in the state. Both clients take it from their `getState`.
+
+        Raises:
+            Refused: the channel keeps no history, so it stands nowhere.
+        """
+        return run_now(self._perform(requests.channel_position(channel)))
+
     def history_remove(self, channel: str) -> None:
         """Remove what a channel keeps."""
         run_now(self._perform(requests.history_remove(channel)))

@@ -180,6 +180,10 @@ def position(user: User, channels: Iterable[str] = ()) -> Call[dict[str, PagePos
     return Call("batch", _to_json(calls.BatchCall(commands)), lambda body: responses.read_positions(body, names))
 
 
+def channel_position(channel: str) -> Call[PagePosition]:
+    return _make_call("history", calls.HistoryCall(read_channel(channel), 0), responses.make_position)
+
+
 def history_remove(channel: str) -> Call[None]:
     return _make_call("history_remove", calls.ChannelCall(read_channel(channel)), _ignore)
 

@@ -81,8 +81,13 @@ def read_positions(body: bytes, channels: Sequence[str]) -> dict[str, PagePositi
         if reply.error is not None and reply.error.code != NOT_AVAILABLE.code:  # the channel keeps no history
             raise Refused(reply.error.code, reply.error.message)
         if reply.history is not None:
-            found[channel] = PagePosition(epoch=reply.history.epoch, offset=reply.history.offset, tag=reply.history.tag)
+            found[channel] = make_position(reply.history)
     return found
+
+
+def make_position(page: History) -> PagePosition:
+    """Return where a stream stands, as a page takes it."""
+    return PagePosition(epoch=page.epoch, offset=page.offset, tag=page.tag)
 
 
 def read(call: Call[T], answer: Response, peer: Peer) -> T:

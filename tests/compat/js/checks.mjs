@@ -111,6 +111,48 @@ const checks = {
     assert.deepEqual(seen, [1, 3, 4, 5]); // it cannot say that it was the one
     client.disconnect();
   },
+  async "getState: changes of the application's own state that race it are counted once each"() {
+    const [channel, rows, seen] = [`short:${transport}-${form}-state`, [], []];
+    let [counted, asked] = [0, 0];
+    const write = async (times) => { while (times--) await api("publish", { channel, data: rows.push(rows.length + 1) }); };
+    const getState = async () => {
+      const { offset, epoch } = await api("history", { channel, limit: 0 });
+      await new Promise((resolve) => setTimeout(resolve, 20)); // the application reads, and changes go on
+      [counted, asked] = [rows.length, asked + 1];
+      return { offset, epoch };
+    };
+    const client = await connected();
+    await write(3);
+    const racing = write(30);
+    const subscription = client.newSubscription(channel, { getState, minResubscribeDelay: 10, maxResubscribeDelay: 50 });
+    subscription.on("publication", (context) => {
+      const data = unpack(context.data);
+      seen.push(data);
+      if (data === counted + 1) counted++; // otherwise the state had it, or one is missing
+    });
+    const complete = async () => { while (counted < rows.length) await once(subscription, "publication"); };
+    const again = (event) => once(subscription, event);
+    const up = again("subscribed");
+    subscription.subscribe();
+    await Promise.all([up, racing]);
+    await complete();
+    assert.equal(asked, 1);
+    const [away, back] = [again("subscribing"), again("subscribed")];
+    await api("disconnect", { user: "alice", disconnect: { code: 3011, reason: "force reconnect" } });
+    await away;
+    await write(5);
+    assert.equal((await back).recovered, true);
+    await complete();
+    assert.equal(asked, 1);
+    client.disconnect();
+    await write(60); // more than is kept: what the client has is of no use any more
+    const anew = again("subscribed");
+    client.connect();
+    await Promise.all([anew, write(10)]);
+    await complete();
+    assert.deepEqual([asked, counted, new Set(seen).size], [2, rows.length, seen.length]);
+    client.disconnect();
+  },
   async "an expired token is fetched anew"() {
     let asked = 0;
     const getToken = async () => (asked++, tokens.alice);

@@ -21,6 +21,7 @@ export declare const UNSUBSCRIBED = 7;
 export declare const BAD_FRAME = 8;
 export declare const HANDLER_FAILED = 9;
 export declare const NOT_JSON = 10;
+export declare const STATE_FAILED = 11;
 /** Close code: a message larger than the server takes. */
 export declare const TOO_LARGE = 1009;
 /** Close code: the right to be connected has run out. */
@@ -64,6 +65,8 @@ export declare function toText(error: unknown): string;
 export declare function asError(error: unknown, code: number, text: string, temporary?: boolean): MessageflowError;
 /** What to make of a token that was just made and is over already. */
 export declare function clockSkewError(): MessageflowError;
+/** Refuse what is to be called later and cannot be. */
+export declare function checkFunction(name: string, given: unknown): void;
 /** The last resort: nobody is told if even the console fails. */
 export declare function logError(...words: unknown[]): void;
 /** The error of an error reply; codes below 100 are temporary by the protocol. */

@@ -11,6 +11,7 @@ import type { Platform } from "./platform.js";
 import type { ClientInfo } from "./protocol.js";
 import type { Count, History, HistoryOptions, PublishOptions, Requests } from "./requests.js";
 import type { Holder, SharedSubscription } from "./shared-subscription.js";
+import { type GetState } from "./snapshot.js";
 import type { Detail, SubscriptionState } from "./state.js";
 import { type TokenOptions } from "./token.js";
 export type PublicationHandler<Data = unknown> = {
@@ -20,6 +21,8 @@ export type InfoHandler = (info: ClientInfo) => unknown;
 export type SubscriptionStateHandler = (state: SubscriptionState, detail: Detail) => unknown;
 export interface SubscriptionOptions<Data = unknown> extends TokenOptions {
     onPublication?: PublicationHandler<Data> | undefined;
+    /** Fetches state that the application owns: at first, and whenever publications were missed that nothing else makes up for. */
+    getState?: GetState | undefined;
     onJoin?: InfoHandler | undefined;
     onLeave?: InfoHandler | undefined;
     onState?: SubscriptionStateHandler | undefined;

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from messageflow.core.webhook_signatures import TOLERANCE
-from messageflow.handlers.replays import Replays
+from messageflow.handlers.replay_protection import Replays
 
 NOW = 1_790_000_000
 
