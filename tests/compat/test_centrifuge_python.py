@@ -186,13 +186,20 @@ async def test_what_is_not_allowed_is_refused_with_its_code(alice: Peer) -> None
     assert (await heard.wait("unsubscribed")).code == 103
 
 
-async def test_bytes_that_are_no_json_are_refused_with_a_reason(gateway: Running, flow: Flow) -> None:
-    peer = Peer(gateway, flow, "alice", protobuf=True)
+async def test_bytes_that_are_no_json_are_bytes_in_protobuf_and_json_to_others(
+    alice: Peer, gateway: Running, flow: Flow
+) -> None:
+    subscription, heard = alice.subscription(f"open:bytes-{alice.protobuf}")
+    await subscription.subscribe()
+    await heard.wait("subscribed")
+    peer = Peer(gateway, flow, "bob", protobuf=True)
     await peer.client.connect()
-    with pytest.raises(ReplyError, match="bad request: data is not JSON that every client can read") as refused:
-        await peer.client.publish("open:bytes", b"\x00\xff")
-    assert refused.value.code == 107
-    await ended(peer.client)
+    await peer.client.publish(subscription.channel, b"\x00\xff")
+    expected = b"\x00\xff" if alice.protobuf else {"$bytes": "AP8="}
+    assert (await heard.wait("publication")).pub.data == expected
+    [kept] = (await subscription.history(limit=1)).publications
+    assert kept.data == expected
+    await peer.client.disconnect()
 
 
 async def test_an_expired_token_is_fetched_anew(gateway: Running, flow: Flow, protobuf: bool) -> None:

@@ -1,6 +1,7 @@
 """The native dialect in Protobuf: what `dialects.native` says as JSON, in messages with their lengths before them.
 
-What applications say stays JSON, in fields of bytes: every reader of a channel gets the same, whichever form it takes.
+What applications say is JSON here too, in fields of bytes, so that every reader of a channel gets the same, whichever
+form it takes; bytes that are none are JSON to all others (`core.opaque_bytes`).
 
 Source: docs/protocol.md, "Protobuf".
 """

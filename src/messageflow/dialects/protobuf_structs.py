@@ -26,7 +26,7 @@ from msgspec.inspect import (
     type_info,
 )
 
-from messageflow.core.json import UnsafeJSON, check_readable, check_utf8
+from messageflow.core.opaque_bytes import unwrap, wrap
 from messageflow.dialects.protobuf_wire import (
     Field,
     UnreadableMessage,
@@ -117,7 +117,7 @@ class Writers(NamedTuple):
         if isinstance(kind, StrType):
             return make_delimiter(number, str.encode)
         if isinstance(kind, RawType):
-            return make_delimiter(number, bytes)
+            return make_delimiter(number, lambda value: unwrap(bytes(value)))
         if isinstance(kind, StructType):
             return self.make_field(number, kind.cls)
         if isinstance(kind, ListType):
@@ -160,7 +160,7 @@ class Readers(NamedTuple):
         if isinstance(kind, StrType):
             return delimited, Field(name, read_text)
         if isinstance(kind, RawType):
-            return delimited, Field(name, partial(_check_json, name))
+            return delimited, Field(name, _read_payload)
         if isinstance(kind, StructType):
             return delimited, Field(name, self.make(kind.cls))
         if isinstance(kind, ListType):
@@ -190,15 +190,8 @@ def _check_number(name: str, kind: IntType, value: int) -> int:
     return value
 
 
-def _check_json(name: str, data: bytes) -> Raw:
-    if not data:  # as if it were not there
-        return Raw(data)
-    try:
-        check_utf8(data)
-        check_readable(data)
-    except UnsafeJSON as error:
-        raise WrongValue(f"{name} is not JSON that every client can read: {error}") from None
-    return Raw(data)
+def _read_payload(data: bytes) -> Raw:
+    return Raw(wrap(data) if data else data)  # without any it is as if it were not there
 
 
 def _append(values: list[Any] | None, value: Any) -> list[Any]:
