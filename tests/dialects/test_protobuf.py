@@ -227,7 +227,7 @@ def test_the_answer_to_a_ping_is_an_empty_command() -> None:
 
 def test_a_request_with_commands_of_a_stream_is_read() -> None:
     request = CLASSES["EmulationRequest"](node="n", session="s", data=b"\x00\x01")
-    assert protobuf.read_emulated(request.SerializeToString()) == ("s", b"\x00\x01")
+    assert protobuf.read_emulated(request.SerializeToString()) == ("s", "n", b"\x00\x01")
 
 
 # What goes

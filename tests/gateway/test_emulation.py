@@ -146,9 +146,10 @@ def test_nobody_reaches_the_session_of_another(gateway: Running, client: Client,
     command = '{"id":9,"ping":{}}'
     for session in (result["client"], "", "x", result["session"][:-1], f"{result['session']}\n", "é"):
         assert send(gateway.port, {"session": session, "node": result["node"], "data": command}) == 404
-    forged = {"session": theirs["session"], "node": "another", "data": command}
-    assert send(gateway.port, forged) == 204  # whoever has the session answers, whatever is said of the node
-    assert another.line()["id"] == 9
+    for forged in ("another", "", "1-x", "\ud800"):
+        assert send(gateway.port, {"session": theirs["session"], "node": forged, "data": command}) in (400, 404)
+    assert another.send({"id": 2, "ping": {}}) == 204
+    assert another.line()["id"] == 2  # and nothing else came
     client.send({"id": 2, "ping": {}})
     assert client.line()["id"] == 2  # and nothing else came
     another.leave()

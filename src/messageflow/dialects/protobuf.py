@@ -63,6 +63,7 @@ _ENVELOPE: Final = {number_key(COMMAND["id"]): Field("id", int)} | {
 }
 _EMULATED: Final = {
     delimited_key(EMULATION["session"]): Field("session", read_text),
+    delimited_key(EMULATION["node"]): Field("node", read_text),
     delimited_key(EMULATION["data"]): Field("data", bytes),
 }
 
@@ -98,14 +99,14 @@ def _decode_command(message: bytes) -> Command | FaultyCommand:
     return command
 
 
-def read_emulated(body: bytes) -> tuple[str, bytes]:
-    """Return the session and the message in a request that sends commands of a stream.
+def read_emulated(body: bytes) -> tuple[str, str, bytes]:
+    """Return the session, its node and the message in a request that sends commands of a stream.
 
     Raises:
         UnreadableMessage: it is none.
     """
     found = read_fields(_EMULATED, body)
-    return found.get("session", ""), found.get("data", b"")
+    return found.get("session", ""), found.get("node", ""), found.get("data", b"")
 
 
 # What goes

@@ -8,6 +8,7 @@ Source: docs/protocol.md, "Without a WebSocket".
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import secrets
 from collections.abc import Mapping
@@ -41,7 +42,7 @@ class Sent(msgspec.Struct, frozen=True):
 
     Args:
         session: the name of the stream.
-        node: whose it is, as its client was told; whoever has it answers to its name.
+        node: whose it is, as its client was told.
         data: one message of the dialect.
     """
 
@@ -50,9 +51,14 @@ class Sent(msgspec.Struct, frozen=True):
     data: str
 
 
-def _read_sent(body: bytes) -> tuple[str, bytes]:
+def _read_sent(body: bytes) -> tuple[str, str, bytes]:
     sent = msgspec.json.decode(body, type=Sent)
-    return sent.session, sent.data.encode()
+    return sent.session, sent.node, sent.data.encode()
+
+
+def _mark(node: str) -> str:
+    """Return what the names of a node's streams begin with, by which whoever is asked sees that a node is forged."""
+    return hashlib.blake2s(node.encode(errors="replace"), digest_size=4).hexdigest()
 
 
 class EmulatedStreams:
@@ -76,7 +82,7 @@ class EmulatedStreams:
         message = body or asked.get("cf_connect", "").encode()
         if not message:
             raise ValueError("The request has no command: send connect as its body, or as the parameter cf_connect.")
-        name = secrets.token_urlsafe(16)
+        name = _mark(self._hub.name) + secrets.token_urlsafe(16)
 
         def begin(session: Session) -> None:
             session.receive(message)
@@ -131,9 +137,12 @@ class EmulationEndpoint(CrossOriginEndpoint):
         """Hand the commands on."""
         origin = origin_of(head.fields)
         try:
-            name, message = read_emulated(body) if is_binary(head) else _read_sent(body)
+            name, node, message = read_emulated(body) if is_binary(head) else _read_sent(body)
         except (msgspec.MsgspecError, ValueError) as error:
             connection.answer(explain(400, f"The body is no {{session, node, data}}: {error}.", origin))
+            return None
+        if not name.startswith(_mark(node)):
+            connection.answer(explain(404, "This node has no such session. Say both as connect told them.", origin))
             return None
         if self._streams.deliver(name, message):
             connection.answer(HttpResponse(204, cors(origin)))
