@@ -79,6 +79,40 @@ async def test_null_is_absent_in_calls(method: str, body: bytes) -> None:
     await broker.close()
 
 
+async def test_the_version_of_a_document_drops_what_is_older_by_every_call() -> None:
+    broker, sink = MemoryBroker(), RecordingSink()
+    await broker.start(sink)
+    api = Api(broker, Namespaces(), 65_536)
+    for method, call, channels in (
+        ("push", {"user": "alice", "type": "t"}, ["#alice"]),
+        ("broadcast_push", {"type": "t"}, ["*"]),
+        ("publish", {"channel": "x", "data": 1}, ["x"]),
+        ("broadcast", {"channels": ["y", "z"], "data": 1}, ["y", "z"]),
+    ):
+        answers = []
+        for version in ({"version": 5}, {"version": 4}, {}, {"version": 1, "version_epoch": "b"}, {"version": None}):
+            _, body = await api.call(method, json.dumps(call | version).encode())
+            answers.append(json.loads(body)["result"])
+        for number, channel in enumerate(channels):
+            receipts = [each["responses"][number]["result"] for each in answers] if len(channels) > 1 else answers
+            assert [receipt["offset"] for receipt in receipts] == [1, 1, 2, 3, 4], method
+            assert receipts[0] == receipts[1], method
+            assert len((await broker.read_page(channel, None, 9)).publications) == 4
+        for wrong in (
+            {"version": -1},
+            {"version": 2**63},
+            {"version": "5"},
+            {"version": 1, "version_epoch": "e" * 256},
+        ):
+            answer = json.loads((await api.call(method, json.dumps(call | wrong).encode()))[1])
+            refused = answer if "error" in answer else answer["result"]["responses"][0]
+            assert refused["error"]["code"] == 107, (method, wrong)
+    answers = []
+    assert api.start("push", b'{"user":"alice","type":"t","version":1}', lambda _, body: answers.append(body))
+    assert json.loads(answers[0])["result"]["offset"] == 4
+    await broker.close()
+
+
 async def test_whom_a_publication_is_not_for_goes_with_it_and_what_is_nobody_s_id_with_none() -> None:
     broker, sink = MemoryBroker(), RecordingSink()
     await broker.start(sink)

@@ -99,6 +99,21 @@ CALLS: list[tuple[Call[Any], str, dict[str, Any]]] = [
         "publish",
         {"channel": "news", "data": 1, "idempotency_key": KEY},
     ),
+    (
+        requests.push("alice", "t", 1, idempotency_key=KEY, version=7, version_epoch="e"),
+        "push",
+        {"user": "alice", "type": "t", "payload": 1, "idempotency_key": KEY, "version": 7, "version_epoch": "e"},
+    ),
+    (
+        requests.broadcast("t", 1, idempotency_key=KEY, version=7),
+        "broadcast_push",
+        {"type": "t", "payload": 1, "idempotency_key": KEY, "version": 7},
+    ),
+    (
+        requests.publish("news", 1, idempotency_key=KEY, version=2**63 - 1),
+        "publish",
+        {"channel": "news", "data": 1, "idempotency_key": KEY, "version": 2**63 - 1},
+    ),
     (requests.subscribe("alice", "news"), "subscribe", {"user": "alice", "channel": "news"}),
     (requests.unsubscribe("alice", "news"), "unsubscribe", {"user": "alice", "channel": "news"}),
     (requests.disconnect(7), "disconnect", {"user": "7"}),

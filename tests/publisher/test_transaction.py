@@ -188,13 +188,14 @@ def test_what_asks_is_asked_at_once(server: ScriptedServer) -> None:
         assert flow.online("alice")
 
 
-def test_whom_a_call_excludes_goes_with_it_however_it_is_collected(server: ScriptedServer) -> None:
+def test_options_of_a_call_go_with_it_however_it_is_collected(server: ScriptedServer) -> None:
     flow = Flow(server.url)
     with flow.transaction(), flow.batch() as batch:
         for face in (flow, batch, flow.later):
-            face.push("alice", "t", exclude="c-1")
-            face.broadcast("t", exclude="c-1")
-            face.publish("news", 1, exclude="c-1")
+            face.push("alice", "t", exclude="c-1", version=5, version_epoch="e")
+            face.broadcast("t", exclude="c-1", version=5, version_epoch="e")
+            face.publish("news", 1, exclude="c-1", version=5, version_epoch="e")
     assert flow.later.flush()
     commands = [command for request in server.requests for command in request.body["commands"]]
-    assert [next(iter(command.values()))["exclude"] for command in commands] == ["c-1"] * 9
+    sent = [next(iter(command.values())) for command in commands]
+    assert [(each["exclude"], each["version"], each["version_epoch"]) for each in sent] == [("c-1", 5, "e")] * 9

@@ -28,6 +28,8 @@ class PublishCall(Struct, frozen=True, gc=False, omit_defaults=True):
         tags: an object of strings, sent along.
         idempotency_key: at most 255 bytes; a call that is repeated with it is stored once.
         exclude: the id of a client that does not get it, such as the one that caused it.
+        version: of the document in it, from 1: it is dropped where the channel has this or a later one.
+        version_epoch: versions of another epoch are not compared, those of an empty one with any.
     """
 
     channel: str = ""
@@ -37,6 +39,8 @@ class PublishCall(Struct, frozen=True, gc=False, omit_defaults=True):
     tags: Raw = EMPTY
     idempotency_key: str = ""
     exclude: str = ""
+    version: Offset = 0
+    version_epoch: str = ""
 
 
 class BroadcastCall(Struct, frozen=True, gc=False):
@@ -50,6 +54,8 @@ class BroadcastCall(Struct, frozen=True, gc=False):
         tags: an object of strings, sent along.
         idempotency_key: at most 255 bytes; a call that is repeated with it is stored once in each channel.
         exclude: the id of a client that does not get it, such as the one that caused it.
+        version: of the document in it, from 1: it is dropped where the channel has this or a later one.
+        version_epoch: versions of another epoch are not compared, those of an empty one with any.
     """
 
     channels: list[str] = []
@@ -59,6 +65,8 @@ class BroadcastCall(Struct, frozen=True, gc=False):
     tags: Raw = EMPTY
     idempotency_key: str = ""
     exclude: str = ""
+    version: Offset = 0
+    version_epoch: str = ""
 
 
 class PushCall(Struct, frozen=True, gc=False, omit_defaults=True):
@@ -71,6 +79,8 @@ class PushCall(Struct, frozen=True, gc=False, omit_defaults=True):
         idempotency_key: at most 255 bytes; a call that is repeated with it is stored once.
         exclude: the id of a client that does not get it, such as the one that caused it.
         tags: an object of strings, sent along.
+        version: of the document in it, from 1: it is dropped where the channel has this or a later one.
+        version_epoch: versions of another epoch are not compared, those of an empty one with any.
     """
 
     user: str | int = ""
@@ -79,6 +89,8 @@ class PushCall(Struct, frozen=True, gc=False, omit_defaults=True):
     idempotency_key: str = ""
     exclude: str = ""
     tags: Raw = EMPTY
+    version: Offset = 0
+    version_epoch: str = ""
 
 
 class BroadcastPushCall(Struct, frozen=True, gc=False, omit_defaults=True):
@@ -90,6 +102,8 @@ class BroadcastPushCall(Struct, frozen=True, gc=False, omit_defaults=True):
         idempotency_key: at most 255 bytes; a call that is repeated with it is stored once.
         exclude: the id of a client that does not get it, such as the one that caused it.
         tags: an object of strings, sent along.
+        version: of the document in it, from 1: it is dropped where the channel has this or a later one.
+        version_epoch: versions of another epoch are not compared, those of an empty one with any.
     """
 
     type: str = ""
@@ -97,6 +111,8 @@ class BroadcastPushCall(Struct, frozen=True, gc=False, omit_defaults=True):
     idempotency_key: str = ""
     exclude: str = ""
     tags: Raw = EMPTY
+    version: Offset = 0
+    version_epoch: str = ""
 
 
 class DisconnectCode(Struct, frozen=True):

@@ -21,6 +21,7 @@ from messageflow.core.json import UnsafeJSON, check_readable, check_utf8, compac
 from messageflow.core.namespaces import NamespaceOptions, Namespaces
 from messageflow.core.stream import Retention
 from messageflow.core.users import explain_user, is_user
+from messageflow.core.versions import Version
 from messageflow.errors import Picklable
 
 KEY_BYTES = 255  # of an idempotency key, which is remembered as long as the window is
@@ -29,6 +30,8 @@ TYPE_BYTES = 1024  # of the type of a push
 
 _encode = msgspec.json.Encoder().encode
 _tuple = tuple.__new__  # 0.3 µs less than the class's own (benchmarks: push)
+
+Versioned = calls.PublishCall | calls.BroadcastCall | calls.PushCall | calls.BroadcastPushCall
 
 _read_tags = msgspec.json.Decoder(dict[str, str]).decode
 
@@ -71,7 +74,8 @@ class Publishing:
         if options.publication_data_format == "json_object" and not data.startswith(b"{"):
             raise CallRefused(BAD_REQUEST, f"the channel {channel!r} takes JSON objects only")
         retention = Retention(0, 0) if call.skip_history else _make_retention(options)
-        return Item(channel, data, retention, _check_key(call.idempotency_key), b"", tags, _read_client(call.exclude))
+        key, exclude = _check_key(call.idempotency_key), _read_client(call.exclude)
+        return Item(channel, data, retention, key, b"", tags, exclude, _read_version(call))
 
     def push(self, call: calls.PushCall) -> Item:
         """Return what a push stores: an action in the user's personal channel.
@@ -87,9 +91,8 @@ class Publishing:
         if len(key) > KEY_CHARACTERS:
             _check_key(key)
         tags = self._take_tags(call.tags, data) if call.tags else b""
-        return _tuple(
-            Item, (personal(user), data, self._personal, key, b"", tags, call.exclude and _read_client(call.exclude))
-        )
+        exclude, version = call.exclude and _read_client(call.exclude), _read_version(call) if call.version else None
+        return _tuple(Item, (personal(user), data, self._personal, key, b"", tags, exclude, version))
 
     def broadcast_push(self, call: calls.BroadcastPushCall) -> Item:
         """Return what a push to everyone stores.
@@ -99,9 +102,8 @@ class Publishing:
         """
         data = self._action(call.type, call.payload)
         tags = self._take_tags(call.tags, data) if call.tags else b""
-        return Item(
-            BROADCAST, data, self._broadcast, _check_key(call.idempotency_key), b"", tags, _read_client(call.exclude)
-        )
+        key, exclude = _check_key(call.idempotency_key), _read_client(call.exclude)
+        return Item(BROADCAST, data, self._broadcast, key, b"", tags, exclude, _read_version(call))
 
     def check_carried(self, raw: Raw) -> bytes | None:
         """Return JSON that is sent beside publications, such as what others see of a client; None for none.
@@ -221,6 +223,14 @@ def _check_key(key: str) -> str:
 def _read_client(text: str) -> str:
     """Return the id of a client; empty for what can be nobody's, for it may come from a page as it is."""
     return text if text and is_client_id(text) else ""
+
+
+def _read_version(call: Versioned) -> Version | None:
+    """Return the version of the document that a call publishes, None for none."""
+    epoch = call.version_epoch
+    if len(epoch) > KEY_BYTES:
+        raise CallRefused(BAD_REQUEST, f"a version_epoch has at most {KEY_BYTES} characters")
+    return Version(call.version, epoch) if call.version else None
 
 
 def _make_retention(options: NamespaceOptions) -> Retention:

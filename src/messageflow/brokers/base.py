@@ -16,6 +16,7 @@ from messageflow.core.presence import PresenceCounts
 from messageflow.core.protocol import Joined, Left
 from messageflow.core.reservations import Reservation
 from messageflow.core.stream import Position, Publication, Retention
+from messageflow.core.versions import Version
 from messageflow.errors import BrokerError
 
 Ack = Literal["memory", "os", "disk", "replicated"]
@@ -26,7 +27,7 @@ class Item(NamedTuple):
     """What is to be published.
 
     `data`, `info` and `tags` are JSON on one line; `key` is the idempotency key, `exclude` the id of a client that it
-    is not for (`core.exclusion`), both empty for none.
+    is not for (`core.exclusion`), both empty for none. `version` is that of the document in it, None for none.
     """
 
     channel: str
@@ -36,6 +37,7 @@ class Item(NamedTuple):
     info: bytes = b""
     tags: bytes = b""
     exclude: str = ""
+    version: Version | None = None
 
     @property
     def size(self) -> int:
@@ -88,7 +90,10 @@ class StreamStore(Protocol):
 
         Storing, numbering and handing on are one step per channel: no two nodes ever see another order. When it
         raises, a prefix of the items may be stored. An item whose key was stored before in the same channel within
-        the idempotency window is not stored again; its first outcome is returned.
+        the idempotency window is not stored again; its first outcome is returned. In a channel that keeps history, an
+        item whose version is outdated (`core.versions`) by what was stored before it is neither stored nor handed on,
+        and its key not remembered; where the channel stands is returned. The newest version is known as long as the
+        position is, whatever is dropped of the history; items without one leave it as it is.
         """
 
     async def read_since(

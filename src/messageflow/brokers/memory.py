@@ -60,11 +60,15 @@ class MemoryBroker(LocalBroker):
             before = self._stored.get(item.channel, item.key, now)
             if before is not None:
                 return before
-        channel, data, retention = item.channel, item.data, item.retention
+        channel, data, retention, version = item.channel, item.data, item.retention, item.version
         if retention.keeps:
+            if version is not None and self._streams.is_outdated(channel, version):
+                return Stored(self._streams.position(channel), self.ack)
             epoch, publication = self._streams.append(
                 channel, data, retention, now, info=item.info, tags=item.tags, exclude=item.exclude
             )
+            if version is not None:
+                self._streams.set_version(channel, version)
         else:
             epoch, publication = "", Publication(0, "", now, data, item.info, item.tags, item.exclude)
         stored = Stored(Position(epoch, publication.offset, publication.tag), self.ack)

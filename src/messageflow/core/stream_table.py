@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 from messageflow.core.size_classes import SizeClasses
 from messageflow.core.stream import Position, Publication, Retention, Stream
+from messageflow.core.versions import Version
 
 ROOM = 256  # the part of the budget that is made free at once, so that no publish waits long for it
 
@@ -116,6 +117,24 @@ class StreamTable:
         stream = self._streams.get(channel)
         if stream is not None:
             stream.rollback()
+
+    def is_outdated(self, channel: str, version: Version) -> bool:
+        """Whether `channel` has this version of its document or a later one, committed or not."""
+        stream = self._streams.get(channel)
+        return stream is not None and version.is_outdated(stream.version)
+
+    def find_staged_position(self, channel: str) -> Position:
+        """Return the point after the newest publication of `channel`, committed or not."""
+        stream = self._streams.get(channel)
+        return self.position(channel) if stream is None else stream.staged_position
+
+    def set_version(self, channel: str, version: Version | None) -> Version | None:
+        """Say which version of its document `channel` has, and return which it had."""
+        stream = self._streams.get(channel)
+        if stream is None:
+            return None
+        before, stream.version = stream.version, version
+        return before
 
     def restore(self, channel: str, position: Position, retention: Retention) -> None:
         """Begin a stream at the position below what was stored of it; `take` the rest, in order."""

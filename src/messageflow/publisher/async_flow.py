@@ -71,9 +71,20 @@ class AsyncFlow(FlowBase):
         *,
         idempotency_key: str | None = None,
         exclude: Sender | None = None,
+        version: int | None = None,
+        version_epoch: str = "",
     ) -> Receipt:
         """As `Flow.push`."""
-        return await self._publish(requests.push(user, type, payload, idempotency_key=idempotency_key, exclude=exclude))
+        call = requests.push(
+            user,
+            type,
+            payload,
+            idempotency_key=idempotency_key,
+            exclude=exclude,
+            version=version,
+            version_epoch=version_epoch,
+        )
+        return await self._publish(call)
 
     async def broadcast(
         self,
@@ -82,9 +93,19 @@ class AsyncFlow(FlowBase):
         *,
         idempotency_key: str | None = None,
         exclude: Sender | None = None,
+        version: int | None = None,
+        version_epoch: str = "",
     ) -> Receipt:
         """As `Flow.broadcast`."""
-        return await self._publish(requests.broadcast(type, payload, idempotency_key=idempotency_key, exclude=exclude))
+        call = requests.broadcast(
+            type,
+            payload,
+            idempotency_key=idempotency_key,
+            exclude=exclude,
+            version=version,
+            version_epoch=version_epoch,
+        )
+        return await self._publish(call)
 
     async def html(
         self,
@@ -110,18 +131,21 @@ class AsyncFlow(FlowBase):
         idempotency_key: str | None = None,
         skip_history: bool = False,
         exclude: Sender | None = None,
+        version: int | None = None,
+        version_epoch: str = "",
     ) -> Receipt:
         """As `Flow.publish`."""
-        return await self._publish(
-            requests.publish(
-                channel,
-                data,
-                tags=tags,
-                idempotency_key=idempotency_key,
-                skip_history=skip_history,
-                exclude=exclude,
-            )
+        call = requests.publish(
+            channel,
+            data,
+            tags=tags,
+            idempotency_key=idempotency_key,
+            skip_history=skip_history,
+            exclude=exclude,
+            version=version,
+            version_epoch=version_epoch,
         )
+        return await self._publish(call)
 
     def batch(self) -> AsyncBatch:
         """Collect calls in an `async with` block and send them together when it ends; nothing if it raises.

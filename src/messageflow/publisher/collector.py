@@ -30,9 +30,21 @@ class CallCollector:
         *,
         idempotency_key: str | None = None,
         exclude: Sender | None = None,
+        version: int | None = None,
+        version_epoch: str = "",
     ) -> None:
         """Add a push to a user. See `Flow.push`."""
-        self._add(requests.push(user, type, payload, idempotency_key=idempotency_key, exclude=exclude))
+        self._add(
+            requests.push(
+                user,
+                type,
+                payload,
+                idempotency_key=idempotency_key,
+                exclude=exclude,
+                version=version,
+                version_epoch=version_epoch,
+            )
+        )
 
     def broadcast(
         self,
@@ -41,9 +53,20 @@ class CallCollector:
         *,
         idempotency_key: str | None = None,
         exclude: Sender | None = None,
+        version: int | None = None,
+        version_epoch: str = "",
     ) -> None:
         """Add a broadcast to everyone online. See `Flow.broadcast`."""
-        self._add(requests.broadcast(type, payload, idempotency_key=idempotency_key, exclude=exclude))
+        self._add(
+            requests.broadcast(
+                type,
+                payload,
+                idempotency_key=idempotency_key,
+                exclude=exclude,
+                version=version,
+                version_epoch=version_epoch,
+            )
+        )
 
     def html(
         self,
@@ -67,6 +90,8 @@ class CallCollector:
         idempotency_key: str | None = None,
         skip_history: bool = False,
         exclude: Sender | None = None,
+        version: int | None = None,
+        version_epoch: str = "",
     ) -> None:
         """Add a publication in a channel. See `Flow.publish`."""
         self._add(
@@ -77,6 +102,8 @@ class CallCollector:
                 idempotency_key=idempotency_key,
                 skip_history=skip_history,
                 exclude=exclude,
+                version=version,
+                version_epoch=version_epoch,
             )
         )
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self, overload
 
@@ -16,7 +15,6 @@ from messageflow.client_io.blocking_io import BLOCKING
 from messageflow.client_io.kernel import run_now
 from messageflow.publisher import requests
 from messageflow.publisher.blocks import SyncBatch, SyncTransaction
-from messageflow.publisher.flow_base import FlowBase
 from messageflow.publisher.later import Later
 from messageflow.publisher.requests import Sender, User
 from messageflow.publisher.results import (
@@ -28,11 +26,11 @@ from messageflow.publisher.results import (
     PresenceStats,
     Receipt,
 )
-from messageflow.publisher.tokens import STREAM_LIFETIME, TICKET_TTL, TTL
+from messageflow.publisher.signing_flow import SigningFlow
 from messageflow.typed.message import TypedMessage
 
 
-class Flow(FlowBase):
+class Flow(SigningFlow):
     """Pushes to browsers through a messageflow gateway, or straight through the Redis that gateways share.
 
         flow = Flow("redis://localhost")
@@ -89,6 +87,8 @@ class Flow(FlowBase):
         *,
         idempotency_key: str | None = None,
         exclude: Sender | None = None,
+        version: int | None = None,
+        version_epoch: str = "",
     ) -> Receipt:
         """Push to one user: to every browser and tab where they are, and to those that come back within the window.
 
@@ -105,6 +105,10 @@ class Flow(FlowBase):
             idempotency_key: names this push when your own code may repeat it; else a fresh one is made.
             exclude: who does not get it, such as the page that caused it: the event of a handler, or the id of a
                 client, as a page says it of itself (`flow.client`). What is no client's id excludes nobody.
+            version: of the document that the payload is, from 1, such as a number its row has. Where this or a later
+                one was pushed to this user before, of whatever type, nothing is stored or delivered, and the receipt
+                says where their stream stands.
+            version_epoch: versions of another epoch are not compared: change it where versions begin again.
 
         Returns:
             The receipt: it is stored.
@@ -115,9 +119,16 @@ class Flow(FlowBase):
             InvalidMessage: a typed message is not as its class says; the message names the field.
             TypeError, ValueError: an argument is no user, no type or no key.
         """
-        return run_now(
-            self._publish(requests.push(user, type, payload, idempotency_key=idempotency_key, exclude=exclude))
+        call = requests.push(
+            user,
+            type,
+            payload,
+            idempotency_key=idempotency_key,
+            exclude=exclude,
+            version=version,
+            version_epoch=version_epoch,
         )
+        return run_now(self._publish(call))
 
     def broadcast(
         self,
@@ -126,11 +137,19 @@ class Flow(FlowBase):
         *,
         idempotency_key: str | None = None,
         exclude: Sender | None = None,
+        version: int | None = None,
+        version_epoch: str = "",
     ) -> Receipt:
         """Push to everyone online. Arguments, result and errors as in `push`."""
-        return run_now(
-            self._publish(requests.broadcast(type, payload, idempotency_key=idempotency_key, exclude=exclude))
+        call = requests.broadcast(
+            type,
+            payload,
+            idempotency_key=idempotency_key,
+            exclude=exclude,
+            version=version,
+            version_epoch=version_epoch,
         )
+        return run_now(self._publish(call))
 
     def html(
         self,
@@ -155,6 +174,8 @@ class Flow(FlowBase):
         idempotency_key: str | None = None,
         skip_history: bool = False,
         exclude: Sender | None = None,
+        version: int | None = None,
+        version_epoch: str = "",
     ) -> Receipt:
         """Publish in a channel, to its subscribers.
 
@@ -165,6 +186,7 @@ class Flow(FlowBase):
             idempotency_key: names this publication when your own code may repeat it; else a fresh one is made.
             skip_history: deliver to those who are there, keep nothing for others.
             exclude: as in `push`.
+            version, version_epoch: as in `push`, of the channel; one that keeps no history knows no version.
 
         Returns, raises: as `push`.
         """
@@ -175,6 +197,8 @@ class Flow(FlowBase):
             idempotency_key=idempotency_key,
             skip_history=skip_history,
             exclude=exclude,
+            version=version,
+            version_epoch=version_epoch,
         )
         return run_now(self._publish(call))
 
@@ -336,62 +360,3 @@ class Flow(FlowBase):
     def info(self) -> tuple[Node, ...]:
         """Return the gateway's workers."""
         return run_now(self._perform(requests.info()))
-
-    def token(
-        self,
-        user: User,
-        ttl: timedelta | float = TTL,
-        *,
-        channels: Iterable[str] = (),
-        allow: Iterable[str] = (),
-        info: Any = None,
-        **claims: Any,
-    ) -> str:
-        """Return a token with which a browser connects as `user`. Made here, without asking the gateway.
-
-        Args:
-            user: who; what `push` calls them.
-            ttl: how long it is good, a timedelta or seconds, at most `token_lifetime_limit`; the browser
-                client fetches a new one in time.
-            channels: what the gateway subscribes them to by itself.
-            allow: what they may do in channels besides, such as `news:*` (subscribe) or `org-7:*=subscribe,history`;
-                a star ends a pattern, and the verbs are subscribe, publish, history and presence.
-            info: what others see of them in presence.
-            claims: further claims, for your own use.
-
-        Raises:
-            ConfigurationError: there is no secret, or one under 32 bytes.
-            EncodingError: JSON cannot carry a claim; the message says which.
-            TypeError, ValueError: the gateway would refuse this token: it lives too long, is longer than 8 KiB, or
-                names a user or a channel that cannot be.
-        """
-        return self._make_token(user, ttl, channels, info, allow, claims)
-
-    def ticket(
-        self,
-        user: User,
-        *,
-        channels: Iterable[str] = (),
-        ttl: timedelta | float = TICKET_TTL,
-        lifetime: timedelta | float = STREAM_LIFETIME,
-        info: Any = None,
-    ) -> str:
-        """Return a ticket with which a browser's `EventSource` hears what is pushed to `user`: a token for an address.
-
-        It opens one stream, at `/connection/uni_sse?ticket=…`, and that comes back with it by itself.
-
-        Args:
-            user: who; what `push` calls them.
-            channels: what they hear besides.
-            ttl: how long it may wait to be used, a timedelta or seconds; an address ends up in logs, so keep it short.
-            lifetime: how long its stream lives, at most `token_lifetime_limit`; then the page needs another ticket.
-            info: what others see of them in presence.
-
-        Raises:
-            ConfigurationError, EncodingError, TypeError, ValueError: as `token`.
-        """
-        return self._make_ticket(user, channels, ttl, lifetime, info)
-
-    def subscription_token(self, user: User, channel: str, ttl: timedelta | float = TTL, *, info: Any = None) -> str:
-        """Return a token with which `user` may subscribe to `channel`. Arguments and errors as in `token`."""
-        return self._make_subscription_token(user, channel, ttl, info)

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Raw
+from msgspec.structs import replace
 
 from messageflow.api import calls
 from messageflow.core.html_push import INNER, MARK
@@ -54,7 +55,10 @@ from messageflow.typed.message import TypedMessage
 _PLAIN = frozenset({dict, list, str, int, float, bool})  # which are no messages, and most of what is published
 BODY_LIMIT = 16 * 1024 * 1024  # bytes; far over any gateway's limit, refused here before it burdens the network
 
+HIGHEST_VERSION = 2**63 - 1
+
 T = TypeVar("T")
+V = TypeVar("V", calls.PublishCall, calls.PushCall, calls.BroadcastPushCall)
 
 
 def push(
@@ -64,12 +68,16 @@ def push(
     *,
     idempotency_key: str | None = None,
     exclude: Sender | None = None,
+    version: int | None = None,
+    version_epoch: str = "",
 ) -> Call[Receipt]:
     name, key, tags = read_user(user), _choose_key(idempotency_key), calls.EMPTY
     if not isinstance(type, str):
         tags = _find_tags(type)
         type, payload = _read_message(type, payload)
     command = calls.PushCall(name, read_type(type), Raw(encode(payload)), key, read_sender(exclude), tags)
+    if version is not None or version_epoch:
+        command = _set_version(command, version, version_epoch)
     return Call("push", _to_json(command), responses.read_receipt, stores=True)
 
 
@@ -79,12 +87,16 @@ def broadcast(
     *,
     idempotency_key: str | None = None,
     exclude: Sender | None = None,
+    version: int | None = None,
+    version_epoch: str = "",
 ) -> Call[Receipt]:
     key, tags = _choose_key(idempotency_key), calls.EMPTY
     if not isinstance(type, str):
         tags = _find_tags(type)
         type, payload = _read_message(type, payload)
     command = calls.BroadcastPushCall(read_type(type), Raw(encode(payload)), key, read_sender(exclude), tags)
+    if version is not None or version_epoch:
+        command = _set_version(command, version, version_epoch)
     return Call("broadcast_push", _to_json(command), responses.read_receipt, stores=True)
 
 
@@ -108,6 +120,8 @@ def publish(
     idempotency_key: str | None = None,
     skip_history: bool = False,
     exclude: Sender | None = None,
+    version: int | None = None,
+    version_epoch: str = "",
 ) -> Call[Receipt]:
     command = calls.PublishCall(
         read_channel(channel),
@@ -117,6 +131,8 @@ def publish(
         idempotency_key=_choose_key(idempotency_key),
         exclude=read_sender(exclude),
     )
+    if version is not None or version_epoch:
+        command = _set_version(command, version, version_epoch)
     return Call("publish", _to_json(command), responses.read_receipt, stores=True)
 
 
@@ -263,6 +279,18 @@ def _read_count(value: object, name: str) -> int:
     if number is None:
         raise TypeError(f"{name} must be an int, not {type(value).__name__}")
     return number
+
+
+def _set_version(command: V, version: object, epoch: object) -> V:
+    """Return a call that publishes with the version of its document."""
+    number = find_whole_number(version)
+    if version is None:
+        raise ValueError("version_epoch says nothing without a version")
+    if number is None:
+        raise TypeError(f"version must be an int, not {type(version).__name__}")
+    if not 0 < number <= HIGHEST_VERSION:
+        raise ValueError(f"version must be from 1 to {HIGHEST_VERSION}, not {number}: 0 stands for none")
+    return replace(command, version=number, version_epoch=read_text(epoch, "version_epoch"))
 
 
 def make_key() -> str:

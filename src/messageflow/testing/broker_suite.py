@@ -14,7 +14,6 @@ Tests wait for what is delivered, since a backend may take its time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 from msgspec import Raw
@@ -22,52 +21,18 @@ from msgspec import Raw
 from messageflow.brokers.base import Broker, Delivery, Item, NodeMessages, PresenceStore, ReservationStore, StreamStore
 from messageflow.core.client_info import ClientInfo
 from messageflow.core.protocol import Joined, Left
-from messageflow.core.stream import Position, Publication, Retention
+from messageflow.core.stream import Position, Retention
 from messageflow.errors import Unrecoverable
-
-KEPT = Retention(100, 60)
-NOT_KEPT = Retention(0, 0)
-PATIENCE = 20.0  # seconds a delivery may take, on a busy machine too
-
-
-class RecordingSink:
-    """Keeps what a broker delivers."""
-
-    def __init__(self) -> None:
-        self.publications: list[tuple[str, Publication]] = []
-        self.pushes: list[tuple[str, Joined | Left]] = []
-        self.control: list[bytes] = []
-        self.doubts = 0
-
-    def on_publication(self, channel: str, epoch: str, publication: Publication) -> None:
-        self.publications.append((channel, publication))
-
-    def on_presence(self, channel: str, push: Joined | Left) -> None:
-        self.pushes.append((channel, push))
-
-    def on_control(self, message: bytes) -> None:
-        self.control.append(message)
-
-    def on_question(self, question: bytes) -> bytes:
-        return b"answer to " + question
-
-    def on_doubt(self) -> None:
-        self.doubts += 1
+from messageflow.testing.recording_sink import KEPT as KEPT
+from messageflow.testing.recording_sink import NOT_KEPT as NOT_KEPT
+from messageflow.testing.recording_sink import PATIENCE
+from messageflow.testing.recording_sink import RecordingSink as RecordingSink
+from messageflow.testing.recording_sink import items as items
+from messageflow.testing.recording_sink import until as until
+from messageflow.testing.version_suite import VersionDeliverySuite, VersionSuite
 
 
-def items(channel: str, *data: int, retention: Retention = KEPT) -> list[Item]:
-    """Return an item for each number."""
-    return [Item(channel, str(each).encode(), retention) for each in data]
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Return once a condition holds; fail when it does not within `PATIENCE`."""
-    async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110 - a condition of anything, not of an event
-            await asyncio.sleep(0.002)
-
-
-class StreamSuite:
+class StreamSuite(VersionSuite):
     """What holds for every `StreamStore`; the fixture `streams` is one."""
 
     async def test_offsets_rise_by_one_and_receipts_name_the_level(self, streams: StreamStore) -> None:
@@ -160,7 +125,7 @@ class StreamSuite:
         assert [p.data for p in (await streams.read_page("x", None, 9)).publications] == [b"1"]
 
 
-class DeliverySuite:
+class DeliverySuite(VersionDeliverySuite):
     """What holds for every `Delivery`; the fixture `delivery` is one for `sink`, of what `streams` publishes."""
 
     @pytest.fixture

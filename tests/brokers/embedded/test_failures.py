@@ -27,12 +27,12 @@ class Disk:
         self.failure: str | None = None
         append = broker._data.log.append
 
-        def fail_or_append(values: Any) -> None:
+        def fail_or_append(*values: Any) -> None:
             if self.failure is not None:
                 error = sqlite3.OperationalError("as a test wants it")
                 error.sqlite_errorname = self.failure
                 raise error
-            append(values)
+            append(*values)
 
         monkeypatch.setattr(broker._data.log, "append", fail_or_append)
 
@@ -126,9 +126,9 @@ async def test_what_waits_for_a_hanging_disk_is_bounded(opened: Opened, monkeypa
         go_on = threading.Event()
         append = broker._data.log.append
 
-        def hang(values: Any) -> None:
+        def hang(*values: Any) -> None:
             go_on.wait(20)
-            append(values)
+            append(*values)
 
         monkeypatch.setattr(broker._data.log, "append", hang)
         waiting = [asyncio.ensure_future(broker.publish(items("x", 0)))]
@@ -150,14 +150,14 @@ async def test_a_retry_is_answered_when_the_first_is_stored_and_never_before(
         begun, go_on = threading.Event(), threading.Event()
         append = broker._data.log.append
 
-        def hang(values: Any) -> None:
+        def hang(*values: Any) -> None:
             begun.set()
             go_on.wait(20)
             if fails:
                 error = sqlite3.OperationalError("as a test wants it")
                 error.sqlite_errorname = "SQLITE_FULL"
                 raise error
-            append(values)
+            append(*values)
 
         monkeypatch.setattr(broker._data.log, "append", hang)
         keyed = items("x", 1)[0]._replace(key="k")

@@ -22,12 +22,11 @@ from typing import Literal
 from messageflow.brokers.base import HistoryPart, Item, Later, Sink, Stored
 from messageflow.brokers.broker_options import DEFAULTS
 from messageflow.brokers.embedded.commit_batch import CommitBatch
-from messageflow.brokers.embedded.data_directory import LOG, DataDirectory, open_data_directory, set_aside
+from messageflow.brokers.embedded.data_directory import DataDirectory
 from messageflow.brokers.embedded.disk_reads import DiskReads
 from messageflow.brokers.embedded.files import Displaced
-from messageflow.brokers.embedded.log import DamagedFile
 from messageflow.brokers.embedded.log_cleaner import LogCleaner
-from messageflow.brokers.embedded.log_recovery import Timeline, recover_log
+from messageflow.brokers.embedded.log_recovery import Timeline, open_streams
 from messageflow.brokers.embedded.reservations_file import leave_reservations, take_reservations
 from messageflow.brokers.embedded.row_index import RowIndex
 from messageflow.brokers.embedded.storage_health import StorageHealth
@@ -36,7 +35,7 @@ from messageflow.brokers.embedded.writer_thread import WriterThread
 from messageflow.brokers.local import LocalBroker, new_epoch
 from messageflow.core.stream import OVERHEAD, Position, Publication
 from messageflow.core.stream_table import StreamTable
-from messageflow.errors import ConfigurationError, NoRoom
+from messageflow.errors import NoRoom
 
 log = logging.getLogger("messageflow.broker")
 
@@ -116,16 +115,7 @@ class EmbeddedBroker(LocalBroker):
             ConfigurationError: it is in use, cannot be written, or holds a damaged or a foreign file.
         """
         self._loop = asyncio.get_running_loop()
-        try:
-            self._open()
-        except DamagedFile as error:
-            if not self._reset_damaged:
-                raise ConfigurationError(
-                    f"the log {self._directory / LOG} is damaged: {error}. --reset-damaged sets it aside and begins "
-                    "anew; clients are told that their history is lost"
-                ) from None
-            log.error("log_set_aside", extra={"why": str(error), "file": str(set_aside(self._directory))})
-            self._open()
+        self._open()
         self._writer = WriterThread(self._loop)
         judge = partial(self._health.judge, data=self._data)
         self._cleaner = LogCleaner(self._data, self._index, self._writer, self._disk, self._clock, judge)
@@ -135,18 +125,9 @@ class EmbeddedBroker(LocalBroker):
         take_reservations(self._directory, self._reservations)
 
     def _open(self) -> None:
-        self._data = open_data_directory(self._directory, synced=self.ack == "disk")
-        self._streams = self._make_streams()
-        try:
-            found = recover_log(self._data.log, self._streams, self._stored, self.ack)
-        except BaseException as error:
-            self._data.close()
-            if isinstance(error, sqlite3.DatabaseError) and error.sqlite_errorname.startswith("SQLITE_CORRUPT"):
-                raise DamagedFile(str(error)) from None
-            if isinstance(error, sqlite3.Error):
-                raise ConfigurationError(f"the log {self._directory / LOG} cannot be read: {error}") from None
-            raise
-        self._streams.epoch = self._data.epoch
+        self._data, self._streams, found = open_streams(
+            self._directory, self._make_streams, self._stored, self.ack, reset_damaged=self._reset_damaged
+        )
         self._index = found.rows
         self._next_id = self._data.log.read_last_id() + 1
         self._timeline.begin_after(found.newest)
@@ -199,7 +180,13 @@ class EmbeddedBroker(LocalBroker):
         makes one quick. So now and then one waits for the turn to end, and while others came along with it, all do.
         """
         now, batch = self._clock(), self._batch
-        if self._alone and self._storing is None and not batch.entries and self._may_store_here():
+        if (
+            self._alone
+            and item.version is None
+            and self._storing is None
+            and not batch.entries
+            and self._may_store_here()
+        ):
             self._require_files()
             self._alone -= 1
             stored = self._stage(item, now, set())
@@ -250,14 +237,15 @@ class EmbeddedBroker(LocalBroker):
 
     def _stage(self, item: Item, now: float, batches: set[CommitBatch]) -> Stored:
         """Give an item its place, and note which batches its caller has to wait for."""
-        channel, data, retention, key, info, tags, exclude = item
+        channel, data, retention, key, info, tags, exclude, version = item
         if key:
             before = self._stored.get(channel, key, now)
             if before is not None:
-                self._health.check_files(self._data.files)
-                under_way = (self._storing, self._batch)
-                batches.update(each for each in under_way if each is not None and (channel, key) in each.keys)
+                self._wait_for(channel, key, batches)
                 return before
+        if version is not None and retention.keeps and self._streams.is_outdated(channel, version):
+            self._wait_for(channel, "", batches)
+            return Stored(self._streams.find_staged_position(channel), self.ack)
         if self._health.trouble:
             raise NoRoom(self._health.trouble)  # only now: what was stored before under this key is stored
         if not retention.keeps:
@@ -271,24 +259,30 @@ class EmbeddedBroker(LocalBroker):
             self._batch.add((self._next_id, channel, epoch, publication, retention, key))
             self._next_id += 1
             batches.add(self._batch)
+            if version is not None:
+                self._batch.set_version(self._streams, channel, epoch, version)
         if key:
             self._stored.put(channel, key, stored, now)  # believed only together with the batch it waits for
         return stored
 
+    def _wait_for(self, channel: str, key: str, batches: set[CommitBatch]) -> None:
+        """Have a caller wait for what is under way and known already: with a key in a channel, or anything in it."""
+        self._health.check_files(self._data.files)
+        for batch in (self._batch, self._storing):
+            if batch is not None and batch.has(channel, key):
+                batches.add(batch)
+                break  # the last of them: it fails with the one before it
+
     def _store_alone(self, batch: CommitBatch) -> None:
         """Store a batch of one that nobody waits for, here and now, or raise; see `_commit` (benchmarks: push)."""
         number, channel, epoch, publication, retention, _ = batch.entries[0]
-        began, size = monotonic(), batch.size
-        try:
-            self._data.append(batch.rows, publication, number)
-        except Exception as error:
+        size, error = batch.size, self._append_here(batch, publication, number)
+        if error is not None:
             self._storing, self._batch = batch, CommitBatch()
             self._finish_commit(error)
             if batch.error is not None:
                 raise batch.error from None
             return
-        if monotonic() - began > INLINE_SECONDS:
-            self._patient_until = monotonic() + PATIENCE
         batch.entries.clear()
         batch.size = 0
         self._streams.commit(channel, epoch, publication)
@@ -301,7 +295,7 @@ class EmbeddedBroker(LocalBroker):
         """Have the batch stored, unless the writer is still busy with the one before.
 
         A small one is stored here and now while the writer has nothing to do: 30 µs, where two switches of threads
-        take 150. A disk that once kept the event loop waiting is left to the writer for a while.
+        take 150.
         """
         self._due = False
         batch = self._batch
@@ -312,17 +306,22 @@ class EmbeddedBroker(LocalBroker):
             self._alone = LOOK_EVERY if batch.waiting == 1 else 0
         last, _, _, end, _, _ = batch.entries[-1]
         if len(batch.entries) > INLINE_ROWS or not self._may_store_here():
-            self._writer.submit(partial(self._data.append, batch.rows, end, last), self._finish_commit)
+            self._writer.submit(
+                partial(self._data.append, batch.rows, end, last, batch.versions.values()), self._finish_commit
+            )
             return
-        error: BaseException | None = None
+        self._finish_commit(self._append_here(batch, end, last))
+
+    def _append_here(self, batch: CommitBatch, end: Publication, last: int) -> BaseException | None:
+        """Store a batch in this step; return why not. A disk that is slow at it is left to the writer for a while."""
         began = monotonic()
         try:
-            self._data.append(batch.rows, end, last)
-        except Exception as raised:
-            error = raised
+            self._data.append(batch.rows, end, last, batch.versions.values())
+        except Exception as error:
+            return error
         if monotonic() - began > INLINE_SECONDS:
             self._patient_until = monotonic() + PATIENCE
-        self._finish_commit(error)
+        return None
 
     def _finish_commit(self, error: BaseException | None) -> None:
         """The batch is stored, or not: commit or fail it, and go on with the next."""
@@ -348,13 +347,11 @@ class EmbeddedBroker(LocalBroker):
         following, self._batch = self._batch, CommitBatch()
         refusal = self._health.judge(error, self._data)
         # What a failing disk was given may be there at the next start; what it was not given will not.
-        for each, verdict in ((done, refusal), (following, NoRoom(str(refusal)))):
-            self._refused += len(each.entries)
-            for _, channel, _, _, _, _ in each.entries:
-                self._streams.rollback(channel)
-            for channel, key in each.keys:
-                self._stored.discard(channel, key)
-            each.end(verdict)
+        self._refused += len(done.entries) + len(following.entries)
+        following.roll_back(self._streams, self._stored)
+        done.roll_back(self._streams, self._stored)
+        done.end(refusal)
+        following.end(NoRoom(str(refusal)))
 
     # Reading
 

@@ -10,8 +10,11 @@ from collections.abc import Callable
 from functools import partial
 
 from messageflow.brokers.base import Later, Stored, Waiter
-from messageflow.brokers.embedded.rows import Entry, RowValue, make_rows
+from messageflow.brokers.embedded.rows import Entry, RowValue, VersionEntry, make_rows
+from messageflow.core.idempotency import IdempotencyWindow
 from messageflow.core.stream import OVERHEAD
+from messageflow.core.stream_table import StreamTable
+from messageflow.core.versions import Version
 from messageflow.errors import BrokerError
 
 
@@ -21,14 +24,17 @@ class CommitBatch:
     Attributes:
         entries: what each row is made of, and becomes once it is stored.
         size: about how many bytes they take.
+        versions: those of documents among it, the newest of each channel.
         error: why it was not stored, or not where it should be, once that is known.
     """
 
-    __slots__ = ("_ends", "_keyed", "_keys", "entries", "error", "size")
+    __slots__ = ("_ends", "_former_versions", "_keyed", "_keys", "entries", "error", "size", "versions")
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
         self.size = 0
+        self.versions: dict[str, VersionEntry] = {}
+        self._former_versions: dict[str, Version | None] = {}
         self._keys: set[tuple[str, str]] = set()
         self._keyed = 0  # entries that were looked at for it
         self.error: BrokerError | None = None
@@ -59,6 +65,15 @@ class CommitBatch:
         _, _, _, data, info, tags, _ = entry[3]
         self.size += OVERHEAD + len(data) + len(info) + len(tags)
 
+    def set_version(self, streams: StreamTable, channel: str, epoch: str, version: Version) -> None:
+        """Say which version of its document a channel has once this batch is stored; streams believe it at once."""
+        self._former_versions.setdefault(channel, streams.set_version(channel, version))
+        self.versions[channel] = (channel, epoch, *version)
+
+    def has(self, channel: str, key: str) -> bool:
+        """Whether something with this key, or anything where it is empty, is in a channel. Asked for what is known."""
+        return (channel, key) in self.keys if key else any(entry[1] == channel for entry in self.entries)
+
     def wait(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
         """Return a future for the end of this batch; cancelling it changes nothing for the others."""
         waiter = Waiter(loop=loop)
@@ -68,6 +83,15 @@ class CommitBatch:
     def tell(self, later: Later, stored: Stored) -> None:
         """Call this at the end of this batch, with the outcome or with an error."""
         self._ends.append(partial(later, stored))
+
+    def roll_back(self, streams: StreamTable, stored: IdempotencyWindow[Stored]) -> None:
+        """Take back what is believed of it: nothing of it was stored."""
+        for channel, version in self._former_versions.items():
+            streams.set_version(channel, version)
+        for _, channel, _, _, _, _ in self.entries:
+            streams.rollback(channel)
+        for channel, key in self.keys:
+            stored.discard(channel, key)
 
     def end(self, error: BrokerError | None) -> None:
         """Tell all that wait that it is stored, or why it is not."""

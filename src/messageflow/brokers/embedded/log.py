@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from messageflow.brokers.embedded.rows import COLUMNS, WIDTH, Row, RowValue
+from messageflow.brokers.embedded.rows import COLUMNS, WIDTH, Row, RowValue, VersionEntry
 from messageflow.core.stream import Position
 
 APPLICATION = 0x4D464C57  # "MFLW" in the file's header: this file is ours
@@ -41,6 +41,11 @@ CREATE TABLE floors (
     channel TEXT PRIMARY KEY, epoch TEXT NOT NULL, offset INTEGER NOT NULL, tag TEXT NOT NULL, time REAL NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+"""
+_VERSIONS = """
+CREATE TABLE IF NOT EXISTS versions (
+    channel TEXT PRIMARY KEY, epoch TEXT NOT NULL, number INTEGER NOT NULL, version_epoch TEXT NOT NULL
+) WITHOUT ROWID
 """
 _COLUMNS = COLUMNS.replace("check", '"check"')
 _PLACES = "(" + ",".join("?" * WIDTH) + ")"
@@ -112,18 +117,20 @@ class StreamLog:
         if application == APPLICATION:
             if schema != SCHEMA:
                 raise ForeignFile(f"the file has layout {schema} of another version of messageflow, not {SCHEMA}")
-            self._add_newer_columns()
+            self._add_what_is_newer()
         elif application or self._ask("SELECT count(*) FROM sqlite_master"):
             raise ForeignFile("it is an SQLite file of another program")
         else:
             self._database.executescript(
-                f"BEGIN; {_TABLES} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {SCHEMA}; COMMIT;"
+                f"BEGIN; {_TABLES} {_VERSIONS};"
+                f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {SCHEMA}; COMMIT;"
             )
 
-    def _add_newer_columns(self) -> None:
+    def _add_what_is_newer(self) -> None:
         """Add what files of earlier versions lack; those versions go on reading and writing the file."""
         if not self._ask("SELECT count(*) FROM pragma_table_info('log') WHERE name = 'exclude'"):
             self._database.execute("ALTER TABLE log ADD COLUMN exclude TEXT NOT NULL DEFAULT ''")
+        self._database.execute(_VERSIONS)
 
     def _ask(self, sql: str) -> Any:
         return self._database.execute(sql).fetchone()[0]
@@ -145,6 +152,10 @@ class StreamLog:
         ):
             yield Floor(channel, Position(*position), time)
 
+    def read_versions(self) -> Iterator[VersionEntry]:
+        """Yield which version of its document each channel has, where it has one."""
+        yield from self._database.execute("SELECT channel, epoch, number, version_epoch FROM versions")
+
     def read_fact(self, name: str) -> str:
         """Return what was last said by `state`, or an empty text."""
         found = self._database.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
@@ -161,16 +172,18 @@ class StreamLog:
 
     # Writing
 
-    def append(self, values: Sequence[RowValue]) -> None:
+    def append(self, values: Sequence[RowValue], versions: Collection[VersionEntry] = ()) -> None:
         """Store rows at the end, all or none.
 
         Args:
             values: of all rows, one after the other, as `make_rows` gives them.
+            versions: of documents, each its channel's newest once these rows are stored.
         """
-        if len(values) <= STATEMENT_VALUES:
+        if len(values) <= STATEMENT_VALUES and not versions:
             self._insert(values)
             return
         with self._transaction():
+            self._database.executemany("INSERT OR REPLACE INTO versions VALUES (?, ?, ?, ?)", versions)
             for start in range(0, len(values), STATEMENT_VALUES):
                 self._insert(values[start : start + STATEMENT_VALUES])
 
@@ -201,7 +214,10 @@ class StreamLog:
         """Give up the positions of channels whose rows were dropped; streams that begin now do so in `epoch`."""
         with self._transaction():
             names = _encode(list(channels)).decode()
-            self._database.execute("DELETE FROM floors WHERE channel IN (SELECT value FROM json_each(?))", (names,))
+            for table in ("floors", "versions"):
+                self._database.execute(
+                    f"DELETE FROM {table} WHERE channel IN (SELECT value FROM json_each(?))", (names,)
+                )
             self.write_fact("epoch", epoch)
 
     def write_fact(self, name: str, value: str) -> None:
@@ -211,8 +227,8 @@ class StreamLog:
     def rename_epochs(self, epoch: str) -> None:
         """Put every stream, those yet to begin included, into a new epoch."""
         with self._transaction():
-            self._database.execute("UPDATE log SET epoch = ?", (epoch,))
-            self._database.execute("UPDATE floors SET epoch = ?", (epoch,))
+            for table in ("log", "floors", "versions"):
+                self._database.execute(f"UPDATE {table} SET epoch = ?", (epoch,))
             self.write_fact("epoch", epoch)
 
     def checkpoint(self, *, truncate: bool = False) -> None:

@@ -1,21 +1,30 @@
 """From the log into memory, at the start: every row proved against its neighbour, or the log is damaged.
 
 A row is good when its checksum is right, its offset follows the one before it in its channel, and its tag chains from
-there. Where a channel's oldest row must begin is in the log's floors. Owns nothing once the start is over.
+there. Where a channel's oldest row must begin is in the log's floors. Owns nothing once the start is over, and decides
+nothing of whether a data directory may be opened (`data_directory`).
 """
 
 from __future__ import annotations
 
+import logging
+import sqlite3
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 from messageflow.brokers.base import Ack, Stored
+from messageflow.brokers.embedded.data_directory import LOG, DataDirectory, open_data_directory, set_aside
 from messageflow.brokers.embedded.log import DamagedFile, StreamLog
 from messageflow.brokers.embedded.row_index import RowIndex
 from messageflow.brokers.embedded.rows import Row
 from messageflow.core.idempotency import IdempotencyWindow
 from messageflow.core.stream import Position, Retention, chain
 from messageflow.core.stream_table import StreamTable
+from messageflow.core.versions import Version
+from messageflow.errors import ConfigurationError
+
+log = logging.getLogger("messageflow.broker")
 
 
 class RecoveredLog(NamedTuple):
@@ -24,6 +33,54 @@ class RecoveredLog(NamedTuple):
     rows: RowIndex
     garbage: list[int]  # rows of streams that were given up
     newest: float  # the time of the newest row; 0 without any
+
+
+class OpenedStreams(NamedTuple):
+    """A data directory that was opened, and what is known of its streams."""
+
+    data: DataDirectory
+    streams: StreamTable
+    found: RecoveredLog
+
+
+def open_streams(
+    directory: Path,
+    make_streams: Callable[[], StreamTable],
+    stored: IdempotencyWindow[Stored],
+    ack: Ack,
+    *,
+    reset_damaged: bool,
+) -> OpenedStreams:
+    """Open a data directory and read what it holds; begin anew where that is damaged and may be set aside.
+
+    Raises:
+        ConfigurationError: it is in use, cannot be written, or holds a damaged or a foreign file.
+    """
+    try:
+        return _open(directory, make_streams(), stored, ack)
+    except DamagedFile as error:
+        if not reset_damaged:
+            raise ConfigurationError(
+                f"the log {directory / LOG} is damaged: {error}. --reset-damaged sets it aside and begins "
+                "anew; clients are told that their history is lost"
+            ) from None
+        log.error("log_set_aside", extra={"why": str(error), "file": str(set_aside(directory))})
+        return _open(directory, make_streams(), stored, ack)
+
+
+def _open(directory: Path, streams: StreamTable, stored: IdempotencyWindow[Stored], ack: Ack) -> OpenedStreams:
+    data = open_data_directory(directory, synced=ack == "disk")
+    try:
+        found = recover_log(data.log, streams, stored, ack)
+    except BaseException as error:
+        data.close()
+        if isinstance(error, sqlite3.DatabaseError) and error.sqlite_errorname.startswith("SQLITE_CORRUPT"):
+            raise DamagedFile(str(error)) from None
+        if isinstance(error, sqlite3.Error):
+            raise ConfigurationError(f"the log {directory / LOG} cannot be read: {error}") from None
+        raise
+    streams.epoch = data.epoch
+    return OpenedStreams(data, streams, found)
 
 
 def recover_log(log: StreamLog, streams: StreamTable, stored: IdempotencyWindow[Stored], ack: Ack) -> RecoveredLog:
@@ -57,7 +114,14 @@ def recover_log(log: StreamLog, streams: StreamTable, stored: IdempotencyWindow[
         if row.key:
             stored.put(row.channel, row.key, Stored(row.position, ack), row.time)
         newest = max(newest, row.time)
+    _restore_versions(log, streams)
     return RecoveredLog(index, garbage, newest)
+
+
+def _restore_versions(log: StreamLog, streams: StreamTable) -> None:
+    for channel, epoch, number, version_epoch in log.read_versions():
+        if streams.position(channel).epoch == epoch:  # else it is of a life of the stream that is over
+            streams.set_version(channel, Version(number, version_epoch))
 
 
 def _is_below(row: Row, floor: Position | None) -> bool:

@@ -55,6 +55,7 @@ class Row(NamedTuple):
 
 RowValue = int | float | str | bytearray
 Entry = tuple[int, str, str, Publication, Retention, str]  # id, channel, epoch, what is stored, for how long, its key
+VersionEntry = tuple[str, str, int, str]  # channel and epoch of a stream, number and epoch of its document's version
 COLUMNS = ", ".join(Row._fields)
 WIDTH = len(Row._fields)
 _NUMBERS = Struct("<qddq")

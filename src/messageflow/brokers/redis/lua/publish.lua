@@ -2,9 +2,10 @@
 -- KEYS: of each publication the state, the log and the idempotency key (the state again where there is none)
 -- ARGV: command to announce with, what its names end with, epoch of streams that begin here, least life of a state (s),
 --       age (0: not known),
---       then of each publication: data, info, tags, size, ttl (s), window (ms; 0 without a key), the client that it is not
---       for ('' for none)
--- Returns: of each publication epoch, offset, tag; or false, the error, '': one that fails leaves the others alone
+--       then of each publication: data, info, tags, size, ttl (s), window (ms; 0 without a key), and what few have, '' for
+--       none: the client that it is not for, and after a space each the version of its document and the epoch of that
+-- Returns: of each publication epoch, offset, tag; or false, the error, '': one that fails leaves the others alone.
+--       One whose version is outdated is passed over: where its channel stands is answered
 local call, announce, ending, beginning, life = redis.call, ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local age = tonumber(ARGV[5])
 local time = call('TIME')
@@ -36,9 +37,19 @@ local function write(epoch, offset, tag, data, info, tags, exclude)
   return head .. '\n' .. info .. tags .. data
 end
 
-local function add(state, log, data, info, tags, size, ttl, exclude)
+-- Numbers as text, for those of Lua have 53 bits: of the same length they compare as texts do.
+local function is_outdated(state, number, version_epoch)
+  local newest = call('HMGET', state, 'version', 'version_epoch')
+  if not newest[1] or (version_epoch ~= '' and version_epoch ~= newest[2]) then return false end
+  return #number < #newest[1] or (#number == #newest[1] and number <= newest[1])
+end
+
+local function add(state, log, data, info, tags, size, ttl, exclude, number, version_epoch)
   local known = call('HMGET', state, 'epoch', 'offset', 'tag', 'ttl', 'renew', 'age')
   local epoch = known[1]
+  if epoch and number ~= '' and is_outdated(state, number, version_epoch) then
+    return epoch, known[2] or '0', known[3] or '', nil
+  end
   if not epoch then
     epoch = beginning
     call('HSET', state, 'epoch', epoch, 'age', ARGV[5]) -- first, for it is refused when memory is full; after a DEL it is not
@@ -52,6 +63,7 @@ local function add(state, log, data, info, tags, size, ttl, exclude)
   local message = write(epoch, offset, tag, data, info, tags, exclude)
   call('XADD', log, 'MAXLEN', size, offset .. '-0', 'm', message)
   call('HSET', state, 'offset', offset, 'tag', tag)
+  if number ~= '' then call('HSET', state, 'version', number, 'version_epoch', version_epoch) end
   if known[4] ~= tostring(ttl) or now >= tonumber(known[5] or 0) then renew(state, log, ttl) end
   return epoch, offset, tag, message
 end
@@ -59,7 +71,9 @@ end
 local function store(i)
   local state, log, key = KEYS[3 * i + 1], KEYS[3 * i + 2], KEYS[3 * i + 3]
   local data, info, tags = ARGV[7 * i + 6], ARGV[7 * i + 7], ARGV[7 * i + 8]
-  local size, ttl, window, exclude = ARGV[7 * i + 9], tonumber(ARGV[7 * i + 10]), ARGV[7 * i + 11], ARGV[7 * i + 12]
+  local size, ttl, window, rare = ARGV[7 * i + 9], tonumber(ARGV[7 * i + 10]), ARGV[7 * i + 11], ARGV[7 * i + 12]
+  local exclude, number, version_epoch = '', '', ''
+  if rare ~= '' then exclude, number, version_epoch = string.match(rare, '^(%S*) ?(%d*) ?(.*)$') end
   local before = window ~= '0' and call('GET', key)
   if before then return string.match(before, '^(%S*) (%d+) (%S*)$') end
   local epoch, offset, tag, message = '', '0', '', nil
@@ -67,12 +81,14 @@ local function store(i)
     message = write('', '0', '', data, info, tags, exclude)
   else
     local ok
-    ok, epoch, offset, tag, message = pcall(add, state, log, data, info, tags, size, ttl, exclude)
+    ok, epoch, offset, tag, message =
+      pcall(add, state, log, data, info, tags, size, ttl, exclude, number, version_epoch)
     if not ok then
       if not is_garbage(wording(epoch)) then error(epoch, 0) end
       call('DEL', state, log)
-      epoch, offset, tag, message = add(state, log, data, info, tags, size, ttl, exclude)
+      epoch, offset, tag, message = add(state, log, data, info, tags, size, ttl, exclude, number, version_epoch)
     end
+    if not message then return epoch, offset, tag end
   end
   if window ~= '0' then call('SET', key, epoch .. ' ' .. offset .. ' ' .. tag, 'PX', window) end
   call(announce, string.sub(state, 1, -6) .. 'live' .. ending, message)
