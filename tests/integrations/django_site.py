@@ -12,7 +12,7 @@ from django.urls import include, path
 from tests.support import API_KEY, TOKEN_SECRET
 
 AWAY = "http://127.0.0.1:9"
-PAGE = "{% load messageflow %}{% messageflow %}{{ shown }}"
+PAGE = "{% load messageflow %}{% messageflow %}{% messageflow_html 'turbo' channels='jobs news' %}{{ shown }}"
 ALLOWED = {"allow": ["news:*"]}
 
 

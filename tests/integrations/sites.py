@@ -33,7 +33,7 @@ from messageflow.integrations.async_site import AsyncSite
 from tests.support import API_KEY, TOKEN_SECRET
 
 AWAY = "http://127.0.0.1:9"
-PAGE = "{{ messageflow_script() }}{{ shown }}"
+PAGE = "{{ messageflow_script() }}{{ messageflow_html('turbo', channels=['jobs']) }}{{ shown }}"
 Browser = httpx.AsyncClient
 
 
@@ -195,7 +195,8 @@ def make_tornado(options: dict[str, Any], mounted: bool) -> tuple[Any, Any]:
         async def get(self) -> None:
             self.write(push_blocking(messageflow))
 
-    loader = DictLoader({"page.html": "{% module messageflow_script() %}{{ shown }}"})
+    html = '{% module messageflow_html("turbo", channels=["jobs"]) %}'
+    loader = DictLoader({"page.html": f"{{% module messageflow_script() %}}{html}{{{{ shown }}}}"})
     app = Application(template_loader=loader)
     app.add_handlers(".*", [("/", Page), ("/reports", Report), ("/blocking", Blocking)])
     if "user" in options:

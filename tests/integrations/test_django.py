@@ -10,11 +10,15 @@ from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
+import jwt
 import pytest
 from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
 
 from messageflow import Event, Flow
+from messageflow.core.event_ids import EventId
+from messageflow.core.stream import Position
 from messageflow.core.token_verifier import Verifier, load_keys
 from messageflow.core.webhook_signatures import sign
 from tests.integrations import django_site
@@ -83,8 +87,15 @@ def browser(alice: Any) -> Any:
 
 
 def tag_of(response: Any) -> dict[str, str | None]:
-    ((_, told),) = Tags(response.content.decode()).tags
+    (_, told), *_ = Tags(response.content.decode()).tags
     return told
+
+
+def read_stream(response: Any) -> tuple[dict[str, list[str]], dict[str, Any]]:
+    """Return the query of the stream that a page listens to, and what its ticket says."""
+    source = Tags(response.content.decode()).tags[1][1]["src"] or ""
+    query = parse_qs(source.removeprefix("/connection/uni_sse?"))
+    return query, jwt.decode(query["ticket"][0], TOKEN_SECRET, ["HS256"])
 
 
 def count(flow: Flow, user: Any) -> int:
@@ -154,6 +165,15 @@ def test_the_page_is_told_where_it_begins(flow: Flow, browser: Any, alice: Any) 
     assert b"&lt;shown&gt;" in response.content
     assert "data-since" not in tag_of(browser.get("/async"))  # where a template cannot wait
     assert Client().get("/").status_code == 302  # to a login, as the project wants it
+
+
+def test_a_page_that_a_library_changes_has_its_element(browser: Any, url: str, alice: Any, flow: Flow) -> None:
+    expected = Position(**flow.position(alice.pk)[f"#{alice.pk}"])
+    for path in ("/", "/async?marked"):
+        query, ticket = read_stream(browser.get(path))
+        assert (query["as"], ticket["sub"], ticket["channels"]) == (["turbo"], str(alice.pk), ["jobs", "news"])
+        assert EventId(query["last_event_id"][0]).find(f"#{alice.pk}") == expected
+    assert "last_event_id" not in read_stream(browser.get("/async"))[0]  # where a template cannot wait
 
 
 def test_a_page_is_shown_though_the_gateway_is_away(browser: Any) -> None:

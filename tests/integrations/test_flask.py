@@ -13,11 +13,14 @@ from flask.testing import FlaskClient
 from flask_login import LoginManager, UserMixin, login_user, logout_user
 
 from messageflow import ConfigurationError, Event, Flow, Message
+from messageflow.core.event_ids import EventId
+from messageflow.core.stream import Position
 from messageflow.core.token_verifier import Verifier, load_keys
 from messageflow.core.webhook_signatures import sign
 from messageflow.integrations.flask import MessageFlow
 from tests.gateway.test_bad_input import Client
 from tests.integrations.conftest import HOOKS_SECRET
+from tests.integrations.test_frameworks import read_stream
 from tests.integrations.test_script_tag import Tags
 from tests.support import API_KEY, TOKEN_SECRET, Running
 
@@ -60,6 +63,12 @@ def make_app(messageflow: MessageFlow, url: str = AWAY, *, login: bool = False, 
     def page() -> str:
         messageflow.mark_position()
         return flask.render_template_string("{{ messageflow_script() }}{{ shown }}", shown="<shown>")
+
+    @pages.get("/html")
+    def html() -> str:
+        return flask.render_template_string(
+            "{{ messageflow_script() }}{{ messageflow_html('turbo', channels=['jobs']) }}"
+        )
 
     @pages.post("/reports")
     def report() -> dict[str, Any]:
@@ -104,6 +113,16 @@ def test_what_is_pushed_to_the_current_user_is_stored(url: str, flow: Flow) -> N
     before = flow.history("#alice", limit=0).offset
     assert app.test_client().post("/reports", headers=ALICE).json == {"offset": before + 1}
     assert messageflow.history("#alice", limit=1, reverse=True).publications[0].data["type"] == "report/ready"
+
+
+def test_a_page_that_a_library_changes_has_its_element(url: str, flow: Flow) -> None:
+    browser = make_app(MessageFlow(user=read_user_header), url).test_client()
+    query, ticket = read_stream(browser.get("/html", headers=ALICE))
+    assert (query["as"], ticket["sub"], ticket["channels"]) == (["turbo"], "alice", ["jobs"])
+    start = EventId(query["last_event_id"][0])
+    expected = flow.position("alice", channels=["jobs"])
+    assert {name: start.find(name) for name in expected} == {name: Position(**at) for name, at in expected.items()}
+    assert len(Tags(browser.get("/html").text).tags) == 1  # nobody listens to nothing
 
 
 def test_pushing_to_nobody_raises(simple: Any) -> None:

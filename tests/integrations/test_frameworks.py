@@ -7,10 +7,14 @@ import sys
 import time
 from importlib import import_module
 from typing import Any
+from urllib.parse import parse_qs
 
+import jwt
 import pytest
 
 from messageflow import ConfigurationError, Flow
+from messageflow.core.event_ids import EventId
+from messageflow.core.stream import Position
 from messageflow.core.token_verifier import Verifier, load_keys
 from tests.integrations.conftest import HOOKS_SECRET
 from tests.integrations.signed import sign_call
@@ -30,8 +34,15 @@ def framework(request: pytest.FixtureRequest) -> str:
 
 
 def tag_of(response: Any) -> dict[str, str | None]:
-    ((_, told),) = Tags(response.text).tags
+    (_, told), *_ = Tags(response.text).tags
     return told
+
+
+def read_stream(response: Any) -> tuple[dict[str, list[str]], dict[str, Any]]:
+    """Return the query of the stream that a page listens to, and what its ticket says."""
+    source = Tags(response.text).tags[1][1]["src"] or ""
+    query = parse_qs(source.removeprefix("/connection/uni_sse?"))
+    return query, jwt.decode(query["ticket"][0], TOKEN_SECRET, ["HS256"])
 
 
 async def test_what_is_pushed_to_the_current_user_is_stored(framework: str, gateway: Running) -> None:
@@ -62,6 +73,16 @@ async def test_the_page_is_told_where_it_begins(framework: str, gateway: Running
         assert json.loads(told.pop("data-since") or "") == expected
         assert told == {"src": "/messageflow.js", "data-token-url": "/socket_auth_token", "nonce": 'n"1'}
         assert "data-since" not in tag_of(await browser.get("/"))
+
+
+async def test_a_page_that_a_library_changes_has_its_element(framework: str, gateway: Running) -> None:
+    with Flow(gateway.url, api_key=API_KEY) as flow:
+        expected = flow.position("alice")["#alice"]
+    async with opened(framework, gateway.url) as browser:
+        query, ticket = read_stream(await browser.get("/", headers=ALICE))
+        assert len(Tags((await browser.get("/")).text).tags) == 1  # nobody listens to nothing
+    assert (query["as"], ticket["sub"], ticket["channels"], ticket["ticket"]) == (["turbo"], "alice", ["jobs"], True)
+    assert EventId(query["last_event_id"][0]).find("#alice") == Position(**expected)
 
 
 async def test_a_page_is_shown_though_the_gateway_is_away(

@@ -24,6 +24,7 @@ from messageflow.handlers.webhook import Webhook
 from messageflow.integrations.app_settings import PREFIX, ToldSettings, read_settings
 from messageflow.integrations.current_flow import CurrentFlow
 from messageflow.integrations.flask_commands import CommandContext, commands
+from messageflow.integrations.markup_text import MarkupText
 from messageflow.integrations.script_tag import Since
 from messageflow.integrations.site import NAME, NOBODY, Site, check_functions, read_name
 from messageflow.publisher.arguments import User
@@ -104,7 +105,7 @@ class MessageFlow(CurrentFlow):
             blueprint.add_url_rule(settings.token_path, "token", self._give_token)
         app.register_blueprint(blueprint)
         app.cli.add_command(commands)
-        app.jinja_env.globals["messageflow_script"] = self.script
+        app.jinja_env.globals |= {f"{NAME}_script": self.script, f"{NAME}_html": self.html_stream}
         if settings.hooks_path is not None:
             _mount(installed)
         if settings.revoke_on_logout:
@@ -204,6 +205,19 @@ class MessageFlow(CurrentFlow):
         site = self.installed.site
         token_url = None if site.settings.token_path is None else _find_token_url(site.settings.token_path)
         return Markup(site.render_script(token_url, since, self._find_nonce() if nonce is None else nonce))
+
+    def html_stream(self, library: str, *, channels: Iterable[str] = (), since: Since | None = None) -> MarkupText:
+        """Return the element by which htmx, Turbo or Datastar listens: `{{ messageflow_html("htmx4") }}` in a template.
+
+        Args:
+            library: `htmx2`, `htmx4`, `turbo` or `datastar`.
+            channels: what the page hears beside what is pushed to who is logged in.
+            since: where the page begins; else as `mark_position` noted it, else now.
+        """
+        named = list(channels)
+        if since is None:
+            since = flask.g._messageflow_since if "_messageflow_since" in flask.g else self._find_position(named)
+        return self.installed.site.render_stream(self.find_user(), library, named, since)
 
     def _find_position(self, channels: Iterable[str] = ()) -> Since | None:
         return self.installed.site.find_position(self.find_user() if self.describe_login() else None, channels)

@@ -14,7 +14,7 @@ Owns what is between Litestar and an `AsyncFlow`. Never a connection.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -22,6 +22,7 @@ from uuid import UUID
 from messageflow.errors import ConfigurationError
 from messageflow.extras import needing
 from messageflow.integrations.async_site import AsyncSite
+from messageflow.integrations.markup_text import MarkupText
 from messageflow.integrations.request_flow import AsyncRequestFlow
 from messageflow.integrations.script_tag import Since
 from messageflow.integrations.site import NAME, read_name
@@ -103,7 +104,13 @@ class MessageFlow(AsyncSite, InitPlugin):
         def script(context: Mapping[str, Any], /, nonce: str | None = None, since: Since | None = None) -> Markup:
             return Markup(self.for_request(context["request"]).script(nonce=nonce, since=since))
 
+        def html(
+            context: Mapping[str, Any], /, library: str, channels: Iterable[str] = (), since: Since | None = None
+        ) -> MarkupText:
+            return self.for_request(context["request"]).html_stream(library, channels=channels, since=since)
+
         templates.register_template_callable(f"{NAME}_script", script)
+        templates.register_template_callable(f"{NAME}_html", html)
 
     def _make_handlers(self) -> Iterator[Any]:
         settings = self.site.settings

@@ -155,10 +155,11 @@ def _give_token(request: Any) -> dict[str, str]:
 
 
 def _give_script(event: Any) -> None:
-    """Give each template `messageflow_script()`."""
+    """Give each template `messageflow_script()` and `messageflow_html("htmx4")`."""
     request = event.get("request")
     if request is not None:
         event[f"{NAME}_script"] = lambda **told: MarkupText(request.messageflow.script(**told))
+        event[f"{NAME}_html"] = lambda library, **told: request.messageflow.html_stream(library, **told)
 
 
 def _check_login(event: Any) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from messageflow.handlers.decorators import Decorators
 from messageflow.integrations.current_flow import require_public
+from messageflow.integrations.markup_text import MarkupText
 from messageflow.integrations.script_tag import Since
 from messageflow.integrations.site import NOBODY, Site
 from messageflow.publisher.arguments import User
@@ -39,12 +40,19 @@ class RequestPage:
         self.site = site
         self.since: Since | None = None
         self.is_marked = False
+        self.user: User | None = None  # whom it was marked for
         self._find_token_url = find_token_url
         self._find_nonce = find_nonce
 
-    def mark(self, since: Since | None) -> None:
-        """Note where the page begins."""
-        self.since, self.is_marked = since, True
+    def mark(self, user: User | None, since: Since | None) -> None:
+        """Note whom the page is for, and where it begins."""
+        self.user, self.since, self.is_marked = user, since, True
+
+    def render_stream(
+        self, user: User | None, library: str, channels: Iterable[str], since: Since | None
+    ) -> MarkupText:
+        """Return the element by which a library listens."""
+        return self.site.render_stream(user, library, channels, self.since if since is None else since)
 
     def render(self, nonce: str | None = None, since: Since | None = None) -> str:
         """Return the script tag, escaped."""
@@ -91,7 +99,8 @@ class RequestFlow(_Methods):
         Args:
             channels: further ones that the page will hear.
         """
-        self._page.mark(self._page.site.find_position(self.find_user(), channels))
+        user = self.find_user()
+        self._page.mark(user, self._page.site.find_position(user, channels))
 
     def script(self, *, nonce: str | None = None, since: Since | None = None) -> str:
         """Return the script tag, escaped.
@@ -103,6 +112,19 @@ class RequestFlow(_Methods):
         if since is None and not self._page.is_marked:
             self.mark_position()
         return self._page.render(nonce, since)
+
+    def html_stream(self, library: str, *, channels: Iterable[str] = (), since: Since | None = None) -> MarkupText:
+        """Return the element by which htmx, Turbo or Datastar listens; nothing where nobody is logged in.
+
+        Args:
+            library: `htmx2`, `htmx4`, `turbo` or `datastar`.
+            channels: what the page hears beside what is pushed to who is logged in.
+            since: where the page begins; else as `mark_position` noted it, else now.
+        """
+        named = list(channels)
+        if since is None and not self._page.is_marked:
+            self.mark_position(named)
+        return self._page.render_stream(self.find_user(), library, named, since)
 
 
 class AsyncRequestFlow(_AsyncMethods):
@@ -132,7 +154,8 @@ class AsyncRequestFlow(_AsyncMethods):
 
     async def mark_position(self, channels: Iterable[str] = ()) -> None:
         """As `RequestFlow.mark_position`. Cancelled, it has noted nothing."""
-        self._page.mark(await self._page.site.afind_position(await self.find_user(), channels))
+        user = await self.find_user()
+        self._page.mark(user, await self._page.site.afind_position(user, channels))
 
     def script(self, *, nonce: str | None = None, since: Since | None = None) -> str:
         """Return the script tag, escaped; of a page that was not marked it begins where it connects.
@@ -143,10 +166,31 @@ class AsyncRequestFlow(_AsyncMethods):
         """
         return self._page.render(nonce, since)
 
+    def html_stream(self, library: str, *, channels: Iterable[str] = (), since: Since | None = None) -> MarkupText:
+        """As `RequestFlow.html_stream`; of a page that was not marked it begins where it connects.
+
+        Raises:
+            LookupError: who is logged in takes an await to find out, and the page was not marked.
+        """
+        user = self._page.user if self._page.is_marked else _find_now(self.find_user())
+        return self._page.render_stream(user, library, channels, since)
+
 
 def _require_of_request(asked: object, name: str, kind: type) -> None:
     """Raise for what no request has: handlers are written once, above the application."""
     require_public(asked, name, object if hasattr(Decorators, name) else kind)
+
+
+def _find_now(finding: Awaitable[User | None]) -> User | None:
+    """Return who is logged in, where nothing has to be awaited for it."""
+    steps = finding.__await__()
+    try:
+        next(steps)
+    except StopIteration as found:
+        user: User | None = found.value
+        return user
+    steps.close()
+    raise LookupError("await mark_position() before the page is made: who is logged in is not known without waiting")
 
 
 def _require_user(user: User | None, type: str | TypedMessage) -> User:

@@ -14,6 +14,8 @@ from messageflow.errors import ConfigurationError, PublishError
 from messageflow.handlers.registry import Handlers
 from messageflow.handlers.webhook import Webhook
 from messageflow.integrations.app_settings import ToldSettings
+from messageflow.integrations.markup_text import MarkupText
+from messageflow.integrations.page_stream import render_stream
 from messageflow.integrations.script_tag import Since, render_script_tag
 from messageflow.publisher.arguments import User
 
@@ -72,6 +74,13 @@ class Site:
             nonce: of its Content-Security-Policy.
         """
         return render_script_tag(self.settings.script_url or self.flow.script_url, token_url, since, nonce)
+
+    def render_stream(
+        self, user: User | None, library: str, channels: Iterable[str] = (), since: Since | None = None
+    ) -> MarkupText:
+        """Return the element of a page that a library changes; see `page_stream.render_stream`."""
+        script_url = self.settings.script_url or ""
+        return render_stream(self.flow, user, library, channels=channels, since=since, script_url=script_url)
 
     def find_position(self, user: User | None, channels: Iterable[str] = ()) -> Since | None:
         """Return where the streams of a user stand; None for nobody, and while the gateway is away."""

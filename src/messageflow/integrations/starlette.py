@@ -11,13 +11,14 @@ Starlette and an `AsyncFlow`: the token view, the webhook, the script tag of tem
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, cast
 
 from messageflow.errors import ConfigurationError
 from messageflow.extras import needing
 from messageflow.handlers.webhook import ASGIApp, Receive, Scope, Send, Webhook
 from messageflow.integrations.async_site import AsyncSite
+from messageflow.integrations.markup_text import MarkupText
 from messageflow.integrations.request_flow import AsyncRequestFlow
 from messageflow.integrations.script_tag import Since
 from messageflow.integrations.site import NAME
@@ -48,7 +49,7 @@ class MessageFlow(AsyncSite):
         nonce: takes a request, and returns the nonce of this response's Content-Security-Policy; else
             `request.state.csp_nonce` is taken, where it is there.
         settings: such as `{"URL": …}`; what is not told is found in the environment, `MESSAGEFLOW_URL`.
-        templates: get `{{ messageflow_script() }}`.
+        templates: get `{{ messageflow_script() }}` and `{{ messageflow_html("htmx4") }}`.
 
     Raises:
         ConfigurationError: a setting cannot be used; the message names it.
@@ -87,7 +88,7 @@ class MessageFlow(AsyncSite):
         app.build_middleware_stack = lambda: self._beside(build())  # type: ignore[method-assign]
 
     def add_to(self, templates: Jinja2Templates) -> None:
-        """Give templates `{{ messageflow_script() }}`."""
+        """Give templates `{{ messageflow_script() }}` and `{{ messageflow_html("htmx4") }}`."""
         from jinja2 import pass_context
         from markupsafe import Markup
 
@@ -95,7 +96,13 @@ class MessageFlow(AsyncSite):
         def script(context: Mapping[str, Any], *, nonce: str | None = None, since: Since | None = None) -> Markup:
             return Markup(self._find(context["request"]).script(nonce=nonce, since=since))
 
-        templates.env.globals[f"{NAME}_script"] = script
+        @pass_context
+        def html(
+            context: Mapping[str, Any], library: str, *, channels: Iterable[str] = (), since: Since | None = None
+        ) -> MarkupText:
+            return self._find(context["request"]).html_stream(library, channels=channels, since=since)
+
+        templates.env.globals |= {f"{NAME}_script": script, f"{NAME}_html": html}
 
     def for_request(self, request: HTTPConnection) -> AsyncRequestFlow:
         """Return the flow of a request: all of `AsyncFlow`, `push_current`, `mark_position` and `script`."""

@@ -12,7 +12,7 @@ between Tornado and an `AsyncFlow`. Never a connection.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any, cast
 
 from messageflow.errors import ConfigurationError
@@ -79,7 +79,7 @@ class MessageFlow(AsyncSite):
         told = self.site.settings
         views = ((told.token_path, _make_token_handler(self._handler)), (told.hooks_path, _HooksHandler))
         app.add_handlers(r".*", [(path, view) for path, view in views if path is not None])
-        app.ui_modules[f"{NAME}_script"] = _Script
+        app.ui_modules |= {f"{NAME}_script": _Script, f"{NAME}_html": _Html}
         self._watch(app)
 
     def for_request(self, handler: RequestHandler) -> AsyncRequestFlow:
@@ -125,6 +125,11 @@ class MessageFlowMixin:
 class _Script(UIModule):
     def render(self, *, nonce: str | None = None, since: Since | None = None) -> str:
         return _find(self.handler).for_request(self.handler).script(nonce=nonce, since=since)
+
+
+class _Html(UIModule):
+    def render(self, library: str, *, channels: Iterable[str] = (), since: Since | None = None) -> str:
+        return _find(self.handler).for_request(self.handler).html_stream(library, channels=channels, since=since)
 
 
 def _find(handler: RequestHandler) -> MessageFlow:

@@ -14,9 +14,11 @@ from django.urls import NoReverseMatch, reverse
 from messageflow.errors import ConfigurationError
 from messageflow.integrations.django.logins import name_user
 from messageflow.integrations.django.project_flow import find_project, refuse_to_block
+from messageflow.integrations.markup_text import MarkupText
 from messageflow.integrations.script_tag import Since
 
 NOTE = "_messageflow_since"
+USER_NOTE = "_messageflow_user"
 NOT_INCLUDED = 'include messageflow in urlpatterns: path("", include("messageflow.integrations.django.urls"))'
 
 
@@ -32,12 +34,14 @@ def mark_position(request: Any, channels: Iterable[str] = ()) -> None:
     """
     refuse_to_block("mark_position", "await amark_position(request)")
     user = name_user(getattr(request, "user", None))
+    setattr(request, USER_NOTE, user)
     setattr(request, NOTE, find_project().site.find_position(user, channels))
 
 
 async def amark_position(request: Any, channels: Iterable[str] = ()) -> None:
     """As `mark_position`, in an async view. Cancelled, it has noted nothing."""
     user = name_user(await request.auser())
+    setattr(request, USER_NOTE, user)
     setattr(request, NOTE, await find_project().site.afind_position(user, channels))
 
 
@@ -58,6 +62,24 @@ def render_script(request: Any, *, nonce: str = "", since: Since | None = None) 
     return site.render_script(token_url, since, str(own))
 
 
+def render_html_stream(
+    request: Any, library: str, *, channels: Iterable[str] = (), since: Since | None = None
+) -> MarkupText:
+    """Return the element by which htmx, Turbo or Datastar listens.
+
+    Args:
+        request: for which the page is made; None for a template without one, which is nobody's.
+        library: `htmx2`, `htmx4`, `turbo` or `datastar`.
+        channels: what the page hears beside what is pushed to who is logged in.
+        since: as in `render_script`.
+    """
+    named = list(channels)
+    if since is None and request is not None:
+        since = _find_since(request, named)
+    user = getattr(request, USER_NOTE) if hasattr(request, USER_NOTE) else name_user(getattr(request, "user", None))
+    return find_project().site.render_stream(user, library, named, since)
+
+
 def find_token_url() -> str:
     """Return where pages fetch their token.
 
@@ -71,10 +93,10 @@ def find_token_url() -> str:
     return url
 
 
-def _find_since(request: Any) -> Since | None:
+def _find_since(request: Any, channels: Iterable[str] = ()) -> Since | None:
     if not hasattr(request, NOTE):
         try:
-            mark_position(request)
+            mark_position(request, channels)
         except SynchronousOnlyOperation:
             return None
     since: Since | None = getattr(request, NOTE)
