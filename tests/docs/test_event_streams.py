@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 
 from messageflow import Flow
 from tests.docs.written import Written
+from tests.stream_reader import Stream
 from tests.support import API_KEY, TOKEN_SECRET
 from tests.waiting import wait_until
 
@@ -34,6 +35,24 @@ def test_its_page_hears_and_comes_back_and_has_missed_nothing(tmp_path: Path, pa
         flow.push("alice", "report/ready", {"id": 2})
         expect(page.locator("#reports")).to_have_text("report 1report 2")
         assert page.evaluate("cuts") >= 1
+
+
+def test_a_view_of_ones_own_answers_with_the_stream_and_ends_with_its_server(tmp_path: Path) -> None:
+    written = Written("event-streams.md", tmp_path)
+    (command,) = written.commands("From a view of your own")
+    with written.gateway(command, **KEYS) as gateway:
+        flow = Flow(gateway.url, api_key=API_KEY)
+        with Stream(gateway, "/events?user=alice") as stream:
+            assert stream.event()[1]["channels"] == ["#alice", "*", "news"]
+            flow.push("alice", "report/ready", {"id": 1})
+            assert stream.data() == {"type": "report/ready", "payload": {"id": 1}}
+        wait_until(lambda: not flow.online("alice"))
+        flow.push("alice", "report/ready", {"id": 2})
+        with Stream(gateway, "/events?user=alice", {"Last-Event-ID": stream.last_id}) as stream:
+            assert stream.data()["payload"] == {"id": 2}
+            assert gateway.terminate() == 0
+            assert stream.event()[0] == "disconnect"
+            assert not stream.read()
 
 
 def test_a_script_hears_lines(tmp_path: Path) -> None:

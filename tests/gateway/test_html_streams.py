@@ -10,7 +10,8 @@ import pytest
 from messageflow import Flow, Html
 from messageflow.core.event_ids import write_start
 from messageflow.core.stream import Position
-from tests.gateway.test_http_streams import EVENTS, LINES, Stream, refusal
+from tests.gateway.test_http_streams import EVENTS, LINES, refusal
+from tests.stream_reader import Stream
 from tests.support import API_KEY, TOKEN_SECRET, Running, running
 
 SETTINGS = '[[channel.namespaces]]\nname = "open"\nallow_publish_for_client = true\nallow_subscribe_for_client = true\n'

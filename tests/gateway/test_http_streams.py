@@ -7,12 +7,12 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from messageflow import Flow
 from messageflow.core.event_ids import channel_key
+from tests.stream_reader import Stream
 from tests.support import API_KEY, TOKEN_SECRET, Running, running
 from tests.waiting import wait_until
 
@@ -43,60 +43,6 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 def flow(gateway: Running) -> Iterator[Flow]:
     with Flow(gateway.url, api_key=API_KEY, token_secret=TOKEN_SECRET) as flow:
         yield flow
-
-
-class Stream:
-    """A request, and what is heard of its answer.
-
-    Attributes:
-        status: of the answer.
-        headers: of the answer.
-    """
-
-    def __init__(self, gateway: Running, target: str, headers: dict[str, str] | None = None, body: str = "") -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=SECONDS)
-        self._connection.request("POST" if body else "GET", target, body or None, headers or {})
-        self._answer = self._connection.getresponse()
-        self.status = self._answer.status
-        self.headers = self._answer.headers
-        self.last_id = ""
-
-    def __enter__(self) -> Stream:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._answer.close()
-        self._connection.close()
-
-    def read(self) -> str:
-        """Return all of an answer that ends."""
-        return self._answer.read().decode()
-
-    def line(self) -> Any:
-        """Return the next line as JSON."""
-        return json.loads(self._answer.readline())
-
-    def event(self) -> tuple[str, Any]:
-        """Return name and data of the next event, as an EventSource dispatches it."""
-        name, data = "message", ""
-        while line := self._answer.readline().decode():
-            field, _, value = line.rstrip("\n").partition(": ")
-            if field == "event":
-                name = value
-            elif field == "data":
-                data += value
-            elif field == "id":
-                self.last_id = value
-            elif not field and data:
-                return name, json.loads(data)
-        raise EOFError
-
-    def data(self) -> Any:
-        """Return the data of the next publication."""
-        while True:
-            name, data = self.event()
-            if name == "message":
-                return data
 
 
 def refusal(gateway: Running, target: str, headers: dict[str, str] | None = None) -> tuple[int, str]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.template import engines
 from django.urls import include, path
 
@@ -78,6 +79,12 @@ async def blocking_page(request: HttpRequest) -> HttpResponse:
     return HttpResponse(str(flow.push("alice", "t")))
 
 
+async def events(request: HttpRequest) -> HttpResponseBase:
+    from messageflow.integrations.django import event_stream
+
+    return await event_stream(request, request.headers.get("user"), channels=["news"])
+
+
 def make_patterns() -> list[Any]:
     from messageflow.integrations.django.views import atoken
 
@@ -85,6 +92,7 @@ def make_patterns() -> list[Any]:
         path("", page),
         path("async", async_page),
         path("blocking", blocking_page),
+        path("events", events),
         path("atoken", atoken),
         path("", include("messageflow.integrations.django.urls")),
     ]

@@ -9,6 +9,7 @@
     processes      what belongs to one process, and is not taken along by its children
     http1          HTTP/1.1 as bytes, the first codec                         pure
     http_client    the calls of the server API over HTTP
+    streamed_answer  an answer over HTTP that is read while it comes, on asyncio I/O alone
     redis_codec    the protocol of Redis as bytes, the second codec
 
 All between a call and its socket is written once. On asyncio I/O the coroutines wait; on blocking I/O none of them ever

@@ -12,6 +12,7 @@
     site              what one application has, and what its pages are answered
     async_site        the same where views run on an event loop
     request_flow      the flow of one request
+    event_stream      an event stream of the gateway as the answer of a view
     script_tag        the script tag of a page                              pure
     app_settings      what an application's configuration says
     current_flow      a flow that is another one in each application

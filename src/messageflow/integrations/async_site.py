@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 from messageflow.integrations.app_settings import name_settings, read_settings
 from messageflow.integrations.current_flow import CurrentAsyncFlow
+from messageflow.integrations.event_stream import ViewStream, read_request
 from messageflow.integrations.request_flow import AsyncRequestFlow, RequestPage
 from messageflow.integrations.site import Site, TokenAnswer, check_functions, read_name
 from messageflow.publisher.arguments import User
@@ -88,6 +90,12 @@ class AsyncSite(CurrentAsyncFlow):
         """Return what the token view answers."""
         options = None if user is None or self._token_options is None else self._token_options(user)
         return self.site.answer_token(user, options)
+
+    def make_event_stream(
+        self, request: Any, user: User | None, channels: Iterable[str], ttl: timedelta | float | None
+    ) -> ViewStream:
+        """Return the gateway's event stream for a request, to be answered; arguments as in `ViewStream`."""
+        return ViewStream(self.site, user, channels, ttl, read_request(request.headers, request.query_params))
 
     def note_loop(self) -> None:
         """Let no `Flow` hold up the loop that this runs on: it serves the application."""

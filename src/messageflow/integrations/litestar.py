@@ -15,6 +15,7 @@ Owns what is between Litestar and an `AsyncFlow`. Never a connection.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
 from typing import Any, cast
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -22,6 +23,7 @@ from uuid import UUID
 from messageflow.errors import ConfigurationError
 from messageflow.extras import needing
 from messageflow.integrations.async_site import AsyncSite
+from messageflow.integrations.event_stream import ViewStream
 from messageflow.integrations.markup_text import MarkupText
 from messageflow.integrations.request_flow import AsyncRequestFlow
 from messageflow.integrations.script_tag import Since
@@ -81,6 +83,27 @@ class MessageFlow(AsyncSite, InitPlugin):
             scope[NAME] = self, flow
         return cast(AsyncRequestFlow, flow)
 
+    def event_stream(
+        self,
+        request: Request[Any, Any, Any],
+        user: User | None,
+        *,
+        channels: Iterable[str] = (),
+        ttl: timedelta | float | None = None,
+    ) -> Response[Any]:
+        """Return what a handler answers: the events of the gateway, as `/connection/uni_sse` has them, with their ids.
+
+        Args:
+            request: of the handler; its `Last-Event-ID` says where to resume, `?newest` and `?as=` what else it wants.
+            user: who hears what is pushed to them; None for nobody, who gets 401.
+            channels: what they hear besides.
+            ttl: how long until it ends and the handler is asked again; else as long as tokens of pages are good.
+
+        Raises:
+            ConfigurationError, ValueError: as `Flow.token`.
+        """
+        return _EventStreamResponse(self.make_event_stream(request, user, channels, ttl))
+
     async def find_user(self, request: Request[Any, Any, Any]) -> User | None:
         """Return the name of who is logged in, None for nobody.
 
@@ -129,3 +152,22 @@ class MessageFlow(AsyncSite, InitPlugin):
                 await self.site.webhook.asgi(cast(Any, scope), cast(Any, receive), cast(Any, send))
 
             yield answer_gateway
+
+
+class _EventStreamResponse(Response[Any]):
+    """An event stream of the gateway, with the headers and cookies that the application adds."""
+
+    def __init__(self, stream: ViewStream) -> None:
+        super().__init__(None)
+        self._stream = stream
+
+    def to_asgi_response(self, app: Any, request: Request[Any, Any, Any], **more: Any) -> Any:
+        told = super().to_asgi_response(app, request, **more)
+        own = [header for header in told.encode_headers() if header[0] not in (b"content-length", b"content-type")]
+
+        async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+            await self._stream.serve(cast(Any, receive), cast(Any, send), own)
+            if told.background is not None:
+                await told.background()
+
+        return serve

@@ -12,12 +12,14 @@ Starlette and an `AsyncFlow`: the token view, the webhook, the script tag of tem
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import timedelta
 from typing import Any, cast
 
 from messageflow.errors import ConfigurationError
 from messageflow.extras import needing
 from messageflow.handlers.webhook import ASGIApp, Receive, Scope, Send, Webhook
 from messageflow.integrations.async_site import AsyncSite
+from messageflow.integrations.event_stream import ViewStream
 from messageflow.integrations.markup_text import MarkupText
 from messageflow.integrations.request_flow import AsyncRequestFlow
 from messageflow.integrations.script_tag import Since
@@ -108,6 +110,27 @@ class MessageFlow(AsyncSite):
         """Return the flow of a request: all of `AsyncFlow`, `push_current`, `mark_position` and `script`."""
         return self._find(request)
 
+    def event_stream(
+        self,
+        request: Request,
+        user: User | None,
+        *,
+        channels: Iterable[str] = (),
+        ttl: timedelta | float | None = None,
+    ) -> Response:
+        """Return what the view answers: the events of the gateway, as `/connection/uni_sse` has them, with their ids.
+
+        Args:
+            request: of the view; its `Last-Event-ID` says where to resume, `?newest` and `?as=` what else it wants.
+            user: who hears what is pushed to them; None for nobody, who gets 401.
+            channels: what they hear besides.
+            ttl: how long until it ends and the view is asked again; else as long as tokens of pages are good.
+
+        Raises:
+            ConfigurationError, ValueError: as `Flow.token`.
+        """
+        return _EventStreamResponse(self.make_event_stream(request, user, channels, ttl))
+
     async def find_user(self, request: HTTPConnection) -> User | None:
         """Return the name of who is logged in, None for nobody.
 
@@ -165,6 +188,20 @@ class MessageFlow(AsyncSite):
                 await answering(scope, receive, send)
 
         return serve
+
+
+class _EventStreamResponse(Response):
+    """An event stream of the gateway, which learns at once that its reader has gone, whatever the server."""
+
+    def __init__(self, stream: ViewStream) -> None:
+        super().__init__()
+        self._stream = stream
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        own = [(name, value) for name, value in self.raw_headers if name != b"content-length"]
+        await self._stream.serve(receive, send, own)
+        if self.background is not None:
+            await self.background()
 
 
 class _Answering:

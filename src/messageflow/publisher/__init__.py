@@ -17,6 +17,7 @@
     tokens            what users connect with                         pure
     error_texts       what a flow speaks to, in the words of its errors  pure
     discovery         where the gateway is and which keys it knows
+    stream_opening    how a program comes to the event stream of a gateway
     stand_in          what all flows use in place of a gateway in tests
     inprocess         the short way, when the gateway is in this process
     redis_target      the way past the gateway, through the Redis that gateways share

@@ -15,6 +15,7 @@
     outbox_draining           how those are sent; outbox_drain_thread, by what
     notify                    pushes of what models become
     page_script, views, urls  the script tag, the token and the webhook
+    stream_view               an event stream as the answer of a view
     checks                    what `manage.py check` says
     templatetags, management  what Django finds by the name of the folder
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from messageflow.integrations.django.page_script import mark_position as mark_position
     from messageflow.integrations.django.project_flow import async_flow as async_flow
     from messageflow.integrations.django.project_flow import flow as flow
+    from messageflow.integrations.django.stream_view import event_stream as event_stream
 
 _PLACES = {
     "flow": "project_flow",
@@ -52,6 +54,7 @@ _PLACES = {
     "notify_on_save": "notify",
     "mark_position": "page_script",
     "amark_position": "page_script",
+    "event_stream": "stream_view",
 }
 __all__ = [*_PLACES]
 
