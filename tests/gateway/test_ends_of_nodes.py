@@ -138,28 +138,42 @@ async def test_at_the_end_of_a_gateway_everybody_is_told_of_once(
 
 
 @pytest.fixture
-def two(own_server: Server, project: Path, tmp_path: Path) -> Iterator[tuple[Running, Running]]:
+def three(own_server: Server, project: Path, tmp_path: Path) -> Iterator[list[Running]]:
     """They ping seldom: the pages here answer no pings, and are to outlive a death that is seen within a minute."""
     command = ["serve", "--config", "messageflow.toml", "--hooks", "noting:flow", "--broker", own_server.url]
     command += ["--ping-interval", "10m"]
     with ExitStack() as stack:
-        one = stack.enter_context(running(command, tmp_path / "one", cwd=project))
-        other = stack.enter_context(running(command, tmp_path / "other", cwd=project))
-        yield one, other
+        yield [
+            stack.enter_context(running(command, tmp_path / name, cwd=project)) for name in ("one", "other", "frozen")
+        ]
 
 
 @pytest.mark.timeout(300)  # two leases, one after the other
-async def test_over_redis_a_gateway_that_is_killed_leaves_no_ghost(
-    project: Path, two: tuple[Running, Running], stack: AsyncExitStack
+async def test_over_redis_a_gateway_that_is_killed_or_stands_still_leaves_no_ghost(
+    project: Path, three: list[Running], stack: AsyncExitStack
 ) -> None:
-    for number, gateway in enumerate((*two, *two)):
+    killed, survivor, frozen = three
+    for number, gateway in enumerate((killed, survivor, killed, survivor)):
         await enter(stack, gateway, f"user{number}", "open:all")
-    await enter(stack, two[0], "alice", "open:killed")
-    await happens(lambda: changes(project, "open:killed") == ["occupied"])
-    two[0].kill()
-    await happens(lambda: len(ends(project)) == 3)
-    await happens(lambda: changes(project, "open:killed") == ["occupied", "vacated"])
+    await enter(stack, killed, "alice", "open:killed")
+    stays, _ = await enter(stack, frozen, "stays", "open:all", "open:frozen")
+    leaves, _ = await enter(stack, frozen, "leaves", "open:all")
+    await happens(lambda: changes(project, "open:killed") == changes(project, "open:frozen") == ["occupied"])
+    frozen.process.send_signal(signal.SIGSTOP)
+    try:
+        killed.kill()
+        await happens(lambda: len(ends(project)) == 5)
+        await happens(lambda: changes(project, "open:killed") == changes(project, "open:frozen"))
+        assert changes(project, "open:frozen") == ["occupied", "vacated"]
+        leaves.link.transport.abort()  # the gateway learns of it before it knows that it was taken for dead
+    finally:
+        frozen.process.send_signal(signal.SIGCONT)
+    await asyncio.wait_for(stays.link.wait_closed(), 30)
+    assert stays.link.close_code == 3001  # it comes back
     assert changes(project, "open:all") == ["occupied"]
-    await asyncio.to_thread(two[1].terminate)
+    for gateway in (frozen, survivor):
+        assert await asyncio.to_thread(gateway.terminate) == 0
+    assert len(ends(project)) == 7
     assert set(ends(project).values()) == {1}
     assert changes(project, "open:all") == ["occupied", "vacated"]
+    assert changes(project, "open:frozen") == ["occupied", "vacated"]

@@ -111,6 +111,60 @@ async def test_a_node_that_was_taken_for_dead_sends_those_away_that_others_told_
     assert node.told == []
 
 
+class Doubted(MemoryBroker):
+    """A broker whose node may have been taken for dead."""
+
+    doubtful = False
+
+    @property
+    def may_be_dead(self) -> bool:
+        return self.doubtful
+
+
+async def gone_in_doubt(node: Node, monkeypatch: pytest.MonkeyPatch) -> tuple[Doubted, str]:
+    """Have a client go while its node may be dead. Returns what says so, and the client."""
+    broker = Doubted()
+    monkeypatch.setattr(node.deaths, "_broker", broker)
+    connection = await node.world.connected("alice")
+    assert connection.session is not None
+    broker.doubtful = True
+    connection.session.lost()
+    await node.world.settle()
+    assert node.told == []
+    return broker, connection.session.client
+
+
+async def test_an_end_is_withheld_until_it_is_known_that_nobody_else_told_of_it(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker, client = await gone_in_doubt(node, monkeypatch)
+    broker.doubtful = False
+    await until(lambda: node.told)
+    assert [told[1] for told in node.told] == [client]
+
+
+async def test_an_end_that_another_node_told_of_is_not_told_again(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    broker, client = await gone_in_doubt(node, monkeypatch)
+    node.hub.on_presence(CLIENTS, Left(ClientInfo("alice", client)))
+    broker.doubtful = False
+    await until(lambda: not node.deaths._withheld)
+    node.hub.on_presence(CLIENTS, Left(ClientInfo("alice", client)))  # announced too, and heard late
+    for _ in range(20):
+        await asyncio.sleep(0.001)
+    assert node.told == []
+
+
+async def test_a_node_that_ends_in_doubt_leaves_it_to_whoever_clears_up_after_it(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node_deaths, "LAST_WORDS", 0.01)
+    _, client = await gone_in_doubt(node, monkeypatch)
+    node.deaths.hurry()
+    await until(lambda: not node.deaths._withheld)
+    assert node.told == []
+    assert client in await node.hub.broker.read_presence(CLIENTS)
+
+
 async def test_a_handler_that_comes_late_is_told_of_deaths_too(node: Node) -> None:
     await node.deaths.end()  # as where there was none at the start
     assert await node.hub.broker.read_presence(NODES) == {}

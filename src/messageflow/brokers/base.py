@@ -231,6 +231,10 @@ class Broker(StreamStore, Delivery, PresenceStore, ReservationStore, NodeMessage
     def trouble(self) -> str:
         """Why this node should not be given work, in a phrase; empty while all is well. Shown by `/ready`."""
 
+    @property
+    def may_be_dead(self) -> bool:
+        """Whether other nodes may take this one for dead, and clear up after it, without its knowing yet."""
+
     def statistics(self) -> dict[str, float]:
         """Return figures for `/metrics`: streams, bytes kept, evictions."""
 

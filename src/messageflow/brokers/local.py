@@ -72,6 +72,10 @@ class LocalBroker(ABC):
             self._sweeper = None
 
     @property
+    def may_be_dead(self) -> bool:
+        return False
+
+    @property
     def trouble(self) -> str:
         return ""
 

@@ -196,6 +196,7 @@ class Hub:
     async def close(self) -> None:
         """Send every client away, end every task, close the broker."""
         self.draining = True
+        self.node_deaths.hurry()
         self.fan_out.flush()
         for session in (*self.sessions.values(), *self.unauthenticated):
             session.disconnect(self.goodbye)
@@ -263,7 +264,7 @@ class Hub:
         else:
             self.unauthenticated.discard(session)
         if self.hooks.any:
-            self.hooks.note_end(session, was_in, why, told=self.node_deaths.forget_client(session))
+            self.node_deaths.note_end(session, was_in, why)
         self._channels.leave_all(session)
 
     # What sessions need

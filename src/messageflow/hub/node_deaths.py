@@ -5,7 +5,8 @@ channel of the gateway's own, and each node into another: presence is what every
 announces. Those that live hear it, and the one whose name comes first tells the application.
 
 A node that lives and hears that it is dead, as where it did not reach Redis for longer than its lease, has those
-clients come back: the application was told that they are gone.
+clients come back: the application was told that they are gone. While it does not know whether it was taken for dead,
+as just after its process was stopped for a while, it withholds what it would tell of the ends of its own.
 
 Owns what was heard and is not told yet. Never touches presence that clients see. A node alone, or an application that
 does not want to know, enters nothing.
@@ -15,13 +16,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import NamedTuple
 
 import msgspec
 
 from messageflow.brokers.base import Broker
 from messageflow.core.channels import CLIENTS, NODES
 from messageflow.core.client_info import ClientInfo
-from messageflow.core.codes import SHUTDOWN
+from messageflow.core.codes import SHUTDOWN, Disconnect
 from messageflow.core.protocol import Joined, Left
 from messageflow.errors import BrokerError
 from messageflow.hub.hook_calls import END_OF_SESSION, HookCalls
@@ -33,8 +35,18 @@ from messageflow.hub.session import Session
 
 GATHER = 0.2  # seconds in which what is heard of one death is gathered
 RETRY = 1.0
+LAST_WORDS = 1.0  # seconds for which a node that ends waits to know whether it was taken for dead
+ENDED_FOR = 60.0  # seconds for which it is known of a client that others told of that it was of this node
 AT_ONCE = 1_000  # ends that are told together: one by one each would wait for a batch of its own
 LOST = "the gateway node they were connected to is gone"
+
+
+class End(NamedTuple):
+    """The end of a session, see `NodeDeaths.note_end`."""
+
+    session: Session
+    was_in: bool
+    why: Disconnect | None
 
 
 class NodeDeaths:
@@ -73,6 +85,9 @@ class NodeDeaths:
         self._shared = shared
         self._entered: set[str] = set()  # clients
         self._told: set[str] = set()  # clients that are here still, and of which another node told the end
+        self._withheld: dict[str, End] = {}  # ends of which another node may have told, by client
+        self._ended: dict[str, float] = {}  # clients of this node that ended in such a time, and when
+        self._ending = False
         self._heard: list[ClientInfo] = []
         self._dead: list[str] = []
         self._inheriting = False
@@ -123,8 +138,46 @@ class NodeDeaths:
             self._entered.add(session.client)
             self._presence.update(CLIENTS, session.info)
 
-    def forget_client(self, session: Session) -> bool:
-        """A client of this node has ended. Returns whether another node, that took this one for dead, told of it."""
+    def note_end(self, session: Session, was_in: bool, why: Disconnect | None) -> None:
+        """A session of this node has ended: tell the application, unless another node has, that took this one for dead.
+
+        Args:
+            session: which.
+            was_in: whether it was connected.
+            why: the server's decision, None where it made none.
+        """
+        client = session.client
+        if client in self._entered and client not in self._told and self._broker.may_be_dead:
+            if not self._withheld:
+                self._runtime.spawn(self._tell_withheld(), name=END_OF_SESSION)
+            self._withheld[client] = End(session, was_in, why)
+            return
+        self._hooks.note_end(session, was_in, why, told=self._forget_client(session))
+
+    async def _tell_withheld(self) -> None:
+        waited = 0.0
+        while self._broker.may_be_dead and waited < LAST_WORDS:
+            await asyncio.sleep(GATHER)
+            waited += GATHER if self._ending else 0.0
+        withheld, self._withheld = self._withheld, {}
+        for client, end in withheld.items():
+            self._remember_ended(client)
+            # Where it is not known to the last, it stays in presence: whoever clears up after this node tells of it.
+            told = self._broker.may_be_dead or self._forget_client(end.session)
+            self._hooks.note_end(*end, told=told)
+
+    def _remember_ended(self, client: str) -> None:
+        now = self._runtime.clock()
+        while self._ended and next(iter(self._ended.values())) < now - ENDED_FOR:
+            del self._ended[next(iter(self._ended))]
+        self._ended[client] = now
+
+    def hurry(self) -> None:
+        """The hub ends: what cannot be known is not waited for."""
+        self._ending = True
+
+    def _forget_client(self, session: Session) -> bool:
+        """Take a client out. Returns whether another node told of it."""
         client = session.client
         if client in self._entered and session.info is not None:
             self._entered.discard(client)
@@ -132,6 +185,7 @@ class NodeDeaths:
         if client not in self._told:
             return False
         self._told.discard(client)
+        self._remember_ended(client)
         return True
 
     def receive(self, channel: str, push: Joined | Left) -> None:
@@ -146,7 +200,9 @@ class NodeDeaths:
         elif client in self._sessions:
             self._told.add(client)
             self._sessions[client].disconnect(SHUTDOWN, "taken for dead: the application was told that it is gone")
-        else:
+        elif client in self._withheld:
+            self._told.add(client)
+        elif client not in self._ended:
             self._heard.append(push.info)
         if not self._inheriting and (self._heard or self._dead):
             self._inheriting = True
@@ -180,4 +236,6 @@ class NodeDeaths:
                 return min(await self._broker.read_presence(NODES), default=self._me.client) >= self._me.client
             except BrokerError as error:
                 self._runtime.log_limited(logging.WARNING, "deaths_not_told", error=str(error))
+                if self._ending:
+                    return False
                 await asyncio.sleep(RETRY)

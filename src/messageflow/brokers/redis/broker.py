@@ -106,7 +106,9 @@ class RedisBroker:
         self._batcher = PublishBatcher(
             self._streams.publish, lambda channel: topology.identify_server(self._names.state(channel)), self._deadline
         )
-        self._local_presence = LocalPresence(self._presence_store, self._node, self._announce_leave)
+        self._local_presence = LocalPresence(
+            self._presence_store, self._node, self._announce_leave, self._note_taken_out
+        )
         self._lease = Lease(self._presence_store, self._node, self._rules, self._local_presence.mark_disordered)
         self._reservations = RedisReservations(self._client, self._names, self._node, self._window, self._list_live)
         self._scatter = ScatterGather(
@@ -154,6 +156,10 @@ class RedisBroker:
     @property
     def trouble(self) -> str:
         return self._topology.trouble
+
+    @property
+    def may_be_dead(self) -> bool:
+        return self._lease.may_be_over
 
     async def _inspect(self) -> list[str]:
         """Find out what an acknowledgement means here, and refuse a Redis that cannot do what is needed.
@@ -286,6 +292,10 @@ class RedisBroker:
 
     def _announce_leave(self, channel: str, push: Left) -> None:
         self._announce_unawaited(self._names.live(channel), encode_presence_push(push))
+
+    def _note_taken_out(self, channel: str, push: Left) -> None:
+        if self._sink is not None:
+            self._sink.on_presence(channel, push)
 
     def _announce_unawaited(self, name: str, message: bytes) -> None:
         self._topology.execute_unawaited(self._topology.get_announcing(name).to_command(name, message))

@@ -74,6 +74,10 @@ class Names:
         """The set of channels in which a node has somebody present."""
         return f"{self.prefix}:{{.node.{node}}}"
 
+    def grave(self, node: str) -> str:
+        """Whether others have cleared up after a node."""
+        return f"{self.prefix}:{{.grave.{node}}}"
+
     def beat(self, node: str) -> str:
         """How far a node has seen it."""
         return f"{self.prefix}:{{.beat.{node}}}"

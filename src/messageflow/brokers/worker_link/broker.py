@@ -141,6 +141,10 @@ class ParentBroker:
         self._trouble = why
 
     @property
+    def may_be_dead(self) -> bool:
+        return False
+
+    @property
     def trouble(self) -> str:
         return self._trouble
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
+from typing import NamedTuple
 
 import pytest
 
 from messageflow.brokers.redis.broker import RedisBroker
 from messageflow.brokers.redis.presence import local_presence
+from messageflow.brokers.redis.presence.lease import LEASE, Lease
 from messageflow.brokers.redis.presence.local_presence import LocalPresence
 from messageflow.brokers.redis.presence.presence_store import Gone, RedisPresenceStore
+from messageflow.core.channels import CLIENTS
 from messageflow.core.client_info import ClientInfo
 from messageflow.errors import BrokerError, Unanswered, Unavailable
 from messageflow.testing.broker_suite import until
@@ -81,7 +84,7 @@ def held(broker: RedisBroker) -> Held:
 @pytest.fixture
 def crowd(broker: RedisBroker, held: Held) -> LocalPresence:
     """The people of the broker's node, tended only when the test does it."""
-    return LocalPresence(held, broker._node, lambda channel, push: None)
+    return LocalPresence(held, broker._node, lambda channel, push: None, lambda channel, push: None)
 
 
 def owned(server: Server, broker: RedisBroker) -> set[bytes]:
@@ -285,3 +288,81 @@ async def test_whatever_happens_at_once_who_is_here_is_present_in_the_end(
         assert (await broker.count_presence(f"room-{room}")).users == len(users)
     owned = await broker._presence_store.list_owned(broker._node, 100)
     assert {name.decode() for name in owned} == set(crowd._here)
+
+
+class Frozen(NamedTuple):
+    """A node that stood still for longer than its lease, with Alice and Bob connected."""
+
+    crowd: LocalPresence
+    lease: Lease
+    store: RedisPresenceStore
+    told: list[tuple[str, str]]
+    node: str = "frozen"
+
+    async def clear(self, *clients: ClientInfo) -> None:
+        """Have another node clear up after it, as far as these."""
+        assert await self.store.bury(self.node)
+        outcomes = await self.store.exit([Gone(self.node, CLIENTS, client) for client in clients])
+        assert outcomes == [True] * len(clients)
+
+
+@pytest.fixture
+async def frozen(broker: RedisBroker, server: Server, monkeypatch: pytest.MonkeyPatch) -> Frozen:
+    store = broker._presence_store
+    told: list[tuple[str, str]] = []
+    crowd = LocalPresence(
+        store, "frozen", lambda channel, push: None, lambda channel, push: told.append((channel, push.info.client))
+    )
+    lease = Lease(store, "frozen", b"", crowd.mark_disordered)
+    await lease.renew()
+    assert not lease.may_be_over
+    for client in (ALICE, BOB):
+        await crowd.enter(CLIENTS, client)
+    monkeypatch.setattr(lease, "_renewed", lease._renewed - 2 * LEASE)
+    with server.client() as client:
+        client.zadd(broker._names.nodes, {"frozen": 1})
+    assert lease.may_be_over
+    return Frozen(crowd, lease, store, told)
+
+
+async def test_a_node_that_comes_back_finds_out_whom_others_took_out(frozen: Frozen) -> None:
+    await frozen.clear(ALICE)
+    await frozen.crowd.tend(frozen.lease)
+    assert frozen.told == [(CLIENTS, ALICE.client)]
+    assert not frozen.lease.may_be_over
+    assert not await frozen.store.is_buried(frozen.node)
+    await frozen.crowd.exit(CLIENTS, ALICE)  # as the hub does, which was told
+    await frozen.crowd.exit(CLIENTS, BOB)
+
+
+async def test_a_redis_that_forgot_everything_took_nobody_out(frozen: Frozen, server: Server) -> None:
+    with server.client() as client:
+        client.flushall()
+    await frozen.crowd.tend(frozen.lease)
+    assert frozen.told == []
+    assert not frozen.lease.may_be_over
+    assert set(await frozen.store.read_presence(CLIENTS)) == {ALICE.client, BOB.client}
+
+
+async def test_nobody_clears_up_after_a_node_that_is_back(frozen: Frozen, broker: RedisBroker) -> None:
+    await frozen.lease.renew()
+    assert not await frozen.store.bury(frozen.node)
+    await broker._local_presence._clear(frozen.node)  # what it had seen of the nodes was old
+    assert set(await frozen.store.read_presence(CLIENTS)) == {ALICE.client, BOB.client}
+    assert not await frozen.store.is_buried(frozen.node)
+
+
+async def test_while_redis_cannot_be_asked_it_stays_open_whether_a_node_is_dead(
+    frozen: Frozen, held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(node: str) -> bool:
+        raise Unavailable("it is away")
+
+    await frozen.clear(ALICE)
+    with monkeypatch.context() as away:
+        away.setattr(frozen.store, "is_buried", fails)
+        await frozen.crowd.tend(frozen.lease)
+        assert frozen.lease.may_be_over
+        assert set(await frozen.store.read_presence(CLIENTS)) == {BOB.client}  # nobody was entered again unseen
+    await frozen.crowd.tend(frozen.lease)
+    assert frozen.told == [(CLIENTS, ALICE.client)]

@@ -28,6 +28,9 @@ class Lease:
         node: this node's name, without spaces, unique among all that ever were.
         rules: what is left for those who publish without a gateway; nothing when empty.
         on_lost: called when Redis did not know this node any more.
+
+    Attributes:
+        lapsed: it was over before it was renewed, and nobody has looked yet what others made of that.
     """
 
     def __init__(self, store: RedisPresenceStore, node: str, rules: bytes, on_lost: Callable[[], None]) -> None:
@@ -37,6 +40,7 @@ class Lease:
         self._on_lost = on_lost
         self._soon = asyncio.Event()
         self._renewed = 0.0  # on the monotonic clock
+        self.lapsed = False
         self._well_since = time.monotonic()
 
     @property
@@ -47,12 +51,18 @@ class Lease:
         """
         return time.monotonic() - self._well_since
 
+    @property
+    def may_be_over(self) -> bool:
+        """Whether others may take this node for dead, or have done it, without its knowing."""
+        return self.lapsed or time.monotonic() - self._renewed > LEASE
+
     async def renew(self) -> None:
         """Say that this node lives."""
         now = time.monotonic()
         if now - self._renewed > 2 * RENEW_EVERY:
             self._well_since = now
         found = await self._store.renew(self._node, LEASE)
+        self.lapsed = self.lapsed or not (found.good or self._renewed == 0.0)
         self._renewed = now
         if not found.good:
             self._on_lost()

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Sequence
 from messageflow.brokers.redis.presence.lease import LEASE, RENEW_EVERY, Lease
 from messageflow.brokers.redis.presence.presence_store import PRESENT_LIFE, Gone, RedisPresenceStore
 from messageflow.brokers.redis.tasks import wait_at_most
+from messageflow.core.channels import CLIENTS, NODES
 from messageflow.core.client_info import ClientInfo
 from messageflow.core.protocol import Left
 from messageflow.errors import BrokerError
@@ -46,12 +47,15 @@ class LocalPresence:
         store: where all nodes meet.
         node: this node's name.
         announce: announces that a client left a channel.
+        on_taken_out: called when others took out a client of this node that is there, for they took it for dead; of
+            the channels of the gateway's own alone, for by these the application is told of ends.
     """
 
-    def __init__(self, store: RedisPresenceStore, node: str, announce: Announce) -> None:
+    def __init__(self, store: RedisPresenceStore, node: str, announce: Announce, on_taken_out: Announce) -> None:
         self._store = store
         self._node = node
         self._announce = announce
+        self._on_taken_out = on_taken_out
         self._here: dict[str, dict[str, ClientInfo]] = {}  # by channel and client
         self._notes: dict[Key, Gone] = {}  # clients of which Redis may know something else
         self._changes: dict[Key, asyncio.Task[None]] = {}  # tell Redis
@@ -159,11 +163,42 @@ class LocalPresence:
 
     async def tend(self, lease: Lease) -> None:
         """Tell Redis what it could not be told, put presence in order when that is due, clear up after dead nodes."""
+        try:
+            await self._come_back(lease)
+        except BrokerError as error:  # what was taken out must not be entered again unseen
+            log.warning("presence_not_tended", extra={"error": str(error)})
+            return
         for work in (self._catch_up, self._disown, self._keep_order, lambda: self._clear_up(lease)):
             try:
                 await work()
             except BrokerError as error:  # where its server is away, that of others may not be
                 log.warning("presence_not_tended", extra={"error": str(error)})
+
+    async def _come_back(self, lease: Lease) -> None:
+        """Find out what others did if the lease was over, as that of a process that was stopped for a while.
+
+        They announce whom they take out, and this node may not have heard it: its connection, on which nothing was read
+        for so long, is made anew. The lease is renewed first: who begins to clear up after that finds that it lives.
+        """
+        if not lease.may_be_over:
+            return
+        await lease.renew()
+        if not lease.lapsed:
+            return
+        if await self._store.is_buried(self._node):
+            for channel in (NODES, CLIENTS):
+                await self._tell_taken_out(channel)
+            await self._store.leave_grave(self._node)
+            log.warning("taken_for_dead")
+        lease.lapsed = False
+
+    async def _tell_taken_out(self, channel: str) -> None:
+        here = self._here.get(channel, {})
+        known = [client for client in here if (channel, client) not in self._notes]  # what is noted Redis may not know
+        for start in range(0, len(known), AT_ONCE):
+            for client in await self._store.find_absent(channel, known[start : start + AT_ONCE]):
+                if (info := here.get(client)) is not None:
+                    self._on_taken_out(channel, Left(info))
 
     async def _catch_up(self) -> None:
         """Tell Redis what it could not be told."""
@@ -279,12 +314,16 @@ class LocalPresence:
     async def _clear(self, node: str) -> None:
         """Take out the clients a dead node left behind. Other nodes may do the same: each leave is announced once."""
         cleared = 0
+        if not await self._store.bury(node):
+            return
         while names := await self._store.list_owned(node, AT_ONCE):
             channels = [name.decode("utf-8", "replace") for name in names]
             for gone in await self._store.sift(channels, lambda channel, owner, client: owner != node):
                 self._announce(gone.channel, Left(gone.info))
             await self._store.disown(node, names)
             cleared += len(names)
+            if node not in (await self._store.list_nodes()).dead:  # it is back, and sees to the rest itself
+                return
         await self._store.remove_node(node)
         log.warning("node_gone", extra={"node": node, "channels": cleared})
 

@@ -18,6 +18,7 @@ from messageflow.core.client_info import ClientInfo
 from messageflow.core.presence import PresenceCounts
 from messageflow.errors import BrokerError
 
+GRAVE_LIFE = 86_400  # seconds for which a node that was cleared up after can find out; its clients wait for less
 PRESENT_LIFE = 3_600  # seconds after which a channel's presence goes unless a node renews it
 NODE = re.compile(rb"[A-Za-z0-9_.-]{1,64}")  # a node's name
 
@@ -131,6 +132,36 @@ class RedisPresenceStore:
         else:
             await self._client.execute_one(RedisCommand(owned, ("DEL", owned)))
             await self._client.execute_one(RedisCommand(name, ("ZREM", name, node)))
+
+    async def bury(self, node: str) -> bool:
+        """Leave word for a node that it is cleared up after, should it come back.
+
+        Returns:
+            Whether its lease is over still. One that renews it after that finds the word; one that did it before is not
+            to be cleared up after.
+        """
+        grave = self._names.grave(node)
+        await self._client.execute_one(RedisCommand(grave, ("SET", grave, 1, "EX", GRAVE_LIFE)))
+        if node in (await self.list_nodes()).dead:
+            return True
+        await self.leave_grave(node)
+        return False
+
+    async def is_buried(self, node: str) -> bool:
+        """Whether others have begun to clear up after a node, or have done it."""
+        grave = self._names.grave(node)
+        return await self._client.execute_one(RedisCommand(grave, ("GET", grave))) is not None
+
+    async def leave_grave(self, node: str) -> None:
+        """The node lives, and knows what follows."""
+        grave = self._names.grave(node)
+        await self._client.execute_one(RedisCommand(grave, ("DEL", grave)))
+
+    async def find_absent(self, channel: str, clients: Sequence[str]) -> list[str]:
+        """Return those of some clients that are not entered into a channel."""
+        key = self._names.present(channel)
+        found = await self._client.execute_one(RedisCommand(key, ("HMGET", key, *clients)))
+        return [client for client, value in zip(clients, found, strict=True) if value is None]
 
     async def publish_rules(self, rules: bytes) -> None:
         """Leave the rules for flows that publish without a gateway."""
