@@ -86,6 +86,31 @@ async def test_the_others_do_not(node: Node) -> None:
     assert node.told == [("bob", "lost too", 0, b"")]
 
 
+async def left_to_another(node: Node) -> None:
+    """Have an end left to a node with a name that comes before."""
+    await node.hub.broker.join(NODES, ClientInfo("", "a"), keep=True, tell=False)
+    node.hub.on_presence(CLIENTS, Left(ALICE))
+    await until(lambda: node.deaths._left)
+    assert node.told == []
+    await node.hub.broker.leave(NODES, ClientInfo("", "a"), tell=False)
+
+
+async def test_what_a_node_was_to_tell_that_died_too_is_told_by_the_next(node: Node) -> None:
+    await left_to_another(node)
+    node.hub.on_presence(NODES, Left(ClientInfo("", "a")))
+    await until(lambda: node.told)
+    assert node.told == [("alice", "lost", 0, b'{"n":1}')]
+
+
+async def test_what_a_node_said_that_it_told_is_not_told_when_it_dies(node: Node) -> None:
+    await left_to_another(node)
+    node.hub.on_control(b'told\n{"clients":["lost"],"channels":[]}')
+    node.hub.on_presence(NODES, Left(ClientInfo("", "a")))
+    node.hub.on_presence(CLIENTS, Left(ClientInfo("bob", "lost too")))
+    await until(lambda: node.told)
+    assert [told[1] for told in node.told] == ["lost too"]
+
+
 async def test_who_is_connected_is_entered_and_who_left_is_told_of_here_alone(node: Node) -> None:
     connection = await node.world.connected("alice")
     assert connection.session is not None

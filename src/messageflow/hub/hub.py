@@ -42,7 +42,7 @@ from messageflow.hub.hook_calls import END_OF_SESSION, HookCalls
 from messageflow.hub.hooks import OUTLIVING, Hooks, name_task
 from messageflow.hub.lagging_sessions import LaggingSessions
 from messageflow.hub.limits import Limits
-from messageflow.hub.node_deaths import NodeDeaths
+from messageflow.hub.node_deaths import TOLD, NodeDeaths
 from messageflow.hub.occupancy import QUESTION as OCCUPANCY
 from messageflow.hub.occupancy import SAID, Occupancy
 from messageflow.hub.presence_changes import PresenceChanges
@@ -324,6 +324,8 @@ class Hub:
         try:
             if message.startswith(SAID):
                 self.occupancy.receive(message)
+            elif message.startswith(TOLD):
+                self.node_deaths.hear_told(message)
             else:
                 self.control.apply(message)
         except Exception:

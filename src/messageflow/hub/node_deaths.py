@@ -2,7 +2,8 @@
 
 A node that can say goodbye tells the application of each end itself. For the others, each client is entered into a
 channel of the gateway's own, and each node into another: presence is what every broker clears up after its nodes, and
-announces. Those that live hear it, and the one whose name comes first tells the application.
+announces. Those that live hear it, and the one whose name comes first tells the application, and then the others, that
+it has: until then they keep what they heard, for that one may be dead too, and not be known to be.
 
 A node that lives and hears that it is dead, as where it did not reach Redis for longer than its lease, has those
 clients come back: the application was told that they are gone. While it does not know whether it was taken for dead,
@@ -38,7 +39,20 @@ RETRY = 1.0
 LAST_WORDS = 1.0  # seconds for which a node that ends waits to know whether it was taken for dead
 ENDED_FOR = 60.0  # seconds for which it is known of a client that others told of that it was of this node
 AT_ONCE = 1_000  # ends that are told together: one by one each would wait for a batch of its own
+LEFT_FOR = 120.0  # seconds for which what another is to tell is kept; by then it is known to have died, if it has
+TOLD = b"told\n"  # what a control message of this module begins with
 LOST = "the gateway node they were connected to is gone"
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What a node says: of the ends of which clients, and the emptiness of which channels, the application was told."""
+
+    clients: list[str] = []
+    channels: list[str] = []
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Told).decode
 
 
 class End(NamedTuple):
@@ -88,8 +102,10 @@ class NodeDeaths:
         self._withheld: dict[str, End] = {}  # ends of which another node may have told, by client
         self._ended: dict[str, float] = {}  # clients of this node that ended in such a time, and when
         self._ending = False
-        self._heard: list[ClientInfo] = []
+        self._heard: dict[str, ClientInfo] = {}
         self._dead: list[str] = []
+        self._left: dict[str, tuple[float, ClientInfo]] = {}  # ends that another is to tell, and until when that counts
+        self._left_channels: dict[str, float] = {}  # the same of channels
         self._inheriting = False
         self._begun = False
 
@@ -203,7 +219,7 @@ class NodeDeaths:
         elif client in self._withheld:
             self._told.add(client)
         elif client not in self._ended:
-            self._heard.append(push.info)
+            self._heard[client] = push.info
         if not self._inheriting and (self._heard or self._dead):
             self._inheriting = True
             self._runtime.spawn(self._inherit(), name=END_OF_SESSION)
@@ -214,14 +230,48 @@ class NodeDeaths:
             first = await self._is_first()
         finally:
             self._inheriting = False
-            heard, self._heard = self._heard, []
+            heard, self._heard = self._heard, {}
             dead, self._dead = self._dead, []
-        for node in dead:
-            self._occupancy.bury(node, tell=first)
-        if not first or self._hooks.disconnect is None:
+        vacated = [channel for node in dead for channel in self._occupancy.bury(node)]
+        if not first:
+            until = self._runtime.clock() + LEFT_FOR
+            self._left |= {client: (until, info) for client, info in heard.items()}
+            self._left_channels |= dict.fromkeys(vacated, until)
             return
-        for begin in range(0, len(heard), AT_ONCE):
-            await asyncio.gather(*map(self._tell_end, heard[begin : begin + AT_ONCE]))
+        if dead:  # whoever was to tell may be among them
+            heard, vacated = self._take_left(heard, vacated)
+        self._occupancy.tell_vacated(vacated)
+        await self._say_told([], vacated)
+        infos = list(heard.values())
+        for begin in range(0, len(infos), AT_ONCE):
+            part = infos[begin : begin + AT_ONCE]
+            await asyncio.gather(*map(self._tell_end, part))
+            await self._say_told([info.client for info in part], [])
+
+    def _take_left(self, heard: dict[str, ClientInfo], vacated: list[str]) -> tuple[dict[str, ClientInfo], list[str]]:
+        """Return what was heard, with what was left to others before and not told as far as this node knows."""
+        now = self._runtime.clock()
+        left, self._left = self._left, {}
+        channels, self._left_channels = self._left_channels, {}
+        heard = {client: info for client, (until, info) in left.items() if until > now} | heard
+        return heard, list(dict.fromkeys([*(each for each, until in channels.items() if until > now), *vacated]))
+
+    async def _say_told(self, clients: list[str], channels: list[str]) -> None:
+        if not (clients or channels):
+            return
+        try:
+            await self._broker.send_control(TOLD + _encode(Told(clients, channels)))
+        except BrokerError as error:
+            self._runtime.log_limited(logging.WARNING, "deaths_not_told", error=str(error))
+
+    def hear_told(self, message: bytes) -> None:
+        """Another node says of what it has told the application."""
+        told = _decode(message[len(TOLD) :])
+        for client in told.clients:
+            self._left.pop(client, None)
+            self._heard.pop(client, None)
+        for channel in told.channels:
+            self._left_channels.pop(channel, None)
 
     async def _tell_end(self, info: ClientInfo) -> None:
         if self._hooks.disconnect is not None:

@@ -196,15 +196,15 @@ class Occupancy:
         if self._here:
             self._say_soon(*self._here)
 
-    def bury(self, node: str, *, tell: bool) -> None:
-        """A node is gone without a word, with all its subscribers.
+    def bury(self, node: str) -> list[str]:
+        """A node is gone without a word, with all its subscribers. Returns the channels that have none any more."""
+        held = [channel for channel, holders in self._holders.items() if node in holders]
+        return [channel for channel in held if self._remove(node, channel)]
 
-        Args:
-            node: which.
-            tell: whether it is for this node to tell its application.
-        """
-        for channel in [channel for channel, holders in self._holders.items() if node in holders]:
-            if self._remove(node, channel) and tell:
+    def tell_vacated(self, channels: list[str]) -> None:
+        """Tell the application of channels that were of nodes which are gone, as far as nobody came again."""
+        for channel in channels:
+            if channel not in self._holders:
                 self._tell(channel, occupied=False)
 
     def _apply(self, changes: Changes) -> None:
