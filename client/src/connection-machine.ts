@@ -154,7 +154,7 @@ export class Session {
     transport?.expectPings(result.ping);
     this.#refresher.plan(result);
     this.#events.onAccepted(result, withToken);
-    this.#enter("connected", { code: 0, reason: "connected" });
+    this.#enter("connected", { code: 0, reason: "connected", ...(result.data !== undefined && { data: result.data }) });
     // A handler may have closed, or even closed and connected again.
     if (transport === this.#transport) this.#events.onSubs(result.subs ?? {});
     if (transport === this.#transport) this.commands.open((line) => transport?.write(line));

@@ -57,6 +57,7 @@ export interface SubscribeResult {
 
 export interface ConnectResult {
   client?: string;
+  data?: unknown;
   expires?: boolean;
   ttl?: number;
   ping?: number;

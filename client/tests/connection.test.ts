@@ -44,6 +44,24 @@ test("who has a personal channel is somebody, be it without a token", async () =
   assert.deepEqual([flow.authenticated, flow.user], [true, "alice"]);
 });
 
+test("what on_connect returned as data comes with the state, with each connection", async () => {
+  const seen: unknown[] = [];
+  const options = { onState: (state: string, { data }: { data?: unknown }) => seen.push([state, data]) };
+  const { flow, platform, peer } = await connected(options, { data: { theme: "dark" } });
+  assert.deepEqual(flow.detail.data, { theme: "dark" });
+  await peer.drop(1006);
+  assert.equal(flow.detail.data, undefined);
+  await platform.pass(1000);
+  await platform.peer.accept({});
+  assert.equal(flow.state, "connected");
+  assert.deepEqual(seen, [
+    ["connecting", undefined],
+    ["connected", { theme: "dark" }],
+    ["connecting", undefined],
+    ["connected", undefined],
+  ]);
+});
+
 test("a command waits ten seconds unless it is told otherwise", async () => {
   const { flow, platform, peer } = await connected({}, { ping: 0 });
   const late = assert.rejects(flow.rpc("x"), { code: 1, message: /within 10000 ms/ });

@@ -56,7 +56,7 @@ def page():
 
 @flow.on_connect
 def come_in(event):
-    return {"user": "somebody"}
+    return {"user": "somebody", "data": {"process": os.getpid()}}
 
 
 @flow.on("tell")
@@ -111,12 +111,14 @@ def test_a_form_that_is_sent_while_the_gateway_is_away_arrives_once(
     with running(("run", "app:app"), tmp_path, cwd=application) as first:
         page.goto(first.url)
         wait_for_state(page, "connected")
+        assert page.evaluate("flow.detail.data") == {"process": first.process.pid}
         first.kill()
         wait_for_state(page, "connecting")
         page.fill("input", "Ulm")
         page.click("button")
-    with running(("run", "app:app"), tmp_path, cwd=application, port=first.port):
+    with running(("run", "app:app"), tmp_path, cwd=application, port=first.port) as second:
         expect(page.locator("output")).to_have_text("told;")
+        assert page.evaluate("flow.detail.data") == {"process": second.process.pid}  # anew with each connection
         assert read_handled(application) == ["Ulm"]
 
 

@@ -1490,7 +1490,7 @@ var Session = class {
     transport?.expectPings(result.ping);
     this.#refresher.plan(result);
     this.#events.onAccepted(result, withToken);
-    this.#enter("connected", { code: 0, reason: "connected" });
+    this.#enter("connected", { code: 0, reason: "connected", ...result.data !== void 0 && { data: result.data } });
     if (transport === this.#transport) this.#events.onSubs(result.subs ?? {});
     if (transport === this.#transport) this.commands.open((line) => transport?.write(line));
   }

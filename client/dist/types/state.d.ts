@@ -13,6 +13,8 @@ export interface StateDetail {
     reason: string;
     /** Milliseconds until the next attempt, when one is planned. */
     retryIn?: number;
+    /** Of `connected`: the `data` that the application's `on_connect` returned, if it did. */
+    data?: unknown;
 }
 export type SubscriptionState = "subscribing" | "subscribed" | "unsubscribed";
 /** Why a subscription's state was entered. */

@@ -39,6 +39,7 @@ export interface SubscribeResult {
 }
 export interface ConnectResult {
     client?: string;
+    data?: unknown;
     expires?: boolean;
     ttl?: number;
     ping?: number;
