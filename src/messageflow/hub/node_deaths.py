@@ -44,7 +44,7 @@ TOLD = b"told\n"  # what a control message of this module begins with
 LOST = "the gateway node they were connected to is gone"
 
 
-class Told(msgspec.Struct, frozen=True):
+class DeathsTold(msgspec.Struct, frozen=True):
     """What a node says: of the ends of which clients, and the emptiness of which channels, the application was told."""
 
     clients: list[str] = []
@@ -52,10 +52,10 @@ class Told(msgspec.Struct, frozen=True):
 
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Told).decode
+_decode = msgspec.json.Decoder(DeathsTold).decode
 
 
-class End(NamedTuple):
+class WithheldEnd(NamedTuple):
     """The end of a session, see `NodeDeaths.note_end`."""
 
     session: Session
@@ -99,7 +99,7 @@ class NodeDeaths:
         self._shared = shared
         self._entered: set[str] = set()  # clients
         self._told: set[str] = set()  # clients that are here still, and of which another node told the end
-        self._withheld: dict[str, End] = {}  # ends of which another node may have told, by client
+        self._withheld: dict[str, WithheldEnd] = {}  # ends of which another node may have told, by client
         self._ended: dict[str, float] = {}  # clients of this node that ended in such a time, and when
         self._ending = False
         self._heard: dict[str, ClientInfo] = {}
@@ -166,7 +166,7 @@ class NodeDeaths:
         if client in self._entered and client not in self._told and self._broker.may_be_dead:
             if not self._withheld:
                 self._runtime.spawn(self._tell_withheld(), name=END_OF_SESSION)
-            self._withheld[client] = End(session, was_in, why)
+            self._withheld[client] = WithheldEnd(session, was_in, why)
             return
         self._hooks.note_end(session, was_in, why, told=self._forget_client(session))
 
@@ -260,7 +260,7 @@ class NodeDeaths:
         if not (clients or channels):
             return
         try:
-            await self._broker.send_control(TOLD + _encode(Told(clients, channels)))
+            await self._broker.send_control(TOLD + _encode(DeathsTold(clients, channels)))
         except BrokerError as error:
             self._runtime.log_limited(logging.WARNING, "deaths_not_told", error=str(error))
 
