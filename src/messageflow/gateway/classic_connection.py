@@ -53,7 +53,7 @@ class ClassicConnection(WebSocketWithHeaders):
         headers: of its handshake, those that the application sees.
     """
 
-    __slots__ = ("_admission", "_attempts", "_dialect", "_failed", "_ping", "_renewed")
+    __slots__ = ("_admission", "_attempts", "_dialect", "_failed", "_renewed")
 
     kind = CLASSIC
 
@@ -70,7 +70,6 @@ class ClassicConnection(WebSocketWithHeaders):
         self._dialect = dialect
         self._attempts = 0
         self._failed = _frame(dialect.failed)
-        self._ping = CLASSIC.ping(_frame(dialect.ping))
         self._renewed = 0.0  # the end for which another token was asked for
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -107,13 +106,12 @@ class ClassicConnection(WebSocketWithHeaders):
         super().on_pong(data)
         if self._session is not None:
             self._hub.note_heard(self._session)
+            self._ask_before_the_end()
 
     def _write(self, data: bytes) -> None:
         self.transport.write(data)
-        if data == self._failed:
+        if data == self._failed:  # all that a delivery pays (benchmarks: dialects)
             self._try_again()
-        elif data == self._ping:
-            self._ask_before_the_end()
 
     def _try_again(self) -> None:
         session, self._session = self._session, None
