@@ -19,6 +19,8 @@ allow_subscribe_for_client = true
 allow_publish_for_client = true
 allow_history_for_client = true
 allow_presence_for_client = true
+allowed_delta_types = ["fossil"]
+delta_publish = true
 
 [[channel.namespaces]]
 name = "short"

@@ -56,4 +56,4 @@ def test_every_check_of_the_javascript_client_passes(gateway: Running, transport
         timeout=100,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert json.loads(ran.stdout.splitlines()[-1]) == {"passed": 10}
+    assert json.loads(ran.stdout.splitlines()[-1]) == {"passed": 11}

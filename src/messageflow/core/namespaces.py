@@ -26,6 +26,7 @@ from messageflow.core.channels import (
     is_channel,
     split,
 )
+from messageflow.core.deltas import DeltaType
 from messageflow.core.stream import Retention
 from messageflow.core.users import explain_user, is_user
 from messageflow.errors import ConfigurationError
@@ -90,6 +91,13 @@ class NamespaceOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
             "as the length of a compressed message tells something of it"
         ),
     ] = True
+    allowed_delta_types: Annotated[
+        tuple[DeltaType, ...],
+        Meta(description='subscribers that ask for it are sent what changed: `["fossil"]` (docs/economy.md)'),
+    ] = ()
+    delta_publish: Annotated[
+        bool, Meta(description="what is published is sent so, also where the publisher did not ask for it")
+    ] = False
 
     @property
     def retention(self) -> Retention:

@@ -24,6 +24,11 @@ def wrap(data: bytes) -> bytes:
     return data
 
 
+def is_wrapped(data: bytes) -> bool:
+    """Whether this looks as what `wrap` makes of bytes that are no JSON, so that readers may have it as either."""
+    return data.startswith(_BEGIN)
+
+
 def unwrap(data: bytes) -> bytes:
     """Return the bytes of which `wrap` made JSON; JSON of anybody else is what it is."""
     if not data.startswith(_BEGIN) or not data.endswith(_END):

@@ -178,6 +178,7 @@ class PublicationView(Struct, frozen=True, omit_defaults=True):
         offset: its number in the stream, from 1; not there where no history is kept.
         tag: a short hash chained over the stream up to here.
         tags: what was sent along with it.
+        delta: whether `data` is what changed since the one before it.
     """
 
     data: Raw
@@ -185,9 +186,12 @@ class PublicationView(Struct, frozen=True, omit_defaults=True):
     offset: int = 0
     tag: str = ""
     tags: Raw | UnsetType = UNSET
+    delta: bool = False
 
 
 class SubscribeResult(Struct, frozen=True, omit_defaults=True):
+    """`delta`: the data of these and all later publications is written as `PatchEncoder.patch` writes it."""
+
     expires: bool = False
     ttl: int = 0
     recoverable: bool = False
@@ -199,6 +203,7 @@ class SubscribeResult(Struct, frozen=True, omit_defaults=True):
     positioned: bool = False
     data: Raw | UnsetType = UNSET
     was_recovering: bool = False
+    delta: bool = False
 
 
 class ConnectResult(Struct, frozen=True, omit_defaults=True):

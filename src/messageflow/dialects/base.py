@@ -8,7 +8,7 @@ the dialect's. A new one is a module of its own and a line in `dialects.table`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from messageflow.core.codes import ErrorCode
 from messageflow.core.protocol import Command, FaultyCommand, Push, Result
@@ -44,6 +44,18 @@ class Encoder(Protocol):
 
     def join(self, messages: Sequence[bytes]) -> bytes:
         """Several of the above, at least one, as one message that says the same in the same order."""
+
+
+@runtime_checkable
+class PatchEncoder(Encoder, Protocol):
+    """An encoder that can say of a publication what changed, for clients that asked for it."""
+
+    def patch(self, channel: str, publication: Publication, patch: bytes | None) -> bytes:
+        """What was published in a channel, for who knows what was published before.
+
+        `patch` is a fossil delta (`core.fossil`) that makes the data of the one before the data of this; None: it is
+        written whole, in a form that the next can be made of. A delta between texts is a text.
+        """
 
 
 class Dialect(Protocol):

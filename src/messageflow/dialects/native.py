@@ -13,6 +13,8 @@ from functools import lru_cache
 from typing import Final
 
 import msgspec
+from msgspec import Raw
+from msgspec.structs import replace
 
 from messageflow.core.codes import Disconnect, ErrorCode
 from messageflow.core.json import (
@@ -36,6 +38,7 @@ from messageflow.core.protocol import (
     Refreshed,
     Result,
     Subscribed,
+    SubscribeResult,
     Unsubscribed,
 )
 from messageflow.core.stream import Publication
@@ -136,6 +139,9 @@ def _read_envelope_by_its_ends(line: bytes) -> tuple[int, str] | None:
 
 def encode_result(command_id: int, method: str, result: Result) -> bytes:
     """Return the reply to a command that was carried out."""
+    if method == "subscribe" and isinstance(result, SubscribeResult) and result.delta:
+        texts = [replace(each, data=Raw(_quote(bytes(each.data)))) for each in result.publications]
+        result = replace(result, publications=texts)
     return b'{"id":%d,"%b":%b}' % (command_id, method.encode(), _encode(result))
 
 
@@ -165,6 +171,16 @@ def encode_publication(channel: str, publication: Publication) -> bytes:
     return b"".join(parts)
 
 
+def encode_patch(channel: str, publication: Publication, patch: bytes | None) -> bytes:
+    """Return a publication as a push whose data is a text: what changed, or what was published."""
+    push = encode_publication(channel, publication._replace(data=_quote(patch or publication.data)))
+    return push if patch is None else b'%b,"delta":true}}}' % push[:-3]
+
+
+def _quote(data: bytes) -> bytes:
+    return _encode(data.decode())
+
+
 @lru_cache(maxsize=4096)
 def _encode_name(channel: str) -> bytes:
     return _encode(channel)
@@ -178,6 +194,7 @@ class _Native:
     name = "native"
     is_text = True
     publication = staticmethod(encode_publication)
+    patch = staticmethod(encode_patch)
     push = staticmethod(encode_push)
     result = staticmethod(encode_result)
     error = staticmethod(encode_error)

@@ -136,6 +136,7 @@ _writers = Writers(
 _PUBLICATION: Final = _writers.make_fields(PublicationView)
 _write_data, _write_info, _write_tags = _PUBLICATION["data"], _PUBLICATION["info"], _PUBLICATION["tags"]
 _write_offset, _write_tag = _PUBLICATION["offset"], _PUBLICATION["tag"]
+_DELTA: Final = _PUBLICATION["delta"](True)
 _write_publication = make_delimiter(PUSH["pub"], b"".join)
 _write_push = make_delimiter(REPLY["push"], b"".join)
 _write_channel = lru_cache(maxsize=4096)(make_delimiter(PUSH["channel"], str.encode))
@@ -176,8 +177,15 @@ def encode_push(channel: str, push: Push) -> bytes:
     return delimit(_write_push((named, _KINDS[type(push)](push))))
 
 
-def encode_publication(channel: str, publication: Publication) -> bytes:
-    """Return a publication as a push. Its data goes through as it came."""
+def encode_patch(channel: str, publication: Publication, patch: bytes | None) -> bytes:
+    """Return a publication as a push whose data is what changed, or what was published."""
+    if patch is None:
+        return encode_publication(channel, publication)
+    return encode_publication(channel, publication._replace(data=patch), _DELTA)
+
+
+def encode_publication(channel: str, publication: Publication, more: bytes = b"") -> bytes:
+    """Return a publication as a push. Its data goes through as it came; `more` is fields beside."""
     offset, tag, _, data, info, tags, _ = publication
     parts = [_write_data(data)]
     if info:
@@ -186,6 +194,8 @@ def encode_publication(channel: str, publication: Publication) -> bytes:
         parts.append(_write_offset(offset))
     if tags:
         parts.append(_write_tags(tags))
+    if more:
+        parts.append(more)
     if offset:
         parts.append(_write_tag(tag))
     return delimit(_write_push((_write_channel(channel), _write_publication(parts))))
@@ -200,6 +210,7 @@ class _Protobuf:
     is_text = False
     decode = staticmethod(decode)
     publication = staticmethod(encode_publication)
+    patch = staticmethod(encode_patch)
     push = staticmethod(encode_push)
     result = staticmethod(encode_result)
     error = staticmethod(encode_error)

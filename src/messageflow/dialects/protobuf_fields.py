@@ -125,7 +125,7 @@ REQUESTS: Final[Mapping[type, Numbers]] = {
 }
 RESULTS: Final[Mapping[type, Numbers]] = {
     ClientInfo: {"user": 1, "client": 2, "conn_info": 3, "chan_info": 4},
-    PublicationView: {"data": 4, "info": 5, "offset": 6, "tags": 7, "tag": 1000},
+    PublicationView: {"data": 4, "info": 5, "offset": 6, "tags": 7, "delta": 8, "tag": 1000},
     SubscribeResult: {
         "expires": 1,
         "ttl": 2,
@@ -137,6 +137,7 @@ RESULTS: Final[Mapping[type, Numbers]] = {
         "positioned": 10,
         "data": 11,
         "was_recovering": 12,
+        "delta": 13,
         "tag": 1000,
     },
     ConnectResult: {

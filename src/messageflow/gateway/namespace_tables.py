@@ -20,7 +20,7 @@ from messageflow.gateway.misspellings import refuse_unknown
 
 _CHANNEL_TABLES = ("without_namespace", "personal", "broadcast", "namespaces")
 _OPTIONS = NamespaceOptions.__struct_fields__
-_NOBODYS = ("allow_subscribe_", "allow_publish_", "allow_user_limited_", "channel_regex")
+_NOBODYS = ("allow_subscribe_", "allow_publish_", "allow_user_limited_", "channel_regex", "allowed_delta_types")
 """Options, by how their names begin, without a meaning where the server alone subscribes and the backend publishes."""
 
 ALLOWED_TO: Mapping[str, str] = {"allow": "client", "allow_for_subscriber": "subscriber"}

@@ -8,6 +8,7 @@ from typing import Any, get_args, get_type_hints
 
 import msgspec
 
+from messageflow.core.deltas import DeltaType
 from messageflow.core.namespaces import NamespaceOptions, Namespaces
 from messageflow.gateway.namespace_tables import ALLOWED_TO, list_verbs, name_option
 from messageflow.gateway.settings_loading import OPTIONS, Option
@@ -115,11 +116,13 @@ def _namespace_rows() -> Iterable[tuple[str, str, str, str]]:
 
 
 def _kind(annotated: Any) -> str:
-    names = {int: "whole number", float: "duration", bool: "yes or no", str: "text"}
+    names = {int: "whole number", float: "duration", bool: "yes or no", str: "text", tuple[DeltaType, ...]: "list"}
     return names.get(annotated) or " or ".join(map(str, get_args(annotated)))
 
 
 def _written(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, tuple):
+        return str(list(value))
     return f"{value:g}s" if isinstance(value, float) else str(value)

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from messageflow.core.stream import Position, Publication
-from messageflow.hub.transport import FramedEncoder, Member
+from messageflow.hub.transport import Encoding, Member
 
 SHARE = 4  # the part of the memory for slow readers that batches may take
 EACH = 262_144  # bytes of batches for each reader that is behind; they are shared
@@ -45,7 +45,7 @@ class EncodedBatch(NamedTuple):
 
     start: int
     end: Position | None
-    data: Mapping[FramedEncoder, bytes]
+    data: Mapping[Encoding, bytes]
     time: float
     publications: Sequence[Publication] = ()
 
@@ -79,7 +79,7 @@ class Backlog:
         self,
         start: int,
         end: Position | None,
-        data: Mapping[FramedEncoder, bytes],
+        data: Mapping[Encoding, bytes],
         publications: Sequence[Publication] = (),
     ) -> None:
         """Keep a batch that is being written, see `EncodedBatch`."""
@@ -104,7 +104,7 @@ class Backlog:
             return number
         return self._starts.get(behind.offset) if behind is not None else None
 
-    def holds(self, offset: int, encoder: FramedEncoder) -> bool:
+    def holds(self, offset: int, encoder: Encoding) -> bool:
         """Whether a reader at an offset can go on from here, in its encoding."""
         batch = self._batches.get(self._starts.get(offset, FROM_HISTORY))
         return batch is not None and encoder in batch.data

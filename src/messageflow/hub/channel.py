@@ -25,7 +25,7 @@ from messageflow.core.replay_buffer import ReplayBuffer
 from messageflow.core.stream import Position, Publication
 from messageflow.errors import BrokerError
 from messageflow.hub.channel_members import NO_EXTRAS, ChannelMembers, Extras
-from messageflow.hub.transport import FramedEncoder, Member
+from messageflow.hub.transport import Encoding, Member
 
 PENDING_BYTES = 1 << 20  # what comes from the history, rather than as it happens, waits while so much is pending
 
@@ -220,6 +220,8 @@ class Channel(ChannelMembers):
         if self._extras is not NO_EXTRAS:
             self._extras.held = None
             self._extras.excludes = False
+            if self._extras.deltas is not None:
+                self._extras.deltas.forget_base()
 
     def _add(self, publication: Publication) -> None:
         if self._pending is None:
@@ -268,6 +270,9 @@ class Channel(ChannelMembers):
         if extras.unserved is None and self._pending:
             if extras.excludes:
                 return written + self._begin_apart(self._pending, extras) + self._slice(budget)
+            if extras.deltas is not None:
+                extras.unserved, extras.batches = {each: each.write for each in self.live}, self._begin()
+                return written + self._slice(budget)
             batches = self._begin()
             only, live = self._only, self._live
             if live is None:
@@ -283,12 +288,17 @@ class Channel(ChannelMembers):
             extras.unserved, extras.batches = dict(live), batches
         return written + self._slice(budget)
 
-    def _begin(self) -> dict[FramedEncoder, bytes]:
+    def _begin(self) -> dict[Encoding, bytes]:
         """Make one batch of all that is pending; from here on it counts as delivered."""
         pending, self._pending = self._pending or [], None
         before, self.position = self.position, self._top
         name, secret = self.name, not self.options.compress
-        batches = {each: each.publications(name, pending, secret=secret) for each in self.encoders}
+        deltas = self._extras.deltas
+        if deltas is None:
+            batches = {each: each.publications(name, pending, secret=secret) for each in self.encoders}
+        else:
+            always = self.options.delta_publish
+            batches = deltas.encode(name, pending, self.encoders, secret=secret, always=always)
         backlog = self._extras.backlog
         if backlog is not None:
             start = before.offset if before else 0
@@ -306,7 +316,9 @@ class Channel(ChannelMembers):
         extras.unserved = {session: session.write for session in self.live if session not in excluded}
         extras.batches = batches
         for session in excluded:
-            if data := session.encoder.mixed(self.name, leave_out(pending, session)):
+            data = self.encoding_of(session).mixed(self.name, leave_out(pending, session))
+            self.note_written(session, in_part=True)
+            if data:
                 session.write(data)
         return len(excluded)
 
@@ -315,7 +327,13 @@ class Channel(ChannelMembers):
         unserved, batches = extras.unserved, extras.batches
         if unserved is None or batches is None:
             return 0
-        written = 0
+        written, deltas = 0, extras.deltas
+        while deltas is not None and unserved and written < budget:
+            session, write = unserved.popitem()
+            encoding = deltas.encoding_of(session)
+            deltas.note_written(session)
+            write(batches[encoding])
+            written += 1
         while unserved and written < budget:
             session, write = unserved.popitem()
             write(batches[session.encoder])

@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Iterator
 
+from messageflow.core.deltas import Base
 from messageflow.core.namespaces import NamespaceOptions
 from messageflow.core.protocol import Push
 from messageflow.core.replay_buffer import ReplayBuffer
 from messageflow.errors import BrokerError
 from messageflow.hub.backlog import Backlog, Backlogs
+from messageflow.hub.delta_readers import DeltaReaders
 from messageflow.hub.reader_sample import ReadSample
-from messageflow.hub.transport import FramedEncoder, Member
+from messageflow.hub.transport import Encoding, Member
 
 Write = Callable[[bytes], None]
 
@@ -27,6 +29,7 @@ class Extras:
         "aside",
         "backlog",
         "batches",
+        "deltas",
         "doubted",
         "excludes",
         "held",
@@ -41,7 +44,8 @@ class Extras:
     def __init__(self) -> None:
         self.aside: ReplayBuffer | None = None
         self.backlog: Backlog | None = None
-        self.batches: dict[FramedEncoder, bytes] | None = None
+        self.batches: dict[Encoding, bytes] | None = None
+        self.deltas: DeltaReaders | None = None
         self.doubted = False
         self.excludes = False  # whether anything that is pending is not for everybody
         self.held: ReplayBuffer | None = None
@@ -49,7 +53,7 @@ class Extras:
         self.presence: list[Push] | None = None
         self.sample: ReadSample | None = None
         self.unserved: dict[Member, Write] | None = None
-        self.used: dict[FramedEncoder, int] | None = None  # by how many each is used, where there are several
+        self.used: dict[Encoding, int] | None = None  # by how many each is used, where there are several
         self.watchers: set[Member] | None = None
 
     @property
@@ -62,7 +66,7 @@ class Extras:
                 each is not None
                 for each in (
                     *(self.aside, self.backlog, self.batches, self.held, self.opening),
-                    *(self.presence, self.sample, self.unserved, self.used, self.watchers),
+                    *(self.presence, self.sample, self.unserved, self.used, self.watchers, self.deltas),
                 )
             )
         )
@@ -88,7 +92,7 @@ class ChannelMembers:
         self.options = options
         self._only: Member | None = None  # the live session where there is but one
         self._live: dict[Member, Write] | None = None  # them all where there are several
-        self._encoder: FramedEncoder | None = None  # the one that all use, as nearly always
+        self._encoder: Encoding | None = None  # the one that all use, as nearly always
         self._extras = NO_EXTRAS
 
     def _have_extras(self) -> Extras:
@@ -145,12 +149,35 @@ class ChannelMembers:
         return self._extras.unserved or ()
 
     @property
-    def encoders(self) -> Collection[FramedEncoder]:
+    def encoders(self) -> Collection[Encoding]:
         """What its sessions are written with: for these a publication is encoded, and for no other."""
         used = self._extras.used
         if used is not None:
             return used
         return (self._encoder,) if self._encoder is not None else ()
+
+    def encoding_of(self, session: Member) -> Encoding:
+        """Return what a session is to be written in now."""
+        deltas = self._extras.deltas
+        return session.encoder if deltas is None else deltas.encoding_of(session)
+
+    def lasting_encoding_of(self, session: Member) -> Encoding:
+        """Return what a session is written in once it was written anything."""
+        deltas = self._extras.deltas
+        return session.encoder if deltas is None else deltas.lasting_encoding_of(session)
+
+    def send_deltas(self, session: Member, base: Base | None) -> None:
+        """A session that is about to come asked for deltas, see `DeltaReaders.add`."""
+        extras = self._have_extras()
+        if extras.deltas is None:
+            extras.deltas = DeltaReaders()
+        extras.deltas.add(session, base)
+
+    def note_written(self, session: Member, *, in_part: bool = False) -> None:
+        """A session was written what follows where it stood, all of it or without what is not for it."""
+        deltas = self._extras.deltas
+        if deltas is not None:
+            (deltas.begin_anew if in_part else deltas.note_written)(session)
 
     def go_live(self, session: Member, *, watch: bool) -> None:
         """Deliver to `session` from `position` on."""
@@ -228,17 +255,25 @@ class ChannelMembers:
                 self._not_behind(session, extras.backlog)
             if extras.watchers is not None:
                 extras.watchers.discard(session)
+            if extras.deltas is not None:
+                self._send_no_deltas(session, extras.deltas)
         is_live = self._only is not None or self._live is not None
         if not is_live and self._extras.backlog is None:
             self._encoder = None
         return not is_live
+
+    def _send_no_deltas(self, session: Member, deltas: DeltaReaders) -> None:
+        deltas.remove(session)
+        if not deltas:
+            self._extras.deltas = None
+            self._drop_extras()
 
     def _has(self, session: Member) -> bool:
         return session in self.live or session in self.lagging
 
     def _use(self, session: Member) -> None:
         """Count the encoder of a session that is about to be here, unless it is here already."""
-        encoder = session.encoder
+        encoder = self.lasting_encoding_of(session)
         used = self._extras.used
         if used is None:
             if self._encoder is None or self._encoder is encoder:
@@ -248,13 +283,14 @@ class ChannelMembers:
         if not self._has(session):
             used[encoder] = used.get(encoder, 0) + 1
 
-    def _use_no_longer(self, session: Member, used: dict[FramedEncoder, int]) -> None:
+    def _use_no_longer(self, session: Member, used: dict[Encoding, int]) -> None:
         """The same for one that is about to leave."""
         if not self._has(session):
             return
-        used[session.encoder] -= 1
-        if not used[session.encoder]:
-            del used[session.encoder]
+        encoder = self.lasting_encoding_of(session)
+        used[encoder] -= 1
+        if not used[encoder]:
+            del used[encoder]
         if len(used) == 1:
             self._encoder = next(iter(used))
             self._extras.used = None
@@ -265,4 +301,6 @@ class ChannelMembers:
         if extras.unserved is not None and extras.batches is not None:
             write = extras.unserved.pop(session, None)
             if write is not None:
-                write(extras.batches[session.encoder])
+                encoding = self.encoding_of(session)
+                self.note_written(session)
+                write(extras.batches[encoding])

@@ -26,7 +26,7 @@ from messageflow.core.stream import Position
 from messageflow.errors import BrokerError, Unrecoverable
 from messageflow.hub.channel import Channel
 from messageflow.hub.runtime import Runtime
-from messageflow.hub.transport import FramedEncoder
+from messageflow.hub.transport import Encoding
 
 ATTEMPTS = 50
 FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0  # seconds before the second attempt, and at most; all take about a minute
@@ -34,7 +34,7 @@ FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0  # seconds before the second attempt, and 
 CHUNKS_BYTES = 8 << 20  # of chunks that are kept for a moment
 
 Wanted = tuple[Channel, Position | None, int]  # no position: only where the stream stands
-Place = tuple[Channel, Position, FramedEncoder]
+Place = tuple[Channel, Position, Encoding]
 
 
 class Chunk(NamedTuple):

@@ -113,13 +113,19 @@ class LaggingSessions:
             return False
         while not session.paused and not session.closed:
             batch = backlog.get(number)
-            data = batch.data.get(session.encoder) if batch is not None else None
-            if batch is None or data is None:
+            encoding = channel.encoding_of(session)
+            data = batch.data.get(encoding) if batch is not None else None
+            if batch is None:
                 break
+            if data is None:  # it is not in its encoding, and what follows in it is for later
+                backlog.readers[session] = FROM_HISTORY
+                return False
             number += 1
             backlog.readers[session], subscription.behind = number, batch.end
-            if batch.publications and is_named(session, collect_excluded(batch.publications)):
-                data = session.encoder.mixed(channel.name, leave_out(batch.publications, session))
+            in_part = bool(batch.publications) and is_named(session, collect_excluded(batch.publications))
+            if in_part:
+                data = encoding.mixed(channel.name, leave_out(batch.publications, session))
+            channel.note_written(session, in_part=in_part)
             if data:
                 session.write(data)
         if number == backlog.next and not session.paused and not session.closed:
@@ -175,7 +181,8 @@ class LaggingSessions:
     async def _read_on(self, session: Session, subscription: Subscription, behind: Position) -> None:
         """Send what follows `behind`, at most a chunk and not beyond the others; rejoin them when nothing does."""
         channel = subscription.channel
-        found = self._reader.chunks.get((channel, behind, session.encoder))
+        place = (channel, behind, channel.lasting_encoding_of(session))
+        found = self._reader.chunks.get(place)
         if found is None or is_named(session, found.excludes):
             try:
                 history = await self._reader.read_patiently(channel, behind, self._limits.history_limit)
@@ -186,30 +193,30 @@ class LaggingSessions:
             # What lies above the live position is still to be flushed, and will be once the session is live.
             found = self._encode(session, channel, [p for p in history.publications if p.offset <= until], behind)
             if not is_named(session, found.excludes):
-                self._reader.chunks.put((channel, behind, session.encoder), found)
+                self._reader.chunks.put(place, found)
         if session.closed or session.paused or session.find_subscription(channel.name) is not subscription:
             return
         if found.data:
             subscription.behind = found.end
             self._limiter.spend(len(found.data))
+            channel.note_written(session, in_part=is_named(session, found.excludes))
             session.write(found.data)
         elif channel.position is None or behind.offset >= channel.position.offset:
             self._rejoin(session, subscription)
 
     def _encode(self, session: Session, channel: Channel, publications: list[Publication], behind: Position) -> Chunk:
         """Return the first of the publications as they are written; they end where the backlog goes on, if it does."""
-        limits, backlog = self._limits, channel.backlog
+        limits, backlog, encoding = self._limits, channel.backlog, channel.lasting_encoding_of(session)
         sent = chunk(publications, limits.history_limit, limits.chunk_bytes)
         if backlog is not None:
-            encoder = session.encoder
-            met = (number for number, publication in enumerate(sent, 1) if backlog.holds(publication.offset, encoder))
+            met = (number for number, publication in enumerate(sent, 1) if backlog.holds(publication.offset, encoding))
             sent = sent[: next(met, len(sent))]
         if not sent:
             return Chunk(b"", behind)
         end, excludes = Position(behind.epoch, sent[-1].offset, sent[-1].tag), collect_excluded(sent)
         if is_named(session, excludes):
-            return Chunk(session.encoder.mixed(channel.name, leave_out(sent, session)), end, excludes)
-        data = session.encoder.publications(channel.name, sent, secret=not channel.options.compress)
+            return Chunk(encoding.mixed(channel.name, leave_out(sent, session)), end, excludes)
+        data = encoding.publications(channel.name, sent, secret=not channel.options.compress)
         return Chunk(data, end, excludes)
 
     async def _wait_for_others(self, session: Session, subscription: Subscription, position: Position) -> None:
@@ -231,6 +238,7 @@ class LaggingSessions:
     def _leave_window(self, session: Session, subscription: Subscription) -> None:
         if subscription.channel.options.lag_policy == "skip":
             self._runtime.counters.skipped += 1
+            subscription.channel.note_written(session, in_part=True)
             self._rejoin(session, subscription)
             return
         session.disconnect(SLOW, f"it fell out of the history of {subscription.channel.name}")

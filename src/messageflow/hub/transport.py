@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from messageflow.core.codes import ErrorCode
+from messageflow.core.deltas import list_patches
 from messageflow.core.exclusion import Identified
 from messageflow.core.protocol import Push, Result
 from messageflow.core.stream import Publication
-from messageflow.dialects.base import Dialect
+from messageflow.dialects.base import Dialect, PatchEncoder
 
 
 class Transport(Protocol):
@@ -52,10 +53,27 @@ class Transport(Protocol):
         """Return what is written as a ping: the frame with the dialect's, or a means of its own."""
 
 
+class Encoding(Protocol):
+    """What one batch is written as, for some of the sessions of a channel. Each is one object for all of them."""
+
+    def publications(self, channel: str, publications: Sequence[Publication], *, secret: bool) -> bytes:
+        """Return what was published in a channel, at least one publication, as one write.
+
+        Args:
+            channel: its name.
+            publications: these.
+            secret: whether the length of what is written must not tell what it is.
+        """
+
+    def mixed(self, channel: str, sent: Sequence[Publication | Push]) -> bytes:
+        """Return publications with pushes between them as one write; empty for nothing."""
+
+
 class FramedEncoder:
-    """A dialect within the frames of a transport; one for all sessions with both.
+    """A dialect within the frames of a transport; one for all sessions with both: an `Encoding`, and more.
 
     Attributes:
+        deltas: what those are written who asked for deltas; None where the dialect has none.
         dialect: the language.
         in_pieces: whether what it returns may be joined to one write.
         one_way: whether the client cannot answer.
@@ -64,7 +82,7 @@ class FramedEncoder:
         transport: what the transport is called.
     """
 
-    __slots__ = ("_encoder", "_frame", "dialect", "in_pieces", "one_way", "ping", "probe", "transport")
+    __slots__ = ("_encoder", "_frame", "deltas", "dialect", "in_pieces", "one_way", "ping", "probe", "transport")
 
     def __init__(self, dialect: Dialect, transport: Transport) -> None:
         self.dialect = dialect
@@ -75,15 +93,10 @@ class FramedEncoder:
         self.in_pieces = transport.in_pieces
         self.probe = transport.probe
         self.ping = transport.ping(self._frame(dialect.encoder.ping))
+        encoder = dialect.encoder
+        self.deltas = DeltaEncoding(self, encoder) if isinstance(encoder, PatchEncoder) else None
 
     def publications(self, channel: str, publications: Sequence[Publication], *, secret: bool) -> bytes:
-        """Return what was published in a channel, at least one publication, as one write.
-
-        Args:
-            channel: its name.
-            publications: these.
-            secret: whether the length of what is written must not tell what it is.
-        """
         encode, frame = self._encoder.publication, self._frame
         if self.in_pieces:
             return b"".join([frame(encode(channel, publication)) for publication in publications])
@@ -94,12 +107,19 @@ class FramedEncoder:
         return self._write_all([self._encoder.push(channel, push) for push in pushes])
 
     def mixed(self, channel: str, sent: Sequence[Publication | Push]) -> bytes:
-        """Return publications with pushes between them as one write; empty for nothing."""
         encoder = self._encoder
         messages = [
             encoder.publication(channel, each) if isinstance(each, Publication) else encoder.push(channel, each)
             for each in sent
         ]
+        return self.private(messages)
+
+    def shared(self, messages: Sequence[bytes], *, secret: bool) -> bytes:
+        """Return messages for many as one write, see `publications`."""
+        return self._write_all(messages)
+
+    def private(self, messages: Sequence[bytes]) -> bytes:
+        """Return messages for one session as one write; empty for nothing."""
         return self._write_all(messages) if messages else b""
 
     def _write_all(self, messages: Sequence[bytes]) -> bytes:
@@ -115,6 +135,46 @@ class FramedEncoder:
         return self._frame(self._encoder.error(command_id, error))
 
 
+class DeltaEncoding:
+    """An `Encoding` for those who asked for deltas.
+
+    Args:
+        framed: what its messages are framed by.
+        encoder: what its messages are made by.
+
+    Attributes:
+        whole: the same where the first publication has to be whole.
+    """
+
+    __slots__ = ("_encoder", "_framed", "whole")
+
+    def __init__(self, framed: FramedEncoder, encoder: PatchEncoder, *, lasting: bool = True) -> None:
+        self._framed = framed
+        self._encoder = encoder
+        self.whole = DeltaEncoding(framed, encoder, lasting=False) if lasting else self
+
+    def publications(self, channel: str, publications: Sequence[Publication], *, secret: bool) -> bytes:
+        """See `Encoding`: the first is whole, whoever it is for."""
+        return self.patched(channel, publications, list_patches(publications), secret=secret)
+
+    def patched(
+        self, channel: str, publications: Sequence[Publication], patches: Sequence[bytes | None], *, secret: bool
+    ) -> bytes:
+        """Return the same with these patches, None for each that is whole."""
+        encode = self._encoder.patch
+        messages = [encode(channel, each, patch) for each, patch in zip(publications, patches, strict=True)]
+        return self._framed.shared(messages, secret=secret)
+
+    def mixed(self, channel: str, sent: Sequence[Publication | Push]) -> bytes:
+        encoder = self._encoder
+        return self._framed.private(
+            [
+                encoder.patch(channel, each, None) if isinstance(each, Publication) else encoder.push(channel, each)
+                for each in sent
+            ]
+        )
+
+
 class CompressingEncoder(FramedEncoder):
     """One that makes what goes to many smaller, within a transport in pieces."""
 
@@ -125,9 +185,11 @@ class CompressingEncoder(FramedEncoder):
         self._compress = compress
 
     def publications(self, channel: str, publications: Sequence[Publication], *, secret: bool) -> bytes:
-        frame = self._frame if secret else self._compress
         encode = self._encoder.publication
-        return b"".join([frame(encode(channel, publication)) for publication in publications])
+        return self.shared([encode(channel, publication) for publication in publications], secret=secret)
+
+    def shared(self, messages: Sequence[bytes], *, secret: bool) -> bytes:
+        return b"".join(map(self._frame if secret else self._compress, messages))
 
 
 class Member(Identified, Protocol):

@@ -36,6 +36,7 @@ from messageflow.hub.channels_per_connection import check_one_more
 from messageflow.hub.client_info_changes import replace_chan_info
 from messageflow.hub.commands.authorize import authorize
 from messageflow.hub.commands.rights import is_granted
+from messageflow.hub.delta_recovery import DeltaRecovery
 from messageflow.hub.recovery import Recovery
 from messageflow.hub.runtime import NEVER
 from messageflow.hub.services import Services
@@ -65,7 +66,9 @@ async def subscribe(services: Services, session: Session, command_id: int, reque
         refusal = await authorize(services.hooks.authorize, session, name, "subscribe", refusal)
     if refusal is not None:
         raise CommandRefused(refusal)
-    recovery = Recovery(services, session, name, options, request, False)
+    wants_deltas = request.delta and request.delta in options.allowed_delta_types and session.encoder.deltas is not None
+    enter = DeltaRecovery if wants_deltas else Recovery
+    recovery = enter(services, session, name, options, request, False)
     if claims is not None:
         recovery.apply(claims.options, services.runtime.deadline(claims.expires_at))
         recovery.subscription.token = _mark(claims)

@@ -1,0 +1,55 @@
+"""When a publication is sent as what changed since the one before: where that is shorter, and the other was read.
+
+Pure. How a change is written is `core.fossil`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Literal
+
+from messageflow.core.fossil import create
+from messageflow.core.opaque_bytes import is_wrapped
+from messageflow.core.stream import Publication
+
+DeltaType = Literal["fossil"]
+
+Base = tuple[int, bytes]  # the offset and the data of what a reader was sent last
+
+
+def make_patch(before: bytes, data: bytes) -> bytes | None:
+    """Return what makes `data` of `before`, None where that is no shorter than `data`.
+
+    None also where either is bytes that are no JSON, which readers have as they are or as JSON.
+    """
+    if is_wrapped(before) or is_wrapped(data):
+        return None
+    patch = create(before, data)
+    return patch if len(patch) < len(data) else None
+
+
+def list_patches(publications: Sequence[Publication]) -> list[bytes | None]:
+    """Return, of publications that are sent one after the other, what each changes: the first is whole (None)."""
+    return [None, *[make_patch(before.data, each.data) for before, each in pairwise(publications)]]
+
+
+def list_live_patches(
+    base: Base | None, publications: Sequence[Publication], *, always: bool
+) -> tuple[list[bytes | None], Base | None]:
+    """Return the same for those who read on from `base`, and what the next publication can be made of.
+
+    A patch leads from one offset to the next. What is not kept has none, and who comes from the history never sees it:
+    it is whole, and so is what follows it.
+
+    Args:
+        base: what all were sent last; None where that is not known.
+        publications: what they are sent now.
+        always: whether also those are patches that were not published to be.
+    """
+    patches: list[bytes | None] = []
+    for offset, _, _, data, *_ in publications:
+        follows = base is not None and offset == base[0] + 1 and always
+        patches.append(make_patch(base[1], data) if base is not None and follows else None)
+        base = (offset, data) if offset else None
+    return patches, base
