@@ -101,6 +101,23 @@ def test_a_browser_says_where_it_is_and_its_address_where_its_page_began(gateway
         assert read_event(again) == ("html", SWAPPED.format(2))
 
 
+def test_a_page_whose_time_is_over_fetches_itself_anew_also_where_it_comes_back_late(
+    gateway: Running, flow: Flow
+) -> None:
+    ticket = flow.ticket("eli", lifetime=2.0)
+    with Stream(gateway, f"{EVENTS}?as=turbo&ticket={ticket}") as stream:
+        said = stream.read()  # to its end
+    refresh = '<turbo-stream action="refresh"></turbo-stream>'
+    assert said.endswith(f"data: {refresh}\n\n")
+    last = said.rpartition("id: ")[2].partition("\n")[0]
+    with Stream(gateway, f"{EVENTS}?as=turbo&ticket={ticket}", {"Last-Event-ID": last}) as late:
+        assert late.status == 200
+        assert late.read().split("\n\n")[1:] == [f"data: {refresh}", ""]
+    for forged in ({}, {"Last-Event-ID": "0" * 24 + last[24:]}):  # what has not had the stream
+        assert refusal(gateway, f"{EVENTS}?as=turbo&ticket={ticket}", forged)[0] == 401
+    assert refusal(gateway, f"{EVENTS}?ticket={ticket}", {"Last-Event-ID": last})[0] == 401  # a page of another kind
+
+
 @pytest.mark.parametrize(("path", "known"), [(EVENTS, "htmx2, htmx4, turbo, datastar"), (LINES, "leave it out")])
 def test_another_library_is_refused_with_those_that_are_known(
     gateway: Running, flow: Flow, path: str, known: str

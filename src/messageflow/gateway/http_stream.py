@@ -87,11 +87,13 @@ class StreamKind(NamedTuple):
         transport: how messages follow one another.
         dialect: what they say.
         media_type: of the answer.
+        late: all that is sent to who comes back when the time of their ticket is over; empty: they are refused.
     """
 
     transport: StreamTransport
     dialect: StreamDialect
     media_type: bytes
+    late: bytes = b""
 
 
 class HttpStream(asyncio.Protocol):
@@ -213,7 +215,11 @@ class HttpStream(asyncio.Protocol):
     def _answer(self, first: bytes) -> None:
         refusal = self._stream.dialect.read_error(first)
         if refusal is not None:
-            self._refuse(refusal)
+            if self._stream.late and refusal.code == TOKEN_EXPIRED.code:
+                self._open(self._stream.late)
+                self._leave()
+            else:
+                self._refuse(refusal)
             self._end()
             return
         self._open(b"" if self._ids is None else b"retry: %d\n\n" % random.randint(*RETRY_MILLISECONDS))

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import msgspec
 
 from messageflow.core.channels import BROADCAST
+from messageflow.core.codes import CONNECTION_EXPIRED
 from messageflow.core.event_ids import EventId, EventIds
 from messageflow.core.namespaces import Namespaces
 from messageflow.core.protocol import Command, ConnectRequest, SubscribeRequest
@@ -120,6 +121,9 @@ class OneWayOpener:
             session.receive_commands([Command(id=1, connect=request)], len(body))
 
         form = self._find_form(asked["as"]) if "as" in asked else None
+        if form is not None and isinstance(request, TicketConnect) and request.resumed:
+            # A page whose computer slept too long has nobody to tell it so: it fetches itself anew, with a new ticket.
+            form = form._replace(late=form.dialect.disconnect(CONNECTION_EXPIRED))
         return Opening(begin, form, ids=EventIds(proof.encode()) if self._resumes else None)
 
     def _find_form(self, name: str) -> StreamKind:
