@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import threading
 from collections.abc import Iterator
@@ -160,6 +161,16 @@ def test_nobody_gets_no_stream(server: Server, path: str) -> None:
 def test_what_the_gateway_refuses_is_refused(gateway: Running, server: Server, path: str) -> None:
     with Stream(server, f"{path}?as=nonsense", {"user": "ann"}) as stream:
         assert (stream.status, "as=nonsense" in stream.read()) == (400, True)
+
+
+@pytest.mark.parametrize("name", ["starlette", "django"])
+def test_who_asks_for_the_head_alone_gets_it(server: Server, name: str) -> None:
+    asking = http.client.HTTPConnection("127.0.0.1", server.port, timeout=SECONDS)
+    asking.request("HEAD", f"/{name}/events", headers={"user": "ann"})
+    answer = asking.getresponse()
+    assert (answer.status, answer.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+    assert answer.read() == b""
+    asking.close()
 
 
 def test_a_token_that_the_gateway_does_not_believe_is_no_token(gateway: Running) -> None:

@@ -1,6 +1,6 @@
 /** Programs that are right, as pages and Node write them: every line must compile, against the declarations we ship. */
 
-import { type Action, connect, createSocket, type Flow, MessageflowError, type Options, status, type Subscription } from "messageflow";
+import { type Action, connect, createSocket, type Flow, type GetState, MessageflowError, type Options, type Position, status, type Subscription } from "messageflow";
 import { legacy_createStore as createStore, type Dispatch, type UnknownAction } from "redux";
 import { WebSocket as NodeSocket } from "ws";
 
@@ -103,6 +103,9 @@ const chat = flow.subscribe("chat", (message: Message) => message.text);
 const same: Subscription<Message> = chat;
 flow.subscribe<Message>("chat", { onPublication: ({ text }) => text, token: found.token, onError: undefined });
 flow.subscribe("chat", (data) => String(data));
+const getState: GetState = async ({ signal }) => ((await (await fetch("/chat", { signal })).json()) as { position: Position }).position;
+flow.subscribe<Message>("chat", { getState, onPublication: ({ text }) => text });
+flow.subscribe("chat", { getState: () => ({ epoch: "e", offset: 7 }) });
 connect({ channels: { chat: (message: Message) => message.text, lobby: { onCount: ({ users }) => users, getToken: undefined } } });
 const whole = async (): Promise<string | undefined> => {
   await same.publish({ text: "hello" }, { idempotencyKey: undefined });

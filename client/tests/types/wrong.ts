@@ -43,6 +43,8 @@ flow.on("report/ready");
 flow.subscribe("chat", (message: { text: string }) => message).publish({ txet: "x" });
 // @ts-expect-error the parts of the client are not for pages
 flow.subscribe("chat").machine;
+// @ts-expect-error getState gives a position
+flow.subscribe("chat", { getState: async () => {} });
 // @ts-expect-error nor is its constructor
 status(new Flow({}), {});
 // @ts-expect-error states are words

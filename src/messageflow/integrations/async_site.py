@@ -95,7 +95,7 @@ class AsyncSite(CurrentAsyncFlow):
         self, request: Any, user: User | None, channels: Iterable[str], ttl: timedelta | float | None
     ) -> ViewStream:
         """Return the gateway's event stream for a request, to be answered; arguments as in `ViewStream`."""
-        return ViewStream(self.site, user, channels, ttl, read_request(request.headers, request.query_params))
+        return ViewStream(self.site, user, channels, ttl, read_request(request, request.query_params))
 
     def note_loop(self) -> None:
         """Let no `Flow` hold up the loop that this runs on: it serves the application."""

@@ -36,10 +36,12 @@ class Came(NamedTuple):
     """What the reader of a stream asks for.
 
     Args:
+        method: of its request.
         last_event_id: what it brings back: a browser in a header, a program or a fresh page in the address.
         asked: the parameters of its address that the gateway knows.
     """
 
+    method: str
     last_event_id: str
     asked: dict[str, str]
 
@@ -114,8 +116,10 @@ class ViewStream:
         """
         if not self._token:
             return Begun(401, JSON, msgspec.json.encode({"error": NOBODY}))
+        if self._came.method == "HEAD":  # which frameworks let in where GET is
+            return Begun(200, EVENTS)
         try:
-            answer = await open_events(self._flow.url, self._token, *self._came)
+            answer = await open_events(self._flow.url, self._token, self._came.last_event_id, self._came.asked)
         except (OSError, GatewayUnreachable):
             return Begun(200, EVENTS, AWAY)
         if answer.status == 200:
@@ -167,7 +171,7 @@ async def _wait_until_gone(receive: Receive) -> None:
         pass  # the rest of the request
 
 
-def read_request(headers: Any, query: Any) -> Came:
-    """Return what the reader of a stream asks for, by headers and query of the request as frameworks have them."""
-    last = headers.get("last-event-id") or query.get("last_event_id") or ""
-    return Came(str(last), {name: str(query[name]) for name in ASKED if name in query})
+def read_request(request: Any, query: Any) -> Came:
+    """Return what the reader of a stream asks for, by its request as frameworks have it, and the query of that."""
+    last = request.headers.get("last-event-id") or query.get("last_event_id") or ""
+    return Came(str(request.method), str(last), {name: str(query[name]) for name in ASKED if name in query})

@@ -9,6 +9,7 @@ export type { Options } from "./options.js";
 export type { Position, Since } from "./position.js";
 export type { ClientInfo } from "./protocol.js";
 export type { Call, CallOptions, Count, EmitOptions, History, HistoryOptions, PublishOptions } from "./requests.js";
+export type { GetState } from "./snapshot.js";
 export type { Detail, State, StateDetail, SubscriptionState } from "./state.js";
 export { status, type StatusElement, type StatusElements, type StatusState } from "./status-indicator.js";
 export type { InfoHandler, PublicationHandler, Subscription, SubscriptionOptions } from "./subscription.js";

@@ -47,7 +47,7 @@ async def event_stream(
     """
     if not isinstance(request, ASGIRequest):
         raise ConfigurationError(NOT_BELOW_WSGI)
-    came = read_request(request.headers, request.GET)
+    came = read_request(request, request.GET)
     begun = await ViewStream(find_project().site, name_user(user), channels, ttl, came).begin()
     if begun.status != 200:
         return HttpResponse(begun.first, status=begun.status, content_type=begun.media_type, headers=HEADERS)
