@@ -28,6 +28,7 @@ unauthenticated_per_address = 0   # all subscribers come from one address, and a
 [[channel.namespaces]]
 name = "bench"
 allow_subscribe_for_client = true
+allow_publish_for_client = true
 history_size = 100   # as many as the peer keeps
 history_ttl = "60s"
 

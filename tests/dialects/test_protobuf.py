@@ -165,6 +165,9 @@ def test_of_a_field_that_stands_twice_the_last_counts() -> None:
         pytest.param(b"\x80", id="a length cut off"),
         pytest.param(b"\xff" * 9 + b"\x7f", id="a length of more than 64 bits"),
         pytest.param(b"\xff" * 11, id="a length without an end"),
+        pytest.param(
+            delimited(b"\x08\x01\x3a\x00\x80\x7d" + b"\xff" * 9 + b"\x7f"), id="a number of more than 64 bits"
+        ),
         pytest.param(delimited(b"\x08"), id="an id cut off"),
         pytest.param(delimited(b"\x08\xff\xff\xff\xff\x10\x3a\x00"), id="an id of more than 32 bits"),
         pytest.param(delimited(b"\x08\x01\x3a\x05\x0a"), id="a method cut off"),

@@ -33,7 +33,7 @@ from messageflow.core.protocol import (
 from messageflow.core.stream import Publication
 from messageflow.dialects.base import MalformedMessage, TooManyCommands
 from messageflow.dialects.protobuf_fields import COMMAND, EMULATION, PUSH, REPLY, REQUESTS, RESULTS
-from messageflow.dialects.protobuf_structs import Readers, Writers, WrongValue, read_text
+from messageflow.dialects.protobuf_structs import Readers, Writers, WrongValue, describe, read_text
 from messageflow.dialects.protobuf_wire import (
     Field,
     UnreadableMessage,
@@ -57,7 +57,8 @@ _decode_tags = msgspec.json.Decoder(dict[str, str]).decode
 # What comes
 
 
-_read_command = Readers(REQUESTS).make(Command)
+_SHAPES: Final = describe({**REQUESTS, **RESULTS})
+_read_command = Readers(_SHAPES).make(Command)
 _ENVELOPE: Final = {number_key(COMMAND["id"]): Field("id", int)} | {
     delimited_key(number): Field(name, bytes) for name, number in COMMAND.items() if name != "id"
 }
@@ -127,9 +128,9 @@ def _translate_tags(tags: bytes) -> list[bytes]:
 
 
 _write_name, _write_value = make_delimiter(1, str.encode), make_delimiter(2, str.encode)
-_write_client = Writers(RESULTS).make(ClientInfo)
+_write_client = Writers(_SHAPES).make(ClientInfo)
 _writers = Writers(
-    RESULTS,
+    _SHAPES,
     within={"info": lru_cache(maxsize=1024)(_translate_client), "tags": _translate_tags},
     alike={SubscribeResult},
 )
@@ -186,7 +187,7 @@ def encode_patch(channel: str, publication: Publication, patch: bytes | None) ->
 
 def encode_publication(channel: str, publication: Publication, more: bytes = b"") -> bytes:
     """Return a publication as a push. Its data goes through as it came; `more` is fields beside."""
-    offset, tag, _, data, info, tags, *_ = publication
+    offset, tag, _, data, info, tags, _ = publication
     parts = [_write_data(data)]
     if info:
         parts.append(_write_info(info))

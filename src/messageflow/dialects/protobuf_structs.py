@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache, partial
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
 from msgspec import Raw
@@ -23,7 +23,7 @@ from msgspec.inspect import (
     StructType,
     Type,
     UnionType,
-    type_info,
+    multi_type_info,
 )
 
 from messageflow.core.opaque_bytes import unwrap, wrap
@@ -37,7 +37,7 @@ from messageflow.dialects.protobuf_wire import (
     write_varint,
 )
 
-Tables = Mapping[type, Mapping[str, int]]
+Shapes = Mapping[type, Mapping[str, tuple[int, Type]]]  # number and kind of each field of each struct
 Writer = Callable[[Any], bytes]
 
 _NAME, _VALUE = 1, 2  # the fields of an entry of a map
@@ -48,11 +48,20 @@ class WrongValue(ValueError):
     """A field has a value that it cannot have; the text says which."""
 
 
-def _list_kinds(cls: type) -> dict[str, Type]:
-    """Return what the fields of a struct hold when they are there."""
-    info = type_info(cls)
-    assert isinstance(info, StructType | NamedTupleType)
-    return {field.name: _unwrap(field.type) for field in info.fields}
+def describe(tables: Mapping[type, Mapping[str, int]]) -> Shapes:
+    """Return what the fields of structs are, in the order of their numbers.
+
+    All at once, for msgspec looks at a struct anew whenever it is asked, and a start would wait for it.
+
+    Args:
+        tables: the numbers of the fields of each struct.
+    """
+    shapes: dict[type, Mapping[str, tuple[int, Type]]] = {}
+    for cls, info in zip(tables, multi_type_info(tables), strict=True):
+        assert isinstance(info, StructType | NamedTupleType)
+        kinds = {field.name: _unwrap(field.type) for field in info.fields}
+        shapes[cls] = {name: (number, kinds[name]) for name, number in sorted(tables[cls].items(), key=itemgetter(1))}
+    return shapes
 
 
 def _unwrap(kind: Type) -> Type:
@@ -66,12 +75,12 @@ class Writers(NamedTuple):
     """Makes what makes messages of structs; fields that are empty, zero or false are left out.
 
     Args:
-        tables: the numbers of the fields of each struct.
+        shapes: of all structs that occur.
         within: fields with JSON that are messages on the wire, and what makes those of the JSON.
         alike: structs of which many say the same; what holds texts and numbers alone is written once for all of them.
     """
 
-    tables: Tables
+    shapes: Shapes
     within: Mapping[str, Callable[[bytes], Sequence[bytes]]] = {}
     alike: Collection[type] = ()
 
@@ -91,8 +100,8 @@ class Writers(NamedTuple):
         write = make_delimiter(number, self.make(cls))
         if cls not in self.alike:
             return write
-        writers, kinds = self.make_fields(cls), _list_kinds(cls)
-        plain = [name for name in writers if isinstance(kinds[name], BoolType | IntType | StrType)]
+        writers = self.make_fields(cls)
+        plain = [name for name, (_, kind) in self.shapes[cls].items() if isinstance(kind, BoolType | IntType | StrType)]
         look, look_beside = attrgetter(*plain), attrgetter(*[name for name in writers if name not in plain])
         write_plain = lru_cache(maxsize=1024)(
             make_delimiter(number, partial(_write_values, [writers[name] for name in plain]))
@@ -101,10 +110,7 @@ class Writers(NamedTuple):
 
     def make_fields(self, cls: type) -> dict[str, Writer]:
         """Return what writes each field that is not empty."""
-        kinds, numbers = _list_kinds(cls), self.tables[cls]
-        return {
-            name: self._make_value(numbers[name], kinds[name], name) for name in sorted(kinds, key=numbers.__getitem__)
-        }
+        return {name: self._make_value(number, kind, name) for name, (number, kind) in self.shapes[cls].items()}
 
     def _make_value(self, number: int, kind: Type, name: str = "") -> Writer:
         """Return what writes a value that is not empty, with its key."""
@@ -139,15 +145,14 @@ class Readers(NamedTuple):
     """Makes what makes structs of messages; fields that are not known are passed over.
 
     Args:
-        tables: the numbers of the fields of each struct.
+        shapes: of all structs that occur.
     """
 
-    tables: Tables
+    shapes: Shapes
 
     def make(self, cls: type) -> Callable[[bytes], Any]:
         """Return what reads such a struct; it raises `UnreadableMessage` and `WrongValue`."""
-        kinds = _list_kinds(cls)
-        fields = dict([self._make_field(number, kinds[name], name) for name, number in self.tables[cls].items()])
+        fields = dict([self._make_field(number, kind, name) for name, (number, kind) in self.shapes[cls].items()])
         return lambda message: cls(**read_fields(fields, message))
 
     def _make_field(self, number: int, kind: Type, name: str) -> tuple[int, Field]:
@@ -156,7 +161,7 @@ class Readers(NamedTuple):
         if isinstance(kind, BoolType):
             return numeric, Field(name, bool)
         if isinstance(kind, IntType):
-            return numeric, Field(name, partial(_check_number, name, kind))
+            return numeric, Field(name, _make_number_reader(name, kind))
         if isinstance(kind, StrType):
             return delimited, Field(name, read_text)
         if isinstance(kind, RawType):
@@ -182,12 +187,17 @@ def read_text(data: bytes) -> str:
         raise UnreadableMessage("a text that is not UTF-8") from None
 
 
-def _check_number(name: str, kind: IntType, value: int) -> int:
-    if kind.ge is None and value >= _SIGNED:
-        value -= _UNSIGNED
-    if kind.le is not None and value > kind.le:
-        raise WrongValue(f"{name} is larger than {kind.le}")
-    return value
+def _make_number_reader(name: str, kind: IntType) -> Callable[[int], int]:
+    if kind.ge is None:
+        return lambda value: value if value < _SIGNED else value - _UNSIGNED
+    most = _UNSIGNED if kind.le is None else kind.le
+
+    def check(value: int) -> int:
+        if value > most:
+            raise WrongValue(f"{name} is larger than {most}")
+        return value
+
+    return check
 
 
 def _read_payload(data: bytes) -> Raw:

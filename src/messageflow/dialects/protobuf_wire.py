@@ -8,10 +8,11 @@ Source: protobuf.dev, "Encoding".
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Final, NamedTuple
 
-_VARINT, _EIGHT_BYTES, _LENGTH, _FOUR_BYTES = 0, 1, 2, 5  # wire types; groups, 3 and 4, are of Protobuf 1
+_VARINT, _LENGTH = 0, 2  # wire types
+_SIZES: Final = {1: 8, 5: 4}  # of the others; groups, 3 and 4, are of Protobuf 1
 _SMALL: Final = tuple(bytes((value,)) for value in range(128))
 _LOWEST_KEY, _KEYS_END = 1 << 3, 1 << 32  # the numbers of fields are from 1 to 2**29 - 1
 _MOST = 2**64
@@ -49,10 +50,16 @@ def delimit(message: bytes) -> bytes:
     return (_SMALL[length] if length < 128 else write_varint(length)) + message
 
 
+@cache
+def _make_beginnings(number: int) -> tuple[bytes, tuple[bytes, ...]]:
+    """Return the key of a field, and with each length of one byte behind it."""
+    key = write_varint(delimited_key(number))
+    return key, tuple([key + length for length in _SMALL])
+
+
 def make_delimiter(number: int, write: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
     """Return what writes a value with its key and its length before it."""
-    key = write_varint(delimited_key(number))
-    begin = tuple([key + write_varint(length) for length in range(128)])
+    key, begin = _make_beginnings(number)
 
     def write_field(value: Any) -> bytes:
         data = write(value)
@@ -71,7 +78,9 @@ def split(data: bytes, most: int) -> list[bytes]:
     messages: list[bytes] = []
     at, end = 0, len(data)
     while at < end and len(messages) <= most:
-        length, start = _read_varint(data, at)
+        length, start = data[at], at + 1
+        if length > 127:
+            length, start = _read_varint(data, at)
         at = start + length
         messages.append(data[start:at])
     if at > end:
@@ -105,34 +114,43 @@ def read_fields(fields: Mapping[int, Field], message: bytes) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     at, end = 0, len(message)
-    while at < end:
-        key = message[at]
-        at += 1
-        if key > 127:
-            key, at = _read_varint(message, at - 1)
-        wire_type = key & 7
-        value: Any = None
-        if wire_type == _LENGTH:
-            length, start = _read_varint(message, at)
-            at = start + length
-            value = message[start:at]
-        elif wire_type == _VARINT:
-            value, at = _read_varint(message, at)
-        elif wire_type == _EIGHT_BYTES:
-            at += 8
-        elif wire_type == _FOUR_BYTES:
-            at += 4
-        else:
-            raise UnreadableMessage(f"wire type {wire_type}")
-        if at > end:
-            raise UnreadableMessage("a field is cut off")
-        field = fields.get(key)
-        if field is not None:
-            name, read, add = field
-            found[name] = read(value) if add is None else add(found.get(name), read(value))
-        elif not _LOWEST_KEY <= key < _KEYS_END:
-            raise UnreadableMessage("a field has a number that none can have")
+    try:
+        while at < end:
+            # Most numbers have one byte: read here, a subscribe takes a sixth less (benchmarks: protobuf).
+            key: int = message[at]
+            at += 1
+            if key > 127:
+                key, at = _read_varint(message, at - 1)
+            wire_type = key & 7
+            value: Any = None
+            if wire_type in (_LENGTH, _VARINT):
+                value = message[at]
+                at += 1
+                if value > 127:
+                    value, at = _read_varint(message, at - 1)
+            if wire_type == _LENGTH:
+                start, at = at, at + value
+                value = message[start:at]
+            elif wire_type != _VARINT:
+                at += _measure_fixed(wire_type)
+            if at > end:
+                raise UnreadableMessage("a field is cut off")
+            field = fields.get(key)
+            if field is not None:
+                name, read, add = field
+                found[name] = read(value) if add is None else add(found.get(name), read(value))
+            elif not _LOWEST_KEY <= key < _KEYS_END:
+                raise UnreadableMessage("a field has a number that none can have")
+    except IndexError:
+        raise UnreadableMessage("a field is cut off") from None
     return found
+
+
+def _measure_fixed(wire_type: int) -> int:
+    """Return how many bytes a value has that nothing is done with."""
+    if wire_type not in _SIZES:
+        raise UnreadableMessage(f"wire type {wire_type}")
+    return _SIZES[wire_type]
 
 
 def _read_varint(data: bytes, at: int) -> tuple[int, int]:

@@ -17,8 +17,7 @@ class Row(NamedTuple):
     """A publication in the log.
 
     `id` is its place in the log, rising over all channels. `ttl` and `size` are the retention it was published with.
-    `check` is the CRC-32 of the publication, but for `exclude` and `flags`, so that earlier
-    versions read it too.
+    `check` is the CRC-32 of the publication, but for `exclude`, so that earlier versions read it too.
     """
 
     id: int
@@ -35,11 +34,10 @@ class Row(NamedTuple):
     key: str
     check: int
     exclude: str = ""
-    flags: int = 0
 
     @property
     def publication(self) -> Publication:
-        return Publication(self.offset, self.tag, self.time, self.data, self.info, self.tags, self.exclude, self.flags)
+        return Publication(self.offset, self.tag, self.time, self.data, self.info, self.tags, self.exclude)
 
     @property
     def position(self) -> Position:
@@ -73,18 +71,18 @@ def make_rows(entries: Iterable[Entry]) -> list[RowValue]:
     values: list[RowValue] = []
     pack = _NUMBERS.pack
     for number, channel, epoch, publication, retention, key in entries:
-        offset, tag, time, data, info, tags, exclude, flags = publication
+        offset, tag, time, data, info, tags, exclude = publication
         size, ttl = retention
         numbers = pack(offset, time, ttl, size)
         check = crc32(b"\n".join((channel.encode(), key.encode(), data, info, tags, numbers)))
         values += (number, channel, epoch, offset, tag, time, ttl, size, bytearray(data))
-        values += (bytearray(info) if info else _EMPTY, bytearray(tags) if tags else _EMPTY, key, check, exclude, flags)
+        values += (bytearray(info) if info else _EMPTY, bytearray(tags) if tags else _EMPTY, key, check, exclude)
     return values
 
 
 def checksum(channel: str, key: str, publication: Publication, retention: Retention) -> int:
     """Return the CRC-32 of what belongs to one publication alone; that it is the next its tag proves."""
-    offset, _, time, data, info, tags, *_ = publication
+    offset, _, time, data, info, tags, _ = publication
     numbers = _NUMBERS.pack(offset, time, retention.ttl, retention.size)
     return crc32(b"\n".join((channel.encode(), key.encode(), data, info, tags, numbers)))
 
