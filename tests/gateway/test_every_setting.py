@@ -51,7 +51,7 @@ allow_subscribe_for_client = true
 allow_history_for_client = true
 """
 MEMORY = ("--broker", "memory")
-BUS_PORT = 20_000 + os.getpid() % 10_000  # below those that the system gives away
+BUS_PORT = free_port()
 LARGE = "x" * 2_000_000
 
 GATEWAYS: dict[str, Sequence[str]] = {

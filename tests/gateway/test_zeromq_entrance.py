@@ -27,7 +27,9 @@ from messageflow.core.zeromq_addresses import parse_zeromq_address
 from messageflow.errors import ConfigurationError, GatewayUnreachable
 from messageflow.gateway.worker_api import WorkerApi
 from messageflow.gateway.zeromq_entrance import TOGETHER, ZeromqEntrance
-from tests.support import API_KEY, Running, running
+from tests.brokers.redis.processes import Server
+from tests.gateway.listeners import Classic
+from tests.support import API_KEY, TOKEN_SECRET, Running, running
 from tests.waiting import until, wait_until
 
 SECONDS = 30.0
@@ -43,7 +45,7 @@ os.wait()
 
 
 class Bus:
-    """A gateway of two workers, and where it listens."""
+    """A gateway of two workers over Redis, and where it listens."""
 
     def __init__(self, gateway: Running, push: str, pub: str) -> None:
         self.gateway = gateway
@@ -56,21 +58,26 @@ class Bus:
         return [(each.data["type"], each.data["payload"]) for each in found]
 
     def count(self, outcome: str) -> float:
+        lines = self.metrics("messageflow_zeromq_messages_total")
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if f'"{outcome}"' in line)
+
+    def metrics(self, beginning: str) -> list[str]:
         asked = Request(self.gateway.url + "/metrics", headers={"X-API-Key": API_KEY})
         with urlopen(asked, timeout=SECONDS) as answer:
-            lines = answer.read().decode().splitlines()
-        lines = [line for line in lines if line.startswith("messageflow_zeromq_messages_total")]
-        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if f'"{outcome}"' in line)
+            return [line for line in answer.read().decode().splitlines() if line.startswith(beginning)]
 
 
 @pytest.fixture(scope="module")
 def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bus]:
     place = tmp_path_factory.mktemp("bus")
     push, pub = f"ipc://{place}/push", f"pub+ipc://{place}/pub"
-    with running(
-        ["serve", "--broker", "memory", "--workers", "2", "--zeromq", push, "--zeromq", pub], place
-    ) as gateway:
-        yield Bus(gateway, push, pub)
+    redis = Server(place)
+    flags = ["--broker", redis.url, "--workers", "2", "--classic", "cesium", "--zeromq", push, "--zeromq", pub]
+    try:
+        with running(["serve", *flags], place) as gateway:
+            yield Bus(gateway, push, pub)
+    finally:
+        redis.stop()
 
 
 @contextmanager
@@ -93,6 +100,18 @@ def test_what_backends_push_is_stored_in_their_order(bus: Bus) -> None:
         socket.send_multipart([b"*", b'{"user_id": "*", "actionType": "ALL", "payload": {}}'])
         wait_until(lambda: bus.stored("*") == [("ALL", {})], SECONDS)
     assert [payload["id"] for _, payload in bus.stored("#7")] == [*range(300)]
+
+
+def test_pages_at_each_worker_hear_it(bus: Bus) -> None:
+    flow = Flow(bus.gateway.url, api_key=API_KEY, token_secret=TOKEN_SECRET)
+    pages = [Classic(bus.gateway, flow.token("page")) for _ in range(8)]
+    at_each = [float(line.rpartition(" ")[2]) for line in bus.metrics("messageflow_sessions{")]
+    assert (len(at_each), sum(at_each)) == (2, len(pages))
+    with connected(zmq.PUSH, bus.push) as socket:
+        socket.send_multipart([b"page", b'{"username": "page", "action": "HERE", "payload": {"a": 1}}'])
+        assert [page.hear() for page in pages] == [("HERE", {"a": 1})] * len(pages)
+    for page in pages:
+        page.abort()
 
 
 def test_backends_with_a_pub_socket_are_heard(bus: Bus) -> None:
