@@ -198,8 +198,8 @@ class Standing:
         count = len(msgspec.json.decode(body)["commands"])
         return 200, b'{"replies":[%b]}' % b",".join([b"{}"] * count)
 
-    def listen(self, place: Path) -> tuple[ZeromqEntrance, str]:
-        address = parse_zeromq_address(f"ipc://{place}/in")
+    def listen(self, place: Path | int) -> tuple[ZeromqEntrance, str]:
+        address = parse_zeromq_address(f"ipc://{place}/in" if isinstance(place, Path) else f"tcp://127.0.0.1:{place}")
         entrance = ZeromqEntrance([address], cast(WorkerApi, self), 1000)
         entrance.open()
         return entrance, address.endpoint
@@ -256,6 +256,23 @@ async def test_senders_wait_while_nothing_is_published_and_what_has_come_is_at_t
         await closing
     assert TOGETHER < api.over_zeromq["published"] <= taken
     assert max(body.count(b"idempotency_key") for body in api.bodies) <= TOGETHER
+
+
+async def test_what_says_no_hello_is_no_message(unused_tcp_port: int) -> None:
+    """Before version 3 of the protocol any bytes were messages: a page could post some to this machine."""
+    api = Standing()
+    entrance, address = api.listen(unused_tcp_port)
+    message = b'{"action": "FORGED"}'
+    forged = b"\x01\x00" + b"\x02\x01*" + bytes([len(message) + 1, 0]) + message
+    _, old = await asyncio.open_connection("127.0.0.1", unused_tcp_port)
+    old.write(forged * 3)
+    await old.drain()
+    with connected(zmq.PUSH, address) as socket:
+        socket.send_multipart([b"7", b'{"action": "T"}'])
+        await until(lambda: api.over_zeromq["published"])
+    old.close()
+    await entrance.close()
+    assert b"FORGED" not in b"".join(api.bodies)
 
 
 async def test_an_address_that_another_has_is_refused(tmp_path: Path) -> None:

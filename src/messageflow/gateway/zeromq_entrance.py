@@ -74,6 +74,7 @@ class ZeromqEntrance:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._readers: list[_Reader] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._gatekeeper: asyncio.Task[None]
         self._closing = asyncio.Event()
         self._name = secrets.token_urlsafe(8)
         self._numbers = count()
@@ -85,11 +86,14 @@ class ZeromqEntrance:
             ConfigurationError: an address cannot be listened on.
         """
         try:
+            gate = self._context.socket(zmq.REP)
+            gate.bind("inproc://zeromq.zap.01")  # where the library asks, RFC 27 of ZeroMQ
             self._readers += (_Reader(self._bind(address)) for address in self._addresses)
         except BaseException:
             self._context.destroy(linger=0)
             raise
         spawn = self._api.hub.runtime.spawn
+        self._gatekeeper = spawn(_let_in(_Reader(gate)), name="zeromq gate")
         self._tasks += (spawn(self._serve(reader), name="zeromq") for reader in self._readers)
         log.info("zeromq_open", extra={"addresses": [str(each) for each in self._addresses]})
 
@@ -98,6 +102,7 @@ class ZeromqEntrance:
         bound.setsockopt(zmq.RCVHWM, HIGH_WATER)
         bound.setsockopt(zmq.MAXMSGSIZE, self._largest)
         bound.setsockopt(zmq.IPV6, address.host.startswith("["))
+        bound.setsockopt(zmq.ZAP_DOMAIN, b"messageflow")  # whoever is asked about has to speak a protocol that asks
         if address.is_pub:
             bound.subscribe(b"")
         try:
@@ -117,6 +122,7 @@ class ZeromqEntrance:
             _, late = await asyncio.wait(self._tasks, timeout=LAST)
             for task in late:
                 task.cancel()
+        self._gatekeeper.cancel()
         self._context.destroy(linger=0)
 
     async def _serve(self, reader: _Reader) -> None:
@@ -199,6 +205,10 @@ class _Reader:
             pass
         return found
 
+    def answer(self, parts: list[bytes]) -> None:
+        """Answer what was taken last."""
+        self._bound.send_multipart(parts)
+
     async def wait(self) -> None:
         """Return when something may be here, or when it is woken."""
         loop, descriptor = asyncio.get_running_loop(), int(self._bound.getsockopt(zmq.FD))
@@ -208,6 +218,21 @@ class _Reader:
         finally:
             loop.remove_reader(descriptor)
             self._woken.clear()
+
+
+async def _let_in(gate: _Reader) -> None:
+    """Let everybody in who says hello as ZeroMQ does since version 3 of its protocol.
+
+    What came before has no hello: any bytes were messages, a form that a page posts to this machine among them. The
+    library refuses that where somebody is to be asked.
+    """
+    while True:
+        asked = gate.take(1)
+        if asked:
+            version, request, *_ = asked[0]
+            gate.answer([version, request, b"200", b"OK", b"", b""])
+        else:
+            await gate.wait()
 
 
 def _refuse_if_taken(path: str) -> None:
