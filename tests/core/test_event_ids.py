@@ -49,6 +49,18 @@ def test_several_publications_in_one_write_have_an_id_each() -> None:
     assert found == [Position(EPOCH, n, f"t{n}") for n in (1, 2, 3)]
 
 
+def test_what_was_written_to_all_is_completed_for_each_reader_of_it() -> None:
+    alice, bob = EventIds(b"alice"), EventIds(b"bob")
+    bob.complete_each(b":" + write_beginning("b", Position(EPOCH, 9, "t9")) + b"\n\n")
+    for reader in (alice, bob):
+        reader.complete_each(b":" + write_beginning("a", Position(EPOCH, 0)) + b"\n\n")
+    first, second = (write_event(b"1", event_id=write_step("a", n, f"t{n}")) for n in (1, 2))
+    for event, position in ((first, Position(EPOCH, 1, "t1")), (second, Position(EPOCH, 2, "t2"))):
+        of_alice, of_bob = (EventId(*read_ids(reader.complete(event))) for reader in (alice, bob))
+        assert (of_alice.proof, of_alice.find("a"), of_alice.find("b")) == ("alice", position, None)
+        assert (of_bob.proof, of_bob.find("a"), of_bob.find("b")) == ("bob", position, Position(EPOCH, 9, "t9"))
+
+
 def test_what_has_no_position_has_no_id() -> None:
     ids = EventIds(b"p")
     assert ids.complete(b"data: 1\n\n") == b"data: 1\n\n"

@@ -14,6 +14,7 @@ from binascii import b2a_base64
 from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import blake2b
+from typing import NamedTuple
 
 from messageflow.core.stream import Position
 
@@ -55,6 +56,29 @@ def write_start(positions: Mapping[str, Position]) -> str:
     return ",".join(["", *parts])
 
 
+class _Written(NamedTuple):
+    """What was written to all readers of a channel: whose id it has, the newest step, and what is between the ids."""
+
+    key: bytes
+    step: bytes
+    pieces: list[bytes]
+
+
+@lru_cache(
+    maxsize=1
+)  # all readers get the same object, one after the other: 0.4 µs each instead of 2 (benchmarks: streams)
+def _take_apart(data: bytes) -> _Written | None:
+    """Return None where nothing has an id; the key is BEGINNING where the last says where a channel begins."""
+    at = data.rfind(FIELD)
+    if at < 0:
+        return None
+    last = data[at + len(FIELD) : data.index(b"\n", at + 1)]
+    if last.startswith(BEGINNING):
+        return _Written(BEGINNING, b"", [])
+    key, _, step = last.partition(b":")
+    return _Written(key, step, data.split(b"%b%b:" % (FIELD, key)))  # what is published has no line that begins so
+
+
 class EventIds:
     """What one reader of an event stream has been sent so far.
 
@@ -73,17 +97,16 @@ class EventIds:
 
     def complete(self, data: bytes) -> bytes:
         """Return events, the publications among them of one channel, with ids that speak of every channel."""
-        at = data.rfind(FIELD)
-        if at < 0:
+        found = _take_apart(data)
+        if found is None:
             return data
-        last = data[at + len(FIELD) : data.index(b"\n", at + 1)]
-        if last.startswith(BEGINNING):
-            return self.complete_each(data)
-        key, _, step = last.partition(b":")
+        key = found.key
         if key != self._key:
+            if key == BEGINNING:
+                return self.complete_each(data)
             self._turn_to(key)
-        self._steps[key] = step
-        return data.replace(b"%b%b:" % (FIELD, key), self._stem)  # what is published has no line that begins so
+        self._steps[key] = found.step
+        return self._stem.join(found.pieces)
 
     def complete_each(self, data: bytes) -> bytes:
         """The same of events of any channels, among them those that say where a channel begins."""
