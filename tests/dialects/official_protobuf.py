@@ -34,6 +34,8 @@ OURS = {
     "Push": [("moved", 1000, MESSAGE)],
     "Reply": [("send", 1000, MESSAGE)],
 }
+PASSED_OVER = {"ConnectRequest": "headers", "SubscribeRequest": "tf"}
+"""What we do not know: Google's library would find fault with what is within, where we pass the field over."""
 ALWAYS: dict[str, dict[str, Any]] = {  # what JSON always has, and Protobuf leaves out where it is empty
     "ClientInfo": {"user": "", "client": ""},
     "PresenceResult": {"presence": {}},
@@ -50,6 +52,10 @@ def _make_classes() -> dict[str, Any]:
     for message in file.message_type:
         for entry in message.nested_type:
             entry.options.ClearField("map_entry")  # a map is then the list of its entries, in their order
+    for name, passed_over in PASSED_OVER.items():
+        kept = [field for field in types[name].field if field.name != passed_over]
+        del types[name].field[:]
+        types[name].field.extend(kept)
     for name, fields in OURS.items():
         message = types.get(name) or file.message_type.add(name=name)
         for field, number, kind in fields:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
@@ -351,6 +351,9 @@ ALL_COMMANDS = write(COMMANDS)
         ),
     )
 )
+@example(
+    delimited(b"\x08\x00\x22\x0b\x32\x01\x00\x0a\x06token1")
+)  # headers, which we pass over, with no message within
 @settings(max_examples=300, deadline=None)
 def test_whatever_comes_is_commands_or_malformed_and_what_google_reads_is_the_same(message: bytes) -> None:
     try:
