@@ -172,6 +172,8 @@ def _saying(server: Server, connections: int, scratch: Path) -> list[str]:
         options.append("--answer-pings")
     if say.engine_io:
         options.append("--engine-io")
+    if say.stream:
+        options.append("--stream")
     if say.first_frames is None:
         return options
     with tempfile.NamedTemporaryFile("w", dir=scratch, prefix="frames-", delete=False) as file:
@@ -180,11 +182,11 @@ def _saying(server: Server, connections: int, scratch: Path) -> list[str]:
 
 
 def escape(frame: str) -> str:
-    r"""A frame as one line of wsload's file: its newlines become `\n`.
+    r"""A frame as one line of wsload's file: its newlines become `\n`, its carriage returns `\r`.
 
     Raises:
         ValueError: the frame holds a backslash, which wsload's file cannot say.
     """
     if "\\" in frame:
         raise ValueError(f"a first frame cannot hold a backslash: {frame}")
-    return frame.replace("\n", "\\n")
+    return frame.replace("\n", "\\n").replace("\r", "\\r")

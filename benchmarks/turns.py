@@ -7,7 +7,7 @@ comparison. A server that waits costs the other nothing but its pings.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
@@ -54,14 +54,13 @@ def take_turns(sides: tuple[Side, Side], turns: int, count: int, load: Callable[
     Returns:
         Microseconds of server CPU for one of `count`.
     """
-    samples: tuple[list[float], list[float]] = ([], [])
-    for turn in range(turns + 1):
-        for side, found in zip(sides, samples, strict=True):
-            used = side.process.cpu_seconds()
-            load(side.server)
-            if turn:
-                found.append((side.process.cpu_seconds() - used) / count * 1e6)
-    return Cost(tuple(samples[0]), tuple(samples[1]))
+
+    def charged(side: Side) -> float:
+        used = side.process.cpu_seconds()
+        load(side.server)
+        return (side.process.cpu_seconds() - used) / count * 1e6
+
+    return sample_in_turns(sides, turns, charged)
 
 
 def sample_in_turns(sides: tuple[Side, Side], turns: int, measure: Callable[[Side], float]) -> Cost:
@@ -72,13 +71,21 @@ def sample_in_turns(sides: tuple[Side, Side], turns: int, measure: Callable[[Sid
         turns: of each.
         measure: loads a side, and returns what it found.
     """
-    samples: tuple[list[float], list[float]] = ([], [])
+    ours, before = sample_each_in_turns(sides, turns, measure)
+    return Cost(ours, before)
+
+
+def sample_each_in_turns(
+    sides: Sequence[Side], turns: int, measure: Callable[[Side], float]
+) -> list[tuple[float, ...]]:
+    """The same of any number of sides; for each, in their order, its samples."""
+    samples: list[list[float]] = [[] for _ in sides]
     for turn in range(turns + 1):
         for side, found in zip(sides, samples, strict=True):
             measured = measure(side)
             if turn:
                 found.append(measured)
-    return Cost(tuple(samples[0]), tuple(samples[1]))
+    return [tuple(found) for found in samples]
 
 
 def idle_together(sides: tuple[Side, Side], connections: int, windows: int, plan: Plan) -> Cost:

@@ -10,6 +10,9 @@
  *
  * With several ports (--port 1,2) connections go to them in turn.
  *
+ * With --stream it is a crowd of readers instead: what else is a first frame is then a whole HTTP request, and the lines
+ * of its answer, which does not end, are what arrives: events, or JSON. A chunk's size is one more line without a mark.
+ *
  * A subscriber that does something with what it gets takes --busy-ns for each publication. With --receive-buffer the
  * kernel keeps no more bytes for a connection than that; else Linux lets it grow while its reader is slow.
  *
@@ -56,7 +59,8 @@ typedef struct {
 
 static struct {
     const char *path, *ready_text, *first_frames;
-    int ports[SERVERS], servers, connections, opening, answer_pings, engine_io, sample, retry, receive_buffer;
+    int ports[SERVERS], servers, connections, opening, answer_pings, engine_io, sample, retry, receive_buffer,
+        stream;
     unsigned long expect, busy_ns;
     double timeout, quiet;
 } opt = {.path = "/", .ports = {80}, .servers = 1, .connections = 1, .opening = 200, .timeout = 60};
@@ -272,6 +276,10 @@ static int open_connection(int index)
     fcntl(c->fd, F_SETFL, O_NONBLOCK);
     struct epoll_event event = {.events = EPOLLIN, .data.u32 = index};
     epoll_ctl(poller, EPOLL_CTL_ADD, c->fd, &event);
+    if (opt.stream) {
+        int whole = strlen(greetings[index]);
+        return write(c->fd, greetings[index], whole) == whole ? 0 : -1;
+    }
     int length = snprintf(request, sizeof request,
                           "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                           "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
@@ -311,9 +319,13 @@ static const byte *handshake(connection *c, const byte *p, const byte *end)
         c->state = REFUSED;
         return end;
     }
-    if (memcmp(p, "HTTP/1.1 101", 12))
-        fail("the upgrade was refused", (const char *)p, end - p);
-    if (!greetings) {
+    if (memcmp(p, opt.stream ? "HTTP/1.1 200" : "HTTP/1.1 101", 12))
+        fail("it was refused", (const char *)p, end - p);
+    if (opt.stream) {
+        c->state = GREETING;
+        if (!*opt.ready_text)
+            greeted(c);
+    } else if (!greetings) {
         greeted(c);
     } else {
         const char *text = greetings[c - crowd];
@@ -351,6 +363,16 @@ static const byte *frames(connection *c, const byte *p, const byte *end)
     return p;
 }
 
+/* As frames, of a stream: all lines that have ended are one message. */
+static const byte *lines(connection *c, const byte *p, const byte *end)
+{
+    const byte *last = memrchr(p, '\n', end - p);
+    if (!last)
+        return p;
+    message(c, p, last, opt.sample ? wall_ns() : 0);
+    return last + 1;
+}
+
 static void readable(connection *c)
 {
     static byte buffer[READ_BYTES];
@@ -378,7 +400,7 @@ static void readable(connection *c)
         p = buffer;
     if (c->state != HANDSHAKE) {
         unsigned long before = seen.publications;
-        p = frames(c, p, end);
+        p = opt.stream ? lines(c, p, end) : frames(c, p, end);
         if (seen.publications != before) {
             seen.last = now();
             if (!seen.first)
@@ -399,7 +421,7 @@ static void readable(connection *c)
 
 /* ---- set-up and report ------------------------------------------------------------------------------------ */
 
-/* Line i of the file is the first frame of connection i; a backslash and an n in it stand for a newline. */
+/* Line i of the file is the first frame of connection i; a backslash and an n or r stand for what they do in C. */
 static void read_greetings(void)
 {
     FILE *file = fopen(opt.first_frames, "r");
@@ -414,9 +436,8 @@ static void read_greetings(void)
             fail("fewer first frames than connections", opt.first_frames, strlen(opt.first_frames));
         char *to = line;
         for (char *from = line; *from && *from != '\n'; from++)
-            if (from[0] == '\\' && from[1] == 'n') {
-                *to++ = '\n';
-                from++;
+            if (from[0] == '\\' && (from[1] == 'n' || from[1] == 'r')) {
+                *to++ = *++from == 'n' ? '\n' : '\r';
             } else {
                 *to++ = *from;
             }
@@ -442,6 +463,7 @@ static void read_options(int argc, char **argv)
         {"timeout", 1, 0, 't'},      {"answer-pings", 0, 0, 'C'}, {"sample", 1, 0, 'e'},
         {"opening", 1, 0, 'i'},      {"retry", 0, 0, 'r'},        {"engine-io", 0, 0, 'E'},
         {"quiet", 1, 0, 'q'},        {"busy-ns", 1, 0, 'b'},      {"receive-buffer", 1, 0, 'k'},
+        {"stream", 0, 0, 's'},
         {0},
     };
     for (int o; (o = getopt_long(argc, argv, "", names, NULL)) != -1;)
@@ -460,6 +482,7 @@ static void read_options(int argc, char **argv)
         case 'E': opt.engine_io = 1; break;
         case 'q': opt.quiet = atof(optarg); break;
         case 'k': opt.receive_buffer = atoi(optarg); break;
+        case 's': opt.stream = 1; break;
         case 'b': opt.busy_ns = strtoul(optarg, NULL, 10); break;
         default: exit(64);
         }

@@ -35,6 +35,7 @@ class SubscribeSide:
         ready_text: what the server's answer to the first frame contains once the subscription stands.
         answer_pings: whether a `{}` is a ping that has to be answered.
         engine_io: whether a `2` is a ping that has to be answered, as in Engine.IO.
+        stream: whether a first frame is a whole HTTP request instead, and its answer a stream of lines.
         other_ports: where further servers listen, over which subscribers are dealt out together with this one.
     """
 
@@ -43,6 +44,7 @@ class SubscribeSide:
     ready_text: str = ""
     answer_pings: bool = False
     engine_io: bool = False
+    stream: bool = False
     other_ports: tuple[int, ...] = ()
 
 

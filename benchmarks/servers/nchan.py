@@ -29,6 +29,7 @@ http {{
   server {{
     listen 127.0.0.1:{port} backlog=4096;
     location = /sub {{ nchan_subscriber websocket; nchan_channel_id all; nchan_websocket_ping_interval {ping}; }}
+    location = /events {{ nchan_subscriber eventsource; nchan_channel_id all; nchan_eventsource_ping_interval {ping}; }}
     location = /pub {{ nchan_publisher; nchan_channel_id all; nchan_message_buffer_length {history}; }}
   }}
 }}

@@ -21,7 +21,7 @@ REQUIREMENTS = ROOT / "requirements" / "peers.txt"
 ENVIRONMENT = BINARIES / "peers"
 IN_MEMORY_LAYER = "channels.layers.InMemoryChannelLayer"
 PUBLISH = PublishSide("/publish", str)  # of all peers that take a text as it is
-PEERS = "Django Channels and Flask-SocketIO"
+PEERS = "Django Channels, Flask-SocketIO and sse-starlette"
 INSTALL_SECONDS = 600
 SOCKET_IO = SubscribeSide(
     path="/socket.io/?EIO=4&transport=websocket",

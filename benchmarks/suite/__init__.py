@@ -37,6 +37,7 @@ from benchmarks.suite import (
     reload,
     stalled,
     storm,
+    streams,
     unicast,
     workers,
 )
@@ -60,6 +61,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "latency": Benchmark(latency.METHOD, latency.run),
     "unicast": Benchmark(unicast.METHOD, unicast.run),
     "dialects": Benchmark(dialects.METHOD, dialects.run),
+    "streams": Benchmark(streams.METHOD, streams.run),
     "handlers": Benchmark(handlers.METHOD, handlers.run),
     "handlers-peers": Benchmark(handlers_peers.METHOD, handlers_peers.run),
     "channels-layer": Benchmark(channels_layer.METHOD, channels_layer.run),

@@ -62,6 +62,7 @@ def test_payload_carries_number_and_time_and_has_its_size() -> None:
 
 def test_a_frame_becomes_one_line() -> None:
     assert escape('{"id":1}\n{"id":2}') == '{"id":1}\\n{"id":2}'
+    assert escape("GET / HTTP/1.1\r\n\r\n") == "GET / HTTP/1.1\\r\\n\\r\\n"
 
 
 def test_a_backslash_in_a_frame_is_refused() -> None:
