@@ -19,8 +19,8 @@ from typing import cast
 
 import msgspec
 
+from benchmarks.page_protocol import PONG, Accepted, Arrived, Denied, Event, PageProtocol, Pinged
 from benchmarks.servers.gateway import token, user
-from messageflow.cli.listen_protocol import PONG, Accepted, Arrived, Denied, Event, ListenProtocol, Pinged
 
 TEXT, CLOSE, PING = 1, 8, 9
 ADDRESSES = 8  # loopback addresses they come from, so that ports do not run short
@@ -89,7 +89,7 @@ class Page(asyncio.Protocol):
         self._port = port
         self._far = far
         self._token = token(number, channels)
-        self._protocol = ListenProtocol()
+        self._protocol = PageProtocol()
         self._failures = 0
         self._upgraded = False
         self._received = bytearray()

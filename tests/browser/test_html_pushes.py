@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -16,15 +13,14 @@ from playwright.sync_api import Browser, Page, expect
 from messageflow import Flow, Html
 from messageflow.dialects.html.renderings import find_rendering
 from tests.browser.conftest import open_page
+from tests.browser.libraries import find_script, install_libraries
 from tests.gateway.test_nginx import Nginx, nginx
 from tests.support import API_KEY, TOKEN_SECRET, Running, running
 from tests.waiting import wait_until
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]  # npm installs the libraries, once a checkout
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]  # it installs the libraries, once a checkout
 __all__ = ["nginx"]
 
-HERE = Path(__file__).parent / "html"
-NPM, PYPI = HERE / "node_modules", HERE / "node_modules" / "of-pypi"
 POLICY = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'"
 INTRUSION = '<img src="/x" alt="intrusion">'
 
@@ -110,10 +106,6 @@ class Site(ThreadingHTTPServer):
         )
 
 
-def find_script(name: str) -> Path:
-    return next(found for found in (NPM / name, PYPI / name) if found.is_file())
-
-
 class _Handler(BaseHTTPRequestHandler):
     server: Site
 
@@ -149,13 +141,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture(scope="module", autouse=True)
 def installed() -> None:
-    if not (NPM / "htmx4").is_dir():
-        npm = ["npm", "ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"]
-        subprocess.run(npm, cwd=HERE, check=True, timeout=150)
-    if not (PYPI / "starhtml").is_dir():
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--ignore-requires-python"]
-        pip += ["--require-hashes", "--only-binary", ":all:", "--target", str(PYPI), "-r", "requirements.txt"]
-        subprocess.run(pip, cwd=HERE, check=True, timeout=150)
+    install_libraries()
 
 
 @pytest.fixture

@@ -1,9 +1,6 @@
-"""A listening client of the native dialect, by values: text in, events out."""
+"""An event stream read, by values: bytes in, events out, and the id to come back with."""
 
 from __future__ import annotations
-
-import json
-from typing import Any
 
 import msgspec
 import pytest
@@ -11,126 +8,105 @@ import pytest
 from messageflow.cli.listen_protocol import (
     Accepted,
     Arrived,
-    Denied,
+    Ended,
     Event,
     ListenProtocol,
-    Pinged,
+    Missed,
     SomebodyJoined,
     SomebodyLeft,
 )
+from messageflow.core.channels import BROADCAST
+from messageflow.core.client_info import ClientInfo
+from messageflow.core.codes import SHUTDOWN
+from messageflow.core.event_ids import EventIds
+from messageflow.core.protocol import ConnectResult, Joined, Left, PublicationView, SubscribeResult
+from messageflow.core.stream import Publication
+from messageflow.dialects.event_source import ENVELOPES
 
-ALICE = "#alice"
+ALICE, BOB = "#alice", ClientInfo("bob", "b1")
+OPENING = b'retry: 1234\n\nevent: connect\ndata: {"client":"c","channels":["#alice"],"ping":15}\n\n:\nid: ,k:e:0:\n\n'
+FIRST = b'data: {"channel":"#alice","offset":1,"data":{"n":1.0,"u":"\\u00e9"}}\nid: ,k:e:1:t\n\n'
 
 
 def raw(text: str) -> msgspec.Raw:
     return msgspec.Raw(text.encode())
 
 
-def opening(*, offset: int = 0, epoch: str = "e1", publications: list[Any] | None = None, **more: Any) -> str:
-    sub = {"recoverable": True, "epoch": epoch, "offset": offset, "tag": f"t{offset}"} | more
-    if publications:
-        sub["publications"] = publications
-    return json.dumps({"id": 1, "connect": {"client": "c", "version": "v", "ping": 15, "subs": {ALICE: sub}}})
-
-
-def publication(offset: int, data: Any = None) -> str:
-    return json.dumps({"push": {"channel": ALICE, "pub": {"data": data, "offset": offset, "tag": f"t{offset}"}}})
-
-
 def numbers(events: list[Event]) -> list[int]:
     return [event.offset for event in events if isinstance(event, Arrived)]
 
 
-def positions(protocol: ListenProtocol) -> Any:
-    return json.loads(protocol.connect("token"))["connect"].get("subs")
-
-
-def test_first_connect_carries_the_token_and_no_position() -> None:
-    assert json.loads(ListenProtocol().connect("token")) == {
-        "id": 1,
-        "connect": {"token": "token", "name": "messageflow"},
-    }
-
-
-def test_opening_says_who_we_are_and_how_often_to_expect_a_ping() -> None:
-    assert ListenProtocol().receive(opening()) == [Accepted("c", 15.0, ())]
+def test_a_stream_begins_with_who_we_are_and_how_often_to_expect_a_sign_of_life() -> None:
+    protocol = ListenProtocol()
+    assert protocol.receive(OPENING) == [Accepted("c", 15.0)]
+    assert protocol.last_event_id == ",k:e:0:"
 
 
 def test_data_passes_through_as_it_came() -> None:
-    text = '{"push":{"channel":"news","pub":{"data":{"n":1.0,"u":"\\u00e9"}}}}'
-    assert ListenProtocol().receive(text) == [Arrived("news", 0, raw('{"n":1.0,"u":"\\u00e9"}'))]
+    assert ListenProtocol().receive(FIRST) == [Arrived(ALICE, 1, raw('{"n":1.0,"u":"\\u00e9"}'))]
 
 
-def test_lines_of_one_message_are_taken_in_order() -> None:
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_a_stream_may_be_cut_anywhere(end: bytes) -> None:
+    stream = (OPENING + b":\n\n" + FIRST).replace(b"\n", end)
+    for at in range(len(stream) + 1):
+        protocol = ListenProtocol()
+        events = protocol.receive(stream[:at]) + protocol.receive(stream[at:])
+        assert (numbers(events), protocol.last_event_id) == ([1], ",k:e:1:t")
+
+
+def test_what_was_unfinished_counts_for_nothing_when_the_stream_breaks() -> None:
     protocol = ListenProtocol()
-    events = protocol.receive("\n".join([opening(), publication(1), "{}", publication(2)]))
-    assert [type(event) for event in events] == [Accepted, Arrived, Pinged, Arrived]
+    protocol.receive(OPENING + FIRST[:-1])
+    assert protocol.last_event_id == ",k:e:0:"
+    protocol.begin()
+    protocol.receive(b":\n\n")
+    assert protocol.last_event_id == ",k:e:0:"
+    assert numbers(protocol.receive(FIRST)) == [1]
+    assert protocol.last_event_id == ",k:e:1:t"
 
 
-def test_second_connect_carries_the_position_after_the_last_publication() -> None:
+def test_an_id_without_an_event_counts() -> None:
     protocol = ListenProtocol()
-    protocol.receive("\n".join([opening(offset=3), publication(4), publication(5)]))
-    assert positions(protocol) == {ALICE: {"recover": True, "epoch": "e1", "offset": 5, "tag": "t5"}}
+    assert protocol.receive(b":\nid: ,k:e:7:t\n\n") == []
+    assert protocol.last_event_id == ",k:e:7:t"
 
 
-def test_recovered_publications_arrive_once_and_move_the_position() -> None:
-    protocol = ListenProtocol()
-    protocol.receive("\n".join([opening(), publication(1)]))
-    missed = [{"data": n, "offset": n, "tag": f"t{n}"} for n in (2, 3)]
-    events = protocol.receive(opening(offset=1, publications=missed, recovered=True, was_recovering=True))
-    events += protocol.receive("\n".join([publication(3), publication(4)]))
-    assert numbers(events) == [2, 3, 4]
-    assert positions(protocol)[ALICE]["offset"] == 4
+def test_what_this_version_does_not_know_is_passed_over() -> None:
+    known = b'data: {"channel":"a","offset":0,"data":1,"later":2}\nsize: 7\n\n'
+    assert ListenProtocol().receive(b"event: invented\ndata: nonsense\n\n" + known) == [Arrived("a", 0, raw("1"))]
 
 
-def test_recovery_that_reports_the_top_position_still_gives_what_was_missed() -> None:
-    protocol = ListenProtocol()
-    protocol.receive(opening(offset=1))
-    missed = [{"data": 2, "offset": 2, "tag": "t2"}]
-    events = protocol.receive(opening(offset=2, publications=missed, recovered=True, was_recovering=True))
-    assert numbers(events) == [2]
+def test_what_is_none_of_a_gateway_is_said() -> None:
+    with pytest.raises(ValueError, match="missing required field"):
+        ListenProtocol().receive(b"data: {}\n\n")
 
 
-def test_history_that_was_lost_is_told_and_the_new_position_taken() -> None:
-    protocol = ListenProtocol()
-    protocol.receive(opening(offset=9))
-    assert protocol.receive(opening(offset=2, epoch="e2", was_recovering=True)) == [Accepted("c", 15.0, (ALICE,))]
-    assert positions(protocol) == {ALICE: {"recover": True, "epoch": "e2", "offset": 2, "tag": "t2"}}
-
-
-def test_channel_without_history_has_no_position() -> None:
-    protocol = ListenProtocol()
-    protocol.receive(opening(recoverable=False))
-    assert positions(protocol) is None
-
-
-def test_channel_the_server_adds_later_is_resumed_too_until_it_is_taken_away() -> None:
-    protocol = ListenProtocol()
-    protocol.receive('{"push":{"channel":"news","subscribe":{"recoverable":true,"epoch":"e","offset":7,"tag":"t"}}}')
-    assert positions(protocol) == {"news": {"recover": True, "epoch": "e", "offset": 7, "tag": "t"}}
-    protocol.receive('{"push":{"channel":"news","unsubscribe":{"code":2000,"reason":"server unsubscribe"}}}')
-    assert positions(protocol) is None
-
-
-def test_joins_and_leaves_name_who_came_and_went() -> None:
-    join = '{"push":{"channel":"news","join":{"info":{"user":"bob","client":"c2"}}}}'
-    events = ListenProtocol().receive(f"{join}\n{join.replace('join', 'leave')}")
-    assert [(type(event), event.info.user) for event in events if isinstance(event, SomebodyJoined | SomebodyLeft)] == [
-        (SomebodyJoined, "bob"),
-        (SomebodyLeft, "bob"),
+def test_it_understands_what_the_gateway_writes() -> None:
+    encoder, ids, protocol = ENVELOPES.encoder, EventIds(b""), ListenProtocol()
+    subs = {
+        ALICE: SubscribeResult(
+            epoch="e", offset=1, tag="t", was_recovering=True, recovered=True,
+            publications=[PublicationView(raw('"missed"'), offset=2, tag="u")],
+        ),
+        BROADCAST: SubscribeResult(epoch="f", was_recovering=True),
+    }  # fmt: skip
+    events = protocol.receive(
+        ids.complete_each(encoder.result(1, "connect", ConnectResult("c", "v", ping=15, subs=subs)))
+    )
+    first = protocol.last_event_id
+    events += protocol.receive(ids.complete(encoder.publication(ALICE, Publication(3, "v", 0.0, b'[1,\n"two"]'))))
+    events += protocol.receive(encoder.publication("no:history", Publication(0, "", 0.0, b"null")))
+    events += protocol.receive(encoder.push("room", Joined(BOB)) + encoder.push("room", Left(BOB)))
+    events += protocol.receive(ENVELOPES.disconnect(SHUTDOWN))
+    assert events == [
+        Accepted("c", 15.0),
+        Missed((BROADCAST,)),
+        Arrived(ALICE, 2, raw('"missed"')),
+        Arrived(ALICE, 3, raw('[1,\n"two"]')),
+        Arrived("no:history", 0, raw("null")),
+        SomebodyJoined("room", {"user": "bob", "client": "b1"}),
+        SomebodyLeft("room", {"user": "bob", "client": "b1"}),
+        Ended(3001, "shutdown"),
     ]
-
-
-def test_error_reply_is_a_denial() -> None:
-    events = ListenProtocol().receive('{"id":1,"error":{"code":109,"message":"token expired"}}')
-    assert events == [Denied(109, "token expired")]
-
-
-def test_replies_and_pushes_of_other_kinds_are_passed_over() -> None:
-    assert ListenProtocol().receive('{"id":2,"rpc":{"data":1}}\n{"push":{"channel":"x","message":{"data":1}}}') == []
-
-
-@pytest.mark.parametrize("text", ["hello", "[]", '{"connect":1}', '{"push":{"pub":{}}}'])
-def test_what_is_not_the_dialect_is_an_error(text: str) -> None:
-    with pytest.raises(ValueError, match=r"."):
-        ListenProtocol().receive(text)
+    assert ("e:2:u" in first, "e:3:v" in protocol.last_event_id) == (True, True)

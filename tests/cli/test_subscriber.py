@@ -1,4 +1,4 @@
-"""A listener on a real socket, against a scripted gateway: it answers pings, comes back, resumes, gives up in time."""
+"""A listener on a real socket, against a scripted gateway: it notices silence, comes back, resumes, gives up."""
 
 from __future__ import annotations
 
@@ -6,40 +6,72 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from http import HTTPStatus
-from typing import Any
 
 import pytest
-from websockets.asyncio.server import ServerConnection, serve
-from websockets.http11 import Request, Response
 
 from messageflow.cli import subscriber as subscriber_module
 from messageflow.cli.listen_protocol import Arrived, Event
-from messageflow.cli.subscriber import Subscriber, jittered, make_websocket_url
+from messageflow.cli.subscriber import Subscriber, jittered
 from messageflow.errors import ConfigurationError, Refused
 
-Script = Callable[[ServerConnection, dict[str, Any]], Awaitable[None]]
+Script = Callable[[asyncio.StreamWriter, dict[str, str]], Awaitable[None]]
+HEAD = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\nconnection: close\r\n\r\n"
 
 
-def opening(offset: int, ping: int = 15, **more: Any) -> str:
-    sub = {"recoverable": True, "epoch": "e", "offset": offset} | more
-    return json.dumps({"id": 1, "connect": {"client": "c", "version": "v", "ping": ping, "subs": {"#alice": sub}}})
+def opening(ping: int = 15) -> str:
+    return HEAD + f'event: connect\ndata: {{"client":"c","channels":["#alice"],"ping":{ping}}}\n\n'
 
 
 def publication(offset: int) -> str:
-    return json.dumps({"push": {"channel": "#alice", "pub": {"data": offset, "offset": offset}}})
+    said = {"channel": "#alice", "offset": offset, "data": offset}
+    return f"data: {json.dumps(said)}\nid: ,k:e:{offset}:t\n\n"
+
+
+def goodbye(code: int, reason: str) -> str:
+    return f"event: disconnect\ndata: {json.dumps({'code': code, 'reason': reason})}\n\n"
+
+
+def refusal(status: int, body: str = "") -> str:
+    return f"HTTP/1.1 {status} No\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n{body}"
+
+
+def says(*texts: str) -> Script:
+    """Say this, and end."""
+
+    async def script(writer: asyncio.StreamWriter, _: dict[str, str]) -> None:
+        writer.write("".join(texts).encode())
+        await writer.drain()
+
+    return script
+
+
+def falls_silent(*texts: str) -> Script:
+    """Say this, and nothing more until the listener has gone."""
+
+    async def script(writer: asyncio.StreamWriter, headers: dict[str, str]) -> None:
+        await says(*texts)(writer, headers)
+        await writer.wait_closed()
+
+    return script
 
 
 @asynccontextmanager
-async def gateway(*scripts: Script) -> AsyncIterator[str]:
-    """Serve one script a connection, in order; each is given the first command."""
+async def gateway(*scripts: Script, port: int = 0, requests: list[dict[str, str]] | None = None) -> AsyncIterator[str]:
+    """Serve one script a connection, in order; each is given the headers of its request."""
     waiting = iter(scripts)
 
-    async def converse(socket: ServerConnection) -> None:
-        await next(waiting)(socket, json.loads(await socket.recv()))
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().rstrip().split("\r\n")
+        headers = {"": first} | {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+        if requests is not None:
+            requests.append(headers)
+        try:
+            await next(waiting)(writer, headers)
+        finally:
+            writer.close()
 
-    async with serve(converse, "127.0.0.1", 0) as server:
-        yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with await asyncio.start_server(converse, "127.0.0.1", port) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
 def listener(url: str, stop_at: int, notes: list[str] | None = None) -> tuple[Subscriber, list[int]]:
@@ -55,80 +87,51 @@ def listener(url: str, stop_at: int, notes: list[str] | None = None) -> tuple[Su
     return Subscriber(url, lambda: next(tokens), heard, said.append, delay=lambda _: 0.0), offsets
 
 
-async def test_listener_ends_when_it_has_heard_enough() -> None:
-    async def three(socket: ServerConnection, _: dict[str, Any]) -> None:
-        await socket.send("\n".join([opening(0), publication(1), publication(2), publication(3)]))
+STAYS = says(opening(), publication(1))
 
-    async with gateway(three) as url:
-        subscriber, offsets = listener(url, stop_at=2)
+
+async def test_listener_ends_when_it_has_heard_enough() -> None:
+    requests: list[dict[str, str]] = []
+    script = says(opening(), publication(1), publication(2), publication(3))
+    async with gateway(script, requests=requests) as url:
+        subscriber, offsets = listener(f"{url}/flow", stop_at=2)
         await subscriber.run()
     assert offsets == [1, 2]
-
-
-async def test_ping_is_answered() -> None:
-    answers: list[str | bytes] = []
-
-    async def ping(socket: ServerConnection, _: dict[str, Any]) -> None:
-        await socket.send(opening(0))
-        await socket.send("{}")
-        answers.append(await socket.recv())
-        await socket.send(publication(1))
-
-    async with gateway(ping) as url:
-        await listener(url, stop_at=1)[0].run()
-    assert answers == ["{}"]
+    assert requests[0][""] == "GET /flow/connection/uni_sse?as=envelope HTTP/1.1"
+    assert (requests[0]["authorization"], "last-event-id" in requests[0]) == ("Bearer token-0", False)
 
 
 async def test_after_a_lost_connection_it_resumes_with_a_fresh_token() -> None:
-    async def dies(socket: ServerConnection, _: dict[str, Any]) -> None:
-        await socket.send("\n".join([opening(0), publication(1)]))
-        socket.transport.abort()
+    async def dies(writer: asyncio.StreamWriter, headers: dict[str, str]) -> None:
+        await says(opening(), publication(1), publication(2)[:-1])(writer, headers)
 
-    commands: list[dict[str, Any]] = []
-
-    async def recovers(socket: ServerConnection, command: dict[str, Any]) -> None:
-        commands.append(command["connect"])
-        missed = [{"data": 2, "offset": 2}]
-        await socket.send(opening(1, recovered=True, was_recovering=True, publications=missed))
-
+    requests: list[dict[str, str]] = []
     notes: list[str] = []
-    async with gateway(dies, recovers) as url:
+    async with gateway(dies, says(opening(), publication(2)), requests=requests) as url:
         subscriber, offsets = listener(url, stop_at=2, notes=notes)
         await subscriber.run()
     assert offsets == [1, 2]
-    assert commands[0]["token"] == "token-1"
-    assert commands[0]["subs"] == {"#alice": {"recover": True, "epoch": "e", "offset": 1, "tag": ""}}
+    assert (requests[1]["authorization"], requests[1]["last-event-id"]) == ("Bearer token-1", ",k:e:1:t")
     assert notes == ["connection lost; trying again in 0.0 s"]
 
 
-async def arrives(socket: ServerConnection, _: dict[str, Any]) -> None:
-    await socket.send("\n".join([opening(0), publication(1)]))
-
-
-@pytest.mark.parametrize("said", [[], [opening(0, ping=1)], [opening(0, ping=1), "{}"]])
+@pytest.mark.parametrize("said", [[], [HEAD], [opening(ping=1)], [opening(ping=1), ":\n\n"]])
 async def test_a_gateway_that_falls_silent_is_given_up(said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subscriber_module, "SILENCE", 0.1)
     monkeypatch.setattr(subscriber_module, "_OPEN_TIMEOUT", 1.0)
-
-    async def falls_silent(socket: ServerConnection, _: dict[str, Any]) -> None:
-        for message in said:
-            await socket.send(message)
-        await socket.wait_closed()
-
     notes: list[str] = []
-    async with gateway(falls_silent, arrives) as url:
+    async with gateway(falls_silent(*said), *[STAYS] * 9) as url:
         await asyncio.wait_for(listener(url, stop_at=1, notes=notes)[0].run(), 60)
-    assert notes == ["no answer; trying again in 0.0 s"]
+    assert notes[0] == "no answer; trying again in 0.0 s"
 
 
-@pytest.mark.parametrize("ping", [15, 0])
 async def test_a_gateway_that_has_let_it_in_may_say_nothing_until_its_next_ping(
-    ping: int, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def waits(socket: ServerConnection, _: dict[str, Any]) -> None:
-        await socket.send(opening(0, ping=ping))
-        await asyncio.sleep(2.5)  # more than an answer to `connect` may take
-        await socket.send(publication(1))
+    async def waits(writer: asyncio.StreamWriter, headers: dict[str, str]) -> None:
+        await says(opening())(writer, headers)
+        await asyncio.sleep(2.5)  # more than an answer may take
+        await says(publication(1))(writer, headers)
 
     monkeypatch.setattr(subscriber_module, "_OPEN_TIMEOUT", 2.0)
     notes: list[str] = []
@@ -137,59 +140,56 @@ async def test_a_gateway_that_has_let_it_in_may_say_nothing_until_its_next_ping(
     assert notes == []
 
 
-@pytest.mark.parametrize("code", [3001, 3005, 3012, 4000, 1001])
-async def test_close_code_that_invites_back_is_followed(code: int) -> None:
-    async def closes(socket: ServerConnection, _: dict[str, Any]) -> None:
-        await socket.close(code, "come back")
-
-    async def stays(socket: ServerConnection, _: dict[str, Any]) -> None:
-        await socket.send("\n".join([opening(0), publication(1)]))
-
+@pytest.mark.parametrize("code", [3001, 3005, 3012, 4000])
+async def test_an_end_that_invites_back_is_followed(code: int) -> None:
     notes: list[str] = []
-    async with gateway(closes, stays) as url:
+    async with gateway(says(opening(), goodbye(code, "come back")), STAYS) as url:
         await listener(url, stop_at=1, notes=notes)[0].run()
     assert notes == [f"come back ({code}); trying again in 0.0 s"]
 
 
 @pytest.mark.parametrize("code", [3500, 3503, 3504, 4500])
-async def test_terminal_close_code_is_an_error(code: int) -> None:
-    async def closes(socket: ServerConnection, _: dict[str, Any]) -> None:
-        await socket.close(code, "stay away")
-
-    async with gateway(closes) as url:
+async def test_a_terminal_end_is_an_error(code: int) -> None:
+    async with gateway(says(opening(), goodbye(code, "stay away"))) as url:
         with pytest.raises(Refused) as caught:
             await listener(url, stop_at=1)[0].run()
     assert (caught.value.code, caught.value.text) == (code, "stay away")
 
 
-@pytest.mark.parametrize(("code", "temporary"), [(109, False), (100, True)])
-async def test_error_that_may_pass_is_tried_again(code: int, temporary: bool) -> None:
-    async def denies(socket: ServerConnection, _: dict[str, Any]) -> None:
-        await socket.send(json.dumps({"id": 1, "error": {"code": code, "message": "no", "temporary": temporary}}))
-
-    async def stays(socket: ServerConnection, _: dict[str, Any]) -> None:
-        await socket.send("\n".join([opening(0), publication(1)]))
-
-    async with gateway(denies, stays) as url:
-        subscriber, offsets = listener(url, stop_at=1)
+@pytest.mark.parametrize(
+    ("status", "body", "note"),
+    [
+        (401, '{"error":{"code":109,"message":"token expired"}}', "token expired"),
+        (503, '{"error":{"code":3001,"message":"shutdown"}}', "shutdown (3001)"),
+        (429, "", "HTTP 429"),
+        (502, "<html>", "HTTP 502"),
+    ],
+)
+async def test_a_refusal_that_may_pass_is_tried_again(status: int, body: str, note: str) -> None:
+    notes: list[str] = []
+    async with gateway(says(refusal(status, body)), STAYS) as url:
+        subscriber, offsets = listener(url, stop_at=1, notes=notes)
         await subscriber.run()
-    assert offsets == [1]
+    assert (offsets, notes) == ([1], [f"{note}; trying again in 0.0 s"])
 
 
-async def test_error_that_stays_is_raised() -> None:
-    async def denies(socket: ServerConnection, _: dict[str, Any]) -> None:
-        await socket.send('{"id":1,"error":{"code":101,"message":"unauthorized"}}')
-
-    async with gateway(denies) as url:
-        with pytest.raises(Refused, match="error 101: unauthorized"):
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (refusal(401, '{"error":{"code":3500,"message":"invalid token"}}'), "error 3500: invalid token"),
+        (refusal(404), "no gateway answers"),
+        (refusal(403), "error 403: refused"),
+        ("HTTP/1.1 200 OK\r\ncontent-type: text/html\r\n\r\n<!doctype html>", "no gateway answers"),
+        (HEAD + "data: hello\n\n", "no gateway answers"),
+    ],
+)
+async def test_a_refusal_for_good_is_an_error(answer: str, text: str) -> None:
+    async with gateway(says(answer)) as url:
+        with pytest.raises(Refused, match=text):
             await listener(url, stop_at=1)[0].run()
 
 
 async def test_gateway_that_is_not_there_yet_is_waited_for(unused_tcp_port: int) -> None:
-    async def stays(socket: ServerConnection) -> None:
-        await socket.recv()
-        await socket.send("\n".join([opening(0), publication(1)]))
-
     heard: list[Event] = []
     tried: asyncio.Queue[str] = asyncio.Queue()
 
@@ -197,46 +197,26 @@ async def test_gateway_that_is_not_there_yet_is_waited_for(unused_tcp_port: int)
         heard.append(event)
         return not isinstance(event, Arrived)
 
-    url = f"ws://127.0.0.1:{unused_tcp_port}"
+    url = f"http://127.0.0.1:{unused_tcp_port}"
     subscriber = Subscriber(url, lambda: "token", first_publication, tried.put_nowait, delay=lambda _: 0.01)
     running = asyncio.create_task(subscriber.run())
     assert "trying again" in await tried.get()
-    async with serve(stays, "127.0.0.1", unused_tcp_port):
+    async with gateway(STAYS, port=unused_tcp_port):
         await running
     assert isinstance(heard[-1], Arrived)
 
 
-@pytest.mark.parametrize(("status", "text"), [(403, "the Origin is not allowed"), (404, "no gateway answers")])
-async def test_handshake_that_is_refused_for_good_is_an_error(status: int, text: str) -> None:
-    def refuse(socket: ServerConnection, _: Request) -> Response:
-        return socket.respond(HTTPStatus(status), "")
-
-    async def never(_: ServerConnection) -> None:
-        raise AssertionError("no connection was made")
-
-    async with serve(never, "127.0.0.1", 0, process_request=refuse) as server:
-        url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        with pytest.raises(Refused, match=text):
-            await listener(url, stop_at=1)[0].run()
+async def test_what_speaks_no_http_is_tried_again() -> None:
+    notes: list[str] = []
+    async with gateway(says("220 mail.example.com\r\n"), STAYS) as url:
+        await listener(url, stop_at=1, notes=notes)[0].run()
+    assert "does not speak HTTP" in notes[0]
 
 
-@pytest.mark.parametrize(
-    ("url", "expected"),
-    [
-        ("http://127.0.0.1:8000", "ws://127.0.0.1:8000/connection/websocket"),
-        ("https://example.com/", "wss://example.com/connection/websocket"),
-        ("https://example.com/flow", "wss://example.com/flow/connection/websocket"),
-        ("wss://example.com/own", "wss://example.com/own"),
-    ],
-)
-def test_websocket_address_of_a_gateway(url: str, expected: str) -> None:
-    assert make_websocket_url(url) == expected
-
-
-@pytest.mark.parametrize("url", ["", "example.com", "ftp://example.com", "http://"])
-def test_what_is_no_address_is_refused(url: str) -> None:
-    with pytest.raises(ConfigurationError, match="address of the gateway is none"):
-        make_websocket_url(url)
+@pytest.mark.parametrize("url", ["", "example.com", "ftp://example.com", "http://", "redis://127.0.0.1"])
+async def test_what_is_no_address_is_refused(url: str) -> None:
+    with pytest.raises(ConfigurationError):
+        await listener(url, stop_at=1)[0].run()
 
 
 @pytest.mark.parametrize(("failures", "limit"), [(1, 0.4), (2, 0.8), (8, 20.0), (100_000, 20.0)])

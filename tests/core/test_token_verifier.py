@@ -144,12 +144,12 @@ def test_a_token_that_is_expired_and_wrong_is_wrong(wrong: dict[str, Any]) -> No
 @pytest.mark.parametrize(
     ("exp", "reason"),
     [
-        (None, "missing required field `exp`"),
-        ("1800000600", "Expected `float`, got `str`"),
-        ("soon", "Expected `float`, got `str`"),
-        (True, "Expected `float`, got `bool`"),
-        ([NOW + 600], "Expected `float`, got `array`"),
-        ({"value": NOW + 600}, "Expected `float`, got `object`"),
+        (None, "has no exp: give it one, or set allow_token_without_expiry"),
+        ("1800000600", "Expected `float | null`, got `str`"),
+        ("soon", "Expected `float | null`, got `str`"),
+        (True, "Expected `float | null`, got `bool`"),
+        ([NOW + 600], "Expected `float | null`, got `array`"),
+        ({"value": NOW + 600}, "Expected `float | null`, got `object`"),
         (0, "exp of the token is not a date"),
         (-1, "exp of the token is not a date"),
         (-1e308, "exp of the token is not a date"),
@@ -164,6 +164,24 @@ def test_a_token_that_is_expired_and_wrong_is_wrong(wrong: dict[str, Any]) -> No
 def test_an_expiry_that_is_no_near_date_is_refused(exp: object, reason: str) -> None:
     assert reason in refused(connection(exp=exp))
     assert reason in refused(subscription(exp=exp), as_subscription=True)
+
+
+def test_a_token_without_an_expiry_is_good_for_ever_where_that_is_allowed() -> None:
+    allowing = Verifier(KEYS, allow_endless=True)
+    for iat in (NOW - 900 * DAY, None):
+        assert allowing.connection(connection(exp=None, iat=iat), NOW).expires_at is None
+        assert allowing.subscription(subscription(exp=None, iat=iat), NOW).expires_at is None
+    assert allowing.connection(connection(exp=None, expire_at=NOW + 60), NOW).expires_at == NOW + 60
+    assert "lives longer" in refused(connection(exp=NOW + DAY + 1), by=allowing)
+    with pytest.raises(TokenExpired):
+        allowing.connection(connection(exp=NOW - 1), NOW)
+
+
+def test_a_ticket_has_an_expiry_whatever_is_allowed() -> None:
+    for resumed in (False, True):
+        with pytest.raises(TokenError) as error:
+            Verifier(KEYS, allow_endless=True).ticket(connection(exp=None, ticket=True, jti="j"), NOW, resumed=resumed)
+        assert error.value.reason == "missing_claim"
 
 
 @pytest.mark.parametrize("spelled", [b"null", b"1e999", b"-1e999", b"NaN", b"Infinity", b"0x7", b"01", b"1" * 5000])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import jwt
@@ -40,6 +41,54 @@ MESSAGE_FLOW = """<!doctype html>
   };
 </script>"""
 
+# The same of cesium_web: a store that messages change by what is fetched upon them, and a socket that comes back after
+# 1 s, half as long again each time until it is open, and gives an attempt 2 s.
+CESIUM = """<!doctype html>
+<div id="websocketStatus"></div> <ul id="datasets"></ul> <p id="unknown"></p>
+<script>
+  let cookie = "stale", attempts = 0, opened = 0, state = { connected: false, authenticated: false, datasets: [] };
+  const reducers = {
+    "status": (state, payload) => ({ ...state, ...payload }),
+    "cesium/RECEIVE_DATASETS": (state, payload) => ({ ...state, datasets: payload }),
+  };
+  function dispatch({ type, payload }) {
+    state = reducers[type](state, payload);
+    const word = (on, what) => (on ? what : `${what === "connected" ? "dis" : "un"}${what}`);
+    const both = `${word(state.connected, "connected")} & ${word(state.authenticated, "authenticated")}`;
+    websocketStatus.title = `WebSocket is ${both}.`;
+    datasets.innerHTML = state.datasets.map((name) => `<li>${name}</li>`).join("");
+  }
+  const show = (payload) => dispatch({ type: "status", payload });
+  const fetchJSON = (path) => fetch(path).then((answer) => answer.json()).then(({ data }) => data);
+  const handlers = {
+    "cesium/FETCH_DATASETS": () =>
+      fetchJSON("/datasets").then((payload) => dispatch({ type: "cesium/RECEIVE_DATASETS", payload })),
+  };
+  async function showToken(socket) {
+    cookie ??= (await fetchJSON("/socket_auth_token")).token;
+    socket.send(cookie);
+  }
+  function open() {
+    const socket = new WebSocket(`ws://${location.host}/websocket`);
+    const late = setTimeout(() => socket.close(), 2000);
+    socket.onopen = () => (clearTimeout(late), opened++, (attempts = 0), show({ connected: true }));
+    socket.onclose = () => {
+      clearTimeout(late);
+      show({ connected: false, authenticated: false });
+      setTimeout(open, Math.min(30000, 1000 * 1.5 ** attempts++));
+    };
+    socket.onmessage = ({ data }) => {
+      if (data === "<3") return;
+      const { action, payload } = JSON.parse(data);
+      if (action === "AUTH REQUEST") showToken(socket);
+      else if (action === "AUTH FAILED") (cookie = null), show({ authenticated: false });
+      else if (action === "AUTH OK") show({ authenticated: true });
+      else handlers[action] ? handlers[action](payload) : (unknown.textContent += action);
+    };
+  }
+  open();
+</script>"""
+
 
 def test_its_page_gets_in_hears_and_comes_back_by_itself(tmp_path: Path, page: Page) -> None:
     written = Written("classic.md", tmp_path)
@@ -67,12 +116,13 @@ def test_its_page_gets_in_hears_and_comes_back_by_itself(tmp_path: Path, page: P
 
 def test_a_page_of_message_flow_gets_in_at_the_second_attempt(tmp_path: Path, page: Page) -> None:
     answers = [500, 200]
-    token = jwt.encode({"username": "cesium", "exp": time.time() + 600}, TOKEN_SECRET, "HS256")
+    token = jwt.encode({"username": "cesium"}, TOKEN_SECRET, "HS256")  # as its application makes them
 
     def answer(route: Route) -> None:
         route.fulfill(status=answers.pop(0), body=token)
 
-    with running(["serve", "--classic", "message_flow", "--broker", "memory"], tmp_path) as gateway:
+    flags = ["--classic", "message_flow", "--allow-token-without-expiry", "--broker", "memory"]
+    with running(["serve", *flags], tmp_path) as gateway:
         page.route("**/socket_auth_token", answer)
         page.goto(
             f"{gateway.url}/health"
@@ -82,3 +132,30 @@ def test_a_page_of_message_flow_gets_in_at_the_second_attempt(tmp_path: Path, pa
         Flow(gateway.url, api_key=API_KEY).push("cesium", "TASK DONE", "Hello")
         expect(page.locator("#incoming")).to_have_text("cesium TASK DONE Hello")
     assert answers == []
+
+
+def test_a_page_of_cesium_web_fetches_what_it_is_told_of_and_comes_back(tmp_path: Path, page: Page) -> None:
+    token = jwt.encode({"username": "cesium", "exp": time.time() + 900}, TOKEN_SECRET, "HS256")
+    datasets = ["first"]
+
+    def answer(data: object) -> Callable[[Route], None]:
+        return lambda route: route.fulfill(json={"status": "success", "data": data})
+
+    page.route("**/socket_auth_token", answer({"token": token}))
+    page.route("**/datasets", answer(datasets))
+    state, listed = page.locator("#websocketStatus"), page.locator("#datasets")
+    with running(["serve", "--classic", "cesium", "--broker", "memory"], tmp_path) as gateway:
+        page.goto(f"{gateway.url}/health")
+        page.set_content(CESIUM)
+        expect(state).to_have_attribute("title", "WebSocket is connected & authenticated.")
+        flow = Flow(gateway.url, api_key=API_KEY)
+        flow.push("cesium", "cesium/FETCH_DATASETS")
+        expect(listed).to_have_text("first")
+        flow.disconnect("cesium")
+        page.wait_for_function("opened === 2")
+        expect(state).to_have_attribute("title", "WebSocket is connected & authenticated.")
+        datasets.append("second")
+        flow.broadcast("cesium/FETCH_DATASETS")
+        flow.push("cesium", "not/known")
+        expect(listed).to_have_text("firstsecond")
+        expect(page.locator("#unknown")).to_have_text("not/known")

@@ -12,18 +12,17 @@ from playwright.sync_api import Page, expect
 from messageflow import Flow
 from messageflow.core.html_push import SWAPS
 from messageflow.dialects.html.renderings import RENDERINGS
-from tests.browser.test_html_pushes import find_script, installed
+from tests.browser.libraries import find_script, install_libraries
 from tests.docs.written import ROOT, Written
 from tests.support import API_KEY, TOKEN_SECRET
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
-__all__ = ["installed"]
-
 TEXT = (ROOT / "docs" / "html.md").read_text()
 KEYS = {"MESSAGEFLOW_API_KEY": API_KEY, "MESSAGEFLOW_TOKEN_SECRET": TOKEN_SECRET}
 
 
 def test_its_page_gets_its_rows_escaped_and_none_twice(tmp_path: Path, page: Page) -> None:
+    install_libraries()
     written = Written("html.md", tmp_path)
     (written.directory / "static").mkdir()
     for name in ("htmx.js", "ext/hx-sse.js"):

@@ -58,6 +58,7 @@ GATEWAYS: dict[str, Sequence[str]] = {
     "pages": (*MEMORY, "--tls-terminated", "--trusted-proxies", "127.0.0.0/8", "--require-origin", "--metrics-public"),
     "keys": (
         *(*MEMORY, "--api-key", KEY, "--token-secret", SECRET, "--token-public-keys", PUBLIC, "--allow-anonymous"),
+        "--allow-token-without-expiry",
         *("--token-audience", "push", "--token-issuer", "https://issuer.example", "--token-lifetime-limit", "1h"),
         *("--allowed-origins", "https://app.example.com"),
     ),
@@ -73,7 +74,17 @@ GATEWAYS: dict[str, Sequence[str]] = {
     "arriving": (*MEMORY, "--arrivals-limit", "1"),
     "full": (*MEMORY, "--connections-limit", "1"),
     "addresses": (*MEMORY, "--unauthenticated-per-address", "1"),
-    "disk": ("--ack", "disk", "--stream-disk", "1MiB", "--stream-memory", "1MiB", "--payload-size-limit", "4MiB"),
+    "disk": (
+        "--ack",
+        "disk",
+        "--stream-disk",
+        "1MiB",
+        "--stream-memory",
+        "1MiB",
+        "--payload-size-limit",
+        "4MiB",
+        "--client-insecure",
+    ),
     "two": (*MEMORY, "--workers", "2"),
     "ending": (*MEMORY, "--drain-time", "0", "--log-level", "debug"),
     "elsewhere": (*MEMORY, "--host", "127.0.0.2"),
@@ -211,6 +222,27 @@ def allow_anonymous(gateway: Running) -> None:
     with Client(gateway) as client:
         client.say({"id": 1, "connect": {}})
         assert "client" in json.loads(client.receive()[1])["connect"]
+
+
+def allow_token_without_expiry(gateway: Running) -> None:
+    assert come_with(gateway, token(key=SECRET, **RIGHT, exp=None)) == 0
+    assert [line["setting"] for line in gateway.events("relaxed")] == ["allow_token_without_expiry"]
+
+
+def client_insecure(gateway: Running) -> None:
+    with Client(gateway) as client:
+        client.say({"id": 1, "connect": {}})
+        assert "client" in json.loads(client.receive()[1])["connect"]
+        client.say({"id": 2, "subscribe": {"channel": "lobby"}})
+        assert "subscribe" in json.loads(client.receive()[1])
+        for method, request in (("publish", {"channel": "hall", "data": 1}), ("history", {"channel": "hall"})):
+            client.say({"id": 3, method: request})
+            assert "error" not in json.loads(client.receive()[1])
+        for channel in ("#bob", "*", "$secret"):
+            client.say({"id": 4, "subscribe": {"channel": channel}})
+            assert json.loads(client.receive()[1])["error"]["code"] == 103
+    assert come_with(gateway, "invented") == 3500
+    assert [line["setting"] for line in gateway.events("relaxed")] == ["client_insecure"]
 
 
 def api_key(gateway: Running) -> None:
@@ -459,7 +491,7 @@ ROWS: dict[str, tuple[str, Callable[[Running], None]]] = {
         "own": (base_path, classic, zeromq, zeromq_public),
         "pages": (tls_terminated, trusted_proxies, require_origin, metrics_public, broker),
         "keys": (
-            *(allowed_origins, allow_anonymous, api_key, token_secret, token_public_keys),
+            *(allowed_origins, allow_anonymous, allow_token_without_expiry, api_key, token_secret, token_public_keys),
             *(token_audience, token_issuer, token_lifetime_limit),
         ),
         "limits": (
@@ -472,7 +504,7 @@ ROWS: dict[str, tuple[str, Callable[[Running], None]]] = {
         "addresses": (unauthenticated_per_address,),
         "wide": (buffer_high_water, readers_behind),
         "small": (buffer_memory, stream_memory),
-        "disk": (ack, stream_disk),
+        "disk": (ack, stream_disk, client_insecure),
         "two": (workers,),
         "ending": (log_level, drain_time),
     }.items()

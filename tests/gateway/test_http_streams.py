@@ -174,6 +174,8 @@ def test_a_page_elsewhere_may_ask_before_it_asks(gateway: Running) -> None:
     connection.request("OPTIONS", LINES, headers={"Origin": "https://shop.example"})
     answer = connection.getresponse()
     assert (answer.status, answer.headers["access-control-allow-methods"]) == (204, "GET, POST, OPTIONS")
+    allowed = answer.headers["access-control-allow-headers"].split(", ")
+    assert {"authorization", "last-event-id", "datastar-request", "hx-request"} <= set(allowed)
     connection.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,10 @@ def test_any_address_is_safe_with_a_certificate(tmp_path: Path) -> None:
         ({"hooks_url": HOOKS_URL, "hooks_secret": (TOKEN_SECRET,)}, False, ("also api_key or token_secret",)),
         ({"hooks_url": HOOKS_URL, "hooks": "app:flow"}, False, ("hooks and hooks_url are both set",)),
         ({"token_secret": (TOKEN_SECRET, API_KEY)}, False, ("are the same", "messageflow secret")),
+        ({"client_insecure": True, "host": "0.0.0.0", "tls_cert": Path("c.pem"), "tls_key": Path("c.pem")}, False, ()),
+        ({"client_insecure": True, "host": "0.0.0.0"}, False, ("loopback only, not on 0.0.0.0", "flow.token")),
+        ({"client_insecure": True, "tls_terminated": True}, False, ("loopback only, not behind a proxy",)),
+        ({"client_insecure": True, "trusted_proxies": (ip_network("10.0.0.0/8"),)}, False, ("not behind a proxy",)),
         ({"host": "0.0.0.0"}, False, ("0.0.0.0 without TLS", "tls_cert and tls_key", "tls_terminated")),
         ({"host": "192.0.2.1", "tls_terminated": True}, True, ("--dev works on loopback only, not on 192.0.2.1",)),
         ({"tls_cert": Path("c.pem")}, False, ("tls_cert is set but tls_key is not",)),

@@ -19,6 +19,7 @@ from websockets.frames import Close, Frame, Opcode
 
 from messageflow import AsyncFlow
 from messageflow.core.namespaces import NamespaceOptions, Namespaces
+from messageflow.core.stream import SECRET
 from messageflow.gateway.websocket_compression import CompressedTransport, Inflater, InflatingProtocol, accept_offer
 from messageflow.gateway.websocket_frames import text_frame
 from messageflow.hub.history_limits import HistoryLimits
@@ -227,6 +228,14 @@ async def test_nothing_in_a_channel_marked_secret_is_compressed(world: World, ch
     late = await world.subscribed("carol", channel, recover=True, offset=0)  # more than the answer holds
     assert len(late.replies(2)[0]["subscribe"]["publications"]) == 1
     assert pushed(late) == [(json.loads(TEXT), compressed)]
+
+
+async def test_a_publication_marked_secret_is_sent_as_it_is_among_others(world: World) -> None:
+    reader = await world.subscribed("alice", "open:x")
+    await world.publish_only("open:x", TEXT)
+    await world.publish_only("open:x", TEXT, flags=SECRET)
+    await world.publish("open:x", TEXT)
+    assert [compressed for _, compressed in pushed(reader)] == [True, False, True]
 
 
 CONFIG = """

@@ -91,18 +91,18 @@ class World:
         assert "subscribe" in connection.replies(2)[0], connection.replies(2)
         return connection
 
-    async def publish(self, channel: str, *data: Any, exclude: str = "") -> list[Stored]:
+    async def publish(self, channel: str, *data: Any, exclude: str = "", flags: int = 0) -> list[Stored]:
         """Publish and let it be delivered."""
-        stored = await self.publish_only(channel, *data, exclude=exclude)
+        stored = await self.publish_only(channel, *data, exclude=exclude, flags=flags)
         await self.settle()
         return stored
 
-    async def publish_only(self, channel: str, *data: Any, exclude: str = "") -> list[Stored]:
+    async def publish_only(self, channel: str, *data: Any, exclude: str = "", flags: int = 0) -> list[Stored]:
         """Publish, and let no turn pass."""
         options = NAMESPACES.options(channel)
         assert options is not None
         retention = Retention(options.history_size, options.history_ttl)
-        items = [Item(channel, str(each).encode(), retention, exclude=exclude) for each in data]
+        items = [Item(channel, str(each).encode(), retention, exclude=exclude, flags=flags) for each in data]
         return await self.broker.publish(items)
 
     async def settle(self) -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from messageflow.brokers.base import Item
 from messageflow.core.fossil import apply
-from messageflow.core.namespaces import NamespaceOptions, Namespaces
-from messageflow.core.stream import Retention
+from messageflow.core.namespaces import Namespaces
+from messageflow.core.stream import DELTA, SECRET, Retention
 from messageflow.gateway.websocket_compression import CompressedTransport
 from messageflow.hub.history_limits import HistoryLimits
 from messageflow.hub.limits import Limits
@@ -38,7 +38,7 @@ async def world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
         "skip": msgspec.structs.replace(ALLOWED, history_size=3, lag_policy="skip"),
         "cache": msgspec.structs.replace(ALLOWED, force_recovery_mode="cache"),
         "asked": msgspec.structs.replace(ALLOWED, delta_publish=False),
-        "quiet": NamespaceOptions(allow_subscribe_for_client=True),
+        "secret": msgspec.structs.replace(ALLOWED, compress=False),
     }
     monkeypatch.setattr(conftest, "NAMESPACES", Namespaces(named=named))
     made = World(Limits(history=HistoryLimits(chunk_bytes=1500)))
@@ -253,6 +253,36 @@ async def test_what_is_short_or_wholly_different_is_sent_whole(world: World) -> 
     page = await come(world, "alice", "delta:x")
     await world.publish("delta:x", "1", "1", document(1), '"日本語"')
     assert (page.look(), page.patches) == ([1, 1, *documents(1), "日本語"], 0)
+
+
+async def test_only_what_is_published_to_be_is_a_patch_where_its_namespace_says_no_more(world: World) -> None:
+    page = await come(world, "alice", "asked:x")
+    for n, flags in ((1, DELTA), (2, 0), (3, DELTA), (4, 0)):
+        await world.publish("asked:x", document(n), flags=flags)
+    assert (page.look(), page.patches) == (documents(1, 2, 3, 4), 1)
+    late = await come(world, "bob", "asked:x", recover=True, offset=0)
+    assert (late.look(), late.patches) == (documents(1, 2, 3, 4), 2)  # in two chunks
+
+
+async def test_what_is_secret_is_neither_a_patch_nor_what_one_begins_from(world: World) -> None:
+    page = await come(world, "alice", "delta:x")
+    for n, flags in ((1, 0), (2, SECRET), (3, 0), (4, 0)):
+        await world.publish("delta:x", document(n), flags=flags)
+    assert (page.look(), page.patches) == (documents(1, 2, 3, 4), 1)
+    late = await come(world, "bob", "delta:x", recover=True, offset=0)
+    assert (late.look(), late.patches) == (documents(1, 2, 3, 4), 1)
+    slow = await come(world, "carol", "delta:x", recover=True, offset=4)
+    slow.connection.fill()
+    for n, flags in ((5, 0), (6, SECRET), (7, SECRET)):
+        await world.publish("delta:x", document(n), flags=flags)
+    slow.connection.empty()
+    await world.settle()
+    assert (slow.look(), slow.patches) == (documents(5, 6, 7), 0)
+
+
+async def test_a_secret_namespace_has_none(world: World) -> None:
+    connection = await world.subscribed("alice", "secret:x", delta="fossil")
+    assert "delta" not in connection.replies(2)[0]["subscribe"]
 
 
 async def test_they_are_compressed_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

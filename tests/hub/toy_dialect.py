@@ -47,7 +47,7 @@ class ToyDialect:
             return FaultyCommand(int(number), method.decode(), str(error))
 
     def publication(self, channel: str, publication: Publication) -> bytes:
-        _, tag, _, data, info, tags, _ = publication
+        _, tag, _, data, info, tags, *_ = publication
         parts = (data, info or b"null", tags or b"null")
         return b"publication %b [%d,%b,%b]" % (encode(channel), publication.offset, encode(tag), b",".join(parts))
 

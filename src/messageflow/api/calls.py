@@ -30,6 +30,8 @@ class PublishCall(Struct, frozen=True, gc=False, omit_defaults=True):
         exclude: the id of a client that does not get it, such as the one that caused it.
         version: of the document in it, from 1: it is dropped where the channel has this or a later one.
         version_epoch: versions of another epoch are not compared, those of an empty one with any.
+        delta: subscribers that asked for deltas may be sent what changed since the publication before.
+        compress: whether it may be compressed; false for what is secret.
     """
 
     channel: str = ""
@@ -41,6 +43,8 @@ class PublishCall(Struct, frozen=True, gc=False, omit_defaults=True):
     exclude: str = ""
     version: Offset = 0
     version_epoch: str = ""
+    delta: bool = False
+    compress: bool = True
 
 
 class BroadcastCall(Struct, frozen=True, gc=False):
@@ -56,6 +60,8 @@ class BroadcastCall(Struct, frozen=True, gc=False):
         exclude: the id of a client that does not get it, such as the one that caused it.
         version: of the document in it, from 1: it is dropped where the channel has this or a later one.
         version_epoch: versions of another epoch are not compared, those of an empty one with any.
+        delta: subscribers that asked for deltas may be sent what changed since the publication before.
+        compress: whether it may be compressed; false for what is secret.
     """
 
     channels: list[str] = []
@@ -67,6 +73,8 @@ class BroadcastCall(Struct, frozen=True, gc=False):
     exclude: str = ""
     version: Offset = 0
     version_epoch: str = ""
+    delta: bool = False
+    compress: bool = True
 
 
 class PushCall(Struct, frozen=True, gc=False, omit_defaults=True):

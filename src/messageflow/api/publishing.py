@@ -19,7 +19,7 @@ from messageflow.core.codes import BAD_REQUEST, UNKNOWN_CHANNEL, ErrorCode
 from messageflow.core.exclusion import is_client_id
 from messageflow.core.json import UnsafeJSON, check_readable, check_utf8, compact, explain
 from messageflow.core.namespaces import NamespaceOptions, Namespaces
-from messageflow.core.stream import Retention
+from messageflow.core.stream import DELTA, SECRET, Retention
 from messageflow.core.users import explain_user, is_user
 from messageflow.core.versions import Version
 from messageflow.errors import Picklable
@@ -75,7 +75,8 @@ class Publishing:
             raise CallRefused(BAD_REQUEST, f"the channel {channel!r} takes JSON objects only")
         retention = Retention(0, 0) if call.skip_history else _make_retention(options)
         key, exclude = _check_key(call.idempotency_key), _read_client(call.exclude)
-        return Item(channel, data, retention, key, b"", tags, exclude, _read_version(call))
+        flags = DELTA * call.delta | SECRET * (not call.compress)
+        return Item(channel, data, retention, key, b"", tags, exclude, _read_version(call), flags)
 
     def push(self, call: calls.PushCall) -> Item:
         """Return what a push stores: an action in the user's personal channel.
@@ -92,7 +93,7 @@ class Publishing:
             _check_key(key)
         tags = self._take_tags(call.tags, data) if call.tags else b""
         exclude, version = call.exclude and _read_client(call.exclude), _read_version(call) if call.version else None
-        return _tuple(Item, (personal(user), data, self._personal, key, b"", tags, exclude, version))
+        return _tuple(Item, (personal(user), data, self._personal, key, b"", tags, exclude, version, 0))
 
     def broadcast_push(self, call: calls.BroadcastPushCall) -> Item:
         """Return what a push to everyone stores.

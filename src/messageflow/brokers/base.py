@@ -27,7 +27,8 @@ class Item(NamedTuple):
     """What is to be published.
 
     `data`, `info` and `tags` are JSON on one line; `key` is the idempotency key, `exclude` the id of a client that it
-    is not for (`core.exclusion`), both empty for none. `version` is that of the document in it, None for none.
+    is not for (`core.exclusion`), both empty for none. `version` is that of the document in it, None for none;
+    `flags` are those of `core.stream`.
     """
 
     channel: str
@@ -38,6 +39,7 @@ class Item(NamedTuple):
     tags: bytes = b""
     exclude: str = ""
     version: Version | None = None
+    flags: int = 0
 
     @property
     def size(self) -> int:

@@ -65,12 +65,12 @@ class MemoryBroker(LocalBroker):
             if version is not None and self._streams.is_outdated(channel, version):
                 return Stored(self._streams.position(channel), self.ack)
             epoch, publication = self._streams.append(
-                channel, data, retention, now, info=item.info, tags=item.tags, exclude=item.exclude
+                channel, data, retention, now, info=item.info, tags=item.tags, exclude=item.exclude, flags=item.flags
             )
             if version is not None:
                 self._streams.set_version(channel, version)
         else:
-            epoch, publication = "", Publication(0, "", now, data, item.info, item.tags, item.exclude)
+            epoch, publication = "", Publication(0, "", now, data, item.info, item.tags, item.exclude, item.flags)
         stored = Stored(Position(epoch, publication.offset, publication.tag), self.ack)
         if item.key:
             self._stored.put(channel, item.key, stored, now)

@@ -84,7 +84,7 @@ def summarize(seconds: Sequence[float]) -> Latencies:
 
 async def _measure_latencies(flow: Flow, user: str, subscribers: int, publications: int) -> Latencies:
     from messageflow.cli.listen_protocol import Accepted, Arrived, Event
-    from messageflow.cli.subscriber import Subscriber, make_websocket_url
+    from messageflow.cli.subscriber import Subscriber
 
     seconds: list[float] = []
     ready = asyncio.Semaphore(0)
@@ -101,9 +101,7 @@ async def _measure_latencies(flow: Flow, user: str, subscribers: int, publicatio
                 left -= 1
             return left > 0
 
-        return Subscriber(
-            make_websocket_url(flow.url), lambda: flow.token(f"{user}-{number}", channels=[CHANNEL]), heard
-        )
+        return Subscriber(flow.url, lambda: flow.token(f"{user}-{number}", channels=[CHANNEL]), heard)
 
     async with asyncio.timeout(_PATIENCE), asyncio.TaskGroup() as tasks:
         for number in range(subscribers):

@@ -33,6 +33,7 @@ def command(url: str | None, prefix: str) -> None:
 def _look_at_machine() -> None:
     from messageflow.gateway.listening import BACKLOG
     from messageflow.gateway.machine_check import advise, read_machine
+    from messageflow.gateway.relaxations import explain_relaxations
     from messageflow.gateway.settings_loading import load_settings
 
     machine = read_machine()
@@ -45,7 +46,8 @@ def _look_at_machine() -> None:
         click.echo(f"memory: {machine.memory // (1 << 20):,} MiB")
     if machine.waiting is not None:
         click.echo(f"connections that wait to be accepted: {min(machine.waiting, BACKLOG):,}")
-    _say_advice(advise(machine, load_settings(environ=os.environ), BACKLOG))
+    settings = load_settings(environ=os.environ)
+    _say_advice([*advise(machine, settings, BACKLOG), *explain_relaxations(settings)])
 
 
 def _look_at_servers(url: str, prefix: str) -> None:

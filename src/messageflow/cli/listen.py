@@ -32,8 +32,8 @@ def command(user: str, channels: tuple[str, ...], url: str | None, count: int | 
 
 
 async def _listen(url: str, token: Callable[[], str], user: str, count: int | None, timeout: float | None) -> None:
-    from messageflow.cli.listen_protocol import Accepted, Event
-    from messageflow.cli.subscriber import Subscriber, make_websocket_url
+    from messageflow.cli.listen_protocol import Accepted, Event, Missed
+    from messageflow.cli.subscriber import Subscriber
     from messageflow.errors import GatewayUnreachable
 
     printed = 0
@@ -44,7 +44,9 @@ async def _listen(url: str, token: Callable[[], str], user: str, count: int | No
         if isinstance(event, Accepted):
             state = "the connection stood"
             _note(f"listening as {user}")
-            for channel in event.lost:
+            return True
+        if isinstance(event, Missed):
+            for channel in event.channels:
                 _note(f"the history of {channel} no longer reaches back: something was missed")
             return True
         click.echo(format_line(event))
@@ -53,7 +55,7 @@ async def _listen(url: str, token: Callable[[], str], user: str, count: int | No
 
     try:
         async with asyncio.timeout(timeout):
-            await Subscriber(make_websocket_url(url), token, heard, _note).run()
+            await Subscriber(url, token, heard, _note).run()
     except TimeoutError:
         if count is not None or state.startswith("no"):
             wanted = f" of {count}" if count else ""

@@ -1,4 +1,4 @@
-"""A listener on a real socket: connects, answers pings, notices a dead link, comes back and resumes.
+"""A listener on an event stream: opens it, notices a dead link, comes back and resumes.
 
 What it hears goes to one callback. It ends when the callback has heard enough, or with an exception when the gateway
 says that there is no point in coming back.
@@ -9,45 +9,24 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from urllib.parse import urlsplit, urlunsplit
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+import msgspec
 
-from messageflow.cli.listen_protocol import PONG, Accepted, Denied, Event, ListenProtocol, Pinged
+from messageflow.cli.listen_protocol import Accepted, Ended, Event, ListenProtocol
 from messageflow.core.backoff import pause_after
 from messageflow.core.codes import TOKEN_EXPIRED, Disconnect, is_close_code
-from messageflow.core.gateway_paths import WEBSOCKET_PATH
-from messageflow.errors import ConfigurationError, Refused
+from messageflow.errors import Refused
+from messageflow.publisher.stream_opening import StreamedAnswer, open_events
 
 SILENCE = 10.0
 """Seconds beyond the ping interval after which a link counts as dead."""
 
+EVENTS = "text/event-stream"
+NO_GATEWAY = "no gateway answers at this address"
 _FIRST_DELAY, _LONGEST_DELAY = 0.4, 20.0
 _OPEN_TIMEOUT = 10.0
-_NO_ADDRESS = (  # without any part of it: what stands there may be a password
-    "what is given as the address of the gateway is none: write it as http://127.0.0.1:8000"
-)
-
-
-def make_websocket_url(url: str) -> str:
-    """Return where a gateway at `url` takes WebSockets; a `ws:` or `wss:` address with a path is taken as it is.
-
-    Raises:
-        ConfigurationError: it is neither an HTTP nor a WebSocket address.
-    """
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        raise ConfigurationError(_NO_ADDRESS) from None
-    if parts.scheme in ("ws", "wss") and parts.path.strip("/"):
-        return url
-    if parts.scheme not in ("http", "https", "ws", "wss") or not parts.netloc:
-        raise ConfigurationError(_NO_ADDRESS)
-    scheme = "wss" if parts.scheme in ("https", "wss") else "ws"
-    return urlunsplit(
-        (scheme, parts.netloc, parts.path.rstrip("/").removesuffix(WEBSOCKET_PATH) + WEBSOCKET_PATH, "", "")
-    )
+_NEVER = 3600.0
+_ENVELOPE = {"as": "envelope"}
 
 
 def jittered(failures: int) -> float:
@@ -59,9 +38,9 @@ class Subscriber:
     """One listening session.
 
     Args:
-        url: the WebSocket address.
-        token: makes a token for each connection.
-        heard: is given every event but pings; returns whether to go on.
+        url: of the gateway.
+        token: makes a token for each stream.
+        heard: is given every event but the end of a stream; returns whether to go on.
         note: is told, in a phrase, when the link is lost.
         delay: seconds to wait after so many failures in a row.
     """
@@ -86,69 +65,91 @@ class Subscriber:
         """Listen until `heard` has heard enough. Cancelling closes the connection.
 
         Raises:
-            Refused: the gateway does not want this client back.
+            Refused: the gateway does not want this client back, or there is none.
+            ConfigurationError: that is no address of a gateway.
         """
         while True:
             try:
-                if await self._connect_once():
-                    return
-                reason = "connection closed"
-            except InvalidStatus as error:
-                reason = _explain_refusal(error)
-            except ConnectionClosed as error:
-                reason = _explain_close(error)
-            except (OSError, InvalidHandshake, TimeoutError) as error:
+                reason = await self._listen_once()
+            except OSError as error:  # TimeoutError among them
                 reason = str(error) or "no answer"
+            if reason is None:
+                return
             self._failures += 1
             delay = self._delay(self._failures)
             self._note(f"{reason}; trying again in {delay:.1f} s")
             await asyncio.sleep(delay)
 
-    async def _connect_once(self) -> bool:
-        async with connect(
-            self._url, compression=None, ping_interval=None, open_timeout=_OPEN_TIMEOUT, max_size=None, proxy=None
-        ) as socket:
-            await socket.send(self._protocol.connect(self._token()))
-            return await self._converse(socket)
+    async def _listen_once(self) -> str | None:
+        """Return why the stream has ended, None where enough was heard."""
+        async with asyncio.timeout(_OPEN_TIMEOUT):
+            answer = await open_events(self._url, self._token(), self._protocol.last_event_id, _ENVELOPE)
+        try:
+            if answer.status != 200:
+                async with asyncio.timeout(_OPEN_TIMEOUT):
+                    return explain_refusal(answer.status, await answer.read_all())
+            if not answer.headers.get("content-type", "").startswith(EVENTS):
+                raise Refused(answer.status, NO_GATEWAY)
+            return await self._hear(answer)
+        finally:
+            answer.close()
 
-    async def _converse(self, socket: ClientConnection) -> bool:
-        """Return whether `heard` has heard enough."""
+    async def _hear(self, answer: StreamedAnswer) -> str | None:
+        self._protocol.begin()
         patience = _OPEN_TIMEOUT
         while True:
             async with asyncio.timeout(patience):
-                message = await socket.recv(decode=True)
-            for event in self._protocol.receive(message):
-                if isinstance(event, Pinged):
-                    await socket.send(PONG)
-                    continue
-                if isinstance(event, Denied):
-                    return _raise_unless_temporary(event)
+                data = await answer.read()
+            if not data:
+                return "connection lost"
+            for event in self._read(data):
+                if isinstance(event, Ended):
+                    return explain_end(event)
                 if isinstance(event, Accepted):
                     self._failures = 0
-                    patience = event.ping + SILENCE if event.ping else 3600.0
+                    patience = event.ping + SILENCE if event.ping else _NEVER
                 if not self._heard(event):
-                    return True
+                    return None
+
+    def _read(self, data: bytes) -> list[Event]:
+        try:
+            return self._protocol.receive(data)
+        except ValueError:
+            raise Refused(200, NO_GATEWAY) from None
 
 
-def _raise_unless_temporary(event: Denied) -> bool:
-    if event.temporary or event.code == TOKEN_EXPIRED.code:
-        return False
-    raise Refused(event.code, event.message)
+class _Error(msgspec.Struct):
+    code: int
+    message: str
 
 
-def _explain_refusal(error: InvalidStatus) -> str:
-    status = error.response.status_code
+class _Refusal(msgspec.Struct):
+    error: _Error
+
+
+def explain_refusal(status: int, body: bytes) -> str:
+    """Return why no stream was given, where that may pass.
+
+    Raises:
+        Refused: it will not.
+    """
+    try:
+        error = msgspec.json.decode(body, type=_Refusal).error
+    except msgspec.MsgspecError:  # of a proxy, or of another program
+        error = _Error(status, NO_GATEWAY if status == 404 else "refused")
     if status == 429 or status >= 500:
-        return f"HTTP {status}"
-    hint = {403: "the Origin is not allowed", 404: "no gateway answers at this address"}.get(status, "refused")
-    raise Refused(status, hint) from error
+        return f"HTTP {status}" if error.code == status else f"{error.message} ({error.code})"
+    if error.code == TOKEN_EXPIRED.code:
+        return error.message
+    raise Refused(error.code, error.message)
 
 
-def _explain_close(error: ConnectionClosed) -> str:
-    close = error.rcvd
-    if close is None:
-        return "connection lost"
-    reason = close.reason or "connection closed"
-    if is_close_code(close.code) and not Disconnect(close.code, reason).reconnect:
-        raise Refused(close.code, reason) from error
-    return f"{reason} ({close.code})"
+def explain_end(event: Ended) -> str:
+    """Return why a stream has ended, where it is worth coming back.
+
+    Raises:
+        Refused: it is not.
+    """
+    if is_close_code(event.code) and not Disconnect(event.code, event.reason).reconnect:
+        raise Refused(event.code, event.reason)
+    return f"{event.reason} ({event.code})"

@@ -110,7 +110,7 @@ class Options(msgspec.Struct, frozen=True, gc=False):
 class Said(Options, frozen=True, kw_only=True, gc=False):
     """The payload of either kind as JSON has it: RFC 7519 §4.1, Centrifugo's JWT claims."""
 
-    exp: float
+    exp: float | None = None
     sub: str = ""
     iat: float | None = None
     nbf: float | None = None

@@ -11,7 +11,7 @@ from typing import Literal
 
 from messageflow.core.fossil import create
 from messageflow.core.opaque_bytes import is_wrapped
-from messageflow.core.stream import Publication
+from messageflow.core.stream import DELTA, SECRET, Publication
 
 DeltaType = Literal["fossil"]
 
@@ -31,7 +31,11 @@ def make_patch(before: bytes, data: bytes) -> bytes | None:
 
 def list_patches(publications: Sequence[Publication]) -> list[bytes | None]:
     """Return, of publications that are sent one after the other, what each changes: the first is whole (None)."""
-    return [None, *[make_patch(before.data, each.data) for before, each in pairwise(publications)]]
+    changes = [
+        None if (before.flags | each.flags) & SECRET else make_patch(before.data, each.data)
+        for before, each in pairwise(publications)
+    ]
+    return [None, *changes]
 
 
 def list_live_patches(
@@ -40,7 +44,7 @@ def list_live_patches(
     """Return the same for those who read on from `base`, and what the next publication can be made of.
 
     A patch leads from one offset to the next. What is not kept has none, and who comes from the history never sees it:
-    it is whole, and so is what follows it.
+    it is whole, and so is what follows it. The same holds of what is secret, for how long a patch is tells of both.
 
     Args:
         base: what all were sent last; None where that is not known.
@@ -48,8 +52,10 @@ def list_live_patches(
         always: whether also those are patches that were not published to be.
     """
     patches: list[bytes | None] = []
-    for offset, _, _, data, *_ in publications:
-        follows = base is not None and offset == base[0] + 1 and always
-        patches.append(make_patch(base[1], data) if base is not None and follows else None)
-        base = (offset, data) if offset else None
+    for each in publications:
+        offset, data, flags = each.offset, each.data, each.flags
+        asked = (always or flags & DELTA) and not flags & SECRET
+        follows = base is not None and offset == base[0] + 1
+        patches.append(make_patch(base[1], data) if base is not None and follows and asked else None)
+        base = (offset, data) if offset and not flags & SECRET else None
     return patches, base

@@ -8,7 +8,7 @@ Pure. Source: docs/html.md.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from msgspec import UnsetType
@@ -84,7 +84,7 @@ def find_html(publication: Publication | PublicationView) -> HtmlPush | None:
         return None
 
 
-def find_type(data: Any) -> str:
+def find_type(data: bytes) -> str:
     """Return the type of an action, empty for what is none."""
     try:
         return _read_named(data).type

@@ -77,11 +77,12 @@ class StreamTable:
         info: bytes = b"",
         tags: bytes = b"",
         exclude: str = "",
+        flags: int = 0,
     ) -> tuple[str, Publication]:
         """Give `data` the next offset of `channel`. Returns the epoch and the publication."""
         stream = self._retain(channel, retention)
         before = stream.cost
-        publication = stream.append(data, now, info=info, tags=tags, exclude=exclude)
+        publication = stream.append(data, now, info=info, tags=tags, exclude=exclude, flags=flags)
         self._note_growth(channel, stream, before)
         return stream.epoch, publication
 
@@ -95,13 +96,14 @@ class StreamTable:
         info: bytes = b"",
         tags: bytes = b"",
         exclude: str = "",
+        flags: int = 0,
     ) -> tuple[str, Publication]:
         """As `append`, but unseen until it is committed."""
         stream = self._streams.get(channel)
         if stream is None or stream.ttl != retention.ttl or stream.size != retention.size:
             stream = self._retain(channel, retention)
         self._streams.move_to_end(channel)  # what is under way is not forgotten for another's sake
-        return stream.epoch, stream.stage(data, now, info=info, tags=tags, exclude=exclude)
+        return stream.epoch, stream.stage(data, now, info=info, tags=tags, exclude=exclude, flags=flags)
 
     def commit(self, channel: str, epoch: str, publication: Publication) -> None:
         """Keep what was staged. A stream that was forgotten meanwhile keeps nothing."""

@@ -37,6 +37,9 @@ from messageflow.errors import ConfigurationError, TokenError, TokenExpired, Tok
 __all__ = ["ConnectionClaims", "Key", "SubscribeOptions", "SubscriptionClaims", "Verifier", "load_keys"]
 
 
+WITHOUT_EXP = "the token has no exp: give it one, or set allow_token_without_expiry"
+
+
 class Verifier:
     """Decides which tokens are believed.
 
@@ -51,6 +54,7 @@ class Verifier:
         leeway: seconds by which clocks may differ, at most 30.
         lifetime_limit: the most seconds from a token's making (`iat`, else now) to its `exp`; `math.inf` for no limit.
         allow_anonymous: believe tokens whose `sub` is empty or missing.
+        allow_endless: believe tokens without `exp`: they are good until they are revoked.
         user_claim: names the user where `sub` does not; empty for none.
 
     Raises:
@@ -66,6 +70,7 @@ class Verifier:
         leeway: float = LONGEST_LEEWAY,
         lifetime_limit: float = LIFETIME_LIMIT,
         allow_anonymous: bool = False,
+        allow_endless: bool = False,
         user_claim: str = "",
     ) -> None:
         if not 0 <= leeway <= LONGEST_LEEWAY:
@@ -78,6 +83,7 @@ class Verifier:
         self.leeway = leeway
         self.lifetime_limit = lifetime_limit
         self.allow_anonymous = allow_anonymous
+        self.allow_endless = allow_endless
         self.user_claim = user_claim
 
     def connection(self, token: str, now: float) -> ConnectionClaims:
@@ -109,6 +115,8 @@ class Verifier:
         claims = self._verify(token, now)
         if not claims.ticket or not claims.jti:
             raise TokenError("the token is no ticket: make one with flow.ticket", TokenReason.WRONG_USE)
+        if claims.exp is None:
+            raise TokenError(WITHOUT_EXP, TokenReason.MISSING_CLAIM)  # an address ends up in logs
         connection = self._read_connection(claims, now)
         _check_expiry(math.inf if resumed else claims.exp, connection.expires_at, now)
         return connection
@@ -167,14 +175,18 @@ class Verifier:
         return claims
 
     def _check_dates(self, claims: Said, now: float) -> None:
-        if claims.exp <= 0:
+        exp = claims.exp
+        if exp is None:
+            if not self.allow_endless:
+                raise TokenError(WITHOUT_EXP, TokenReason.MISSING_CLAIM)
+        elif exp <= 0:
             raise TokenError("the exp of the token is not a date")
         if claims.iat is not None and claims.iat > now + self.leeway:
             raise TokenError("the token was made in the future (iat): compare the clocks", TokenReason.NOT_YET_VALID)
         if claims.nbf is not None and claims.nbf > now + self.leeway:
             raise TokenError("the token is not good yet (nbf)", TokenReason.NOT_YET_VALID)
         made = now + self.leeway if claims.iat is None else claims.iat
-        if claims.exp - made > self.lifetime_limit:
+        if exp is not None and exp - made > self.lifetime_limit:
             raise TokenError(
                 f"the token lives longer than {self.lifetime_limit:.0f} s, the token_lifetime_limit",
                 TokenReason.TOO_LONG_A_LIFE,
@@ -195,6 +207,6 @@ class Verifier:
         return None if end == math.inf else end
 
 
-def _check_expiry(exp: float, end: float | None, now: float) -> None:
-    if exp <= now or (end is not None and end <= now):
+def _check_expiry(exp: float | None, end: float | None, now: float) -> None:
+    if (exp is not None and exp <= now) or (end is not None and end <= now):
         raise TokenExpired("the token has expired")

@@ -81,9 +81,9 @@ class EventStream:
 
     def publication(self, channel: str, publication: Publication) -> bytes:
         step = write_step(channel, publication.offset, publication.tag) if publication.offset else b""
-        return self.write_publication(publication, step)
+        return self.write_publication(channel, publication, step)
 
-    def write_publication(self, publication: Publication | PublicationView, event_id: bytes) -> bytes:
+    def write_publication(self, channel: str, publication: Publication | PublicationView, event_id: bytes) -> bytes:
         """Return what was published as an event."""
         return write_event(bytes(publication.data), event_id=event_id)
 
@@ -112,6 +112,8 @@ class EventStream:
         """Return what a stream begins with: who it is for, where each channel stands, what was missed."""
         missed = [name for name, sub in result.subs.items() if sub.was_recovering and not sub.recovered]
         begun: dict[str, object] = {"client": result.client, "channels": list(result.subs)}
+        if result.ping:
+            begun["ping"] = result.ping
         if result.expires:
             begun["ttl"] = result.ttl
         if isinstance(result.data, msgspec.Raw):
@@ -128,7 +130,7 @@ class EventStream:
 
     def _list_missed(self, name: str, sub: SubscribeResult) -> list[bytes]:
         return [
-            self.write_publication(each, write_step(name, each.offset, each.tag) if each.offset else b"")
+            self.write_publication(name, each, write_step(name, each.offset, each.tag) if each.offset else b"")
             for each in sub.publications
         ]
 
@@ -145,4 +147,14 @@ class EventStream:
         return self.write_notice(b"disconnect", _encode({"code": disconnect.code, "reason": disconnect.reason}))
 
 
+class Envelopes(EventStream):
+    """The same for readers of several channels: the data of each publication says of which it is."""
+
+    def write_publication(self, channel: str, publication: Publication | PublicationView, event_id: bytes) -> bytes:
+        """Return what was published in an envelope."""
+        where = b'{"channel":%b,"offset":%d,"data":' % (_encode(channel), publication.offset)
+        return write_event(b"%b%b}" % (where, bytes(publication.data)), event_id=event_id)
+
+
 EVENT_SOURCE: Final[StreamDialect] = EventStream()
+ENVELOPES: Final[StreamDialect] = Envelopes()

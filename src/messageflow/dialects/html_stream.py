@@ -34,7 +34,7 @@ class HtmlStream(EventStream):
         self.name = rendering.name
         self._rendering = rendering
 
-    def write_publication(self, publication: Publication | PublicationView, event_id: bytes) -> bytes:
+    def write_publication(self, channel: str, publication: Publication | PublicationView, event_id: bytes) -> bytes:
         """Return what was published: HTML as the library has it, else an event that is not taken for it."""
         html = find_html(publication)
         if html is not None:

@@ -159,7 +159,7 @@ def encode_push(channel: str, push: Push) -> bytes:
 
 def encode_publication(channel: str, publication: Publication) -> bytes:
     """Return a publication as a push. Its data goes through as it came."""
-    offset, tag, _, data, info, tags, _ = publication
+    offset, tag, _, data, info, tags, *_ = publication
     parts = [b'{"push":{"channel":', _encode_name(channel), b',"pub":{"data":', data]
     if info:
         parts += (b',"info":', info)

@@ -187,7 +187,7 @@ def encode_patch(channel: str, publication: Publication, patch: bytes | None) ->
 
 def encode_publication(channel: str, publication: Publication, more: bytes = b"") -> bytes:
     """Return a publication as a push. Its data goes through as it came; `more` is fields beside."""
-    offset, tag, _, data, info, tags, _ = publication
+    offset, tag, _, data, info, tags, *_ = publication
     parts = [_write_data(data)]
     if info:
         parts.append(_write_info(info))

@@ -20,9 +20,11 @@ from messageflow.gateway.proxies import Forwarded
 
 BODY_BYTES = 65_536  # as official SDKs expect it
 BINARY = b"application/octet-stream"
+HEADERS = b"authorization, cache-control, content-type, last-event-id"
+HEADERS_OF_LIBRARIES = b"datastar-request, hx-current-url, hx-request, hx-request-type, hx-source, hx-target"
 PREFLIGHT = (
     (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
-    (b"access-control-allow-headers", b"authorization, cache-control, content-type, last-event-id"),
+    (b"access-control-allow-headers", b"%b, %b" % (HEADERS, HEADERS_OF_LIBRARIES)),
     (b"access-control-max-age", b"300"),
 )
 

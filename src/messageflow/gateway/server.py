@@ -47,6 +47,7 @@ from messageflow.gateway.open_files import WAY_OUT, raise_limit, read_limit
 from messageflow.gateway.origins import Origins
 from messageflow.gateway.paths import Paths
 from messageflow.gateway.proxies import Proxies
+from messageflow.gateway.relaxations import apply_insecurity, warn_of_relaxations
 from messageflow.gateway.route_table import make_routes
 from messageflow.gateway.settings import Settings
 from messageflow.gateway.shutdown import Shutdown
@@ -96,7 +97,7 @@ class Gateway:
         worker: str = "",
         handlers: Handlers | None = None,
     ) -> None:
-        self.settings = settings
+        self.settings = settings = apply_insecurity(settings)
         self.worker = worker
         self._listener = listener
         broker = broker or make_broker(settings)
@@ -323,6 +324,7 @@ def serve(
     logs.configure(settings.log_format, settings.log_level, access=application is not None)
     raise_limit()
     warn_of_memory(settings)
+    warn_of_relaxations(settings)
     previous = signal.getsignal(signal.SIGTERM)
     try:
         run_loop(Gateway(settings, application, listener=listener, handlers=handlers).run(on_started, on_opened))
@@ -367,6 +369,7 @@ def make_verifier(policy: TokenPolicy, classic: ClassicDialect | None = None) ->
         issuer=policy.token_issuer or None,
         lifetime_limit=policy.token_lifetime_limit,
         allow_anonymous=policy.allow_anonymous,
+        allow_endless=policy.allow_token_without_expiry,
         user_claim="" if classic is None else classic.user_key,
     )
 

@@ -109,6 +109,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = "off"
 
+    client_insecure: Annotated[
+        Switch,
+        Meta(
+            description="for development on this machine alone: let clients connect without a token, and subscribe, "
+            "publish and read history and presence in every channel that is not a user's own"
+        ),
+    ] = False
+
     # Keys and tokens
     api_key: Annotated[
         Secret, Section.KEYS, Meta(description="the key a backend shows to publish, at least 32 bytes")

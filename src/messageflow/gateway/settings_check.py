@@ -58,6 +58,13 @@ def _check_address(settings: Settings) -> None:
     for name, path in (("tls_cert", settings.tls_cert), ("tls_key", settings.tls_key)):
         if path is not None and not path.is_file():
             raise ConfigurationError(f"{name}: there is no file {path}")
+    is_proxied = settings.tls_terminated or bool(settings.trusted_proxies)
+    if settings.client_insecure and (is_proxied or not is_loopback(settings.host)):
+        raise ConfigurationError(
+            f"client_insecure asks nobody who they are, so it works on loopback only, not "
+            f"{'behind a proxy (tls_terminated, trusted_proxies)' if is_proxied else f'on {settings.host}'}: use "
+            "--host 127.0.0.1 and no proxy, or leave it out and give your clients tokens (flow.token)"
+        )
     if is_loopback(settings.host):
         return
     if settings.dev:

@@ -13,7 +13,7 @@ from messageflow.core.gateway_paths import (
     SDK_EMULATION_PATH,
     SSE_PATH,
 )
-from messageflow.dialects.event_source import EVENT_SOURCE
+from messageflow.dialects.event_source import ENVELOPES, EVENT_SOURCE
 from messageflow.dialects.html_stream import HTML_STREAMS
 from messageflow.dialects.native import NATIVE
 from messageflow.dialects.protobuf import PROTOBUF
@@ -52,8 +52,9 @@ def make_streams(
     """
     namespaces = admission.hub.namespaces
     proofs, emulated = StreamProofs(key.secret), EmulatedStreams(admission.hub)
-    pages = {name: StreamKind(EVENTS, dialect, EVENT_STREAM) for name, dialect in HTML_STREAMS.items()}
-    events = OneWayOpener(proofs, namespaces, resumes=True, forms=pages)
+    asked = {**HTML_STREAMS, "envelope": ENVELOPES}
+    forms = {name: StreamKind(EVENTS, dialect, EVENT_STREAM) for name, dialect in asked.items()}
+    events = OneWayOpener(proofs, namespaces, resumes=True, forms=forms)
     lines = OneWayOpener(proofs, namespaces, resumes=False)
     binary = StreamKind(EMULATED_BYTES, PROTOBUF, BINARY)
     table: dict[str, tuple[StreamKind, Opener, StreamKind | None]] = {

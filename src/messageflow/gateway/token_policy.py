@@ -17,6 +17,13 @@ class TokenPolicy(Struct, frozen=True, kw_only=True):
     allow_anonymous: Annotated[
         Switch, Section.ORIGINS, Meta(description="let clients connect without a token, as no user")
     ] = False
+    allow_token_without_expiry: Annotated[
+        Switch,
+        Meta(
+            description="believe tokens without `exp`, whose connections do not expire; "
+            "to revoke one holds as long as `token_lifetime_limit`, and no longer"
+        ),
+    ] = False
     token_secret: Annotated[
         Secrets,
         Section.KEYS,

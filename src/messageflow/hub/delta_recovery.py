@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from itertools import pairwise
 
 from msgspec import Raw
 from msgspec.structs import replace
 
+from messageflow.brokers.base import HistoryPart
 from messageflow.core.deltas import Base, make_patch
 from messageflow.core.protocol import PublicationView, SubscribeResult
+from messageflow.core.stream import SECRET, Publication
 from messageflow.hub.recovery import Recovery
 
 
@@ -16,13 +19,19 @@ class DeltaRecovery(Recovery):
     """A `Recovery` whose answer says that publications come as deltas, and has the missed ones so."""
 
     _base: Base | None = None  # what the answer ended with
+    _secret: frozenset[int] = frozenset()  # the offsets of those in the answer that no patch may tell of
+
+    def _collect_missed(self, history: HistoryPart) -> list[Publication] | None:
+        missed = super()._collect_missed(history)
+        self._secret = frozenset([each.offset for each in missed or () if each.flags & SECRET])
+        return missed
 
     def complete(self) -> SubscribeResult:
         result = super().complete()
         missed = result.publications
-        if missed:
+        if missed and missed[-1].offset not in self._secret:
             self._base = missed[-1].offset, bytes(missed[-1].data)
-        return replace(result, publications=_change(missed), delta=True)
+        return replace(result, publications=_change(missed, self._secret), delta=True)
 
     def go_live(self) -> None:
         stands = self.subscription.behind or self.channel.position
@@ -33,10 +42,11 @@ class DeltaRecovery(Recovery):
         super().go_live()
 
 
-def _change(views: list[PublicationView]) -> list[PublicationView]:
+def _change(views: list[PublicationView], secret: Collection[int]) -> list[PublicationView]:
     """Return the same publications, the first whole and each that follows as a patch where that is shorter."""
     changed = views[:1]
     for before, each in pairwise(views):
-        patch = make_patch(bytes(before.data), bytes(each.data))
+        told = before.offset in secret or each.offset in secret
+        patch = None if told else make_patch(bytes(before.data), bytes(each.data))
         changed.append(each if patch is None else replace(each, data=Raw(patch), delta=True))
     return changed

@@ -14,7 +14,7 @@ from messageflow.core.codes import ErrorCode
 from messageflow.core.deltas import list_patches
 from messageflow.core.exclusion import Identified
 from messageflow.core.protocol import Push, Result
-from messageflow.core.stream import Publication
+from messageflow.core.stream import SECRET, Publication
 from messageflow.dialects.base import Dialect, PatchEncoder
 
 
@@ -114,8 +114,8 @@ class FramedEncoder:
         ]
         return self.private(messages)
 
-    def shared(self, messages: Sequence[bytes], *, secret: bool) -> bytes:
-        """Return messages for many as one write, see `publications`."""
+    def shared(self, publications: Sequence[Publication], messages: Sequence[bytes], *, secret: bool) -> bytes:
+        """Return the messages of these publications as one write, see `publications`."""
         return self._write_all(messages)
 
     def private(self, messages: Sequence[bytes]) -> bytes:
@@ -163,7 +163,7 @@ class DeltaEncoding:
         """Return the same with these patches, None for each that is whole."""
         encode = self._encoder.patch
         messages = [encode(channel, each, patch) for each, patch in zip(publications, patches, strict=True)]
-        return self._framed.shared(messages, secret=secret)
+        return self._framed.shared(publications, messages, secret=secret)
 
     def mixed(self, channel: str, sent: Sequence[Publication | Push]) -> bytes:
         encoder = self._encoder
@@ -186,10 +186,13 @@ class CompressingEncoder(FramedEncoder):
 
     def publications(self, channel: str, publications: Sequence[Publication], *, secret: bool) -> bytes:
         encode = self._encoder.publication
-        return self.shared([encode(channel, publication) for publication in publications], secret=secret)
+        messages = [encode(channel, publication) for publication in publications]
+        return self.shared(publications, messages, secret=secret)
 
-    def shared(self, messages: Sequence[bytes], *, secret: bool) -> bytes:
-        return b"".join(map(self._frame if secret else self._compress, messages))
+    def shared(self, publications: Sequence[Publication], messages: Sequence[bytes], *, secret: bool) -> bytes:
+        frame, compress = self._frame, self._compress
+        each = zip(publications, messages, strict=True)
+        return b"".join([(frame if secret or p.flags & SECRET else compress)(message) for p, message in each])
 
 
 class Member(Identified, Protocol):

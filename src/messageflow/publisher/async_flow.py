@@ -133,6 +133,7 @@ class AsyncFlow(FlowBase):
         exclude: Sender | None = None,
         version: int | None = None,
         version_epoch: str = "",
+        compress: bool = True,
     ) -> Receipt:
         """As `Flow.publish`."""
         call = requests.publish(
@@ -144,6 +145,7 @@ class AsyncFlow(FlowBase):
             exclude=exclude,
             version=version,
             version_epoch=version_epoch,
+            compress=compress,
         )
         return await self._publish(call)
 

@@ -92,6 +92,7 @@ class CallCollector:
         exclude: Sender | None = None,
         version: int | None = None,
         version_epoch: str = "",
+        compress: bool = True,
     ) -> None:
         """Add a publication in a channel. See `Flow.publish`."""
         self._add(
@@ -104,6 +105,7 @@ class CallCollector:
                 exclude=exclude,
                 version=version,
                 version_epoch=version_epoch,
+                compress=compress,
             )
         )
 

@@ -176,6 +176,7 @@ class Flow(SigningFlow):
         exclude: Sender | None = None,
         version: int | None = None,
         version_epoch: str = "",
+        compress: bool = True,
     ) -> Receipt:
         """Publish in a channel, to its subscribers.
 
@@ -187,6 +188,7 @@ class Flow(SigningFlow):
             skip_history: deliver to those who are there, keep nothing for others.
             exclude: as in `push`.
             version, version_epoch: as in `push`, of the channel; one that keeps no history knows no version.
+            compress: whether it may be compressed; False for what is secret, as its length would tell something of it.
 
         Returns, raises: as `push`.
         """
@@ -199,6 +201,7 @@ class Flow(SigningFlow):
             exclude=exclude,
             version=version,
             version_epoch=version_epoch,
+            compress=compress,
         )
         return run_now(self._publish(call))
 

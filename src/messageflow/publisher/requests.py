@@ -122,6 +122,7 @@ def publish(
     exclude: Sender | None = None,
     version: int | None = None,
     version_epoch: str = "",
+    compress: bool = True,
 ) -> Call[Receipt]:
     command = calls.PublishCall(
         read_channel(channel),
@@ -130,6 +131,7 @@ def publish(
         tags=_encode_tags(tags, data),
         idempotency_key=_choose_key(idempotency_key),
         exclude=read_sender(exclude),
+        compress=bool(compress),
     )
     if version is not None or version_epoch:
         command = _set_version(command, version, version_epoch)

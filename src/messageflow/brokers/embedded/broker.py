@@ -237,7 +237,7 @@ class EmbeddedBroker(LocalBroker):
 
     def _stage(self, item: Item, now: float, batches: set[CommitBatch]) -> Stored:
         """Give an item its place, and note which batches its caller has to wait for."""
-        channel, data, retention, key, info, tags, exclude, version = item
+        channel, data, retention, key, info, tags, exclude, version, flags = item
         if key:
             before = self._stored.get(channel, key, now)
             if before is not None:
@@ -250,10 +250,10 @@ class EmbeddedBroker(LocalBroker):
             raise NoRoom(self._health.trouble)  # only now: what was stored before under this key is stored
         if not retention.keeps:
             stored = Stored(Position("", 0), "memory")
-            self._deliver(channel, "", Publication(0, "", now, data, info, tags, exclude))
+            self._deliver(channel, "", Publication(0, "", now, data, info, tags, exclude, flags))
         else:
             epoch, publication = self._streams.stage(
-                channel, data, retention, now, info=info, tags=tags, exclude=exclude
+                channel, data, retention, now, info=info, tags=tags, exclude=exclude, flags=flags
             )
             stored = _tuple(Stored, (_tuple(Position, (epoch, publication[0], publication[1])), self.ack))
             self._batch.add((self._next_id, channel, epoch, publication, retention, key))

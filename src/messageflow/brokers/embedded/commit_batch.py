@@ -62,7 +62,7 @@ class CommitBatch:
     def add(self, entry: Entry) -> None:
         """Put a publication into the batch."""
         self.entries.append(entry)
-        _, _, _, data, info, tags, _ = entry[3]
+        _, _, _, data, info, tags, *_ = entry[3]
         self.size += OVERHEAD + len(data) + len(info) + len(tags)
 
     def set_version(self, streams: StreamTable, channel: str, epoch: str, version: Version) -> None:

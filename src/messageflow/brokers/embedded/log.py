@@ -35,7 +35,8 @@ CREATE TABLE log (
     id INTEGER PRIMARY KEY, channel TEXT NOT NULL, epoch TEXT NOT NULL, offset INTEGER NOT NULL, tag TEXT NOT NULL,
     time REAL NOT NULL, ttl REAL NOT NULL, size INTEGER NOT NULL,
     data BLOB NOT NULL, info BLOB NOT NULL, tags BLOB NOT NULL, key TEXT NOT NULL, "check" INTEGER NOT NULL,
-    exclude TEXT NOT NULL DEFAULT ''
+    exclude TEXT NOT NULL DEFAULT '',
+    flags INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE floors (
     channel TEXT PRIMARY KEY, epoch TEXT NOT NULL, offset INTEGER NOT NULL, tag TEXT NOT NULL, time REAL NOT NULL
@@ -128,8 +129,9 @@ class StreamLog:
 
     def _add_what_is_newer(self) -> None:
         """Add what files of earlier versions lack; those versions go on reading and writing the file."""
-        if not self._ask("SELECT count(*) FROM pragma_table_info('log') WHERE name = 'exclude'"):
-            self._database.execute("ALTER TABLE log ADD COLUMN exclude TEXT NOT NULL DEFAULT ''")
+        for name, kind in (("exclude", "TEXT NOT NULL DEFAULT ''"), ("flags", "INTEGER NOT NULL DEFAULT 0")):
+            if not self._ask(f"SELECT count(*) FROM pragma_table_info('log') WHERE name = '{name}'"):
+                self._database.execute(f"ALTER TABLE log ADD COLUMN {name} {kind}")
         self._database.execute(_VERSIONS)
 
     def _ask(self, sql: str) -> Any:

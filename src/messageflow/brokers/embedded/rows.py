@@ -17,7 +17,8 @@ class Row(NamedTuple):
     """A publication in the log.
 
     `id` is its place in the log, rising over all channels. `ttl` and `size` are the retention it was published with.
-    `check` is the CRC-32 of the publication, but for `exclude`, so that earlier versions read it too.
+    `check` is the CRC-32 of the publication, but for `exclude` and `flags`, so that earlier
+    versions read it too.
     """
 
     id: int
@@ -34,10 +35,11 @@ class Row(NamedTuple):
     key: str
     check: int
     exclude: str = ""
+    flags: int = 0
 
     @property
     def publication(self) -> Publication:
-        return Publication(self.offset, self.tag, self.time, self.data, self.info, self.tags, self.exclude)
+        return Publication(self.offset, self.tag, self.time, self.data, self.info, self.tags, self.exclude, self.flags)
 
     @property
     def position(self) -> Position:
@@ -71,18 +73,18 @@ def make_rows(entries: Iterable[Entry]) -> list[RowValue]:
     values: list[RowValue] = []
     pack = _NUMBERS.pack
     for number, channel, epoch, publication, retention, key in entries:
-        offset, tag, time, data, info, tags, exclude = publication
+        offset, tag, time, data, info, tags, exclude, flags = publication
         size, ttl = retention
         numbers = pack(offset, time, ttl, size)
         check = crc32(b"\n".join((channel.encode(), key.encode(), data, info, tags, numbers)))
         values += (number, channel, epoch, offset, tag, time, ttl, size, bytearray(data))
-        values += (bytearray(info) if info else _EMPTY, bytearray(tags) if tags else _EMPTY, key, check, exclude)
+        values += (bytearray(info) if info else _EMPTY, bytearray(tags) if tags else _EMPTY, key, check, exclude, flags)
     return values
 
 
 def checksum(channel: str, key: str, publication: Publication, retention: Retention) -> int:
     """Return the CRC-32 of what belongs to one publication alone; that it is the next its tag proves."""
-    offset, _, time, data, info, tags, _ = publication
+    offset, _, time, data, info, tags, *_ = publication
     numbers = _NUMBERS.pack(offset, time, retention.ttl, retention.size)
     return crc32(b"\n".join((channel.encode(), key.encode(), data, info, tags, numbers)))
 

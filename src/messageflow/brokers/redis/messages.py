@@ -32,13 +32,12 @@ def read_published(message: bytes) -> tuple[str, Publication]:
     """
     head, separator, body = message[1:].partition(b"\n")
     try:
-        epoch, offset, tag, time, info, tags, *excluded = head.decode("ascii").split(" ")
-        (exclude,) = excluded or ("",)
+        epoch, offset, tag, time, info, tagged, *rare = head.decode("ascii").split(" ")
+        exclude, flags = rare + ["", "0"][len(rare) :]
         info_end = int(info)
-        tags_end = info_end + int(tags)
-        publication = Publication(
-            int(offset), tag, float(time), body[tags_end:], body[:info_end], body[info_end:tags_end], exclude
-        )
+        tags_end = info_end + int(tagged)
+        data, tags = body[tags_end:], body[info_end:tags_end]
+        publication = Publication(int(offset), tag, float(time), data, body[:info_end], tags, exclude, int(flags))
     except ValueError as error:
         raise Garbage(f"an announcement that cannot be read: {error}") from None
     if not separator or not publication.data or publication.offset < 0 or not 0 <= info_end <= tags_end <= len(body):

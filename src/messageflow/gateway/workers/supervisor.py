@@ -32,6 +32,7 @@ from messageflow.gateway.listening import listen
 from messageflow.gateway.machine_check import warn_of_memory
 from messageflow.gateway.metrics import parent_metrics
 from messageflow.gateway.open_files import raise_limit
+from messageflow.gateway.relaxations import warn_of_relaxations
 from messageflow.gateway.server import HURRIED, never_outlive
 from messageflow.gateway.settings import Settings
 from messageflow.gateway.settings_loading import replace_values
@@ -303,6 +304,7 @@ def supervise(
     logs.configure(settings.log_format, settings.log_level)
     raise_limit()
     warn_of_memory(settings)
+    warn_of_relaxations(settings)
 
     async def main() -> None:
         await Supervisor(settings, command, application, directory, listener).run(on_started)

@@ -66,8 +66,7 @@ async def subscribe(services: Services, session: Session, command_id: int, reque
         refusal = await authorize(services.hooks.authorize, session, name, "subscribe", refusal)
     if refusal is not None:
         raise CommandRefused(refusal)
-    wants_deltas = request.delta and request.delta in options.allowed_delta_types and session.encoder.deltas is not None
-    enter = DeltaRecovery if wants_deltas else Recovery
+    enter = DeltaRecovery if request.delta and _has_deltas(session, options, request.delta) else Recovery
     recovery = enter(services, session, name, options, request, False)
     if claims is not None:
         recovery.apply(claims.options, services.runtime.deadline(claims.expires_at))
@@ -85,6 +84,11 @@ async def subscribe(services: Services, session: Session, command_id: int, reque
         raise CommandRefused(UNRECOVERABLE)
     session.reply(command_id, "subscribe", result)
     recovery.go_live()
+
+
+def _has_deltas(session: Session, options: NamespaceOptions, kind: str) -> bool:
+    """Whether changes may be told apart: how long one is tells something of what is secret."""
+    return kind in options.allowed_delta_types and options.compress and session.encoder.deltas is not None
 
 
 def _check_name(channel: str) -> str:

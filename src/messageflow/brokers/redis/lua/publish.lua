@@ -30,10 +30,11 @@ local function is_garbage(text)
   return string.find(text, '^WRONGTYPE') or string.find(text, 'equal or smaller') or string.find(text, 'not an integer')
 end
 
--- The last word is there only where it says something: earlier versions read what has none.
-local function write(epoch, offset, tag, data, info, tags, exclude)
+-- The last words are there only where they say something: earlier versions read what has none.
+local function write(epoch, offset, tag, data, info, tags, exclude, flags)
   local head = table.concat({'P' .. epoch, offset, tag, at, #info, #tags}, ' ')
-  if exclude ~= '' then head = head .. ' ' .. exclude end
+  if exclude ~= '' or flags ~= '' then head = head .. ' ' .. exclude end
+  if flags ~= '' then head = head .. ' ' .. flags end
   return head .. '\n' .. info .. tags .. data
 end
 
@@ -44,7 +45,7 @@ local function is_outdated(state, number, version_epoch)
   return #number < #newest[1] or (#number == #newest[1] and number <= newest[1])
 end
 
-local function add(state, log, data, info, tags, size, ttl, exclude, number, version_epoch)
+local function add(state, log, data, info, tags, size, ttl, exclude, flags, number, version_epoch)
   local known = call('HMGET', state, 'epoch', 'offset', 'tag', 'ttl', 'renew', 'age')
   local epoch = known[1]
   if epoch and number ~= '' and is_outdated(state, number, version_epoch) then
@@ -60,7 +61,7 @@ local function add(state, log, data, info, tags, size, ttl, exclude, number, ver
   end
   local offset = string.format('%d', (known[2] or 0) + 1)
   local tag = string.sub(redis.sha1hex((known[3] or '') .. data), 1, 12)
-  local message = write(epoch, offset, tag, data, info, tags, exclude)
+  local message = write(epoch, offset, tag, data, info, tags, exclude, flags)
   call('XADD', log, 'MAXLEN', size, offset .. '-0', 'm', message)
   call('HSET', state, 'offset', offset, 'tag', tag)
   if number ~= '' then call('HSET', state, 'version', number, 'version_epoch', version_epoch) end
@@ -72,21 +73,21 @@ local function store(i)
   local state, log, key = KEYS[3 * i + 1], KEYS[3 * i + 2], KEYS[3 * i + 3]
   local data, info, tags = ARGV[7 * i + 6], ARGV[7 * i + 7], ARGV[7 * i + 8]
   local size, ttl, window, rare = ARGV[7 * i + 9], tonumber(ARGV[7 * i + 10]), ARGV[7 * i + 11], ARGV[7 * i + 12]
-  local exclude, number, version_epoch = '', '', ''
-  if rare ~= '' then exclude, number, version_epoch = string.match(rare, '^(%S*) ?(%d*) ?(.*)$') end
+  local exclude, number, flags, version_epoch = '', '', '', ''
+  if rare ~= '' then exclude, number, flags, version_epoch = string.match(rare, '^(%S*) ?(%d*);?(%d*) ?(.*)$') end
   local before = window ~= '0' and call('GET', key)
   if before then return string.match(before, '^(%S*) (%d+) (%S*)$') end
   local epoch, offset, tag, message = '', '0', '', nil
   if size == '0' then
-    message = write('', '0', '', data, info, tags, exclude)
+    message = write('', '0', '', data, info, tags, exclude, flags)
   else
     local ok
     ok, epoch, offset, tag, message =
-      pcall(add, state, log, data, info, tags, size, ttl, exclude, number, version_epoch)
+      pcall(add, state, log, data, info, tags, size, ttl, exclude, flags, number, version_epoch)
     if not ok then
       if not is_garbage(wording(epoch)) then error(epoch, 0) end
       call('DEL', state, log)
-      epoch, offset, tag, message = add(state, log, data, info, tags, size, ttl, exclude, number, version_epoch)
+      epoch, offset, tag, message = add(state, log, data, info, tags, size, ttl, exclude, flags, number, version_epoch)
     end
     if not message then return epoch, offset, tag end
   end

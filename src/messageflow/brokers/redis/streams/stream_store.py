@@ -13,7 +13,6 @@ from messageflow.brokers.redis.connections.resp import NO_ROOM, ErrorReply, Redi
 from messageflow.brokers.redis.keyspace import Names
 from messageflow.brokers.redis.messages import Garbage, read_entry, read_position
 from messageflow.core.stream import Position, Publication
-from messageflow.core.versions import Version
 from messageflow.errors import BrokerError, NoRoom, Unanswered, Unavailable, Unrecoverable
 
 STATE_LIFE = 30 * 86_400  # seconds for which the position of a channel in which nothing happens is remembered
@@ -84,7 +83,7 @@ class RedisStreamStore:
             channel, size, ttl = state.removesuffix("state"), *item.retention
             keys += (state, f"{channel}log", f"{channel}key:{item.key}" if item.key else state)
             kept = size if item.retention.keeps else 0
-            rare = item.exclude if item.version is None else _spell_rare(item.exclude, item.version)
+            rare = _spell_rare(item) if item.version is not None or item.flags else item.exclude
             arguments += (item.data, item.info, item.tags, kept, ttl, self._window if item.key else 0, rare)
         return keys, arguments
 
@@ -167,9 +166,11 @@ class RedisStreamStore:
         await self._client.execute_one(RedisCommand(log_name, ("XTRIM", log_name, "MAXLEN", 0)))
 
 
-def _spell_rare(exclude: str, version: Version) -> str:
+def _spell_rare(item: Item) -> str:
     """Return what few items have, as `publish.lua` reads it."""
-    return f"{exclude} {version.number} {version.epoch}"
+    number, epoch = item.version or ("", "")
+    flags = f";{item.flags}" if item.flags else ""
+    return f"{item.exclude} {number}{flags} {epoch}"
 
 
 def to_history(read: Read, channel: str, position: Position) -> HistoryPart:
