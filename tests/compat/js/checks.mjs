@@ -153,28 +153,6 @@ const checks = {
     assert.deepEqual([asked, counted, new Set(seen).size], [2, rows.length, seen.length]);
     client.disconnect();
   },
-  async "what changed is put together to what was published, live, recovered and behind"() {
-    const document = (n) => ({ n, rows: Array.from({ length: 30 }, (_, id) => `row ${id * (1 + (n % 3))}`), text: "日本語 ".repeat(20) });
-    const channel = `${room}-delta`;
-    const publish = async (...numbers) => { for (const n of numbers) await api("publish", { channel, data: document(n) }); };
-    const client = await connected();
-    const subscription = await subscribed(client, channel, { delta: "fossil" });
-    const plain = await subscribed(await connected(), channel);
-    const [changed, whole] = [[], []];
-    subscription.on("publication", (context) => changed.push(unpack(context.data)));
-    plain.on("publication", (context) => whole.push(unpack(context.data)));
-    await publish(1, 2, 3);
-    const [away, back] = [once(client, "connecting"), once(subscription, "subscribed")];
-    await api("disconnect", { user: "alice", disconnect: { code: 3011, reason: "force reconnect" } });
-    await away;
-    await publish(4, 5, 6);
-    assert.equal((await back).recovered, true);
-    await Promise.all(Array.from({ length: 40 }, (_, i) => publish(7 + i))); // several in a flush
-    while (changed.length < 46 || whole.length < 46) await new Promise(setImmediate);
-    assert.deepEqual(changed, whole);
-    assert.deepEqual(changed, changed.map((each) => document(each.n)));
-    client.disconnect();
-  },
   async "an expired token is fetched anew"() {
     let asked = 0;
     const getToken = async () => (asked++, tokens.alice);
@@ -221,6 +199,28 @@ const checks = {
     const refused = once(foreign, "unsubscribed");
     foreign.subscribe();
     assert.equal((await refused).code, 103);
+    client.disconnect();
+  },
+  async "what changed is put together to what was published, live, recovered and behind"() {
+    const document = (n) => ({ n, rows: Array.from({ length: 30 }, (_, id) => `row ${id * (1 + (n % 3))}`), text: "日本語 ".repeat(20) });
+    const channel = `${room}-delta`;
+    const publish = async (...numbers) => { for (const n of numbers) await api("publish", { channel, data: document(n) }); };
+    const client = await connected();
+    const subscription = await subscribed(client, channel, { delta: "fossil" });
+    const plain = await subscribed(await connected(), channel);
+    const [changed, whole] = [[], []];
+    subscription.on("publication", (context) => changed.push(unpack(context.data)));
+    plain.on("publication", (context) => whole.push(unpack(context.data)));
+    await publish(1, 2, 3);
+    const [away, back] = [once(client, "connecting"), once(subscription, "subscribed")];
+    await api("disconnect", { user: "alice", disconnect: { code: 3011, reason: "force reconnect" } });
+    await away;
+    await publish(4, 5, 6);
+    assert.equal((await back).recovered, true);
+    await Promise.all(Array.from({ length: 40 }, (_, i) => publish(7 + i))); // several in a flush
+    while (changed.length < 46 || whole.length < 46) await new Promise(setImmediate);
+    assert.deepEqual(changed, whole);
+    assert.deepEqual(changed, changed.map((each) => document(each.n)));
     client.disconnect();
   },
 };
