@@ -70,7 +70,10 @@ GATEWAYS: dict[str, Sequence[str]] = {
         *("--idempotency-window", "500ms", "--config", "channels.toml"),
     ),
     "small": (*MEMORY, "--stream-memory", "1MiB", "--buffer-memory", "1MiB", "--payload-size-limit", "4MiB"),
-    "wide": (*MEMORY, "--buffer-high-water", "64MiB", "--payload-size-limit", "4MiB", "--readers-behind", "0"),
+    "wide": (
+        *(*MEMORY, "--buffer-high-water", "64MiB", "--payload-size-limit", "4MiB", "--readers-behind", "0"),
+        *("--compression", "--compression-min-size", "4KiB"),
+    ),
     "arriving": (*MEMORY, "--arrivals-limit", "1"),
     "full": (*MEMORY, "--connections-limit", "1"),
     "addresses": (*MEMORY, "--unauthenticated-per-address", "1"),
@@ -416,6 +419,22 @@ def buffer_high_water(gateway: Running) -> None:
         assert metric(gateway, "messageflow_fell_behind_total") == 0
 
 
+def are_compressed(gateway: Running, user: str, *sizes: int) -> list[bool]:
+    with Client(gateway, headers="Sec-WebSocket-Extensions: permessage-deflate\r\n") as client:
+        client.connect(token=token(user))
+        for size in sizes:
+            push(gateway, "x" * size, user)
+        return [not client.receive()[1].startswith(b"{") for _ in sizes]
+
+
+def compression(gateway: Running) -> None:
+    assert are_compressed(gateway, "offers", 10_000) == [True]
+
+
+def compression_min_size(gateway: Running) -> None:
+    assert are_compressed(gateway, "reads", 3000, 5000) == [False, True]
+
+
 def readers_behind(gateway: Running) -> None:
     with ExitStack() as stack:
         for number in range(100):
@@ -502,7 +521,7 @@ ROWS: dict[str, tuple[str, Callable[[Running], None]]] = {
         "arriving": (arrivals_limit,),
         "full": (connections_limit,),
         "addresses": (unauthenticated_per_address,),
-        "wide": (buffer_high_water, readers_behind),
+        "wide": (buffer_high_water, readers_behind, compression, compression_min_size),
         "small": (buffer_memory, stream_memory),
         "disk": (ack, stream_disk, client_insecure),
         "two": (workers,),
