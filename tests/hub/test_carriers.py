@@ -50,11 +50,12 @@ def encoder_of(connection: MemoryConnection) -> FramedEncoder:
     return connection.session.encoder
 
 
+@pytest.mark.parametrize("other", ["toy dialect", "protobuf"])
 async def test_a_publication_is_encoded_once_for_each_encoding_in_use_in_its_channel_and_for_no_other(
-    world: World, made: list[tuple[FramedEncoder, str, int]]
+    world: World, made: list[tuple[FramedEncoder, str, int]], other: str
 ) -> None:
     natives = [await subscribed(world, "native", f"native{n}", "open:x", "open:y") for n in range(3)]
-    toys = [await subscribed(world, "toy dialect", f"toy{n}", "open:x") for n in range(2)]
+    toys = [await subscribed(world, other, f"toy{n}", "open:x") for n in range(2)]
     native, toy = encoder_of(natives[0]), encoder_of(toys[0])
     assert native is not toy
     await world.publish("open:x", 1)
