@@ -34,7 +34,9 @@ from messageflow.brokers.worker_link.framing import encode_length
 from messageflow.brokers.worker_link.link_connection import LinkConnection
 from messageflow.brokers.worker_link.parent_link import PendingRequest
 from messageflow.brokers.worker_link.socket_directory import SocketDirectory
+from messageflow.core.channels import CLIENTS
 from messageflow.core.client_info import ClientInfo
+from messageflow.core.protocol import Left
 from messageflow.core.stream import Position
 from messageflow.errors import BrokerError, NoRoom, Unanswered, Unavailable, Unrecoverable
 from messageflow.testing.broker_suite import BrokerSuite, RecordingSink, items, until
@@ -248,6 +250,22 @@ async def test_a_publisher_that_fails_at_its_receipt_harms_nobody_else(
     assert (await first.publish(items("x", 2)))[0].position.offset == 2
     assert [record.getMessage() for record in caplog.records] == ["task_failed"]
     assert first.statistics()["times_begun_anew"] == 0
+
+
+async def test_a_worker_that_was_taken_for_dead_hears_of_whose_ends_others_told(
+    server: BrokerServer, workers: Workers, sinks: Sinks
+) -> None:
+    first, _ = workers
+    alice = ClientInfo("alice", "a")
+    for channel in (CLIENTS, "x"):
+        await first.join(channel, alice, keep=True, tell=False)
+    end_for(server, "first").abort("a link that is lost is no death")
+    await until(lambda: sinks[0].doubts == 1)
+    assert sinks[0].pushes == []
+    server.forget("first")
+    await until(lambda: sinks[0].doubts == 2)
+    assert sinks[0].pushes == [(CLIENTS, Left(alice))]
+    await until(lambda: not first.may_be_dead)
 
 
 async def test_what_a_worker_that_died_had_begun_is_unknown(server: BrokerServer, workers: Workers) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
@@ -21,8 +22,10 @@ from messageflow.brokers.worker_link import messages as m
 from messageflow.brokers.worker_link.parent_link import LinkLost, ParentLink
 from messageflow.brokers.worker_link.subscription_requests import SubscriptionRequests
 from messageflow.core.backoff import Backoff
+from messageflow.core.channels import CLIENTS, NODES
 from messageflow.core.client_info import ClientInfo
 from messageflow.core.presence import PresenceCounts
+from messageflow.core.protocol import Left
 from messageflow.core.reservations import Reservation
 from messageflow.core.stream import Position
 from messageflow.errors import BrokerError, Unavailable
@@ -33,6 +36,7 @@ T = TypeVar("T")
 
 DEADLINE = 5.0  # seconds the parent has to answer
 ALIVE_EVERY = 2.0  # seconds between signs of life
+SILENT = 10.0  # seconds without an answer to one, after which the server may soon take this worker for dead
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 2.0  # seconds after one that failed
 RETRY = 0.02  # seconds after which somebody's leaving for which there was no room is told again
 AT_ONCE = 1000  # channels, and people, told of in one go when the link is made anew
@@ -67,6 +71,7 @@ class ParentBroker:
         self._missed = 0
         self._begun_anew = 0
         self._garbage = 0
+        self._heard = time.monotonic()
 
     # Life
 
@@ -85,16 +90,20 @@ class ParentBroker:
             raise
         self._keeping_alive = asyncio.get_running_loop().create_task(self._keep_alive(), name="keep-alive")
 
-    async def _connect(self) -> None:
+    async def _connect(self) -> bool:
+        """Say hello. Returns whether the server has forgotten this worker, or has never known it."""
         await self._link.connect(self.address)
-        await self._link.ask(m.Hello(self._node, self._taken))
+        hello = self._link.ask(m.Hello(self._node, self._taken))
+        await hello
+        return hello.answer == m.FORGOTTEN
 
     async def _reconnect(self) -> None:
         """Come back with all this worker had."""
         log.warning("begins_anew", extra={"channels": len(self._subscriptions.channels), "reason": self._lost})
         self._begun_anew += 1
         self._losing.clear()
-        await self._connect()
+        if await self._connect():
+            self._tell_forgotten()
         channels = tuple(self._subscriptions.channels)
         for start in range(0, len(channels), AT_ONCE):
             wanted = [name for name in channels[start : start + AT_ONCE] if name in self._subscriptions.channels]
@@ -107,6 +116,13 @@ class ParentBroker:
             self._lost = ""
         if self._sink is not None:
             self._sink.on_doubt()
+
+    def _tell_forgotten(self) -> None:
+        """Another worker told the application of the ends of clients here; what was announced is not heard again."""
+        for channel, client in tuple(self._present):
+            info = self._present.get((channel, client))
+            if channel in (NODES, CLIENTS) and info is not None and self._sink is not None:
+                self._sink.on_presence(channel, Left(m.decode_info(info)))
 
     def _take_joins(self, present: Iterator[tuple[str, str]]) -> list[m.Join]:
         """Take as many people as are told of in one go. Returns none when there are no more."""
@@ -142,7 +158,7 @@ class ParentBroker:
 
     @property
     def may_be_dead(self) -> bool:
-        return False
+        return not self._link.severed and (bool(self._lost) or time.monotonic() - self._heard > SILENT)
 
     @property
     def trouble(self) -> str:
@@ -155,6 +171,7 @@ class ParentBroker:
                 if self._lost:
                     await self._reconnect()
                 trouble = await self._ask(m.Alive(self._taken), m.decode_text)
+                self._heard = time.monotonic()
                 if not self._lost:
                     self._trouble = trouble
                 backoff.reset()

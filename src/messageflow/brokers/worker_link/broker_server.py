@@ -203,7 +203,8 @@ class BrokerServer:
             self._handler.reply(connection, outbox, m.encode_failure(number, failed))
             return
         if isinstance(request, m.Hello):
-            self._handler.reply(connection, self._welcome(connection, request), m.encode_answer(number, b""))
+            known = b"" if request.node in self._outboxes else m.FORGOTTEN
+            self._handler.reply(connection, self._welcome(connection, request), m.encode_answer(number, known))
         elif outbox is None:
             connection.abort("it asks before it has said who it is")
         else:

@@ -27,6 +27,9 @@ class Hello(Struct, frozen=True, array_like=True, tag="hello"):
     taken: int
 
 
+FORGOTTEN = b"forgotten"  # the answer to a worker that comes back after it was taken for dead; else it is empty
+
+
 class Alive(Struct, frozen=True, array_like=True, tag="alive"):
     """A worker is still there, and has taken the control messages up to this number."""
 
