@@ -125,7 +125,7 @@ class Session:
         self.entered = set()
         self._waiting = {}
         self._next = CONNECT_ID
-        request: dict[str, Any] = {"token": token, "name": "faults"}
+        request: dict[str, Any] = {"token": token}
         if subs := {channel: self._since(channel) for channel in self._own if channel in self.positions}:
             request["subs"] = subs
         connect = _encode({"id": CONNECT_ID, "connect": request})

@@ -31,7 +31,7 @@ def publication(offset: int, channel: str = "#alice") -> dict[str, object]:
 
 def test_the_first_connection_asks_for_nothing_missed() -> None:
     connect, subscribe = (json.loads(line) for line in Reader().session.opening("token").split("\n"))
-    assert connect == {"id": 1, "connect": {"token": "token", "name": "faults"}}
+    assert connect == {"id": 1, "connect": {"token": "token"}}
     assert subscribe == {"id": 2, "subscribe": {"channel": "open:a"}}
 
 

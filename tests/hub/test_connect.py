@@ -64,12 +64,36 @@ async def test_an_expired_token_is_an_error_and_then_nothing_more_is_taken(world
     assert connection.closed.code == 3501
 
 
-@pytest.mark.parametrize(("channel", "code"), [("nowhere:x", 102), ("#bob", 103), ("*", 103)])
+@pytest.mark.parametrize(("channel", "code"), [("nowhere:x", 102), ("#bob", 103), ("!revoked", 103)])
 async def test_a_token_cannot_grant_what_is_not_to_be_granted(world: World, channel: str, code: int) -> None:
     connection = world.connection()
     connection.send({"id": 1, "connect": {"token": world.token("alice", channels=[channel])}})
     await world.settle()
     assert connection.replies(1)[0]["error"]["code"] == code
+
+
+@pytest.mark.parametrize(
+    ("user", "said", "claims", "asks"),
+    [
+        ("alice", {}, {}, True),  # who does not say what it is speaks as our page does
+        ("alice", {"name": "js", "version": "5.8.0"}, {}, False),
+        ("alice", {"name": "js", "subs": {"#alice": {}}}, {}, False),
+        ("alice", {"name": "js", "subs": {"*": {"recover": True, "offset": 0, "epoch": "e"}}}, {}, True),
+        ("alice", {"name": "js"}, {"channels": ["*", "open:x"]}, True),
+        ("alice", {"name": "js"}, {"subs": {"*": {}}}, True),
+        ("alice", {}, {"channels": ["*"]}, True),
+    ],
+)
+async def test_an_sdk_has_everyones_channel_where_it_or_the_application_asks(
+    world: World, user: str, said: dict[str, Any], claims: dict[str, Any], *, asks: bool
+) -> None:
+    connection = world.connection()
+    connection.send({"id": 1, "connect": {"token": world.token(user, **claims), **said}})
+    await world.settle()
+    subs = list(connection.replies(1)[0]["connect"]["subs"])
+    assert subs == [f"#{user}", *["*"] * asks, *["open:x"] * ("open:x" in claims.get("channels", ()))]
+    await world.publish("*", 1)
+    assert len(connection.publications("*")) == asks
 
 
 class _Unwell(MemoryBroker):

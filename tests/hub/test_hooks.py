@@ -109,7 +109,7 @@ async def test_connect_is_asked_once_the_token_is_believed_and_may_add_to_it(mak
 
     async def connect(question: ConnectQuestion) -> ConnectAnswer:
         asked.append(question)
-        return ConnectAnswer(info=b'{"name": "Alice"}', data=b'{"theme":"dark"}', channels=("open:news",))
+        return ConnectAnswer(info=b'{"name": "Alice"}', data=b'{"theme":"dark"}', channels=("open:news", "*"))
 
     world = await make(connect=connect)
     connection = world.connection()

@@ -174,7 +174,6 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "more than 8 KiB": ({"channels": [f"news-{number}" for number in range(900)]}, "longer than 8192"),
     "too much to tell": ({"info": "x" * 9000}, "longer than 8192"),
     "another's channel": ({"channels": ["#bob"]}, "cannot be granted"),
-    "everyone's channel": ({"channels": ["*"]}, "cannot be granted"),
     "an internal channel": ({"subs": {"!revoked": {}}}, "cannot be granted"),
     "a channel with a space": ({"channels": ["a b"]}, "no name of a channel"),
     "a channel of 256 letters": ({"subs": {"x" * 256: {}}}, "no name of a channel"),

@@ -8,9 +8,19 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
+from messageflow.core.channels import BROADCAST
 from messageflow.core.codes import Disconnect, ErrorCode
-from messageflow.core.protocol import Command, ConnectRequest, ConnectResult, FaultyCommand, Push, Result
+from messageflow.core.protocol import (
+    Command,
+    ConnectRequest,
+    ConnectResult,
+    FaultyCommand,
+    Push,
+    Result,
+    SubscribeRequest,
+)
 from messageflow.core.stream import Publication
 from messageflow.dialects.base import MalformedMessage
 from messageflow.dialects.native import encode_publication, encode_push
@@ -21,6 +31,18 @@ _PUSH: Final = b'{"push":'
 
 _decode_connect = msgspec.json.Decoder(ConnectRequest).decode
 _encode = msgspec.json.Encoder().encode
+
+
+def read_connect(message: bytes) -> ConnectRequest:
+    """Return what a program asks for: everyone's channel too, which in the native dialect one with a name asks for.
+
+    Raises:
+        msgspec.MsgspecError: it is no connect request.
+    """
+    request = _decode_connect(message or b"{}")
+    if not request.name or BROADCAST in request.subs:
+        return request
+    return replace(request, subs={**request.subs, BROADCAST: SubscribeRequest()})
 
 
 class _Unidirectional:
@@ -38,7 +60,7 @@ class _Unidirectional:
 
     def decode(self, message: bytes, most: int) -> list[Command | FaultyCommand]:
         try:
-            return [Command(id=1, connect=_decode_connect(message or b"{}"))]
+            return [Command(id=1, connect=read_connect(message))]
         except msgspec.MsgspecError as error:
             raise MalformedMessage(f"no connect request: {error}") from None
 

@@ -16,6 +16,7 @@ from messageflow.core.codes import CONNECTION_EXPIRED
 from messageflow.core.event_ids import EventId, EventIds
 from messageflow.core.namespaces import Namespaces
 from messageflow.core.protocol import Command, ConnectRequest, SubscribeRequest
+from messageflow.dialects.unidirectional import read_connect
 from messageflow.gateway.front_door.head import Head
 from messageflow.gateway.http_stream import StreamKind
 from messageflow.gateway.http_stream_endpoint import Opening
@@ -61,6 +62,9 @@ class _Held(dict[str, SubscribeRequest]):
         self._came_with = came_with
         self._namespaces = namespaces
         self._newest = newest
+
+    def __contains__(self, channel: object) -> bool:
+        return channel == BROADCAST or super().__contains__(channel)  # a stream has it, whatever its name
 
     def get(self, channel: str, default: SubscribeRequest | None = None) -> SubscribeRequest | None:  # type: ignore[override]
         """Return what it holds of a channel."""
@@ -161,6 +165,6 @@ class OneWayOpener:
 
 def _parse_connect(data: bytes) -> ConnectRequest:
     try:
-        return msgspec.json.decode(data or b"{}", type=ConnectRequest)
+        return read_connect(data)
     except msgspec.MsgspecError as error:
         raise ValueError(f"The connect request is not one: {error}.") from None

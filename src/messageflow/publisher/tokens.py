@@ -13,7 +13,7 @@ from math import inf
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
-from messageflow.core.channels import NAME_BYTES, is_channel, owned_by_server
+from messageflow.core.channels import BROADCAST, NAME_BYTES, is_channel, owned_by_server
 from messageflow.core.credentials import SECRET_BYTES
 from messageflow.errors import ConfigurationError, EncodingError, TokenError
 from messageflow.publisher.arguments import read_channel, read_text, read_user
@@ -160,7 +160,7 @@ def _check(verifier: Verifier, token: str, said: dict[str, Any]) -> None:
     except TokenError as error:
         raise ValueError(f"the gateway would refuse this token: {error}") from None
     for name in granted:
-        if owned_by_server(name):
+        if owned_by_server(name) and (name != BROADCAST or "channel" in said):
             raise ValueError(
                 f"the channel {name!r} cannot be granted: what is pushed to a user or to all comes by itself"
             )

@@ -68,7 +68,7 @@ async def connect(services: Services, session: Session, command_id: int, request
             claims, data = _verify(services, session, request.token), None
         else:
             claims, data = await _identify(services, session, request)
-        channels = _list_server_side(services, session, claims)
+        channels = _list_server_side(services, session, claims, request)
         is_crowded = services.connections_per_user.is_reached(claims.user)
         if is_crowded:
             await services.connections_per_user.make_room(claims.user)
@@ -258,9 +258,16 @@ async def _ask(
     return msgspec.structs.replace(claims, **changes), answer.data
 
 
+def _asks_for_broadcasts(claims: ConnectionClaims, request: ConnectRequest) -> bool:
+    """Whether one that says what it is, as Centrifuge's SDKs do, is to have the channel that those know nothing of."""
+    return BROADCAST in request.subs or BROADCAST in claims.channels or BROADCAST in claims.subs
+
+
 def _check_channels(services: Services, names: tuple[str, ...]) -> None:
     """Take channels that cannot be for a mistake of the application, and not of the token or the client."""
     for name in names:
+        if name == BROADCAST:
+            continue
         if owned_by_server(name) or services.namespaces.options(name) is None:
             raise Disconnected(SERVER_ERROR, f"the connect hook gives a channel that cannot be: {name[:64]!r}")
     if len(set(names)) > services.runtime.limits.channels_per_connection:
@@ -274,14 +281,15 @@ def _read_allow(allow: tuple[str, ...]) -> list[Grant]:
         raise Disconnected(SERVER_ERROR, f"the connect hook allows what cannot be: {error}") from None
 
 
-def _list_server_side(services: Services, session: Session, claims: ConnectionClaims) -> list[Granted]:
+def _list_server_side(
+    services: Services, session: Session, claims: ConnectionClaims, request: ConnectRequest
+) -> list[Granted]:
     """Return the channels the server subscribes a session to: the user's own, everybody's, and those of the token."""
     namespaces, channels = services.namespaces, list[Granted]()
     if claims.user:
-        channels = [
-            (personal(claims.user), namespaces.personal, NO_OPTIONS),
-            (BROADCAST, namespaces.broadcast, NO_OPTIONS),
-        ]
+        channels = [(personal(claims.user), namespaces.personal, NO_OPTIONS)]
+        if not request.name or _asks_for_broadcasts(claims, request):
+            channels.append((BROADCAST, namespaces.broadcast, NO_OPTIONS))
     if not claims.channels and not claims.subs:
         return channels
     granted = dict.fromkeys(claims.channels, NO_OPTIONS) | dict(claims.subs)
@@ -290,6 +298,8 @@ def _list_server_side(services: Services, session: Session, claims: ConnectionCl
     except TokenError as error:
         raise _refuse(services, session, error.reason, str(error)) from None
     for name, subscribe_options in granted.items():
+        if name == BROADCAST and claims.user:
+            continue
         if owned_by_server(name):
             raise CommandRefused(PERMISSION_DENIED)
         options = namespaces.options(name)
