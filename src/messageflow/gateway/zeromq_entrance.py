@@ -118,11 +118,11 @@ class ZeromqEntrance:
         self._closing.set()
         for reader in self._readers:
             reader.wake()
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=LAST)
-            for task in late:
-                task.cancel()
-        self._gatekeeper.cancel()
+        await asyncio.wait(self._tasks, timeout=LAST)
+        tasks = [*self._tasks, self._gatekeeper]
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)  # they watch descriptors of the sockets
         self._context.destroy(linger=0)
 
     async def _serve(self, reader: _Reader) -> None:
