@@ -79,6 +79,17 @@ async def test_null_is_absent_in_calls(method: str, body: bytes) -> None:
     await broker.close()
 
 
+@pytest.mark.parametrize("method", ["publish", "history", "history_remove", "presence", "presence_stats"])
+async def test_a_call_without_a_channel_is_a_bad_request_and_one_of_none_unknown(method: str) -> None:
+    broker = MemoryBroker()
+    await broker.start(RecordingSink())
+    api = Api(broker, Namespaces(), 65_536)
+    for call, code in (({}, 107), ({"channel": ""}, 107), ({"channel": None}, 107), ({"channel": "nix:a"}, 102)):
+        answer = json.loads((await api.call(method, json.dumps(call | {"data": 1}).encode()))[1])
+        assert answer["error"]["code"] == code, call
+    await broker.close()
+
+
 async def test_the_version_of_a_document_drops_what_is_older_by_every_call() -> None:
     broker, sink = MemoryBroker(), RecordingSink()
     await broker.start(sink)
@@ -242,7 +253,7 @@ async def test_a_call_about_nobody_or_everyone_is_refused_and_says_why(method: s
 
 ABOUT_CHANNELS = ("publish", "subscribe", "unsubscribe", "presence", "presence_stats", "history", "history_remove")
 NO_CHANNELS = {
-    "": "1 to 255 characters",
+    "": "the channel is empty",
     "a b": "printable ASCII",
     "a\n": "printable ASCII",
     "#*": "call broadcast_push or publish into `*`",
@@ -259,8 +270,8 @@ NO_CHANNELS = {
 async def test_a_call_about_what_is_no_channel_is_refused_and_says_why(method: str, channel: str) -> None:
     namespaces = Namespaces(named={"room": NamespaceOptions(channel_regex="[0-9]+")})
     code, message = await refusal(method, {"user": "alice", "channel": channel, "data": 1}, namespaces)
-    assert code == 102
-    assert message.startswith("unknown channel")
+    assert code == (102 if channel else 107)
+    assert message.startswith("unknown channel") or not channel
     assert NO_CHANNELS[channel] in message
 
 

@@ -61,7 +61,7 @@ def test_history_is_read_and_removed(api: cent.Client) -> None:
 def test_refusals_carry_their_code(api: cent.Client) -> None:
     for request, code in (
         (cent.PublishRequest(channel="nowhere:x", data=1), 102),
-        (cent.PublishRequest(channel="", data=1), 102),
+        (cent.PublishRequest(channel="", data=1), 107),
     ):
         with pytest.raises(cent.CentApiResponseError) as refused:
             api.publish(request)

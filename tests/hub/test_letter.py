@@ -80,6 +80,21 @@ async def test_a_recovery_that_fails_is_positioned_all_the_same(world: World) ->
     assert result["offset"] == 1
 
 
+@pytest.mark.parametrize(("epoch", "offset"), [("", 99), (None, 99), ("another", 9), (None, 1), ("", 0), (None, 2)])
+async def test_a_cache_gives_its_newest_wherever_the_client_stands(
+    world: World, epoch: str | None, offset: int
+) -> None:
+    stored = (await world.publish("cache:x", 1, 2))[-1].position
+    at = {"epoch": stored.epoch if epoch is None else epoch, "offset": offset}
+    connection = await world.connected("alice")
+    connection.send({"id": 2, "subscribe": {"channel": "cache:x", "recover": True, **at}})
+    await world.settle()
+    result = connection.replies(2)[0]["subscribe"]
+    assert (result["recovered"], result["was_recovering"], result["offset"]) == (True, True, 2)
+    has_it = (epoch, offset) == (None, 2)
+    assert [each["data"] for each in result.get("publications", ())] == ([] if has_it else [2])
+
+
 async def test_who_wants_to_recover_where_nothing_is_kept_is_told_that_it_wanted_to(world: World) -> None:
     connection = await world.connected("alice")
     connection.send({"id": 2, "subscribe": {"channel": "bare:x", "recover": True, "epoch": "e", "offset": 1}})

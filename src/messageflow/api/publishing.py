@@ -191,10 +191,12 @@ def find_options(namespaces: Namespaces, channel: str) -> NamespaceOptions:
     """Return the options of a channel.
 
     Raises:
-        CallRefused: there is none of this name; the message says why.
+        CallRefused: there is none of this name, or it has no name; the message says why.
     """
     options = namespaces.options(channel)
     if options is None:
+        if not channel:
+            raise CallRefused(BAD_REQUEST, "the channel is empty")
         raise CallRefused(UNKNOWN_CHANNEL, f"{UNKNOWN_CHANNEL.message} {channel[:60]!r}: {namespaces.explain(channel)}")
     return options
 

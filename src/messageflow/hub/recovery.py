@@ -347,9 +347,10 @@ class Recovery:
     def _collect_missed(self, history: HistoryPart) -> list[Publication] | None:
         """What to send with the answer, or None when it cannot be recovered."""
         if self._options.force_recovery_mode == "cache":
-            newest = history.publications[-1:]
-            if newest and newest[0].offset == self._position.offset:
-                return newest if newest[0].offset > self._request.offset or not self._request.epoch else []
+            newest, position, held = history.publications[-1:], self._position, self._request
+            if newest and newest[0].offset == position.offset:
+                has_it = (held.epoch, held.offset) == position[:2] and held.tag in ("", position.tag)
+                return [] if has_it else newest
             return None
         if self._since is None:
             return None
