@@ -214,7 +214,9 @@ def test_what_is_kept_is_said_and_a_route_there_is_warned_of(tmp_path: Path, tex
     (tmp_path / "shop.py").write_text(text)
     flags = ("--broker", "memory", "--workers", workers)
     with running(("run", "shop:app", *flags), tmp_path, cwd=tmp_path) as started:
-        kept = ", ".join(["/messageflow.js", *(spoken.path for spoken in DIALECTS), "/connection/emulation"])
+        kept = ", ".join(
+            ["/messageflow.js", *dict.fromkeys(spoken.path for spoken in DIALECTS), "/connection/emulation"]
+        )
         assert said(started, "keeps") == [f"keeps {kept} and /messageflow/…; every other path is for shop:app"]
         (warned,) = said(started, WARNED)
         assert "/messageflow/mine" in warned

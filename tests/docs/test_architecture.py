@@ -9,7 +9,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 SRC = ROOT / "src" / "messageflow"
-HOUSE, MODULES = (ROOT / "docs" / "architecture.md").read_text().split("\n## Every module\n")
+HOUSE, REST = (ROOT / "docs" / "architecture.md").read_text().split("\n## Every module\n")
+MODULES, CLIENT = REST.split("\n## The browser client\n")
+LINE = re.compile(r"^- `([\w-]+)`: \S", re.MULTILINE)
 
 
 def listed() -> Counter[str]:
@@ -17,7 +19,7 @@ def listed() -> Counter[str]:
     found = Counter[str]()
     for part in MODULES.split("\n### ")[1:]:
         folder = part.split("`")[1].removeprefix("messageflow/")
-        found.update(f"{folder}{name}.py" for name in re.findall(r"^- `(\w+)`: \S", part, re.MULTILINE))
+        found.update(f"{folder}{name}.py" for name in LINE.findall(part))
     return found
 
 
@@ -32,6 +34,16 @@ def present() -> set[str]:
 
 def test_every_module_is_there_once() -> None:
     assert listed() == Counter(present())
+
+
+def test_every_module_of_the_client_is_there_once() -> None:
+    assert LINE.findall(CLIENT) == sorted(path.stem for path in (ROOT / "client" / "src").glob("*.ts"))
+
+
+def test_modules_are_in_order() -> None:
+    for part in MODULES.split("\n### ")[1:]:
+        names = [name for name in LINE.findall(part) if name != "__init__"]
+        assert names == sorted(names)
 
 
 def test_every_package_is_there_once() -> None:

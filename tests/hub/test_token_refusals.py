@@ -1,4 +1,4 @@
-"""Each refusal of a token is counted by its reason and logged with it; what the client is told is the command's."""
+"""Each refusal of a token is counted by its reason and logged with it, and answered as its command has it."""
 
 from __future__ import annotations
 

@@ -18,12 +18,10 @@ from messageflow.core.claims import ConnectionClaims, SubscribeOptions
 from messageflow.core.client_info import make_client_info
 from messageflow.core.codes import (
     CONNECTION_LIMIT,
-    INVALID_TOKEN,
     MALFORMED,
     PERMISSION_DENIED,
     SERVER_ERROR,
     SHUTDOWN,
-    TOKEN_EXPIRED,
     UNKNOWN_CHANNEL,
     CommandRefused,
     Disconnected,
@@ -48,7 +46,7 @@ from messageflow.hub.services import Services
 from messageflow.hub.session import Session
 from messageflow.hub.session_state import State
 from messageflow.hub.tickets import TicketConnect, redeem
-from messageflow.hub.token_refusals import RENEWABLE, note_refusal
+from messageflow.hub.token_refusals import refuse
 from messageflow.version import VERSION
 
 SLICE = 64  # channels of a token that are entered, about 2 ms of the event loop, between which others have their turn
@@ -224,9 +222,7 @@ def _verify(services: Services, session: Session, token: str) -> ConnectionClaim
 
 
 def _refuse(services: Services, session: Session, reason: TokenReason, detail: str) -> CommandRefused | Disconnected:
-    """Return how the attempt ends; the client comes back with another token where that can help."""
-    note_refusal(services.runtime, session.client, "connect", reason, detail)
-    return CommandRefused(TOKEN_EXPIRED) if reason in RENEWABLE else Disconnected(INVALID_TOKEN, detail)
+    return refuse(services.runtime, session.client, "connect", reason, detail)
 
 
 async def _ask(

@@ -5,7 +5,7 @@ Source: docs/protocol.md, "Commands".
 
 from __future__ import annotations
 
-from messageflow.core.codes import CONNECTION_EXPIRED, INVALID_TOKEN, MALFORMED, Disconnected
+from messageflow.core.codes import MALFORMED, CommandRefused, Disconnected
 from messageflow.core.protocol import RefreshRequest, RefreshResult
 from messageflow.core.revocations import UNDATED
 from messageflow.errors import TokenError, TokenReason
@@ -16,7 +16,7 @@ from messageflow.hub.hooks import RefreshQuestion
 from messageflow.hub.runtime import NEVER
 from messageflow.hub.services import Services
 from messageflow.hub.session import Session
-from messageflow.hub.token_refusals import RENEWABLE, note_refusal
+from messageflow.hub.token_refusals import refuse
 from messageflow.version import VERSION
 
 
@@ -49,7 +49,5 @@ async def refresh(services: Services, session: Session, command_id: int, request
     session.reply(command_id, "refresh", RefreshResult(session.client, VERSION, expires, ttl))
 
 
-def _refuse(services: Services, session: Session, reason: TokenReason, detail: str) -> Disconnected:
-    """Return how the connection ends; it comes back with another token where that can help."""
-    note_refusal(services.runtime, session.client, "refresh", reason, detail)
-    return Disconnected(CONNECTION_EXPIRED if reason in RENEWABLE else INVALID_TOKEN, detail)
+def _refuse(services: Services, session: Session, reason: TokenReason, detail: str) -> CommandRefused | Disconnected:
+    return refuse(services.runtime, session.client, "refresh", reason, detail)

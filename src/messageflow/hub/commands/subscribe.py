@@ -5,16 +5,15 @@ Source: docs/protocol.md, "Commands" and "Positions and recovery".
 
 from __future__ import annotations
 
+from functools import partial
+
 from messageflow.core.channels import owned_by_server
 from messageflow.core.claims import SubscriptionClaims
 from messageflow.core.codes import (
     ALREADY_SUBSCRIBED,
-    EXPIRED,
-    INVALID_TOKEN,
     MALFORMED,
     NOT_AVAILABLE,
     PERMISSION_DENIED,
-    TOKEN_EXPIRED,
     UNKNOWN_CHANNEL,
     UNRECOVERABLE,
     CommandRefused,
@@ -42,7 +41,7 @@ from messageflow.hub.runtime import NEVER
 from messageflow.hub.services import Services
 from messageflow.hub.session import Session
 from messageflow.hub.subscription import TokenMark
-from messageflow.hub.token_refusals import RENEWABLE, note_refusal
+from messageflow.hub.token_refusals import refuse
 
 REJECT_UNRECOVERED = 2  # bit of `flag`: answer an error instead of `recovered: false`
 DELTAS = ("", "fossil")
@@ -113,22 +112,18 @@ def _look_up_right(
 
 
 def _verify(services: Services, session: Session, name: str, token: str, command: str) -> SubscriptionClaims:
-    expired = EXPIRED if command == "sub_refresh" else TOKEN_EXPIRED
+    refused = partial(refuse, services.runtime, session.client, command)
     try:
         claims = services.verifier.subscription(token, services.runtime.wall())
     except TokenError as error:
-        note_refusal(services.runtime, session.client, command, error.reason, str(error))
-        raise CommandRefused(expired if error.reason in RENEWABLE else PERMISSION_DENIED) from None
+        raise refused(error.reason, str(error)) from None
     if claims.channel != name or claims.user != session.user or claims.client not in ("", None, session.client):
-        detail = "a subscription token for another channel, user or client"
-        note_refusal(services.runtime, session.client, command, TokenReason.WRONG_BEARER, detail)
-        raise Disconnected(INVALID_TOKEN, detail)
+        raise refused(TokenReason.WRONG_BEARER, "a subscription token for another channel, user or client")
     revoked = services.revocation_list
     if revoked.refuses(claims.user, claims.issued_at, claims.token) or revoked.withdraws(
         claims.user, claims.issued_at, name
     ):
-        note_refusal(services.runtime, session.client, command, TokenReason.REVOKED, "the token was revoked")
-        raise CommandRefused(expired)
+        raise refused(TokenReason.REVOKED, "the token was revoked")
     return claims
 
 
