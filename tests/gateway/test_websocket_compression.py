@@ -68,6 +68,7 @@ def framed(data: bytes, opcode: Opcode = Opcode.TEXT, *, fin: bool = True, rsv1:
         ("permessage-deflate; server_max_window_bits=16", ""),
         ("permessage-deflate; client_max_window_bits=07", ""),
         ("permessage-deflate; client_max_window_bits=x", ""),
+        ("permessage-deflate; client_max_window_bits=" + "1" * 5000, ""),  # more digits than Python makes a number of
         ("permessage-deflate; server_no_context_takeover=1", ""),
         ("permessage-deflate; client_no_context_takeover; client_no_context_takeover", ""),
         ("permessage-deflate; unknown", ""),

@@ -32,6 +32,7 @@ _AGREED = "permessage-deflate; server_no_context_takeover; client_no_context_tak
 _BARE = frozenset({"server_no_context_takeover", "client_no_context_takeover", "client_max_window_bits"})
 _EMPTY_BLOCK = 4  # bytes at the end of each message that are not sent, §7.2.1
 _WIDEST = 15
+_WIDTHS = frozenset(map(str, range(8, _WIDEST + 1)))
 
 
 @lru_cache(maxsize=64)  # browsers say it alike
@@ -67,7 +68,7 @@ def _accept_parameters(parameters: Sequence[tuple[str, str | None]]) -> str | No
 
 
 def _is_width(value: str) -> bool:
-    return value.isascii() and value.isdigit() and value[0] != "0" and 8 <= int(value) <= _WIDEST
+    return value in _WIDTHS
 
 
 class CompressedTransport(WebSocketTransport):

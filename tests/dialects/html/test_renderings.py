@@ -40,6 +40,8 @@ def test_every_swap_has_a_word_and_a_target_stays_within_its_quotes(name: str) -
         ("<tr id='b'/>", "outer", """<tr hx-swap-oob="outerHTML:#a" id='b'/>"""),
         ("\n<my-row>x", "outer", '\n<my-row hx-swap-oob="outerHTML:#a">x'),
         ("text", "outer", '<span hx-swap-oob="outerHTML:#a">text</span>'),
+        ("<!--a--><!--b--> <tr>", "outer", '<!--a--><!--b--> <tr hx-swap-oob="outerHTML:#a">'),
+        ("<!-- x -->" * 400, "inner", '<div hx-swap-oob="innerHTML:#a">' + "<!-- x -->" * 400 + "</div>"),
     ],
 )
 def test_htmx_2_has_the_html_within_what_may_hold_it(html: str, swap: str, said: str) -> None:

@@ -29,7 +29,8 @@ _AROUND: Final = {
     "tr": "tbody",
     "col": "colgroup",
 }
-_FIRST: Final = re.compile(r"(\s*(?:<!--.*?-->\s*)*<([A-Za-z][^\s/>]*))", re.DOTALL)
+# Possessive: a comment ends at the first end, or behind fifty of them and no element the search would take years.
+_FIRST: Final = re.compile(r"(\s*(?:(?><!--.*?-->)\s*)*+<([A-Za-z][^\s/>]*))", re.DOTALL)
 _REFRESH: Final = "messageflow:reset"
 _CLOSE: Final = "messageflow:close"
 _EVENT: Final = "html"
