@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/.venv/node/bin:$(PATH)
 # Tests start some two thousand processes, and five read the same tests: compiled once, not by each of them.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint types format client collected pytest faults faults-long mutants floors bench bench-full docs clean
+.PHONY: demo test lint types format client collected pytest faults faults-long mutants floors sdks bench bench-full docs clean
 
 demo:
 	@echo "The demo is on http://127.0.0.1:8000/ in a moment. The first time it makes its own environment in .venv, a minute or two."
@@ -73,6 +73,13 @@ floors: .venv/ready-dev
 	@scripts/system-packages $(SYSTEM_PACKAGES)
 	$(PYTHON) -m tests.installing.floors lowest
 	$(PYTHON) -m tests.installing.floors newest
+
+sdks: .venv/ready-dev
+	@scripts/system-packages $(SYSTEM_PACKAGES)
+	@scripts/node-at-least 20
+	$(PYTHON) -m pytest -q tests/compat
+	$(PYTHON) -m tests.compat.go_sdk
+	$(PYTHON) -m tests.compat.sdk_suites
 
 bench: .venv/ready-dev
 	$(PYTHON) -m benchmarks --short
