@@ -13,7 +13,6 @@ from urllib.parse import quote
 from messageflow.core.event_ids import write_start
 from messageflow.core.gateway_paths import EVENTS_PATH, SCRIPT_PATH
 from messageflow.core.stream import Position
-from messageflow.dialects.html.renderings import find_rendering
 from messageflow.integrations.markup_text import MarkupText
 from messageflow.integrations.script_tag import Since
 from messageflow.publisher.arguments import User
@@ -43,6 +42,8 @@ def render_stream(
         ValueError: the library is not known.
         ConfigurationError, EncodingError, TypeError: as `Flow.ticket`.
     """
+    from messageflow.dialects.html.renderings import find_rendering  # what pushes no HTML loads nothing of it
+
     rendering = find_rendering(library)
     if user is None:
         return MarkupText()
