@@ -119,6 +119,18 @@ def test_an_invented_id_is_a_reset_and_nothing_else(gateway: Running, flow: Flow
         assert stream.data()["type"] == "live"
 
 
+def test_the_id_of_another_user_is_a_reset_of_ones_own_channel(gateway: Running, flow: Flow) -> None:
+    with Stream(gateway, f"{EVENTS}?ticket={flow.ticket('gus')}") as other:
+        other.event()
+        flow.push("gus", "his", 1)
+        other.data()
+    with Stream(gateway, f"{EVENTS}?ticket={flow.ticket('guy')}", {"Last-Event-ID": other.last_id}) as stream:
+        assert stream.event()[0] == "connect"
+        assert stream.event() == ("reset", {"channels": ["#guy"]})
+        flow.push("guy", "live")
+        assert stream.data()["type"] == "live"
+
+
 def test_what_history_no_longer_has_is_said(gateway: Running, flow: Flow) -> None:
     ticket = f"{EVENTS}?ticket={flow.ticket('hal', channels=['back:3'])}"
     with Stream(gateway, ticket) as stream:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from messageflow.core.channels import BROADCAST
+from messageflow.core.channels import BROADCAST, PERSONAL_PREFIX
 from messageflow.core.codes import CONNECTION_EXPIRED
 from messageflow.core.event_ids import EventId, EventIds
 from messageflow.core.namespaces import Namespaces
@@ -22,6 +22,8 @@ from messageflow.gateway.http_stream import StreamKind
 from messageflow.gateway.http_stream_endpoint import Opening
 from messageflow.hub.session import Session
 from messageflow.hub.tickets import TicketConnect
+
+_NOT_OURS = SubscribeRequest(recover=True, epoch="?", offset=1)  # it cannot be resumed
 
 NOT_ANY_OTHER_WAY = (
     "A token never goes into a URL, where it ends up in logs. Send it as the header Authorization: Bearer …, or make a "
@@ -70,16 +72,23 @@ class _Held(dict[str, SubscribeRequest]):
         """Return what it holds of a channel."""
         if self._came_with is not None:
             if not self._came_with.is_read:
-                return SubscribeRequest(recover=True, epoch="?", offset=1)  # none of ours: it cannot be resumed
+                return _NOT_OURS
             position = self._came_with.find(channel)
             if position is not None:
                 return SubscribeRequest(recover=True, epoch=position.epoch, offset=position.offset, tag=position.tag)
+            if channel.startswith(PERSONAL_PREFIX) and self._is_always_told(channel):
+                return _NOT_OURS  # it is of another user, whose page now hears this one
         if self._newest and self._is_a_value(channel):
             return SubscribeRequest(recover=True)
         return default
 
+    def _is_always_told(self, channel: str) -> bool:
+        """Whether every id of a stream with this channel speaks of it."""
+        options = self._namespaces.options(channel)
+        return options is not None and options.keeps_history and options.force_recovery
+
     def _is_a_value(self, channel: str) -> bool:
-        if channel.startswith("#") or channel == BROADCAST:
+        if channel.startswith(PERSONAL_PREFIX) or channel == BROADCAST:
             return False
         options = self._namespaces.options(channel)
         return options is not None and options.force_recovery_mode == "cache"
