@@ -75,6 +75,9 @@ class StreamSuite(VersionSuite):
         await streams.publish(items("x", 1, 2, 3, 4))
         assert [p.offset for p in (await streams.read_page("x", 1, 2)).publications] == [2, 3]
         assert [p.offset for p in (await streams.read_page("x", 3, 9, reverse=True)).publications] == [2, 1]
+        far = 2**63 - 1
+        assert not (await streams.read_page("x", far, 9)).publications
+        assert [p.offset for p in (await streams.read_page("x", far, 1, reverse=True)).publications] == [4]
         assert (await streams.read_page("x", None, 0)).publications == []
 
     async def test_a_read_is_bounded_in_bytes(self, streams: StreamStore) -> None:

@@ -51,7 +51,7 @@ local function entries(command, from, to, limit)
 end
 
 if ARGV[5] == 'page' then
-  local offset, limit = tonumber(ARGV[6]), tonumber(ARGV[7])
+  local offset, limit = math.min(tonumber(ARGV[6]), top + 1), tonumber(ARGV[7]) -- no more than a stream's ids have
   if limit == 0 then return answer(1, {}) end
   local found
   if ARGV[8] == '1' then
