@@ -42,7 +42,7 @@ def test_every_check_of_the_javascript_client_passes(gateway: Running, transport
     tokens = {
         "alice": token(600),
         "expired": token(-5),
-        "short": token(4),
+        "secret": TOKEN_SECRET,
         "before": now,
         "revoked": token(600, "rita", iat=now - 0.5),
         "since": token(600, "rita", iat=now),

@@ -117,7 +117,6 @@ var checks = []struct {
 		client.OnPublication(func(event centrifuge.ServerPublicationEvent) { published <- event })
 		must(client.Connect())
 		wait(up)
-		wait(up)
 		api("push", map[string]any{"user": "alice", "type": "report/ready", "payload": 7})
 		event := wait(published)
 		equal(event.Channel, "#alice")
