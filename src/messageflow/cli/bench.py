@@ -34,11 +34,11 @@ class Latencies(NamedTuple):
 @click.command(name="bench")
 @click.option("--pushes", type=click.IntRange(1, 100_000), default=1000, show_default=True, help="Pushes one by one.")
 @click.option("--batch", type=click.IntRange(1, 1000), default=500, show_default=True, help="Pushes in one batch.")
-@click.option("--subscribers", type=click.IntRange(1, 1000), default=100, show_default=True, help="Listeners.")
+@click.option("--subscribers", type=click.IntRange(1, 1000), default=100, show_default=True, help="Event streams.")
 @click.option("--publications", type=click.IntRange(1, 10_000), default=200, show_default=True, help="To each of them.")
 @URL
 def command(pushes: int, batch: int, subscribers: int, publications: int, url: str | None) -> None:
-    """Measure a running gateway: pushes per second, and how long a publication takes to many subscribers."""
+    """Measure a running gateway: pushes per second, and how long a publication takes to many event streams."""
     from messageflow import Flow
 
     user = f"bench-{os.getpid()}"
@@ -49,8 +49,8 @@ def command(pushes: int, batch: int, subscribers: int, publications: int, url: s
         ]
         found = asyncio.run(_measure_latencies(flow, user, subscribers, publications))
     rows += [
-        (f"delivery to {subscribers} subscribers, median", f"{found.median * 1000:.2f} ms"),
-        (f"delivery to {subscribers} subscribers, p99", f"{found.p99 * 1000:.2f} ms"),
+        (f"delivery to {subscribers} event streams, median", f"{found.median * 1000:.2f} ms"),
+        (f"delivery to {subscribers} event streams, p99", f"{found.p99 * 1000:.2f} ms"),
         ("publications delivered", f"{found.number:,}"),
     ]
     _print(rows)

@@ -76,8 +76,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         BasePath,
         Meta(
             description="what the paths of API, health, ready and metrics begin with: `/messageflow/api/<method>`; "
-            "beside an application the gateway has these, `/messageflow.js` and `/connection/websocket` and no other, "
-            "alone it answers to `/api/<method>`, `/health`, `/ready` and `/metrics` as well"
+            "beside an application the gateway has these, `/messageflow.js` and below `/connection/` what it names as "
+            "it starts, alone it answers to `/api/<method>`, `/health`, `/ready` and `/metrics` as well"
         ),
     ] = BASE_PATH
     trusted_proxies: Annotated[

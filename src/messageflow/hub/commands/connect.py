@@ -54,7 +54,10 @@ NO_OPTIONS = SubscribeOptions()
 NOTHING_HELD = SubscribeRequest()
 _CONNECTING, _CONNECTED = State.CONNECTING, State.CONNECTED
 Granted = tuple[str, NamespaceOptions, SubscribeOptions]  # a channel that the server subscribes a session to
-WITHOUT_A_TOKEN = "connect without a token: set allow_anonymous, or let on_connect return a user"
+WITHOUT_A_TOKEN = (
+    "connect without a token (flow.token) or ticket (flow.ticket): give one, set allow_anonymous, or let on_connect "
+    "return a user"
+)
 
 
 async def connect(services: Services, session: Session, command_id: int, request: ConnectRequest) -> None:
