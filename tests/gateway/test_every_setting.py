@@ -245,6 +245,9 @@ def client_insecure(gateway: Running) -> None:
             client.say({"id": 4, "subscribe": {"channel": channel}})
             assert json.loads(client.receive()[1])["error"]["code"] == 103
     assert come_with(gateway, "invented") == 3500
+    rebound = f"evil.example:{gateway.port}"  # a name that somebody pointed at this machine
+    assert upgrade(gateway.port, Host=rebound, Origin=f"http://{rebound}") == 403
+    assert upgrade(gateway.port, Host=f"localhost:{gateway.port}", Origin="http://localhost:5173") == 101
     assert [line["setting"] for line in gateway.events("relaxed")] == ["client_insecure"]
 
 

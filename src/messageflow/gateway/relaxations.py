@@ -46,7 +46,10 @@ def explain_relaxations(settings: Settings) -> list[str]:
 
 
 def apply_insecurity(settings: Settings) -> Settings:
-    """Return settings that say what `client_insecure` says, where it is set: clients need neither tokens nor rights."""
+    """Return settings that say what `client_insecure` says, where it is set: clients need neither tokens nor rights.
+
+    Nobody but programs and pages of this machine then: a page that comes by a name that was pointed here stays out.
+    """
     if not settings.client_insecure:
         return settings
     spaces = settings.namespaces
@@ -57,7 +60,7 @@ def apply_insecurity(settings: Settings) -> Settings:
         broadcast=spaces.broadcast,
         patterns={pattern: _open(options) for pattern, options in spaces.patterns.items()},
     )
-    return replace(settings, namespaces=opened, tokens=replace(settings.tokens, allow_anonymous=True))
+    return replace(settings, namespaces=opened, tokens=replace(settings.tokens, allow_anonymous=True), dev=True)
 
 
 def _open(options: NamespaceOptions) -> NamespaceOptions:
