@@ -16,6 +16,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from messageflow.cli.frameworks import covers, find_layers, find_routes, serve_static_files
 from messageflow.dialects.table import DIALECTS
 from messageflow.gateway.paths import Paths
+from messageflow.integrations.starlette import MessageFlow
 from tests.gateway.asking import get
 from tests.support import Running, running
 
@@ -101,6 +102,12 @@ def test_routes_of_starlette_are_read_with_what_is_mounted() -> None:
     assert set(find_routes(CORSMiddleware(CORSMiddleware(application)))) == expected
 
 
+def test_the_webhook_of_an_integration_is_no_route_of_the_applications() -> None:
+    application = Starlette(routes=[Route("/messageflow/mine", page)])
+    MessageFlow(application)
+    assert set(find_routes(application)) == {"/messageflow/mine", "/socket_auth_token"}
+
+
 def test_routes_of_flask_are_read_with_its_blueprints() -> None:
     application = Flask(__name__, static_folder=None)
     application.add_url_rule("/x/<int:number>", "x", str)
@@ -134,13 +141,14 @@ STATICFILES_DIRS = [{directory!r}]
 URLS = """
 from django.http import HttpResponse
 from django.urls import include, path, re_path
+from messageflow.integrations.django.views import hooks
 
 def show(request, **names):
     return HttpResponse("shown")
 
 urlpatterns = [
     path("", show),
-    path("messageflow/", include([path("<int:number>/edit", show)])),
+    path("messageflow/", include([path("<int:number>/edit", show), path("hooks", hooks)])),
     re_path(r"^connection/(?P<kind>[a-z]+)$", show),
     re_path(r"^messageflow\\.js$", show),
     path("<path:page>", show),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
+import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,6 +17,8 @@ _DEEPEST = 32  # layers of middleware that are looked through
 _REST = "{path:path}"
 _PARAMETER = re.compile(r"[<{(\[]")
 _WHOLE = re.compile(r"<path:|<re_path|:path}|\.\*|\.\+")
+_OF_INTEGRATIONS = "messageflow.integrations."
+_WEBHOOKS = {("starlette", "_Answering"), ("django.views", "hooks")}  # views of integrations, by module and name
 
 
 def find_layers(application: object) -> Iterator[object]:
@@ -36,7 +39,8 @@ def find_layers(application: object) -> Iterator[object]:
 def find_routes(application: object) -> Iterator[str]:
     """Yield the routes of an application as it wrote them, where its framework is known.
 
-    Those of Django are imported for it, as its first request would.
+    Those of Django are imported for it, as its first request would. The webhook of an integration is left out: gateways
+    elsewhere ask it, and one in the same process calls the handlers.
     """
     for layer in find_layers(application):
         for read in (_find_in_starlette, _find_in_flask, _find_in_django):
@@ -93,6 +97,11 @@ def _is(layer: object, module: str, name: str) -> bool:
     return kind is not None and isinstance(layer, kind)
 
 
+def _is_webhook(view: object) -> bool:
+    kind = view if isinstance(view, types.FunctionType) else type(view)
+    return (kind.__module__.removeprefix(_OF_INTEGRATIONS), kind.__qualname__) in _WEBHOOKS
+
+
 def _find_in_starlette(layer: Any, before: str = "") -> Iterator[str]:
     if not (_is(layer, "starlette.applications", "Starlette") or _is(layer, "starlette.routing", "Router")):
         return
@@ -102,7 +111,8 @@ def _find_in_starlette(layer: Any, before: str = "") -> Iterator[str]:
         if included is not None:
             yield from _find_in_starlette(included, before + getattr(route.include_context, "prefix", ""))
         elif not _is(route, "starlette.routing", "Mount"):
-            yield path
+            if not _is_webhook(getattr(route, "endpoint", None)):
+                yield path
         elif route.routes:
             yield from _find_in_starlette(route.app, path)
         else:
@@ -128,5 +138,5 @@ def _walk_patterns(resolver: Any, before: str) -> Iterator[str]:
         path = before + written.replace("\\.", ".").replace("\\/", "/").replace("\\-", "-")
         if hasattr(pattern, "url_patterns"):
             yield from _walk_patterns(pattern, path)
-        else:
+        elif not _is_webhook(pattern.callback):
             yield path
