@@ -75,7 +75,8 @@ async def test_a_token_cannot_grant_what_is_not_to_be_granted(world: World, chan
 @pytest.mark.parametrize(
     ("user", "said", "claims", "asks"),
     [
-        ("alice", {}, {}, True),  # who does not say what it is speaks as our page does
+        ("alice", {}, {}, True),
+        ("alice", {"name": "messageflow-js", "version": "0.1.0"}, {}, True),
         ("alice", {"name": "js", "version": "5.8.0"}, {}, False),
         ("alice", {"name": "js", "subs": {"#alice": {}}}, {}, False),
         ("alice", {"name": "js", "subs": {"*": {"recover": True, "offset": 0, "epoch": "e"}}}, {}, True),

@@ -52,6 +52,7 @@ from messageflow.version import VERSION
 SLICE = 64  # channels of a token that are entered, about 2 ms of the event loop, between which others have their turn
 NO_OPTIONS = SubscribeOptions()
 NOTHING_HELD = SubscribeRequest()
+OUR_CLIENTS = "messageflow"  # begins what they say they are
 _CONNECTING, _CONNECTED = State.CONNECTING, State.CONNECTED
 Granted = tuple[str, NamespaceOptions, SubscribeOptions]  # a channel that the server subscribes a session to
 WITHOUT_A_TOKEN = (
@@ -259,6 +260,8 @@ async def _ask(
 
 def _asks_for_broadcasts(claims: ConnectionClaims, request: ConnectRequest) -> bool:
     """Whether one that says what it is, as Centrifuge's SDKs do, is to have the channel that those know nothing of."""
+    if request.name.startswith(OUR_CLIENTS):
+        return True
     return BROADCAST in request.subs or BROADCAST in claims.channels or BROADCAST in claims.subs
 
 
