@@ -47,6 +47,10 @@ _STATUS = {
     TOO_MANY_REQUESTS.code: 429,
     CONNECTION_LIMIT.code: 429,
 }
+_HINTS = {
+    MALFORMED.code: "say who listens: ?ticket= (flow.ticket), or a token (flow.token) in Authorization: Bearer",
+    INVALID_TOKEN.code: "a ticket is good once, a token until it expires: ask for another; the gateway's log says more",
+}
 _HEAD = b"HTTP/1.1 200 OK\r\ndate: %b\r\ncontent-type: %b\r\n%bconnection: close\r\n\r\n"
 _UNBUFFERED = b"cache-control: no-cache, no-store, no-transform\r\nx-accel-buffering: no\r\n"  # the latter for nginx
 
@@ -235,7 +239,8 @@ class HttpStream(asyncio.Protocol):
         headers = [(b"cache-control", b"no-store")]
         if status in (429, 503):
             headers.append((b"retry-after", b"%d" % random.randint(1, 5)))
-        body = msgspec.json.encode({"error": {"code": error.code, "message": error.message}})
+        hint = _HINTS.get(error.code, "")
+        body = msgspec.json.encode({"error": {"code": error.code, "message": error.message + (hint and f": {hint}")}})
         common = b"date: %b\r\n%b" % (formatdate(usegmt=True).encode(), self._more)
         self.transport.write(HttpResponse(status, headers, body, JSON).encode(common, close=True))
         self._leave()
