@@ -214,6 +214,7 @@ def check_every_swap(flow: Flow, user: str, page: Page) -> None:
     flow.html(user, "<li>-a</li>", target="#a", swap="before")
     flow.html(user, "<li>a-</li>", target="#a", swap="after")
     flow.html(user, "<b>A</b>", target="#a")
+    expect(page.locator("#b")).to_be_visible()  # what comes by another channel may come before it
     flow.publish("jobs", Html('<li id="b"><i>B</i></li>', "#b", "replace"))
     flow.html(user, "<li>c</li><li id='d'>d</li>", target="#jobs", swap="append")
     flow.html(user, "", target="#d", swap="remove")

@@ -36,6 +36,9 @@ app = Flask(__name__)
 def version():
     return {"version": 1, "offset": Flow().push("alice", "version").offset}
 """
+CHANGED = FLASK.replace(
+    '"version": 1', '"version": 1 + 1'
+)  # of another size: within a second Python looks at that alone
 STUCK = """
 @app.route("/stuck")
 def stuck():
@@ -118,7 +121,7 @@ def test_a_change_begins_it_again_on_the_same_port_with_all_that_was_pushed(shop
     with reloading(shop.parent, "--workers", workers) as run:
         port = run.started(1)
         assert get(port) == {"version": 1, "offset": 1}
-        shop.write_text(FLASK.replace('"version": 1', '"version": 2'))
+        shop.write_text(CHANGED)
         assert run.started(2) == port
         assert get(port) == {"version": 2, "offset": 2}
         assert run.end() == 130
@@ -141,7 +144,7 @@ def test_a_page_is_told_that_it_starts_again(shop: Path, workers: str) -> None:
         with connect(url, open_timeout=SECONDS) as page:
             page.send('{"id": 1, "connect": {}}')
             assert '"connect"' in str(page.recv(SECONDS))
-            shop.write_text(FLASK.replace('"version": 1', '"version": 2'))
+            shop.write_text(CHANGED)
             assert read_close_code(page) == RESTART.code
 
 
@@ -156,7 +159,7 @@ while not os.path.exists("gate"):
 def test_who_comes_while_it_begins_again_waits_and_is_served(shop: Path, workers: str) -> None:
     with reloading(shop.parent, "--workers", workers) as run:
         port = run.started(1)
-        shop.write_text(GATED + FLASK.replace('"version": 1', '"version": 2'))
+        shop.write_text(GATED + CHANGED)
         run.said("changed: shop.py")  # the one before has ended
         with ThreadPoolExecutor() as threads:
             asked = [threads.submit(get, port) for _ in range(3)]

@@ -162,4 +162,7 @@ def _open(address: ServerAddress, limit: float) -> socket.socket:
 def _resolve(address: ServerAddress) -> list[Target]:
     if address.path:
         return list_unix_targets(address.path)
-    return list_tcp_targets(socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM))
+    host = (
+        address.host.encode() if address.host.isascii() else address.host
+    )  # a text loads the codec of IDNA, and fails
+    return list_tcp_targets(socket.getaddrinfo(host, address.port, type=socket.SOCK_STREAM))  # as its process ends

@@ -62,7 +62,10 @@ class StreamedAnswer:
     def close(self) -> None:
         """Let the other side know that nobody reads any more; may be called on a thread, and after its loop."""
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._writer.transport.abort)
+            self._loop.call_soon_threadsafe(self._abort)
+
+    def _abort(self) -> None:  # which keeps the writer until then: one that goes before its transport ends complains
+        self._writer.transport.abort()
 
     async def _feed(self) -> None:
         data = await self._reader.read(CHUNK)
