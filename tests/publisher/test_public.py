@@ -45,6 +45,12 @@ try:
 except GatewayUnreachable:
     pass
 """
+
+
+def test_to_resolve_a_host_of_ascii_loads_no_codec_that_is_missed_as_a_process_ends() -> None:
+    assert "encodings.idna" not in loaded_after(PUSH.replace("127.0.0.1", "localhost"))
+
+
 TYPED = """
 from messageflow import Flow, InvalidMessage, Message
 class ReportReady(Message):
