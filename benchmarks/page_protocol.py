@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from messageflow.cli.listen_protocol import Arrived, SomebodyJoined, SomebodyLeft
 from messageflow.core.protocol import ConnectResult, Joined, Left, PublicationView, Subscribed, Unsubscribed
 
 PONG = "{}"
@@ -24,28 +25,6 @@ class Accepted(msgspec.Struct, frozen=True):
     client: str
     ping: float
     lost: tuple[str, ...]
-
-
-class Arrived(msgspec.Struct, frozen=True):
-    """A publication, in order and never twice within an epoch."""
-
-    channel: str
-    offset: int
-    data: msgspec.Raw
-
-
-class SomebodyJoined(msgspec.Struct, frozen=True):
-    """Somebody joined the channel."""
-
-    channel: str
-    info: Any
-
-
-class SomebodyLeft(msgspec.Struct, frozen=True):
-    """Somebody left the channel."""
-
-    channel: str
-    info: Any
 
 
 class Denied(msgspec.Struct, frozen=True):

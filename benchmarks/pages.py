@@ -19,8 +19,9 @@ from typing import cast
 
 import msgspec
 
-from benchmarks.page_protocol import PONG, Accepted, Arrived, Denied, Event, PageProtocol, Pinged
+from benchmarks.page_protocol import PONG, Accepted, Denied, Event, PageProtocol, Pinged
 from benchmarks.servers.gateway import token, user
+from messageflow.cli.listen_protocol import Arrived
 
 TEXT, CLOSE, PING = 1, 8, 9
 ADDRESSES = 8  # loopback addresses they come from, so that ports do not run short

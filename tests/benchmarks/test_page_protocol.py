@@ -8,16 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from benchmarks.page_protocol import (
-    Accepted,
-    Arrived,
-    Denied,
-    Event,
-    PageProtocol,
-    Pinged,
-    SomebodyJoined,
-    SomebodyLeft,
-)
+from benchmarks.page_protocol import Accepted, Denied, Event, PageProtocol, Pinged
+from messageflow.cli.listen_protocol import Arrived, SomebodyJoined, SomebodyLeft
 
 ALICE = "#alice"
 

@@ -14,6 +14,8 @@ from messageflow.errors import BrokerError, NoRoom, Unanswered, Unavailable
 
 _STATUS = {NoRoom: 507, Unanswered: 504, Unavailable: 503}  # what a publisher tells apart: nothing stored, nobody knows
 
+FAILURES = frozenset(_STATUS.values())  # of a broker: a call may fare better later
+
 _encode = msgspec.json.Encoder().encode
 
 

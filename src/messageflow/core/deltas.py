@@ -5,7 +5,7 @@ Pure. How a change is written is `core.fossil`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Literal
 
@@ -29,11 +29,15 @@ def make_patch(before: bytes, data: bytes) -> bytes | None:
     return patch if len(patch) < len(data) else None
 
 
-def list_patches(publications: Sequence[Publication]) -> list[bytes | None]:
-    """Return, of publications that are sent one after the other, what each changes: the first is whole (None)."""
+def list_patches(published: Iterable[tuple[bytes, bool]]) -> list[bytes | None]:
+    """Return, of what is sent one after the other, what each changes: the first is whole (None).
+
+    Args:
+        published: the data of each, and whether it is secret.
+    """
     changes = [
-        None if (before.flags | each.flags) & SECRET else make_patch(before.data, each.data)
-        for before, each in pairwise(publications)
+        None if was_secret or is_secret else make_patch(before, data)
+        for (before, was_secret), (data, is_secret) in pairwise(published)
     ]
     return [None, *changes]
 

@@ -30,7 +30,7 @@ from messageflow.gateway.http_stream_endpoint import Opening
 from messageflow.gateway.one_way_opener import OneWayOpener
 from messageflow.gateway.pages import Page
 from messageflow.gateway.proxies import Forwarded
-from messageflow.gateway.websocket_connection import WebSocketConnection
+from messageflow.gateway.websocket_connection import WebSocketWithHeaders
 from messageflow.gateway.websocket_endpoint import WebSocketEndpoint
 from messageflow.gateway.websocket_frames import ONE_WAY_WEBSOCKET, payload_of
 from messageflow.gateway.websocket_limits import WebSocketLimits
@@ -49,7 +49,7 @@ def close_for(error: ErrorCode) -> Disconnect:
     return Disconnect(_CODES.get(error.code, otherwise.code), error.message)
 
 
-class OneWayWebSocket(WebSocketConnection):
+class OneWayWebSocket(WebSocketWithHeaders):
     """One whose client says one thing at most.
 
     Args:
@@ -62,7 +62,7 @@ class OneWayWebSocket(WebSocketConnection):
         is_told: whether the request says it all.
     """
 
-    __slots__ = ("_is_told", "_prepare", "headers")
+    __slots__ = ("_is_told", "_prepare")
 
     kind = ONE_WAY_WEBSOCKET
 
@@ -77,8 +77,7 @@ class OneWayWebSocket(WebSocketConnection):
         *,
         is_told: bool,
     ) -> None:
-        super().__init__(hub, limits, address, leaving)
-        self.headers = headers
+        super().__init__(hub, limits, address, leaving, headers)
         self._prepare: Callable[[bytes], Opening] | None = prepare
         self._is_told = is_told
 

@@ -58,17 +58,13 @@ def _accept_parameters(parameters: Sequence[tuple[str, str | None]]) -> str | No
         if value is None:
             if name not in _BARE:
                 return None
-        elif name not in ("client_max_window_bits", "server_max_window_bits") or not _is_width(value):
+        elif name not in ("client_max_window_bits", "server_max_window_bits") or value not in _WIDTHS:
             return None
         elif name == "server_max_window_bits":
             if int(value) < WINDOW_BITS:
                 return None
             answer += f"; {name}={WINDOW_BITS}"
     return answer
-
-
-def _is_width(value: str) -> bool:
-    return value in _WIDTHS
 
 
 class CompressedTransport(WebSocketTransport):

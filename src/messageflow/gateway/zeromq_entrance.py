@@ -23,6 +23,7 @@ import zmq
 
 from messageflow.api import calls
 from messageflow.api.bus_messages import BusCall, read_bus_message
+from messageflow.api.call_errors import FAILURES
 from messageflow.core.backoff import Backoff
 from messageflow.core.json import UnsafeJSON
 from messageflow.core.zeromq_addresses import ZeromqAddress
@@ -36,7 +37,6 @@ TOGETHER = 64  # messages that are published in one call
 LARGER = 16  # times the limit of a payload: what a message may have; beyond, its sender is cut off
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0  # seconds between attempts while the broker cannot be asked
 LAST = 2.0  # seconds in which what has come is published at the end
-AWAY = (503, 504, 507)  # statuses of a call that may fare better later
 
 Command = dict[str, BusCall]
 
@@ -169,7 +169,7 @@ class ZeromqEntrance:
         backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE, random.random)
         while True:
             status, answer = await self._api.call("batch", body)
-            if status not in AWAY or self._closing.is_set():
+            if status not in FAILURES or self._closing.is_set():
                 return answer
             pause = backoff.fail()
             self._api.hub.log_limited(logging.WARNING, "zeromq_waits", status=status, again_in=round(pause, 3))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from itertools import pairwise
 
 from msgspec import Raw
 from msgspec.structs import replace
 
 from messageflow.brokers.base import HistoryPart
-from messageflow.core.deltas import Base, make_patch
+from messageflow.core.deltas import Base, list_patches
 from messageflow.core.protocol import PublicationView, SubscribeResult
 from messageflow.core.stream import SECRET, Publication
 from messageflow.hub.recovery import Recovery
@@ -44,9 +43,8 @@ class DeltaRecovery(Recovery):
 
 def _change(views: list[PublicationView], secret: Collection[int]) -> list[PublicationView]:
     """Return the same publications, the first whole and each that follows as a patch where that is shorter."""
-    changed = views[:1]
-    for before, each in pairwise(views):
-        told = before.offset in secret or each.offset in secret
-        patch = None if told else make_patch(bytes(before.data), bytes(each.data))
-        changed.append(each if patch is None else replace(each, data=Raw(patch), delta=True))
-    return changed
+    patches = list_patches((bytes(each.data), each.offset in secret) for each in views)
+    return [
+        each if patch is None else replace(each, data=Raw(patch), delta=True)
+        for each, patch in zip(views, patches, strict=False)  # of none there is a first all the same
+    ]

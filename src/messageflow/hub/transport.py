@@ -155,7 +155,8 @@ class DeltaEncoding:
 
     def publications(self, channel: str, publications: Sequence[Publication], *, secret: bool) -> bytes:
         """See `Encoding`: the first is whole, whoever it is for."""
-        return self.patched(channel, publications, list_patches(publications), secret=secret)
+        patches = list_patches((each.data, bool(each.flags & SECRET)) for each in publications)
+        return self.patched(channel, publications, patches, secret=secret)
 
     def patched(
         self, channel: str, publications: Sequence[Publication], patches: Sequence[bytes | None], *, secret: bool

@@ -12,17 +12,9 @@ import re
 from typing import Final
 
 from messageflow.core.html_push import OUTER, HtmlPush
+from messageflow.dialects.html.htmx import CLOSE, REFRESH, STYLES
 from messageflow.dialects.html.rendering import MARK, PageEvent, Rendering, quote
 
-_STYLES: Final = {
-    "inner": "innerHTML",
-    "outer": "outerHTML",
-    "append": "beforeend",
-    "prepend": "afterbegin",
-    "before": "beforebegin",
-    "after": "afterend",
-    "remove": "delete",
-}
 _AROUND: Final = {
     **dict.fromkeys(("td", "th"), "tr"),
     **dict.fromkeys(("tbody", "thead", "tfoot", "caption", "colgroup"), "table"),
@@ -31,18 +23,16 @@ _AROUND: Final = {
 }
 # Possessive: a comment ends at the first end, or behind fifty of them and no element the search would take years.
 _FIRST: Final = re.compile(r"(\s*(?:(?><!--.*?-->)\s*)*+<([A-Za-z][^\s/>]*))", re.DOTALL)
-_REFRESH: Final = "messageflow:reset"
-_CLOSE: Final = "messageflow:close"
 _EVENT: Final = "html"
 
 
 class _Htmx2:
     name = "htmx2"
-    refresh = PageEvent(_REFRESH, "{}")
-    close = PageEvent(_CLOSE, "{}")
+    refresh = REFRESH
+    close = CLOSE
 
     def patch(self, push: HtmlPush) -> PageEvent:
-        out_of_band = "hx-swap-oob=" + quote(f"{_STYLES[push.swap]}:{push.target}")
+        out_of_band = "hx-swap-oob=" + quote(f"{STYLES[push.swap]}:{push.target}")
         first = _FIRST.match(push.html)
         if push.swap == OUTER and first is not None:
             return PageEvent(_EVENT, f"{first[1]} {out_of_band}{push.html[first.end() :]}")
@@ -51,8 +41,8 @@ class _Htmx2:
 
     def element(self, url: str) -> str:
         return (
-            f'<div hx-ext="sse" sse-connect={quote(url)} sse-swap="{_EVENT}" sse-close="{_CLOSE}" hx-swap="none" '
-            f'hx-history="false" {MARK} hidden><div hx-get="" hx-trigger="sse:{_REFRESH}" hx-target="body" '
+            f'<div hx-ext="sse" sse-connect={quote(url)} sse-swap="{_EVENT}" sse-close="{CLOSE.name}" hx-swap="none" '
+            f'hx-history="false" {MARK} hidden><div hx-get="" hx-trigger="sse:{REFRESH.name}" hx-target="body" '
             """hx-swap="outerHTML" hx-request='{"noHeaders":true}'></div></div>"""
         )
 

@@ -9,34 +9,23 @@ from __future__ import annotations
 from typing import Final
 
 from messageflow.core.html_push import HtmlPush
+from messageflow.dialects.html.htmx import CLOSE, REFRESH, STYLES
 from messageflow.dialects.html.rendering import MARK, PageEvent, Rendering, quote
-
-_STYLES: Final = {
-    "inner": "innerHTML",
-    "outer": "outerHTML",
-    "append": "beforeend",
-    "prepend": "afterbegin",
-    "before": "beforebegin",
-    "after": "afterend",
-    "remove": "delete",
-}
-_REFRESH: Final = "messageflow:reset"
-_CLOSE: Final = "messageflow:close"
 
 
 class _Htmx4:
     name = "htmx4"
-    refresh = PageEvent(_REFRESH, "{}")
-    close = PageEvent(_CLOSE, "{}")
+    refresh = REFRESH
+    close = CLOSE
 
     def patch(self, push: HtmlPush) -> PageEvent:
-        where = f'hx-target={quote(push.target)} hx-swap="{_STYLES[push.swap]}"'
+        where = f'hx-target={quote(push.target)} hx-swap="{STYLES[push.swap]}"'
         return PageEvent("", f"<hx-partial {where}>{push.html}</hx-partial>")
 
     def element(self, url: str) -> str:
         return (
-            f'<div hx-sse:connect={quote(url)} hx-sse:close="{_CLOSE}" hx-swap="none" {MARK} hidden>'
-            f"""<span hx-get="" hx-trigger="{_REFRESH} from:'closest div'" hx-target="body" """
+            f'<div hx-sse:connect={quote(url)} hx-sse:close="{CLOSE.name}" hx-swap="none" {MARK} hidden>'
+            f"""<span hx-get="" hx-trigger="{REFRESH.name} from:'closest div'" hx-target="body" """
             'hx-swap="outerHTML"></span></div>'
         )
 
