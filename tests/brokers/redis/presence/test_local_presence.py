@@ -221,6 +221,29 @@ async def test_what_arrives_late_after_a_disorder_is_taken_out(
     assert await broker.count_presence("x") == (0, 0)
 
 
+async def test_a_node_that_has_just_come_enters_its_people_once(held: Held, crowd: LocalPresence) -> None:
+    lease = Lease(held, "new", b"", crowd.mark_disordered)
+    await lease.renew()
+    await crowd.enter("x", ALICE)
+    await crowd.tend(lease)
+    assert held.calls == ["enter"]
+    await crowd.exit("x", ALICE)
+
+
+async def test_a_node_that_redis_forgot_enters_its_people_again(
+    broker: RedisBroker, held: Held, crowd: LocalPresence, server: Server
+) -> None:
+    lease = Lease(held, "new", b"", crowd.mark_disordered)
+    await lease.renew()
+    await crowd.enter("x", ALICE)
+    with server.client() as client:
+        client.zrem(broker._names.nodes, "new")
+    await lease.renew()
+    await crowd.tend(lease)
+    assert held.calls.count("enter") == 2
+    await crowd.exit("x", ALICE)
+
+
 async def test_a_channel_is_known_as_a_nodes_own_while_it_has_somebody_there(
     broker: RedisBroker, held: Held, crowd: LocalPresence, server: Server
 ) -> None:

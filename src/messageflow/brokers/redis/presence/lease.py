@@ -62,9 +62,9 @@ class Lease:
         if now - self._renewed > 2 * RENEW_EVERY:
             self._well_since = now
         found = await self._store.renew(self._node, LEASE)
-        self.lapsed = self.lapsed or not (found.good or self._renewed == 0.0)
-        self._renewed = now
-        if not found.good:
+        is_first, self._renewed = self._renewed == 0.0, now
+        if not (found.good or is_first):
+            self.lapsed = True
             self._on_lost()
         if self._rules:
             await self._store.publish_rules(self._rules)

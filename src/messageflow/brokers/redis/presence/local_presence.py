@@ -64,7 +64,7 @@ class LocalPresence:
         self._soon = asyncio.Event()
         self._in_order_until = time.monotonic() + PRESENT_LIFE / 4
         self._is_late = False  # whether what was sent before a disorder may still be carried out
-        self._sift_at = math.inf  # when to look for clients of nodes that are not known
+        self._sift_at = time.monotonic() + LEASE + RENEW_EVERY  # when to look for clients of nodes that are not known
 
     # Coming and going
 
