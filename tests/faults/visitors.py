@@ -73,6 +73,14 @@ PAUSE = 0.1
 FAULTS = (*FAILURES, ConnectionClosed)
 
 
+async def until_any_came(come: Callable[[], Awaitable[int]]) -> int:
+    """Let visitors come, again and again until any came: for all of a time the gateway may be away."""
+    over = time.monotonic() + LET_IN_SECONDS
+    while not (came := await come()) and time.monotonic() < over:
+        pass
+    return came
+
+
 class Visitors:
     """The faults that visitors are.
 
@@ -115,16 +123,20 @@ class Visitors:
 
     async def _leave(self, planned: Planned, chance: random.Random) -> int:
         """Waves of them connect and are gone before they are answered; then somebody comes to stay."""
-        came = 0
-        over = time.monotonic() + planned.seconds
         regular = chance.choice(self._users)
+        came = await until_any_came(lambda: self._waves(regular, planned.seconds, chance))
+        for user in (regular, self._guest()):
+            await self._expect_let_in(user, chance)
+        return came
+
+    async def _waves(self, regular: str, seconds: float, chance: random.Random) -> int:
+        came = 0
+        over = time.monotonic() + seconds
         while time.monotonic() < over:
             users = [regular if chance.random() < 0.2 else self._guest() for _ in range(WAVE)]
             wave = [glance(self._port(chance), user, [LOBBY], chance) for user in users]
             came += sum(await asyncio.gather(*wave))
             await asyncio.sleep(chance.uniform(0, 0.3))
-        for user in (regular, self._guest()):
-            await self._expect_let_in(user, chance)
         return came
 
     async def _expect_let_in(self, user: str, chance: random.Random) -> None:
@@ -136,8 +148,12 @@ class Visitors:
     async def _reload(self, planned: Planned, chance: random.Random) -> int:
         """Tabs come, leave and enter a channel, and are gone again, with or without a goodbye; in the end all are."""
         user = self._guest()
-        seeds = [random.Random(chance.getrandbits(32)) for _ in range(TABS)]
-        return sum(await asyncio.gather(*(self._tab(user, planned.seconds, seed) for seed in seeds)))
+
+        async def load() -> int:
+            seeds = [random.Random(chance.getrandbits(32)) for _ in range(TABS)]
+            return sum(await asyncio.gather(*(self._tab(user, planned.seconds, seed) for seed in seeds)))
+
+        return await until_any_came(load)
 
     async def _tab(self, user: str, seconds: float, chance: random.Random) -> int:
         loads = 0
@@ -197,11 +213,12 @@ class Visitors:
 
     async def _waver(self, planned: Planned, chance: random.Random) -> int:
         """Some leave and enter a channel within one frame, again and again, and stay: then presence knows them."""
-        turns, over = 0, time.monotonic() + LET_IN_SECONDS
-        while not turns and time.monotonic() < over:
+
+        async def waver() -> int:
             seeds = [random.Random(chance.getrandbits(32)) for _ in range(4)]
-            turns = sum(await asyncio.gather(*(self._wavers(planned.seconds, seed) for seed in seeds)))
-        return turns
+            return sum(await asyncio.gather(*(self._wavers(planned.seconds, seed) for seed in seeds)))
+
+        return await until_any_came(waver)
 
     async def _wavers(self, seconds: float, chance: random.Random) -> int:
         """One who wavers, and comes again where the connection ends before the time is over."""
