@@ -13,14 +13,14 @@ import pytest
 
 from messageflow.api.api import Api
 from messageflow.api.methods import METHODS
-from messageflow.brokers.base import Item, Later, Stored
+from messageflow.brokers.base import Later, Stored
 from messageflow.brokers.memory import MemoryBroker
 from messageflow.core.channels import REVOKED
 from messageflow.core.client_info import ClientInfo
 from messageflow.core.codes import BAD_REQUEST, METHOD_NOT_FOUND
 from messageflow.core.namespaces import NamespaceOptions, Namespaces
 from messageflow.core.revocations import Revocation, decode_revocation
-from messageflow.core.stream import Position
+from messageflow.core.stream import Item, Position
 from messageflow.errors import BrokerError, NoRoom, Unanswered, Unavailable
 from messageflow.testing.broker_suite import RecordingSink, until
 

@@ -11,10 +11,11 @@ import pytest
 
 from messageflow.api import bounds
 from messageflow.api.api import Api
-from messageflow.brokers.base import Item, Stored
+from messageflow.brokers.base import Stored
 from messageflow.brokers.memory import MemoryBroker
 from messageflow.core.control import DisconnectUser, decode_control
 from messageflow.core.namespaces import NamespaceOptions, Namespaces
+from messageflow.core.stream import Item
 from messageflow.testing.broker_suite import RecordingSink
 
 LIMIT = 2000

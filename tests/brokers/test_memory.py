@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from messageflow.brokers.base import Broker, Item
+from messageflow.brokers.base import Broker
 from messageflow.brokers.memory import MemoryBroker
+from messageflow.core.stream import Item
 from messageflow.errors import BrokerError, Unrecoverable
 from messageflow.testing.broker_suite import KEPT, BrokerSuite, RecordingSink, items
 from messageflow.testing.clock import ManualClock

@@ -3,13 +3,17 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from messageflow.core.stream import Position, Stream
+from messageflow.core.stream import Item, Position, Retention, Stream
+
+
+def publish(stream: Stream, data: bytes, now: float) -> None:
+    stream.commit(stream.stage(Item("x", data, Retention(stream.size, stream.ttl)), now))
 
 
 def filled(*data: bytes, epoch: str = "e", size: int = 100, ttl: float = 60.0) -> Stream:
     stream = Stream(epoch, size=size, ttl=ttl)
     for item in data:
-        stream.append(item, now=0.0)
+        publish(stream, item, 0.0)
     return stream
 
 
@@ -32,7 +36,7 @@ def test_an_offset_never_reached_is_not_recovered() -> None:
 
 def test_what_left_the_window_by_age_is_not_recovered() -> None:
     stream = filled(b"1", ttl=10)
-    stream.append(b"2", now=20.0)
+    publish(stream, b"2", 20.0)
     assert stream.read_since(Position("e", 0)) is None
     assert [p.data for p in stream.read_since(Position("e", 1)) or []] == [b"2"]
 
@@ -40,8 +44,8 @@ def test_what_left_the_window_by_age_is_not_recovered() -> None:
 def test_a_reader_just_below_the_window_still_recovers_with_his_tag() -> None:
     stream = filled(b"1", b"2", size=2)
     reader = stream.position
-    stream.append(b"3", now=0.0)
-    stream.append(b"4", now=0.0)
+    publish(stream, b"3", 0.0)
+    publish(stream, b"4", 0.0)
     assert [p.data for p in stream.read_since(reader) or []] == [b"3", b"4"]
 
 

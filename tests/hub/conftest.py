@@ -10,10 +10,10 @@ import jwt
 import msgspec
 import pytest
 
-from messageflow.brokers.base import Item, Stored
+from messageflow.brokers.base import Stored
 from messageflow.brokers.memory import MemoryBroker
 from messageflow.core.namespaces import NamespaceOptions, Namespaces
-from messageflow.core.stream import Retention
+from messageflow.core.stream import Item, Retention
 from messageflow.core.token_keys import load_keys
 from messageflow.core.token_verifier import Verifier
 from messageflow.hub.hooks import Hooks

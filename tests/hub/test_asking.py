@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from messageflow.brokers.base import HistoryPart, Item
+from messageflow.brokers.base import HistoryPart
 from messageflow.core import control
 from messageflow.core.channels import REVOKED
 from messageflow.core.command_meter import CommandMeter, Verdict
 from messageflow.core.revocations import Revocation, encode_revocation
-from messageflow.core.stream import Retention
+from messageflow.core.stream import Item, Retention
 from messageflow.hub import command_queue, control_handler, revocation_list
 from messageflow.hub.history_limits import HistoryLimits
 from messageflow.hub.limits import Limits, message_size

@@ -7,8 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from messageflow.brokers.base import Item
-from messageflow.core.stream import Publication, Retention
+from messageflow.core.stream import Item, Publication, Retention
 from messageflow.hub import backlog, fan_out, publish_delay
 from messageflow.hub.history_limits import HistoryLimits
 from messageflow.hub.limits import Limits

@@ -10,10 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from messageflow.brokers.base import Item
 from messageflow.core.fossil import apply
 from messageflow.core.namespaces import Namespaces
-from messageflow.core.stream import DELTA, SECRET, Retention
+from messageflow.core.stream import DELTA, SECRET, Item, Retention
 from messageflow.gateway.websocket_compression import CompressedTransport
 from messageflow.hub.history_limits import HistoryLimits
 from messageflow.hub.limits import Limits

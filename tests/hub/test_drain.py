@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from messageflow.brokers.base import Item
 from messageflow.core.codes import RESTART
-from messageflow.core.stream import Retention
+from messageflow.core.stream import Item, Retention
 from messageflow.hub import drain
 from messageflow.hub.drain import Drain
 from messageflow.testing.memory_connection import MemoryConnection

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from messageflow.brokers.base import HistoryPart, Item
-from messageflow.core.stream import Position, Retention
+from messageflow.brokers.base import HistoryPart
+from messageflow.core.stream import Item, Position, Retention
 from messageflow.errors import Unavailable
 from messageflow.hub import fan_out, gap_repair, history_reader
 from messageflow.testing.memory_connection import MemoryConnection

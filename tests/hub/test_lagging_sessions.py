@@ -10,8 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from messageflow.brokers.base import Item
-from messageflow.core.stream import Retention
+from messageflow.core.stream import Item, Retention
 from messageflow.hub import fan_out
 from messageflow.testing.memory_connection import MemoryConnection
 from tests.hub.carriers import CARRIERS

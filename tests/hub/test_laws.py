@@ -12,9 +12,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from messageflow.brokers.base import Item
 from messageflow.core.exclusion import MOST_FORMER
-from messageflow.core.stream import Retention
+from messageflow.core.stream import Item, Retention
 from messageflow.hub import fan_out, gap_repair, history_reader
 from messageflow.testing.memory_connection import MemoryConnection
 from tests.hub.conftest import World

@@ -7,7 +7,7 @@ from typing import Any
 import jwt
 import pytest
 
-from messageflow.brokers.base import Item
+from messageflow.core.stream import Item
 from messageflow.testing.memory_connection import MemoryConnection
 from tests.hub.conftest import KEPT, SECRET, World
 

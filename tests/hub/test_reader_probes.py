@@ -6,8 +6,7 @@ import asyncio
 
 import pytest
 
-from messageflow.brokers.base import Item
-from messageflow.core.stream import Retention
+from messageflow.core.stream import Item, Retention
 from messageflow.hub import publish_delay, reader_probes, reader_sample
 from messageflow.hub.limits import Limits
 from messageflow.testing.memory_connection import MemoryConnection

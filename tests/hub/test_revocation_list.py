@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from messageflow.brokers.base import HistoryPart, Item
+from messageflow.brokers.base import HistoryPart
 from messageflow.core.channels import REVOKED
 from messageflow.core.revocations import Revocation, encode_revocation
-from messageflow.core.stream import Retention
+from messageflow.core.stream import Item, Retention
 from messageflow.errors import BrokerError
 from messageflow.hub import revocation_list
 from messageflow.testing.memory_connection import MemoryConnection

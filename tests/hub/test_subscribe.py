@@ -8,11 +8,10 @@ from typing import Any
 import jwt
 import pytest
 
-from messageflow.brokers.base import Item
 from messageflow.core import control
 from messageflow.core.claims import SubscribeOptions
 from messageflow.core.protocol import StreamPosition
-from messageflow.core.stream import Retention
+from messageflow.core.stream import Item, Retention
 from messageflow.errors import BrokerError
 from messageflow.hub.limits import Limits
 from tests.hub.conftest import SECRET, World

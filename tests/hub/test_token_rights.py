@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from messageflow.brokers.base import Item
 from messageflow.core.channels import REVOKED
 from messageflow.core.revocations import Revocation, encode_revocation
-from messageflow.core.stream import Publication, Retention
+from messageflow.core.stream import Item, Publication, Retention
 from messageflow.hub.hooks import AuthorizeAnswer, AuthorizeQuestion, ConnectAnswer, ConnectQuestion, Hooks
 from messageflow.testing.memory_connection import MemoryConnection
 from tests.hub.conftest import World

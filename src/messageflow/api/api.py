@@ -25,11 +25,12 @@ from messageflow.api.control_calls import ControlCalls, Messenger
 from messageflow.api.methods import METHODS, READING, STORE_ONE, USERS
 from messageflow.api.publishing import CallRefused, Publishing, make_receipt
 from messageflow.api.reading_calls import ReadingBroker, ReadingCalls
-from messageflow.brokers.base import ImmediateStore, Item, Stored
+from messageflow.brokers.base import ImmediateStore, Stored
 from messageflow.core.codes import BAD_REQUEST, METHOD_NOT_FOUND
 from messageflow.core.json import UnsafeJSON, check_utf8, drop_nulls, explain
 from messageflow.core.namespaces import Namespaces
 from messageflow.core.revocations import UNLIMITED
+from messageflow.core.stream import Item
 from messageflow.errors import BrokerError
 
 Answer = Callable[[int, bytes], None]

@@ -13,14 +13,14 @@ from msgspec import Raw
 
 from messageflow.api import bounds, calls
 from messageflow.api.publishing import CallRefused, check_user, find_options
-from messageflow.brokers.base import Item, NodeMessages, StreamStore
+from messageflow.brokers.base import NodeMessages, StreamStore
 from messageflow.core import control
 from messageflow.core.channels import REVOKED
 from messageflow.core.claims import SubscribeOptions
 from messageflow.core.codes import BAD_REQUEST, is_close_code
 from messageflow.core.namespaces import Namespaces
 from messageflow.core.revocations import MARGIN, MOST, Revocation, encode_revocation
-from messageflow.core.stream import Retention
+from messageflow.core.stream import Item, Retention
 
 EACH_USER = "this is for one user a call; what is for everyone is sent with broadcast_push"
 

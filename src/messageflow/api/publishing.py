@@ -13,13 +13,13 @@ import msgspec
 from msgspec import Raw
 
 from messageflow.api import answers, calls
-from messageflow.brokers.base import Item, Stored
+from messageflow.brokers.base import Stored
 from messageflow.core.channels import BROADCAST, personal
 from messageflow.core.codes import BAD_REQUEST, UNKNOWN_CHANNEL, ErrorCode
 from messageflow.core.exclusion import is_client_id
 from messageflow.core.json import UnsafeJSON, check_readable, check_utf8, compact, explain
 from messageflow.core.namespaces import NamespaceOptions, Namespaces
-from messageflow.core.stream import DELTA, SECRET, Retention
+from messageflow.core.stream import DELTA, SECRET, Item, Retention
 from messageflow.core.users import explain_user, is_user
 from messageflow.core.versions import Version
 from messageflow.errors import Picklable

@@ -15,36 +15,11 @@ from messageflow.core.client_info import ClientInfo
 from messageflow.core.presence import PresenceCounts
 from messageflow.core.protocol import Joined, Left
 from messageflow.core.reservations import Reservation
-from messageflow.core.stream import Position, Publication, Retention
-from messageflow.core.versions import Version
+from messageflow.core.stream import Item, Position, Publication
 from messageflow.errors import BrokerError
 
 Ack = Literal["memory", "os", "disk", "replicated"]
 """What a receipt means: kept in this process, handed to the operating system, synced to disk, held by other hosts."""
-
-
-class Item(NamedTuple):
-    """What is to be published.
-
-    `data`, `info` and `tags` are JSON on one line; `key` is the idempotency key, `exclude` the id of a client that it
-    is not for (`core.exclusion`), both empty for none. `version` is that of the document in it, None for none;
-    `flags` are those of `core.stream`.
-    """
-
-    channel: str
-    data: bytes
-    retention: Retention
-    key: str = ""
-    info: bytes = b""
-    tags: bytes = b""
-    exclude: str = ""
-    version: Version | None = None
-    flags: int = 0
-
-    @property
-    def size(self) -> int:
-        """The bytes that this takes while it waits to be stored, all of it."""
-        return len(self.data) + len(self.key) + len(self.info) + len(self.tags) + len(self.exclude)
 
 
 class Stored(NamedTuple):

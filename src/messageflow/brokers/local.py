@@ -11,14 +11,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from messageflow.brokers.base import HistoryPart, Item, Later, Sink, Stored
+from messageflow.brokers.base import HistoryPart, Later, Sink, Stored
 from messageflow.brokers.eager import NOTHING_TO_WAIT_FOR, Done
 from messageflow.core.client_info import ClientInfo
 from messageflow.core.idempotency import IdempotencyWindow
 from messageflow.core.presence import Presence, PresenceCounts
 from messageflow.core.protocol import Joined, Left
 from messageflow.core.reservations import Reservation, ReservationTable
-from messageflow.core.stream import Position, Publication
+from messageflow.core.stream import Item, Position, Publication
 from messageflow.core.stream_table import StreamTable
 from messageflow.errors import BrokerError
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from messageflow.brokers.base import Ack, HistoryPart, Item, Later, Stored
+from messageflow.brokers.base import Ack, HistoryPart, Later, Stored
 from messageflow.brokers.broker_options import DEFAULTS
 from messageflow.brokers.local import LocalBroker, new_epoch
-from messageflow.core.stream import Position, Publication
+from messageflow.core.stream import Item, Position, make_unnumbered
 from messageflow.core.stream_table import StreamTable
 from messageflow.core.weights import within
 from messageflow.errors import Unrecoverable
@@ -60,17 +60,15 @@ class MemoryBroker(LocalBroker):
             before = self._stored.get(item.channel, item.key, now)
             if before is not None:
                 return before
-        channel, data, retention, version = item.channel, item.data, item.retention, item.version
-        if retention.keeps:
+        channel, version = item.channel, item.version
+        if item.retention.keeps:
             if version is not None and self._streams.is_outdated(channel, version):
                 return Stored(self._streams.position(channel), self.ack)
-            epoch, publication = self._streams.append(
-                channel, data, retention, now, info=item.info, tags=item.tags, exclude=item.exclude, flags=item.flags
-            )
+            epoch, publication = self._streams.append(item, now)
             if version is not None:
                 self._streams.set_version(channel, version)
         else:
-            epoch, publication = "", Publication(0, "", now, data, item.info, item.tags, item.exclude, item.flags)
+            epoch, publication = "", make_unnumbered(item, now)
         stored = Stored(Position(epoch, publication.offset, publication.tag), self.ack)
         if item.key:
             self._stored.put(channel, item.key, stored, now)

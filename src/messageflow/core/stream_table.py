@@ -10,11 +10,11 @@ Pure: time, epochs and budgets are arguments.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable
 
 from messageflow.core.size_classes import SizeClasses
-from messageflow.core.stream import Position, Publication, Retention, Stream
+from messageflow.core.stream import Item, Position, Publication, Retention, Stream
 from messageflow.core.versions import Version
 
 ROOM = 256  # the part of the budget that is made free at once, so that no publish waits long for it
@@ -45,7 +45,8 @@ class StreamTable:
         self._limit = limit
         self._streams: OrderedDict[str, Stream] = OrderedDict()  # least recently published first
         self._by_size = SizeClasses()
-        self._kept: dict[float, OrderedDict[str, Stream]] = {}  # by ttl, those that still keep something
+        # By ttl, those that still keep something; the least recently published first.
+        self._kept: defaultdict[float, OrderedDict[str, Stream]] = defaultdict(OrderedDict)
         self.epoch = new_epoch()  # of streams that are yet to begin
         self._beginning = Position(self.epoch, 0)
         self.cost = 0  # bytes
@@ -67,58 +68,42 @@ class StreamTable:
             self._beginning = Position(self.epoch, 0)
         return self._beginning  # one for all who stand there: 80 bytes less for each (benchmarks: memory)
 
-    def append(
-        self,
-        channel: str,
-        data: bytes,
-        retention: Retention,
-        now: float,
-        *,
-        info: bytes = b"",
-        tags: bytes = b"",
-        exclude: str = "",
-        flags: int = 0,
-    ) -> tuple[str, Publication]:
-        """Give `data` the next offset of `channel`. Returns the epoch and the publication."""
-        stream = self._retain(channel, retention)
-        before = stream.cost
-        publication = stream.append(data, now, info=info, tags=tags, exclude=exclude, flags=flags)
-        self._note_growth(channel, stream, before)
+    def append(self, item: Item, now: float) -> tuple[str, Publication]:
+        """Give an item the next offset of its channel. Returns the epoch and the publication."""
+        channel = item.channel
+        stream = self.retain(channel, item.retention)
+        publication = stream.stage(item, now)
+        self.commit(channel, stream, publication)
         return stream.epoch, publication
 
-    def stage(
-        self,
-        channel: str,
-        data: bytes,
-        retention: Retention,
-        now: float,
-        *,
-        info: bytes = b"",
-        tags: bytes = b"",
-        exclude: str = "",
-        flags: int = 0,
-    ) -> tuple[str, Publication]:
-        """As `append`, but unseen until it is committed."""
-        stream = self._streams.get(channel)
-        if stream is None or stream.ttl != retention.ttl or stream.size != retention.size:
-            stream = self._retain(channel, retention)
-        self._streams.move_to_end(channel)  # what is under way is not forgotten for another's sake
-        return stream.epoch, stream.stage(data, now, info=info, tags=tags, exclude=exclude, flags=flags)
+    def retain(self, channel: str, retention: Retention) -> Stream:
+        """Return the stream of `channel`, with this retention from now on, for what is published in it.
 
-    def commit(self, channel: str, epoch: str, publication: Publication) -> None:
-        """Keep what was staged. A stream that was forgotten meanwhile keeps nothing."""
+        It begins where there is none, and of all there are it is the last that would be forgotten for another's sake.
+        """
         stream = self._streams.get(channel)
-        if stream is None or stream.epoch != epoch:
-            return
+        if stream is None:
+            return self._begin(channel, retention)
+        size, ttl = retention
+        if stream.ttl != ttl or stream.size != size:
+            self._unkeep(channel, stream)
+            stream.size, stream.ttl = retention
+        self._streams.move_to_end(channel)
+        return stream
+
+    def commit(self, channel: str, stream: Stream, publication: Publication) -> None:
+        """Keep the next publication of the stream of `channel`, as it was staged or read from where it was stored."""
         before = stream.cost
         stream.commit(publication)
-        self._note_growth(channel, stream, before, in_order=True)  # since it was staged
-
-    def rollback(self, channel: str) -> None:
-        """Give up what was staged in `channel` and not committed."""
-        stream = self._streams.get(channel)
-        if stream is not None:
-            stream.rollback()
+        after = stream.cost
+        kept = self._kept[stream.ttl]
+        kept[channel] = stream
+        kept.move_to_end(channel)
+        self.cost += after - before
+        if after.bit_length() != before.bit_length():
+            self._by_size.changed(stream, before)
+        if self.cost > self._memory:
+            self._make_room()
 
     def is_outdated(self, channel: str, version: Version) -> bool:
         """Whether `channel` has this version of its document or a later one, committed or not."""
@@ -130,51 +115,16 @@ class StreamTable:
         stream = self._streams.get(channel)
         return self.position(channel) if stream is None else stream.staged_position
 
-    def set_version(self, channel: str, version: Version | None) -> Version | None:
-        """Say which version of its document `channel` has, and return which it had."""
+    def set_version(self, channel: str, version: Version) -> None:
+        """Say which version of its document `channel` has."""
         stream = self._streams.get(channel)
-        if stream is None:
-            return None
-        before, stream.version = stream.version, version
-        return before
+        if stream is not None:
+            stream.version = version
 
     def restore(self, channel: str, position: Position, retention: Retention) -> None:
-        """Begin a stream at the position below what was stored of it; `take` the rest, in order."""
+        """Begin a stream at the position below what was stored of it; `commit` the rest, in order."""
         stream = self._streams[channel] = Stream(position.epoch, size=retention.size, ttl=retention.ttl)
         stream.begin_at(position.offset, position.tag)
-
-    def take(self, channel: str, retention: Retention, publication: Publication) -> None:
-        """Keep the next publication of a stream that was stored elsewhere."""
-        stream = self._retain(channel, retention)
-        before = stream.cost
-        stream.commit(publication)
-        self._note_growth(channel, stream, before)
-
-    def _retain(self, channel: str, retention: Retention) -> Stream:
-        """Return the stream of `channel`, with this retention from now on."""
-        stream = self._streams.get(channel)
-        if stream is None:
-            return self._begin(channel, retention)
-        if stream.ttl != retention.ttl or stream.size != retention.size:
-            self._unkeep(channel, stream)
-            stream.size, stream.ttl = retention
-        return stream
-
-    def _note_growth(self, channel: str, stream: Stream, before: int, *, in_order: bool = False) -> None:
-        """Keep the books after a stream has taken a publication; it cost `before` until then."""
-        if not in_order:
-            self._streams.move_to_end(channel)
-        kept = self._kept.get(stream.ttl)
-        if kept is None:
-            kept = self._kept[stream.ttl] = OrderedDict()
-        kept[channel] = stream
-        kept.move_to_end(channel)
-        after = stream.cost
-        self.cost += after - before
-        if after.bit_length() != before.bit_length():
-            self._by_size.changed(stream, before)
-        if self.cost > self._memory:
-            self._make_room()
 
     def _note_change(self, stream: Stream, before: int) -> None:
         self.cost += stream.cost - before
@@ -220,18 +170,24 @@ class StreamTable:
                 del kept[channel]
 
     def _begin(self, channel: str, retention: Retention) -> Stream:
-        if len(self._streams) >= self._limit:
-            oldest, stream = self._streams.popitem(last=False)
-            self._unkeep(oldest, stream)
-            before = stream.cost
-            stream.clear()
-            self._note_change(stream, before)
-            self.forgotten += 1
-            self.epoch = self._new_epoch()
-            if self._on_forgotten is not None:
-                self._on_forgotten(oldest)
+        while len(self._streams) >= self._limit:
+            oldest, stream = next(iter(self._streams.items()))
+            if stream.is_staged:  # and so is every other: better one more for the time than one less
+                break
+            self._forget(oldest, stream)
         stream = self._streams[channel] = Stream(self.epoch, size=retention.size, ttl=retention.ttl)
         return stream
+
+    def _forget(self, channel: str, stream: Stream) -> None:
+        del self._streams[channel]
+        self._unkeep(channel, stream)
+        before = stream.cost
+        stream.clear()
+        self._note_change(stream, before)
+        self.forgotten += 1
+        self.epoch = self._new_epoch()
+        if self._on_forgotten is not None:
+            self._on_forgotten(channel)
 
     def _unkeep(self, channel: str, stream: Stream) -> None:
         kept = self._kept.get(stream.ttl)

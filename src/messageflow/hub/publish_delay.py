@@ -16,7 +16,7 @@ import asyncio
 from collections.abc import Awaitable, Generator, Mapping, Sequence
 from typing import Any
 
-from messageflow.brokers.base import Item
+from messageflow.core.stream import Item
 from messageflow.hub.backlog import Backlogs
 from messageflow.hub.channel import Channel
 from messageflow.hub.reader_probes import ReadProbes

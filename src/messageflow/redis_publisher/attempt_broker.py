@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from messageflow.brokers.base import HistoryPart, Item, Stored
+from messageflow.brokers.base import HistoryPart, Stored
 from messageflow.brokers.redis.connections.command_client import CommandClient
 from messageflow.brokers.redis.keyspace import Names
 from messageflow.brokers.redis.presence.presence_store import RedisPresenceStore
 from messageflow.brokers.redis.streams.stream_store import RedisStreamStore, to_history, unwrap_outcomes
 from messageflow.core.client_info import ClientInfo
 from messageflow.core.presence import PresenceCounts
-from messageflow.core.stream import Position
+from messageflow.core.stream import Item, Position
 from messageflow.redis_publisher.scatter import survey
 from messageflow.redis_publisher.servers import Servers
 

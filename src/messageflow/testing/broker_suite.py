@@ -18,10 +18,10 @@ import asyncio
 import pytest
 from msgspec import Raw
 
-from messageflow.brokers.base import Broker, Delivery, Item, NodeMessages, PresenceStore, ReservationStore, StreamStore
+from messageflow.brokers.base import Broker, Delivery, NodeMessages, PresenceStore, ReservationStore, StreamStore
 from messageflow.core.client_info import ClientInfo
 from messageflow.core.protocol import Joined, Left
-from messageflow.core.stream import Position, Retention
+from messageflow.core.stream import Item, Position, Retention
 from messageflow.core.versions import Version
 from messageflow.errors import Unrecoverable
 from messageflow.testing.recording_sink import KEPT as KEPT

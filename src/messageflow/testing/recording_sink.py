@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from messageflow.brokers.base import Item
 from messageflow.core.protocol import Joined, Left
-from messageflow.core.stream import Publication, Retention
+from messageflow.core.stream import Item, Publication, Retention
 
 KEPT = Retention(100, 60)
 NOT_KEPT = Retention(0, 0)

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from messageflow.brokers.base import Delivery, Item, StreamStore
-from messageflow.core.stream import Position, Retention
+from messageflow.brokers.base import Delivery, StreamStore
+from messageflow.core.stream import Item, Position, Retention
 from messageflow.core.versions import Version
 from messageflow.testing.recording_sink import KEPT, NOT_KEPT, RecordingSink, items, until
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from messageflow.brokers.base import Broker, Item, Stored
+from messageflow.brokers.base import Broker, Stored
 from messageflow.brokers.embedded import log_cleaner
 from messageflow.brokers.embedded.data_directory import LOG
 from messageflow.brokers.embedded.log import LogReader, StreamLog
 from messageflow.brokers.embedded.reservations_file import FILE
 from messageflow.brokers.embedded.rows import COLUMNS, Row
-from messageflow.core.stream import Retention
+from messageflow.core.stream import Item, Retention
 from messageflow.errors import BrokerError, Unrecoverable
 from messageflow.testing.broker_suite import KEPT, BrokerSuite, RecordingSink, items, until
 from messageflow.testing.clock import ManualClock

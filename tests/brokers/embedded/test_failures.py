@@ -14,7 +14,7 @@ from messageflow.brokers.base import Stored
 from messageflow.brokers.embedded.broker import EmbeddedBroker
 from messageflow.brokers.embedded.log import STATEMENT_VALUES, StreamLog
 from messageflow.brokers.embedded.rows import WIDTH, make_rows
-from messageflow.core.stream import Publication
+from messageflow.core.stream import Publication, Stream
 from messageflow.errors import NoRoom, Unanswered
 from messageflow.testing.broker_suite import KEPT, RecordingSink, items, until
 from tests.brokers.embedded.conftest import Opened
@@ -180,8 +180,8 @@ async def test_a_retry_is_answered_when_the_first_is_stored_and_never_before(
 def test_rows_are_stored_all_or_none(tmp_path: Path) -> None:
     log = StreamLog(tmp_path / "log", synced=False)
     many = STATEMENT_VALUES // WIDTH + 10
-    kept = Publication(1, "tag", 1.0, b"0")
-    twice = [(number, "x", "e", kept, KEPT, "") for number in (*range(1, many), 1)]  # the last is there
+    kept, stream = Publication(1, "tag", 1.0, b"0"), Stream("e", size=KEPT.size, ttl=KEPT.ttl)
+    twice = [(number, "x", stream, kept, KEPT, "") for number in (*range(1, many), 1)]  # the last is there
     with pytest.raises(sqlite3.IntegrityError):
         log.append(make_rows(twice))
     assert list(log.read_rows()) == []

@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from messageflow.brokers.base import Item, Stored
+from messageflow.brokers.base import Stored
 from messageflow.brokers.embedded.broker import EmbeddedBroker
-from messageflow.core.stream import Position, Retention
+from messageflow.core.stream import Item, Position, Retention
 from messageflow.errors import Unrecoverable
 from messageflow.testing.broker_suite import RecordingSink
 from messageflow.testing.clock import ManualClock

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from messageflow.brokers.base import Item
 from messageflow.brokers.embedded.data_directory import LOG, SEAL
+from messageflow.core.stream import Item
 from messageflow.core.versions import Version
 from messageflow.errors import NoRoom
 from messageflow.testing.broker_suite import KEPT

@@ -17,7 +17,7 @@ from typing import cast
 import pytest
 from msgspec import Raw
 
-from messageflow.brokers.base import Broker, Item, Later, Stored
+from messageflow.brokers.base import Broker, Later, Stored
 from messageflow.brokers.embedded.broker import EmbeddedBroker
 from messageflow.brokers.memory import MemoryBroker
 from messageflow.brokers.worker_link import (
@@ -37,7 +37,7 @@ from messageflow.brokers.worker_link.socket_directory import SocketDirectory
 from messageflow.core.channels import CLIENTS
 from messageflow.core.client_info import ClientInfo
 from messageflow.core.protocol import Left
-from messageflow.core.stream import Position
+from messageflow.core.stream import Item, Position
 from messageflow.errors import BrokerError, NoRoom, Unanswered, Unavailable, Unrecoverable
 from messageflow.testing.broker_suite import BrokerSuite, RecordingSink, items, until
 

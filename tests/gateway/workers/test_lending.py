@@ -12,8 +12,9 @@ from functools import partial
 import pytest
 
 from messageflow import Flow
-from messageflow.brokers.base import Item, Later, Stored
+from messageflow.brokers.base import Later, Stored
 from messageflow.brokers.memory import MemoryBroker
+from messageflow.core.stream import Item
 from messageflow.gateway.settings import Settings
 from messageflow.gateway.workers import borrowed_connections, lender
 from messageflow.gateway.workers.borrowed_connections import BORROWED_MOST, BorrowedConnections, SameHead

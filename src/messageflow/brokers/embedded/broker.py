@@ -19,7 +19,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Literal
 
-from messageflow.brokers.base import HistoryPart, Item, Later, Sink, Stored
+from messageflow.brokers.base import HistoryPart, Later, Sink, Stored
 from messageflow.brokers.broker_options import DEFAULTS
 from messageflow.brokers.embedded.commit_batch import CommitBatch
 from messageflow.brokers.embedded.data_directory import DataDirectory
@@ -33,7 +33,7 @@ from messageflow.brokers.embedded.storage_health import StorageHealth
 from messageflow.brokers.embedded.stream_reads import StreamReads
 from messageflow.brokers.embedded.writer_thread import WriterThread
 from messageflow.brokers.local import LocalBroker, new_epoch
-from messageflow.core.stream import OVERHEAD, Position, Publication
+from messageflow.core.stream import OVERHEAD, Item, Position, Publication, make_unnumbered
 from messageflow.core.stream_table import StreamTable
 from messageflow.errors import NoRoom
 
@@ -237,7 +237,7 @@ class EmbeddedBroker(LocalBroker):
 
     def _stage(self, item: Item, now: float, batches: set[CommitBatch]) -> Stored:
         """Give an item its place, and note which batches its caller has to wait for."""
-        channel, data, retention, key, info, tags, exclude, version, flags = item
+        channel, _, retention, key, _, _, _, version, _ = item
         if key:
             before = self._stored.get(channel, key, now)
             if before is not None:
@@ -250,17 +250,16 @@ class EmbeddedBroker(LocalBroker):
             raise NoRoom(self._health.trouble)  # only now: what was stored before under this key is stored
         if not retention.keeps:
             stored = Stored(Position("", 0), "memory")
-            self._deliver(channel, "", Publication(0, "", now, data, info, tags, exclude, flags))
+            self._deliver(channel, "", make_unnumbered(item, now))
         else:
-            epoch, publication = self._streams.stage(
-                channel, data, retention, now, info=info, tags=tags, exclude=exclude, flags=flags
-            )
-            stored = _tuple(Stored, (_tuple(Position, (epoch, publication[0], publication[1])), self.ack))
-            self._batch.add((self._next_id, channel, epoch, publication, retention, key))
+            stream, batch = self._streams.retain(channel, retention), self._batch
+            publication = stream.stage(item, now)
+            stored = _tuple(Stored, (_tuple(Position, (stream.epoch, publication[0], publication[1])), self.ack))
+            batch.add((self._next_id, channel, stream, publication, retention, key))
             self._next_id += 1
-            batches.add(self._batch)
+            batches.add(batch)
             if version is not None:
-                self._batch.set_version(self._streams, channel, epoch, version)
+                batch.set_version(channel, stream, version)
         if key:
             self._stored.put(channel, key, stored, now)  # believed only together with the batch it waits for
         return stored
@@ -275,8 +274,9 @@ class EmbeddedBroker(LocalBroker):
 
     def _store_alone(self, batch: CommitBatch) -> None:
         """Store a batch of one that nobody waits for, here and now, or raise; see `_commit` (benchmarks: push)."""
-        number, channel, epoch, publication, retention, _ = batch.entries[0]
-        size, error = batch.size, self._append_here(batch, publication, number)
+        (entry,), size = batch.entries, batch.size
+        number, channel, stream, publication, _, _ = entry
+        error = self._append_here(batch, publication, number)
         if error is not None:
             self._storing, self._batch = batch, CommitBatch()
             self._finish_commit(error)
@@ -285,10 +285,10 @@ class EmbeddedBroker(LocalBroker):
             return
         batch.entries.clear()
         batch.size = 0
-        self._streams.commit(channel, epoch, publication)
-        self._index.put(channel, epoch, publication, number, retention)
+        self._streams.commit(channel, stream, publication)
+        self._index.put((entry,))
         if channel in self._subscribed:
-            self._deliver(channel, epoch, publication)
+            self._deliver(channel, stream.epoch, publication)
         self._cleaner.note_append(1, size - OVERHEAD)
 
     def _commit(self) -> None:
@@ -331,12 +331,12 @@ class EmbeddedBroker(LocalBroker):
         if error is not None and not isinstance(error, Displaced):
             self._fail(done, error)
             return
-        commit, put, subscribed = self._streams.commit, self._index.put, self._subscribed
-        for row, channel, epoch, publication, retention, _ in done.entries:
-            commit(channel, epoch, publication)
-            put(channel, epoch, publication, row, retention)
+        self._index.put(done.entries)
+        commit, subscribed = self._streams.commit, self._subscribed
+        for _, channel, stream, publication, _, _ in done.entries:
+            commit(channel, stream, publication)
             if channel in subscribed:
-                self._deliver(channel, epoch, publication)
+                self._deliver(channel, stream.epoch, publication)
         done.end(None if error is None else self._health.note_displaced(error))
         if self._batch.entries:
             self._commit()
@@ -348,8 +348,8 @@ class EmbeddedBroker(LocalBroker):
         refusal = self._health.judge(error, self._data)
         # What a failing disk was given may be there at the next start; what it was not given will not.
         self._refused += len(done.entries) + len(following.entries)
-        following.roll_back(self._streams, self._stored)
-        done.roll_back(self._streams, self._stored)
+        following.roll_back(self._stored)
+        done.roll_back(self._stored)
         done.end(refusal)
         following.end(NoRoom(str(refusal)))
 

@@ -12,8 +12,7 @@ from functools import partial
 from messageflow.brokers.base import Later, Stored, Waiter
 from messageflow.brokers.embedded.rows import Entry, RowValue, VersionEntry, make_rows
 from messageflow.core.idempotency import IdempotencyWindow
-from messageflow.core.stream import OVERHEAD
-from messageflow.core.stream_table import StreamTable
+from messageflow.core.stream import OVERHEAD, Stream
 from messageflow.core.versions import Version
 from messageflow.errors import BrokerError
 
@@ -34,7 +33,7 @@ class CommitBatch:
         self.entries: list[Entry] = []
         self.size = 0
         self.versions: dict[str, VersionEntry] = {}
-        self._former_versions: dict[str, Version | None] = {}
+        self._former_versions: dict[Stream, Version | None] = {}
         self._keys: set[tuple[str, str]] = set()
         self._keyed = 0  # entries that were looked at for it
         self.error: BrokerError | None = None
@@ -62,13 +61,14 @@ class CommitBatch:
     def add(self, entry: Entry) -> None:
         """Put a publication into the batch."""
         self.entries.append(entry)
-        _, _, _, data, info, tags, *_ = entry[3]
+        _, _, _, data, info, tags, _, _ = entry[3]
         self.size += OVERHEAD + len(data) + len(info) + len(tags)
 
-    def set_version(self, streams: StreamTable, channel: str, epoch: str, version: Version) -> None:
-        """Say which version of its document a channel has once this batch is stored; streams believe it at once."""
-        self._former_versions.setdefault(channel, streams.set_version(channel, version))
-        self.versions[channel] = (channel, epoch, *version)
+    def set_version(self, channel: str, stream: Stream, version: Version) -> None:
+        """Say which version of its document a channel has once this batch is stored; its stream believes it at once."""
+        self._former_versions.setdefault(stream, stream.version)
+        stream.version = version
+        self.versions[channel] = (channel, stream.epoch, *version)
 
     def has(self, channel: str, key: str) -> bool:
         """Whether something with this key, or anything where it is empty, is in a channel. Asked for what is known."""
@@ -84,12 +84,12 @@ class CommitBatch:
         """Call this at the end of this batch, with the outcome or with an error."""
         self._ends.append(partial(later, stored))
 
-    def roll_back(self, streams: StreamTable, stored: IdempotencyWindow[Stored]) -> None:
+    def roll_back(self, stored: IdempotencyWindow[Stored]) -> None:
         """Take back what is believed of it: nothing of it was stored."""
-        for channel, version in self._former_versions.items():
-            streams.set_version(channel, version)
-        for _, channel, _, _, _, _ in self.entries:
-            streams.rollback(channel)
+        for stream, version in self._former_versions.items():
+            stream.version = version
+        for _, _, stream, _, _, _ in self.entries:
+            stream.rollback()
         for channel, key in self.keys:
             stored.discard(channel, key)
 

@@ -108,9 +108,10 @@ def recover_log(log: StreamLog, streams: StreamTable, stored: IdempotencyWindow[
             streams.restore(row.channel, before, row.retention)
         _prove(row, before)
         positions[row.channel] = row.position
-        publication = row.publication
-        streams.take(row.channel, row.retention, publication)
-        index.put(row.channel, row.epoch, publication, row.id, row.retention)
+        publication, retention = row.publication, row.retention
+        stream = streams.retain(row.channel, retention)
+        streams.commit(row.channel, stream, publication)
+        index.put([(row.id, row.channel, stream, publication, retention, row.key)])
         if row.key:
             stored.put(row.channel, row.key, Stored(row.position, ack), row.time)
         newest = max(newest, row.time)

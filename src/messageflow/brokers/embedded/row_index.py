@@ -11,9 +11,11 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from messageflow.core.stream import Publication, Retention
+from messageflow.brokers.embedded.rows import Entry
+from messageflow.core.stream import Retention
 
 GRACE = 60.0  # seconds a row stays at least, so that a restart does not forget the key of a publish tried again
 
@@ -22,21 +24,17 @@ class ChannelRows:
     """The rows of one channel: contiguous offsets, oldest first.
 
     Attributes:
-        epoch: of the stream.
         first: the offset of the oldest row.
-        ttl: seconds for which a publication is kept.
-        size: how many are kept.
+        retention: how many publications are kept, and for how long.
         ids: the rows, those that were cut off at the front included until the next clearing.
         times: of their publications.
     """
 
-    __slots__ = ("_start", "epoch", "first", "ids", "size", "times", "ttl")
+    __slots__ = ("_start", "first", "ids", "retention", "times")
 
-    def __init__(self, epoch: str, first: int) -> None:
-        self.epoch = epoch
+    def __init__(self, first: int) -> None:
         self.first = first
-        self.ttl = 0.0
-        self.size = 0
+        self.retention = Retention(0, 0.0)
         self.ids = array("q")
         self.times = array("d")
         self._start = 0  # rows before it were dropped; the arrays are cut now and then
@@ -51,7 +49,8 @@ class ChannelRows:
 
     def find_kept(self, now: float) -> int:
         """Return the first offset within the retention."""
-        index = bisect_right(self.times, now - self.ttl, lo=max(self._start, len(self.ids) - self.size))
+        size, ttl = self.retention
+        index = bisect_right(self.times, now - ttl, lo=max(self._start, len(self.ids) - size))
         return self.first + index - self._start
 
     def rows(self, first: int, end: int) -> list[int]:
@@ -92,15 +91,17 @@ class RowIndex:
     def get(self, channel: str) -> ChannelRows | None:
         return self._channels.get(channel)
 
-    def put(self, channel: str, epoch: str, publication: Publication, row: int, retention: Retention) -> None:
-        """Note that a publication lies in a row."""
-        held = self._channels.get(channel)
-        if held is None:
-            held = self._channels[channel] = ChannelRows(epoch, publication.offset)
-        held.size, held.ttl = retention
-        held.ids.append(row)
-        held.times.append(publication.time)
-        self.rows += 1
+    def put(self, entries: Sequence[Entry]) -> None:
+        """Note which publications lie in which rows."""
+        channels = self._channels
+        for row, channel, _, publication, retention, _ in entries:
+            held = channels.get(channel)
+            if held is None:
+                held = channels[channel] = ChannelRows(publication.offset)
+            held.retention = retention
+            held.ids.append(row)
+            held.times.append(publication.time)
+        self.rows += len(entries)
 
     def remove(self, channel: str) -> DroppedRows:
         """Take off all rows of a channel."""

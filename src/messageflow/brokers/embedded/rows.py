@@ -10,7 +10,7 @@ from struct import Struct
 from typing import NamedTuple
 from zlib import crc32
 
-from messageflow.core.stream import Position, Publication, Retention, chain
+from messageflow.core.stream import Position, Publication, Retention, Stream, chain
 
 
 class Row(NamedTuple):
@@ -56,7 +56,7 @@ class Row(NamedTuple):
 
 
 RowValue = int | float | str | bytearray
-Entry = tuple[int, str, str, Publication, Retention, str]  # id, channel, epoch, what is stored, for how long, its key
+Entry = tuple[int, str, Stream, Publication, Retention, str]  # id, channel and its stream, what, for how long, its key
 VersionEntry = tuple[str, str, int, str]  # channel and epoch of a stream, number and epoch of its document's version
 COLUMNS = ", ".join(Row._fields)
 WIDTH = len(Row._fields)
@@ -72,19 +72,19 @@ def make_rows(entries: Iterable[Entry]) -> list[RowValue]:
     """
     values: list[RowValue] = []
     pack = _NUMBERS.pack
-    for number, channel, epoch, publication, retention, key in entries:
+    for number, channel, stream, publication, retention, key in entries:
         offset, tag, time, data, info, tags, exclude, flags = publication
         size, ttl = retention
         numbers = pack(offset, time, ttl, size)
         check = crc32(b"\n".join((channel.encode(), key.encode(), data, info, tags, numbers)))
-        values += (number, channel, epoch, offset, tag, time, ttl, size, bytearray(data))
+        values += (number, channel, stream.epoch, offset, tag, time, ttl, size, bytearray(data))
         values += (bytearray(info) if info else _EMPTY, bytearray(tags) if tags else _EMPTY, key, check, exclude, flags)
     return values
 
 
 def checksum(channel: str, key: str, publication: Publication, retention: Retention) -> int:
     """Return the CRC-32 of what belongs to one publication alone; that it is the next its tag proves."""
-    offset, _, time, data, info, tags, *_ = publication
+    offset, _, time, data, info, tags, _, _ = publication
     numbers = _NUMBERS.pack(offset, time, retention.ttl, retention.size)
     return crc32(b"\n".join((channel.encode(), key.encode(), data, info, tags, numbers)))
 

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from messageflow.brokers.base import HistoryPart, Item, Sink, Stored
+from messageflow.brokers.base import HistoryPart, Sink, Stored
 from messageflow.brokers.broker_options import DEFAULTS
 from messageflow.brokers.redis.connections.command_client import CommandClient
 from messageflow.brokers.redis.connections.connector import Connector
@@ -43,7 +43,7 @@ from messageflow.core.client_info import ClientInfo
 from messageflow.core.presence import PresenceCounts
 from messageflow.core.protocol import Joined, Left
 from messageflow.core.reservations import Reservation
-from messageflow.core.stream import Position
+from messageflow.core.stream import Item, Position
 from messageflow.errors import BrokerError
 
 log = logging.getLogger("messageflow.broker")

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 import msgspec
 
-from messageflow.brokers.base import HistoryPart, Item, Later, Sink, Stored
+from messageflow.brokers.base import HistoryPart, Later, Sink, Stored
 from messageflow.brokers.worker_link import messages as m
 from messageflow.brokers.worker_link.parent_link import LinkLost, ParentLink
 from messageflow.brokers.worker_link.subscription_requests import SubscriptionRequests
@@ -27,7 +27,7 @@ from messageflow.core.client_info import ClientInfo
 from messageflow.core.presence import PresenceCounts
 from messageflow.core.protocol import Left
 from messageflow.core.reservations import Reservation
-from messageflow.core.stream import Position
+from messageflow.core.stream import Item, Position
 from messageflow.errors import BrokerError, Unavailable
 
 log = logging.getLogger("messageflow.broker")

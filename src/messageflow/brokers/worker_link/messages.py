@@ -11,12 +11,12 @@ from struct import Struct as BinaryStruct
 import msgspec
 from msgspec import Struct
 
-from messageflow.brokers.base import HistoryPart, Item, Stored
+from messageflow.brokers.base import HistoryPart, Stored
 from messageflow.core.client_info import ClientInfo
 from messageflow.core.presence import PresenceCounts
 from messageflow.core.protocol import Joined, Left
 from messageflow.core.reservations import Reservation
-from messageflow.core.stream import Position, Publication
+from messageflow.core.stream import Item, Position, Publication
 from messageflow.errors import BrokerError, NoRoom, Unanswered, Unavailable, Unrecoverable
 
 

@@ -14,12 +14,12 @@ from functools import partial
 
 import msgspec
 
-from messageflow.brokers.base import Item, Later, Stored, Waiter
+from messageflow.brokers.base import Later, Stored, Waiter
 from messageflow.brokers.worker_link import messages as m
 from messageflow.brokers.worker_link.framing import LARGEST
 from messageflow.brokers.worker_link.link_connection import LinkConnection
 from messageflow.brokers.worker_link.peer import check_peer
-from messageflow.core.stream import Position
+from messageflow.core.stream import Item, Position
 from messageflow.errors import BrokerError, Unanswered, Unavailable
 
 log = logging.getLogger("messageflow.broker")

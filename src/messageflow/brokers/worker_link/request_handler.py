@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
-from messageflow.brokers.base import Item, Stored
+from messageflow.brokers.base import Stored
 from messageflow.brokers.eager import run_without_task
 from messageflow.brokers.local import LocalBroker
 from messageflow.brokers.worker_link import messages as m
@@ -18,6 +18,7 @@ from messageflow.brokers.worker_link.framing import LARGEST
 from messageflow.brokers.worker_link.link_connection import LinkConnection
 from messageflow.brokers.worker_link.survey import Surveys
 from messageflow.brokers.worker_link.worker_outbox import WorkerOutbox
+from messageflow.core.stream import Item
 from messageflow.errors import BrokerError
 
 

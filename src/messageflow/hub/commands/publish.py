@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import msgspec
 
-from messageflow.brokers.base import Item
 from messageflow.core.codes import (
     BAD_REQUEST,
     LIMIT_EXCEEDED,
@@ -22,6 +21,7 @@ from messageflow.core.codes import (
 from messageflow.core.json import UnsafeJSON, check_readable, compact
 from messageflow.core.permissions import may_publish
 from messageflow.core.protocol import EmptyResult, PublishRequest
+from messageflow.core.stream import Item
 from messageflow.hub.commands.rights import find_refusal
 from messageflow.hub.hook_calls import describe
 from messageflow.hub.hooks import PublishQuestion

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from messageflow.brokers.base import Item, Stored
+from messageflow.brokers.base import Stored
 from messageflow.brokers.redis.streams import publish_batcher
 from messageflow.brokers.redis.streams.publish_batcher import PublishBatcher
 from messageflow.brokers.redis.streams.stream_store import Outcome
-from messageflow.core.stream import Position, Retention
+from messageflow.core.stream import Item, Position, Retention
 from messageflow.errors import Unanswered, Unavailable
 from messageflow.testing.broker_suite import items
 

@@ -8,13 +8,12 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from redis import Redis
 
-from messageflow.brokers.base import Item
 from messageflow.brokers.redis.broker import RedisBroker
 from messageflow.brokers.redis.presence.presence_store import PRESENT_LIFE, Gone
 from messageflow.brokers.redis.streams.rollback_detection import LifeVerdict
 from messageflow.brokers.redis.streams.stream_store import STATE_LIFE
 from messageflow.core.client_info import ClientInfo
-from messageflow.core.stream import Retention
+from messageflow.core.stream import Item, Retention
 from messageflow.errors import Unrecoverable
 from messageflow.testing.broker_suite import items
 from tests.brokers.redis.conftest import Opened, Server

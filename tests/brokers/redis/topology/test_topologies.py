@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 from redis.crc import key_slot
 
-from messageflow.brokers.base import Broker, Item
+from messageflow.brokers.base import Broker
 from messageflow.brokers.redis.broker import RedisBroker
 from messageflow.brokers.redis.topology.shards import shard_of
+from messageflow.core.stream import Item
 from messageflow.errors import BrokerError, Unanswered
 from messageflow.gateway.broker_start import start_patiently
 from messageflow.testing.broker_suite import NOT_KEPT, BrokerSuite, RecordingSink, items, until

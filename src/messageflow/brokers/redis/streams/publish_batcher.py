@@ -13,9 +13,9 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 
-from messageflow.brokers.base import Item
 from messageflow.brokers.redis.streams.stream_store import Outcome
 from messageflow.brokers.redis.tasks import cancel_all, supervise
+from messageflow.core.stream import Item
 from messageflow.errors import BrokerError, Unanswered, Unavailable
 
 UNDER_WAY = 2  # batches of a server at the same time: while it carries out one, the next is already there

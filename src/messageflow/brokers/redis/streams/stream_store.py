@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
-from messageflow.brokers.base import HistoryPart, Item, Stored
+from messageflow.brokers.base import HistoryPart, Stored
 from messageflow.brokers.local import new_epoch
 from messageflow.brokers.redis import scripts
 from messageflow.brokers.redis.connections.command_client import CommandClient, ScriptCall
 from messageflow.brokers.redis.connections.resp import NO_ROOM, ErrorReply, RedisCommand, Value
 from messageflow.brokers.redis.keyspace import Names
 from messageflow.brokers.redis.messages import Garbage, read_entry, read_position
-from messageflow.core.stream import Position, Publication
+from messageflow.core.stream import Item, Position, Publication
 from messageflow.errors import BrokerError, NoRoom, Unanswered, Unavailable, Unrecoverable
 
 STATE_LIFE = 30 * 86_400  # seconds for which the position of a channel in which nothing happens is remembered
