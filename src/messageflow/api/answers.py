@@ -13,7 +13,7 @@ from messageflow.core.client_info import ClientInfo
 from messageflow.core.protocol import PublicationView
 
 
-class ReceiptAnswer(Struct, frozen=True, omit_defaults=True):
+class ReceiptAnswer(Struct, frozen=True, gc=False, omit_defaults=True):
     """Says that a publication was stored, and where.
 
     Args:

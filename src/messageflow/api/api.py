@@ -183,7 +183,7 @@ class Api:
     async def _batch(self, batch: calls.BatchCall) -> bytes:
         """Carry out calls in order; neighbours that only publish are stored together."""
         bounds.check_count(len(batch.commands), bounds.MOST_CALLS, "calls")
-        replies: list[bytes] = [b""] * len(batch.commands)
+        replies: list[Any] = [None] * len(batch.commands)
         waiting: list[tuple[int, str, Item]] = []
         answered = 0  # bytes
         for index, command in enumerate(batch.commands):
@@ -198,23 +198,23 @@ class Api:
                     continue
                 await self._store(waiting, replies)
                 bounds.check_answers(answered)
-                replies[index] = b'{"%b":%b}' % (name.encode(), _encode(await self._run(name, body)))
-                answered += len(replies[index])
+                answer = _encode(await self._run(name, body))
+                replies[index] = {name: Raw(answer)}
+                answered += len(answer)
             except CallRefused as refusal:
-                replies[index] = self._errors.encode(refusal)
+                replies[index] = Raw(self._errors.encode(refusal))
             except (msgspec.MsgspecError, UnsafeJSON) as error:
-                replies[index] = self._errors.encode(
-                    CallRefused(BAD_REQUEST, f"not what {name} takes: {explain(bytes(body), error)}")
-                )
+                wrong = CallRefused(BAD_REQUEST, f"not what {name} takes: {explain(bytes(body), error)}")
+                replies[index] = Raw(self._errors.encode(wrong))
         await self._store(waiting, replies)
-        return b'{"replies":[%b]}' % b",".join(replies)
+        return _encode({"replies": replies})
 
-    async def _store(self, waiting: list[tuple[int, str, Item]], replies: list[bytes]) -> None:
+    async def _store(self, waiting: list[tuple[int, str, Item]], replies: list[Any]) -> None:
         if not waiting:
             return
         stored = await self._publish([item for _, _, item in waiting])
         for (index, name, item), outcome in zip(waiting, stored, strict=True):
-            replies[index] = b'{"%b":%b}' % (name.encode(), _encode(make_receipt(item.channel, outcome)))
+            replies[index] = {name: make_receipt(item.channel, outcome)}
         waiting.clear()
 
     def _publish(self, items: Sequence[Item]) -> Awaitable[list[Stored]]:

@@ -127,7 +127,7 @@ class Publishing:
             if len(body) > self._size_limit:
                 self._check_size(len(body))
             check_readable(body)
-        return b"%b%b}" % (_begin_action(type_), body)
+        return _begin_action(type_) + body + b"}"
 
     def _take_tags(self, raw: Raw, beside: bytes) -> bytes:
         tags = _check_tags(compact(bytes(raw)))
@@ -213,8 +213,8 @@ def check_user(user: str, everyone: str) -> None:
 
 def make_receipt(channel: str, stored: Stored) -> answers.ReceiptAnswer:
     """Return what a publish answers."""
-    epoch, offset, tag = stored.position
-    return answers.ReceiptAnswer(channel, stored.ack, offset, epoch, tag)
+    (epoch, offset, tag), ack = stored
+    return answers.ReceiptAnswer(channel, ack, offset, epoch, tag)
 
 
 def _check_key(key: str) -> str:

@@ -237,7 +237,7 @@ class EmbeddedBroker(LocalBroker):
 
     def _stage(self, item: Item, now: float, batches: set[CommitBatch]) -> Stored:
         """Give an item its place, and note which batches its caller has to wait for."""
-        channel, _, retention, key, _, _, _, version, _ = item
+        channel, data, retention, key, info, tags, _, version, _ = item
         if key:
             before = self._stored.get(channel, key, now)
             if before is not None:
@@ -255,7 +255,8 @@ class EmbeddedBroker(LocalBroker):
             stream, batch = self._streams.retain(channel, retention), self._batch
             publication = stream.stage(item, now)
             stored = _tuple(Stored, (_tuple(Position, (stream.epoch, publication[0], publication[1])), self.ack))
-            batch.add((self._next_id, channel, stream, publication, retention, key))
+            batch.entries.append((self._next_id, channel, stream, publication, retention, key))
+            batch.size += OVERHEAD + len(data) + len(info) + len(tags)
             self._next_id += 1
             batches.add(batch)
             if version is not None:

@@ -12,7 +12,7 @@ from functools import partial
 from messageflow.brokers.base import Later, Stored, Waiter
 from messageflow.brokers.embedded.rows import Entry, RowValue, VersionEntry, make_rows
 from messageflow.core.idempotency import IdempotencyWindow
-from messageflow.core.stream import OVERHEAD, Stream
+from messageflow.core.stream import Stream
 from messageflow.core.versions import Version
 from messageflow.errors import BrokerError
 
@@ -22,7 +22,7 @@ class CommitBatch:
 
     Attributes:
         entries: what each row is made of, and becomes once it is stored.
-        size: about how many bytes they take.
+        size: about how many bytes they take: the sum of the publications' `cost`.
         versions: those of documents among it, the newest of each channel.
         error: why it was not stored, or not where it should be, once that is known.
     """
@@ -57,12 +57,6 @@ class CommitBatch:
                 self._keys.add((channel, key))
         self._keyed = len(self.entries)
         return self._keys
-
-    def add(self, entry: Entry) -> None:
-        """Put a publication into the batch."""
-        self.entries.append(entry)
-        _, _, _, data, info, tags, _, _ = entry[3]
-        self.size += OVERHEAD + len(data) + len(info) + len(tags)
 
     def set_version(self, channel: str, stream: Stream, version: Version) -> None:
         """Say which version of its document a channel has once this batch is stored; its stream believes it at once."""
