@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from messageflow.hub import fan_out
-from messageflow.hub.fan_out import GATHER_SECONDS, GATHER_TURNS, MANY
+from messageflow.hub.fan_out import CHEAP, GATHER_SECONDS, GATHER_TURNS, MANY
 from tests.hub.conftest import World
 from tests.waiting import until
 
@@ -67,12 +67,25 @@ async def test_what_comes_meanwhile_is_gathered_for_as_long_as_the_last_flush_to
 async def test_one_that_is_alone_leaves_at_once_however_long_the_last_flush_took(world: World) -> None:
     listener = SlowWrites(world, 0.5)
     await listener.come()
-    for number in range(3):
+    await world.publish(NAME, 0)
+    for number in range(1, 4):
         await world.publish_only(NAME, number)
         for _ in range(GATHER_TURNS + 1):
             assert len(listener.sizes) == number
             await asyncio.sleep(0)
         assert listener.sizes == [1] * (number + 1)
+
+
+@pytest.mark.parametrize(("took", "turns"), [(CHEAP / 2, 1), (CHEAP * 2, GATHER_TURNS + 1)])
+async def test_where_a_flush_is_cheap_the_next_leaves_within_a_turn(world: World, took: float, turns: int) -> None:
+    listener = SlowWrites(world, took)
+    await listener.come()
+    await world.publish(NAME, 0)
+    await world.publish_only(NAME, 1)
+    await pass_turns(turns - 1)
+    assert listener.sizes == [1]
+    await pass_turns(1)
+    assert listener.sizes == [1, 1]
 
 
 async def pass_turns(count: int) -> None:

@@ -98,6 +98,7 @@ async def test_a_gap_found_while_the_last_one_is_flushed_is_filled_too(
     connection = await world.subscribed("alice", "open:x")
     await lose(world, "open:x", 1)
     monkeypatch.setattr(fan_out, "GATHER_TURNS", 250)
+    monkeypatch.setattr(fan_out, "CHEAP", -1.0)
     await world.publish("open:x", 2)
     await lose(world, "open:x", 3)
     await world.publish("open:x", 4)

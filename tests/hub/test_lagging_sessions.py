@@ -211,6 +211,7 @@ async def test_catching_up_ends_where_the_others_are_and_not_beyond(monkeypatch:
     slow.fill()
     await world.publish("open:x", 1, 2)
     monkeypatch.setattr(fan_out, "GATHER_TURNS", 40)
+    monkeypatch.setattr(fan_out, "CHEAP", -1.0)
     await broker.publish([Item("open:x", b"3", Retention(1000, 600))])  # pending while the slow one reads
     slow.empty()
     for _ in range(20):

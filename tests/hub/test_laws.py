@@ -233,6 +233,7 @@ class Delivery(RuleBasedStateMachine):
 @pytest.fixture(autouse=True)
 def restored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fan_out, "GATHER_TURNS", fan_out.GATHER_TURNS)
+    monkeypatch.setattr(fan_out, "CHEAP", -1.0)
     for module in (gap_repair, history_reader):
         monkeypatch.setattr(module, "FIRST_DELAY", 0.0)
 
