@@ -49,8 +49,9 @@ Asking = (
 
 @dataclass(slots=True)
 class Order:
-    """One emit: what it wished for, how often it was begun and ended, when first, and what its teller was told."""
+    """One emit: when it was told, what for, how often it was begun and ended, when first, and what its teller heard."""
 
+    told: int
     wish: str
     begun: list[int] = field(default_factory=list)
     ended: int = 0
@@ -92,7 +93,7 @@ class Asked:
         """Note what happened."""
         match event:
             case Told():
-                self._orders[event.process, event.number] = Order(event.wish)
+                self._orders[event.process, event.number] = Order(event.at, event.wish)
             case ToldOk():
                 self._orders[event.process, event.number].receipt = True
             case ToldFail():
@@ -179,10 +180,14 @@ class Asked:
                 findings.add("phantom", f"{name} was refused by no handler")
 
     def _judge_sequence(self) -> None:
-        """What one teller told, and has receipts for, was handled in its order, but for what had to be told later."""
+        """What one teller told, and has receipts for, was handled in its order, but for what had to be told later.
+
+        While the application is away an emit is turned away, and the answer that says so may be lost with the link.
+        """
         newest: dict[str, tuple[int, int]] = {}
         for (teller, number), order in sorted(self._orders.items()):
-            if not order.receipt or order.turned_away or not order.begun:
+            turned_away = order.turned_away or self._was_away(order.told, order.told)
+            if not order.receipt or turned_away or not order.begun:
                 continue
             before, at = newest.get(teller, (0, 0))
             if order.begun[0] < at:

@@ -291,6 +291,21 @@ def silent(
     return told.events
 
 
+@pytest.mark.parametrize(("kind", "good"), [("application_kill", True), ("worker_kill", False)])
+def test_what_was_told_while_the_application_was_away_may_be_handled_later(kind: str, good: bool) -> None:
+    told = Application()
+    told.come(TELLERS[0])
+    told.begin(kind)
+    first = told.tell(TELLERS[0])  # turned away, and the answer is lost
+    told.events += told.ended()
+    second = told.tell(TELLERS[0])
+    for number in (second, first):
+        told.handle(TELLERS[0], number)
+        told.ok(TELLERS[0], number)
+    told.go(TELLERS[0])
+    assert check(told.events, WEBHOOK).findings == ({} if good else {"reordered": 1})
+
+
 def test_a_gateway_that_nobody_outlives_takes_the_ends_with_it() -> None:
     assert check(silent("gateway_kill"), PROCESS).good
     assert check(silent("gateway_kill"), SURVIVED).findings == {"lost": 1}

@@ -179,18 +179,22 @@ class Visitors:
         port = self._port(chance)
         watch = asyncio.create_task(self._watch_health(port))
         questions = lines([{"history": {"channel": KEPT, "limit": 1000}}] * QUESTIONS, first=2)
-        writers = []
+        writers: list[asyncio.StreamWriter] = []
         try:
-            for _ in range(ASKERS):
-                with suppress(OSError):
-                    writers.append(await knock(port, [opening(self._guest(), []), questions]))
-            await asyncio.sleep(planned.seconds)
+
+            async def ask() -> int:
+                for _ in range(ASKERS):
+                    with suppress(OSError):
+                        writers.append(await knock(port, [opening(self._guest(), []), questions]))
+                await asyncio.sleep(planned.seconds)
+                return len(writers)
+
+            return await until_any_came(ask)
         finally:
             for writer in writers:
                 writer.transport.abort()
             watch.cancel()
             await asyncio.gather(watch, return_exceptions=True)
-        return len(writers)
 
     def _fill(self) -> None:
         with Flow(self._gateways[0].url, api_key=API_KEY) as flow:
