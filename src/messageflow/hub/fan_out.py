@@ -2,8 +2,9 @@
 
 A publication marks its channel dirty. In the next turn of the event loop, a few turns later where the last flush was
 dear, the dirty channels are flushed, so that under light load a publication leaves at once, and under heavy load
-batches form by themselves: while more is published in every few turns, it is gathered for as long as that flush took. A turn makes at most `TURN_WRITES` writes; what
-remains waits for the next, and the loop serves everything else in between.
+batches form by themselves: while more is published in every few turns, it is gathered for as long as that flush took.
+A turn makes at most `TURN_WRITES` writes; what remains waits for the next, and the loop serves everything else in
+between.
 
 Synchronous; never awaits and never raises. Owns the order in which dirty channels are flushed.
 """
@@ -63,7 +64,7 @@ class FanOut:
         if not self._flushing:
             self._flushing = True
             self._began, self._gathered = self._clock(), self._counters.publications
-            # Three turns less for a push to a user are 6 % of its CPU where pushes come one by one (benchmarks: unicast).
+            # Three turns less are 6 % of a push to a user where pushes come one by one (benchmarks: unicast).
             self._loop.call_soon(self._gather, GATHER_TURNS if self._took > CHEAP else 0)
 
     def _gather(self, turns: int) -> None:
