@@ -17,7 +17,7 @@ DRAIN_SECONDS = 1.0
 SLOW_NS = 600  # of a reader that does something with what it gets
 SLOW_DRAIN_SECONDS = 2.0
 MANY_PUBLISHERS = 96
-RECEIVE_BUFFER = 65_536  # bytes, as before a reader is known to be slow
+SLOWER_NS = 3_000  # of one that does more
 METHOD = (
     f"{SUBSCRIBERS} subscribers of one channel; {PUBLISHERS} HTTP connections publish {PAYLOAD_BYTES} bytes each, "
     "again and again, all at once (wrk). Deliveries between the first and the last, divided by the time between. wrk "
@@ -25,8 +25,8 @@ METHOD = (
     "(--ack os); beside it the same with --broker memory. Slower readers take "
     f"{SLOW_NS / 1000:g} µs a message, 1.7 M/s at most for all of them, which have one thread: nobody may be cut off, "
     f"and {SLOW_DRAIN_SECONDS:g} s after the last publish all should have as much. The same with {MANY_PUBLISHERS} "
-    f"publishers, to readers whose kernels take {RECEIVE_BUFFER // 1024} KiB for each; on loopback Linux lets that "
-    "grow to 900 KiB a reader, which is acknowledged and would be 5 s of work for their one thread."
+    f"publishers and {SLOWER_NS / 1000:g} µs a message. On loopback Linux takes up to 900 KiB for a reader that is "
+    "slow, which is acknowledged and would be 15 s of work for their one thread."
 )
 
 
@@ -48,8 +48,8 @@ class SlowSample(NamedTuple):
 def run(plan: Plan) -> list[Figure]:
     """Measure."""
     slow, crowded = plan.alternate(
-        slow=lambda: slow_sample(plan, plan.ours, PUBLISHERS),
-        crowded=lambda: slow_sample(plan, plan.ours, MANY_PUBLISHERS, receive_buffer=RECEIVE_BUFFER),
+        slow=lambda: slow_sample(plan, plan.ours, PUBLISHERS, SLOW_NS),
+        crowded=lambda: slow_sample(plan, plan.ours, MANY_PUBLISHERS, SLOWER_NS),
     )
     ours, memory, theirs = plan.alternate(
         ours=lambda: sample(plan, plan.ours),
@@ -87,7 +87,7 @@ def run(plan: Plan) -> list[Figure]:
             targets=(at_most(0),),
         ),
         Figure(
-            f"the same with {MANY_PUBLISHERS} publishers",
+            f"the same with {MANY_PUBLISHERS} publishers and {SLOWER_NS / 1000:g} µs a message",
             "",
             tuple(one.apart for one in crowded),
             targets=(at_most(0),),
@@ -114,13 +114,13 @@ def sample(plan: Plan, make: MakeServer) -> Sample:
     return Sample(received.per_second, cpu / received.publications * 1e6)
 
 
-def slow_sample(plan: Plan, make: MakeServer, publishers: int, receive_buffer: int = 0) -> SlowSample:
+def slow_sample(plan: Plan, make: MakeServer, publishers: int, busy_ns: int) -> SlowSample:
     """One burst through a fresh server, to readers that take less than is published.
 
     Raises:
         CrowdFailed: one was cut off.
     """
-    with plan.subscribed(make, SUBSCRIBERS, busy_ns=SLOW_NS, receive_buffer=receive_buffer) as (process, subscribers):
+    with plan.subscribed(make, SUBSCRIBERS, busy_ns=busy_ns) as (process, subscribers):
         before = process.rss_bytes()
         publish_burst(process.server, plan.of(short=3, full=10), publishers, plan.scratch)
         time.sleep(SLOW_DRAIN_SECONDS)

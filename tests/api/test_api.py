@@ -295,7 +295,11 @@ class Told:
 
 async def test_a_publish_is_carried_out_in_one_step_as_it_is_otherwise(broker: Failing) -> None:
     """And what cannot be is left to `call`, which says why."""
-    held: dict[str, asyncio.Future[None]] = {"#slow": asyncio.get_running_loop().create_future()}
+
+    async def wait_without_end() -> AsyncIterator[list[Item]]:
+        yield await asyncio.get_running_loop().create_future()
+
+    held = {"#slow": wait_without_end()}
     api = Api(broker, Namespaces(), 65_536, before_publishing=lambda items: held.get(items[0].channel))
     ((status, answer),) = Told(api, "push", PUSH).answers
     assert (status, answer["result"]["offset"], api.answered["push"]) == (200, 1, 1)

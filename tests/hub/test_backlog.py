@@ -15,6 +15,7 @@ from messageflow.hub.transport import FramedEncoder
 from messageflow.testing.memory_connection import MemoryConnection
 from tests.hub.conftest import World
 from tests.hub.links import DistantBroker
+from tests.hub.test_reader_probes import count_parts
 
 
 @pytest.fixture
@@ -266,7 +267,7 @@ async def test_publishing_waits_for_a_crowd_that_is_behind(world: World) -> None
     await crowded.come(150, behind=150)
     wait = world.hub.publish_delay.wait(ITEMS)
     assert wait is not None
-    waiting = asyncio.ensure_future(wait)
+    waiting = asyncio.ensure_future(count_parts(wait))
     await world.settle()
     assert not waiting.done()
     assert world.hub.publish_delay.wait([Item("open:y", b"2", Retention(1000, 600))]) is None
@@ -282,7 +283,7 @@ async def test_publishing_waits_only_so_long(world: World) -> None:
     await crowded.come(150, behind=150)
     wait = world.hub.publish_delay.wait(ITEMS)
     assert wait is not None
-    waiting = asyncio.ensure_future(wait)
+    waiting = asyncio.ensure_future(count_parts(wait))
     await world.settle()
     world.clock.advance(publish_delay.LONGEST)
     await asyncio.wait_for(waiting, 10)

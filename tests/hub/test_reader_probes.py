@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
@@ -19,6 +20,11 @@ MUCH = '"' + "x" * reader_sample.LEAST + '"'
 CROWD = 160
 SAMPLED = 10  # of so many
 MOST = Limits().readers_behind
+
+
+async def count_parts(parts: AsyncIterator[Sequence[Item]]) -> list[int]:
+    """Return how many of the items came in each part."""
+    return [len(part) async for part in parts]
 
 
 class Crowd:
@@ -54,9 +60,9 @@ class Crowd:
         await self.publish()
         self.world.clock.advance(MOST * 2)
 
-    def hold_up(self) -> asyncio.Future[None] | None:
-        wait = self.world.hub.publish_delay.wait(ITEMS)
-        return None if wait is None else asyncio.ensure_future(wait)
+    def hold_up(self, items: Sequence[Item] = ITEMS) -> asyncio.Task[list[int]] | None:
+        parts = self.world.hub.publish_delay.wait(items)
+        return None if parts is None else asyncio.ensure_future(count_parts(parts))
 
 
 @pytest.fixture
@@ -140,8 +146,10 @@ async def test_who_never_answers_holds_up_nobody_and_is_given_up(crowd: Crowd) -
 
 async def test_who_stops_to_answer_is_waited_for_only_so_long(crowd: Crowd) -> None:
     await crowd.fall_behind()
-    assert crowd.hold_up() is not None
+    waiting = crowd.hold_up()
+    assert waiting is not None
     await crowd.world.pass_time(reader_probes.SILENT)
+    await asyncio.wait_for(waiting, 10)
     assert crowd.hold_up() is None
 
 
@@ -229,3 +237,91 @@ async def test_a_long_way_is_no_slow_reader(crowd: Crowd, seconds: float) -> Non
         assert crowd.hold_up() is None
         crowd.answer()
         assert crowd.hold_up() is None
+
+
+def make_items(count: int, size: int = reader_sample.LEAST) -> list[Item]:
+    return [Item(CHANNEL, b"x" * size, Retention(1000, 600)) for _ in range(count)]
+
+
+async def test_a_new_crowd_is_published_to_only_so_far_ahead_of_its_first_answers(crowd: Crowd) -> None:
+    await crowd.publish("1")
+    ahead = round(reader_sample.UNKNOWN_PACE * MOST)
+    items = make_items(2 * ahead // reader_sample.LEAST)
+    waiting = crowd.hold_up(items)
+    assert waiting is not None
+    await crowd.world.settle()
+    assert not waiting.done()
+    crowd.answer()
+    crowd.world.clock.advance(publish_delay.LONGEST)
+    first, *others = await asyncio.wait_for(waiting, 10)
+    assert 0 < first * reader_sample.LEAST <= ahead
+    assert first + sum(others) == len(items)
+
+
+async def test_one_quick_answer_does_not_make_a_crowd_quick(crowd: Crowd) -> None:
+    await crowd.fall_behind()
+    crowd.answer()  # after twice what may be, so half of what was written is as much as may be
+    sample = crowd.world.hub.channels[CHANNEL].sample
+    assert sample is not None
+    slow = crowd.world.hub.read_probes.measure_room(crowd.world.hub.channels[CHANNEL], MOST)
+    await crowd.publish()
+    crowd.answer()
+    once = crowd.world.hub.read_probes.measure_room(crowd.world.hub.channels[CHANNEL], MOST)
+    assert slow < once <= 2 * slow
+
+
+async def test_what_waits_to_be_written_to_a_crowd_counts(crowd: Crowd) -> None:
+    await crowd.publish("1")
+    crowd.answer()
+    await crowd.world.publish_only(CHANNEL, *[MUCH] * round(reader_sample.UNKNOWN_PACE * MOST / reader_sample.LEAST))
+    assert crowd.hold_up() is not None
+
+
+async def test_who_waited_longest_goes_first_and_not_all_at_once(crowd: Crowd) -> None:
+    await crowd.publish("1")
+    crowd.answer()
+    await crowd.world.publish_only(CHANNEL, *[MUCH] * round(reader_sample.UNKNOWN_PACE * MOST / reader_sample.LEAST))
+    went: list[int] = []
+    waiting: list[asyncio.Task[list[int]]] = []
+    for number in range(4):
+        task = crowd.hold_up(make_items(1, publish_delay.STEP))
+        assert task is not None
+        task.add_done_callback(lambda _, number=number: went.append(number))  # type: ignore[misc]
+        waiting.append(task)
+    await crowd.world.settle()
+    crowd.answer()  # now there is room for two
+    crowd.world.clock.advance(publish_delay.LOOK_EVERY)
+    await asyncio.wait(waiting, timeout=10, return_when="FIRST_COMPLETED")
+    assert went == [0]
+    crowd.world.clock.advance(publish_delay.LONGEST)
+    await asyncio.wait(waiting, timeout=10)
+    assert went == [0, 1, 2, 3]
+
+
+async def test_a_crowd_behind_in_the_gateway_is_still_known(crowd: Crowd) -> None:
+    await crowd.fall_behind()
+    crowd.answer()
+    for reader in crowd.readers:
+        reader.fill()
+    for _ in range(2):
+        await crowd.publish()
+    await crowd.world.pass_time(1)
+    sample = crowd.world.hub.channels[CHANNEL].sample
+    assert sample is not None
+    assert len(sample.readers) == SAMPLED
+    assert crowd.world.hub.read_probes.measure_room(crowd.world.hub.channels[CHANNEL], MOST) <= 0
+    await crowd.world.pass_time(reader_probes.SILENT)
+    assert not sample.readers
+
+
+async def test_a_reader_is_not_believed_to_be_much_farther_than_the_nearest(crowd: Crowd) -> None:
+    """The first answer of one that has much before it tells nothing of the way."""
+    await crowd.publish("1")
+    crowd.answer(1)
+    crowd.world.clock.advance(reader_sample.FARTHEST)
+    crowd.answer()
+    sample = crowd.world.hub.channels[CHANNEL].sample
+    assert sample is not None
+    await crowd.publish()
+    crowd.world.clock.advance(reader_sample.FARTHER + MOST)
+    assert crowd.hold_up() is not None

@@ -11,7 +11,7 @@ Source: docs/http-api.md.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from operator import attrgetter
 from typing import Any, NamedTuple, Protocol
@@ -66,7 +66,7 @@ class Api:
         size_limit: bytes of JSON one publication may have.
         on_failure: told the method and the error when the broker fails.
         revoked_for: seconds a revocation is kept, see `core.revocations.kept_for`.
-        before_publishing: returns what to wait for before items are stored, None for nothing.
+        before_publishing: returns in what parts items are to be stored, each once it comes; None for all at once.
         between: lets others have their turn between two slices of a large call; None where there are no others.
     """
 
@@ -77,7 +77,7 @@ class Api:
         size_limit: int,
         on_failure: Callable[[str, BrokerError], None] = lambda method, error: None,
         revoked_for: float = UNLIMITED,
-        before_publishing: Callable[[Sequence[Item]], Awaitable[None] | None] = lambda items: None,
+        before_publishing: Callable[[Sequence[Item]], AsyncIterator[Sequence[Item]] | None] = lambda items: None,
         between: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._broker = broker
@@ -218,12 +218,14 @@ class Api:
         waiting.clear()
 
     def _publish(self, items: Sequence[Item]) -> Awaitable[list[Stored]]:
-        wait = self._before_publishing(items)
-        return self._broker.publish(items) if wait is None else self._publish_after(wait, items)
+        parts = self._before_publishing(items)
+        return self._broker.publish(items) if parts is None else self._publish_in(parts)
 
-    async def _publish_after(self, wait: Awaitable[None], items: Sequence[Item]) -> list[Stored]:
-        await wait
-        return await self._broker.publish(items)
+    async def _publish_in(self, parts: AsyncIterator[Sequence[Item]]) -> list[Stored]:
+        stored: list[Stored] = []
+        async for part in parts:
+            stored += await self._broker.publish(part)
+        return stored
 
     # Publishing to many
 

@@ -118,9 +118,14 @@ class Channel(ChannelMembers):
         return bool(self._pending or self._extras.presence or self._extras.unserved)
 
     @property
+    def pending_bytes(self) -> int:
+        """How many bytes wait for a flush."""
+        return sum([len(p.data) + len(p.info) + len(p.tags) for p in self._pending or ()])
+
+    @property
     def full(self) -> bool:
         """Whether as much is pending as one flush should join."""
-        return sum(len(p.data) + len(p.info) + len(p.tags) for p in self._pending or ()) >= PENDING_BYTES
+        return self.pending_bytes >= PENDING_BYTES
 
     # What arrives
 

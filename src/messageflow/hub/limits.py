@@ -58,7 +58,7 @@ class Limits(Struct, frozen=True, kw_only=True):
         Duration,
         Meta(
             description="time that half of 100 or more readers of a channel may need for what they have before them; "
-            "beyond it a publish there waits for them, up to a second; 0 lets none wait"
+            "beyond it a publish there waits for them, up to 3 s; 0 lets none wait"
         ),
     ] = 0.5
     inbox: int = 256  # commands waiting in one connection before reading from it pauses

@@ -1,20 +1,21 @@
 """Publishing into a channel whose readers as a crowd are behind: it is answered later, so that they can keep up.
 
 When a worker has time to publish more than its readers have time to read, the difference only waits in memory, and in
-the end everybody falls out of what is kept. So while most of a large crowd is behind, a publish into that channel
-waits, up to `LONGEST`, before it is stored, until nearly all have caught up; publishers that wait for their receipts
-come to the pace of the readers. What waits in their kernels counts too, see `hub.reader_probes`.
-A few slow readers, or a channel with few, hold up nobody: they go on from the backlog and the history
-(`hub.lagging_sessions`).
+the end everybody falls out of what is kept. So a crowd is published to only as far ahead of it as it has room: while
+there is none, a publish into that channel waits, up to `LONGEST`, before it is stored, in line with the others, and a
+batch goes in such parts as there is room for. Publishers that wait for their receipts come to the pace of the readers.
+What waits in their kernels counts too, see `hub.reader_probes`. A few slow readers, or a channel with few, hold up
+nobody: they go on from the backlog and the history (`hub.lagging_sessions`).
 
-Owns nothing; backlogs know who stands where, and probes who has read how much.
+Owns who waits, and how much room was found; backlogs know who stands where, and probes who has read how much.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Generator, Mapping, Sequence
-from typing import Any
+from collections import deque
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import NamedTuple
 
 from messageflow.core.stream import Item
 from messageflow.hub.backlog import Backlogs
@@ -24,8 +25,10 @@ from messageflow.hub.runtime import Runtime
 
 CROWD = 100  # readers that are behind, below which nobody is held up for them
 BEHIND = 0.1  # seconds that a crowd may be behind on average
-LONGEST = 1.0  # seconds that one publish may wait
+LONGEST = 3.0  # seconds that one publish may wait, a batch too: less than `Flow` waits for its answer
 LOOK_EVERY = 0.01  # seconds
+ENVELOPE = 40  # bytes that are written around what is published
+STEP = 65_536  # bytes for which those who waited are let go at a look, so that no flush fills every buffer at once
 
 
 class PublishDelay:
@@ -46,59 +49,95 @@ class PublishDelay:
         self._read_probes = read_probes
         self._channels = channels
         self._behind, self._crowds = backlogs.open, read_probes.crowds  # asked at each publish
-        self._congested: dict[Channel, bool] = {}  # as it was when last looked at
-        self._looked: set[Channel] = set()  # since `_looked_at`
+        self._rooms: dict[Channel, float] = {}  # bytes that may still be published, since `_looked_at`
+        self._full: set[Channel] = set()  # those that were found without room, since `_looked_at`
+        self._full_before: set[Channel] = set()
         self._looked_at = 0.0
+        self._line: deque[_Waiting] = deque()
 
-    def wait(self, items: Sequence[Item]) -> Awaitable[None] | None:
-        """Return what to wait for before these are stored, None when nobody needs it."""
-        if not self._behind and not self._crowds:
+    def wait(self, items: Sequence[Item]) -> AsyncIterator[Sequence[Item]] | None:
+        """Return in what parts these are to be stored, each once it comes, None where all can be now."""
+        if not self._most or not (self._behind or self._crowds):
             return None
-        if not self._most or not any(self._look_at(item.channel) for item in items):
-            return None
-        return _HoldUp(self, items)
+        count = self._take(items)
+        return None if count == len(items) else self._let_through(items, count)
 
-    async def hold_up(self, items: Sequence[Item]) -> None:
-        """Return once none of these channels is congested, or they have waited long enough."""
+    async def _let_through(self, items: Sequence[Item], count: int) -> AsyncIterator[Sequence[Item]]:
+        """Yield what there is room for once there is, and all that is left once it has waited long enough."""
         self._runtime.counters.publishes_delayed += 1
-        clock = self._runtime.clock
-        until = clock() + LONGEST
-        while clock() < until and any(self._look_at(item.channel) for item in items):  # noqa: ASYNC110 - below
-            # Readers that catch up must not each look whether they were the last: they are many, publishers few.
-            await asyncio.sleep(LOOK_EVERY)
+        until = self._runtime.clock() + LONGEST
+        while items:
+            count = count or await self._stand_in_line(items, until)
+            yield items[:count]
+            items = items[count:]
+            count = self._take(items)
 
-    def _look_at(self, name: str) -> bool:
-        channel = self._channels.get(name)
-        if channel is None or (channel.backlog is None and channel.sample is None):
-            return False
+    def _stand_in_line(self, items: Sequence[Item], until: float) -> asyncio.Future[int]:
+        loop = asyncio.get_running_loop()
+        if not self._line:
+            loop.call_later(LOOK_EVERY, self._look, loop)
+        waiting = _Waiting(items, until, loop.create_future())
+        self._line.append(waiting)
+        return waiting.go
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let those go for whom there is room, first come first, and those who have waited long enough."""
+        # Readers that catch up must not each look whether they were the last: they are many, publishers few.
+        line, self._line = self._line, deque()
         now = self._runtime.clock()
-        if now - self._looked_at >= LOOK_EVERY:
-            self._looked_at = now
-            self._congested = {each: it for each, it in self._congested.items() if it and each in self._looked}
-            self._looked.clear()
-        if channel not in self._looked:
-            self._looked.add(channel)
-            before = self._congested.get(channel, False)
-            congested = _is_behind(channel, before) or self._has_much_to_read(channel, before)
-            self._congested[channel] = congested
-            if congested:
-                self._read_probes.ask_again(channel)
-        return self._congested[channel]
+        self._begin_look(now)
+        for waiting in line:
+            if waiting.go.done():  # whoever published has gone
+                continue
+            count = self._take(waiting.items) if now < waiting.until else len(waiting.items)
+            if count:
+                waiting.go.set_result(count)
+            else:
+                self._line.append(waiting)
+        if self._line:
+            loop.call_later(LOOK_EVERY, self._look, loop)
 
-    def _has_much_to_read(self, channel: Channel, before: bool) -> bool:
-        most = self._most / 2 if before else self._most
-        return self._read_probes.measure_wait(channel) > most
+    def _begin_look(self, now: float) -> None:
+        self._looked_at = now
+        self._full_before, self._full = self._full, set()
+        self._rooms.clear()
+
+    def _take(self, items: Sequence[Item]) -> int:
+        """Take the room that these need, in order, as far as there is any. Returns for how many there was."""
+        now = self._runtime.clock()
+        if not self._line and now - self._looked_at >= LOOK_EVERY:
+            self._begin_look(now)
+        for count, item in enumerate(items):
+            channel = self._channels.get(item.channel)
+            if channel is None or (channel.backlog is None and channel.sample is None):
+                continue
+            room = self._rooms.get(channel)
+            if room is None:
+                room = self._find_room(channel)
+            if room <= 0:
+                return count
+            self._rooms[channel] = room - len(item.data) - len(item.info) - ENVELOPE
+        return len(items)
+
+    def _find_room(self, channel: Channel) -> float:
+        before = channel in self._full_before
+        room = self._read_probes.measure_room(channel, self._most / 2 if before else self._most)
+        room = 0.0 if _is_behind(channel, before) else room - channel.pending_bytes
+        if room <= 0:
+            self._full.add(channel)
+            self._read_probes.ask_again(channel)
+        elif before:
+            room = min(room, STEP)
+        self._rooms[channel] = room
+        return room
 
 
-class _HoldUp:
-    """What a publish waits for; who does not wait for it owes it nothing, unlike a coroutine."""
+class _Waiting(NamedTuple):
+    """A publish that waits, and for how many of its items there is room once there is."""
 
-    def __init__(self, publish_delay: PublishDelay, items: Sequence[Item]) -> None:
-        self._publish_delay = publish_delay
-        self._items = items
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        return self._publish_delay.hold_up(self._items).__await__()
+    items: Sequence[Item]
+    until: float
+    go: asyncio.Future[int]
 
 
 def _is_behind(channel: Channel, before: bool) -> bool:

@@ -16,12 +16,13 @@ import random
 from collections.abc import Callable
 
 from messageflow.hub.channel import Channel
-from messageflow.hub.reader_sample import ReadSample, SampledReader
+from messageflow.hub.reader_sample import UNLIMITED, ReadSample, SampledReader
 from messageflow.hub.runtime import Runtime
 from messageflow.hub.transport import Member
 
 CROWD = 100  # live readers of a channel, below which nobody is asked
 SAMPLE = 16  # readers that are asked, at most one of as many
+SOON = 8  # the part of what may be before a reader, with which it is asked again at once
 SILENT = 5.0  # seconds without an answer, after which a reader is given up
 
 
@@ -39,6 +40,7 @@ class ReadProbes:
         self._clock: Callable[[], float] = runtime.clock
         self._counters = runtime.counters
         self._most = runtime.limits.readers_behind
+        self._some = self._most / SOON
         self.crowds: dict[Channel, None] = {}
         self._asked: dict[Member, tuple[Channel, SampledReader]] = {}  # who has not answered yet
 
@@ -53,7 +55,7 @@ class ReadProbes:
                 return
             sample = self._begin(channel)
         for reader in sample.readers:
-            if reader.is_due(sample.written, now):
+            if reader.is_due(sample.written, self._some, now):
                 self._ask(channel, sample, reader)
 
     def ask_again(self, channel: Channel) -> None:
@@ -70,18 +72,22 @@ class ReadProbes:
             return
         (channel, reader), now = found, self._clock()
         self._counters.read_probes_answered += 1
-        reader.note_answer(now)
         sample = channel.sample
-        if sample is not None and reader.measure_wait(sample.written, now) > self._most / 2:
+        if sample is None:
+            return
+        sample.note_answer(reader, now)
+        if reader.is_due(sample.written, self._some, now):
             self._ask(channel, sample, reader)
 
-    def measure_wait(self, channel: Channel) -> float:
-        """Return the seconds of reading that at least half of the crowd has before it, as far as is known."""
+    def measure_room(self, channel: Channel, most: float) -> float:
+        """Return how many bytes more would have half of a crowd read for so long, as far as is known."""
         sample = channel.sample
-        return sample.measure_wait(channel.live, self._clock()) if sample is not None else 0.0
+        if sample is None:
+            return UNLIMITED
+        return sample.measure_room(most, self._clock(), lambda session: not _is_in(session, channel))
 
     def tick(self) -> None:
-        """Give up those who have left, fell behind or do not answer, and ask others in their place."""
+        """Give up those who have left or do not answer, or stand still behind, and ask others in their place."""
         now = self._clock()
         for channel in tuple(self.crowds):
             sample = channel.sample
@@ -89,7 +95,8 @@ class ReadProbes:
                 continue
             for reader in tuple(sample.readers):
                 silent = reader.waited(now) > SILENT
-                if silent or not (reader.is_asked or reader.session in channel.live):
+                stands = reader.session in channel.lagging and reader.unheard(now) > SILENT
+                if silent or stands or not _is_in(reader.session, channel):
                     self._counters.read_probes_unanswered += silent
                     sample.readers.remove(reader)
                     self._forget(reader)
@@ -99,7 +106,7 @@ class ReadProbes:
                 self._fill(channel, sample)
 
     def _begin(self, channel: Channel) -> ReadSample:
-        sample = channel.begin_sample()
+        sample = channel.begin_sample(self._clock())
         self.crowds[channel] = None
         self._fill(channel, sample)
         return sample
@@ -134,3 +141,7 @@ class ReadProbes:
         self._counters.read_probes += 1
         reader.note_asked(sample.written, self._clock())
         session.write(session.encoder.probe)
+
+
+def _is_in(session: Member, channel: Channel) -> bool:
+    return session in channel.live or session in channel.lagging

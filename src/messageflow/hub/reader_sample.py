@@ -5,17 +5,20 @@ Owns the arithmetic of `hub.reader_probes`. Pure, but for the objects it names: 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable
 
 from messageflow.hub.transport import Member
 
 EVERY = 0.1  # seconds between two probes to a reader whose pace is known
 LEAST = 4096  # bytes that one is behind: what was read in less time than that takes says nothing of a pace
-FEWEST = 4  # readers that have answered, below which nothing is known
+UNKNOWN_PACE = 262_144.0  # bytes a second that one is believed to read of whom nothing is known
+FEWEST = 4  # readers that are known, below which nothing is
+BELIEVED = 2.0  # seconds for which a crowd that is new is believed to answer
 SHORTEST = 0.005  # seconds that so much is believed to take at least
 FARTHEST = 0.5  # seconds that the way to a reader and back is believed to take
+FARTHER = 0.2  # seconds that it is believed to take more than the way to the nearest
 NEVER = -float("inf")
-UNKNOWN = float("inf")
+UNLIMITED = float("inf")
 
 
 class SampledReader:
@@ -40,61 +43,94 @@ class SampledReader:
         self._asked_at = NEVER
         self._asked_behind = written
         self._fastest = FARTHEST
-        self._pace = UNKNOWN  # bytes a second
+        self._pace = UNKNOWN_PACE  # bytes a second
 
-    def is_due(self, written: int, now: float) -> bool:
-        """Whether it should be asked, since so much was written."""
+    def is_due(self, written: int, some: float, now: float) -> bool:
+        """Whether it should be asked, since so much was written: now and then, and with `some` seconds before it."""
         if self.is_asked:
             return False
         if not self.answered:
             return True
-        return written - self.read >= LEAST and (self._pace == UNKNOWN or now - self._asked_at >= EVERY)
+        ahead = written - self.read
+        if ahead < LEAST:
+            return False
+        return self._pace == UNKNOWN_PACE or ahead > some * self._pace or now - self._asked_at >= EVERY
 
     def note_asked(self, written: int, now: float) -> None:
         """It is asked, behind so many bytes."""
         self._asked_at, self._asked_behind, self.is_asked = now, written, True
 
-    def note_answer(self, now: float) -> None:
-        """It has read as far as it was asked."""
+    def note_answer(self, now: float, nearest: float) -> None:
+        """It has read as far as it was asked; the quickest answer of all took `nearest` seconds.
+
+        One quick answer may be luck, as where many readers share a thread, so a pace at most doubles with each.
+        """
         took = now - self._asked_at
         self._fastest = min(self._fastest, took)
         if self._asked_behind - self.read >= LEAST:
-            self._pace = (self._asked_behind - self.read) / max(took - self._fastest, SHORTEST)
+            pace = (self._asked_behind - self.read) / max(took - self._way(nearest), SHORTEST)
+            self._pace = min(pace, 2 * self._pace)
         self.read, self.is_asked, self.answered = self._asked_behind, False, True
+
+    def _way(self, nearest: float) -> float:
+        """Return the seconds that the way to it and back is believed to take."""
+        return min(self._fastest, nearest + FARTHER)
 
     def waited(self, now: float) -> float:
         """Return for how many seconds it has not answered."""
         return now - self._asked_at if self.is_asked else 0.0
 
-    def measure_wait(self, written: int, now: float) -> float:
-        """Return the seconds of reading that it has before it, of so many bytes written to all."""
-        return max(self.waited(now) - self._fastest, (written - self.read) / self._pace)
+    def unheard(self, now: float) -> float:
+        """Return for how many seconds it was not asked."""
+        return now - self._asked_at
+
+    def measure_room(self, written: int, most: float, now: float, nearest: float) -> float:
+        """Return how many bytes more would have it read for so many seconds, of so many bytes written to all.
+
+        It reads at the pace it had when it answered last, and no faster than would have let it answer since.
+        """
+        pace, late = self._pace, self.waited(now) - self._way(nearest)
+        if late > SHORTEST:
+            pace = min(pace, max(self._asked_behind - self.read, LEAST) / late)
+        return pace * most - (written - self.read) if late < most else 0.0
 
 
 class ReadSample:
     """The readers of one crowd that are asked.
 
+    Args:
+        now: monotonic seconds.
+
     Attributes:
         written: bytes written to each of the crowd since it is looked at.
         readers: themselves.
+        nearest: seconds that the quickest answer took.
     """
 
-    __slots__ = ("readers", "written")
+    __slots__ = ("_believes_until", "nearest", "readers", "written")
 
-    def __init__(self) -> None:
+    def __init__(self, now: float) -> None:
         self.written = 0
         self.readers: list[SampledReader] = []
+        self.nearest = FARTHEST
+        self._believes_until = now + BELIEVED
 
-    def measure_wait(self, live: Collection[Member], now: float) -> float:
-        """Return the seconds of reading that at least half of those who answer have before them.
+    def note_answer(self, reader: SampledReader, now: float) -> None:
+        """One has read as far as it was asked."""
+        self.nearest = min(self.nearest, reader.waited(now))
+        reader.note_answer(now, self.nearest)
+
+    def measure_room(self, most: float, now: float, gone: Callable[[Member], bool]) -> float:
+        """Return how many bytes more would have at least half of those who answer read for so many seconds.
 
         Args:
-            live: who was written all of it.
+            most: seconds.
             now: monotonic seconds.
+            gone: whether one has left.
         """
-        waits = sorted(
-            reader.measure_wait(self.written, now)
+        rooms = sorted(
+            reader.measure_room(self.written, most, now, self.nearest)
             for reader in self.readers
-            if reader.answered and (reader.is_asked or reader.session in live)
+            if (reader.answered or now < self._believes_until) and not gone(reader.session)
         )
-        return waits[len(waits) // 2] if len(waits) >= FEWEST else 0.0
+        return rooms[(len(rooms) - 1) // 2] if len(rooms) >= FEWEST else UNLIMITED

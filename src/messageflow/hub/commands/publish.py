@@ -64,8 +64,9 @@ async def publish(services: Services, session: Session, command_id: int, request
     if size > most:
         why = f"data and info have {size} bytes of JSON, over the limit of {most}: send what is large over HTTP"
         raise CommandRefused(LIMIT_EXCEEDED, why)
-    if (wait := services.publish_delay.wait([item])) is not None:
-        await wait
+    if (parts := services.publish_delay.wait([item])) is not None:
+        async for _ in parts:
+            pass
     await services.broker.publish([item])
     session.reply(command_id, "publish", EmptyResult())
 
