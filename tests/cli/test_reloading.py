@@ -170,6 +170,21 @@ def test_who_comes_while_it_begins_again_waits_and_is_served(shop: Path, workers
         assert run.started(2) == port
 
 
+def test_who_comes_while_one_that_was_killed_begins_again_waits_too(shop: Path) -> None:
+    shop.write_text(FLASK.replace('"version": 1', '"version": __import__("os").getpid()'))
+    with reloading(shop.parent) as run:
+        port = run.started(1)
+        os.kill(get(port)["version"], signal.SIGSTOP)  # as one that is too busy to end
+        shop.write_text(GATED + CHANGED)
+        run.said("changed: shop.py")
+        with ThreadPoolExecutor() as threads:
+            asked = threads.submit(get, port)
+            time.sleep(0.2)
+            assert not asked.done()
+            (shop.parent / "gate").touch()
+            assert asked.result()["version"] == 2
+
+
 def test_the_process_that_is_begun_was_made_ready_before_the_change(shop: Path) -> None:
     asks = FLASK.replace('"version": 1', '"version": __import__("os").getpid()')
     shop.write_text(asks)

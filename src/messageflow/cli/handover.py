@@ -18,6 +18,7 @@ from contextlib import suppress
 
 IS_POSSIBLE = hasattr(socket, "send_fds") and sys.platform != "win32"
 _HOST_BYTES = 1024  # more than a name has
+_ALONE, _SHARED = b"1", b"n"  # before the host of a listener that is left
 
 
 class Child:
@@ -62,11 +63,18 @@ class Child:
 
 
 class KeptListener:
-    """A listening socket, and the host it was asked to listen on."""
+    """A listening socket.
 
-    def __init__(self, listener: socket.socket, host: bytes) -> None:
+    Args:
+        listener: itself.
+        host: it was asked to listen on.
+        shared: whether workers of the process that left it hold it too, and may outlive that for a moment.
+    """
+
+    def __init__(self, listener: socket.socket, host: bytes, *, shared: bool = False) -> None:
         self.listener = listener
         self.host = host
+        self.shared = shared
 
 
 class Handover:
@@ -109,10 +117,10 @@ class Handover:
         kept.listener.close()
         return bind()
 
-    def leave(self, host: str, listener: socket.socket) -> None:
-        """Leave a copy of the socket to the reloader."""
+    def leave(self, host: str, listener: socket.socket, *, shared: bool) -> None:
+        """Leave a copy of the socket to the reloader, see `KeptListener`."""
         with suppress(OSError):  # it has ended
-            socket.send_fds(self._link, [host.encode()], [listener.fileno()])
+            socket.send_fds(self._link, [(_SHARED if shared else _ALONE) + host.encode()], [listener.fileno()])
 
 
 def _receive(link: socket.socket) -> KeptListener | None:
@@ -120,4 +128,4 @@ def _receive(link: socket.socket) -> KeptListener | None:
         data, numbers, _, _ = socket.recv_fds(link, _HOST_BYTES, 1)
     except OSError:
         return None
-    return KeptListener(socket.socket(fileno=numbers[0]), data) if numbers else None
+    return KeptListener(socket.socket(fileno=numbers[0]), data[1:], shared=data[:1] == _SHARED) if numbers else None

@@ -190,8 +190,9 @@ class Reloader:
         if process.poll() is None:
             process.kill()
             process.wait()
-            self._let_go()
-            self._until_free()
+            if self._kept is None or self._kept.shared:
+                self._let_go()
+                self._until_free()
 
     def _until_free(self) -> None:
         """Wait for workers to find out that their parent is gone: until then they hold the port."""

@@ -120,7 +120,7 @@ def _run(
         if port_file is not None:
             port_file.write_text(str(port))
         if handover is not None and listener is not None:
-            handover.leave(start.settings.host, listener)
+            handover.leave(settings.host, listener, shared=settings.workers > 1)
 
     equip(start.settings)
     if start.settings.workers > 1:
