@@ -182,11 +182,12 @@ class Asked:
     def _judge_sequence(self) -> None:
         """What one teller told, and has receipts for, was handled in its order, but for what had to be told later.
 
-        While the application is away an emit is turned away, and the answer that says so may be lost with the link.
+        While the application is away, and until a gateway looks again, an emit is turned away, and the answer that says
+        so may be lost with the link.
         """
         newest: dict[str, tuple[int, int]] = {}
         for (teller, number), order in sorted(self._orders.items()):
-            turned_away = order.turned_away or self._was_away(order.told, order.told)
+            turned_away = order.turned_away or self._was_away(order.told - MOMENT, order.told)
             if not order.receipt or turned_away or not order.begun:
                 continue
             before, at = newest.get(teller, (0, 0))
