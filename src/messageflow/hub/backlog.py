@@ -6,8 +6,8 @@ turn to wait for, and in memory once, however many stand before it. Only who has
 reaches goes to the history (`hub.lagging_sessions`).
 
 A backlog lives while somebody reads from it. It reaches back to the slowest that still takes something, holds no more
-than `EACH` for every reader it serves, and all together stay within `SHARE` of the memory for slow readers; past it
-the largest gives up its oldest batches.
+than `EACH` for every reader it serves, `LEAST` for however few, and all together stay within `SHARE` of the memory for
+slow readers; past it the largest gives up its oldest batches.
 
 Owns the batches and where each reader stands among them. Never writes.
 """
@@ -24,6 +24,7 @@ from messageflow.hub.transport import Encoding, Member
 
 SHARE = 4  # the part of the memory for slow readers that batches may take
 EACH = 262_144  # bytes of batches for each reader that is behind; they are shared
+LEAST = 4 << 20  # bytes of batches for however few; one flush of large messages may be as much as is for one
 ROOM = 16  # the part of it that is made free at once, so that making room is rare
 IDLE_AFTER = 5.0  # seconds after which nothing is kept for a reader that takes nothing
 FEW_TICKS = 2  # of the heartbeat, for which a reader may stand still and count among those that take something
@@ -90,7 +91,8 @@ class Backlog:
         self.next += 1
         self.size += batch.size
         self._backlogs.note_growth(batch.size)
-        while self.size > EACH * len(self.readers):
+        most = max(LEAST, EACH * len(self.readers))
+        while self.size > most:
             self.drop_oldest()
 
     def get(self, number: int) -> EncodedBatch | None:
