@@ -134,6 +134,8 @@ class _Checker:
         if isinstance(event, PublishOk):
             push.stored = push.stored or event.position
             self._place(push.label.channel, event.position, key, event.at)
+            if self._expected.tails_lost and event.position.offset:
+                self._torn.give(push.label.channel, event.position, push.invoked, event.at)
         elif isinstance(event, PublishUnknown):
             push.unknown = True
         else:
@@ -164,6 +166,7 @@ class _Checker:
         findings = self._findings
         if isinstance(event, Resumed):
             findings.count("resumed")
+            self._torn.see(event.channel, event.position, event.at)
             reader.resume(event.at, event.position, findings)
             return
         reader.begin(event.at, event.position, told=isinstance(event, Reset))
@@ -217,6 +220,7 @@ class _Checker:
         if not at.offset:
             return
         self._epochs.setdefault(channel, {}).setdefault(at.epoch, when)
+        self._torn.see(channel, at, when)
         tag, known = self._placed.get((channel, at.epoch, at.offset), ("", None))
         where = f"{channel} at {at.epoch}/{at.offset}"
         if tag and at.tag and tag != at.tag:
@@ -315,10 +319,10 @@ class _Checker:
                 self._findings.count("owed")
                 if push.label.key in reader.seen:
                     continue
-                torn = self._torn.excuses(push.label.channel, push.stored.epoch, push.stored.offset)
-                if torn and reader.told_since(push):
+                place = (push.label.channel, push.stored.epoch, push.stored.offset)
+                if self._torn.excuses(*place) and reader.told_since(push):
                     self._findings.count("lost, but told")
-                elif torn and self._expected.witnesses_lost:
+                elif self._torn.is_replaced(*place) and self._expected.witnesses_lost:
                     self._findings.count("lost with the gateway that knew")
                 else:
                     at = f"{push.stored.epoch}/{push.stored.offset}"

@@ -17,6 +17,7 @@ from tests.faults.history import (
     PublishOk,
     Receive,
     Reset,
+    Resumed,
     Subscribed,
     Top,
 )
@@ -45,15 +46,20 @@ class Story:
         self.now += SECOND
         return self.now
 
-    def stored(self, epoch: str, offset: int, tag: str, *readers: str) -> None:
-        """A publication is acknowledged there, and comes to these readers."""
+    def invoked(self) -> int:
+        """A producer asks for a publication. Returns its number."""
         self._number += 1
-        label = Label("producer-1", self._number, CHANNEL, "*")
+        self.events.append(
+            PublishInvoke(at=self._at(), process="producer-1", number=self._number, channel=CHANNEL, audience="*")
+        )
+        return self._number
+
+    def stored(self, epoch: str, offset: int, tag: str, *readers: str, number: int = 0) -> None:
+        """A publication, a new one or one invoked before, is acknowledged there, and comes to these readers."""
+        number = number or self.invoked()
+        label = Label("producer-1", number, CHANNEL, "*")
         position = Position(epoch, offset, tag)
-        self.events += [
-            PublishInvoke(at=self._at(), process="producer-1", number=self._number, channel=CHANNEL, audience="*"),
-            PublishOk(at=self._at(), process="producer-1", number=self._number, position=position),
-        ]
+        self.events.append(PublishOk(at=self._at(), process="producer-1", number=number, position=position))
         crc = Payload.make(label, "").crc
         for reader in readers:
             self.events.append(
@@ -71,6 +77,11 @@ class Story:
     def told(self, reader: str, since: Position, position: Position) -> None:
         """A reader is told that something may be missing."""
         self.events.append(Reset(at=self._at(), process=reader, channel=CHANNEL, since=since, position=position))
+
+    def resumed(self, reader: str, position: Position) -> None:
+        """A reader comes back and is told that it gets all it missed."""
+        event = Resumed(at=self._at(), process=reader, channel=CHANNEL, since=position, position=position)
+        self.events.append(event)
 
     def ends(self, position: Position) -> list[Event]:
         self.events.append(Top(at=self._at(), process="campaign", channel=CHANNEL, position=position))
@@ -142,6 +153,59 @@ def test_what_was_acknowledged_and_replaced_by_something_else_without_a_word_is_
     verdict = check(story.events, replace(LOSING, witnesses_lost=True))
     assert verdict.good
     assert verdict.figures["lost with the gateway that knew"] == 1
+
+
+def see_three(story: Story, how: str) -> None:
+    """Somebody sees that the stream reaches 3."""
+    third = Position("old", 3, "c")
+    if how == "told":
+        story.told("first", Position("before", 9, "z"), third)
+    elif how == "received":
+        story.told("first", Position("before", 9, "z"), Position("old", 2, "b"))
+        story.stored("old", 3, "c", "first")
+    elif how == "acknowledged":
+        story.stored("old", 3, "c")
+    elif how == "resumed":
+        story.resumed("first", third)
+
+
+def fall_back(how: str = "told", *, told: bool = True) -> list[Event]:
+    """What nobody had asked for when a stream was seen at 3 is given the place 2 in it."""
+    story = Story("first")
+    see_three(story, how)
+    story.stored("old", 2, "x")
+    if not told:
+        return story.ends(Position("old", 3, "c"))
+    story.told("first", Position("old", 3, "c"), Position("new", 2, "x"))
+    story.stored("new", 3, "d", "first")
+    return story.ends(Position("new", 3, "d"))
+
+
+@pytest.mark.parametrize("how", ["told", "received", "acknowledged", "resumed"])
+def test_a_stream_that_gives_out_a_place_it_had_passed_is_torn(how: str) -> None:
+    verdict = check(fall_back(how), LOSING)
+    assert verdict.good, verdict.text()
+    assert verdict.figures["torn streams"] == 1
+    assert verdict.figures["lost, but told"] == (how in ("told", "received"))
+
+
+@pytest.mark.parametrize("witnesses_lost", [False, True])
+def test_a_reader_that_is_told_nothing_of_a_stream_that_went_back_has_lost_something(witnesses_lost: bool) -> None:
+    verdict = check(fall_back(told=False), replace(LOSING, witnesses_lost=witnesses_lost))
+    assert set(verdict.findings) == {"lost"}
+
+
+def test_a_stream_that_went_back_is_a_violation_where_nothing_may_be_lost() -> None:
+    assert set(check(fall_back(), replace(LOSING, tails_lost=False)).findings) == {"lost"}
+
+
+@pytest.mark.parametrize("how", ["told", "received", "acknowledged", "resumed"])
+def test_what_was_asked_for_before_a_stream_was_seen_further_on_is_no_sign_that_it_went_back(how: str) -> None:
+    story = Story("first")
+    number = story.invoked()
+    see_three(story, how)
+    story.stored("old", 2, "b", number=number)
+    assert check(story.ends(Position("old", 3, "c")), LOSING).figures["torn streams"] == 0
 
 
 def test_more_epochs_than_losses_call_for_are_a_violation() -> None:

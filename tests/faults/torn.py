@@ -1,11 +1,14 @@
 """Streams that lost their end and gave its offsets out again, in runs in which a failover may do that to them.
 
 At such an offset lies one thing for some and another for others, and what was acknowledged there first may be lost.
-That is allowed as long as everybody who had the first is told soon that he may have missed something. Pure.
+That is allowed as long as everybody who had the first is told soon that he may have missed something. That a stream
+went back shows by two tags at one offset; or, where nobody saw both, by an offset that a publication was given although
+the stream had been seen there, or further on, before anybody asked for that publication. Pure.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -19,10 +22,14 @@ TOLD_SECONDS = 30.0
 
 @dataclass(slots=True)
 class Tear:
-    """When it was first seen that a stream had two continuations, and the tags at each offset, oldest first."""
+    """When it was first seen that a stream had two continuations, and the tags at each offset, oldest first.
+
+    `back` is the lowest offset that was given out when the stream had been further.
+    """
 
     at: int
     tags: dict[int, list[str]] = field(default_factory=dict)
+    back: int | None = None
 
 
 class Torn:
@@ -30,6 +37,22 @@ class Torn:
 
     def __init__(self) -> None:
         self._tears: dict[tuple[str, str], Tear] = {}
+        self._tops: dict[tuple[str, str], list[tuple[int, int]]] = {}  # how far streams were seen to reach, and when
+
+    def see(self, channel: str, at: Position, when: int) -> None:
+        """Somebody saw that a stream reaches there. To be called in the order of time."""
+        tops = self._tops.setdefault((channel, at.epoch), [])
+        if not tops or at.offset > tops[-1][1]:
+            tops.append((when, at.offset))
+
+    def give(self, channel: str, at: Position, invoked: int, when: int) -> None:
+        """A place was given to a publication that nobody had asked for before `invoked`."""
+        tops = self._tops.get((channel, at.epoch), [])
+        before = bisect_left(tops, (invoked, 0))
+        if not before or tops[before - 1][1] < at.offset:
+            return
+        tear = self._tears.setdefault((channel, at.epoch), Tear(when))
+        tear.back = at.offset if tear.back is None else min(tear.back, at.offset)
 
     def tear(self, channel: str, epoch: str, offset: int, tags: tuple[str, str], at: int) -> None:
         """Another tag was seen at an offset than the one seen there first."""
@@ -39,9 +62,16 @@ class Torn:
             known.append(tags[1])
 
     def excuses(self, channel: str, epoch: str, offset: int) -> bool:
-        """Whether what was acknowledged there may be lost."""
+        """Whether what was acknowledged there may be lost, where it is told."""
         tear = self._tears.get((channel, epoch))
-        return tear is not None and offset >= min(tear.tags)
+        if tear is None:
+            return False
+        return self.is_replaced(channel, epoch, offset) or (tear.back is not None and offset >= tear.back)
+
+    def is_replaced(self, channel: str, epoch: str, offset: int) -> bool:
+        """Whether two things were seen there, or before it."""
+        tear = self._tears.get((channel, epoch))
+        return tear is not None and offset >= min(tear.tags, default=offset + 1)
 
     def judge(self, readers: Iterable[Reader], tops: Mapping[str, Position], findings: Findings) -> None:
         """Hold it against each reader that had what was lost whether he was told.
