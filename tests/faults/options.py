@@ -50,6 +50,11 @@ LOSSES = {"redis_flush": 1, "redis_garbage": 2, "cluster_flush": 1, "redis_rolle
 """What takes away from streams what was acknowledged, and how many new epochs that calls for: readers are told so.
 After garbage one when it is found and one when it is cleared away with all of its channel."""
 
+FOUND_LATE = frozenset({"redis_flush", "redis_garbage", "cluster_flush"})
+"""What takes away, beside streams, what gateways leave in Redis to find out that it lacks something, as lost tails do.
+A process that takes the place of another after that cannot know what else is gone, nor who was told since: it has all
+streams go on in new epochs (`redis_went_back_in_time`), once after each loss."""
+
 LOST_TAILS = frozenset({"redis_failover_lost_tail", *CLUSTER_LOSES}) - {"cluster_flush"}
 UNSYNCED = frozenset({"redis_kill"})
 """What loses the end of a stream, always and where Redis acknowledges what is not on its disk. A Cluster lets a replica
@@ -191,6 +196,7 @@ def expectations(options: Options, planned: Sequence[Planned]) -> Expectations:
         fault.kind in (LOST_TAILS if options.ack == "disk" else LOST_TAILS | UNSYNCED) for fault in planned
     )
     losses = lost_tails + sum(LOSSES.get(fault.kind, 0) for fault in planned)
+    found_late = lost_tails + sum(fault.kind in FOUND_LATE for fault in planned) if kinds & KILLS else 0
     readers = options.clients + (CROWD if "storm" in kinds else 0)
     resumes = options.clients if kinds else 0
     return Expectations(
@@ -205,7 +211,7 @@ def expectations(options: Options, planned: Sequence[Planned]) -> Expectations:
         },
         memory_budget=MEMORY_BUDGET,
         epochs_kept=options.durable and not losses,
-        epochs_most=1 + losses if options.durable and not failed_syncs else 0,
+        epochs_most=1 + losses + found_late if options.durable and not failed_syncs else 0,
         tails_lost=lost_tails > 0 or (options.direct > 0 and "redis_rolled_back" in kinds),
         witnesses_lost=lost_tails > 0 and bool(kinds & (DEAFENING if options.direct else KILLS)),
         connections_kept=kinds <= BEHIND and not losses,

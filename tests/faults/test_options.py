@@ -95,6 +95,13 @@ def test_each_loss_excuses_as_many_new_epochs_as_it_calls_for() -> None:
     assert (both.epochs_most, both.epochs_kept) == (6, False)
 
 
+def test_a_gateway_that_starts_after_a_loss_may_find_it_once_more() -> None:
+    lost = ("redis_flush", "redis_failover_lost_tail", "redis_garbage", "redis_client_kill")
+    for kind, more in (("gateway_kill", 3), ("gateway_drain", 3), ("worker_kill", 3), ("gateway_freeze", 0)):
+        assert expectations(SHARED, planned(*lost, kind)).epochs_most == 5 + more
+    assert expectations(SHARED, planned("redis_kill", "gateway_kill")).epochs_most == 1
+
+
 def test_a_killed_redis_may_lose_an_end_only_where_it_does_not_sync_each_time() -> None:
     assert expectations(SHARED, planned("redis_kill")).epochs_kept
     careless = expectations(unsynced(SHARED), planned("redis_kill"))
