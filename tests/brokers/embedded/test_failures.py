@@ -13,8 +13,8 @@ import pytest
 from messageflow.brokers.base import Stored
 from messageflow.brokers.embedded.broker import EmbeddedBroker
 from messageflow.brokers.embedded.log import STATEMENT_VALUES, StreamLog
-from messageflow.brokers.embedded.rows import WIDTH, make_rows
-from messageflow.core.stream import Publication, Stream
+from messageflow.brokers.embedded.rows import PLAIN, make_rows
+from messageflow.core.stream import Publication, Retention, Stream
 from messageflow.errors import NoRoom, Unanswered
 from messageflow.testing.broker_suite import KEPT, RecordingSink, items, until
 from tests.brokers.embedded.conftest import Opened
@@ -179,7 +179,7 @@ async def test_a_retry_is_answered_when_the_first_is_stored_and_never_before(
 
 def test_rows_are_stored_all_or_none(tmp_path: Path) -> None:
     log = StreamLog(tmp_path / "log", synced=False)
-    many = STATEMENT_VALUES // WIDTH + 10
+    many = STATEMENT_VALUES // PLAIN + 10
     kept, stream = Publication(1, "tag", 1.0, b"0"), Stream("e", size=KEPT.size, ttl=KEPT.ttl)
     twice = [(number, "x", stream, kept, KEPT, "") for number in (*range(1, many), 1)]  # the last is there
     with pytest.raises(sqlite3.IntegrityError):
@@ -192,6 +192,35 @@ def test_rows_are_stored_all_or_none(tmp_path: Path) -> None:
     log.drop([1, 2], [2], 5.0)
     assert [floor.position.offset for floor in log.read_floors()] == [1]
     log.close()
+
+
+def test_unlike_rows_are_stored_as_they_are_all_or_none(tmp_path: Path) -> None:
+    log, entries = StreamLog(tmp_path / "log", synced=False), []
+    extras: list[dict[str, Any]] = [{}, {"info": b'{"a":1}'}, {"tags": b'{"b":2}'}, {"exclude": "c"}]
+    for number in range(1, 25):  # like its neighbours in as good as nothing
+        publication = Publication(
+            number, f"t{number}", float(number), b"%d" % number, flags=number % 3, **extras[number % 4]
+        )
+        retention = Retention(10 + number % 2, 60.0 + number // 12)
+        stream = Stream(f"e{number // 20}", size=retention.size, ttl=retention.ttl)
+        entries.append((number, f"channel-{number}", stream, publication, retention, f"key-{number % 5}"))
+    with pytest.raises(sqlite3.IntegrityError):
+        log.append(make_rows([*entries, entries[0]]))
+    assert list(log.read_rows()) == []
+    log.append(make_rows(entries))
+    found = [(row.id, row.channel, row.epoch, row.publication, row.retention, row.key) for row in log.read_rows()]
+    assert found == [
+        (number, channel, stream.epoch, publication, retention, key)
+        for number, channel, stream, publication, retention, key in entries
+    ]
+    assert all(row.is_sound for row in log.read_rows())
+    log.close()
+
+
+def test_what_differs_from_publisher_to_publisher_makes_no_rows_unlike() -> None:
+    stream = Stream("e", size=KEPT.size, ttl=KEPT.ttl)
+    sent = [Publication(number, f"t{number}", float(number), b"0", b"%d" % number) for number in range(1, 9)]
+    assert len(make_rows([(number, "x", stream, each, KEPT, "") for number, each in enumerate(sent)])) == 1
 
 
 def forbid(stored: Stored, error: Exception | None) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 
 from messageflow.brokers.base import Later, Stored, Waiter
-from messageflow.brokers.embedded.rows import Entry, RowValue, VersionEntry, make_rows
+from messageflow.brokers.embedded.rows import Entry, Rows, VersionEntry, make_rows
 from messageflow.core.idempotency import IdempotencyWindow
 from messageflow.core.stream import Stream
 from messageflow.core.versions import Version
@@ -45,8 +45,8 @@ class CommitBatch:
         return len(self._ends)
 
     @property
-    def rows(self) -> list[RowValue]:
-        """The values of all rows, one after the other, as the log takes them."""
+    def rows(self) -> Rows:
+        """All rows, as the log takes them."""
         return make_rows(self.entries)
 
     @property

@@ -18,7 +18,7 @@ from pathlib import Path
 from messageflow.brokers.embedded.files import OpenFiles
 from messageflow.brokers.embedded.locking import LOCK, lock, sync_names
 from messageflow.brokers.embedded.log import ForeignFile, LogReader, StreamLog
-from messageflow.brokers.embedded.rows import RowValue, VersionEntry
+from messageflow.brokers.embedded.rows import Rows, VersionEntry
 from messageflow.brokers.embedded.truncation_detection import Mark, TailMark, read_boot_id
 from messageflow.brokers.local import new_epoch
 from messageflow.core.stream import Publication
@@ -95,9 +95,7 @@ class DataDirectory:
             return "the machine stopped before all was on disk (`ack = disk` waits for that)"
         return ""
 
-    def append(
-        self, values: list[RowValue], end: Publication, last: int, versions: Collection[VersionEntry] = ()
-    ) -> None:
+    def append(self, rows: Rows, end: Publication, last: int, versions: Collection[VersionEntry] = ()) -> None:
         """Store rows, all or none, and mark the end: the newest publication and its row.
 
         Args: as of `StreamLog.append`.
@@ -105,7 +103,7 @@ class DataDirectory:
         Raises:
             Displaced: they are stored, but not where the next start will look.
         """
-        self.log.append(values, versions)
+        self.log.append(rows, versions)
         self._mark = _tuple(Mark, (self._boot, last, end.tag, self._synced, False))
         self.tail.write(self._mark)
         self.files.check()

@@ -56,30 +56,39 @@ class Row(NamedTuple):
 
 
 RowValue = int | float | str | bytearray
+Likeness = tuple[str, float, int, int, int]  # what rows share: `SHARED`, and how many values each has of its own
+Rows = dict[Likeness, list[RowValue]]  # of those that are alike, each one's own values, one row after the other
 Entry = tuple[int, str, Stream, Publication, Retention, str]  # id, channel and its stream, what, for how long, its key
 VersionEntry = tuple[str, str, int, str]  # channel and epoch of a stream, number and epoch of its document's version
 COLUMNS = ", ".join(Row._fields)
-WIDTH = len(Row._fields)
+SHARED = ("epoch", "ttl", "size", "flags")  # by all rows of as good as any batch
+OWN = ("id", "channel", "offset", "tag", "time", "data", "key", "check", "info", "tags", "exclude")
+PLAIN, FULL = 8, 11  # values of a row's own: without info, tags and exclude, which most have none of, and with them
 _NUMBERS = Struct("<qddq")
-_EMPTY = bytearray()
 
 
-def make_rows(entries: Iterable[Entry]) -> list[RowValue]:
-    """Return the values of the rows of publications one after the other, each in the order of `COLUMNS`.
+def make_rows(entries: Iterable[Entry]) -> Rows:
+    """Return the rows of publications, those that are alike together: of each what of `OWN` it has.
 
     One pass for all, with `checksum` in it. Bytes go as a `bytearray`, which `sqlite3` binds as it is: for each `bytes`
     it looks for an adapter, a tenth of the instructions of a push (benchmarks: push).
     """
-    values: list[RowValue] = []
+    rows: Rows = {}
     pack = _NUMBERS.pack
     for number, channel, stream, publication, retention, key in entries:
         offset, tag, time, data, info, tags, exclude, flags = publication
         size, ttl = retention
         numbers = pack(offset, time, ttl, size)
         check = crc32(b"\n".join((channel.encode(), key.encode(), data, info, tags, numbers)))
-        values += (number, channel, stream.epoch, offset, tag, time, ttl, size, bytearray(data))
-        values += (bytearray(info) if info else _EMPTY, bytearray(tags) if tags else _EMPTY, key, check, exclude, flags)
-    return values
+        width = FULL if info or tags or exclude else PLAIN
+        likeness = (stream.epoch, ttl, size, flags, width)
+        values = rows.get(likeness)
+        if values is None:
+            values = rows[likeness] = []
+        values += (number, channel, offset, tag, time, bytearray(data), key, check)
+        if width == FULL:
+            values += (bytearray(info), bytearray(tags), exclude)
+    return rows
 
 
 def checksum(channel: str, key: str, publication: Publication, retention: Retention) -> int:
