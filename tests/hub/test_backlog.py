@@ -11,6 +11,7 @@ from messageflow.core.stream import Item, Publication, Retention
 from messageflow.hub import backlog, fan_out, publish_delay
 from messageflow.hub.history_limits import HistoryLimits
 from messageflow.hub.limits import Limits
+from messageflow.hub.reader_probes import CROWD
 from messageflow.hub.transport import FramedEncoder
 from messageflow.testing.memory_connection import MemoryConnection
 from tests.hub.conftest import World
@@ -254,6 +255,30 @@ async def test_what_buffers_share_counts_once(world: World) -> None:
     buffers.clear()
     await world.pass_time(0.5)  # now they are not what is kept
     assert world.hub.counters.shed > 0
+    await world.close()
+
+
+async def test_what_buffers_of_a_crowd_that_is_not_behind_share_counts_once_too() -> None:
+    world = World(Limits(buffer_memory=1 << 20))
+    await world.hub.start()
+    crowd = [await world.subscribed(f"user{number}", "open:x") for number in range(CROWD)]
+    await world.publish("open:x", 1)
+    await world.broker.publish([Item("open:x", b'"%b"' % (b"x" * 20_000), Retention(1000, 600))])
+    await world.settle()
+    sample = world.hub.channels["open:x"].sample
+    assert sample is not None
+    buffers = [sample.recent[-1][encoder_of(connection)] for connection in crowd]  # as transports hold them
+    for connection in crowd:
+        assert connection.session is not None
+        world.hub.stalled.add(connection.session)
+        connection.buffered = 20_000
+    await world.pass_time(0.5)  # 2 MB seem to wait
+    assert world.hub.counters.shed == 0
+    for connection in crowd:
+        connection.buffered = 0
+    buffers.clear()
+    await world.pass_time(0.5)
+    assert not sample.recent
     await world.close()
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import sys
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from messageflow.core.stream import Position, Publication
@@ -53,6 +53,13 @@ class EncodedBatch(NamedTuple):
     @property
     def size(self) -> int:
         return sum(map(len, self.data.values())) + sum([publication.cost for publication in self.publications])
+
+
+def count_shared(batches: Iterable[Mapping[Encoding, bytes]]) -> int:
+    """Return the bytes by which buffers that hold the same batches seem to hold more than they do."""
+    return sum(
+        len(data) * max(0, sys.getrefcount(data) - OUR_REFERENCES) for batch in batches for data in batch.values()
+    )
 
 
 class Backlog:
@@ -120,12 +127,8 @@ class Backlog:
         self._backlogs.size -= batch.size
 
     def count_shared(self) -> int:
-        """Return the bytes by which buffers that hold the same batches seem to hold more than they do."""
-        return sum(
-            len(data) * max(0, sys.getrefcount(data) - OUR_REFERENCES)
-            for batch in self._batches.values()
-            for data in batch.data.values()
-        )
+        """See the function of this name."""
+        return count_shared(batch.data for batch in self._batches.values())
 
     def end(self) -> None:
         """Nobody is behind any more: give up everything."""

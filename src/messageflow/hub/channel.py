@@ -310,7 +310,7 @@ class Channel(ChannelMembers):
             backlog.add(start, self.position, batches, pending if self._extras.excludes else ())
         sample = self._extras.sample
         if sample is not None:
-            sample.written += len(next(iter(batches.values()), b""))
+            sample.note_written(batches, kept=backlog is not None)
         return batches
 
     def _begin_apart(self, pending: list[Publication], extras: Extras) -> int:

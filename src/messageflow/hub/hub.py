@@ -145,7 +145,7 @@ class Hub:
         self.recovery_limiter = RecoveryRateLimiter(rate, runtime.clock)
         self.reply_limiter = RecoveryRateLimiter(rate, runtime.clock, turns=REPLY_TURNS)
         self.backlogs = Backlogs(self.limits.buffer_memory, length, runtime.clock)
-        self.stalled = StalledSessions(runtime, self.backlogs, length)
+        self.stalled = StalledSessions(runtime, self.backlogs, self.read_probes, length)
         self.publish_delay = PublishDelay(runtime, self.channels, self.backlogs, self.read_probes)
         self.lagging = LaggingSessions(
             runtime, self.backlogs, self.history_reader, self.recovery_limiter, self.gap_repair

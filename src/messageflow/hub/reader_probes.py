@@ -15,6 +15,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+from messageflow.hub.backlog import count_shared
 from messageflow.hub.channel import Channel
 from messageflow.hub.reader_sample import UNLIMITED, ReadSample, SampledReader
 from messageflow.hub.runtime import Runtime
@@ -86,6 +87,10 @@ class ReadProbes:
             return UNLIMITED
         return sample.measure_room(most, self._clock(), lambda session: not _is_in(session, channel))
 
+    def count_shared(self) -> int:
+        """Return by how much buffers of crowds seem to hold more than they do, see `hub.backlog.count_shared`."""
+        return sum(count_shared(channel.sample.recent) for channel in self.crowds if channel.sample is not None)
+
     def tick(self) -> None:
         """Give up those who have left or do not answer, or stand still behind, and ask others in their place."""
         now = self._clock()
@@ -93,6 +98,7 @@ class ReadProbes:
             sample = channel.sample
             if sample is None:
                 continue
+            sample.drop_unshared()
             for reader in tuple(sample.readers):
                 silent = reader.waited(now) > SILENT
                 stands = reader.session in channel.lagging and reader.unheard(now) > SILENT

@@ -5,9 +5,11 @@ Owns the arithmetic of `hub.reader_probes`. Pure, but for the objects it names: 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Mapping
 
-from messageflow.hub.transport import Member
+from messageflow.hub.backlog import count_shared
+from messageflow.hub.transport import Encoding, Member
 
 EVERY = 0.1  # seconds between two probes to a reader whose pace is known
 LEAST = 4096  # bytes that one is behind: what was read in less time than that takes says nothing of a pace
@@ -17,6 +19,7 @@ BELIEVED = 2.0  # seconds for which a crowd that is new is believed to answer
 SHORTEST = 0.005  # seconds that so much is believed to take at least
 FARTHEST = 0.5  # seconds that the way to a reader and back is believed to take
 FARTHER = 0.2  # seconds that it is believed to take more than the way to the nearest
+RECENT = 262_144  # bytes of what was written that is remembered: more than the buffer of one that is not yet behind
 NEVER = -float("inf")
 UNLIMITED = float("inf")
 
@@ -103,17 +106,39 @@ class ReadSample:
 
     Attributes:
         written: bytes written to each of the crowd since it is looked at.
+        recent: the newest batches of that which no backlog has, while buffers hold them.
         readers: themselves.
         nearest: seconds that the quickest answer took.
     """
 
-    __slots__ = ("_believes_until", "nearest", "readers", "written")
+    __slots__ = ("_believes_until", "_recent_bytes", "nearest", "readers", "recent", "written")
 
     def __init__(self, now: float) -> None:
         self.written = 0
+        self.recent: deque[Mapping[Encoding, bytes]] = deque()
+        self._recent_bytes = 0
         self.readers: list[SampledReader] = []
         self.nearest = FARTHEST
         self._believes_until = now + BELIEVED
+
+    def note_written(self, batch: Mapping[Encoding, bytes], *, kept: bool) -> None:
+        """A batch is written to all of the crowd; `kept` says that a backlog has it."""
+        size = _measure(batch)
+        self.written += size
+        if kept:
+            return
+        self.recent.append(batch)
+        self._recent_bytes += size
+        while self._recent_bytes - _measure(self.recent[0]) >= RECENT:
+            self._drop_oldest()
+
+    def drop_unshared(self) -> None:
+        """Keep no batch that no buffer holds any more."""
+        while self.recent and not count_shared((self.recent[0],)):
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        self._recent_bytes -= _measure(self.recent.popleft())
 
     def note_answer(self, reader: SampledReader, now: float) -> None:
         """One has read as far as it was asked."""
@@ -134,3 +159,7 @@ class ReadSample:
             if (reader.answered or now < self._believes_until) and not gone(reader.session)
         )
         return rooms[(len(rooms) - 1) // 2] if len(rooms) >= FEWEST else UNLIMITED
+
+
+def _measure(batch: Mapping[Encoding, bytes]) -> int:
+    return len(next(iter(batch.values()), b""))

@@ -19,6 +19,7 @@ import logging
 
 from messageflow.core.codes import NO_PONG, SLOW
 from messageflow.hub.backlog import Backlogs
+from messageflow.hub.reader_probes import ReadProbes
 from messageflow.hub.runtime import Runtime
 from messageflow.hub.session import Session
 
@@ -31,15 +32,17 @@ class StalledSessions:
     Args:
         runtime: limits, log and counters.
         backlogs: what channels keep for slow readers, which counts too.
+        read_probes: knows what was just written to crowds.
         tick_length: seconds between two calls of `tick`.
 
     Attributes:
         buffered: bytes that waited for them at the last tick.
     """
 
-    def __init__(self, runtime: Runtime, backlogs: Backlogs, tick_length: float) -> None:
+    def __init__(self, runtime: Runtime, backlogs: Backlogs, read_probes: ReadProbes, tick_length: float) -> None:
         self._runtime = runtime
         self._backlogs = backlogs
+        self._read_probes = read_probes
         self._memory = runtime.limits.buffer_memory  # bytes that may wait for all of them together
         self._patient_after = max(1, round(PATIENT_AFTER / tick_length))  # ticks
         self._stalled: dict[Session, int] = {}  # for how many ticks
@@ -84,7 +87,8 @@ class StalledSessions:
                     session.connection.be_patient(False)
         backlogs = self._backlogs
         if self.buffered + backlogs.size > self._memory:
-            self._shed(self.buffered + backlogs.size - backlogs.count_shared())
+            shared = backlogs.count_shared() + self._read_probes.count_shared()
+            self._shed(self.buffered + backlogs.size - shared)
 
     def _shed(self, held: int) -> None:
         if held <= self._memory:
