@@ -43,7 +43,6 @@ class Manner(TypedDict, total=False):
         retry: whether a connection that is refused with 503 tries again, at once; else it is a failure.
         quiet: seconds without a publication, after the first, upon which it takes what it has for all there is.
         busy_ns: nanoseconds that its one thread is busy with each publication.
-        receive_buffer: bytes that the kernel takes for a connection before it is read; for 0 Linux lets that grow.
     """
 
     expect: int
@@ -52,7 +51,6 @@ class Manner(TypedDict, total=False):
     retry: bool
     quiet: float
     busy_ns: int
-    receive_buffer: int
 
 
 class Received(msgspec.Struct, frozen=True):

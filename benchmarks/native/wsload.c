@@ -13,8 +13,7 @@
  * With --stream it is a crowd of readers instead: what else is a first frame is then a whole HTTP request, and the lines
  * of its answer, which does not end, are what arrives: events, or JSON. A chunk's size is one more line without a mark.
  *
- * A subscriber that does something with what it gets takes --busy-ns for each publication. With --receive-buffer the
- * kernel keeps no more bytes for a connection than that; else Linux lets it grow while its reader is slow.
+ * A subscriber that does something with what it gets takes --busy-ns for each publication.
  *
  * It prints {"ready": N, …} on stderr when every connection is ready, and one JSON line on stdout at the end, which
  * comes with the last expected publication (--expect), when none has come for --quiet seconds since the last, after
@@ -59,8 +58,7 @@ typedef struct {
 
 static struct {
     const char *path, *ready_text, *first_frames;
-    int ports[SERVERS], servers, connections, opening, answer_pings, engine_io, sample, retry, receive_buffer,
-        stream;
+    int ports[SERVERS], servers, connections, opening, answer_pings, engine_io, sample, retry, stream;
     unsigned long expect, busy_ns;
     double timeout, quiet;
 } opt = {.path = "/", .ports = {80}, .servers = 1, .connections = 1, .opening = 200, .timeout = 60};
@@ -266,8 +264,6 @@ static int open_connection(int index)
     from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + index / PORTS_PER_ADDRESS);
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
-    if (opt.receive_buffer)
-        setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &opt.receive_buffer, sizeof opt.receive_buffer);
     if (bind(c->fd, (void *)&from, sizeof from) || connect(c->fd, (void *)&to, sizeof to)) {
         close(c->fd);
         return -1;
@@ -462,8 +458,7 @@ static void read_options(int argc, char **argv)
         {"first-frames", 1, 0, 'S'}, {"ready-text", 1, 0, 'R'},   {"expect", 1, 0, 'w'},
         {"timeout", 1, 0, 't'},      {"answer-pings", 0, 0, 'C'}, {"sample", 1, 0, 'e'},
         {"opening", 1, 0, 'i'},      {"retry", 0, 0, 'r'},        {"engine-io", 0, 0, 'E'},
-        {"quiet", 1, 0, 'q'},        {"busy-ns", 1, 0, 'b'},      {"receive-buffer", 1, 0, 'k'},
-        {"stream", 0, 0, 's'},
+        {"quiet", 1, 0, 'q'},        {"busy-ns", 1, 0, 'b'},      {"stream", 0, 0, 's'},
         {0},
     };
     for (int o; (o = getopt_long(argc, argv, "", names, NULL)) != -1;)
@@ -481,7 +476,6 @@ static void read_options(int argc, char **argv)
         case 'r': opt.retry = 1; break;
         case 'E': opt.engine_io = 1; break;
         case 'q': opt.quiet = atof(optarg); break;
-        case 'k': opt.receive_buffer = atoi(optarg); break;
         case 's': opt.stream = 1; break;
         case 'b': opt.busy_ns = strtoul(optarg, NULL, 10); break;
         default: exit(64);

@@ -12,6 +12,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
@@ -81,6 +82,12 @@ async def until_any_came(come: Callable[[], Awaitable[int]]) -> int:
     return came
 
 
+async def come_together(count: int, visit: Callable[[random.Random], Awaitable[int]], chance: random.Random) -> int:
+    """Let so many visit at once, each with chances of its own; the sum of what they have done."""
+    seeds = [random.Random(chance.getrandbits(32)) for _ in range(count)]
+    return sum(await asyncio.gather(*map(visit, seeds)))
+
+
 class Visitors:
     """The faults that visitors are.
 
@@ -148,12 +155,8 @@ class Visitors:
     async def _reload(self, planned: Planned, chance: random.Random) -> int:
         """Tabs come, leave and enter a channel, and are gone again, with or without a goodbye; in the end all are."""
         user = self._guest()
-
-        async def load() -> int:
-            seeds = [random.Random(chance.getrandbits(32)) for _ in range(TABS)]
-            return sum(await asyncio.gather(*(self._tab(user, planned.seconds, seed) for seed in seeds)))
-
-        return await until_any_came(load)
+        tab = partial(self._tab, user, planned.seconds)
+        return await until_any_came(lambda: come_together(TABS, tab, chance))
 
     async def _tab(self, user: str, seconds: float, chance: random.Random) -> int:
         loads = 0
@@ -217,12 +220,8 @@ class Visitors:
 
     async def _waver(self, planned: Planned, chance: random.Random) -> int:
         """Some leave and enter a channel within one frame, again and again, and stay: then presence knows them."""
-
-        async def waver() -> int:
-            seeds = [random.Random(chance.getrandbits(32)) for _ in range(4)]
-            return sum(await asyncio.gather(*(self._wavers(planned.seconds, seed) for seed in seeds)))
-
-        return await until_any_came(waver)
+        waverer = partial(self._wavers, planned.seconds)
+        return await until_any_came(lambda: come_together(4, waverer, chance))
 
     async def _wavers(self, seconds: float, chance: random.Random) -> int:
         """One who wavers, and comes again where the connection ends before the time is over."""

@@ -60,7 +60,14 @@ CREATE TABLE IF NOT EXISTS versions (
     channel TEXT PRIMARY KEY, epoch TEXT NOT NULL, number INTEGER NOT NULL, version_epoch TEXT NOT NULL
 ) WITHOUT ROWID
 """
-_COLUMNS = COLUMNS.replace("check", '"check"')
+
+
+def _quote(columns: str) -> str:
+    """Return names of columns as a statement has them."""
+    return columns.replace("check", '"check"')
+
+
+_COLUMNS = _quote(COLUMNS)
 _NO_ROW = -1  # its id
 
 _encode = msgspec.json.Encoder().encode
@@ -326,7 +333,7 @@ def _build_insertion(places: int, width: int) -> str:
 
     What all share is bound once: a push in a batch costs 0.95 of what it did (benchmarks: push).
     """
-    columns = ", ".join((*SHARED, *OWN[width:], *OWN[:width])).replace("check", '"check"')
+    columns = _quote(", ".join((*SHARED, *OWN[width:], *OWN[:width])))
     shared = "?, ?, ?, ?" if width == FULL else "?, ?, ?, ?, x'', x'', ''"
     own = ", ".join("?" * width)
     if places == 1:

@@ -31,6 +31,7 @@ log = logging.getLogger("messageflow.broker")
 TEND_EVERY = 5.0  # seconds
 TRY_AGAIN = 30.0  # seconds until presence that could not be put in order is tried again
 ONCE_MORE = LEASE  # seconds after a disorder: what was under way on a lost connection may have been carried out late
+ALL_KNOWN = LEASE + RENEW_EVERY  # seconds in which every node that lives has said so
 AT_ONCE = 500  # clients or channels in one go
 EVERY = 10_000_000  # more than there are
 LEFT_FOR = 300.0  # seconds for which it is remembered that a channel had clients; no replica is further behind
@@ -64,7 +65,7 @@ class LocalPresence:
         self._soon = asyncio.Event()
         self._in_order_until = time.monotonic() + PRESENT_LIFE / 4
         self._is_late = False  # whether what was sent before a disorder may still be carried out
-        self._sift_at = time.monotonic() + LEASE + RENEW_EVERY  # when to look for clients of nodes that are not known
+        self._sift_at = time.monotonic() + ALL_KNOWN  # when to look for clients of nodes that are not known
 
     # Coming and going
 
@@ -248,7 +249,7 @@ class LocalPresence:
             self._is_late = self._is_late or is_late
             self._put_in_order_within(TRY_AGAIN)
             raise
-        self._sift_at = time.monotonic() + LEASE + RENEW_EVERY
+        self._sift_at = time.monotonic() + ALL_KNOWN
 
     async def _clear_up(self, lease: Lease) -> None:
         """Clear up after nodes that died, once this one has been well for so long that it can tell."""
