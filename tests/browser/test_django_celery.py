@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import open_page
+from tests.browser.conftest import leave, open_page
 from tests.browser.starting import example
 
 pytestmark = [
@@ -37,6 +37,4 @@ def test_the_bar_of_a_task_survives_a_reload(browser: Browser, tmp_path: Path) -
         wait_beyond(ann, reached)  # and it goes on
         expect(ann.locator("#jobs li")).to_have_text(["Task 1 done"])
         expect(bob.locator("#jobs li")).to_have_count(0)
-        for page in (ann, bob):
-            page.context.close()
-    assert complaints == []
+        leave((ann, bob), complaints)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser.conftest import open_page
+from tests.browser.conftest import leave, open_page
 from tests.browser.starting import EXAMPLES, copy_example, example, install_packages
 from tests.support import Running
 
@@ -43,8 +43,6 @@ def test_typed_messages_reach_their_page_and_its_types_are_those_of_python(
     ann.fill("#search", "spectra")
     expect(ann.locator("#reports li")).to_have_count(0)
     expect(bob.locator("#reports li")).to_have_count(0)
-    for page in (ann, bob):
-        page.context.close()
-    assert complaints == []
+    leave((ann, bob), complaints)
     written = (tmp_path / HERE / "fastapi_typed" / "src" / "messages.ts").read_text()
     assert written == (EXAMPLES / "fastapi_typed" / "src" / "messages.ts").read_text()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser.conftest import open_page
+from tests.browser.conftest import leave, open_page
 from tests.browser.starting import copy_example, example, install_packages
 from tests.support import Running
 
@@ -43,6 +43,4 @@ def test_python_dispatches_into_the_stores_of_pages(server: Running, browser: Br
     expect(ann.locator("#notifications li")).to_have_count(1)
     expect(ann.locator("#log li").first).to_contain_text("notifications/dismissed")
     assert bob.locator("#cards li, #notifications li").all_inner_texts() == []  # it was ann's card
-    for page in (ann, bob):
-        page.context.close()
-    assert complaints == []
+    leave((ann, bob), complaints)
