@@ -24,10 +24,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.servers.commit import sources_at
-from tests.faults.campaign import Outcome, run
+from tests.faults.campaign import run
 from tests.faults.checker import check
 from tests.faults.history import FaultStart, read_history
 from tests.faults.options import CLUSTERED, LOST_TAILS, UNSYNCED, Options, hindrance, possible
+from tests.faults.outcome import Outcome
 from tests.faults.schedule import (
     APPLICATION,
     CLUSTER,

@@ -35,15 +35,17 @@ class Application:
         histories: where it writes what it is asked.
         port: where it listens, in every life.
         chance: for its link.
+        away: whether a gateway is away, and asks nothing.
 
     Attributes:
         link: to it, for all gateways.
         faults: what can be done to it, by kind.
     """
 
-    def __init__(self, histories: Path, port: int, chance: random.Random) -> None:
+    def __init__(self, histories: Path, port: int, chance: random.Random, away: Callable[[], bool]) -> None:
         self.link = Proxy(port, chance=chance)
         self._port = port
+        self._away = away
         self._log = histories.parent / "application.log"
         self._environment = {k: v for k, v in os.environ.items() if not k.startswith("MESSAGEFLOW_")} | {
             SECRET_VARIABLE: SECRET,
@@ -116,4 +118,6 @@ class Application:
 
     async def _answer_lost(self, planned: Planned, chance: random.Random) -> int:
         """What gateways ask arrives, the answers do not, and the connections are reset soon after."""
-        return await hold([self.link], Faults(discards=frozenset({DOWN})), "half_open_down", planned.seconds)
+        return await hold(
+            [self.link], Faults(discards=frozenset({DOWN})), "half_open_down", planned.seconds, self._away
+        )

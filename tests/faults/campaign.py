@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-import shutil
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from messageflow import Flow
@@ -28,7 +26,8 @@ from tests.faults.clients import Client, until
 from tests.faults.cluster import ClusterEngine
 from tests.faults.cluster_faults import ClusterFaults
 from tests.faults.engine import Engine
-from tests.faults.gateway import Gateway
+from tests.faults.flood import NAMESPACE, Floods
+from tests.faults.gateway import Gateway, any_away
 from tests.faults.handled import HISTORIES
 from tests.faults.history import (
     Event,
@@ -40,19 +39,19 @@ from tests.faults.history import (
     Top,
     now,
     read_history,
-    write_history,
 )
 from tests.faults.machine import Clock, SmallDisk
 from tests.faults.nemesis import POINTS, STORE_POINTS, SYNC_POINTS, Fault, Nemesis
 from tests.faults.options import ASKED, Options, expectations
+from tests.faults.outcome import Outcome, keep_run
 from tests.faults.presence import expect_presence
 from tests.faults.producers import Producers, Way
 from tests.faults.proxy import Proxy
 from tests.faults.redis_faults import RedisFaults
 from tests.faults.rollback import Rollback
-from tests.faults.schedule import Planned, plan
+from tests.faults.schedule import plan
+from tests.faults.slow_readers import SlowReaders
 from tests.faults.tellers import TELLERS, Tellers
-from tests.faults.verdicts import Verdict
 from tests.faults.visitors import NAMESPACES, Visitors
 from tests.support import API_KEY
 
@@ -80,17 +79,6 @@ presence = true
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of a run. `kept` is where its history and log are, when they were worth keeping."""
-
-    options: Options
-    verdict: Verdict
-    plan: list[Planned]
-    complaints: Counter[str]
-    kept: Path | None
-
-
 class Run:
     """One run in one directory, of the gateway of this checkout or of another `code`."""
 
@@ -101,7 +89,7 @@ class Run:
         self._chance = random.Random(options.seed)
         self._histories = directory / "histories"
         self._histories.mkdir()
-        (directory / "gateway.toml").write_text(CONFIG + NAMESPACES)
+        (directory / "gateway.toml").write_text(CONFIG + NAMESPACES + NAMESPACE)
         self.plan = plan(options.seed, options.kinds, options.seconds)
         self._recorder = Recorder(self._histories / "campaign.jsonl")
         self._disk: SmallDisk | None = None
@@ -134,7 +122,7 @@ class Run:
         )
 
     def _make_application(self) -> Application:
-        return Application(self._histories, free_port(), self._hooks_chance)
+        return Application(self._histories, free_port(), self._hooks_chance, lambda: any_away(self.gateways))
 
     def _make_gateways(self) -> list[Gateway]:
         environment = {HISTORIES: str(self._histories), SECRET_VARIABLE: SECRET}
@@ -312,7 +300,7 @@ class Run:
             disk=self._disk,
             clock=self._clock,
             engine=self._engine,
-            further={**self._engine_faults(), **self._make_visitors(untouched).faults, **self._application_faults()},
+            further={**self._engine_faults(), **self._load_faults(untouched), **self._application_faults()},
             telling=telling,
         )
 
@@ -326,6 +314,12 @@ class Run:
 
     def _application_faults(self) -> dict[str, Fault]:
         return self._application.faults if self._application is not None else {}
+
+    def _load_faults(self, untouched: Proxy) -> dict[str, Fault]:
+        """What those do who read, publish and visit, and what needs much that is published."""
+        floods = Floods(self.gateways, self._histories)
+        slow_readers = SlowReaders(self.gateways, self._clients, floods)
+        return {**self._make_visitors(untouched).faults, **slow_readers.faults}
 
     def _make_visitors(self, untouched: Proxy) -> Visitors:
         alone = all(fault.lane in ("visitors", "producers", "links") for fault in self.plan)
@@ -378,17 +372,6 @@ def run(options: Options, keep: Path | None = None, *, keep_good: bool = False, 
         verdict = check(events, expectations(options, performing.plan))
         kept = None
         if keep is not None and (keep_good or not verdict.good):
-            kept = _keep(keep, options, events, performing.gateways)
+            kept = keep_run(keep, options, events, performing.gateways)
         complaints = sum((gateway.complaints() for gateway in performing.gateways), Counter[str]())
     return Outcome(options, verdict, performing.plan, complaints, kept)
-
-
-def _keep(where: Path, options: Options, events: Sequence[Event], gateways: Sequence[Gateway]) -> Path:
-    kept = where / f"seed-{options.seed}-{int(time.time())}"
-    with suppress(FileNotFoundError):
-        shutil.rmtree(kept)
-    kept.mkdir(parents=True)
-    write_history(kept / "history.jsonl", events)
-    for number, gateway in enumerate(gateways, 1):
-        (kept / f"gateway-{number}.log").write_text("".join(gateway.lines))
-    return kept

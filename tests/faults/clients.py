@@ -38,6 +38,11 @@ RECEIVE_BUFFER = 8 * 1024
 FAILURES = (OSError, InvalidHandshake, InvalidMessage, TimeoutError, EOFError, msgspec.MsgspecError)
 
 
+def never() -> bool:
+    """Nobody is away."""
+    return False
+
+
 class Client:
     """One reader.
 
@@ -99,10 +104,13 @@ class Client:
             longest = min(LONGEST_DELAY, FIRST_DELAY * 2**self._failures)
             await asyncio.sleep(self._chance.uniform(0, longest))
 
-    async def visit(self, seconds: float, patience: float) -> bool:
-        """Come within `patience`, read for `seconds` and leave for good; return whether it came."""
+    async def visit(self, seconds: float, patience: float, away: Callable[[], bool] = never) -> bool:
+        """Come within `patience`, read for `seconds` and leave for good; return whether it came.
+
+        Time in which the gateway is `away` does not count.
+        """
         reading = asyncio.create_task(self.run())
-        came = await until(lambda: int(self.whole), patience)
+        came = await until(lambda: int(self.whole), patience, away)
         await asyncio.sleep(seconds)
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
@@ -158,14 +166,17 @@ class Client:
                 self._recorder.write(Admitted(at=now(), process=self.name, client=client))
 
 
-async def until(count: Callable[[], int], seconds: float) -> int:
-    """Ask until the answer is not 0, and return it; 0 when time is over."""
-    over = time.monotonic() + seconds
+async def until(count: Callable[[], int], seconds: float, away: Callable[[], bool] = never) -> int:
+    """Ask until the answer is not 0, and return it; 0 when time is over. None passes while somebody is `away`."""
+    before = time.monotonic()
     while True:
         found = count()
-        if found or time.monotonic() > over:
+        if found or seconds < 0:
             return found
         await asyncio.sleep(0.02)
+        now = time.monotonic()
+        seconds -= 0 if away() else now - before
+        before = now
 
 
 def token(user: str) -> str:

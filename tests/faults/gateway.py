@@ -24,6 +24,9 @@ from messageflow.errors import PublishError
 from tests.support import API_KEY, TOKEN_SECRET, Running
 
 PAGE = resource.getpagesize()
+LONGEST_START = 60.0
+"""Seconds after which a gateway that has not started never will. One with ten to do for each core takes 20."""
+
 END_SECONDS = 30.0
 """Seconds within which a gateway that was asked to end has ended."""
 
@@ -100,7 +103,7 @@ class Gateway:
         """
         running = self._running = self._spawn()
         try:
-            await asyncio.to_thread(running.wait_until_started)
+            await asyncio.to_thread(running.wait_until_started, LONGEST_START)
             assert running.process.poll() is None, "it did not start:\n" + "".join(self.lines[-20:])
         except AssertionError:
             await self.kill()
@@ -225,6 +228,22 @@ def send(pid: int, number: signal.Signals) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def any_away(gateways: Sequence[Gateway]) -> bool:
+    """Whether a gateway was taken away, or has not started again."""
+    return any(gateway.taken or not gateway.up for gateway in gateways)
+
+
+async def freeze(pids: Sequence[int], seconds: float) -> int:
+    """Stop processes for so long; return how many were stopped at the end of it."""
+    for pid in pids:
+        send(pid, signal.SIGSTOP)
+    await asyncio.sleep(seconds)
+    stopped = sum(state(pid) == "T" for pid in pids)
+    for pid in pids:
+        send(pid, signal.SIGCONT)
+    return stopped
 
 
 async def gone(pids: Sequence[int], seconds: float) -> list[int]:

@@ -15,9 +15,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from tests.faults.clients import Client, until
+from tests.faults.clients import Client, never, until
 from tests.faults.disturbances import Disturbances, start_again
-from tests.faults.gateway import Gateway, send, state
+from tests.faults.gateway import Gateway, any_away, freeze, send
 from tests.faults.history import FaultStart, FaultStop, Misbehaved, Recorder, now
 from tests.faults.machine import Clock, SmallDisk, Strace
 from tests.faults.producers import Producers
@@ -26,13 +26,10 @@ from tests.faults.schedule import LANES, Planned
 
 PROCESS = "nemesis"
 SHOW_SECONDS = 15.0
-"""Seconds a fault may last longer than planned, until it shows."""
+"""Seconds a fault may last longer than planned, until it shows; while a gateway is away none can."""
 
 WORKER_SECONDS = 10.0
 """Seconds within which a parent has replaced a worker that died."""
-
-GO_SECONDS = 0.5
-"""Seconds a slow reader reads before it stops again: one that was closed meanwhile has to come back to be slow."""
 
 TOLD_SECONDS = 6.0
 """Seconds within which a gateway says that it is not ready, once its data directory is gone."""
@@ -106,7 +103,6 @@ class Nemesis:
             "blackhole": self._blackhole,
             "half_open_up": self._half_open_up,
             "half_open_down": self._half_open_down,
-            "slow_reader": self._slow_reader,
             "storm": self._storm,
             "gateway_kill": self._gateway_kill,
             "gateway_kill_at": self._gateway_kill_at,
@@ -151,6 +147,15 @@ class Nemesis:
         fired = await self._faults[kind](planned, chance)
         self._recorder.write(FaultStop(at=now(), process=PROCESS, fault=number, kind=kind, fired=fired))
 
+    def _away(self) -> bool:
+        return any_away(self._gateways)
+
+    async def _until(self, count: Callable[[], int]) -> int:
+        return await until(count, SHOW_SECONDS, self._away)
+
+    async def _hold(self, links: Sequence[Proxy], faults: Faults, name: str, seconds: float) -> int:
+        return await hold(links, faults, name, seconds, self._away)
+
     def _misbehaved(self, what: str) -> None:
         self._recorder.write(Misbehaved(at=now(), process=PROCESS, target="gateway", what=what))
 
@@ -162,37 +167,37 @@ class Nemesis:
 
     async def _latency(self, planned: Planned, chance: random.Random) -> int:
         faults = Faults(latency=chance.uniform(0.01, 0.4), jitter=chance.uniform(0, 0.3))
-        return await hold(self._links(chance), faults, "latency", planned.seconds)
+        return await self._hold(self._links(chance), faults, "latency", planned.seconds)
 
     async def _throttle(self, planned: Planned, chance: random.Random) -> int:
         faults = Faults(bandwidth=int(chance.uniform(1_000, 30_000)))
-        return await hold(self._links(chance), faults, "bandwidth", planned.seconds)
+        return await self._hold(self._links(chance), faults, "bandwidth", planned.seconds)
 
     async def _slicer(self, planned: Planned, chance: random.Random) -> int:
         faults = Faults(slice_size=chance.randint(1, 100), slice_pause=0.0005)
-        return await hold(self._links(chance), faults, "slicer", planned.seconds)
+        return await self._hold(self._links(chance), faults, "slicer", planned.seconds)
 
     async def _pause(self, planned: Planned, chance: random.Random) -> int:
-        return await hold(self._links(chance), Faults(paused=True), "pause", planned.seconds)
+        return await self._hold(self._links(chance), Faults(paused=True), "pause", planned.seconds)
 
     async def _limit_data(self, planned: Planned, chance: random.Random) -> int:
         faults = Faults(limit=chance.randint(500, 50_000))
-        return await hold(self._links(chance), faults, "limit_data", planned.seconds)
+        return await self._hold(self._links(chance), faults, "limit_data", planned.seconds)
 
     async def _blackhole(self, planned: Planned, chance: random.Random) -> int:
         faults = Faults(discards=frozenset({UP, DOWN}))
-        return await hold(self._links(chance), faults, "timeout", planned.seconds)
+        return await self._hold(self._links(chance), faults, "timeout", planned.seconds)
 
     async def _half_open_up(self, planned: Planned, chance: random.Random) -> int:
-        return await hold(self._links(chance), Faults(discards=frozenset({UP})), "half_open_up", planned.seconds)
+        return await self._hold(self._links(chance), Faults(discards=frozenset({UP})), "half_open_up", planned.seconds)
 
     async def _half_open_down(self, planned: Planned, chance: random.Random) -> int:
         faults = Faults(discards=frozenset({DOWN}))
-        return await hold(self._links(chance), faults, "half_open_down", planned.seconds)
+        return await self._hold(self._links(chance), faults, "half_open_down", planned.seconds)
 
     async def _cut(self, planned: Planned, chance: random.Random) -> int:
         links = self._links(chance)
-        return await until(lambda: sum(link.cut() for link in links), SHOW_SECONDS)
+        return await self._until(lambda: sum(link.cut() for link in links))
 
     async def _storm(self, planned: Planned, chance: random.Random) -> int:
         """All links are cut, and a crowd comes at the same moment, reads for a while and leaves."""
@@ -205,26 +210,9 @@ class Nemesis:
             crowd.append(Client(name, model.user, model.channels[2:], model.proxy, self._recorder, further))
         for client in self._clients:
             client.proxy.cut()
-        return sum(await asyncio.gather(*(visitor.visit(planned.seconds, SHOW_SECONDS) for visitor in crowd)))
-
-    async def _slow_reader(self, planned: Planned, chance: random.Random) -> int:
-        links = set(self._links(chance))
-        slow = [client for client in self._clients if client.proxy in links]
-        before = sum(link.fired["blocked"] for link in links)
-
-        def fired() -> int:
-            return sum(link.fired["blocked"] for link in links) - before
-
-        over = time.monotonic() + SHOW_SECONDS
-        while True:
-            for client in slow:
-                client.reading.clear()
-            await asyncio.sleep(planned.seconds)
-            for client in slow:
-                client.reading.set()
-            if fired() or time.monotonic() > over:
-                return fired()
-            await asyncio.sleep(GO_SECONDS)
+        return sum(
+            await asyncio.gather(*(visitor.visit(planned.seconds, SHOW_SECONDS, self._away) for visitor in crowd))
+        )
 
     # The gateways' processes.
 
@@ -279,16 +267,7 @@ class Nemesis:
         return fired
 
     async def _gateway_freeze(self, planned: Planned, chance: random.Random) -> int:
-        return await self._freeze(chance.choice(self._gateways).processes(), planned.seconds)
-
-    async def _freeze(self, pids: Sequence[int], seconds: float) -> int:
-        for pid in pids:
-            send(pid, signal.SIGSTOP)
-        await asyncio.sleep(seconds)
-        stopped = sum(state(pid) == "T" for pid in pids)
-        for pid in pids:
-            send(pid, signal.SIGCONT)
-        return stopped
+        return await freeze(chance.choice(self._gateways).processes(), planned.seconds)
 
     async def _worker_kill(self, planned: Planned, chance: random.Random) -> int:
         gateway = chance.choice(self._gateways)
@@ -299,7 +278,7 @@ class Nemesis:
         return int(killed)
 
     async def _worker_freeze(self, planned: Planned, chance: random.Random) -> int:
-        return await self._freeze([chance.choice(chance.choice(self._gateways).workers())], planned.seconds)
+        return await freeze([chance.choice(chance.choice(self._gateways).workers())], planned.seconds)
 
     async def _parent_kill(self, planned: Planned, chance: random.Random) -> int:
         gateway = self._taken(chance)
@@ -369,23 +348,30 @@ class Nemesis:
 
     async def _publisher_cut(self, planned: Planned, chance: random.Random) -> int:
         links = self._producers.links
-        return await until(lambda: sum(link.cut() for link in links), SHOW_SECONDS)
+        return await self._until(lambda: sum(link.cut() for link in links))
 
     async def _publisher_blackhole(self, planned: Planned, chance: random.Random) -> int:
         link = chance.choice(self._producers.links)
-        return await hold([link], Faults(discards=frozenset({UP, DOWN})), "timeout", planned.seconds)
+        return await self._hold([link], Faults(discards=frozenset({UP, DOWN})), "timeout", planned.seconds)
 
     async def _publisher_answer_lost(self, planned: Planned, chance: random.Random) -> int:
         """What was asked arrives, the answer does not, and the connection is reset soon after."""
-        return await hold(self._producers.links, Faults(discards=frozenset({DOWN})), "half_open_down", planned.seconds)
+        return await self._hold(
+            self._producers.links, Faults(discards=frozenset({DOWN})), "half_open_down", planned.seconds
+        )
 
     async def _publisher_latency(self, planned: Planned, chance: random.Random) -> int:
         faults = Faults(latency=chance.uniform(0.05, 0.5), jitter=chance.uniform(0, 0.5))
-        return await hold(self._producers.links, faults, "latency", planned.seconds)
+        return await self._hold(self._producers.links, faults, "latency", planned.seconds)
 
 
-async def hold(links: Sequence[Proxy], faults: Faults, name: str, seconds: float) -> int:
-    """Do this to links for a while, until it shows; return how often it did, by the name the links count it under."""
+async def hold(
+    links: Sequence[Proxy], faults: Faults, name: str, seconds: float, away: Callable[[], bool] = never
+) -> int:
+    """Do this to links for a while, until it shows; return how often it did, by the name the links count it under.
+
+    Time in which a gateway is `away` does not count.
+    """
     before = sum(link.fired[name] for link in links)
 
     def fired() -> int:
@@ -394,7 +380,7 @@ async def hold(links: Sequence[Proxy], faults: Faults, name: str, seconds: float
     for link in links:
         link.set(faults)
     await asyncio.sleep(seconds)
-    await until(fired, SHOW_SECONDS)
+    await until(fired, SHOW_SECONDS, away)
     for link in links:
         link.heal()
     return fired()

@@ -110,6 +110,17 @@ async def answers(connection: ClientConnection, last: int, told: list[Command]) 
     return found
 
 
+async def read_on(connection: ClientConnection) -> None:
+    """Read whatever comes, and answer pings, until cancelled.
+
+    Raises:
+        ConnectionClosed: it ended.
+    """
+    while True:
+        if PONG in (await connection.recv(decode=True)).split("\n"):
+            await connection.send(PONG)
+
+
 def vanish(connection: ClientConnection) -> None:
     """End a connection as a page does that is thrown away: without a word."""
     connection.transport.abort()

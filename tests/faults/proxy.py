@@ -72,7 +72,8 @@ class Proxy:
         targets: as given; may be set anew, for connections that come then.
         fired: what the faults have really done, by name: bytes for latency, bandwidth, timeout, half_open_up,
             half_open_down and pause; slices for slicer; connections for reset_peer and limit_data. `blocked` counts
-            writes towards the client that found its buffer full.
+            what came from the target and found all room on the way to the client taken, so that the target is next to
+            feel that nobody reads.
     """
 
     def __init__(self, *targets: int, window: int = 0, chance: random.Random | None = None) -> None:
@@ -230,14 +231,14 @@ class _Link:
         self, direction: Direction, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         chunks: asyncio.Queue[_Chunk] = asyncio.Queue(CHUNKS_HELD)
-        taking = asyncio.create_task(self._take(reader, chunks))
+        taking = asyncio.create_task(self._take(direction, reader, chunks))
         try:
             await self._give(direction, chunks, writer)
         finally:
             taking.cancel()
             await asyncio.gather(taking, return_exceptions=True)
 
-    async def _take(self, reader: asyncio.StreamReader, chunks: asyncio.Queue[_Chunk]) -> None:
+    async def _take(self, direction: Direction, reader: asyncio.StreamReader, chunks: asyncio.Queue[_Chunk]) -> None:
         """Read, and note for each chunk when it is due on the other side."""
         due = 0.0
         now = asyncio.get_running_loop().time
@@ -251,6 +252,8 @@ class _Link:
             if faults.latency or faults.jitter:
                 self._proxy.fired["latency"] += len(data or _END)
                 due = max(due, now() + faults.latency + faults.jitter * self._chance.random())
+            if direction == DOWN and chunks.full():
+                self._proxy.fired["blocked"] += 1
             await chunks.put((due, data))
             if self._proxy.faults.paused:
                 self._proxy.fired["pause"] += len(data or _END)
@@ -300,8 +303,6 @@ class _Link:
                 self._proxy.fired["slicer"] += 1
                 await asyncio.sleep(faults.slice_pause)
             writer.write(piece)
-            if direction == DOWN and writer.transport.get_write_buffer_size():
-                self._proxy.fired["blocked"] += 1
             await writer.drain()
             self.passed += len(piece)
             if faults.limit and self.passed >= faults.limit:

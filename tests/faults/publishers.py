@@ -85,7 +85,8 @@ class Publisher:
         face = AsyncFlow if job.awaiting else Flow
         self._flow = face(job.url, api_key=API_KEY, timeout=job.timeout)
         self._loop = asyncio.new_event_loop()
-        threading.Thread(target=self._loop.run_forever, daemon=True).start()
+        self._beside = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._beside.start()
         self._recorder = Recorder(Path(job.history))
         self._number = 0
 
@@ -98,6 +99,19 @@ class Publisher:
                 self._publish(self._next())
             stop.wait(self._chance.expovariate(self._job.rate))
         self._recorder.write(End(at=now(), process=self._job.name))
+
+    def publish_large(self, channel: str, size: int) -> None:
+        """Publish something of about this many bytes in a channel that anybody may read."""
+        self._number += 1
+        self._publish(Payload.make(Label(self._job.name, self._number, channel, EVERYONE), "x" * size))
+
+    def close(self) -> None:
+        """Let go of the gateway. Nothing is published after it."""
+        self._done(self._flow.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._beside.join()
+        self._loop.close()
+        self._recorder.close()
 
     def _next(self) -> Payload:
         """Return the next thing to publish: mostly for one user, sometimes for all, sometimes in a channel."""

@@ -20,7 +20,7 @@ from websockets.exceptions import ConnectionClosed
 from messageflow import Flow
 from messageflow.errors import PublishError
 from tests.faults.clients import FAILURES, Client
-from tests.faults.gateway import Gateway
+from tests.faults.gateway import Gateway, any_away
 from tests.faults.history import Misbehaved, Recorder, now
 from tests.faults.pages import Command, answers, glance, knock, lines, opening, page, vanish
 from tests.faults.proxy import Proxy
@@ -74,14 +74,6 @@ PAUSE = 0.1
 FAULTS = (*FAILURES, ConnectionClosed)
 
 
-async def until_any_came(come: Callable[[], Awaitable[int]]) -> int:
-    """Let visitors come, again and again until any came: for all of a time the gateway may be away."""
-    over = time.monotonic() + LET_IN_SECONDS
-    while not (came := await come()) and time.monotonic() < over:
-        pass
-    return came
-
-
 async def come_together(count: int, visit: Callable[[random.Random], Awaitable[int]], chance: random.Random) -> int:
     """Let so many visit at once, each with chances of its own; the sum of what they have done."""
     seeds = [random.Random(chance.getrandbits(32)) for _ in range(count)]
@@ -128,10 +120,22 @@ class Visitors:
         self._guests += 1
         return f"guest-{self._guests}"
 
+    def _away(self) -> bool:
+        return any_away(self._gateways)
+
+    async def _until_any_came(self, come: Callable[[], Awaitable[int]]) -> int:
+        """Let visitors come, again and again until any came: for all of a time the gateway may be away."""
+        left = LET_IN_SECONDS
+        while True:
+            began = time.monotonic()
+            if (came := await come()) or left < 0:
+                return came
+            left -= 0 if self._away() else time.monotonic() - began
+
     async def _leave(self, planned: Planned, chance: random.Random) -> int:
         """Waves of them connect and are gone before they are answered; then somebody comes to stay."""
         regular = chance.choice(self._users)
-        came = await until_any_came(lambda: self._waves(regular, planned.seconds, chance))
+        came = await self._until_any_came(lambda: self._waves(regular, planned.seconds, chance))
         for user in (regular, self._guest()):
             await self._expect_let_in(user, chance)
         return came
@@ -149,14 +153,14 @@ class Visitors:
     async def _expect_let_in(self, user: str, chance: random.Random) -> None:
         name = f"stayer-{self._guest()}"
         stayer = Client(name, user, [LOBBY], self._link, self._recorder, random.Random(chance.getrandbits(32)))
-        if not await stayer.visit(0, LET_IN_SECONDS):
+        if not await stayer.visit(0, LET_IN_SECONDS, self._away):
             self._misbehaved(f"did not let {user} in within {LET_IN_SECONDS:.0f} s after others had left at once")
 
     async def _reload(self, planned: Planned, chance: random.Random) -> int:
         """Tabs come, leave and enter a channel, and are gone again, with or without a goodbye; in the end all are."""
         user = self._guest()
         tab = partial(self._tab, user, planned.seconds)
-        return await until_any_came(lambda: come_together(TABS, tab, chance))
+        return await self._until_any_came(lambda: come_together(TABS, tab, chance))
 
     async def _tab(self, user: str, seconds: float, chance: random.Random) -> int:
         loads = 0
@@ -192,7 +196,7 @@ class Visitors:
                 await asyncio.sleep(planned.seconds)
                 return len(writers)
 
-            return await until_any_came(ask)
+            return await self._until_any_came(ask)
         finally:
             for writer in writers:
                 writer.transport.abort()
@@ -221,7 +225,7 @@ class Visitors:
     async def _waver(self, planned: Planned, chance: random.Random) -> int:
         """Some leave and enter a channel within one frame, again and again, and stay: then presence knows them."""
         waverer = partial(self._wavers, planned.seconds)
-        return await until_any_came(lambda: come_together(4, waverer, chance))
+        return await self._until_any_came(lambda: come_together(4, waverer, chance))
 
     async def _wavers(self, seconds: float, chance: random.Random) -> int:
         """One who wavers, and comes again where the connection ends before the time is over."""

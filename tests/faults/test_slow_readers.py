@@ -1,0 +1,49 @@
+"""Readers that stop are felt by the gateway for sure, however little others publish; and time in which the gateway is
+away is none in which a fault could have shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.faults.campaign import run
+from tests.faults.clients import until
+from tests.faults.options import Options
+
+PATIENCE = 0.0
+"""Seconds: over with the second look."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
+def test_readers_that_stop_are_felt_though_hardly_anything_is_published(seed: int, tmp_path: Path) -> None:
+    outcome = run(Options(seed=seed, seconds=3, kinds=("slow_reader",), rate=0.5, clients=4, hooks="process"), tmp_path)
+    assert outcome.verdict.good, outcome.verdict.text()
+    assert {fault.kind for fault in outcome.plan} == {"slow_reader"}
+
+
+class Watched:
+    """What shows at the fourth look, and a gateway that is away for as many as are said."""
+
+    def __init__(self, away: int) -> None:
+        self.looks = 0
+        self._away = away
+
+    def count(self) -> int:
+        self.looks += 1
+        return int(self.looks >= 4)
+
+    def is_away(self) -> bool:
+        return self.looks < self._away
+
+
+async def test_what_shows_while_the_gateway_is_away_is_waited_for() -> None:
+    watched = Watched(away=10)
+    assert await until(watched.count, PATIENCE, watched.is_away) == 1
+
+
+async def test_what_does_not_show_once_it_is_back_is_given_up() -> None:
+    watched = Watched(away=2)
+    assert await until(watched.count, PATIENCE, watched.is_away) == 0
+    assert watched.looks == 3
