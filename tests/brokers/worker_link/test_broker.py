@@ -775,6 +775,18 @@ async def test_a_process_of_another_user_is_refused_at_either_end(
         await worker.start(RecordingSink())
 
 
+async def test_a_worker_that_ended_before_its_link_was_accepted_makes_nobody_of_it(server: BrokerServer) -> None:
+    link = socket.socket(socket.AF_UNIX)
+    link.connect(server.address)
+    hello = m.encode_request(1, m.Hello("ended", 0))
+    link.sendall(encode_length(len(hello)) + hello)
+    server.note_ended("ended")  # before the parent has come to read, as when it may open no more files
+    assert await asyncio.to_thread(link.recv, 100) == b""
+    assert "ended" not in server._outboxes
+    assert server.statistics()["links"] == 0
+    link.close()
+
+
 async def test_a_parent_without_room_for_another_file_takes_workers_once_it_has(
     server: BrokerServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -13,10 +14,12 @@ from messageflow.core.namespaces import NamespaceOptions, Namespaces
 from messageflow.errors import ConfigurationError
 from messageflow.gateway.settings import Settings
 from messageflow.gateway.token_policy import TokenPolicy
+from messageflow.gateway.workers import worker
 from messageflow.gateway.workers.supervisor import Supervisor, _why
-from messageflow.gateway.workers.worker_config import WorkerConfig, decode_config, encode_config
+from messageflow.gateway.workers.worker_config import WorkerConfig, decode_config, encode_address, encode_config
 from messageflow.hub.heartbeat_limits import HeartbeatLimits
 from messageflow.hub.limits import Limits
+from messageflow.version import VERSION
 
 
 @pytest.mark.parametrize(
@@ -69,6 +72,30 @@ async def test_workers_wait_for_the_broker_as_long_as_one_start_does_and_the_lat
     patience = [decode_config(line).settings.streams.broker_start_timeout for line in told.read_bytes().splitlines()]
     assert patience[0] <= 0.01
     assert patience[1:] == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("theirs", [b'"99.0.0"', b'""'])
+def test_a_worker_of_another_version_says_so_and_what_to_do(theirs: bytes) -> None:
+    ours = msgspec.json.encode(VERSION)
+    line = encode_config(WorkerConfig(Settings(), 3, 4, "/x/parent", "1-abc", 1))
+    assert line.count(ours) == 1
+    decode_config(line)
+    with pytest.raises(ConfigurationError, match="another version was installed while it ran"):
+        decode_config(line.replace(ours, theirs))
+    with pytest.raises(ConfigurationError, match="Restart the gateway"):
+        decode_config(b'{"version":' + theirs + b',"what":"only that version knows"}')
+
+
+@pytest.mark.parametrize(("more", "address"), [(b"", "/x/parent"), (encode_address("/y/parent"), "/y/parent")])
+def test_a_worker_learns_where_its_broker_moved_before_it_began(
+    more: bytes, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, writing = os.pipe()
+    monkeypatch.setattr(worker, "STDIN", reading)
+    os.write(writing, encode_config(WorkerConfig(Settings(), 3, 4, "/x/parent", "1-abc", 1)) + more)
+    assert worker.read_config().broker == address
+    os.close(reading)
+    os.close(writing)
 
 
 def test_what_is_no_order_is_refused() -> None:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import socket
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -32,6 +33,7 @@ LOOK_EVERY = 0.5  # seconds between looks for who is silent, and whether the soc
 STALLED = 2.0  # seconds between two looks after which this process must have been frozen
 SILENCE = 15.0  # seconds after which a worker that says nothing is gone
 HELLO_SECONDS = 5.0  # that one who comes has to say who it is
+ENDED = 1000  # workers at most that are known to have ended
 STRANGERS = 64  # links at most whose other end has not said who it is
 
 
@@ -63,6 +65,7 @@ class BrokerServer:
         self._links: dict[LinkConnection, WorkerOutbox] = {}
         self._outboxes: dict[str, WorkerOutbox] = {}  # by node
         self._absent: dict[str, WorkerOutbox] = {}  # of workers that were silent for too long and may come back
+        self._ended: deque[str] = deque(maxlen=ENDED)
         self._dropped = 0  # publications, for workers that are gone
         self._control = 0  # the number of the last control message
         self._tasks: set[asyncio.Task[None]] = set()
@@ -202,7 +205,9 @@ class BrokerServer:
             failed = BrokerError(f"the request was not understood: {error}")
             self._handler.reply(connection, outbox, m.encode_failure(number, failed))
             return
-        if isinstance(request, m.Hello):
+        if isinstance(request, m.Hello) and request.node in self._ended:
+            connection.abort("its process has ended")
+        elif isinstance(request, m.Hello):
             known = b"" if request.node in self._outboxes else m.FORGOTTEN
             self._handler.reply(connection, self._welcome(connection, request), m.encode_answer(number, known))
         elif outbox is None:
@@ -234,8 +239,13 @@ class BrokerServer:
         for channel in channels:
             self._handler.end_unwanted(channel)
 
+    def note_ended(self, node: str) -> None:
+        """A worker's process has ended. What it sent over a link that is yet to be accepted makes nobody of it."""
+        self._ended.append(node)
+        self.forget(node)
+
     def forget(self, node: str) -> None:
-        """A worker has ended: nobody of its connections is present any more."""
+        """A worker is taken for dead: nobody of its connections is present any more, until it comes back."""
         self._absent.pop(node, None)
         if node in self._outboxes:
             self._forget(self._outboxes[node], "the worker was taken for dead")

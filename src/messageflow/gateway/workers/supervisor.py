@@ -165,7 +165,7 @@ class Supervisor:
             except (OSError, ConfigurationError) as error:
                 why = f"it could not be started: {error}"
             if self._server is not None:
-                self._server.forget(name)
+                self._server.note_ended(name)
             if self._stopping.is_set():
                 return
             if time.monotonic() - began > STEADY:

@@ -11,6 +11,8 @@ import socket
 from collections.abc import Callable
 from functools import partial
 
+import msgspec
+
 from messageflow.brokers.worker_link.broker import ParentBroker
 from messageflow.gateway import logs
 from messageflow.gateway.application import ASGIApp
@@ -31,18 +33,21 @@ CONFIG_BYTES = 1 << 20
 
 
 def read_config() -> WorkerConfig:
-    """Return what the parent wants, from standard input.
+    """Return what the parent wants, from standard input. It may have told already that its broker has moved.
 
     Raises:
         msgspec.MsgspecError: nobody wrote a config there: this process was not started by a gateway.
+        ConfigurationError: the gateway is of another version.
     """
     line = b""
-    while not line.endswith(b"\n") and len(line) < CONFIG_BYTES:
+    while b"\n" not in line and len(line) < CONFIG_BYTES:
         piece = os.read(STDIN, 65_536)
         if not piece:
             break
         line += piece
-    return decode_config(line)
+    first, _, moved = line.partition(b"\n")
+    config = decode_config(first)
+    return msgspec.structs.replace(config, broker=decode_address(moved)) if moved else config
 
 
 def bound_port(listener: int) -> int:

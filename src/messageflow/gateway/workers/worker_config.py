@@ -11,9 +11,17 @@ from typing import Any
 
 import msgspec
 
+from messageflow.errors import ConfigurationError
 from messageflow.gateway.settings import Settings
+from messageflow.version import VERSION
 
 NO_LENDING = -1
+
+
+class _Version(msgspec.Struct, frozen=True):
+    """What can be read of the config of any version."""
+
+    version: str = ""
 
 
 class WorkerConfig(msgspec.Struct, frozen=True):
@@ -29,6 +37,7 @@ class WorkerConfig(msgspec.Struct, frozen=True):
         application: `module:attribute` of the application served beside the gateway; empty for none.
         directory: where the application is found.
         lending: the descriptor on which it lends connections to its parent; `NO_LENDING` where it cannot.
+        version: of the parent.
     """
 
     settings: Settings
@@ -40,6 +49,7 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     application: str = ""
     directory: Path | None = None
     lending: int = NO_LENDING
+    version: str = VERSION
 
 
 def encode_config(config: WorkerConfig) -> bytes:
@@ -62,7 +72,14 @@ def decode_config(line: bytes) -> WorkerConfig:
 
     Raises:
         msgspec.MsgspecError: it is none.
+        ConfigurationError: it is that of another version, of which nothing else can be told.
     """
+    theirs = msgspec.json.decode(line, type=_Version).version
+    if theirs != VERSION:
+        raise ConfigurationError(
+            f"this worker is messageflow {VERSION}, its gateway {theirs or 'an older one'}: another version was "
+            "installed while it ran. Restart the gateway"
+        )
     return msgspec.json.decode(line, type=WorkerConfig, dec_hook=_read_path)
 
 
