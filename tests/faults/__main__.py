@@ -41,6 +41,7 @@ from tests.faults.schedule import (
     REDIS_LOSES,
     STORAGE,
     VISITORS,
+    WORKER_LINKS,
     WORKERS,
 )
 from tests.faults.verdicts import EXAMPLES, Expectations
@@ -49,6 +50,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "network": NETWORK,
     "processes": PROCESSES,
     "workers": WORKERS,
+    "links": WORKER_LINKS,
     "storage": STORAGE,
     "visitors": VISITORS,
     "application": APPLICATION,
@@ -93,8 +95,10 @@ SHORT = (
     Options(seed=15, seconds=12, kinds=("redis_rolled_back",), broker="redis", nodes=2),
     Options(seed=16, seconds=8, kinds=("directory_gone",)),
     Options(seed=17, seconds=8, kinds=("directory_gone",), workers=2),
+    Options(seed=18, seconds=45, kinds=(*WORKER_LINKS, "slow_reader", "cut"), workers=2, hooks="process"),
+    Options(seed=19, seconds=26, kinds=(*STORAGE, "link_cut", "publisher_answer_lost"), workers=2, ack="disk"),
 )
-"""The runs of the short form: together every kind of fault, in about ten minutes."""
+"""The runs of the short form: together every kind of fault, in about twelve minutes."""
 
 LONG_SECONDS = 150.0
 LONG_ROUNDS = 20

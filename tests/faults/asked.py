@@ -37,8 +37,10 @@ from tests.faults.verdicts import Expectations, Findings
 NOT_BEGUN = frozenset({TOO_MANY_REQUESTS.code, NOT_AVAILABLE.code, METHOD_NOT_FOUND.code})
 """Errors that say of themselves that no handler has begun."""
 
-GATEWAY_KILLS = frozenset({"gateway_kill", "gateway_kill_at", "gateway_drain_cut_short", "parent_kill"})
-KILLS = GATEWAY_KILLS | {"worker_kill"}
+GATEWAY_KILLS = frozenset({"gateway_kill", "gateway_kill_at", "gateway_drain_cut_short", "parent_kill", "workers_kill"})
+"""What leaves nobody of a gateway that could tell of an end."""
+
+KILLS = GATEWAY_KILLS | {"worker_kill", "parent_files"}
 MOMENT = 2_000_000_000
 """Nanoseconds around a coming or a going in which a kill may leave it untold, or told by two."""
 

@@ -53,6 +53,7 @@ from tests.faults.schedule import plan
 from tests.faults.slow_readers import SlowReaders
 from tests.faults.tellers import TELLERS, Tellers
 from tests.faults.visitors import NAMESPACES, Visitors
+from tests.faults.worker_faults import WorkerFaults
 from tests.support import API_KEY
 
 WINDOW = 16 * 1024
@@ -319,7 +320,8 @@ class Run:
         """What those do who read, publish and visit, and what needs much that is published."""
         floods = Floods(self.gateways, self._histories)
         slow_readers = SlowReaders(self.gateways, self._clients, floods)
-        return {**self._make_visitors(untouched).faults, **slow_readers.faults}
+        worker_faults = WorkerFaults(self.gateways, floods, self._misbehaved)
+        return {**self._make_visitors(untouched).faults, **slow_readers.faults, **worker_faults.faults}
 
     def _make_visitors(self, untouched: Proxy) -> Visitors:
         alone = all(fault.lane in ("visitors", "producers", "links") for fault in self.plan)

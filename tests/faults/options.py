@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from tests.faults import worker_links
 from tests.faults.machine import Clock, SmallDisk, Strace
 from tests.faults.nemesis import CROWD
 from tests.faults.redis_server import RedisServer
@@ -60,7 +61,7 @@ UNSYNCED = frozenset({"redis_kill"})
 """What loses the end of a stream, always and where Redis acknowledges what is not on its disk. A Cluster lets a replica
 take over by itself from a primary that is silent for too long, and a replica may lack what was acknowledged last."""
 
-KILLS = frozenset({*PROCESSES, *WORKERS}) - {"gateway_freeze", "worker_freeze"}
+KILLS = frozenset({*PROCESSES, *WORKERS, "workers_kill", "parent_files"}) - {"gateway_freeze", "worker_freeze"}
 """What ends a gateway or a part of it, and with it what it alone had seen of a stream."""
 
 DEAFENING = frozenset({*KILLS, "gateway_freeze", "worker_freeze", *REDIS_LINKS})
@@ -155,6 +156,7 @@ def possible(options: Options) -> tuple[Options, dict[str, str]]:
     """Return the run with the faults that can be done here, and why the others cannot."""
     reasons = {
         "workers": "it takes more than one worker" if options.workers < 2 else "",
+        "links": _links_hindrance(options),
         "file": "it takes a broker that keeps a file" if not options.keeps_file else "",
         "redis": "" if options.broker == "redis" else "it takes --broker redis",
         "cluster": "" if options.with_cluster else "it takes --broker redis-cluster",
@@ -173,6 +175,12 @@ def possible(options: Options) -> tuple[Options, dict[str, str]]:
     }
     kinds = tuple(kind for kind in options.kinds if kind not in missing)
     return replace(options, kinds=kinds), missing
+
+
+def _links_hindrance(options: Options) -> str:
+    if options.with_redis:
+        return "it takes a broker of the parent's: with Redis each worker has its own"
+    return "" if worker_links.possible() else "it takes root, and pidfd_getfd"
 
 
 def _rollback_hindrance(options: Options) -> str:

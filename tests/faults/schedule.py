@@ -57,8 +57,15 @@ KINDS: dict[str, Kind] = {
     "gateway_drain_cut_short": Kind("gateway", (0.05, 1.5), recovery=3),
     "gateway_freeze": Kind("gateway", (0.5, 6), recovery=2),
     "worker_kill": Kind("gateway", (0, 0), recovery=3, needs=frozenset({"workers"})),
-    "worker_freeze": Kind("gateway", (0.5, 6), recovery=2, needs=frozenset({"workers"})),
+    "worker_freeze": Kind("gateway", (0.5, 20), recovery=2, needs=frozenset({"workers"})),
+    "workers_kill": Kind("gateway", (0, 0), recovery=2, needs=frozenset({"workers", "links"})),
+    "worker_behind": Kind("gateway", (0.5, 3), recovery=2, needs=frozenset({"workers", "links"})),
     "parent_kill": Kind("gateway", (0.2, 1.5), recovery=3, needs=frozenset({"workers"})),
+    "parent_freeze": Kind("gateway", (0.5, 20), recovery=2, needs=frozenset({"workers", "links"})),
+    "parent_files": Kind("gateway", (1, 4), recovery=2, needs=frozenset({"workers", "links"})),
+    "link_cut": Kind("gateway", (0, 0), recovery=1, needs=frozenset({"workers", "links"})),
+    "link_narrow": Kind("gateway", (1, 4), recovery=1, needs=frozenset({"workers", "links"})),
+    "link_address_gone": Kind("gateway", (0, 0), recovery=1, needs=frozenset({"workers", "links"})),
     "disk_full": Kind("gateway", (2, 4), recovery=2, needs=frozenset({"tmpfs", "file"})),
     "fsync_error": Kind("gateway", (2, 4), recovery=3, needs=frozenset({"strace", "file", "synced"})),
     "directory_gone": Kind("gateway", (1, 3), recovery=2, needs=frozenset({"file", "no tmpfs"})),
@@ -104,6 +111,7 @@ KINDS: dict[str, Kind] = {
 NETWORK = tuple(name for name, kind in KINDS.items() if kind.lane in ("links", "producers"))
 PROCESSES = ("gateway_kill", "gateway_kill_at", "gateway_drain", "gateway_drain_cut_short", "gateway_freeze")
 WORKERS = ("worker_kill", "worker_freeze", "parent_kill")
+WORKER_LINKS = tuple(name for name, kind in KINDS.items() if "links" in kind.needs)
 STORAGE = ("disk_full", "fsync_error")
 VISITORS = tuple(name for name, kind in KINDS.items() if kind.lane == "visitors")
 APPLICATION = tuple(name for name, kind in KINDS.items() if kind.lane == "application")

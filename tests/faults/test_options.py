@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.faults import worker_links
 from tests.faults.options import Options, expectations, hindrance, possible
 from tests.faults.schedule import (
     CLUSTER,
@@ -16,6 +17,7 @@ from tests.faults.schedule import (
     REDIS_KEEPS,
     REDIS_LOSES,
     VISITORS,
+    WORKER_LINKS,
     Planned,
 )
 
@@ -53,6 +55,13 @@ def test_a_cluster_loses_something_only_where_it_is_flushed_or_an_heir_was_not_a
     assert expected.epochs_kept == expected.connections_kept == (kind in CLUSTER_KEEPS)
     assert expected.epochs_most == (1 if kind in CLUSTER_KEEPS else 2)
     assert expected.tails_lost == (kind in CLUSTER_LOSES and kind != "cluster_flush")
+
+
+def test_what_is_done_to_links_of_workers_takes_workers_and_a_broker_of_their_parent() -> None:
+    one = Options(seed=1, seconds=1, kinds=("cut", *WORKER_LINKS))
+    shared = replace(SHARED, kinds=one.kinds, workers=2)
+    assert possible(one)[0].kinds == possible(shared)[0].kinds == ("cut",)
+    assert possible(replace(one, workers=2))[0].kinds == (one.kinds if worker_links.possible() else ("cut",))
 
 
 def test_what_takes_a_file_of_the_gateway_is_not_done_with_redis() -> None:

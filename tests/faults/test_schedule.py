@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+from messageflow.brokers.worker_link.broker_server import SILENCE
 from tests.faults.schedule import KINDS, LANES, NETWORK, REDIS, REDIS_LINKS, plan
 
 SECONDS = 200.0
@@ -36,6 +37,16 @@ def test_no_fault_lasts_beyond_the_time_given() -> None:
     planned = plan(3, KINDS, SECONDS)
     assert max(fault.at + fault.seconds for fault in planned) <= SECONDS
     assert [fault.number for fault in planned] == list(range(1, len(planned) + 1))
+
+
+@pytest.mark.parametrize("kind", ["worker_freeze", "parent_freeze"])
+def test_one_end_of_a_link_is_frozen_for_longer_than_the_other_waits_in_long_runs_only(kind: str) -> None:
+    frozen = {
+        seconds: [fault.seconds for seed in range(50) for fault in plan(seed, (kind,), seconds)]
+        for seconds in (40.0, 150.0)
+    }
+    assert max(frozen[40.0]) <= 8
+    assert max(frozen[150.0]) > SILENCE
 
 
 def test_redis_is_frozen_for_longer_than_a_lease_in_long_runs_only() -> None:

@@ -1,0 +1,88 @@
+"""What is done to links of workers really happens to them, and a gateway bears it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from messageflow.brokers.worker_link.framing import encode_length
+from tests.faults.campaign import run
+from tests.faults.options import Options
+from tests.faults.worker_faults import LinkFigures, read_figures
+from tests.faults.worker_links import holders, is_writable, narrow, possible, unfinished
+
+FRAME = b"x" * 100
+
+needs_descriptors = pytest.mark.skipif(not possible(), reason="it takes root, and pidfd_getfd")
+
+
+def frame(body: bytes) -> bytes:
+    return encode_length(len(body)) + body
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    yield here, there
+    here.close()
+    there.close()
+
+
+@pytest.mark.parametrize(("sent", "bytes_of_the_last"), [(b"", 0), (frame(FRAME), 0), (frame(FRAME) * 2, 0)])
+def test_whole_frames_are_no_cut_ones(
+    ends: tuple[socket.socket, socket.socket], sent: bytes, bytes_of_the_last: int
+) -> None:
+    ends[0].sendall(sent)
+    assert unfinished(ends[1]) == bytes_of_the_last
+
+
+@pytest.mark.parametrize("cut", [1, 3, 4, 5, 103])
+def test_a_cut_frame_is_known_by_what_there_is_of_it(ends: tuple[socket.socket, socket.socket], cut: int) -> None:
+    ends[0].sendall(frame(FRAME) + frame(FRAME)[:cut])
+    assert unfinished(ends[1]) == cut
+    assert ends[1].recv(1000) == frame(FRAME) + frame(FRAME)[:cut]  # nothing was taken away
+
+
+def test_a_narrow_end_is_full_soon_and_wide_again_later(ends: tuple[socket.socket, socket.socket]) -> None:
+    here, _ = ends
+    before = narrow(here)
+    here.setblocking(False)
+    assert here.send(bytes(1 << 16)) < 1 << 13
+    assert not is_writable(here)
+    narrow(here, before)
+    assert is_writable(here)
+
+
+def test_who_holds_a_connection_is_known_by_its_port() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        client = socket.create_connection(("127.0.0.1", port))
+        accepted, _ = server.accept()
+        here = client.getsockname()[1]
+        assert holders([os.getpid()], port, [here]) == [os.getpid()]
+        assert holders([os.getpid()], port, [port]) == []
+        accepted.close()
+        client.close()
+
+
+def test_figures_of_links_are_read_from_metrics() -> None:
+    metrics = (
+        b"# HELP messageflow_broker_link_bytes_waiting Bytes that wait to be sent to workers.\n"
+        b"messageflow_broker_link_bytes_waiting 8.388608e+06\n"
+        b"messageflow_broker_link_publications_dropped_total 12.0\n"
+    )
+    assert read_figures(metrics) == LinkFigures(8 << 20, 12)
+    assert read_figures(b"") == LinkFigures(0, 0)
+
+
+@needs_descriptors
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["link_cut", "link_narrow", "workers_kill", "parent_files", "worker_behind"])
+def test_workers_and_their_links_bear(kind: str, tmp_path: Path) -> None:
+    outcome = run(Options(seed=1, seconds=8, kinds=(kind,), clients=6, producers=2, workers=2), tmp_path)
+    assert outcome.verdict.good, outcome.verdict.text()
+    assert {fault.kind for fault in outcome.plan} == {kind}
