@@ -25,5 +25,5 @@ class TestStreamsOfAFlow(StreamSuite):
         client = RedisClient(ASYNCIO, ruled.url, "messageflow", ruled.url)
         known = await client._prepare(limit)
         servers = Servers(client._routers, known.acks, Attempt(limit))
-        yield RedisApiBroker(servers, Names("messageflow"), known.window, limit)
+        yield RedisApiBroker(servers, Names("messageflow"), known.window, known.age, limit)
         client.close()

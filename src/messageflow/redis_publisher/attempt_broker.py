@@ -23,15 +23,17 @@ class RedisApiBroker:
         servers: what to ask.
         names: of everything.
         window: seconds for which an idempotency key is recognised.
+        age: of streams, as gateways left it.
         limit: when the attempt must be over.
     """
 
-    def __init__(self, servers: Servers, names: Names, window: float, limit: float) -> None:
+    def __init__(self, servers: Servers, names: Names, window: float, age: int, limit: float) -> None:
         self._servers = servers
         self._names = names
         self._limit = limit
         self._ask = CommandClient(servers)
         self._store = RedisStreamStore(self._ask, names, window)
+        self._store.age = age
         self._presence_store = RedisPresenceStore(self._ask, names)
 
     async def publish(self, items: Sequence[Item]) -> list[Stored]:

@@ -1,7 +1,9 @@
 """The client with which a flow calls straight through Redis: what gateways wrote there about channels, and the calls.
 
-The rules are read when the first call comes, and again every half minute in which there are calls. A Redis that has
-none was never used by a gateway: then nothing is stored, for nobody knows how long it should be kept.
+The rules are read when the first call comes, and again every half minute in which there are calls and after a
+connection was made, for it may be one to a Redis that is another. With them comes the age of streams, in which this
+flow begins some. A Redis that has no rules was never used by a gateway: then nothing is stored, for nobody knows how
+long it should be kept.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from messageflow.brokers.base import Ack
 from messageflow.brokers.redis.connections.connector import split_urls
 from messageflow.brokers.redis.connections.resp import ErrorReply, RedisCommand
 from messageflow.brokers.redis.keyspace import Names
+from messageflow.brokers.redis.streams.stream_store import read_age
 from messageflow.client_io.kernel import Attempt, Broken, ClientIO
 from messageflow.client_io.outcome import NoResponse, Response
 from messageflow.client_io.pool import ConnectionPool
@@ -31,18 +34,19 @@ LOOK_EVERY = 30.0  # seconds
 
 
 class Prepared(NamedTuple):
-    """What was found in Redis, and when, on the monotonic clock."""
+    """What was found in Redis, when, on the monotonic clock, and after how many connections were made."""
 
     namespaces: Namespaces
     size_limit: int
     window: float
     revoked_for: float
+    age: int
     acks: Mapping[ConnectionPool, Ack]
     at: float
+    connections: int
 
-    @property
-    def is_fresh(self) -> bool:
-        return time.monotonic() - self.at < LOOK_EVERY
+    def is_fresh(self, connections: int) -> bool:
+        return connections == self.connections and time.monotonic() - self.at < LOOK_EVERY
 
 
 class RedisClient:
@@ -77,7 +81,8 @@ class RedisClient:
         failures: list[BrokerError] = []
         try:
             known = await self._prepare(limit)
-            broker = RedisApiBroker(Servers(self._routers, known.acks, attempt), self._names, known.window, limit)
+            servers = Servers(self._routers, known.acks, attempt)
+            broker = RedisApiBroker(servers, self._names, known.window, known.age, limit)
             api = Api(
                 broker,
                 known.namespaces,
@@ -110,19 +115,22 @@ class RedisClient:
     async def _prepare(self, limit: float) -> Prepared:
         """Return what has to be known; one caller at a time looks, and nothing it sends changes what is stored."""
         known = self._known
-        if known is not None and known.is_fresh:
+        if known is not None and known.is_fresh(self._count_connections()):
             return known
         await self._looking.acquire(limit)
         try:
             known = self._known
             if known is None:
                 self._known = known = await self._learn(Attempt(limit))
-            elif not known.is_fresh:
-                self._known = known._replace(at=time.monotonic())  # is good enough for all others meanwhile
+            elif not known.is_fresh(made := self._count_connections()):
+                self._known = known._replace(at=time.monotonic(), connections=made)  # will do for others meanwhile
                 self._known = known = await self._learn_again(self._known, limit)
             return known
         finally:
             self._looking.release()
+
+    def _count_connections(self) -> int:
+        return sum(connector.made for connector in self._connectors)
 
     async def _learn(self, attempt: Attempt) -> Prepared:
         for connector in self._connectors[len(self._routers) :]:
@@ -150,14 +158,24 @@ class RedisClient:
             return known
 
     async def _read_known(self, attempt: Attempt) -> Prepared | None:
-        key = self._names.rules
-        [written] = await Servers(self._routers, {}, attempt).execute([RedisCommand(key, ("GET", key))])
+        rules_key, age_key = self._names.rules, self._names.age
+        written, ages = await Servers(self._routers, {}, attempt).execute(
+            [RedisCommand(rules_key, ("GET", rules_key)), RedisCommand(age_key, ("HMGET", age_key, "age"))]
+        )
         rules = _read(written)
         if rules is None:
             return None
+        age = 0 if isinstance(ages, ErrorReply) else read_age(ages[0])
         acks = await read_acks([pool for router in self._routers for pool in router.pools()], attempt)
         return Prepared(
-            rules.namespaces, rules.size_limit, rules.idempotency_window, rules.revoked_for, acks, time.monotonic()
+            rules.namespaces,
+            rules.size_limit,
+            rules.idempotency_window,
+            rules.revoked_for,
+            max(age, self._known.age if self._known else 0),  # what Redis lost of it, gateways bring back
+            acks,
+            time.monotonic(),
+            self._count_connections(),
         )
 
 

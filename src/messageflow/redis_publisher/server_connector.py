@@ -36,6 +36,7 @@ class ServerConnector:
         addresses: those that the URL names; none for a Unix socket.
         service: what Sentinels are asked for.
         database: the number of it.
+        made: how many connections it has made.
 
     Raises:
         ConfigurationError: it is no URL of a Redis; does not repeat it, for it may hold a password.
@@ -48,6 +49,7 @@ class ServerConnector:
         self.addresses = list(found.addresses)
         self.service = found.service
         self.database = found.database
+        self.made = 0
 
     async def connect(
         self, io: ClientIO, address: Address | None, limit: float, *, sentinel: bool = False
@@ -66,6 +68,7 @@ class ServerConnector:
         except BaseException:
             connection.close()
             raise
+        self.made += 1
         return connection
 
     def _address(self, address: Address | None) -> ServerAddress:

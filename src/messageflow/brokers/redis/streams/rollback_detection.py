@@ -4,7 +4,7 @@ Each start of a server, and each time it takes another's place, begins another *
 it compares what it knows with what Redis has when a new life begins (`position_monitor`). A gateway that starts and
 finds a life of which no gateway has left word cannot know what is missing: unless this machine remembers enough to
 prove that nothing is (`witness`), it begins a new *age*, and every stream of an earlier one goes on in a new epoch when
-it is touched.
+it is touched. What Redis loses of the age itself, each gateway brings back.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from enum import StrEnum
 
 from messageflow.brokers.redis import scripts
 from messageflow.brokers.redis.connections.command_client import CommandClient
-from messageflow.brokers.redis.connections.resp import RedisCommand
+from messageflow.brokers.redis.connections.resp import RedisCommand, Value
 from messageflow.brokers.redis.keyspace import Names
-from messageflow.brokers.redis.streams.stream_store import STATE_LIFE, RedisStreamStore
+from messageflow.brokers.redis.streams.stream_store import STATE_LIFE, RedisStreamStore, read_age
 from messageflow.brokers.redis.streams.witness import Seen, Witness
 from messageflow.core.backoff import Backoff
 from messageflow.errors import BrokerError
@@ -36,6 +36,7 @@ class LifeVerdict(StrEnum):
     """What a gateway knows of the lives it finds, in the words of `age.lua`."""
 
     WATCHED = "watched"
+    EMPTIED = "emptied"
     PROVED = "proved"
     LOST = "lost"
     NEW = "new"
@@ -111,19 +112,21 @@ class Ages:
 
     async def _agree(self, lives: Iterable[str], known: LifeVerdict) -> None:
         self._lives = sorted(set(lives))
-        self._take(await self._client.run_script(scripts.AGE, [self._names.age], [" ".join(self._lives), known]))
+        arguments: list[Value] = [" ".join(self._lives), known, self._store.age]
+        self._take(await self._client.run_script(scripts.AGE, [self._names.age], arguments))
 
     async def _look(self) -> None:
-        """Learn of an age that another has begun."""
+        """Learn of an age that another has begun, and bring it back where Redis has lost it."""
         age = await self._client.execute_one(RedisCommand(self._names.age, ("HGET", self._names.age, "age")))
         if age is None:  # it was deleted
+            await self._agree(self._lives, LifeVerdict.EMPTIED)
+        elif read_age(age) < self._store.age:
             await self.agree_again(self._lives)
         else:
             self._take(age)
 
     def _take(self, age: bytes) -> None:
-        if age.isdigit():
-            self._store.age = max(self._store.age, int(age))
+        self._store.age = max(self._store.age, read_age(age))
 
     async def beat(self) -> None:
         """Make it known to Redis, and then here, how far it is.

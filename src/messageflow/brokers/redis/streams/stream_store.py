@@ -186,6 +186,11 @@ def to_history(read: Read, channel: str, position: Position) -> HistoryPart:
     return HistoryPart(read.publications, read.top)
 
 
+def read_age(reply: Any) -> int:
+    """Return the age that Redis has; 0 where it has none, or what nobody of us has written."""
+    return int(reply) if isinstance(reply, bytes) and reply.isdigit() else 0
+
+
 def _read_position(reply: list[Any]) -> Position | None:
     return None if None in reply else read_position(*reply)
 
