@@ -21,6 +21,7 @@ log = logging.getLogger("messageflow.broker")
 CHECK_EVERY = 5.0  # seconds between two looks, at least
 CHECK_SLICE = 512  # positions asked for at once
 MOST_PAST = 20_000  # channels whose position is kept after their last subscriber: 4 MB
+MOST_ENDED = 8  # epochs remembered of one channel that lost something
 CHECKS_A_SECOND = 5_000  # channels; with very many, each is looked at less often
 
 
@@ -43,6 +44,7 @@ class PositionMonitor:
         self._seen: dict[str, Position | None] = {}
         self._past: OrderedDict[str, Position] = OrderedDict()  # where channels stood, subscribed or not
         self._aside: dict[str, Position] = {}  # where they stood when Redis was lost; to be judged when it is back
+        self._ended: OrderedDict[str, tuple[str, ...]] = OrderedDict()  # epochs that will not come again rightly
         self._reviewing: asyncio.Task[None] | None = None
         self._judging: dict[str, asyncio.Task[None]] = {}
         self.lost_tails = 0
@@ -127,6 +129,7 @@ class PositionMonitor:
             if self._seen.get(channel) == seen:
                 self._seen[channel] = None
             self._past.pop(channel, None)
+            self._note_end(channel, seen.epoch)
             log.error("lost_tail", extra={"channel": channel, "epoch": seen.epoch, "seen": seen.offset})
         return lost
 
@@ -168,7 +171,11 @@ class PositionMonitor:
 
     def set_aside(self) -> None:
         """Redis was lost, and may come back with less: what is known now is judged then, whatever comes meanwhile."""
-        known = self._past | {channel: seen for channel, seen in self._seen.items() if seen is not None}
+        known = dict(self._past)
+        for channel, seen in self._seen.items():
+            past = known.get(channel)
+            if seen is not None and (past is None or past.epoch != seen.epoch or past.offset < seen.offset):
+                known[channel] = seen  # else a receipt was here before its announcement
         self._aside = known | self._aside
 
     def review(self) -> None:
@@ -183,22 +190,41 @@ class PositionMonitor:
 
     async def _review(self) -> None:
         try:
-            aside = list(self._aside.items())
+            aside = list({**dict.fromkeys(self._ended), **self._aside}.items())
             for start in range(0, len(aside), CHECK_SLICE):
                 part = dict(aside[start : start + CHECK_SLICE])
                 for channel, top in zip(part, await self._store.read_positions(list(part)), strict=True):
                     known = part[channel]
                     if isinstance(top, BrokerError):
                         continue  # its server is still away
-                    if top is not None and top != known and top.epoch == known.epoch:
-                        await self._forget(channel, known)
-                    if self._aside.get(channel) == known:
+                    if top is not None:
+                        await self._judge_again(channel, known, top)
+                    if known is not None and self._aside.get(channel) == known:
                         del self._aside[channel]
         except (BrokerError, Garbage) as error:  # it is gone again, and will be reviewed when it is back again
             log.warning("streams_not_judged", extra={"channels": len(self._aside), "error": str(error)})
         finally:
             self._reviewing = None
             self._doubt()
+
+    async def _judge_again(self, channel: str, known: Position | None, top: Position) -> None:
+        """Judge a stream by what was known of it before Redis was lost, and by the epochs that it had left by then.
+
+        Redis may come back from the same older file twice: then a stream is again in an epoch that it had to leave.
+        """
+        if top.epoch in self._ended.get(channel, ()):
+            await self._forget(channel, Position(top.epoch, top.offset + 1, ""))
+        elif known is not None and top.epoch == known.epoch:
+            if top != known:
+                await self._forget(channel, known)
+        elif known is not None:
+            self._note_end(channel, known.epoch)
+
+    def _note_end(self, channel: str, epoch: str) -> None:
+        before = self._ended.pop(channel, ())
+        self._ended[channel] = (*(each for each in before if each != epoch), epoch)[-MOST_ENDED:]
+        if len(self._ended) > MOST_PAST:
+            self._ended.popitem(last=False)
 
     async def judge_refusal(self, channel: str, top: Position) -> None:
         """Judge a position that is not in this stream: the client that has it may be wrong, or the stream is.
