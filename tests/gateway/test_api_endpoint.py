@@ -261,7 +261,7 @@ class _Port:
 
     def __init__(self, api: Answering, limits: HttpLimits) -> None:
         endpoint = ApiEndpoint(api, ApiKey("key"), Paths("/", guest=True), limits)
-        self.door = FrontDoor(Routes({}, {}, endpoint), limits, lambda: None)
+        self.door = FrontDoor(Routes({}, {}, endpoint), limits, lambda *, handshake: None)
 
     def call(self, method: str, *, paused: bool = False, body: bytes = b"") -> tuple[_Transport, HttpConnection]:
         """Make a call on a connection of its own, whose caller takes nothing when `paused`."""

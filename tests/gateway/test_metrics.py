@@ -115,7 +115,7 @@ async def test_every_counter_and_every_refusal_at_the_door_is_shown(world: Watch
         setattr(world.hub.counters, name, number)
     doors = (
         *("refused_origins", "refused_full", "refused_busy", "refused_files"),
-        *("slow_heads", "evicted_requests", "accept_pauses"),
+        *("slow_heads", "slow_handshakes", "evicted_requests", "accept_pauses"),
     )
     assert set(doors) == set(AdmissionCounters.__slots__)
     for number, name in enumerate(doors, 100):

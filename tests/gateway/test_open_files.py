@@ -16,6 +16,7 @@ import urllib3
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from tests.gateway.test_api import certificate
 from tests.support import API_KEY, TOKEN_SECRET, Running, running
 from tests.waiting import wait_until
 
@@ -51,6 +52,22 @@ def let_go():
         os.close(held.pop())
 '''
 
+READER = '''
+async def app(scope, receive, send):
+    """Answer with what was sent, once it is whole."""
+    if scope["type"] != "http":
+        return
+    body, more = b"", True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+    await send({"type": "http.response.body", "body": body})
+'''
+
 
 def enter(stack: ExitStack, gateway: Running, user: str) -> ClientConnection:
     connection = stack.enter_context(connect(gateway.websocket, open_timeout=30))
@@ -77,11 +94,11 @@ def filled(gateway: Running) -> Iterator[list[InvalidStatus]]:
         yield refused
 
 
-def push(gateway: Running, user: str) -> int:
+def push(gateway: Running, user: str, pool: urllib3.PoolManager | None = None, url: str = "") -> int:
     body = json.dumps({"channel": f"#{user}", "data": 1}).encode()
-    return urllib3.request(
-        "POST", f"{gateway.url}/messageflow/api/publish", body=body, headers={"X-API-Key": API_KEY}
-    ).status
+    address = f"{url or gateway.url + '/messageflow'}/api/publish"
+    ask = urllib3.request if pool is None else pool.request
+    return ask("POST", address, body=body, headers={"X-API-Key": API_KEY}).status
 
 
 def metric(gateway: Running, name: str) -> float:
@@ -130,6 +147,39 @@ def test_connections_that_say_nothing_do_not_keep_a_request_out(tmp_path: Path) 
             assert push(gateway, "alice") == 200
         assert metric(gateway, "evicted_requests_total") >= HARD
         assert gateway.events("http_crowded")
+
+
+def test_connections_that_do_not_begin_tls_do_not_keep_a_request_out(tmp_path: Path) -> None:
+    cert, key = certificate(tmp_path)
+    arguments = ["serve", "--broker", "memory", "--tls-cert", str(cert), "--tls-key", str(key)]
+    with running(arguments, tmp_path, files=(HARD, HARD)) as gateway, ExitStack() as stack:
+        pool = stack.enter_context(urllib3.PoolManager(ca_certs=str(cert), retries=False))
+        url = f"https://localhost:{gateway.port}/messageflow"
+        for _ in range(2 * HARD):
+            stack.enter_context(socket.create_connection(("localhost", gateway.port)))
+        for _ in range(5):
+            assert pool.request("GET", f"{url}/health", headers={"Connection": "close"}).status == 200
+            assert push(gateway, "alice", pool, url) == 200
+        text = pool.request("GET", f"{url}/metrics").data.decode()
+        evicted = next(line for line in text.splitlines() if line.startswith("messageflow_evicted_requests_total"))
+        assert float(evicted.rpartition(" ")[2]) >= HARD
+        assert gateway.events("http_crowded")
+        assert not gateway.events("open_files_used_up")
+
+
+def test_requests_that_are_never_whole_do_not_keep_others_from_the_application(tmp_path: Path) -> None:
+    (tmp_path / "reader.py").write_text(READER)
+    arguments = ["run", "reader:app", "--broker", "memory"]
+    with running(arguments, None, cwd=tmp_path, files=(HARD, HARD)) as gateway, ExitStack() as stack:
+        for _ in range(2 * HARD):
+            half = stack.enter_context(socket.create_connection(("127.0.0.1", gateway.port)))
+            half.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nhalf")
+        once = {"Connection": "close"}  # a connection that is kept is idle, and such make room first
+        for _ in range(5):
+            assert urllib3.request("POST", gateway.url, body=b"whole", headers=once, retries=False).data == b"whole"
+            health = urllib3.request("GET", f"{gateway.url}/messageflow/health", headers=once, retries=False)
+            assert health.status == 200
+            assert push(gateway, "alice") == 200
 
 
 def test_who_comes_while_the_application_has_all_files_waits_instead_of_being_cut_off(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def log_files(hub: Hub, address: str, limit: int) -> None:
 
 def log_crowd(hub: Hub, limit: int, *, refused: bool) -> None:
     """Say that there are so many HTTP connections that one was ended, or not let in."""
-    done = "refused" if refused else "ended while idle"
+    done = "refused" if refused else "ended while it waited for its peer"
     hub.log_limited(logging.WARNING, "http_crowded", done=done, limit=limit, option=WAY_OUT)
 
 

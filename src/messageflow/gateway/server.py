@@ -37,6 +37,7 @@ from messageflow.gateway.front_door.admission import Admission
 from messageflow.gateway.front_door.file_room import FileRoom, Sockets
 from messageflow.gateway.front_door.front_door import FrontDoor
 from messageflow.gateway.front_door.http_connection import HttpConnection
+from messageflow.gateway.front_door.tls_handshake import TlsHandshake
 from messageflow.gateway.gc_tuning import pause_collector, settle
 from messageflow.gateway.hooks_in_process import load_hooks
 from messageflow.gateway.hooks_of_handlers import serve_handlers
@@ -139,7 +140,7 @@ class Gateway:
                 classic=table.CLASSIC.get(settings.classic),
             ),
             settings.http,
-            self.admission.count_slow_head,
+            self.admission.count_slow,
             self.files,
             self.admission.note_crowd,
         )
@@ -216,11 +217,10 @@ class _Server(uvicorn.Server):
 
     def __init__(self, gateway: Gateway, on_started: Callable[[Gateway], None] | None) -> None:
         settings, application = gateway.settings, gateway.application
-        self._make_connection = partial(HttpConnection, gateway.front_door)
         super().__init__(
             uvicorn.Config(
                 _no_application if application is None else observe(application),
-                http=self._make_connection,  # type: ignore[arg-type]  # not called: connections are made here
+                http=HttpConnection,  # not called: connections are made here
                 ws="none" if application is None else "websockets-sansio",
                 lifespan="off" if application is None else "auto",
                 log_config=None,
@@ -268,11 +268,9 @@ class _Server(uvicorn.Server):
         self._acceptor.pause()
 
     async def _accept_from(self, listener: socket.socket) -> asyncio.AbstractServer:
-        tls = self.config.ssl
-        seconds = self._gateway.settings.http.handshake_timeout if tls else None
-        return await self._gateway.loop.create_server(
-            self._make_connection, sock=listener, ssl=tls, ssl_handshake_timeout=seconds, backlog=BACKLOG
-        )
+        door, tls = self._gateway.front_door, self.config.ssl
+        make = partial(HttpConnection, door) if tls is None else partial(TlsHandshake, door, tls)
+        return await self._gateway.loop.create_server(make, sock=listener, backlog=BACKLOG)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         log.info("stopping", extra={"sessions": len(self._gateway.hub.sessions)})

@@ -138,7 +138,8 @@ class Port:
         self.slow = 0
         self.door = FrontDoor(Routes({b"/later": self.later}, {}, Echo()), limits, self._count)
 
-    def _count(self) -> None:
+    def _count(self, *, handshake: bool) -> None:
+        assert not handshake
         self.slow += 1
 
     def connect(self, *, half_closes: bool = True) -> Wire:

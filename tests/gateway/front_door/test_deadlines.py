@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 from messageflow.gateway.front_door.deadlines import Deadlines
 from tests.waiting import until
@@ -72,3 +73,14 @@ async def test_whose_time_begins_anew_is_told_after_those_who_came_meanwhile() -
         deadlines.add(name)
     await until(lambda: len(told) == 2)
     assert told == ["two", "one"]
+
+
+async def test_time_without_end_is_kept_and_says_since_when() -> None:
+    deadlines = Deadlines[str](math.inf, lambda _: None)
+    assert deadlines.since == math.inf
+    before = asyncio.get_running_loop().time()
+    deadlines.add("one")
+    after = asyncio.get_running_loop().time()
+    deadlines.add("two")
+    assert before <= deadlines.since <= after
+    assert [deadlines.pop_first(), deadlines.pop_first()] == ["one", "two"]

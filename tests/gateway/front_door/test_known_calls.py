@@ -39,7 +39,7 @@ class _Told:
 @pytest.fixture
 async def door(limits: HttpLimits) -> FrontDoor:
     endpoint = ApiEndpoint(_Told(), ApiKey("key"), Paths("/", guest=True), limits)
-    return FrontDoor(Routes({}, {}, endpoint), limits, lambda: None)
+    return FrontDoor(Routes({}, {}, endpoint), limits, lambda *, handshake: None)
 
 
 def call(body: bytes, *lines: bytes, method: bytes = b"push", key: bytes = b"key") -> bytes:

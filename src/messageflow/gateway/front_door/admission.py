@@ -163,9 +163,12 @@ class Admission:
         self.counters.refused_origins += 1
         refusal_log.log_origin(self.hub, self.origins, origin, came)
 
-    def count_slow_head(self) -> None:
-        """Count a request head that took too long."""
-        self.counters.slow_heads += 1
+    def count_slow(self, *, handshake: bool) -> None:
+        """Count a request head, or a TLS handshake, that took too long."""
+        if handshake:
+            self.counters.slow_handshakes += 1
+        else:
+            self.counters.slow_heads += 1
 
     def note_crowd(self, *, refused: bool) -> None:
         """Count and log that a connection was ended, or not let in, so that others can be answered."""

@@ -18,5 +18,6 @@ class AdmissionCounters:
     refused_busy: int = count(_BEFORE)
     refused_files: int = count(_BEFORE)
     slow_heads: int = count(_BEFORE)
-    evicted_requests: int = count("HTTP connections that were idle and ended early, since open files were scarce.")
+    slow_handshakes: int = count("Connections that had not begun TLS in time.")
+    evicted_requests: int = count("Connections that waited for their peer, ended since open files were scarce.")
     accept_pauses: int = count("Times nothing was accepted, since no file could be opened.")

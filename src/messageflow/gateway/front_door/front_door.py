@@ -7,6 +7,7 @@ Knows neither what an endpoint answers nor who is let in.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
@@ -29,15 +30,29 @@ class OnCrowd(Protocol):
 
 
 class Open(Protocol):
-    """A connection, as what it shares with others sees it."""
+    """A connection, as what it shares with others sees it.
+
+    Attributes:
+        transport: of the socket.
+        in_handshake: whether TLS is still to begin.
+    """
 
     transport: asyncio.Transport
+
+    @property
+    def in_handshake(self) -> bool: ...
 
     def close(self) -> None:
         """Close once what was written is out."""
 
     def turn_away(self, response: HttpResponse) -> None:
         """Answer whatever is asked, and close."""
+
+
+class OnSlow(Protocol):
+    """Is told of each connection that was not ready in time."""
+
+    def __call__(self, *, handshake: bool) -> None: ...
 
 
 class Lend(Protocol):
@@ -52,7 +67,7 @@ class FrontDoor:
     Args:
         routes: the table.
         limits: of every connection.
-        on_slow_head: called for each head that took too long.
+        on_slow: called for each connection whose head, or TLS handshake, took too long.
         files: how many connections there is room for.
         on_crowd: called for each connection that was refused, or ended early, for want of room.
 
@@ -66,7 +81,7 @@ class FrontDoor:
         self,
         routes: Routes,
         limits: HttpLimits,
-        on_slow_head: Callable[[], None],
+        on_slow: OnSlow,
         files: FileRoom | None = None,
         on_crowd: OnCrowd | None = None,
     ) -> None:
@@ -77,13 +92,14 @@ class FrontDoor:
         self.lend: Lend | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._default_headers: Callable[[], list[tuple[bytes, bytes]]] = list
-        self._on_slow_head = on_slow_head
+        self._on_slow = on_slow
         self._files = files or FileRoom()
         self._on_crowd = on_crowd
-        self._heads: Deadlines[Open] = Deadlines(limits.handshake_timeout, self._end_slow_head)
+        self._heads: Deadlines[Open] = Deadlines(limits.handshake_timeout, self._end_slow)
         self._idle: Deadlines[Open] = Deadlines(limits.keep_alive, lambda connection: connection.close())
         self._lingering: Deadlines[Open] = Deadlines(limits.linger, _abort)
         self._untaken: Deadlines[Open] = Deadlines(limits.answer_timeout, _abort)
+        self._owing: Deadlines[Open] = Deadlines(math.inf, _abort)
         self._encoded_headers: list[tuple[bytes, bytes]] = []
         self._common = b""
 
@@ -118,7 +134,9 @@ class FrontDoor:
         self.connections.add(connection)
         if len(self.connections) > self._files.requests_limit:
             self._files.reckon()  # with who has come and gone since the last look
-            if len(self.connections) > self._files.requests_limit and not self._make_room():
+            crowded = len(self.connections) > self._files.requests_limit and not self._make_room()
+            if crowded and not connection.in_handshake:
+                self._note_crowd(refused=True)
                 connection.turn_away(_CROWDED)
                 return
         self._heads.add(connection)
@@ -152,6 +170,18 @@ class FrontDoor:
     def answer_taken(self, connection: Open) -> None:
         """The peer has taken nearly all of it."""
         self._untaken.discard(connection)
+        self._owing.discard(connection)
+
+    def await_peer(self, connection: Open) -> None:
+        """All waits for the peer from now on: for more of a body, to take an answer, to say that it has seen the end.
+
+        No time is set here; who owes that for longest makes room where there is none.
+        """
+        self._owing.add(connection)
+
+    def peer_came(self, connection: Open) -> None:
+        """The peer has done it."""
+        self._owing.discard(connection)
 
     def linger(self, connection: Open) -> None:
         """A connection was ended whose peer may still send."""
@@ -168,24 +198,25 @@ class FrontDoor:
         self.head_came(connection)
         self._lingering.discard(connection)
         self._untaken.discard(connection)
+        self._owing.discard(connection)
 
     def _make_room(self) -> bool:
         """End a connection that waits for nothing of ours. Returns False where there is none."""
-        for waiting in (self._lingering, self._idle, self._heads):  # a head that is honest is here at once
+        late = min(self._heads, self._owing, key=lambda each: each.since)  # who is honest does at once what is due
+        for waiting in (self._lingering, self._idle, late):
             longest = waiting.pop_first()
             if longest is not None:
                 longest.transport.abort()
                 self._note_crowd(refused=False)
                 return True
-        self._note_crowd(refused=True)
         return False
 
     def _note_crowd(self, *, refused: bool) -> None:
         if self._on_crowd is not None:
             self._on_crowd(refused=refused)
 
-    def _end_slow_head(self, connection: Open) -> None:
-        self._on_slow_head()
+    def _end_slow(self, connection: Open) -> None:
+        self._on_slow(handshake=connection.in_handshake)
         connection.transport.abort()
 
     def run(self, answering: Coroutine[Any, Any, None]) -> None:

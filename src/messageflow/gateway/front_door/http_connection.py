@@ -56,6 +56,8 @@ class HttpConnection(asyncio.Protocol):
         "write_paused",
     )
 
+    in_handshake = False
+
     def __init__(self, door: FrontDoor) -> None:
         self.transport: asyncio.Transport
         self.keep_alive = True
@@ -116,6 +118,7 @@ class HttpConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self.write_paused = True
+        self._door.await_peer(self)
         for each in self._exchanges():
             each.pause_writing()
 
@@ -154,6 +157,8 @@ class HttpConnection(asyncio.Protocol):
             return
         if self._exchange is None or self._exchange is ANSWERED:
             self._door.await_head(self, begun=bool(self._pending) and not self.write_paused)
+        elif self._body is not None and not self._holds:
+            self._door.await_peer(self)
         self._hold(PIPELINE, len(self._pending) > self._door.limits.head_bytes)
 
     def _take_get(self, data: bytes) -> bool:
@@ -234,6 +239,7 @@ class HttpConnection(asyncio.Protocol):
         self._pending = data[end:]
         if body.done:
             self._body = None
+            self._door.peer_came(self)
         exchange.receive(content)
         if not body.done or self.is_over:
             return
@@ -316,10 +322,16 @@ class HttpConnection(asyncio.Protocol):
             self._door.linger(self)
         else:
             self.transport.close()
+            if not self.transport.can_write_eof():  # TLS: it stays until the peer has answered
+                self._door.await_peer(self)
 
     def hold(self, on: bool) -> None:
         """Read no more of the body for now, or go on."""
         self._hold(EXCHANGE, on)
+        if on or self._body is None:
+            self._door.peer_came(self)
+        else:
+            self._door.await_peer(self)
 
     def _hold(self, reason: int, on: bool) -> None:
         before = self._holds
