@@ -1,6 +1,7 @@
 """`python -m benchmarks.scale fit | storm | page | ask`: costs, storms, docs/scale.md, and what a site needs.
 
-fit     measure, fit, predict, and write costs.json; --short for a look that is not written
+fit     measure, fit, predict, and write costs.json; --short for a look that is not written, --memory for the memory of
+        gateways alone: all else stays as it was measured
 storm   simulate, and write storms.json; --short for a tenth of the clients, not written
 page    fill the tables of docs/scale.md from both files
 ask     what a site needs: --connections, --channels, --channels-each, --pushes, --publications, --broadcasts
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from benchmarks.scale import records
 from benchmarks.scale.experiments import FULL, OVER_REDIS, SHORT
-from benchmarks.scale.measuring import measure, shown
+from benchmarks.scale.measuring import measure, measure_memory, shown
 from benchmarks.scale.page import fill
 from benchmarks.scale.site import Site, needs_of
 from benchmarks.scale.storms import storms_of
@@ -40,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("command", choices=("fit", "storm", "page", "ask"))
     made.add_argument("--short", action="store_true", help="smaller, and nothing is written")
+    made.add_argument("--memory", action="store_true", help="fit the memory of gateways alone")
     made.add_argument("--rounds", type=int, default=ROUNDS, help="of fit (%(default)s)")
     made.add_argument("--connections", type=int, default=1_000_000)
     made.add_argument("--channels", type=int, default=100_000)
@@ -58,7 +60,8 @@ def say(line: str) -> None:
 def fit(options: argparse.Namespace) -> None:
     """Measure, and write what was found."""
     with tempfile.TemporaryDirectory(prefix="messageflow-scale-") as scratch:
-        measured = measure(SHORT if options.short else FULL, options.rounds, Path(scratch), say)
+        how = (SHORT if options.short else FULL, options.rounds, Path(scratch), say)
+        measured = measure_memory(records.read_costs(), *how) if options.memory else measure(*how)
     for setup, costs in measured.costs.items():
         for resource, each in costs.items():
             say(f"{setup} {resource}: " + ", ".join(f"{unit} {cost:g}" for unit, cost in each.items()))

@@ -1,4 +1,4 @@
-"""The measured runs: those the costs are fitted to, and those they must predict.
+"""The measured runs: those the costs are fitted to, and those they must predict; of memory, see `memory_runs`.
 
 Each run is one system, started anew, in phases of which each is made mostly of one kind of work. A round is all runs
 once; rounds follow one another, so that what disturbs the machine for a while disturbs what is fitted and what is
@@ -11,7 +11,7 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from benchmarks.crowd import CrowdFailed, parse_received
 from benchmarks.scale.fitting import Observation
 from benchmarks.scale.load import Visitors, burst, check_missed, come, leave_behind, miss, publish
 from benchmarks.scale.meter import Meter, started
-from benchmarks.scale.model import KEPT_BY, Resource, Unit
+from benchmarks.scale.model import Resource, Unit
 from benchmarks.servers.base import Running, running
 from benchmarks.servers.gateway import CHANNEL, with_flags
 from benchmarks.servers.over_redis import System
@@ -105,7 +105,7 @@ def fitted(scratch: Path, size: Size, *, nodes: int) -> list[Observation]:
             publish(system, [STORED], 5 * size.publications, 400, (0, 0), counts)
         with meter.phase("to one") as counts:
             publish(system, own(0), 5 * size.publications, 400, (min(nodes, 1), 1), counts)
-        crowds.enter_context(coming(meter, "shared", system, Visitors(20_000, half, shared), scratch, first=True))
+        crowds.enter_context(coming(meter, "shared", system, Visitors(20_000, half, shared), scratch))
         with meter.phase("to many") as counts:
             publish(system, SHARED, size.publications, 25, (nodes, half), counts)
         with meter.phase("burst to nobody") as counts:
@@ -130,17 +130,10 @@ def warm_up(meter: Meter, system: System, crowds: ExitStack, scratch: Path) -> N
     meter.channels = WARM_UP * (few.each + 1)
 
 
-def coming(
-    meter: Meter, name: str, system: System, visitors: Visitors, scratch: Path, *, first: bool = False
-) -> ExitStack:
-    """Let connections come, measured as a phase; until the stack is left.
-
-    Args:
-        first: whether no crowd was there before: a young process takes some memory once.
-    """
+def coming(meter: Meter, name: str, system: System, visitors: Visitors, scratch: Path) -> ExitStack:
+    """Let connections come, measured as a phase; until the stack is left."""
     stack = ExitStack()
-    with meter.phase(name, KEPT_BY) as counts:
-        counts[Unit.GROW] = len(system.gateways) if first else 0
+    with meter.phase(name, [Resource.REDIS_MEMORY]) as counts:
         stack.enter_context(come(system, visitors, scratch, counts))
         meter.connected += visitors.count
         meter.channels += visitors.count + counts[Unit.OPEN]
@@ -156,25 +149,14 @@ def go(meter: Meter, crowds: ExitStack, connected: float = 0.0, channels: float 
         meter.settle()
 
 
-def come_back(
-    meter: Meter, name: str, system: System, back: Visitors, missed: int, scratch: Path, memory: float
-) -> ExitStack:
-    """Come back, measured as a phase, get what was missed; until the stack is left.
-
-    Args:
-        memory: resident bytes of the gateways when they were young. What has been given back is taken again, so what
-            they hold now is told from there; 0 where it is not to be told, as of those who come back again and again.
-    """
+def come_back(meter: Meter, name: str, system: System, back: Visitors, missed: int, scratch: Path) -> ExitStack:
+    """Come back, measured as a phase, get what was missed; until the stack is left."""
     stack = ExitStack()
     with meter.phase(name) as counts:
         crowd = stack.enter_context(come(system, back, scratch, counts))
         meter.connected += back.count
         meter.channels += back.count
         counts[Unit.MISSED] = back.count * 2 * missed
-        counts[Unit.GROW] = len(system.gateways)
-    if memory:
-        newest = meter.phases.pop()
-        meter.phases.append(replace(newest, usage={**newest.usage, Resource.MEMORY: meter.memory() - memory}))
     check_missed(crowd)
     return stack
 
@@ -210,7 +192,7 @@ def mixed(scratch: Path, size: Size) -> list[Observation]:
         meter = Meter(system, PING_SECONDS)
         warm_up(meter, system, crowds, scratch)
         visitors = Visitors(FIRST, size.mixed, in_two)
-        with coming(meter, "come", system, visitors, scratch, first=True), meter.phase("mixed") as counts:
+        with coming(meter, "come", system, visitors, scratch), meter.phase("mixed") as counts:
             half = size.mixed_seconds // 2
             publish(system, groups, 40 * half, 40, (nodes, GROUP), counts)
             publish(system, [CHANNEL], 8 * half, 8, (nodes, size.mixed), counts)
@@ -228,15 +210,14 @@ def returning(scratch: Path, size: Size, *, nodes: int, fitted: int = 0) -> list
     with started(scratch, nodes) as system, ExitStack() as few:
         meter = Meter(system, PING_SECONDS)
         warm_up(meter, system, few, scratch)
-        young, connected, channels = meter.memory(), meter.connected, meter.channels
-        crowds = coming(meter, "first", system, Visitors(FIRST, count, in_channel), scratch, first=True)
+        connected, channels = meter.connected, meter.channels
+        crowds = coming(meter, "first", system, Visitors(FIRST, count, in_channel), scratch)
         go(meter, crowds, connected, channels)
         for name, missed in (("back", 1), ("back with ten", 10)) if fitted else (("back", 2),):
             held = leave_behind(system, numbers, CHANNEL)
             miss(system, CHANNEL, missed)
             back = Visitors(FIRST, count, in_channel, held)
-            with come_back(meter, name, system, back, missed, scratch, young):
-                young = 0.0
+            come_back(meter, name, system, back, missed, scratch).close()
             meter.connected, meter.channels = connected, channels
             meter.settle()
     return meter.phases

@@ -1,6 +1,7 @@
 """Fits the costs and checks them, in one run: rounds of all measured runs, medians, a fit, and what it predicts.
 
-Owns the order of the runs. What they are is in `experiments`.
+Owns the order of the runs. What they are is in `experiments`, and those of memory, which can be measured anew alone, in
+`memory_runs`.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from benchmarks import machine
 from benchmarks.crowd import CrowdFailed
-from benchmarks.scale.experiments import EMBEDDED, FITTED, OVER_REDIS, PREDICTED, Run, Size
+from benchmarks.scale import experiments, memory_runs
+from benchmarks.scale.experiments import EMBEDDED, OVER_REDIS, Run, Runs, Size
 from benchmarks.scale.fitting import Observation, error_of, fit, middle
 from benchmarks.scale.model import Costs, Counts, Resource, Unit, predict
-from benchmarks.scale.records import Check, Measured
+from benchmarks.scale.records import Check, Measured, MemoryMeasured
 from benchmarks.servers.base import ServerFailed
 
 CHECKED = (Resource.CPU, Resource.MEMORY, Resource.REDIS_CPU, Resource.REDIS_COMMANDS, Resource.REDIS_OUT)
@@ -24,6 +28,10 @@ TRIES = 3
 FACTS = ("cpu", "system", "python", "redis")
 Say = Callable[[str], None]
 Phases = dict[str, list[list[Observation]]]  # of each run, by round
+AllRuns = Mapping[str, Runs]  # by set-up
+Plan = tuple[AllRuns, AllRuns]  # what is fitted to, and what is to be predicted
+WORK: Plan = (experiments.FITTED, experiments.PREDICTED)
+MEMORY: Plan = (memory_runs.FITTED, memory_runs.PREDICTED)
 
 
 def measure(size: Size, rounds: int, scratch: Path, say: Say) -> Measured:
@@ -36,7 +44,7 @@ def measure(size: Size, rounds: int, scratch: Path, say: Say) -> Measured:
         say: takes a line about progress.
     """
     began = os.getloadavg()[0]
-    fitted, predicted = run_all(size, rounds, scratch, say)
+    fitted, predicted = run_all(WORK, size, rounds, scratch, say)
     costs: dict[str, Costs] = {}
     known: Counts = {}
     for setup in (EMBEDDED, OVER_REDIS):
@@ -48,27 +56,60 @@ def measure(size: Size, rounds: int, scratch: Path, say: Say) -> Measured:
             for phase in middle(phases):
                 for check in check_run(setup, f"{name}: {phase.name}", costs[setup], [phase]):
                     say(shown(check))
-    checks = [
+    work = Measured(
+        when=time.strftime("%Y-%m-%d"),
+        machine={name: value for name, value in machine.describe().items() if name in FACTS},
+        load=since(began),
+        rounds=rounds,
+        costs={setup: plain(each) for setup, each in costs.items()},
+        checks=check_all(predicted, costs),
+    )
+    return measure_memory(work, size, rounds, scratch, say)
+
+
+def measure_memory(work: Measured, size: Size, rounds: int, scratch: Path, say: Say) -> Measured:
+    """Measure, fit and check memory of gateways alone, and return it with all else as it was measured before.
+
+    Arguments as of `measure`.
+    """
+    began = os.getloadavg()[0]
+    fitted, predicted = run_all(MEMORY, size, rounds, scratch, say)
+    costs: dict[str, Costs] = {
+        setup: fit([each for runs in found.values() for each in middle(runs)]) for setup, found in fitted.items()
+    }
+    memory = MemoryMeasured(time.strftime("%Y-%m-%d"), since(began), rounds)
+    return with_memory(work, memory, costs, check_all(predicted, costs))
+
+
+def with_memory(work: Measured, memory: MemoryMeasured, costs: Mapping[str, Costs], checks: list[Check]) -> Measured:
+    """Return a measurement whose costs and checks of memory are these, and whose others are as they were."""
+    every = {setup: {**each, **plain(costs.get(setup, {}))} for setup, each in work.costs.items()}
+    others = [check for check in work.checks if check.resource != Resource.MEMORY]
+    return replace(work, memory=memory, costs=every, checks=others + checks)
+
+
+def since(began: float) -> str:
+    """The load of the machine before, and now."""
+    return f"{began:.1f} before, {os.getloadavg()[0]:.1f} after"
+
+
+def check_all(predicted: Mapping[str, Phases], costs: Mapping[str, Costs]) -> list[Check]:
+    """Predict all runs."""
+    return [
         check
         for setup, runs in predicted.items()
         for name, phases in runs.items()
         for check in check_run(setup, name, costs[setup], middle(phases))
     ]
-    return Measured(
-        when=time.strftime("%Y-%m-%d"),
-        machine={name: value for name, value in machine.describe().items() if name in FACTS},
-        load=f"{began:.1f} before, {os.getloadavg()[0]:.1f} after",
-        rounds=rounds,
-        costs={setup: plain(each) for setup, each in costs.items()},
-        checks=checks,
-    )
 
 
-def run_all(size: Size, rounds: int, scratch: Path, say: Say) -> tuple[Mapping[str, Phases], Mapping[str, Phases]]:
+def run_all(
+    plan: Plan, size: Size, rounds: int, scratch: Path, say: Say
+) -> tuple[Mapping[str, Phases], Mapping[str, Phases]]:
     """Run everything in rounds; what is fitted to, and what is to be predicted, by set-up and run."""
     found: tuple[dict[str, Phases], dict[str, Phases]] = ({}, {})
     for number in range(1, rounds + 1):
-        for setups, kept in zip((FITTED, PREDICTED), found, strict=True):
+        for setups, kept in zip(plan, found, strict=True):
             for setup, runs in setups.items():
                 for name, run in runs.items():
                     began = time.monotonic()
@@ -94,12 +135,10 @@ def run_to_its_end(run: Run, scratch: Path, size: Size, say: Say) -> list[Observ
 
 
 def check_run(setup: str, name: str, costs: Costs, phases: Sequence[Observation]) -> list[Check]:
-    """Predict a run and put beside it what was measured: all its phases together, of memory the last."""
+    """Predict a run and put beside it what was measured: all its phases together."""
     checks = []
     for resource in CHECKED:
         measured = [each for each in phases if resource in each.usage]
-        if resource is Resource.MEMORY:
-            measured = measured[-1:]
         used = sum(each.usage[resource] for each in measured)
         if used > 0:
             told = sum(predict(costs, each.counts)[resource] for each in measured)

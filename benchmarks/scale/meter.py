@@ -23,6 +23,7 @@ REDIS_COUNTS = {
     Resource.REDIS_MEMORY: "used_memory",
 }
 SETTLE_LOOKS, SETTLE_SECONDS, BUSY_SHARE = 60, 0.5, 0.08
+REST_SECONDS, STILL_BYTES = 1.0, 65_536
 
 
 @contextmanager
@@ -61,7 +62,7 @@ class Meter:
 
         Args:
             name: of the phase.
-            keeps: the resources that hold what is done; memory that is given back and taken again says nothing.
+            keeps: the resources that hold what is done. That of gateways is told by runs of its own, `memory_runs`.
         """
         counts: dict[Unit, float] = {}
         nodes = len(self._system.gateways)
@@ -73,10 +74,10 @@ class Meter:
         counts[Unit.PING] = connected * seconds / self._ping_interval
         if self._redis is not None:
             counts[Unit.CHECK] = checks_a_second(channels / nodes) * nodes * seconds
-        usage = {
+        usage: dict[Resource, float] = {
             each: value - before[each] - self._own.get(each, 0.0)
             for each, value in after.items()
-            if each not in KEPT_BY or each in keeps
+            if each is not Resource.MEMORY and (each not in KEPT_BY or each in keeps)
         }
         self.phases.append(Observation(name, counts, usage))
 
@@ -91,6 +92,21 @@ class Meter:
             time.sleep(SETTLE_SECONDS)
             if self._system.gateway_seconds() - before < SETTLE_SECONDS * BUSY_SHARE:
                 return
+
+    def memory_at_rest(self) -> float:
+        """Resident bytes of the gateways once they have hardly anything to do and the bytes stay the same.
+
+        On a busy machine a gateway that waits for its turn looks idle, and memory still changes.
+        """
+        self.settle()
+        before = self.memory()
+        for _ in range(SETTLE_LOOKS):
+            time.sleep(REST_SECONDS)
+            now = self.memory()
+            if abs(now - before) < STILL_BYTES:
+                break
+            before = now
+        return now
 
     def _used(self) -> dict[Resource, float]:
         used = self._system.used()

@@ -50,9 +50,10 @@ Counts = Mapping[Unit, float]
 Costs = Mapping[Resource, Mapping[Unit, float]]
 Usage = Mapping[Resource, float]
 
-# What stays in memory: work that is done and gone takes none. A stored publication stays in Redis for its history.
+# What stays in memory: work that is done and gone takes none. A stored publication stays in Redis for its history. What
+# going takes, all at once and for the moment, the process keeps.
 KEPT_BY: Mapping[Resource, tuple[Unit, ...]] = {
-    Resource.MEMORY: (Unit.CONNECT, Unit.SUBSCRIBE, Unit.OPEN, Unit.RESUME, Unit.GROW),
+    Resource.MEMORY: (Unit.CONNECT, Unit.SUBSCRIBE, Unit.OPEN, Unit.RESUME, Unit.LEAVE, Unit.GROW),
     Resource.REDIS_MEMORY: (Unit.CONNECT, Unit.OPEN, Unit.PUBLISH),
 }
 # Redis never hears of these.

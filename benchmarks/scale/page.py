@@ -36,6 +36,8 @@ WORDS: Mapping[Unit, str] = {
     Unit.NODE_SECOND: "a second of a node with nothing to do",
     Unit.REFUSE: "a connection is refused (503)",
 }
+MEMORY_WORDS = {Unit.LEAVE: "a connection goes with all others: what that takes for the moment stays"}
+MEMORY_ROWS = (Unit.CONNECT, Unit.SUBSCRIBE, Unit.OPEN, Unit.RESUME, Unit.LEAVE, Unit.GROW, Unit.PUBLISH)
 RESOURCE_WORDS = {
     "cpu": "CPU of gateways",
     "memory": "memory of gateways",
@@ -60,7 +62,15 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def machine_of(measured: Measured, _: Storms) -> str:
     """Where the costs come from."""
     facts = "; ".join(f"{name} {value}" for name, value in measured.machine.items())
-    return f"Measured on {measured.when}, medians of {measured.rounds} rounds: {facts}; load {measured.load}.\n"
+    made = f"Measured on {measured.when}, {medians_of(measured.rounds)}: {facts}; load {measured.load}."
+    if (memory := measured.memory) is not None:
+        made += f" Memory of gateways on {memory.when}, {medians_of(memory.rounds)}; load {memory.load}."
+    return f"{made}\n"
+
+
+def medians_of(rounds: int) -> str:
+    """What the figures are."""
+    return f"medians of {rounds} rounds" if rounds > 1 else "one round"
 
 
 def costs_table(measured: Measured, _: Storms) -> str:
@@ -91,12 +101,12 @@ def memory_table(measured: Measured, _: Storms) -> str:
     alone, redis = measured.costs_of(EMBEDDED), measured.costs_of(OVER_REDIS)
     rows = [
         [
-            WORDS[unit],
+            MEMORY_WORDS.get(unit, WORDS[unit]),
             cell(alone, Resource.MEMORY, unit),
             cell(redis, Resource.MEMORY, unit),
             cell(redis, Resource.REDIS_MEMORY, unit),
         ]
-        for unit in (Unit.CONNECT, Unit.SUBSCRIBE, Unit.OPEN, Unit.RESUME, Unit.GROW, Unit.PUBLISH)
+        for unit in MEMORY_ROWS
     ]
     return table(["one of", "gateway, bytes", "over Redis: gateway, bytes", "Redis, bytes"], rows)
 

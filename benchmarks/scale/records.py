@@ -26,6 +26,14 @@ class Check(msgspec.Struct, frozen=True):
     measured: float
 
 
+class MemoryMeasured(msgspec.Struct, frozen=True):
+    """When memory was measured, which can be measured anew alone: date, load before and after, rounds."""
+
+    when: str
+    load: str
+    rounds: int
+
+
 class Measured(msgspec.Struct, frozen=True):
     """One measurement: the machine, the costs of each set-up, and the checks.
 
@@ -36,6 +44,7 @@ class Measured(msgspec.Struct, frozen=True):
         rounds: of which medians were taken.
         costs: by set-up, resource and unit.
         checks: the predictions.
+        memory: when memory of gateways was measured; None where it was not yet.
     """
 
     when: str
@@ -44,6 +53,7 @@ class Measured(msgspec.Struct, frozen=True):
     rounds: int
     costs: dict[str, dict[str, dict[str, float]]]
     checks: list[Check]
+    memory: MemoryMeasured | None = None
 
     def costs_of(self, setup: str) -> Costs:
         """The costs of one set-up."""

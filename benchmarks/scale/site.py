@@ -106,12 +106,15 @@ def opened(site: Site, nodes: int) -> float:
 
 
 def kept_of(site: Site, nodes: int) -> Counts:
-    """Return the work whose memory stays."""
+    """Return the work whose memory stays, once all have gone at once and come back.
+
+    What they come back with has room in what going took for the moment, which is more.
+    """
     return {
         Unit.CONNECT: site.connections,
         Unit.SUBSCRIBE: site.connections * site.channels_each,
         Unit.OPEN: opened(site, nodes) * nodes,
-        Unit.RESUME: site.connections * (site.channels_each + 2),
+        Unit.LEAVE: site.connections,
         Unit.GROW: nodes,
     }
 

@@ -6,9 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from benchmarks.scale.experiments import EMBEDDED, OVER_REDIS
 from benchmarks.scale.fitting import Observation, error_of, fit, fit_one, middle
-from benchmarks.scale.measuring import check_run, plain
+from benchmarks.scale.measuring import check_run, plain, with_memory
+from benchmarks.scale.memory_runs import FITTED, resident
 from benchmarks.scale.model import Resource, Unit, add, checks_a_second, nodes_reached, predict, reconnect, takers
+from benchmarks.scale.records import Check, Measured, MemoryMeasured
 from benchmarks.scale.site import (
     Site,
     arrivals_limit,
@@ -30,6 +33,12 @@ COSTS = {
     Resource.REDIS_OUT: {Unit.HEAR: 300.0},
     Resource.REDIS_MEMORY: {Unit.CONNECT: 1000.0},
 }
+
+
+CPU, MEMORY, AGAIN = (
+    Check("redis", run, resource, 1.0, 1.0)
+    for run, resource in (("mixed", "cpu"), ("mixed", "memory"), ("reconnect: come", "memory"))
+)
 
 
 def test_a_prediction_is_the_sum_over_all_work() -> None:
@@ -64,7 +73,8 @@ def test_positions_are_compared_every_five_seconds_up_to_a_bound() -> None:
 def test_redis_takes_nothing_of_what_it_never_hears_of() -> None:
     assert Unit.DELIVER not in takers(Resource.REDIS_CPU)
     assert Unit.DELIVER in takers(Resource.CPU)
-    assert Unit.LEAVE not in takers(Resource.MEMORY)
+    assert Unit.LEAVE not in takers(Resource.REDIS_MEMORY)
+    assert Unit.DELIVER not in takers(Resource.MEMORY)
 
 
 def test_a_fit_finds_the_costs_that_made_the_observations() -> None:
@@ -104,15 +114,35 @@ def test_rounds_become_one_by_medians_and_have_to_match() -> None:
         middle([rounds[0], [replace(rounds[1][0], name="b")]])
 
 
-def test_a_check_adds_up_the_phases_and_takes_memory_at_the_end() -> None:
-    phases = [
-        Observation("come", {Unit.CONNECT: 10}, {Resource.CPU: 3_300, Resource.MEMORY: 1_000}),
-        Observation("back", {Unit.CONNECT: 10}, {Resource.CPU: 3_300, Resource.MEMORY: 25_000}),
-    ]
-    cpu, memory = check_run("redis", "reconnect", COSTS, phases)
+def test_a_check_adds_up_the_phases() -> None:
+    phases = [Observation(name, {Unit.CONNECT: 10}, {Resource.CPU: 3_300}) for name in ("come", "back")]
+    [cpu] = check_run("redis", "reconnect", COSTS, phases)
     assert (cpu.predicted, cpu.measured) == (6_000, 6_600)
-    assert (memory.predicted, memory.measured) == (20_000, 25_000)
     assert error_of(cpu.predicted, cpu.measured) == pytest.approx(-1 / 11)
+
+
+def test_what_is_resident_is_told_of_what_stays_alone_and_predicted_from_that() -> None:
+    counts = {Unit.CONNECT: 10.0, Unit.OPEN: 0.0, Unit.MISSED: 4.0, Unit.GROW: 1.0}
+    seen = resident("at rest", counts, 25_000)
+    assert seen == Observation("at rest", {Unit.CONNECT: 10, Unit.GROW: 1}, {Resource.MEMORY: 25_000})
+    [memory] = check_run("redis", "reconnect: come", COSTS, [seen])
+    assert (memory.predicted, memory.measured) == (20_000, 25_000)
+
+
+def test_memory_can_be_measured_anew_with_all_else_as_it_was() -> None:
+    before = Measured("day", {}, "load", 3, {"redis": {"cpu": {"ping": 1.0}, "memory": {"resume": 2.0}}}, [CPU, MEMORY])
+    again = MemoryMeasured("day after", "load", 2)
+    costs = {"redis": {Resource.MEMORY: {Unit.LEAVE: 7.0}}}
+    mended = with_memory(before, again, costs, [AGAIN])
+    assert mended.costs == {"redis": {"cpu": {"ping": 1.0}, "memory": {"leave": 7.0}}}
+    assert mended.checks == [CPU, AGAIN]
+    assert (mended.when, mended.memory) == ("day", again)
+
+
+@pytest.mark.parametrize("nodes", [EMBEDDED, OVER_REDIS])
+def test_what_one_takes_is_told_from_what_a_process_takes_once_by_two_sizes_of_every_crowd(nodes: str) -> None:
+    names = [name.rpartition(", ") for name in FITTED[nodes]]
+    assert len(names) == 2 * len({kind for kind, _, _ in names})
 
 
 def test_costs_are_committed_with_four_digits() -> None:

@@ -52,6 +52,20 @@ def test_the_cpu_of_a_run_that_was_not_fitted_to_was_predicted_within_a_fifth(ch
     assert abs(error_of(check.predicted, check.measured)) <= PROMISED
 
 
+MEMORY = [check for check in MEASURED.checks if check.resource == "memory"]
+
+
+@pytest.mark.parametrize("run", ["mixed", "reconnect: come"])
+def test_the_memory_of_those_who_are_connected_was_predicted_within_a_fifth(run: str) -> None:
+    [check] = [check for check in MEMORY if check.run == run]
+    assert abs(error_of(check.predicted, check.measured)) <= PROMISED
+
+
+def test_what_all_take_while_they_go_is_a_bound_how_many_wait_at_once_depends_on_the_machine() -> None:
+    [check] = [check for check in MEMORY if check.run == "reconnect: back"]
+    assert error_of(check.predicted, check.measured) >= -PROMISED
+
+
 def test_two_runs_were_predicted() -> None:
     assert {check.run for check in CPU} == {"mixed", "reconnect"}
 
