@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import socket
 import threading
 import time
@@ -136,6 +137,28 @@ def test_the_soft_limit_is_raised_to_the_hard_one_in_every_process(tmp_path: Pat
         text = urllib3.request("GET", f"{gateway.url}/messageflow/metrics").data.decode()
     limits = [line.rpartition(" ")[2] for line in text.splitlines() if line.startswith("process_max_fds{")]
     assert limits == ["300.0", "300.0", "300.0"]
+
+
+def test_a_limit_that_changes_while_it_runs_is_gone_by(tmp_path: Path) -> None:
+    with running(["serve", "--broker", "memory"], tmp_path, files=(300, 300)) as gateway:
+        resource.prlimit(gateway.process.pid, resource.RLIMIT_NOFILE, (HARD, HARD))
+        wait_until(lambda: gateway.events("open_files_limit_changed"))
+        assert metric(gateway, "open_files_limit") == HARD
+        with filled(gateway) as refused:  # told so, where they would be cut off
+            assert {refusal.response.status_code for refusal in refused} == {503}
+            assert push(gateway, "user-1") == 200
+
+
+@pytest.mark.parametrize("workers", [(), ("--workers", "2")])
+def test_a_limit_with_which_nobody_could_be_served_is_told_instead_of_a_start(
+    workers: Sequence[str], tmp_path: Path
+) -> None:
+    with (
+        pytest.raises(AssertionError, match="63 files open here, and a gateway needs 64: raise the limit") as told,
+        running(["serve", *workers], tmp_path, files=(63, 63)),
+    ):
+        pass
+    assert "Traceback" not in str(told.value)
 
 
 def test_connections_that_say_nothing_do_not_keep_a_request_out(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 
 from messageflow.gateway.front_door.file_room import FileRoom
-from messageflow.gateway.open_files import WAY_OUT, count_open, list_open
+from messageflow.gateway.open_files import WAY_OUT, count_open, list_open, read_limit
 
 log = logging.getLogger("messageflow.gateway")
 
@@ -47,6 +47,7 @@ class FileWatch:
             self._timer.cancel()
 
     def _look(self) -> None:
+        self._read_limit()
         found = count_open() if self._is_cheap else list_open()
         if found is not None:
             self._room.note(found)
@@ -54,6 +55,13 @@ class FileWatch:
         self._let_accept()
         pause = LOOK_EVERY if self._is_cheap else LIST_EVERY
         self._timer = asyncio.get_running_loop().call_later(LOOK_AGAIN if self._is_paused else pause, self._look)
+
+    def _read_limit(self) -> None:
+        """Go by the limit that there is: `prlimit` changes that of a process that runs."""
+        before, limit = self._room.limit, read_limit().soft
+        if limit != before:
+            self._room.change_limit(limit)
+            log.warning("open_files_limit_changed", extra={"limit": limit, "before": before})
 
     def _warn(self) -> None:
         """Say once that it is near, and again only after it was not."""

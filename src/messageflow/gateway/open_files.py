@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
+from messageflow.errors import ConfigurationError
+
 MOST = 1 << 20  # beyond it no worker goes, and some programs close as many descriptors one by one before they start
-WAY_OUT = (
-    "raise the limit of open files (LimitNOFILE= of the systemd unit, --ulimit nofile= of docker run, ulimit -Hn), "
-    "or start another worker or gateway"
-)
+LEAST = 64  # half of them are the gateway's own; the rest it keeps from browsers
+RAISE = "raise the limit of open files (LimitNOFILE= of the systemd unit, --ulimit nofile= of docker run, ulimit -Hn)"
+WAY_OUT = f"{RAISE}, or start another worker or gateway"
 
 
 class OpenFilesLimit(NamedTuple):
@@ -38,7 +39,18 @@ def read_limit() -> OpenFilesLimit:
 
 
 def raise_limit() -> int:
-    """Raise the soft limit to the hard one, at most to `MOST`, and return what it is; 0 for none."""
+    """Raise the soft limit to the hard one, at most to `MOST`, and return what it is; 0 for none.
+
+    Raises:
+        ConfigurationError: it is so low that nobody could be served.
+    """
+    limit = _raise_limit()
+    if 0 < limit < LEAST:
+        raise ConfigurationError(f"a process may have {limit} files open here, and a gateway needs {LEAST}: {RAISE}")
+    return limit
+
+
+def _raise_limit() -> int:
     soft, hard = read_limit()
     wanted = min(hard, MOST)
     if wanted <= soft:

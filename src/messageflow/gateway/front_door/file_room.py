@@ -37,6 +37,7 @@ class FileRoom:
         limit: of open files of this process; 0: there is none, or it is not known.
 
     Attributes:
+        limit: as it is now.
         reserve: open files that WebSockets leave free.
         kept: open files that nobody's connection takes.
         websockets_limit: as many may be open; `reckon` before one is refused.
@@ -44,12 +45,17 @@ class FileRoom:
     """
 
     def __init__(self, limit: int = 0) -> None:
-        self.limit = limit
-        self.reserve = max(LEAST_RESERVE, min(limit // 10, MOST_RESERVE))
-        self.kept = max(LEAST_KEPT, self.reserve // 4)
+        self.limit = self.reserve = self.kept = 0
+        self.change_limit(limit)
         self.websockets_limit = self.requests_limit = UNLIMITED
         self._others = 0  # open files that are no sockets of the port
         self._count: Callable[[], Sockets] = lambda: Sockets(0, 0)
+
+    def change_limit(self, limit: int) -> None:
+        """Take another limit, which counts from the next `note` on."""
+        self.limit = limit
+        self.reserve = max(LEAST_RESERVE, min(limit // 10, MOST_RESERVE))
+        self.kept = max(LEAST_KEPT, self.reserve // 4)
 
     def join(self, count: Callable[[], Sockets]) -> None:
         """Take what counts the sockets of the port."""
