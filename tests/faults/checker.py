@@ -198,7 +198,9 @@ class _Checker:
         """Whether its stream was torn, or is about to go on in another epoch: it is told early, and rightly."""
         if self._torn.excuses(channel, reset.since.epoch, reset.since.offset):
             return True
-        return any(abs(first - reset.at) < SOON for first in list(self._epochs.get(channel, {}).values())[1:])
+        epochs = self._epochs.get(channel, {})
+        others = list(epochs.values())[1:] if reset.since.epoch in epochs else epochs.values()  # it may have been empty
+        return any(abs(first - reset.at) < SOON for first in others)
 
     def _receive(self, event: Receive) -> None:
         self._findings.count("received")

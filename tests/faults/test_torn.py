@@ -228,3 +228,14 @@ def test_a_reset_within_an_epoch_is_right_only_when_another_follows_at_once(paus
     story.told("first", Position("old", 1, "a"), Position("new", 0, ""))
     story.stored("new", 1, "c", "first")
     assert set(check(story.ends(Position("new", 1, "c")), LOSING).findings) == findings
+
+
+@pytest.mark.parametrize(("pause", "findings"), [(1, set()), (60, {"bad reset"})])
+def test_a_reset_is_right_before_the_first_epoch_in_which_anything_was_stored(pause: int, findings: set[str]) -> None:
+    story = Story("first")
+    empty = Position("old", 0, "")
+    story.told("first", empty, empty)
+    story.now += pause * SECOND
+    story.told("first", empty, Position("new", 0, ""))
+    story.stored("new", 1, "c", "first")
+    assert set(check(story.ends(Position("new", 1, "c")), LOSING).findings) == findings
