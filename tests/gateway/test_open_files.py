@@ -172,6 +172,15 @@ def test_connections_that_say_nothing_do_not_keep_a_request_out(tmp_path: Path) 
         assert gateway.events("http_crowded")
 
 
+def test_connections_that_say_nothing_do_not_keep_a_websocket_out(tmp_path: Path) -> None:
+    with running(["serve", "--broker", "memory"], tmp_path, files=(HARD, HARD)) as gateway, ExitStack() as stack:
+        for _ in range(2 * HARD):
+            stack.enter_context(socket.create_connection(("127.0.0.1", gateway.port)))
+        for number in range(20):
+            enter(stack, gateway, f"user-{number}")
+        assert metric(gateway, "refused_files_total") == 0
+
+
 def test_connections_that_do_not_begin_tls_do_not_keep_a_request_out(tmp_path: Path) -> None:
     cert, key = certificate(tmp_path)
     arguments = ["serve", "--broker", "memory", "--tls-cert", str(cert), "--tls-key", str(key)]

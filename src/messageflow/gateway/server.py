@@ -162,7 +162,8 @@ class Gateway:
         return await finish_unless_ended(start_patiently(start, self.settings.streams.broker_start_timeout))
 
     def _count_sockets(self) -> Sockets:
-        return Sockets(self.admission.open_connections, len(self.front_door.connections))
+        door = self.front_door
+        return Sockets(self.admission.open_connections, len(door.connections), door.waiting)
 
     async def run(
         self,

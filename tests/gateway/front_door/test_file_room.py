@@ -53,6 +53,19 @@ def test_what_the_rest_of_the_process_opens_is_taken_from_browsers_first() -> No
     assert (port.room.websockets_limit, port.room.requests_limit) == (40, -5)
 
 
+def test_who_waits_for_nothing_of_ours_does_not_keep_a_websocket_out() -> None:
+    room = FileRoom(128)
+    counted = Sockets(0, 0)
+    room.join(lambda: counted)
+    room.note(20)
+    seen = []
+    for sockets in ((0, 100, 0), (0, 100, 16), (0, 100, 17), (84, 16, 16), (83, 16, 16), (83, 25, 40)):
+        counted = Sockets(*sockets)
+        room.reckon()
+        seen.append((room.websockets_limit > counted.websockets, room.can_be_made))
+    assert seen == [(False, False), (False, False), (False, True), (False, False), (False, True), (False, True)]
+
+
 def test_it_is_near_at_nine_tenths_of_what_browsers_may_take_and_used_up_at_the_last() -> None:
     port = Port(128)
     seen = []

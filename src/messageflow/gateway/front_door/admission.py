@@ -134,7 +134,7 @@ class Admission:
             return _unavailable(1)
         if self.is_short_of_files:
             self.files.reckon()  # with who has come and gone since the last look
-            if self.is_short_of_files:
+            if self.is_short_of_files and not self.files.can_be_made:
                 self.counters.refused_files += 1
                 refusal_log.log_files(self.hub, peer, self.files.limit)
                 return _unavailable(self._choose(1, LONGEST_RETRY))

@@ -31,6 +31,9 @@ class Deadlines(Generic[T]):
     def __contains__(self, member: T) -> bool:
         return member in self._since
 
+    def __len__(self) -> int:
+        return len(self._since)
+
     @property
     def since(self) -> float:
         """When the time began of the one who is due next; infinite where nobody is here."""

@@ -24,10 +24,12 @@ class Sockets(NamedTuple):
     Args:
         websockets: those of sessions, before and after them.
         requests: connections that speak HTTP.
+        waiting: of these, how many wait for nothing of ours, and make room when another comes.
     """
 
     websockets: int
     requests: int
+    waiting: int = 0
 
 
 class FileRoom:
@@ -63,23 +65,34 @@ class FileRoom:
 
     def note(self, open_files: int) -> None:
         """Take how many files are open now, by the kernel's count."""
-        self._others = open_files - sum(self._count())
+        self._others = open_files - self._sockets()
         self.reckon()
 
     def reckon(self) -> None:
         """Share out what is free."""
         if not self.limit:
             return
-        websockets, requests = self._count()
+        websockets, requests, _ = self._count()
         free = self.limit - self._others - websockets - requests
         for_websockets = max(0, free - self.reserve)
         self.websockets_limit = websockets + for_websockets
         self.requests_limit = requests + free - for_websockets - self.kept
 
+    def _sockets(self) -> int:
+        websockets, requests, _ = self._count()
+        return websockets + requests
+
+    @property
+    def can_be_made(self) -> bool:
+        """Whether a WebSocket leaves the reserve free once those make room who wait for nothing of ours."""
+        websockets, requests, waiting = self._count()
+        free = self.limit - self._others - websockets - requests
+        return free + min(waiting, requests) > self.reserve
+
     @property
     def open_files(self) -> int:
         """How many files are open: as last counted, and the sockets that came and went since."""
-        return self._others + sum(self._count())
+        return self._others + self._sockets()
 
     @property
     def for_connections(self) -> int:

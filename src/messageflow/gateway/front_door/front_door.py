@@ -121,6 +121,11 @@ class FrontDoor:
         self._default_headers = default_headers
 
     @property
+    def waiting(self) -> int:
+        """How many connections would make room for another."""
+        return sum(map(len, (self._lingering, self._idle, self._heads, self._owing)))
+
+    @property
     def common(self) -> bytes:
         """The header lines of every answer, which change once a second."""
         headers = self._default_headers()
