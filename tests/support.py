@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import select
 import signal
 import subprocess
 import sys
@@ -21,15 +22,23 @@ START_SECONDS = 20
 class Running:
     """A process of the command line.
 
+    Args:
+        process: with a pipe for its standard error.
+        lines: to put behind what it logs; a list of its own by itself.
+
     Attributes:
         port: where it listens.
-        lines: what it has logged so far.
     """
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: subprocess.Popen[str], lines: list[str] | None = None) -> None:
+        assert process.stderr is not None
         self.process = process
-        self.lines: list[str] = []
         self.port = 0
+        self._log = process.stderr
+        self._lines = [] if lines is None else lines
+        self._rest = b""
+        self._open = True
+        self._taking = threading.Lock()
         self._started = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -41,6 +50,12 @@ class Running:
     @property
     def websocket(self) -> str:
         return f"ws://127.0.0.1:{self.port}/connection/websocket"
+
+    @property
+    def lines(self) -> list[str]:
+        """What it has logged, to what it wrote last, whatever the thread that reads it has seen."""
+        self._take()
+        return self._lines
 
     def events(self, name: str) -> list[dict[str, object]]:
         """Return the log records of one event."""
@@ -55,13 +70,31 @@ class Running:
             self.process.wait(START_SECONDS)
 
     def _read(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.lines.append(line)
-            if '"event": "started"' in line:
-                self.port = json.loads(line)["port"]
-                self._started.set()
+        while self._open:
+            self._is_written(None)
+            self._take()
         self._started.set()
+
+    def _is_written(self, milliseconds: int | None) -> bool:
+        """Wait for more of its log, or its end."""
+        waiting = select.poll()
+        waiting.register(self._log, select.POLLIN)
+        return bool(waiting.poll(milliseconds))
+
+    def _take(self) -> None:
+        """Take what is written of its log."""
+        with self._taking:
+            while self._open and self._is_written(0):
+                written = os.read(self._log.fileno(), 1 << 16)
+                self._open = bool(written)
+                *whole, self._rest = (self._rest + written).split(b"\n")
+                if not self._open and self._rest:
+                    whole.append(self._rest)
+                for line in whole:
+                    self._lines.append(line.decode(errors="replace") + "\n")
+                    if b'"event": "started"' in line:
+                        self.port = json.loads(line)["port"]
+                        self._started.set()
 
     def kill(self) -> None:
         """End it as a crash would."""
@@ -76,8 +109,9 @@ class Running:
     def release(self) -> None:
         """Read its log to the end."""
         self._reader.join(START_SECONDS)
-        if self.process.stderr is not None:
-            self.process.stderr.close()
+        with self._taking:
+            self._open = False
+            self._log.close()
 
 
 @contextmanager

@@ -11,20 +11,24 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.brokers.redis.servers import Server
 from tests.browser.conftest import open_page
+from tests.ports import free_port
 from tests.support import Running, running
 
 pytestmark = pytest.mark.browser
 EXAMPLE = Path(__file__).parents[2] / "examples" / "chat_redis"
 
 
-def start(server: Server, directory: Path, port: int = 0) -> AbstractContextManager[Running]:
+def start(server: Server, directory: Path, port: int) -> AbstractContextManager[Running]:
     command = ("run", "app:app", "--config", "messageflow.toml", "--broker", server.url)
     return running(command, directory, cwd=EXAMPLE, port=port)
 
 
 @pytest.fixture
 def gateways(own_server: Server, tmp_path: Path) -> Iterator[tuple[Running, Running]]:
-    with start(own_server, tmp_path / "one") as one, start(own_server, tmp_path / "two") as two:
+    with (
+        start(own_server, tmp_path / "one", free_port()) as one,
+        start(own_server, tmp_path / "two", free_port()) as two,
+    ):
         yield one, two
 
 

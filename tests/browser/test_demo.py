@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from messageflow import Flow
 from tests.browser.conftest import DEMO, EXAMPLE, Enter, forgive_cuts, log_in, open_page
+from tests.ports import free_port
 from tests.support import Running, running
 
 pytestmark = pytest.mark.browser
@@ -214,7 +215,7 @@ def test_a_cut_takes_the_link_from_a_client_that_is_told_nothing_and_comes_back_
 
 def test_a_server_that_is_gone_is_told_once_with_where_the_page_looks(tmp_path: Path, browser: Browser) -> None:
     page = open_page(browser, [])  # the console speaks of the connections it could not make, and may
-    with running(("demo",), tmp_path, cwd=EXAMPLE) as gone:
+    with running(("demo",), tmp_path, cwd=EXAMPLE, port=free_port()) as gone:
         log_in(page, gone.url, "alice")
         gone.kill()
         why = page.get_by_role("status").filter(has_text="Nothing answers")

@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import open_page
+from tests.ports import free_port
 from tests.support import Running, running
 from tests.waiting import wait_until
 
@@ -108,7 +109,7 @@ def check_outcomes(page: Page, application: Path) -> dict[str, str]:
 def test_a_form_that_is_sent_while_the_gateway_is_away_arrives_once(
     tmp_path: Path, application: Path, page: Page
 ) -> None:
-    with running(("run", "app:app"), tmp_path, cwd=application) as first:
+    with running(("run", "app:app"), tmp_path, cwd=application, port=free_port()) as first:
         page.goto(first.url)
         wait_for_state(page, "connected")
         assert page.evaluate("flow.detail.data") == {"process": first.process.pid}
@@ -126,10 +127,9 @@ def test_a_form_that_is_sent_while_the_gateway_is_away_arrives_once(
 def test_what_is_told_over_ends_of_the_gateway_is_handled_once_or_known_not_to_be_known(
     tmp_path: Path, application: Path, page: Page, end: str
 ) -> None:
-    port, seen = 0, 0
+    port, seen = free_port(), 0
     for life in range(3):
         with running(("run", "app:app"), tmp_path, cwd=application, port=port) as gateway:
-            port = gateway.port
             if not life:
                 page.goto(gateway.url)
                 page.evaluate("begin()")

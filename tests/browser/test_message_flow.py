@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
@@ -17,7 +15,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.starting import copy_example, make_environment
-from tests.docs.written import free_port, wait_for_port
+from tests.docs.written import wait_for_port
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]  # eight processes start, and each part once more
 HEARTBEATS = {"MESSAGEFLOW_PING_INTERVAL": "1.5s", "MESSAGEFLOW_PONG_TIMEOUT": "1.4s"}
@@ -68,15 +67,10 @@ class Site:
 
 def find_two_ports() -> tuple[int, int]:
     """Return two free ports that end in 7 and 8, as the example's do."""
-    while True:
-        ports = (first := 10 * random.randrange(1024, 2200) + 7, first + 1)
-        try:
-            for port in ports:
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        return ports
+    first, second = free_port(), free_port()
+    while first % 10 != 7 or second != first + 1:
+        first, second = second, free_port()
+    return first, second
 
 
 @pytest.fixture

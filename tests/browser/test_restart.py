@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import DEMO, EXAMPLE, log_in, open_page
+from tests.ports import free_port
 from tests.support import running
 
 pytestmark = pytest.mark.browser
@@ -33,7 +34,7 @@ def push_by_command_line(data_dir: Path, user: str, type: str, payload: str) -> 
 
 
 def test_a_page_comes_back_by_itself_and_hears_pushes_again(tmp_path: Path, page: Page) -> None:
-    with running(DEMO, tmp_path, cwd=EXAMPLE, keys=False) as first:
+    with running(DEMO, tmp_path, cwd=EXAMPLE, port=free_port(), keys=False) as first:
         log_in(page, first.url, "alice")
         first.kill()
         expect(page.locator("#connected")).to_have_text("Offline")
@@ -48,7 +49,7 @@ def test_a_page_comes_back_by_itself_and_hears_pushes_again(tmp_path: Path, page
 
 def test_a_page_is_told_when_streams_ended_with_the_process(tmp_path: Path, page: Page) -> None:
     forgetful = (*DEMO, "--broker", "memory")
-    with running(forgetful, tmp_path, cwd=EXAMPLE, keys=False) as first:
+    with running(forgetful, tmp_path, cwd=EXAMPLE, port=free_port(), keys=False) as first:
         log_in(page, first.url, "alice")
         first.kill()
         expect(page.locator("#connected")).to_have_text("Offline")
@@ -59,7 +60,7 @@ def test_a_page_is_told_when_streams_ended_with_the_process(tmp_path: Path, page
 def test_a_job_that_ended_with_the_process_is_shown_as_lost(tmp_path: Path, page: Page) -> None:
     large = tmp_path / "large.txt"
     large.write_bytes(b"one two three four five six seven eight nine ten\n" * 1_500_000)
-    with running(DEMO, tmp_path, cwd=EXAMPLE, keys=False) as first:
+    with running(DEMO, tmp_path, cwd=EXAMPLE, port=free_port(), keys=False) as first:
         log_in(page, first.url, "alice")
         page.set_input_files("#file", large)
         job = page.locator("#jobs > li")

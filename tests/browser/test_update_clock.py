@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.browser.starting import example
+from tests.ports import free_port
 
 pytestmark = pytest.mark.browser
 ZONES = ("America/New_York", "Asia/Tokyo")
@@ -18,7 +19,7 @@ ZONES = ("America/New_York", "Asia/Tokyo")
 
 def test_an_update_reaches_every_page_in_one_hop_and_a_reload_shows_it(browser: Browser, tmp_path: Path) -> None:
     requested: list[str] = []
-    with example("update_clock", tmp_path) as server:
+    with example("update_clock", tmp_path, port=free_port()) as server:
         here, there = (browser.new_context(timezone_id=zone, locale="en-GB").new_page() for zone in ZONES)
         for page in (here, there):
             page.goto(server.url)

@@ -15,6 +15,7 @@ import jwt
 import pytest
 
 from messageflow.cli.bench import summarize
+from tests.ports import free_port
 from tests.support import Running, running
 
 SECONDS = 30
@@ -176,7 +177,7 @@ def test_summary_of_a_run() -> None:
 def test_listener_comes_back_to_a_gateway_that_was_started_again(tmp_path: Path, flags: tuple[str, ...]) -> None:
     terminal = Terminal(tmp_path)
     with ExitStack() as stack:
-        first = stack.enter_context(running(("serve", "--dev", *flags), tmp_path, keys=False))
+        first = stack.enter_context(running(("serve", "--dev", *flags), tmp_path, keys=False, port=free_port()))
         listener = stack.enter_context(terminal.listening("-u", "alice", "-n", "1"))
         first.kill()
         stack.enter_context(running(("serve", "--dev", *flags), tmp_path, keys=False, port=first.port))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +21,8 @@ from websockets.sync.client import ClientConnection, connect
 from messageflow.cli.reloading import sources
 from messageflow.core.codes import RESTART
 from messageflow.core.gateway_paths import WEBSOCKET_PATH
+from tests.support import Running
+from tests.waiting import wait_until
 
 T = TypeVar("T")
 SECONDS = 40
@@ -48,43 +48,26 @@ def stuck():
 """
 
 
-class Reloading:
+class Reloading(Running):
     """`run --reload`, and what it has said so far."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
-        self.lines: list[str] = []
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        self.lines.extend(self.process.stderr)
 
     @property
     def ports(self) -> list[int]:
         """The port of each start."""
-        records = [json.loads(line) for line in list(self.lines) if line.startswith("{")]
-        return [record["port"] for record in records if record["event"] == "started"]
+        return [int(str(record["port"])) for record in self.events("started")]
 
     def started(self, count: int) -> int:
         """Return the port of this start, counted from 1."""
-        deadline = time.monotonic() + SECONDS
-        while len(self.ports) < count:
-            assert time.monotonic() < deadline, "".join(self.lines)
-            time.sleep(0.02)
+        wait_until(lambda: len(self.ports) >= count, SECONDS)
         return self.ports[count - 1]
 
     def said(self, text: str) -> None:
-        deadline = time.monotonic() + SECONDS
-        while not any(text in line for line in list(self.lines)):
-            assert time.monotonic() < deadline, "".join(self.lines)
-            time.sleep(0.02)
+        wait_until(lambda: any(text in line for line in self.lines), SECONDS)
 
     def end(self, number: int = signal.SIGINT) -> int:
         self.process.send_signal(number)
         code = self.process.wait(SECONDS)
-        self._reader.join(SECONDS)
+        self.release()
         return code
 
 
@@ -100,8 +83,7 @@ def reloading(directory: Path, *flags: str) -> Iterator[Reloading]:
     finally:
         if process.poll() is None:
             found.end()
-        assert process.stderr is not None
-        process.stderr.close()
+        found.release()
 
 
 def get(port: int) -> dict[str, int]:
@@ -267,10 +249,7 @@ def test_a_request_that_does_not_end_keeps_nobody_waiting(shop: Path) -> None:
         port = run.started(1)
         ask = f"import urllib.request as u; u.urlopen('http://127.0.0.1:{port}/stuck')"
         asking = subprocess.Popen([sys.executable, "-c", ask], stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + SECONDS
-        while not (shop.parent / "begun").exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_until((shop.parent / "begun").exists, SECONDS)
         shop.write_text(FLASK)
         assert run.started(2) == port  # the grace of a start of its own is 30 s
         assert asking.wait(SECONDS) != 0

@@ -13,6 +13,7 @@ from messageflow.cli import subscriber as subscriber_module
 from messageflow.cli.listen_protocol import Arrived, Event
 from messageflow.cli.subscriber import Subscriber, jittered
 from messageflow.errors import ConfigurationError, Refused
+from tests.ports import free_port
 
 Script = Callable[[asyncio.StreamWriter, dict[str, str]], Awaitable[None]]
 HEAD = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\nconnection: close\r\n\r\n"
@@ -189,7 +190,7 @@ async def test_a_refusal_for_good_is_an_error(answer: str, text: str) -> None:
             await listener(url, stop_at=1)[0].run()
 
 
-async def test_gateway_that_is_not_there_yet_is_waited_for(unused_tcp_port: int) -> None:
+async def test_gateway_that_is_not_there_yet_is_waited_for() -> None:
     heard: list[Event] = []
     tried: asyncio.Queue[str] = asyncio.Queue()
 
@@ -197,11 +198,11 @@ async def test_gateway_that_is_not_there_yet_is_waited_for(unused_tcp_port: int)
         heard.append(event)
         return not isinstance(event, Arrived)
 
-    url = f"http://127.0.0.1:{unused_tcp_port}"
+    url = f"http://127.0.0.1:{(port := free_port())}"
     subscriber = Subscriber(url, lambda: "token", first_publication, tried.put_nowait, delay=lambda _: 0.01)
     running = asyncio.create_task(subscriber.run())
     assert "trying again" in await tried.get()
-    async with gateway(STAYS, port=unused_tcp_port):
+    async with gateway(STAYS, port=port):
         await running
     assert isinstance(heard[-1], Arrived)
 

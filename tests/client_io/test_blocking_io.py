@@ -15,7 +15,8 @@ from messageflow.client_io.http_client import HttpClient
 from messageflow.client_io.kernel import run_now
 from messageflow.client_io.outcome import NoResponse, Response
 from tests.client_io.children import in_child
-from tests.publisher.scripted import RECEIPT, ScriptedServer, Silence, free_port, raw, result, say
+from tests.ports import free_port
+from tests.publisher.scripted import RECEIPT, ScriptedServer, Silence, raw, result, say
 
 
 def ask(client: HttpClient, seconds: float = 5.0) -> Response | NoResponse:

@@ -14,8 +14,9 @@ from playwright.sync_api import Browser, Page
 from tests.brokers.redis.certificates import Authority
 from tests.browser.chromium import PATIENCE_MS, own_chromium
 from tests.docs.test_frameworks import SCRIPT, order
-from tests.docs.written import Written, end, free_port, wait_for_port
+from tests.docs.written import Written, end, wait_for_port
 from tests.gateway.test_nginx import NGINX
+from tests.ports import free_port
 from tests.support import API_KEY, TOKEN_SECRET
 
 pytestmark = pytest.mark.browser

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.written import Written, free_port
+from tests.docs.written import Written
 from tests.gateway.test_bad_input import Client
 from tests.gateway.test_every_setting import answered
+from tests.ports import free_port
 from tests.waiting import wait_until
 
 SERVERS = {

@@ -19,7 +19,6 @@ from pathlib import Path
 
 from messageflow import Flow
 from messageflow.errors import PublishError
-from tests.docs.written import free_port
 from tests.faults.application import SECRET, SECRET_VARIABLE, Application
 from tests.faults.checker import check
 from tests.faults.clients import Client, until
@@ -54,6 +53,7 @@ from tests.faults.slow_readers import SlowReaders
 from tests.faults.tellers import TELLERS, Tellers
 from tests.faults.visitors import NAMESPACES, Visitors
 from tests.faults.worker_faults import WorkerFaults
+from tests.ports import free_port
 from tests.support import API_KEY
 
 WINDOW = 16 * 1024

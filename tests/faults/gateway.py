@@ -21,6 +21,7 @@ from urllib.request import urlopen
 
 from messageflow import Flow
 from messageflow.errors import PublishError
+from tests.ports import free_port
 from tests.support import API_KEY, TOKEN_SECRET, Running
 
 PAGE = resource.getpagesize()
@@ -50,7 +51,7 @@ class Gateway:
     """
 
     def __init__(self, arguments: Sequence[str], data_dir: Path, environment: Mapping[str, str] | None = None) -> None:
-        self.port = 0
+        self.port = free_port()
         self.starts = 0
         self.taken = False
         self.lines: list[str] = []
@@ -117,9 +118,7 @@ class Gateway:
         process = subprocess.Popen(
             command, env=self._environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )
-        running = Running(process)
-        running.lines = self.lines
-        return running
+        return Running(process, self.lines)
 
     async def kill(self) -> None:
         """End all its processes at once, as the kernel does when memory is short."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -18,6 +17,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from tests.faults.gateway import send, state
+from tests.ports import free_port
 
 START_SECONDS = 20.0
 ANSWER_SECONDS = 10.0
@@ -36,9 +36,7 @@ class RedisServer:
     """
 
     def __init__(self, directory: Path, fsync: str) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self._directory = directory
         self._fsync = fsync
         self._process: subprocess.Popen[bytes] | None = None

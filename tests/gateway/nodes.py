@@ -23,6 +23,7 @@ from websockets.exceptions import ConnectionClosed
 from messageflow import Flow
 from tests.brokers.redis.servers import Server, wait_until
 from tests.faults.proxy import Faults, Proxy
+from tests.ports import free_port
 from tests.resuming import Client
 from tests.support import API_KEY, TOKEN_SECRET, Running, running
 
@@ -95,7 +96,7 @@ class Site:
     def _started(self, index: int, port: int = 0) -> Running:
         url = f"redis://127.0.0.1:{self.links.ports[index]}"
         flags = ("serve", "--broker", url, "--broker-deadline", str(DEADLINE))
-        return self._lives.enter_context(running(flags, self._directory / str(index), port=port))
+        return self._lives.enter_context(running(flags, self._directory / str(index), port=port or free_port()))
 
     def revive(self) -> None:
         """Undo whatever was done, and return once all gateways take work."""

@@ -15,7 +15,8 @@ import pytest
 
 from messageflow.errors import BrokerError, Unanswered, Unavailable
 from messageflow.gateway.broker_start import finish_unless_ended, start_patiently
-from tests.brokers.redis.processes import Server, free_port
+from tests.brokers.redis.processes import Server
+from tests.ports import free_port
 from tests.support import API_KEY, TOKEN_SECRET, Running
 from tests.waiting import wait_until
 

@@ -29,10 +29,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from messageflow.core.webhook_signatures import is_signed
 from messageflow.gateway.settings import Settings
 from messageflow.gateway.settings_loading import OPTIONS
-from tests.brokers.redis.processes import Server, free_port
+from tests.brokers.redis.processes import Server
 from tests.gateway.asking import get, upgrade
 from tests.gateway.test_api import certificate, fetch
 from tests.gateway.test_bad_input import Client
+from tests.ports import free_port
 from tests.support import API_KEY, START_SECONDS, TOKEN_SECRET, Running, running
 from tests.waiting import wait_until
 
@@ -544,10 +545,7 @@ def test_a_setting_that_is_set_shows(started: Started, setting: str) -> None:
 
 
 def test_port(tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with running(["serve", *MEMORY], tmp_path, port=port):
+    with running(["serve", *MEMORY], tmp_path, port=(port := free_port())):
         assert get(port, "/health") == (200, "ok\n")
 
 

@@ -14,11 +14,11 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.docs.written import free_port
 from tests.gateway.test_every_setting import token
 from tests.gateway.test_hooks_in_process import Page
 from tests.gateway.test_hooks_of_handlers import OPEN, hear, shout
 from tests.gateway.webhook_applications import PATHS, SECRET, SERVERS, serving
+from tests.ports import free_port
 from tests.support import Running, running
 from tests.waiting import until
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.gateway.asking import UPGRADE, asked, get, upgrade
+from tests.ports import free_port
 from tests.support import API_KEY, START_SECONDS, Running, running
 
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin")
@@ -41,13 +42,6 @@ proxy_set_header Connection $connection_upgrade;"
 UPGRADING = 'proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";'
 
 Nginx = Callable[..., int]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture

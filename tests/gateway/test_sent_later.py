@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from messageflow import Flow
-from tests.publisher.scripted import free_port
+from tests.ports import free_port
 from tests.support import API_KEY, running
 from tests.waiting import wait_until
 

@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 
 from messageflow.core.webhook_signatures import ID, SIGNATURE, TIMESTAMP, sign
-from tests.docs.written import free_port
 from tests.gateway.test_hooks_in_process import Page
 from tests.gateway.test_hooks_of_handlers import hear
 from tests.gateway.test_hooks_webhook import asking, enter, told
 from tests.gateway.webhook_applications import HANDLERS, PATH, SECRET, started
+from tests.ports import free_port
 from tests.support import Running
 from tests.waiting import until
 

@@ -29,6 +29,7 @@ from messageflow.gateway.worker_api import WorkerApi
 from messageflow.gateway.zeromq_entrance import TOGETHER, ZeromqEntrance
 from tests.brokers.redis.processes import Server
 from tests.gateway.listeners import Classic
+from tests.ports import free_port
 from tests.support import API_KEY, TOKEN_SECRET, Running, running
 from tests.waiting import until, wait_until
 
@@ -258,13 +259,13 @@ async def test_senders_wait_while_nothing_is_published_and_what_has_come_is_at_t
     assert max(body.count(b"idempotency_key") for body in api.bodies) <= TOGETHER
 
 
-async def test_what_says_no_hello_is_no_message(unused_tcp_port: int) -> None:
+async def test_what_says_no_hello_is_no_message() -> None:
     """Before version 3 of the protocol any bytes were messages: a page could post some to this machine."""
     api = Standing()
-    entrance, address = api.listen(unused_tcp_port)
+    entrance, address = api.listen(port := free_port())
     message = b'{"action": "FORGED"}'
     forged = b"\x01\x00" + b"\x02\x01*" + bytes([len(message) + 1, 0]) + message
-    _, old = await asyncio.open_connection("127.0.0.1", unused_tcp_port)
+    _, old = await asyncio.open_connection("127.0.0.1", port)
     old.write(forged * 3)
     await old.drain()
     with connected(zmq.PUSH, address) as socket:

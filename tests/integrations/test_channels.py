@@ -26,6 +26,7 @@ from messageflow.integrations.django.checks import check_channel_layers
 from tests.docs.written import ROOT
 from tests.integrations import django_site
 from tests.integrations.django_site import AWAY
+from tests.ports import free_port
 from tests.support import API_KEY, TOKEN_SECRET, Running, running
 
 Make = Callable[..., MessageflowChannelLayer]
@@ -404,7 +405,7 @@ async def test_another_thread_with_a_loop_of_its_own_may_send_join_and_receive(l
 
 
 async def test_over_a_restart_of_a_durable_gateway_nothing_is_lost(tmp_path: Path) -> None:
-    with running(("serve",), tmp_path) as first:
+    with running(("serve",), tmp_path, port=free_port()) as first:
         sender, receiver = (MessageflowChannelLayer(url=first.url, **KEYS) for _ in range(2))
         channel = await receiver.new_channel()
         await receiver.group_add("all", channel)

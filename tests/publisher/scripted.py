@@ -214,11 +214,3 @@ def _read(connection: socket.socket, stream: Any, number: int, refuse_over: int)
         return None
     body = stream.read(length)
     return Request(number, line.split()[1], headers, msgspec.json.decode(body))
-
-
-def free_port() -> int:
-    """Return a port on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -12,7 +12,8 @@ import pytest
 
 from messageflow import Flow
 from tests.brokers.redis.servers import Server, wait_until
-from tests.docs.written import Written, free_port
+from tests.docs.written import Written
+from tests.ports import free_port
 from tests.support import API_KEY, running
 
 SERVED = {"sync": 5001, "gthread": 5002, "gevent": 5003, "uvicorn": 5004, "uwsgi": 5005}

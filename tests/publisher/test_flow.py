@@ -29,20 +29,9 @@ from messageflow.publisher import batch as batch_module
 from messageflow.publisher import requests, testruns
 from messageflow.publisher.collector import CallCollector
 from messageflow.publisher.discovery import write_dev_file
+from tests.ports import free_port
 from tests.publisher.conftest import Face
-from tests.publisher.scripted import (
-    RECEIPT,
-    ScriptedServer,
-    Silence,
-    Step,
-    error,
-    free_port,
-    hang_up,
-    raw,
-    reset,
-    result,
-    say,
-)
+from tests.publisher.scripted import RECEIPT, ScriptedServer, Silence, Step, error, hang_up, raw, reset, result, say
 
 
 class Word(str):

@@ -19,8 +19,9 @@ from messageflow.client_io.blocking_io import BLOCKING
 from messageflow.publisher import inprocess, later_sender
 from messageflow.publisher.later_queue import LaterQueue
 from messageflow.publisher.later_sender import LaterSender
+from tests.ports import free_port
 from tests.publisher.conftest import Face
-from tests.publisher.scripted import RECEIPT, ScriptedServer, Silence, error, free_port, hang_up, say
+from tests.publisher.scripted import RECEIPT, ScriptedServer, Silence, error, hang_up, say
 from tests.waiting import wait_until
 
 

@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
+from tests.ports import free_port
 from tests.publisher.programs import run
-from tests.publisher.scripted import ScriptedServer, Silence, free_port, hang_up
+from tests.publisher.scripted import ScriptedServer, Silence, hang_up
 from tests.waiting import wait_until
 
 FORKED = """

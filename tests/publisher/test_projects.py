@@ -13,6 +13,7 @@ import pytest
 
 from messageflow.publisher.discovery import DevFile, load_dev_file
 from messageflow.publisher.projects import MARKERS, find_root, find_state_dir, locate_state_dir
+from tests.ports import free_port
 from tests.support import START_SECONDS, Running, running
 
 PUSH = """
@@ -124,8 +125,8 @@ def test_a_directory_that_was_named_is_taken_as_it_is(home: Path, monkeypatch: p
 # Real gateways and real programs
 
 
-def start(stack: ExitStack, directory: Path, *flags: str) -> Running:
-    return stack.enter_context(running(("serve", "--dev", *flags), None, cwd=directory, keys=False))
+def start(stack: ExitStack, directory: Path, *flags: str, port: int = 0) -> Running:
+    return stack.enter_context(running(("serve", "--dev", *flags), None, cwd=directory, keys=False, port=port))
 
 
 def push(directory: Path, script: Path | None = None, *arguments: str) -> str:
@@ -139,7 +140,7 @@ def push(directory: Path, script: Path | None = None, *arguments: str) -> str:
 def two(home: Path) -> Iterator[tuple[Path, Path, Running, Running]]:
     one, other = made(home / "one", "pyproject.toml"), made(home / "two", "pyproject.toml")
     with ExitStack() as stack:
-        yield one, other, start(stack, one), start(stack, other)
+        yield one, other, start(stack, one, port=free_port()), start(stack, other, port=free_port())
 
 
 def left_by(directory: Path) -> DevFile:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from messageflow import AsyncFlow, Flow, GatewayUnreachable, OutcomeUnknown, Receipt
-from tests.publisher.scripted import RECEIPT, ScriptedServer, free_port, hang_up, result
+from tests.ports import free_port
+from tests.publisher.scripted import RECEIPT, ScriptedServer, hang_up, result
 
 STORED = Receipt(**RECEIPT)  # type: ignore[arg-type]
 

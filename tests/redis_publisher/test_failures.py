@@ -20,7 +20,8 @@ from redis.exceptions import ResponseError
 from messageflow import ConfigurationError, Flow, GatewayUnreachable, NotStored, OutcomeUnknown, Unauthorized
 from messageflow.errors import PublishError
 from messageflow.redis_publisher import client as redis_client
-from tests.brokers.redis.servers import Server, free_port, wait_until
+from tests.brokers.redis.servers import Server, wait_until
+from tests.ports import free_port
 from tests.redis_publisher.conftest import Flows, leave_rules
 
 PASSWORD = "a-secret-p%40ss"

@@ -5,10 +5,8 @@ Any executable that speaks as Redis does will do, such as Valkey's.
 
 from __future__ import annotations
 
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -19,25 +17,10 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from tests.brokers.redis.certificates import Pair
+from tests.ports import free_port
 
 START_SECONDS = 10.0
 SECONDS = 20.0  # for all else to come about
-
-PORTS = range(10_240, 22_000)  # below what the system gives out, so that a server that is started again has its own
-BUS = 10_000  # how far above its port a node of a cluster speaks with the others
-
-
-def free_port(*, bus: bool = False) -> int:
-    """Return a port that nobody listens on, and whose bus port is free too where it is asked for."""
-    while True:
-        port = random.choice(PORTS)
-        try:
-            for each in (port, port + BUS) if bus else (port,):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", each))
-        except OSError:
-            continue
-        return port
 
 
 def wait_until(condition: Callable[[], object], seconds: float = SECONDS) -> None:

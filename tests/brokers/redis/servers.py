@@ -11,9 +11,10 @@ from pathlib import Path
 from redis.crc import key_slot
 
 from tests.brokers.redis.certificates import Pair
-from tests.brokers.redis.processes import SECONDS, Server, free_port, wait_until
+from tests.brokers.redis.processes import SECONDS, Server, wait_until
+from tests.ports import free_port
 
-__all__ = ["SECONDS", "Cluster", "Server", "Trio", "cut_replication", "free_port", "has_caught_up", "wait_until"]
+__all__ = ["SECONDS", "Cluster", "Server", "Trio", "cut_replication", "has_caught_up", "wait_until"]
 
 SLOTS = 16_384
 

@@ -21,6 +21,7 @@ from websockets.exceptions import ConnectionClosed
 
 from messageflow import Flow
 from messageflow.api.answers import TransportFigures
+from tests.ports import free_port
 from tests.resuming import Client
 from tests.support import API_KEY, TOKEN_SECRET, Running, running
 from tests.waiting import wait_until
@@ -134,7 +135,7 @@ async def test_killing_a_worker_loses_nothing_and_another_takes_its_place(gatewa
 
 
 async def test_everything_outlives_the_parent_too(tmp_path: Path) -> None:
-    with running(("serve", "--workers", "2"), tmp_path) as first:
+    with running(("serve", "--workers", "2"), tmp_path, port=free_port()) as first:
         (client,) = await connected(first, 1)
         pids = workers(first).values()
         with flow_for(first) as flow:

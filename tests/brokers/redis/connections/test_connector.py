@@ -15,7 +15,8 @@ from messageflow.brokers.redis.connections.connector import Connector
 from messageflow.brokers.redis.connections.reconnecting_connection import ReconnectingConnection
 from messageflow.errors import BrokerError, Unavailable
 from tests.brokers.redis.certificates import Authority
-from tests.brokers.redis.processes import Server, free_port
+from tests.brokers.redis.processes import Server
+from tests.ports import free_port
 
 
 async def failure(url: str) -> BrokerError:

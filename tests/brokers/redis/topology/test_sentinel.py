@@ -17,7 +17,8 @@ from messageflow.errors import BrokerError, Unrecoverable
 from messageflow.testing.broker_suite import RecordingSink, items, until
 from tests.brokers.redis.certificates import Authority
 from tests.brokers.redis.conftest import broker_at
-from tests.brokers.redis.servers import SECONDS, Trio, free_port
+from tests.brokers.redis.servers import SECONDS, Trio
+from tests.ports import free_port
 
 
 @pytest.fixture
