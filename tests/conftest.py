@@ -5,13 +5,14 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from tests.brokers.redis.processes import Server
+from tests.waiting import patience
 
 settings.register_profile("house", deadline=None)  # by itself an example has 200 ms, which a busy machine takes
 settings.load_profile("house")
@@ -71,6 +72,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         )
 
     items.sort(key=rank)
+
+
+# How long a test may take where no mark says otherwise. Pages wait for a minute for each thing that is to come about.
+TEST_SECONDS, BROWSER_TEST_SECONDS = 60.0, 180.0
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Give each test the time that this machine takes for it, see `patience`; before pytest-timeout looks."""
+    marked = item.get_closest_marker("timeout")
+    seconds = BROWSER_TEST_SECONDS if item.get_closest_marker("browser") else TEST_SECONDS
+    item.add_marker(pytest.mark.timeout(patience(marked.args[0] if marked else seconds)), append=False)
+    return (yield)
 
 
 @pytest.hookimpl(tryfirst=True)

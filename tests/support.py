@@ -14,6 +14,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.waiting import patience
+
 API_KEY = "an-api-key-for-tests-0123456789abcdef"
 TOKEN_SECRET = "a-token-secret-for-tests-0123456789abcdef"
 START_SECONDS = 20
@@ -64,10 +66,10 @@ class Running:
 
     def wait_until_started(self, seconds: float = START_SECONDS) -> None:
         """Return once connections are accepted."""
-        if not self._started.wait(seconds):
+        if not self._started.wait(patience(seconds)):
             raise AssertionError("it did not start:\n" + "".join(self.lines))
         if not self.port:  # it has closed its log, and is about to end
-            self.process.wait(START_SECONDS)
+            self.process.wait(patience(START_SECONDS))
 
     def _read(self) -> None:
         while self._open:
@@ -99,16 +101,16 @@ class Running:
     def kill(self) -> None:
         """End it as a crash would."""
         self.process.kill()
-        self.process.wait(START_SECONDS)
+        self.process.wait(patience(START_SECONDS))
 
     def terminate(self) -> int:
         """Ask it to end; return its exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(START_SECONDS)
+        return self.process.wait(patience(START_SECONDS))
 
     def release(self) -> None:
         """Read its log to the end."""
-        self._reader.join(START_SECONDS)
+        self._reader.join(patience(START_SECONDS))
         with self._taking:
             self._open = False
             self._log.close()

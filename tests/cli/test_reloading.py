@@ -22,7 +22,7 @@ from messageflow.cli.reloading import sources
 from messageflow.core.codes import RESTART
 from messageflow.core.gateway_paths import WEBSOCKET_PATH
 from tests.support import Running
-from tests.waiting import wait_until
+from tests.waiting import patience, wait_until
 
 T = TypeVar("T")
 SECONDS = 40
@@ -66,7 +66,7 @@ class Reloading(Running):
 
     def end(self, number: int = signal.SIGINT) -> int:
         self.process.send_signal(number)
-        code = self.process.wait(SECONDS)
+        code = self.process.wait(patience(SECONDS))
         self.release()
         return code
 
@@ -226,9 +226,9 @@ def children(process: int) -> set[int]:
 
 def until(condition: Callable[[], T]) -> T:
     """Return what a condition gives once that is true."""
-    deadline = time.monotonic() + SECONDS
+    began = time.monotonic()
     while not (found := condition()):
-        assert time.monotonic() < deadline
+        assert time.monotonic() - began < patience(SECONDS)
         time.sleep(0.02)
     return found
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tests.ports import free_port
 from tests.support import START_SECONDS, Running
+from tests.waiting import patience
 
 ROOT = Path(__file__).parents[2]
 FILE = re.compile(r"^`([\w./-]+)`:\n\n```\w+\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -63,7 +64,13 @@ class Written:
     def type(self, command: str) -> str:
         """Carry out a command to its end; return what it says."""
         ran = subprocess.run(
-            command, shell=True, cwd=self.directory, env=self.environment, capture_output=True, text=True, timeout=60
+            command,
+            shell=True,
+            cwd=self.directory,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=patience(60),
         )
         assert ran.returncode == 0, f"{command}: {ran.stdout}{ran.stderr}"
         return ran.stdout
@@ -133,7 +140,7 @@ def end(process: subprocess.Popen[str]) -> None:
         return
     process.terminate()
     try:
-        process.wait(START_SECONDS)
+        process.wait(patience(START_SECONDS))
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
@@ -141,8 +148,8 @@ def end(process: subprocess.Popen[str]) -> None:
 
 def wait_for_port(port: int, process: subprocess.Popen[str]) -> None:
     """Return once somebody listens."""
-    end_of_patience = time.monotonic() + 2 * START_SECONDS
-    while time.monotonic() < end_of_patience:
+    began = time.monotonic()
+    while time.monotonic() - began < patience(2 * START_SECONDS):
         assert process.poll() is None, "it has ended"
         with ExitStack() as stack:
             try:

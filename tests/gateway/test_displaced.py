@@ -30,9 +30,10 @@ def ready(gateway: Running) -> tuple[int, str]:
 def test_a_data_directory_that_is_gone_is_told_and_never_acknowledged(tmp_path: Path, workers: str) -> None:
     directory = tmp_path / "data"
     with running(("serve", "--workers", workers), directory) as gateway:
-        with Flow(gateway.url, api_key=API_KEY, token_secret=TOKEN_SECRET, timeout=1) as flow:
+        with Flow(gateway.url, api_key=API_KEY, token_secret=TOKEN_SECRET) as flow:
             assert flow.push("alice", "n", 1).ack == "os"
             shutil.rmtree(directory)
+        with Flow(gateway.url, api_key=API_KEY, token_secret=TOKEN_SECRET, timeout=1) as flow:
             for _ in range(2):
                 with pytest.raises(PublishError):
                     flow.push("alice", "n", 2)

@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 
 from tests.brokers.redis.certificates import Pair
 from tests.ports import free_port
+from tests.waiting import patience
 
 START_SECONDS = 10.0
 SECONDS = 20.0  # for all else to come about
@@ -25,14 +26,14 @@ SECONDS = 20.0  # for all else to come about
 
 def wait_until(condition: Callable[[], object], seconds: float = SECONDS) -> None:
     """Return once a condition holds; a server that cannot answer yet counts as no."""
-    deadline = time.monotonic() + seconds
+    began = time.monotonic()
     while True:
         try:
             if condition():
                 return
         except (RedisError, OSError):
             pass
-        assert time.monotonic() < deadline, "it did not come about"
+        assert time.monotonic() - began < patience(seconds), "it did not come about"
         time.sleep(0.02)
 
 
