@@ -87,7 +87,9 @@ def reloading(directory: Path, *flags: str) -> Iterator[Reloading]:
 
 
 def get(port: int) -> dict[str, int]:
-    found: dict[str, int] = urllib3.request("GET", f"http://127.0.0.1:{port}/", timeout=20, retries=False).json()
+    found: dict[str, int] = urllib3.request(
+        "GET", f"http://127.0.0.1:{port}/", timeout=patience(20), retries=False
+    ).json()
     return found
 
 
@@ -152,9 +154,11 @@ def test_who_comes_while_it_begins_again_waits_and_is_served(shop: Path, workers
         assert run.started(2) == port
 
 
-def test_who_comes_while_one_that_was_killed_begins_again_waits_too(shop: Path) -> None:
-    shop.write_text(FLASK.replace('"version": 1', '"version": __import__("os").getpid()'))
-    with reloading(shop.parent) as run:
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_who_comes_while_one_that_was_killed_begins_again_waits_too(shop: Path, workers: str) -> None:
+    asks = "getpid" if workers == "1" else "getppid"
+    shop.write_text(FLASK.replace('"version": 1', f'"version": __import__("os").{asks}()'))
+    with reloading(shop.parent, "--workers", workers) as run:
         port = run.started(1)
         os.kill(get(port)["version"], signal.SIGSTOP)  # as one that is too busy to end
         shop.write_text(GATED + CHANGED)

@@ -68,7 +68,7 @@ class KeptListener:
     Args:
         listener: itself.
         host: it was asked to listen on.
-        shared: whether workers of the process that left it hold it too, and may outlive that for a moment.
+        shared: whether workers of the process that left it hold it too, and may outlive that where it is killed.
     """
 
     def __init__(self, listener: socket.socket, host: bytes, *, shared: bool = False) -> None:

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -100,7 +101,7 @@ class Reloader:
             SystemExit: SIGTERM ended it, or the arguments cannot be used.
             KeyboardInterrupt: SIGINT ended it.
         """
-        signal.signal(signal.SIGTERM, _end)
+        signal.signal(signal.SIGTERM, _end_at_once)
         with tempfile.TemporaryDirectory(prefix="messageflow-") as scratch:
             port_file = Path(scratch, "port")
             try:
@@ -188,9 +189,10 @@ class Reloader:
             except subprocess.TimeoutExpired:
                 pass
         if process.poll() is None:
+            workers = _workers(process.pid)
             process.kill()
             process.wait()
-            if self._kept is None or self._kept.shared:
+            if self._kept is None or (self._kept.shared and not _end(workers)):
                 self._let_go()
                 self._until_free()
 
@@ -208,5 +210,21 @@ class Reloader:
                     time.sleep(SETTLED)
 
 
-def _end(number: int, frame: FrameType | None) -> NoReturn:
+def _workers(process: int) -> list[int]:
+    """Return the processes that a process has started; none where the system does not tell."""
+    try:
+        return [int(each) for each in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def _end(processes: Sequence[int]) -> bool:
+    """Kill the workers of a killed process, which accept from the socket that is kept; return whether any are known."""
+    for each in processes:
+        with suppress(ProcessLookupError):
+            os.kill(each, signal.SIGKILL)
+    return bool(processes)
+
+
+def _end_at_once(number: int, frame: FrameType | None) -> NoReturn:
     raise SystemExit(0)
