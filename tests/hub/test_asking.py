@@ -17,9 +17,11 @@ from messageflow.core.revocations import Revocation, encode_revocation
 from messageflow.core.stream import Item, Retention
 from messageflow.hub import command_queue, control_handler, revocation_list
 from messageflow.hub.history_limits import HistoryLimits
+from messageflow.hub.hooks import Hooks, RpcAnswer, RpcQuestion
 from messageflow.hub.limits import Limits, message_size
 from messageflow.testing.memory_connection import MemoryConnection
 from tests.hub.conftest import World
+from tests.waiting import until
 
 HISTORY = {"channel": "open:x", "limit": -1}
 
@@ -118,6 +120,34 @@ async def test_who_lags_and_answers_a_ping_has_answered(world: World) -> None:
     connection.fill()
     session_.pong()
     assert (session_.pings, connection.closed, connection.reading) == (0, None, True)
+
+
+@pytest.mark.parametrize("gone", [False, True])
+async def test_who_is_not_read_from_is_not_taken_for_silent(gone: bool) -> None:
+    """Its pong lies behind commands that are not read yet, as those of a page that had much to tell after an outage."""
+    over = asyncio.Event()
+
+    async def take_long(question: RpcQuestion) -> RpcAnswer:
+        await over.wait()
+        return RpcAnswer(b"1")
+
+    world = World(hooks=Hooks(rpc=take_long))
+    await world.hub.start()
+    connection = await world.connected("alice")
+    connection.answers_pings = False
+    connection.send(*({"id": number, "rpc": {"method": "x"}} for number in range(2, 300)))
+    await world.settle()
+    assert not connection.reading
+    connection.peer_is_gone = gone  # which its system tells, where it does not
+    await world.pass_time(120)
+    assert (connection.closed is not None) is gone
+    over.set()
+    if not gone:
+        await until(lambda: connection.reading)
+        await world.pass_time(120)  # and now it is heard, and says nothing
+        assert connection.closed is not None
+        assert connection.closed.code == 3012
+    await world.close()
 
 
 async def test_waiting_commands_keep_their_share_of_the_rate() -> None:

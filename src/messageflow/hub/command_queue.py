@@ -57,12 +57,14 @@ class Inbox(deque[Command | FaultyCommand]):
     Attributes:
         size: bytes of the messages in which they came, since there was none.
         since: when the first of them came.
+        full: whether nothing is read of the client until it is empty.
     """
 
-    __slots__ = ("since", "size")
+    __slots__ = ("full", "since", "size")
 
     size: int
     since: float
+    full: bool
 
 
 class CommandQueue(SubscriptionHolder):
@@ -125,12 +127,19 @@ class CommandQueue(SubscriptionHolder):
             inbox = self._inbox = Inbox()
             inbox.size = 0
             inbox.since = self._owner.runtime.clock()
+            inbox.full = False
         inbox.extend(commands)
         inbox.size += size
         if len(inbox) > self._owner.runtime.limits.inbox or (self.paused and inbox.size > LAGGING_INBOX):
+            inbox.full = True
             self.connection.pause_reading()
         if not self._is_working and not self.paused:
             self._begin_work()
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether nothing is read of the client, not its pong either, until what it asked for is carried out."""
+        return self._inbox is not None and self._inbox.full
 
     def waited(self, now: float) -> float:
         """Return the seconds that the command which is carried out has waited here at most."""

@@ -110,7 +110,7 @@ class Heartbeat:
             one_way = session.encoder.one_way
             if not one_way and (session.heard or not session.pings):
                 continue
-            if one_way or self._stalled.is_stalled(session):
+            if one_way or self._stalled.is_stalled(session) or session.is_unread:
                 self._stalled.look_after(session)
             else:
                 session.disconnect(NO_PONG)
