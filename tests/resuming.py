@@ -11,6 +11,7 @@ import jwt
 from websockets.asyncio.client import ClientConnection, connect
 
 from tests.support import TOKEN_SECRET, Running
+from tests.waiting import patience
 
 SECONDS = 15.0
 
@@ -41,7 +42,7 @@ class Client:
 
     async def listen(self, count: int) -> None:
         """Take publications until so many were seen."""
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(patience(SECONDS)):
             while len(self.seen) < count:
                 for line in str(await self.link.recv()).split("\n"):
                     push = json.loads(line).get("push", {})

@@ -17,6 +17,7 @@ import messageflow
 from messageflow import BatchRefused, MessageflowError, Receipt, Refuse, Refused
 from messageflow.core import codes
 from messageflow.errors import show
+from tests.waiting import patience
 
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "messageflow.errors.Refused": (102, "unknown channel"),
@@ -85,14 +86,14 @@ def _refuse_some(_: int) -> None:
 def test_an_exception_comes_back_from_a_process_pool() -> None:
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         with pytest.raises(Refused) as caught:
-            pool.submit(_refuse, 0).result(20)
+            pool.submit(_refuse, 0).result(patience(20))
         assert (caught.value.code, caught.value.text) == (102, "unknown channel")
         with pytest.raises(BatchRefused) as some:
-            pool.submit(_refuse_some, 0).result(20)
+            pool.submit(_refuse_some, 0).result(patience(20))
         assert some.value.failures == {0: Refused(107, "bad")}
         assert some.value.receipts == (None, Receipt("#a", 1))
         with pytest.raises(Refused):  # the pool is not broken
-            pool.submit(_refuse, 0).result(20)
+            pool.submit(_refuse, 0).result(patience(20))
 
 
 def test_exceptions_are_equal_when_nothing_tells_them_apart() -> None:

@@ -13,6 +13,7 @@ import jwt
 from websockets.asyncio.client import connect
 
 from tests.support import TOKEN_SECRET, Running
+from tests.waiting import patience
 
 SECONDS = 15.0
 SOON = 4.0  # seconds within which anybody is let in, also on a busy machine; what waits for a lost answer waits 5
@@ -32,7 +33,7 @@ async def pass_by(gateway: Running, user: str, *, stay: float = 0.0, channels: t
         "GET /connection/websocket HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode()
     )
-    async with asyncio.timeout(SECONDS):
+    async with asyncio.timeout(patience(SECONDS)):
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
     writer.write(_frame({"id": 1, "connect": {"token": token(user, channels)}}))
     await asyncio.sleep(stay)

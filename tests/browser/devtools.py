@@ -54,8 +54,15 @@ class DevTools:
 
     def find(self, url: str) -> Tab:
         """Return the tab that shows an address; after it was discarded it is another target."""
-        targets = self.send("Target.getTargets")["targetInfos"]
-        return Tab(self, next(target["targetId"] for target in targets if target["url"] == url))
+        found: list[str] = []
+
+        def is_there() -> bool:  # where it is just being discarded or shown there is none for a moment
+            targets = self.send("Target.getTargets")["targetInfos"]
+            found[:] = [target["targetId"] for target in targets if target["url"] == url]
+            return bool(found)
+
+        until(is_there, f"no tab shows {url}")
+        return Tab(self, found[0])
 
     def press(self, tab_url: str, action: str) -> None:
         """Do to a tab what `chrome://discards` offers: `Freeze`, `Urgent Discard`."""

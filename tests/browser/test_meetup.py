@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import open_page
+from tests.browser.conftest import leave, open_page
 from tests.support import Running, running
 
 pytestmark = pytest.mark.browser
@@ -41,8 +41,7 @@ def test_everybody_sees_who_is_here_and_every_city(gateway: Running, browser: Br
         for page in pages:
             expect(page.locator("#connected")).to_have_text(str(left))
     assert pages[0].locator("#cities-list h3").all_inner_texts() == ["<b>Oslo</b>", "Rome"]
-    pages[0].context.close()
-    assert complaints == []
+    leave(pages, complaints)
 
 
 def test_it_is_less_than_twenty_lines() -> None:

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser
 
 from messageflow import Flow
 from messageflow.gateway.client_script import CLIENT
-from tests.browser.conftest import open_page
+from tests.browser.conftest import leave, open_page
 from tests.support import API_KEY, TOKEN_SECRET, Running, running
 
 pytestmark = pytest.mark.browser
@@ -103,8 +103,7 @@ def test_a_page_of_another_origin_loads_the_script_and_is_pushed_to(
         )
         flow.push("alice", "hello", "there")
         page.wait_for_function("globalThis.heard === 'there'")
-    page.context.close()
-    assert complaints == []
+    leave([page], complaints)
 
 
 def test_a_script_that_is_not_what_the_page_expects_is_not_run(

@@ -17,6 +17,7 @@ import pytest
 from messageflow.cli.bench import summarize
 from tests.ports import free_port
 from tests.support import Running, running
+from tests.waiting import patience
 
 SECONDS = 30
 COMMAND = (sys.executable, "-m", "messageflow.cli")
@@ -36,7 +37,7 @@ class Terminal:
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=SECONDS,
+            timeout=patience(SECONDS),
         )
 
     @contextmanager
@@ -86,7 +87,7 @@ def test_push_is_heard_by_its_user_in_order(terminal: Terminal) -> None:
         assert terminal("push", "bob", "report/ready", '{"id": 8}').returncode == 0
         assert terminal("push", "alice", "report/gone").returncode == 0
         heard = lines(listener, 2)
-        assert listener.wait(SECONDS) == 0
+        assert listener.wait(patience(SECONDS)) == 0
     assert [line["data"] for line in heard] == [
         {"type": "report/ready", "payload": {"id": 7}},
         {"type": "report/gone", "payload": None},
@@ -157,7 +158,7 @@ def test_listening_for_a_time_only_ends_well(terminal: Terminal) -> None:
 def test_listening_ends_on_ctrl_c_without_a_word(terminal: Terminal) -> None:
     with terminal.listening("-u", "ivan") as listener:
         listener.send_signal(signal.SIGINT)
-        _, said = listener.communicate(timeout=SECONDS)
+        _, said = listener.communicate(timeout=patience(SECONDS))
         assert (listener.returncode, said.strip()) == (130, "")
 
 
@@ -196,7 +197,7 @@ def test_listener_comes_back_to_a_gateway_that_was_started_again(tmp_path: Path,
 def test_gateway_ends_cleanly_on_a_signal(tmp_path: Path, number: signal.Signals, code: int) -> None:
     with running(("serve", "--dev"), tmp_path, keys=False) as started:
         started.process.send_signal(number)
-        assert started.process.wait(SECONDS) == code
+        assert started.process.wait(patience(SECONDS)) == code
         started.release()
     assert started.events("stopped")
     assert "Traceback" not in "".join(started.lines)

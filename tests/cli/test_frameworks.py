@@ -19,6 +19,7 @@ from messageflow.gateway.paths import Paths
 from messageflow.integrations.starlette import MessageFlow
 from tests.gateway.asking import get
 from tests.support import Running, running
+from tests.waiting import patience
 
 KEPT = Paths("/messageflow/", guest=True).kept
 
@@ -195,9 +196,9 @@ def test_without_debug_the_application_has_their_paths(tmp_path: Path, kind: str
 
 def said(started: Running, text: str, count: int = 1) -> list[str]:
     """Return the lines with this text, once there are so many."""
-    deadline = time.monotonic() + 20
+    began = time.monotonic()
     while len(found := [line.strip() for line in started.lines if text in line]) < count:
-        assert time.monotonic() < deadline, "".join(started.lines)
+        assert time.monotonic() - began < patience(20), "".join(started.lines)
         time.sleep(0.02)
     return found
 

@@ -16,6 +16,7 @@ from messageflow.errors import ConfigurationError
 from messageflow.gateway.settings_loading import load_settings
 from messageflow.publisher.discovery import find, find_data_dir, write_dev_file
 from tests.support import API_KEY, TOKEN_SECRET, running
+from tests.waiting import patience
 
 NOBODY = """
 import pwd
@@ -53,7 +54,7 @@ def messageflow(*arguments: str, **environment: str) -> subprocess.CompletedProc
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=patience(30),
         env={k: v for k, v in os.environ.items() if not k.startswith("MESSAGEFLOW_")} | environment,
     )
 
@@ -76,7 +77,7 @@ def test_an_application_is_served_without_files_and_pushes_from_within(tmp_path:
     )
     with (
         running(("run", "page:app", "--broker", "memory"), None, cwd=tmp_path, keys=False) as started,
-        urllib.request.urlopen(started.url, timeout=10) as answer,
+        urllib.request.urlopen(started.url, timeout=patience(10)) as answer,
     ):
         assert answer.read() == b"1"
 
@@ -138,6 +139,6 @@ main(["run", "page:app"])
 def test_an_application_whose_directory_is_gone_is_told(tmp_path: Path) -> None:
     (gone := tmp_path / "gone").mkdir()
     done = subprocess.run(
-        [sys.executable, "-c", GONE, str(gone)], capture_output=True, text=True, check=False, timeout=30
+        [sys.executable, "-c", GONE, str(gone)], capture_output=True, text=True, check=False, timeout=patience(30)
     )
     assert "the current directory cannot be used" in done.stderr, done.stderr

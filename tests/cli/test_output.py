@@ -18,6 +18,7 @@ from messageflow.cli.output import OutputFailed, guarded, unguarded
 from tests.brokers.redis.servers import Server
 from tests.cli.test_commands import COMMAND, SECONDS, Terminal
 from tests.support import Running, running
+from tests.waiting import patience
 
 SECRET = {"MESSAGEFLOW_TOKEN_SECRET": "t" * 32}
 PRINTING = [
@@ -60,7 +61,9 @@ def into_nothing(*arguments: str, env: dict[str, str]) -> tuple[int, str]:
     reader, writer = os.pipe()
     os.close(reader)
     try:
-        done = subprocess.run((*COMMAND, *arguments), env=env, stdout=writer, stderr=subprocess.PIPE, timeout=SECONDS)
+        done = subprocess.run(
+            (*COMMAND, *arguments), env=env, stdout=writer, stderr=subprocess.PIPE, timeout=patience(SECONDS)
+        )
     finally:
         os.close(writer)
     return done.returncode, done.stderr.decode()
@@ -69,7 +72,9 @@ def into_nothing(*arguments: str, env: dict[str, str]) -> tuple[int, str]:
 def onto_a_full_disk(*arguments: str, env: dict[str, str]) -> tuple[int, str]:
     """Run a command whose stdout has no room; return its exit code and what it complained of."""
     with open("/dev/full", "wb") as full:
-        done = subprocess.run((*COMMAND, *arguments), env=env, stdout=full, stderr=subprocess.PIPE, timeout=SECONDS)
+        done = subprocess.run(
+            (*COMMAND, *arguments), env=env, stdout=full, stderr=subprocess.PIPE, timeout=patience(SECONDS)
+        )
     return done.returncode, done.stderr.decode()
 
 
@@ -113,10 +118,10 @@ def test_a_listener_that_nobody_reads_ends_and_does_not_reconnect(gateway: Runni
         listener.stdout.close()  # the reader's copy alone is left
         listener.stdout = None
         assert terminal("push", "judy", "first").returncode == 0
-        reader.wait(SECONDS)
+        reader.wait(patience(SECONDS))
         for _ in range(2):  # one may still have found room in the pipe
             assert terminal("push", "judy", "next").returncode == 0
-        assert listener.wait(SECONDS) == 141
+        assert listener.wait(patience(SECONDS)) == 141
         assert listener.stderr is not None
         assert listener.stderr.read() == ""
 
@@ -130,7 +135,7 @@ def test_a_listener_that_finds_no_room_says_so(gateway: Running, data_dir: Path)
     with listener.stderr:
         assert listener.stderr.readline() == "listening as kim\n"
         assert Terminal(data_dir)("push", "kim", "t").returncode == 0
-        assert listener.wait(SECONDS) == 1
+        assert listener.wait(patience(SECONDS)) == 1
         assert listener.stderr.read().startswith("messageflow: the output cannot be written")
 
 

@@ -10,7 +10,7 @@ import urllib3
 
 from messageflow import Flow
 from tests.support import API_KEY, running
-from tests.waiting import wait_until
+from tests.waiting import patience, wait_until
 
 FLASK = """
 from flask import Flask, request
@@ -78,7 +78,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def get(url: str, path: str) -> dict[str, object]:
-    response = urllib3.request("GET", url + path, timeout=10, retries=False)
+    response = urllib3.request("GET", url + path, timeout=patience(10), retries=False)
     assert response.status == 200, response.data
     found: dict[str, object] = json.loads(response.data)
     return found
@@ -129,6 +129,6 @@ def test_what_is_pushed_later_arrives_from_the_import_on_and_until_the_end(
 
 def test_demo_shows_its_page(tmp_path: Path) -> None:
     with running(("demo",), tmp_path, keys=False) as started:
-        page = urllib3.request("GET", started.url, timeout=10, retries=False)
+        page = urllib3.request("GET", started.url, timeout=patience(10), retries=False)
     assert page.status == 200
     assert b"/messageflow.js" in page.data

@@ -16,6 +16,7 @@ import urllib3
 
 from messageflow.publisher.discovery import write_dev_file
 from tests.support import running
+from tests.waiting import patience
 
 BEGINNING = """
 import asyncio, json, os, threading, time
@@ -140,7 +141,7 @@ def test_a_push_while_the_application_starts_never_waits_and_asks_nobody_else(
     target = "site_wsgi:application" if kind == "django" else "site_wsgi:app"
     flags = ("--broker", "memory", "--workers", workers)
     with running(("run", target, *flags), tmp_path, cwd=tmp_path) as started:
-        answer = urllib3.request("GET", started.url, timeout=20, retries=False)
+        answer = urllib3.request("GET", started.url, timeout=patience(20), retries=False)
         assert answer.status == 200, "".join(started.lines)
         told = {what: (outcome, text, seconds) for what, outcome, text, seconds in json.loads(answer.data)}
     with pytest.raises(TimeoutError):

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPResponse
 
+from tests.waiting import patience
+
 SECONDS = 10
 UPGRADE = {
     "Upgrade": "websocket",
@@ -20,7 +22,7 @@ def asked(
     port: int, path: str, headers: dict[str, str] | None = None, *, method: str = "GET"
 ) -> Iterator[HTTPResponse]:
     """Ask for something on this machine; the connection stays until the block ends."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=SECONDS)
+    connection = HTTPConnection("127.0.0.1", port, timeout=patience(SECONDS))
     try:
         connection.request(method, path, headers=headers or {})
         yield connection.getresponse()

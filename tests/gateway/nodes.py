@@ -26,6 +26,7 @@ from tests.faults.proxy import Faults, Proxy
 from tests.ports import free_port
 from tests.resuming import Client
 from tests.support import API_KEY, TOKEN_SECRET, Running, running
+from tests.waiting import patience
 
 DEADLINE = 1.0  # seconds in which Redis has to answer
 SECONDS = 15.0  # for all else to come about
@@ -116,7 +117,7 @@ class Site:
 
 def trouble(gateway: Running) -> str:
     """Return why a gateway is not ready; empty if it is."""
-    connection = http.client.HTTPConnection(urlsplit(gateway.url).netloc, timeout=SECONDS)
+    connection = http.client.HTTPConnection(urlsplit(gateway.url).netloc, timeout=patience(SECONDS))
     try:
         connection.request("GET", "/ready")
         answer = connection.getresponse()
@@ -128,7 +129,7 @@ def trouble(gateway: Running) -> str:
 
 def call(gateway: Running, method: str, **body: Any) -> tuple[int, dict[str, Any]]:
     """Call the server API once, without trying again; return status and answer."""
-    connection = http.client.HTTPConnection(urlsplit(gateway.url).netloc, timeout=SECONDS)
+    connection = http.client.HTTPConnection(urlsplit(gateway.url).netloc, timeout=patience(SECONDS))
     try:
         connection.request("POST", f"/api/{method}", json.dumps(body), {"X-API-Key": API_KEY})
         answer = connection.getresponse()
@@ -168,10 +169,12 @@ class Page(Client):
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Return once a condition of what was read holds."""
-        deadline = time.monotonic() + SECONDS
+        began = time.monotonic()
         while not condition():
             assert not self._reading.done() or condition(), f"closed with {self.link.close_code}"
-            assert time.monotonic() < deadline, f"{self.seen[-5:]} of {len(self.seen)}, {self.pushes[-3:]}"
+            assert time.monotonic() - began < patience(SECONDS), (
+                f"{self.seen[-5:]} of {len(self.seen)}, {self.pushes[-3:]}"
+            )
             await asyncio.sleep(0.01)
 
     async def sees(self, *payloads: object) -> None:
@@ -181,7 +184,7 @@ class Page(Client):
 
     async def is_closed(self) -> int | None:
         """Return the code with which the gateway closed it."""
-        await asyncio.wait_for(asyncio.shield(self._reading), SECONDS)
+        await asyncio.wait_for(asyncio.shield(self._reading), patience(SECONDS))
         return self.link.close_code
 
     async def close(self) -> None:

@@ -20,6 +20,7 @@ import pytest
 
 from messageflow import Flow
 from tests.support import API_KEY, TOKEN_SECRET, Running, running
+from tests.waiting import patience
 
 CONFIG = """
 connect_timeout = "1s"
@@ -57,7 +58,7 @@ class Client:
     """A WebSocket client that sends what it is told, right or wrong."""
 
     def __init__(self, gateway: Running, *, headers: str = "", path: str = "/connection/websocket") -> None:
-        self.socket = socket.create_connection(("127.0.0.1", gateway.port), timeout=10)
+        self.socket = socket.create_connection(("127.0.0.1", gateway.port), timeout=patience(10))
         key = base64.b64encode(os.urandom(16)).decode()
         self.socket.sendall(
             f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{gateway.port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
