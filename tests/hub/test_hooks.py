@@ -573,8 +573,8 @@ async def test_the_time_of_what_nobody_waits_for_begins_when_it_is_told(make: Ma
         await asyncio.sleep(0.02)
         told.append(notice.client.user)
 
-    world = await make(Limits(hooks=HookLimits(hook_timeout=0.2, hook_concurrency=1)), disconnect=disconnect)
-    people = [await world.connected(f"user-{number}") for number in range(15)]
+    world = await make(Limits(hooks=HookLimits(hook_timeout=1.0, hook_concurrency=1)), disconnect=disconnect)
+    people = [await world.connected(f"user-{number}") for number in range(60)]
     for connection in people:
         connection.lose()
     await until(lambda: len(told) == len(people))

@@ -123,16 +123,17 @@ async def test_what_is_stored_is_stored_whatever_becomes_of_others(
 async def test_what_waits_for_a_hanging_disk_is_bounded(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("messageflow.brokers.embedded.broker.STAGED_BYTES", 99 * 252)
     async with opened(ack="disk") as broker:
-        go_on = threading.Event()
+        begun, go_on = threading.Event(), threading.Event()
         append = broker._data.log.append
 
         def hang(*values: Any) -> None:
+            begun.set()
             go_on.wait(20)
             append(*values)
 
         monkeypatch.setattr(broker._data.log, "append", hang)
         waiting = [asyncio.ensure_future(broker.publish(items("x", 0)))]
-        await asyncio.sleep(0.05)
+        await asyncio.to_thread(begun.wait, 20)  # it is being stored, and the others wait for the round after it
         waiting += [asyncio.ensure_future(broker.publish(items("x", number))) for number in range(100)]
         await asyncio.sleep(0.05)
         with pytest.raises(NoRoom, match="storage_slow"):
