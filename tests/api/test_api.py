@@ -20,7 +20,7 @@ from messageflow.core.client_info import ClientInfo
 from messageflow.core.codes import BAD_REQUEST, METHOD_NOT_FOUND
 from messageflow.core.namespaces import NamespaceOptions, Namespaces
 from messageflow.core.revocations import Revocation, decode_revocation
-from messageflow.core.stream import Item, Position
+from messageflow.core.stream import Item
 from messageflow.errors import BrokerError, NoRoom, Unanswered, Unavailable
 from messageflow.testing.broker_suite import RecordingSink, until
 
@@ -325,7 +325,7 @@ async def test_a_broker_that_fails_is_told_and_counted_however_it_was_asked(at_o
         def publish_now(self, item: Item, later: Later) -> Stored:
             if at_once:
                 raise NoRoom("full")
-            nothing = Stored(Position("", 0), "memory")
+            nothing = Stored("", 0, "", "memory")
             asyncio.get_running_loop().call_soon(lambda: later(nothing, NoRoom("full")))
             return None  # type: ignore[return-value]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
+from msgspec.structs import replace
 
 from messageflow.brokers.base import Broker
 from messageflow.brokers.memory import MemoryBroker
@@ -28,7 +29,7 @@ class TestMemoryBroker(BrokerSuite):
 
     async def test_one_item_takes_no_time(self, broker: MemoryBroker, sink: RecordingSink) -> None:
         await broker.subscribe("x")
-        item = items("x", 1)[0]._replace(key="k")
+        item = replace(items("x", 1)[0], key="k")
         stored = broker.publish_now(item, lambda stored, error: None)
         assert [stored] == await broker.publish([item])
         assert [p.data for _, p in sink.publications] == [b"1"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from messageflow.core.html_push import SWAPS, HtmlPush, find_html, find_type, read_swap
 from messageflow.core.protocol import view
@@ -14,7 +15,7 @@ PUSHED = Publication(1, "t", 0.0, DATA, tags=b'{"messageflow":"html"}')
 
 def test_what_a_backend_pushed_as_html_is_html_live_and_from_history() -> None:
     assert find_html(PUSHED) == find_html(view(PUSHED)) == HtmlPush("<b>", "#a", "append")
-    assert find_html(PUSHED._replace(tags=b'{"mine":"x","messageflow":"html"}')) is not None
+    assert find_html(replace(PUSHED, tags=b'{"mine":"x","messageflow":"html"}')) is not None
 
 
 @pytest.mark.parametrize(
@@ -31,7 +32,7 @@ def test_what_a_backend_pushed_as_html_is_html_live_and_from_history() -> None:
     ],
 )
 def test_nothing_else_is(other: dict[str, bytes]) -> None:
-    publication = PUSHED._replace(**other)  # type: ignore[arg-type]
+    publication = replace(PUSHED, **other)
     assert find_html(publication) is find_html(view(publication)) is None
 
 

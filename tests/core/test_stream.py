@@ -1,5 +1,7 @@
 """The laws of a stream. No clock, no sleep: time is a number that the tests choose."""
 
+import gc
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +21,12 @@ def filled(*data: bytes, epoch: str = "e", size: int = 100, ttl: float = 60.0) -
 
 def test_offsets_rise_by_one_from_one() -> None:
     assert [p.offset for p in filled(b"1", b"2", b"3").read_since(Position("e", 0)) or []] == [1, 2, 3]
+
+
+def test_what_is_kept_is_nothing_for_the_garbage_collector() -> None:
+    item = Item("x", b"1", Retention(100, 60.0))
+    assert not gc.is_tracked(item)
+    assert not gc.is_tracked(filled(b"1").newest)  # of which a gateway keeps hundreds of thousands
 
 
 def test_a_reader_at_the_top_has_missed_nothing() -> None:

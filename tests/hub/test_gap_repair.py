@@ -6,6 +6,7 @@ import random
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from messageflow.brokers.base import HistoryPart
 from messageflow.core.stream import Item, Position, Retention
@@ -178,7 +179,7 @@ async def test_another_epoch_sends_everybody_away_at_once(world: World) -> None:
     subscriber = await world.subscribed("alice", "open:x")
     stored = await world.publish("open:x", 1)
     page = await world.broker.read_page("open:x", None, 1)
-    world.hub.on_publication("open:x", stored[0].position.epoch + "-another", page.publications[0]._replace(offset=2))
+    world.hub.on_publication("open:x", stored[0].position.epoch + "-another", replace(page.publications[0], offset=2))
     assert sent_away(subscriber) == [2500]
 
 

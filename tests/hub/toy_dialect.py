@@ -47,9 +47,9 @@ class ToyDialect:
             return FaultyCommand(int(number), method.decode(), str(error))
 
     def publication(self, channel: str, publication: Publication) -> bytes:
-        _, tag, _, data, info, tags, *_ = publication
-        parts = (data, info or b"null", tags or b"null")
-        return b"publication %b [%d,%b,%b]" % (encode(channel), publication.offset, encode(tag), b",".join(parts))
+        parts = (publication.data, publication.info or b"null", publication.tags or b"null")
+        position = b"%d,%b" % (publication.offset, encode(publication.tag))
+        return b"publication %b [%b,%b]" % (encode(channel), position, b",".join(parts))
 
     def push(self, channel: str, push: Push) -> bytes:
         return b"note %b [%b,%b]" % (encode(channel), encode(type(push).__name__), encode(push))

@@ -29,7 +29,6 @@ KEY_CHARACTERS = KEY_BYTES // 4  # that are never more bytes
 TYPE_BYTES = 1024  # of the type of a push
 
 _encode = msgspec.json.Encoder().encode
-_tuple = tuple.__new__  # 0.3 µs less than the class's own (benchmarks: push)
 
 Versioned = calls.PublishCall | calls.BroadcastCall | calls.PushCall | calls.BroadcastPushCall
 
@@ -93,7 +92,7 @@ class Publishing:
             _check_key(key)
         tags = self._take_tags(call.tags, data) if call.tags else b""
         exclude, version = call.exclude and _read_client(call.exclude), _read_version(call) if call.version else None
-        return _tuple(Item, (personal(user), data, self._personal, key, b"", tags, exclude, version, 0))
+        return Item(personal(user), data, self._personal, key, b"", tags, exclude, version)
 
     def broadcast_push(self, call: calls.BroadcastPushCall) -> Item:
         """Return what a push to everyone stores.
@@ -213,8 +212,7 @@ def check_user(user: str, everyone: str) -> None:
 
 def make_receipt(channel: str, stored: Stored) -> answers.ReceiptAnswer:
     """Return what a publish answers."""
-    (epoch, offset, tag), ack = stored
-    return answers.ReceiptAnswer(channel, ack, offset, epoch, tag)
+    return answers.ReceiptAnswer(channel, stored.ack, stored.offset, stored.epoch, stored.tag)
 
 
 def _check_key(key: str) -> str:

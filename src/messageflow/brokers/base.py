@@ -11,6 +11,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
+from msgspec import Struct
+
 from messageflow.core.client_info import ClientInfo
 from messageflow.core.presence import PresenceCounts
 from messageflow.core.protocol import Joined, Left
@@ -22,11 +24,17 @@ Ack = Literal["memory", "os", "disk", "replicated"]
 """What a receipt means: kept in this process, handed to the operating system, synced to disk, held by other hosts."""
 
 
-class Stored(NamedTuple):
+class Stored(Struct, frozen=True, array_like=True, gc=False):
     """The outcome of a publish: where the publication stands. `offset` is 0 in a channel without history."""
 
-    position: Position
+    epoch: str
+    offset: int
+    tag: str
     ack: Ack
+
+    @property
+    def position(self) -> Position:
+        return Position(self.epoch, self.offset, self.tag)
 
 
 class HistoryPart(NamedTuple):

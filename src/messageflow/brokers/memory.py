@@ -63,13 +63,13 @@ class MemoryBroker(LocalBroker):
         channel, version = item.channel, item.version
         if item.retention.keeps:
             if version is not None and self._streams.is_outdated(channel, version):
-                return Stored(self._streams.position(channel), self.ack)
+                return Stored(*self._streams.position(channel), self.ack)
             epoch, publication = self._streams.append(item, now)
             if version is not None:
                 self._streams.set_version(channel, version)
         else:
             epoch, publication = "", make_unnumbered(item, now)
-        stored = Stored(Position(epoch, publication.offset, publication.tag), self.ack)
+        stored = Stored(epoch, publication.offset, publication.tag, self.ack)
         if item.key:
             self._stored.put(channel, item.key, stored, now)
         self._deliver(channel, epoch, publication)

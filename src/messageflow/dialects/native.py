@@ -159,21 +159,20 @@ def encode_push(channel: str, push: Push) -> bytes:
 
 def encode_publication(channel: str, publication: Publication) -> bytes:
     """Return a publication as a push. Its data goes through as it came."""
-    offset, tag, _, data, info, tags, *_ = publication
-    parts = [b'{"push":{"channel":', _encode_name(channel), b',"pub":{"data":', data]
-    if info:
-        parts += (b',"info":', info)
-    if offset:
-        parts.append(b',"offset":%d,"tag":"%b"' % (offset, tag.encode()))
-    if tags:
-        parts += (b',"tags":', tags)
+    parts = [b'{"push":{"channel":', _encode_name(channel), b',"pub":{"data":', publication.data]
+    if publication.info:
+        parts += (b',"info":', publication.info)
+    if publication.offset:
+        parts.append(b',"offset":%d,"tag":"%b"' % (publication.offset, publication.tag.encode()))
+    if publication.tags:
+        parts += (b',"tags":', publication.tags)
     parts.append(b"}}}")
     return b"".join(parts)
 
 
 def encode_patch(channel: str, publication: Publication, patch: bytes | None) -> bytes:
     """Return a publication as a push whose data is a text: what changed, or what was published."""
-    push = encode_publication(channel, publication._replace(data=_quote(patch or publication.data)))
+    push = encode_publication(channel, replace(publication, data=_quote(patch or publication.data)))
     return push if patch is None else b'%b,"delta":true}}}' % push[:-3]
 
 

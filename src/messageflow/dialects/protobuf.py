@@ -13,6 +13,7 @@ from functools import cache, lru_cache
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from messageflow.core.client_info import ClientInfo
 from messageflow.core.codes import Disconnect, ErrorCode
@@ -182,23 +183,22 @@ def encode_patch(channel: str, publication: Publication, patch: bytes | None) ->
     """Return a publication as a push whose data is what changed, or what was published."""
     if patch is None:
         return encode_publication(channel, publication)
-    return encode_publication(channel, publication._replace(data=patch), _DELTA)
+    return encode_publication(channel, replace(publication, data=patch), _DELTA)
 
 
 def encode_publication(channel: str, publication: Publication, more: bytes = b"") -> bytes:
     """Return a publication as a push. Its data goes through as it came; `more` is fields beside."""
-    offset, tag, _, data, info, tags, *_ = publication
-    parts = [_write_data(data)]
-    if info:
-        parts.append(_write_info(info))
-    if offset:
-        parts.append(_write_offset(offset))
-    if tags:
-        parts.append(_write_tags(tags))
+    parts = [_write_data(publication.data)]
+    if publication.info:
+        parts.append(_write_info(publication.info))
+    if publication.offset:
+        parts.append(_write_offset(publication.offset))
+    if publication.tags:
+        parts.append(_write_tags(publication.tags))
     if more:
         parts.append(more)
-    if offset:
-        parts.append(_write_tag(tag))
+    if publication.offset:
+        parts.append(_write_tag(publication.tag))
     return delimit(_write_push((_write_channel(channel), _write_publication(parts))))
 
 

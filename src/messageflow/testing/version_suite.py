@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 
 from messageflow.brokers.base import Delivery, StreamStore
 from messageflow.core.stream import Item, Position, Retention
@@ -62,9 +63,9 @@ class VersionSuite:
         [first] = await streams.publish([item])
         [newer] = await streams.publish([Item("x", b"2", KEPT, version=Version(6))])
         assert await streams.publish([item]) == [first]
-        late = item._replace(key="late")
+        late = replace(item, key="late")
         assert await streams.publish([late]) == [newer]
-        assert (await streams.publish([late._replace(version=Version(7))]))[0].position.offset == 3
+        assert (await streams.publish([replace(late, version=Version(7))]))[0].position.offset == 3
 
 
 class VersionDeliverySuite:

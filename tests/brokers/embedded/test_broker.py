@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from messageflow.brokers.base import Broker, Stored
 from messageflow.brokers.embedded import log_cleaner
@@ -378,7 +379,7 @@ async def test_a_repeated_key_and_what_is_not_kept_wait_for_nothing(opened: Open
         raise AssertionError("it was known at once")
 
     async with opened() as broker:
-        keyed = items("x", 1)[0]._replace(key="k")
+        keyed = replace(items("x", 1)[0], key="k")
         stored = await broker.publish([keyed])
         await asyncio.gather(*(broker.publish(items("y", n)) for n in range(2)))  # from now on all wait
         assert broker.publish_now(keyed, never) == stored[0]

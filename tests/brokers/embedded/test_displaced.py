@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from messageflow.brokers.embedded.broker import EmbeddedBroker
 from messageflow.errors import BrokerError, NoRoom
@@ -76,7 +77,7 @@ async def test_the_next_receipt_is_refused(opened: Opened, data_dir: Path, way: 
 
 async def test_a_receipt_given_before_is_not_given_again(opened: Opened, data_dir: Path) -> None:
     async with opened() as broker:
-        keyed = items("x", 1)[0]._replace(key="k")
+        keyed = structs.replace(items("x", 1)[0], key="k")
         receipt = await broker.publish([keyed])
         rename_all(data_dir)
         with pytest.raises(NoRoom, match="storage_displaced"):
@@ -104,7 +105,7 @@ async def test_what_is_put_back_is_gone_on_with_and_nothing_is_lost_or_doubled(o
     sink = RecordingSink()
     async with opened(sink) as broker:
         await broker.subscribe("x")
-        keyed = [each._replace(key="k") for each in items("x", 2)]
+        keyed = [structs.replace(each, key="k") for each in items("x", 2)]
         first = (await broker.publish(items("x", 1)))[0].position
         rename_all(data_dir)
         with pytest.raises(BrokerError):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from messageflow.brokers.base import Stored
 from messageflow.brokers.embedded.broker import EmbeddedBroker
@@ -44,7 +45,7 @@ async def test_a_full_disk_refuses_and_heals(opened: Opened, monkeypatch: pytest
         disk = Disk(broker, monkeypatch)
         first = (await broker.publish(items("x", 1)))[0].position
         disk.failure = "SQLITE_FULL"
-        keyed = items("x", 2)[0]._replace(key="k")
+        keyed = replace(items("x", 2)[0], key="k")
         outcomes = await asyncio.gather(
             broker.publish(items("x", *range(100))), broker.publish([keyed]), return_exceptions=True
         )
@@ -66,7 +67,7 @@ async def test_a_failed_disk_ends_all_storing_for_good(
 ) -> None:
     async with opened() as broker:
         disk = Disk(broker, monkeypatch)
-        keyed = items("x", 1)[0]._replace(key="k")
+        keyed = replace(items("x", 1)[0], key="k")
         position = (await broker.publish([keyed]))[0].position
         disk.failure = failure
         with pytest.raises(Unanswered, match="storage_failed"):
@@ -96,7 +97,7 @@ async def test_a_log_locked_by_another_program_refuses_for_the_time_being(
 async def test_a_key_of_what_was_not_stored_is_not_remembered(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     async with opened() as broker:
         disk = Disk(broker, monkeypatch)
-        item = items("x", 1, retention=KEPT)[0]._replace(key="k")
+        item = replace(items("x", 1, retention=KEPT)[0], key="k")
         disk.failure = "SQLITE_FULL"
         with pytest.raises(NoRoom):
             await broker.publish([item])
@@ -110,7 +111,7 @@ async def test_what_is_stored_is_stored_whatever_becomes_of_others(
 ) -> None:
     async with opened() as broker:
         disk = Disk(broker, monkeypatch)
-        keyed = items("x", 1)[0]._replace(key="k")
+        keyed = replace(items("x", 1)[0], key="k")
         first = await broker.publish([keyed])
         disk.failure = "SQLITE_FULL"
         others, again = await asyncio.gather(
@@ -161,11 +162,11 @@ async def test_a_retry_is_answered_when_the_first_is_stored_and_never_before(
             append(*values)
 
         monkeypatch.setattr(broker._data.log, "append", hang)
-        keyed = items("x", 1)[0]._replace(key="k")
+        keyed = replace(items("x", 1)[0], key="k")
         tries = [asyncio.ensure_future(broker.publish([keyed]))]
         await asyncio.to_thread(begun.wait, 20)
         tries.append(asyncio.ensure_future(broker.publish([keyed])))  # while the first is being stored
-        others = items("x", 2)[0]._replace(key="other")
+        others = replace(items("x", 2)[0], key="other")
         tries += [asyncio.ensure_future(broker.publish([others])) for _ in range(2)]  # in the round after it
         _, waiting = await asyncio.wait(tries, timeout=0.1)
         assert waiting == set(tries)
@@ -235,7 +236,7 @@ async def test_what_was_not_stored_in_its_own_step_is_given_back_and_forgotten(
     async with opened(sink) as broker:
         await broker.subscribe("x")
         disk = Disk(broker, monkeypatch)
-        first, item = items("x", 1)[0], items("x", 2)[0]._replace(key="k")
+        first, item = items("x", 1)[0], replace(items("x", 2)[0], key="k")
         await broker.publish([first])  # nobody came along with it
         disk.failure = "SQLITE_FULL"
         with pytest.raises(NoRoom, match="storage_full"):
@@ -262,7 +263,7 @@ async def test_of_what_was_not_stored_with_others_each_is_told(opened: Opened, m
 
     async with opened() as broker:
         disk = Disk(broker, monkeypatch)
-        keyed = items("x", 1)[0]._replace(key="k")
+        keyed = replace(items("x", 1)[0], key="k")
         disk.failure = "SQLITE_FULL"
         assert [broker.publish_now(item, later) for item in (keyed, keyed, *items("y", 2))] == [None] * 3
         assert not told

@@ -7,6 +7,7 @@ import signal
 from collections.abc import AsyncIterator
 
 import pytest
+from msgspec.structs import replace
 
 from messageflow.brokers.base import Broker
 from messageflow.brokers.redis.keyspace import Names
@@ -305,10 +306,10 @@ async def test_one_publication_that_fails_leaves_the_others_alone(opened: Opened
     async with opened(server) as broker:
         with server.client() as client:
             client.hset(broker._names.key("x", "k"), "not", "ours")
-        outcomes = await broker._streams.publish([*items("w", 1), items("x", 1)[0]._replace(key="k"), *items("y", 1)])
+        outcomes = await broker._streams.publish([*items("w", 1), replace(items("x", 1)[0], key="k"), *items("y", 1)])
         assert [isinstance(outcome, BrokerError) for outcome in outcomes] == [False, True, False]
         with pytest.raises(Unanswered, match="not all of it"):
-            await broker.publish([*items("w", 1), items("x", 1)[0]._replace(key="k")])
+            await broker.publish([*items("w", 1), replace(items("x", 1)[0], key="k")])
 
 
 async def test_many_callers_share_calls_and_keep_their_own_order(opened: Opened, server: Server) -> None:
@@ -451,7 +452,7 @@ async def test_what_was_known_when_redis_was_lost_is_judged_though_it_went_on_si
 
 async def test_a_key_that_comes_again_harms_no_stream(opened: Opened, server: Server) -> None:
     async with opened(server) as broker:
-        first = items("x", 1)[0]._replace(key="k")
+        first = replace(items("x", 1)[0], key="k")
         stored = (await broker.publish([first]))[0]
         await broker.publish(items("x", 2, 3))
         assert await broker.publish([first]) == [stored]

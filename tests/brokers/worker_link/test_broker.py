@@ -16,6 +16,7 @@ from typing import cast
 
 import pytest
 from msgspec import Raw
+from msgspec.structs import replace
 
 from messageflow.brokers.base import Broker, Later, Stored
 from messageflow.brokers.embedded.broker import EmbeddedBroker
@@ -180,7 +181,7 @@ async def test_a_publish_without_a_coroutine_is_told_its_outcome(workers: Worker
     first, second = workers
     await second.subscribe("x")
     told = Told()
-    keyed = items("x", 1)[0]._replace(key="k")
+    keyed = replace(items("x", 1)[0], key="k")
     for item in (keyed, keyed, *items("x", 2)):
         first.publish_now(item, told)
     assert not told.stored  # never in this step

@@ -113,7 +113,7 @@ def recover_log(log: StreamLog, streams: StreamTable, stored: IdempotencyWindow[
         streams.commit(row.channel, stream, publication)
         index.put([(row.id, row.channel, stream, publication, retention, row.key)])
         if row.key:
-            stored.put(row.channel, row.key, Stored(row.position, ack), row.time)
+            stored.put(row.channel, row.key, Stored(row.epoch, row.offset, row.tag, ack), row.time)
         newest = max(newest, row.time)
     _restore_versions(log, streams)
     return RecoveredLog(index, garbage, newest)

@@ -76,16 +76,17 @@ def make_rows(entries: Iterable[Entry]) -> Rows:
     rows: Rows = {}
     pack = _NUMBERS.pack
     for number, channel, stream, publication, retention, key in entries:
-        offset, tag, time, data, info, tags, exclude, flags = publication
+        offset, time, data = publication.offset, publication.time, publication.data
+        info, tags, exclude = publication.info, publication.tags, publication.exclude
         size, ttl = retention
         numbers = pack(offset, time, ttl, size)
         check = crc32(b"\n".join((channel.encode(), key.encode(), data, info, tags, numbers)))
         width = FULL if info or tags or exclude else PLAIN
-        likeness = (stream.epoch, ttl, size, flags, width)
+        likeness = (stream.epoch, ttl, size, publication.flags, width)
         values = rows.get(likeness)
         if values is None:
             values = rows[likeness] = []
-        values += (number, channel, offset, tag, time, bytearray(data), key, check)
+        values += (number, channel, offset, publication.tag, time, bytearray(data), key, check)
         if width == FULL:
             values += (bytearray(info), bytearray(tags), exclude)
     return rows
@@ -93,9 +94,9 @@ def make_rows(entries: Iterable[Entry]) -> Rows:
 
 def checksum(channel: str, key: str, publication: Publication, retention: Retention) -> int:
     """Return the CRC-32 of what belongs to one publication alone; that it is the next its tag proves."""
-    offset, _, time, data, info, tags, _, _ = publication
-    numbers = _NUMBERS.pack(offset, time, retention.ttl, retention.size)
-    return crc32(b"\n".join((channel.encode(), key.encode(), data, info, tags, numbers)))
+    numbers = _NUMBERS.pack(publication.offset, publication.time, retention.ttl, retention.size)
+    parts = (channel.encode(), key.encode(), publication.data, publication.info, publication.tags, numbers)
+    return crc32(b"\n".join(parts))
 
 
 def follows(missed: Sequence[Publication], position: Position, end: int) -> bool:

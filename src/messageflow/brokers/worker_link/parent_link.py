@@ -19,14 +19,14 @@ from messageflow.brokers.worker_link import messages as m
 from messageflow.brokers.worker_link.framing import LARGEST
 from messageflow.brokers.worker_link.link_connection import LinkConnection
 from messageflow.brokers.worker_link.peer import check_peer
-from messageflow.core.stream import Item, Position
+from messageflow.core.stream import Item
 from messageflow.errors import BrokerError, Unanswered, Unavailable
 
 log = logging.getLogger("messageflow.broker")
 
 ASKED_BYTES = 8 << 20  # that wait; from here on nothing is asked any more
 LOOKS = 8  # for overdue requests within one deadline
-NOTHING_STORED = Stored(Position("", 0), "memory")  # beside an error
+NOTHING_STORED = Stored("", 0, "", "memory")  # beside an error
 STALLED = 1.0  # seconds that a look is late when this process was frozen: what was answered is still to be read
 
 

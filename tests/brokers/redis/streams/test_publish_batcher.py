@@ -11,7 +11,7 @@ from messageflow.brokers.base import Stored
 from messageflow.brokers.redis.streams import publish_batcher
 from messageflow.brokers.redis.streams.publish_batcher import PublishBatcher
 from messageflow.brokers.redis.streams.stream_store import Outcome
-from messageflow.core.stream import Item, Position, Retention
+from messageflow.core.stream import Item, Retention
 from messageflow.errors import Unanswered, Unavailable
 from messageflow.testing.broker_suite import items
 
@@ -26,7 +26,7 @@ class Storing:
     async def __call__(self, asked: Sequence[Item]) -> list[Outcome]:
         self.calls.append([item.data for item in asked])
         await self.go.wait()
-        return [Stored(Position("e", int(item.data)), "memory") for item in asked]
+        return [Stored("e", int(item.data), "", "memory") for item in asked]
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ async def test_what_lies_elsewhere_waits_for_nothing_that_is_away() -> None:
     async def store(asked: Sequence[Item]) -> list[Outcome]:
         if asked[0].channel == "away":
             await away.wait()
-        return [Stored(Position("e", int(item.data)), "memory") for item in asked]
+        return [Stored("e", int(item.data), "", "memory") for item in asked]
 
     under_test = PublishBatcher(store, lambda channel: channel, deadline=0.4)
     waiting = asyncio.create_task(under_test.publish(items("away", 1)))

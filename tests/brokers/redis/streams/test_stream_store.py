@@ -12,7 +12,6 @@ from messageflow.brokers.redis.connections.command_client import CommandClient
 from messageflow.brokers.redis.connections.resp import Announcing, RedisCommand
 from messageflow.brokers.redis.keyspace import Names
 from messageflow.brokers.redis.streams.stream_store import AT_ONCE, Outcome, RedisStreamStore, unwrap_outcomes
-from messageflow.core.stream import Position
 from messageflow.errors import BrokerError, NoRoom, Unanswered, Unavailable
 from messageflow.testing.broker_suite import NOT_KEPT, items
 
@@ -62,7 +61,7 @@ async def test_slices_follow_each_other() -> None:
 
 async def test_what_has_no_history_is_in_memory_alone() -> None:
     outcomes = await store_over([b"", b"0", b""]).publish(items("x", 1, retention=NOT_KEPT))
-    assert outcomes == [Stored(Position("", 0, ""), "memory")]
+    assert outcomes == [Stored("", 0, "", "memory")]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +69,7 @@ async def test_what_has_no_history_is_in_memory_alone() -> None:
     [
         ([NoRoom("full")], NoRoom),
         ([Unavailable("away"), Unanswered("lost")], Unanswered),
-        ([Stored(Position("e", 1, "t"), "os"), NoRoom("full")], Unanswered),
+        ([Stored("e", 1, "t", "os"), NoRoom("full")], Unanswered),
         ([NoRoom("full"), Unavailable("away")], NoRoom),
     ],
 )

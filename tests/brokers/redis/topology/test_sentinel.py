@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from messageflow.brokers.base import Broker
 from messageflow.brokers.redis.broker import RedisBroker
@@ -41,7 +42,7 @@ async def published(broker: Broker, number: int) -> Position:
     deadline = time.monotonic() + SECONDS
     while True:
         try:
-            return (await broker.publish([items("x", number)[0]._replace(key=f"k{number}")]))[0].position
+            return (await broker.publish([replace(items("x", number)[0], key=f"k{number}")]))[0].position
         except BrokerError:
             assert time.monotonic() < deadline
             await asyncio.sleep(0.1)

@@ -98,7 +98,7 @@ class RedisStreamStore:
                 outcomes.append(_translate_failure(ErrorReply(reply[start + 1].decode("utf-8", "replace"))))
             else:
                 position = read_position(*reply[start : start + 3])
-                outcomes.append(Stored(position, ack if position.offset else "memory"))
+                outcomes.append(Stored(*position, ack if position.offset else "memory"))
         return outcomes
 
     async def read_since(
