@@ -57,6 +57,36 @@ async def test_a_push_is_stored_and_read() -> None:
 
 
 @pytest.mark.parametrize(
+    ("odd", "why"),
+    [
+        ('{"push":{"user":"a","type":"t"}}', ""),
+        ('{"push":{"user":"a","type":"t","payload":[1e400]}}', "a number is larger"),
+        (f'{{"push":{{"user":"a","type":"t","payload":{"[" * 33 + "]" * 33}}}}}', "nested deeper"),
+        ('{"push":{"user":"a"}}', "needs a type"),
+        ('{"push":{"user":"*","type":"t"}}', "everyone"),
+        ('{"push":{"user":null,"type":"t"}}', "the user is empty"),
+        ('{"push":{"user":[],"type":"t"}}', "not what push takes"),
+        ('{"publish":{"channel":"x"},"push":{"user":"a","type":"t"}}', "there is no data"),
+    ],
+)
+async def test_a_push_is_answered_the_same_in_a_batch_of_pushes_alone(odd: str, why: str) -> None:
+    broker = MemoryBroker()
+    await broker.start(RecordingSink())
+    api = Api(broker, Namespaces(), 65_536)
+    good = '{"push":{"user":"b","type":"t","payload":1}}'
+
+    async def answers(*calls: str) -> list[Any]:
+        status, answer = await api.call("batch", b'{"commands":[%b]}' % ",".join(calls).encode())
+        assert status == 200
+        return [reply.get("error") or sorted(reply) for reply in loads(answer)["replies"]]
+
+    alone, among_others = await answers(good, odd), await answers('{"info":null}', odd)
+    assert alone == [["push"], among_others[1]]
+    assert why in str(alone[1])
+    await broker.close()
+
+
+@pytest.mark.parametrize(
     ("method", "body"),
     [
         ("push", b'{"user":"alice","type":"t","payload":{"a":null},"idempotency_key":null,"exclude":null}'),
