@@ -35,7 +35,7 @@ from messageflow.brokers.worker_link.framing import encode_length
 from messageflow.brokers.worker_link.link_connection import LinkConnection
 from messageflow.brokers.worker_link.parent_link import PendingRequest
 from messageflow.brokers.worker_link.socket_directory import SocketDirectory
-from messageflow.core.channels import CLIENTS
+from messageflow.core.channels import CLIENTS, NODES
 from messageflow.core.client_info import ClientInfo
 from messageflow.core.protocol import Left
 from messageflow.core.stream import Item, Position
@@ -267,6 +267,23 @@ async def test_a_worker_that_was_taken_for_dead_hears_of_whose_ends_others_told(
     await until(lambda: sinks[0].doubts == 2)
     assert sinks[0].pushes == [(CLIENTS, Left(alice))]
     await until(lambda: not first.may_be_dead)
+
+
+@pytest.mark.parametrize("channel", [NODES, CLIENTS])
+async def test_a_death_while_a_link_is_made_anew_is_heard_once(
+    channel: str, server: BrokerServer, workers: Workers, sinks: Sinks
+) -> None:
+    first, second = workers
+    await second.subscribe(channel)
+    alice = ClientInfo("alice", "a")
+    await first.join(channel, alice, keep=True, tell=False)
+    end_for(server, "second").abort("the link is lost just now")
+    server.note_ended("first")
+    await until(lambda: sinks[1].doubts == 1)
+    assert sinks[1].pushes == [(channel, Left(alice))]
+    end_for(server, "second").abort("and once more")
+    await until(lambda: sinks[1].doubts == 2)
+    assert sinks[1].pushes == [(channel, Left(alice))]
 
 
 async def test_what_a_worker_that_died_had_begun_is_unknown(server: BrokerServer, workers: Workers) -> None:

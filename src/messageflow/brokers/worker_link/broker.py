@@ -299,11 +299,14 @@ class ParentBroker:
             sink.on_publication(*m.read_published(frame))
         elif kind == m.JOINED or kind == m.LEFT:
             sink.on_presence(*m.read_presence_push(frame))
-        elif kind == m.CONTROL:
+        elif kind == m.CONTROL or kind == m.DEATH:
             number, message = m.read_numbered(frame)
             if number > self._taken:  # else it was taken over the link before
                 self._taken = number
-                sink.on_control(message)
+                if kind == m.CONTROL:
+                    sink.on_control(message)
+                else:
+                    sink.on_presence(*m.read_presence_push(message))
         elif kind == m.ASKED:
             survey, question = m.read_numbered(frame)
             self._link.tell(m.Report(survey, sink.on_question(question)))

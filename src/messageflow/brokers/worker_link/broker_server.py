@@ -23,6 +23,7 @@ from messageflow.brokers.worker_link.link_listener import LinkListener
 from messageflow.brokers.worker_link.request_handler import RequestHandler
 from messageflow.brokers.worker_link.socket_directory import SocketDirectory
 from messageflow.brokers.worker_link.worker_outbox import DROP_BYTES, WorkerOutbox
+from messageflow.core.channels import CLIENTS, NODES
 from messageflow.core.protocol import Joined, Left
 from messageflow.core.stream import Publication
 from messageflow.errors import BrokerError, ConfigurationError
@@ -67,7 +68,7 @@ class BrokerServer:
         self._absent: dict[str, WorkerOutbox] = {}  # of workers that were silent for too long and may come back
         self._ended: deque[str] = deque(maxlen=ENDED)
         self._dropped = 0  # publications, for workers that are gone
-        self._control = 0  # the number of the last control message
+        self._control = 0  # the number of the last decision
         self._tasks: set[asyncio.Task[None]] = set()
         self._handler = RequestHandler(broker, self._outboxes, on_question, self._spawn)
 
@@ -133,7 +134,11 @@ class BrokerServer:
         self._publish(channel, m.encode_published(channel, epoch, publication))
 
     def on_presence(self, channel: str, push: Joined | Left) -> None:
-        self._publish(channel, m.encode_presence_push(channel, push))
+        frame = m.encode_presence_push(channel, push)
+        if channel in (NODES, CLIENTS):  # a worker died: who does not hear it now, as its link is lost, never would
+            self._decide(m.encode_death, frame)
+        else:
+            self._publish(channel, frame)
 
     def _publish(self, channel: str, frame: bytes) -> None:
         for outbox in self._outboxes.values():
@@ -141,8 +146,12 @@ class BrokerServer:
                 outbox.publish(frame)
 
     def on_control(self, message: bytes) -> None:
+        self._decide(m.encode_control, message)
+
+    def _decide(self, encode: Callable[[int, bytes], bytes], message: bytes) -> None:
+        """Tell every worker what it must not miss, now or when it comes back."""
         self._control += 1
-        frame = m.encode_control(self._control, message)
+        frame = encode(self._control, message)
         for outbox in (*self._outboxes.values(), *self._absent.values()):
             outbox.tell_decision(self._control, frame)
 

@@ -232,7 +232,7 @@ def decode_request(body: memoryview) -> Request:
 # What comes to a worker: one byte that says what it is, and the rest.
 
 OK, FAILED = ord("+"), ord("-")
-PUBLISHED, JOINED, LEFT, CONTROL, MISSED, ASKED = map(ord, "PJLCMQ")
+PUBLISHED, JOINED, LEFT, CONTROL, DEATH, MISSED, ASKED = map(ord, "PJLCDMQ")
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_publication = msgspec.msgpack.Decoder(tuple[str, str, Publication]).decode
@@ -272,6 +272,11 @@ def read_failure(body: bytes) -> BrokerError:
 def encode_control(number: int, message: bytes) -> bytes:
     """Return a control message as it travels."""
     return _head(CONTROL, number) + message
+
+
+def encode_death(number: int, push: bytes) -> bytes:
+    """Return a leave that tells of a death as it travels; `push` is that leave as `encode_presence_push` makes it."""
+    return _head(DEATH, number) + push
 
 
 def encode_question(survey: int, question: bytes) -> bytes:

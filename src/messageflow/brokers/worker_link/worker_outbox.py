@@ -2,8 +2,8 @@
 
 A publication that has no room, as `DROP_BYTES` wait, is dropped here, never in silence: the outbox then owes the word
 *missed*, and the worker compares all its positions when it comes. What must not be lost waits, up to `OWED_BYTES`; a
-worker further behind loses its link and begins anew. Decisions about users are kept until the worker has said that it
-took them. Lives as long as the worker, over all its links. Never knows who wants what but this worker.
+worker further behind loses its link and begins anew. Decisions, about users and of who died, are kept until the worker
+has said that it took them. Lives as long as the worker, over all its links. Never knows who wants what but this worker.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from messageflow.brokers.worker_link.link_connection import LinkConnection
 
 DROP_BYTES = 8 << 20  # that wait; from here on publications are dropped
 OWED_BYTES = 64 << 20  # that wait; a worker further behind than this begins anew
-DECISIONS = 10_000  # kept at most until they are known to be taken
+DECISIONS = 100_000  # kept at most until they are known to be taken: a worker that dies has as many clients at most
 
 _MISSED = bytes([m.MISSED])
 
