@@ -26,8 +26,8 @@ from tests.faults.schedule import Planned
 from tests.faults.worker_links import (
     WorkerLink,
     address_of,
-    count_links,
     holders,
+    identify_links,
     is_writable,
     links_of,
     narrow,
@@ -40,6 +40,10 @@ BACK_SECONDS = 60.0
 
 SHOW_SECONDS = 15.0
 """Seconds a fault may last longer than planned, until it shows."""
+
+OVERDUE = "did not confirm a subscription"
+KEPT_SECONDS = 0.5
+"""Seconds in which a link that was made after a cut shows that it holds."""
 
 LOOK_EVERY = 0.01
 FETCH_SECONDS = 3.0
@@ -83,11 +87,21 @@ class WorkerFaults:
 
         def whole() -> int:
             now = set(gateway.workers())
-            return int(len(now) == workers and not now & set(since) and count_links(gateway.pid) == workers)
+            return int(len(now) == workers and not now & set(since) and len(identify_links(gateway.pid)) == workers)
 
         if not await until(whole, BACK_SECONDS):
-            found = f"{len(gateway.workers())} workers and {count_links(gateway.pid)} links"
+            found = f"{len(gateway.workers())} workers and {len(identify_links(gateway.pid))} links"
             self._misbehaved(f"has {found}, {BACK_SECONDS:.0f} s after something was done to its {workers} workers")
+
+    def _expect_kept(self, gateway: Gateway, kept: set[int], what: str, logged: int) -> None:
+        """These links are not made anew: each that is costs a comparison of all positions of a worker.
+
+        One on which a subscription waited for too long is, rightly, and that was logged after so many lines.
+        """
+        if any(OVERDUE in line for line in gateway.lines[logged:]):
+            return
+        if lost := kept - identify_links(gateway.pid):
+            self._misbehaved(f"lost {len(lost)} links to which nothing was done but that {what}")
 
     # Processes
 
@@ -138,24 +152,31 @@ class WorkerFaults:
         """A link ends in the middle of a frame; returns how many bytes of that frame had arrived."""
         gateway = chance.choice(self._gateways)
         workers = len(gateway.workers())
+        logged = len(gateway.lines)
         async with self._floods.into_channel(gateway, chance) as pages:
             hearing = holders(gateway.workers(), gateway.port, pages.values())
             with links_of(gateway.pid) as links:
+                before = {link.identity for link in links}
                 if chance.random() < 0.5 or not hearing:
                     ways = [Way(link, link.at_worker, link.at_parent) for link in links]
-                    fired = await _cut_within_frame(gateway.pid, ways)
+                    fired, cut = await _cut_within_frame(gateway.pid, ways)
                 else:
                     worker = chance.choice(hearing)
                     ways = [Way(link, link.at_parent, link.at_worker) for link in links if link.worker == worker]
-                    fired = await _cut_within_frame(worker, ways)
+                    fired, cut = await _cut_within_frame(worker, ways)
         await self._expect_links(gateway, workers)
+        after = identify_links(gateway.pid)
+        self._expect_kept(gateway, before - cut, "another was cut", logged)
+        await asyncio.sleep(KEPT_SECONDS)
+        self._expect_kept(gateway, after, "they were made after a cut", logged)
         return fired
 
     async def _link_narrow(self, planned: Planned, chance: random.Random) -> int:
         """The kernel takes next to nothing, and large things go both ways; returns how often an end was found full."""
         gateway = chance.choice(self._gateways)
-        fired = 0
+        fired, logged = 0, len(gateway.lines)
         with links_of(gateway.pid) as links:
+            before = {link.identity for link in links}
             sizes = [link.narrow() for link in links]
             over = time.monotonic() + planned.seconds
             async with self._floods.into_channel(gateway, chance):
@@ -164,6 +185,7 @@ class WorkerFaults:
                     await asyncio.sleep(LOOK_EVERY)
             for link, size in zip(links, sizes, strict=True):
                 link.widen(size)
+        self._expect_kept(gateway, before, "they had no room", logged)
         return fired
 
     async def _link_address_gone(self, planned: Planned, chance: random.Random) -> int:
@@ -226,8 +248,11 @@ class Way(NamedTuple):
     reading: socket.socket
 
 
-async def _cut_within_frame(reader: int, ways: Sequence[Way]) -> int:
-    """Stop a process, let who writes to it run out of room within a frame, and end that link."""
+async def _cut_within_frame(reader: int, ways: Sequence[Way]) -> tuple[int, set[int]]:
+    """Stop a process, let who writes to it run out of room within a frame, and end that link.
+
+    Returns how many bytes of the frame had arrived, and which link it was.
+    """
     sizes = dict.fromkeys(ways, 2 * WIDER)
     cut: list[Way] = []
 
@@ -251,7 +276,7 @@ async def _cut_within_frame(reader: int, ways: Sequence[Way]) -> int:
         for way, size in zip(ways, before, strict=True):
             narrow(way.writing, size)
         send(reader, signal.SIGCONT)
-    return fired
+    return fired, {way.link.identity for way in cut}
 
 
 class LinkFigures(NamedTuple):

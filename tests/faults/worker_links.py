@@ -57,6 +57,11 @@ class WorkerLink:
     at_worker: socket.socket
     at_parent: socket.socket
 
+    @property
+    def identity(self) -> int:
+        """What no other link has, made anew or not."""
+        return os.fstat(self.at_parent.fileno()).st_ino
+
     def cut(self) -> None:
         """End it in both directions; what was sent arrives before the end."""
         with suppress(OSError):  # it has ended already
@@ -119,10 +124,10 @@ def links_of(parent: int) -> Iterator[list[WorkerLink]]:
             each.close()
 
 
-def count_links(parent: int) -> int:
-    """Return how many links a parent has."""
+def identify_links(parent: int) -> set[int]:
+    """Return the identities of the links a parent has."""
     with links_of(parent) as links:
-        return len(links)
+        return {link.identity for link in links}
 
 
 def address_of(parent: int) -> Path | None:
