@@ -12,12 +12,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.faults.gateway import send, state
 from tests.faults.handled import HISTORIES
-from tests.faults.nemesis import hold
+from tests.faults.nemesis import Fault, hold
 from tests.faults.proxy import DOWN, Faults, Proxy
 from tests.faults.schedule import Planned
 
@@ -52,11 +52,27 @@ class Application:
             HISTORIES: str(histories),
         }
         self._process: subprocess.Popen[bytes] | None = None
-        self.faults: dict[str, Callable[[Planned, random.Random], Awaitable[int]]] = {
-            "application_kill": self._kill,
-            "application_freeze": self._freeze,
-            "application_answer_lost": self._answer_lost,
+        self._faults_acting = 0
+        self.faults = {
+            "application_kill": self._troubling(self._kill),
+            "application_freeze": self._troubling(self._freeze),
+            "application_answer_lost": self._troubling(self._answer_lost),
         }
+
+    @property
+    def is_troubled(self) -> bool:
+        """Whether something is being done to it, so that it may let nobody in."""
+        return self._faults_acting > 0
+
+    def _troubling(self, fault: Fault) -> Fault:
+        async def do(planned: Planned, chance: random.Random) -> int:
+            self._faults_acting += 1
+            try:
+                return await fault(planned, chance)
+            finally:
+                self._faults_acting -= 1
+
+        return do
 
     @property
     def url(self) -> str:

@@ -303,6 +303,7 @@ class Run:
             engine=self._engine,
             further={**self._engine_faults(), **self._load_faults(untouched), **self._application_faults()},
             telling=telling,
+            application_away=lambda: self._application is not None and self._application.is_troubled,
         )
 
     def _engine_faults(self) -> dict[str, Fault]:

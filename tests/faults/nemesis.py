@@ -64,6 +64,7 @@ class Nemesis:
         engine: the Redis they need to start, when the run has one.
         further: faults that others do, by kind.
         telling: links of those who tell the application something, which break as the clients' do.
+        application_away: whether the application may let nobody in.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Nemesis:
         engine: Disturbances | None = None,
         further: Mapping[str, Fault] = MappingProxyType({}),
         telling: Sequence[Proxy] = (),
+        application_away: Callable[[], bool] = never,
     ) -> None:
         self._gateways = gateways
         self._clients = clients
@@ -91,6 +93,7 @@ class Nemesis:
         self._clock = clock
         self._engine = engine
         self._telling = telling
+        self._application_away = application_away
         self._crowds = 0
         self._faults: dict[str, Fault] = {
             **further,
@@ -149,6 +152,9 @@ class Nemesis:
 
     def _away(self) -> bool:
         return any_away(self._gateways)
+
+    def _lets_nobody_in(self) -> bool:
+        return self._away() or self._application_away()
 
     async def _until(self, count: Callable[[], int]) -> int:
         return await until(count, SHOW_SECONDS, self._away)
@@ -210,9 +216,8 @@ class Nemesis:
             crowd.append(Client(name, model.user, model.channels[2:], model.proxy, self._recorder, further))
         for client in self._clients:
             client.proxy.cut()
-        return sum(
-            await asyncio.gather(*(visitor.visit(planned.seconds, SHOW_SECONDS, self._away) for visitor in crowd))
-        )
+        visits = [visitor.visit(planned.seconds, SHOW_SECONDS, self._lets_nobody_in) for visitor in crowd]
+        return sum(await asyncio.gather(*visits))
 
     # The gateways' processes.
 

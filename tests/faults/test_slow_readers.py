@@ -3,13 +3,16 @@ away is none in which a fault could have shown."""
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
 
+from tests.faults.application import Application
 from tests.faults.campaign import run
-from tests.faults.clients import until
+from tests.faults.clients import never, until
 from tests.faults.options import Options
+from tests.faults.schedule import Planned
 
 PATIENCE = 0.0
 """Seconds: over with the second look."""
@@ -41,6 +44,18 @@ class Watched:
 async def test_what_shows_while_the_gateway_is_away_is_waited_for() -> None:
     watched = Watched(away=10)
     assert await until(watched.count, PATIENCE, watched.is_away) == 1
+
+
+async def test_an_application_lets_nobody_in_while_something_is_done_to_it(tmp_path: Path) -> None:
+    application = Application(tmp_path, 1, random.Random(1), never)
+    seen: list[bool] = []
+
+    async def fault(planned: Planned, chance: random.Random) -> int:
+        seen.append(application.is_troubled)
+        return 7
+
+    assert await application._troubling(fault)(Planned(1, 0, "application_kill", 0, 1), random.Random(1)) == 7
+    assert [*seen, application.is_troubled] == [True, False]
 
 
 async def test_what_does_not_show_once_it_is_back_is_given_up() -> None:
