@@ -6,7 +6,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from messageflow import Flow
-from messageflow.hub.reader_probes import CROWD, SAMPLE
+from messageflow.hub.reader_probes import SAMPLE
+from messageflow.hub.reader_sample import CROWD
 from tests.gateway.test_bad_input import Client, token
 from tests.gateway.test_every_setting import metric
 from tests.support import API_KEY, START_SECONDS, running

@@ -11,7 +11,7 @@ from messageflow.core.stream import Item, Publication, Retention
 from messageflow.hub import backlog, fan_out, publish_delay
 from messageflow.hub.history_limits import HistoryLimits
 from messageflow.hub.limits import Limits
-from messageflow.hub.reader_probes import CROWD
+from messageflow.hub.reader_sample import CROWD
 from messageflow.hub.transport import FramedEncoder
 from messageflow.testing.memory_connection import MemoryConnection
 from tests.hub.conftest import World

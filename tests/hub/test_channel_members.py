@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ from messageflow.gateway.websocket_frames import WEBSOCKET
 from messageflow.hub.backlog import Backlogs
 from messageflow.hub.channel import Channel
 from messageflow.hub.channel_members import NO_EXTRAS
+from messageflow.hub.reader_sample import CROWD
 from messageflow.hub.transport import FramedEncoder, framed
 
 
@@ -89,3 +91,13 @@ def test_what_a_channel_needs_for_a_while_goes_again() -> None:
     channel.leave(other)
     assert channel._live is None, "one alone takes no table"
     assert list(channel.live) == [one]
+
+
+@pytest.mark.parametrize("watch", [False, True])
+def test_a_channel_says_when_it_has_come_to_have_a_crowd(watch: bool) -> None:
+    channel, said = _channel(), []
+    for number in range(CROWD + 2):
+        channel.begin_entering()
+        if channel.let_in(Listener(), watch):
+            said.append(number + 1)
+    assert said == [CROWD]

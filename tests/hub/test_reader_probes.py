@@ -7,9 +7,12 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from messageflow.core.stream import Item, Retention
+from messageflow.core.stream import Item, Publication, Retention
+from messageflow.dialects.native import NATIVE
+from messageflow.gateway.websocket_frames import WebSocketTransport
 from messageflow.hub import publish_delay, reader_probes, reader_sample
 from messageflow.hub.limits import Limits
+from messageflow.hub.transport import framed
 from messageflow.testing.memory_connection import MemoryConnection
 from tests.hub import one_way_toy
 from tests.hub.conftest import World
@@ -79,14 +82,14 @@ async def test_a_few_of_a_crowd_are_asked_behind_what_is_written(crowd: Crowd) -
 
 
 async def test_fewer_than_a_crowd_are_not_asked(world: World) -> None:
-    crowd = await Crowd(world).come(reader_probes.CROWD - 1)
+    crowd = await Crowd(world).come(reader_sample.CROWD - 1)
     await crowd.publish()
     assert not crowd.asked
 
 
 async def test_a_crowd_that_cannot_answer_is_not_asked(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
     monkeypatch.setattr(World, "carrier", one_way_toy.CARRIER)
-    crowd = await Crowd(world).come(reader_probes.CROWD)
+    crowd = await Crowd(world).come(reader_sample.CROWD)
     await crowd.publish()
     assert not crowd.asked
     assert not world.hub.counters.read_probes
@@ -95,7 +98,7 @@ async def test_a_crowd_that_cannot_answer_is_not_asked(monkeypatch: pytest.Monke
 async def test_nobody_is_asked_where_nobody_is_to_wait() -> None:
     world = World(Limits(readers_behind=0))
     await world.hub.start()
-    crowd = await Crowd(world).come(reader_probes.CROWD)
+    crowd = await Crowd(world).come(reader_sample.CROWD)
     await crowd.fall_behind()
     assert not crowd.asked
     assert crowd.hold_up() is None
@@ -173,8 +176,9 @@ async def test_what_is_written_to_a_crowd_whose_pace_is_known_counts_before_it_i
 async def test_a_reader_that_keeps_up_is_not_asked_all_the_time(crowd: Crowd) -> None:
     await crowd.publish("1")
     crowd.answer()
-    await crowd.publish()
-    crowd.answer()
+    for _ in range(8):  # until it is known to read in a moment what is written below
+        await crowd.publish()
+        crowd.answer()
     asked = crowd.world.hub.counters.read_probes
     for _ in range(5):
         await crowd.publish()
@@ -249,13 +253,52 @@ async def test_a_new_crowd_is_published_to_only_so_far_ahead_of_its_first_answer
     items = make_items(2 * ahead // reader_sample.LEAST)
     waiting = crowd.hold_up(items)
     assert waiting is not None
-    await crowd.world.settle()
-    assert not waiting.done()
     crowd.answer()
     crowd.world.clock.advance(publish_delay.LONGEST)
     first, *others = await asyncio.wait_for(waiting, 10)
     assert 0 < first * reader_sample.LEAST <= ahead
     assert first + sum(others) == len(items)
+
+
+async def test_a_crowd_that_was_never_written_to_is_published_to_only_so_far_ahead(crowd: Crowd) -> None:
+    """The first batch would be written before anybody of it was asked."""
+    items = make_items(2 * round(reader_sample.UNKNOWN_PACE * MOST) // reader_sample.LEAST)
+    waiting = crowd.hold_up(items)
+    assert waiting is not None
+    crowd.world.clock.advance(publish_delay.LONGEST)
+    first, *_ = await asyncio.wait_for(waiting, 10)
+    assert 0 < first * reader_sample.LEAST <= reader_sample.UNKNOWN_PACE * MOST
+
+
+async def test_the_first_that_is_written_to_a_crowd_is_before_it_until_it_answers(crowd: Crowd) -> None:
+    await crowd.world.publish(CHANNEL, *[MUCH] * 4)
+    sample = crowd.world.hub.channels[CHANNEL].sample
+    assert sample is not None
+    assert sample.written >= 4 * reader_sample.LEAST
+    assert not any(reader.read for reader in sample.readers)
+    assert crowd.hold_up() is not None
+    crowd.answer()
+    assert all(reader.read == sample.written for reader in sample.readers)
+
+
+async def test_a_new_crowd_that_cannot_answer_is_waited_for_until_it_was_written_to(
+    monkeypatch: pytest.MonkeyPatch, world: World
+) -> None:
+    monkeypatch.setattr(World, "carrier", one_way_toy.CARRIER)
+    crowd = await Crowd(world).come(reader_sample.CROWD)
+    items = make_items(2 * round(reader_sample.UNKNOWN_PACE * MOST) // reader_sample.LEAST)
+    waiting = crowd.hold_up(items)
+    assert waiting is not None
+    await crowd.publish("1")
+    world.clock.advance(2 * publish_delay.LOOK_EVERY)
+    assert sum(await asyncio.wait_for(waiting, 10)) == len(items)
+    assert crowd.hold_up(items) is None
+
+
+def test_a_publication_counts_as_no_less_than_what_is_written_of_it() -> None:
+    publication = Publication(12345, "x" * 11, 0.0, b"1")
+    written = framed(NATIVE, WebSocketTransport()).publications("bench:all", [publication], secret=True)
+    assert len(written) <= len(publication.data) + publish_delay.ENVELOPE < 1.3 * len(written)
 
 
 async def test_one_quick_answer_does_not_make_a_crowd_quick(crowd: Crowd) -> None:
@@ -278,9 +321,12 @@ async def test_what_waits_to_be_written_to_a_crowd_counts(crowd: Crowd) -> None:
 
 
 async def test_who_waited_longest_goes_first_and_not_all_at_once(crowd: Crowd) -> None:
-    await crowd.publish("1")
-    crowd.answer()
-    await crowd.world.publish_only(CHANNEL, *[MUCH] * round(reader_sample.UNKNOWN_PACE * MOST / reader_sample.LEAST))
+    for count in (1, 4, 8, 16, 32, 64):  # each is read at once
+        await crowd.world.publish(CHANNEL, *[MUCH] * count)
+        crowd.answer()
+    room = crowd.world.hub.read_probes.measure_room(crowd.world.hub.channels[CHANNEL], MOST)
+    assert room / 2 > 2 * publish_delay.STEP
+    await crowd.world.publish_only(CHANNEL, *[MUCH] * round(room / reader_sample.LEAST))
     went: list[int] = []
     waiting: list[asyncio.Task[list[int]]] = []
     for number in range(4):

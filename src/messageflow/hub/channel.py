@@ -25,6 +25,7 @@ from messageflow.core.replay_buffer import ReplayBuffer
 from messageflow.core.stream import Position, Publication
 from messageflow.errors import BrokerError
 from messageflow.hub.channel_members import NO_EXTRAS, ChannelMembers, Extras
+from messageflow.hub.reader_sample import CROWD
 from messageflow.hub.transport import Encoding, Member
 
 PENDING_BYTES = 1 << 20  # what comes from the history, rather than as it happens, waits while so much is pending
@@ -248,15 +249,20 @@ class Channel(ChannelMembers):
             self._extras.aside = None
             self._drop_extras()
 
-    def let_in(self, session: Member, watch: bool) -> None:
-        """A session that was on its way in goes live: `go_live` and `end_entering` in one (benchmarks: connect)."""
+    def let_in(self, session: Member, watch: bool) -> bool:
+        """A session that was on its way in goes live: `go_live` and `end_entering` in one (benchmarks: connect).
+
+        Returns:
+            Whether there are now as many as make a crowd.
+        """
         live = self._live
         if live is not None and self._extras is NO_EXTRAS and self._encoder is session.encoder and not watch:
             live[session] = session.write
             self.entering -= 1
-            return
+            return len(live) == CROWD
         self.go_live(session, watch=watch)
         self.end_entering()
+        return len(self.live) == CROWD
 
     # Delivery
 

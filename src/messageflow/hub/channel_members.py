@@ -127,9 +127,9 @@ class ChannelMembers:
         """Those of a crowd that are asked how far they have read."""
         return self._extras.sample
 
-    def begin_sample(self, now: float) -> ReadSample:
+    def begin_sample(self) -> ReadSample:
         """Begin to count what is written, for those who are to be asked."""
-        sample = self._have_extras().sample = ReadSample(now)
+        sample = self._have_extras().sample = ReadSample()
         return sample
 
     def end_sample(self) -> None:

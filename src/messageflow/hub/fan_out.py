@@ -16,7 +16,8 @@ import logging
 from collections import deque
 
 from messageflow.hub.channel import Channel
-from messageflow.hub.reader_probes import CROWD, ReadProbes
+from messageflow.hub.reader_probes import ReadProbes
+from messageflow.hub.reader_sample import CROWD
 from messageflow.hub.runtime import Runtime
 
 log = logging.getLogger("messageflow.hub")

@@ -166,6 +166,7 @@ class Hub:
             recovery_limiter=self.recovery_limiter,
             reply_limiter=self.reply_limiter,
             publish_delay=self.publish_delay,
+            read_probes=self.read_probes,
             heartbeat=self.heartbeat,
             connections_per_user=self.connections_per_user,
             revocation_list=self.revocation_list,

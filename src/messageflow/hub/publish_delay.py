@@ -27,7 +27,7 @@ CROWD = 100  # readers that are behind, below which nobody is held up for them
 BEHIND = 0.1  # seconds that a crowd may be behind on average
 LONGEST = 3.0  # seconds that one publish may wait, a batch too: less than `Flow` waits for its answer
 LOOK_EVERY = 0.01  # seconds
-ENVELOPE = 40  # bytes that are written around what is published
+ENVELOPE = 88  # bytes that are written around what is published
 STEP = 65_536  # bytes for which those who waited are let go at a look, so that no flush fills every buffer at once
 
 
@@ -104,13 +104,15 @@ class PublishDelay:
 
     def _take(self, items: Sequence[Item]) -> int:
         """Take the room that these need, in order, as far as there is any. Returns for how many there was."""
-        now = self._runtime.clock()
-        if not self._line and now - self._looked_at >= LOOK_EVERY:
-            self._begin_look(now)
+        channels, crowds, may_look = self._channels, self._crowds, not self._line
         for count, item in enumerate(items):
-            channel = self._channels.get(item.channel)
-            if channel is None or (channel.backlog is None and channel.sample is None):
+            channel = channels.get(item.channel)
+            if channel is None or (channel not in crowds and channel.backlog is None):
                 continue
+            if may_look:
+                may_look, now = False, self._runtime.clock()
+                if now - self._looked_at >= LOOK_EVERY:
+                    self._begin_look(now)
             room = self._rooms.get(channel)
             if room is None:
                 room = self._find_room(channel)

@@ -17,11 +17,10 @@ from collections.abc import Callable
 
 from messageflow.hub.backlog import count_shared
 from messageflow.hub.channel import Channel
-from messageflow.hub.reader_sample import UNLIMITED, ReadSample, SampledReader
+from messageflow.hub.reader_sample import CROWD, UNLIMITED, ReadSample, SampledReader
 from messageflow.hub.runtime import Runtime
 from messageflow.hub.transport import Member
 
-CROWD = 100  # live readers of a channel, below which nobody is asked
 SAMPLE = 16  # readers that are asked, at most one of as many
 SOON = 8  # the part of what may be before a reader, with which it is asked again at once
 SILENT = 5.0  # seconds without an answer, after which a reader is given up
@@ -48,13 +47,21 @@ class ReadProbes:
     def __bool__(self) -> bool:
         return bool(self.crowds)
 
+    def begin(self, channel: Channel) -> None:
+        """A channel has come to have a crowd: count what is written to it from now on."""
+        if self._most and channel.sample is None:
+            self.crowds[channel] = None
+            channel.begin_sample()
+
     def follow(self, channel: Channel) -> None:
         """A crowd was just written to: ask those of it who are due."""
+        self.begin(channel)
         sample, now = channel.sample, self._clock()
         if sample is None:
-            if not self._most:
-                return
-            sample = self._begin(channel)
+            return
+        if sample.is_new:
+            sample.begin_asking(now)
+            self._fill(channel, sample, 0)
         for reader in sample.readers:
             if reader.is_due(sample.written, self._some, now):
                 self._ask(channel, sample, reader)
@@ -108,14 +115,8 @@ class ReadProbes:
                     self._forget(reader)
             if len(channel.live) + len(channel.lagging) < CROWD:
                 self._end(channel, sample)
-            else:
-                self._fill(channel, sample)
-
-    def _begin(self, channel: Channel) -> ReadSample:
-        sample = channel.begin_sample(self._clock())
-        self.crowds[channel] = None
-        self._fill(channel, sample)
-        return sample
+            elif not sample.is_new:
+                self._fill(channel, sample, sample.written)
 
     def _end(self, channel: Channel, sample: ReadSample) -> None:
         for reader in sample.readers:
@@ -128,7 +129,8 @@ class ReadProbes:
             self._asked.pop(reader.session, None)
 
     @staticmethod
-    def _fill(channel: Channel, sample: ReadSample) -> None:
+    def _fill(channel: Channel, sample: ReadSample, read: int) -> None:
+        """Choose whom else to ask, of whom is known that they have read so many bytes."""
         live = channel.live
         missing = min(SAMPLE, len(live) // SAMPLE) - len(sample.readers)
         if missing <= 0:
@@ -136,7 +138,7 @@ class ReadProbes:
         known = {reader.session for reader in sample.readers}
         for session in random.sample(tuple(live), missing):
             if session not in known and session.encoder.probe:
-                sample.readers.append(SampledReader(session, sample.written))
+                sample.readers.append(SampledReader(session, read))
 
     def _ask(self, channel: Channel, sample: ReadSample, reader: SampledReader) -> None:
         """Ask a reader, unless it has yet to answer, or to be written what the others were."""

@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 from messageflow.hub.backlog import count_shared
 from messageflow.hub.transport import Encoding, Member
 
+CROWD = 100  # live readers of a channel, below which nobody is asked
 EVERY = 0.1  # seconds between two probes to a reader whose pace is known
 LEAST = 4096  # bytes that one is behind: what was read in less time than that takes says nothing of a pace
-UNKNOWN_PACE = 262_144.0  # bytes a second that one is believed to read of whom nothing is known
+UNKNOWN_PACE = 32_768.0  # bytes a second that one is believed to read of whom nothing is known
 FEWEST = 4  # readers that are known, below which nothing is
 BELIEVED = 2.0  # seconds for which a crowd that is new is believed to answer
 SHORTEST = 0.005  # seconds that so much is believed to take at least
@@ -29,7 +30,7 @@ class SampledReader:
 
     Args:
         session: itself.
-        written: bytes written to the crowd before it was asked for the first time.
+        read: bytes of what was written to the crowd that it is known to have read.
 
     Attributes:
         read: how many of the bytes written it is known to have read.
@@ -39,12 +40,12 @@ class SampledReader:
 
     __slots__ = ("_asked_at", "_asked_behind", "_fastest", "_pace", "answered", "is_asked", "read", "session")
 
-    def __init__(self, session: Member, written: int) -> None:
+    def __init__(self, session: Member, read: int) -> None:
         self.session = session
-        self.read = written
+        self.read = read
         self.answered = self.is_asked = False
         self._asked_at = NEVER
-        self._asked_behind = written
+        self._asked_behind = read
         self._fastest = FARTHEST
         self._pace = UNKNOWN_PACE  # bytes a second
 
@@ -101,9 +102,6 @@ class SampledReader:
 class ReadSample:
     """The readers of one crowd that are asked.
 
-    Args:
-        now: monotonic seconds.
-
     Attributes:
         written: bytes written to each of the crowd since it is looked at.
         recent: the newest batches of that which no backlog has, while buffers hold them.
@@ -113,12 +111,21 @@ class ReadSample:
 
     __slots__ = ("_believes_until", "_recent_bytes", "nearest", "readers", "recent", "written")
 
-    def __init__(self, now: float) -> None:
+    def __init__(self) -> None:
         self.written = 0
         self.recent: deque[Mapping[Encoding, bytes]] = deque()
         self._recent_bytes = 0
         self.readers: list[SampledReader] = []
         self.nearest = FARTHEST
+        self._believes_until = UNLIMITED
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nobody was chosen yet to be asked."""
+        return self._believes_until == UNLIMITED
+
+    def begin_asking(self, now: float) -> None:
+        """The readers are chosen now."""
         self._believes_until = now + BELIEVED
 
     def note_written(self, batch: Mapping[Encoding, bytes], *, kept: bool) -> None:
@@ -153,6 +160,8 @@ class ReadSample:
             now: monotonic seconds.
             gone: whether one has left.
         """
+        if self.is_new:
+            return UNKNOWN_PACE * most - self.written
         rooms = sorted(
             reader.measure_room(self.written, most, now, self.nearest)
             for reader in self.readers

@@ -392,9 +392,9 @@ class Recovery:
         if self._moved is not None:
             session.push(channel.name, self._moved)
         if not session.paused and subscription.behind is None:
-            channel.let_in(session, subscription.terms[3])
+            if channel.let_in(session, subscription.terms[3]):
+                self._services.read_probes.begin(channel)
             return
-        if subscription.behind is None:
-            subscription.behind = channel.position
+        subscription.behind = subscription.behind or channel.position
         self._services.lagging.begin(session, subscription)
         self._services.channels.end_entering(channel)

@@ -16,6 +16,7 @@ from messageflow.hub.hook_calls import HookCalls
 from messageflow.hub.lagging_sessions import LaggingSessions
 from messageflow.hub.presence_changes import PresenceChanges
 from messageflow.hub.publish_delay import PublishDelay
+from messageflow.hub.reader_probes import ReadProbes
 from messageflow.hub.recovery_rate_limiter import RecoveryRateLimiter
 from messageflow.hub.revocation_list import RevocationList
 from messageflow.hub.runtime import Runtime
@@ -57,6 +58,7 @@ class Services:
         recovery_limiter: how fast history is given out to those who recover.
         reply_limiter: how fast it is given out to those who ask.
         publish_delay: holds up publishers of channels that are read too slowly.
+        read_probes: how far crowds have read.
         heartbeat: looks at expiries.
         connections_per_user: how many connections a user may have.
         revocation_list: which tokens are revoked.
@@ -75,6 +77,7 @@ class Services:
     recovery_limiter: RecoveryRateLimiter
     reply_limiter: RecoveryRateLimiter
     publish_delay: PublishDelay
+    read_probes: ReadProbes
     heartbeat: Heartbeat
     connections_per_user: ConnectionsPerUser
     revocation_list: RevocationList
