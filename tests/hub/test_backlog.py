@@ -95,6 +95,17 @@ async def test_who_is_behind_further_than_the_window_reaches_is_whole_all_the_sa
     assert (slow.closed, data(slow, "short:x")) == (None, list(range(30)))
 
 
+async def test_a_reader_whose_turn_comes_late_is_not_cut_off(world: World) -> None:
+    """Where one thread reads for hundreds that are far behind, a round of it takes longer than each of them."""
+    slow = await world.subscribed("slow", "short:x")  # it keeps three
+    slow.fill()
+    for number in range(30):
+        await world.publish("short:x", number)
+    await world.pass_time(15)
+    slow.empty()
+    assert (slow.closed, data(slow, "short:x")) == (None, list(range(30)))
+
+
 async def test_without_history_a_slow_reader_goes_on_from_memory(world: World) -> None:
     slow = await world.subscribed("slow", "bare:x")
     slow.fill()

@@ -95,6 +95,20 @@ async def test_over_the_budget_the_largest_go_until_an_eighth_is_free() -> None:
     await world.hub.close()
 
 
+async def test_what_is_kept_for_who_takes_nothing_goes_before_any_session() -> None:
+    world = World(Limits(buffer_memory=1 << 20))
+    await world.hub.start()
+    asleep = await world.subscribed("asleep", "open:x")
+    asleep.fill()
+    await world.publish("open:x", *['"' + "x" * 10 * KIB + '"'] * 20)
+    await world.pass_time(2)
+    assert world.hub.backlogs.size > 200 * KIB
+    await stalled(world, "large", 900 * KIB)
+    await world.pass_time(1)
+    assert (world.hub.backlogs.size, world.hub.counters.shed) == (0, 0)
+    await world.hub.close()
+
+
 async def test_who_was_shed_resumes_whole(world: World) -> None:
     await world.publish("#slow", 0)
     slow = await stalled(world, "slow", 300 << 20)

@@ -26,7 +26,7 @@ SHARE = 4  # the part of the memory for slow readers that batches may take
 EACH = 262_144  # bytes of batches for each reader that is behind; they are shared
 LEAST = 4 << 20  # bytes of batches for however few; one flush of large messages may be as much as is for one
 ROOM = 16  # the part of it that is made free at once, so that making room is rare
-IDLE_AFTER = 5.0  # seconds after which nothing is kept for a reader that takes nothing
+IDLE_AFTER = 20.0  # seconds after which nothing is kept for a reader that takes nothing; one thread may read for many
 FEW_TICKS = 2  # of the heartbeat, for which a reader may stand still and count among those that take something
 FRESH = (0, 0)
 OUR_REFERENCES = 3  # to what a batch holds, while it is looked at: its own, the name's and the argument's
@@ -142,12 +142,17 @@ class Backlog:
             return
         idle = self._idle
         self._idle = {}
-        needed = self.next
         for session, number in self.readers.items():
             stood, ticks = idle.get(session, (number, -1))
             ticks = ticks + 1 if stood == number else 0
             self._idle[session] = (number, ticks)
-            if number >= 0 and ticks < patience:
+        self.drop_idle(patience)
+
+    def drop_idle(self, patience: int) -> None:
+        """Give up what only readers need that took nothing for so many ticks, or nobody."""
+        idle, needed = self._idle, self.next
+        for session, number in self.readers.items():
+            if number >= 0 and idle.get(session, FRESH)[1] < patience:
                 needed = min(needed, number)
         while self._batches and next(iter(self._batches)) < needed:
             self.drop_oldest()
@@ -209,6 +214,11 @@ class Backlogs:
             most = largest.size
             while self.size > room and largest.size > most // 2:
                 largest.drop_oldest()
+
+    def drop_idle(self) -> None:
+        """Memory is short: give up what only readers need that take nothing now."""
+        for backlog in self.open:
+            backlog.drop_idle(FEW_TICKS)
 
     def count_shared(self) -> int:
         """See `Backlog.count_shared`."""

@@ -7,8 +7,8 @@ and until then it costs its buffer and nothing else. It is ended when
 - its peer is gone, which the transport finds out from what the peer's system acknowledges, since a peer that reads
   nothing answers no ping either; see `gateway.tcp_options` for how soon;
 - the buffers of all stalled sessions, with what channels keep for them (`hub.backlog`), are over their budget: then
-  the largest go, until an eighth of the budget is free again. What many buffers share is in memory once, and counts
-  once.
+  what is kept for those who take nothing goes, and if that is not enough the largest of them, until an eighth of the
+  budget is free again. What many buffers share is in memory once, and counts once.
 
 Owns the set of stalled sessions. Transports own the bytes.
 """
@@ -86,9 +86,15 @@ class StalledSessions:
                 if ticks >= self._patient_after:
                     session.connection.be_patient(False)
         backlogs = self._backlogs
-        if self.buffered + backlogs.size > self._memory:
-            shared = backlogs.count_shared() + self._read_probes.count_shared()
-            self._shed(self.buffered + backlogs.size - shared)
+        if self.buffered + backlogs.size > self._memory and self._measure_held() > self._memory:
+            backlogs.drop_idle()
+            self._shed(self._measure_held())
+
+    def _measure_held(self) -> int:
+        """Return the bytes that wait, what is shared counted once."""
+        backlogs = self._backlogs
+        shared = backlogs.count_shared() + self._read_probes.count_shared()
+        return self.buffered + backlogs.size - shared
 
     def _shed(self, held: int) -> None:
         if held <= self._memory:
