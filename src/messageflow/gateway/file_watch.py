@@ -17,6 +17,7 @@ log = logging.getLogger("messageflow.gateway")
 
 LOOK_EVERY, LIST_EVERY = 0.5, 10.0  # seconds; a list costs what there is
 LOOK_AGAIN = 0.1  # seconds, while nothing is accepted
+CALM = 60.0  # seconds without being near, after which that is said again: a crowd that comes and goes is one
 
 
 class FileWatch:
@@ -32,7 +33,8 @@ class FileWatch:
         self._room = room
         self._pause = pause
         self._resume = resume
-        self._is_near = self._is_paused = False
+        self._is_paused = False
+        self._near_at = -CALM  # when it was near, on the event loop's clock
         self._timer: asyncio.TimerHandle | None = None
         self._is_cheap = count_open() is not None
 
@@ -64,10 +66,12 @@ class FileWatch:
             log.warning("open_files_limit_changed", extra={"limit": limit, "before": before})
 
     def _warn(self) -> None:
-        """Say once that it is near, and again only after it was not."""
-        room, was_near = self._room, self._is_near
-        self._is_near = room.is_near
-        if self._is_near and not was_near:
+        """Say once that it is near, and again only after it was not for a while."""
+        room, now = self._room, asyncio.get_running_loop().time()
+        if not room.is_near:
+            return
+        before, self._near_at = self._near_at, now
+        if now - before >= CALM:
             log.warning(
                 "open_files_near",
                 extra={"open": room.open_files, "limit": room.limit, "reserve": room.reserve, "option": WAY_OUT},
