@@ -286,6 +286,37 @@ async def test_a_death_while_a_link_is_made_anew_is_heard_once(
     assert sinks[1].pushes == [(channel, Left(alice))]
 
 
+async def test_a_death_while_no_worker_has_a_link_is_heard_by_those_that_come_back(
+    server: BrokerServer, workers: Workers, sinks: Sinks
+) -> None:
+    first, second = workers
+    await second.subscribe(CLIENTS)
+    alice = ClientInfo("alice", "a")
+    await first.join(CLIENTS, alice, keep=True, tell=False)
+    second.address += "-moved"
+    end_for(server, "second").abort("and cannot be made anew for a while")
+    await until(lambda: server._outboxes["second"].connection is None)
+    server.note_ended("first")
+    second.address = server.address
+    await until(lambda: sinks[1].doubts == 1)
+    assert sinks[1].pushes == [(CLIENTS, Left(alice))]
+
+
+async def test_who_left_while_the_parent_stood_still_is_not_present_after_it(server: BrokerServer) -> None:
+    worker, sink = ParentBroker(server.address, "worker", deadline=0.1), RecordingSink()
+    await worker.start(sink)
+    alice = ClientInfo("alice", "a")
+    await worker.join("x", alice, keep=True, tell=False)
+    with unread(end_for(server, "worker")):
+        leaving = asyncio.create_task(worker.leave("x", alice, tell=False))
+        await until(lambda: worker._link.unanswered > 0)
+        worker._mark_lost("what was sent over it was never read")
+        await until(lambda: sink.doubts == 1)
+    await leaving
+    assert await worker.read_presence("x") == {}
+    await worker.close()
+
+
 async def test_what_a_worker_that_died_had_begun_is_unknown(server: BrokerServer, workers: Workers) -> None:
     first, second = workers
     for key in ("begun", "ended"):

@@ -19,7 +19,7 @@ import msgspec
 
 from messageflow.brokers.base import HistoryPart, Later, Sink, Stored
 from messageflow.brokers.worker_link import messages as m
-from messageflow.brokers.worker_link.parent_link import LinkLost, ParentLink
+from messageflow.brokers.worker_link.parent_link import ParentLink
 from messageflow.brokers.worker_link.subscription_requests import SubscriptionRequests
 from messageflow.core.backoff import Backoff
 from messageflow.core.channels import CLIENTS, NODES
@@ -28,7 +28,7 @@ from messageflow.core.presence import PresenceCounts
 from messageflow.core.protocol import Left
 from messageflow.core.reservations import Reservation
 from messageflow.core.stream import Item, Position
-from messageflow.errors import BrokerError, Unavailable
+from messageflow.errors import BrokerError, Unanswered, Unavailable
 
 log = logging.getLogger("messageflow.broker")
 
@@ -226,7 +226,7 @@ class ParentBroker:
         while True:  # who has left must not stay present because there was no room to say so,
             try:
                 return await self._ask(left, _ignore)
-            except (Unavailable, LinkLost):  # or the link was lost before it is known that it was heard
+            except (Unavailable, Unanswered):  # or it is not known to have been heard: the link may be lost with it
                 if self._link.severed:
                     raise
             await asyncio.sleep(RETRY)

@@ -20,10 +20,9 @@ from messageflow.brokers.local import LocalBroker
 from messageflow.brokers.worker_link import messages as m
 from messageflow.brokers.worker_link.link_connection import LinkConnection
 from messageflow.brokers.worker_link.link_listener import LinkListener
-from messageflow.brokers.worker_link.request_handler import RequestHandler
+from messageflow.brokers.worker_link.request_handler import DEATHS, RequestHandler
 from messageflow.brokers.worker_link.socket_directory import SocketDirectory
 from messageflow.brokers.worker_link.worker_outbox import DROP_BYTES, WorkerOutbox
-from messageflow.core.channels import CLIENTS, NODES
 from messageflow.core.protocol import Joined, Left
 from messageflow.core.stream import Publication
 from messageflow.errors import BrokerError, ConfigurationError
@@ -100,6 +99,8 @@ class BrokerServer:
             ConfigurationError: the broker cannot be opened, or there is no place for the socket.
         """
         await self._broker.start(self)
+        for channel in DEATHS:
+            self._broker.subscribe_now(channel)
         try:
             self._listener.open()
         except BaseException:
@@ -135,7 +136,7 @@ class BrokerServer:
 
     def on_presence(self, channel: str, push: Joined | Left) -> None:
         frame = m.encode_presence_push(channel, push)
-        if channel in (NODES, CLIENTS):  # a worker died: who does not hear it now, as its link is lost, never would
+        if channel in DEATHS:  # a worker died: who does not hear it now, as its link is lost, never would
             self._decide(m.encode_death, frame)
         else:
             self._publish(channel, frame)

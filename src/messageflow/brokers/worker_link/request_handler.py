@@ -18,8 +18,11 @@ from messageflow.brokers.worker_link.framing import LARGEST
 from messageflow.brokers.worker_link.link_connection import LinkConnection
 from messageflow.brokers.worker_link.survey import Surveys
 from messageflow.brokers.worker_link.worker_outbox import WorkerOutbox
+from messageflow.core.channels import CLIENTS, NODES
 from messageflow.core.stream import Item
 from messageflow.errors import BrokerError
+
+DEATHS = (NODES, CLIENTS)  # where it is announced who died
 
 
 class RequestHandler:
@@ -95,8 +98,8 @@ class RequestHandler:
         return m.encode(positions)
 
     def end_unwanted(self, channel: str) -> None:
-        """Have a channel delivered no longer if no worker wants it."""
-        if not any(channel in outbox.channels for outbox in self._outboxes.values()):
+        """Have a channel delivered no longer if no worker wants it, nor will when it has a link again."""
+        if channel not in DEATHS and not any(channel in outbox.channels for outbox in self._outboxes.values()):
             self._broker.unsubscribe(channel)
 
     def _join(self, outbox: WorkerOutbox, request: m.Join) -> bytes:
