@@ -246,9 +246,9 @@ class Nemesis:
         try:
             if calls.startswith("accept"):
                 await asyncio.sleep(0.3)  # until strace has taken hold
-                for client in self._clients:
-                    client.proxy.cut()
-            fired = await until(strace.fired, SHOW_SECONDS)
+                fired = await cut_until([client.proxy for client in self._clients], strace.fired)
+            else:
+                fired = await until(strace.fired, SHOW_SECONDS)
         finally:
             await asyncio.to_thread(strace.end)
         await gateway.kill()
@@ -368,6 +368,15 @@ class Nemesis:
     async def _publisher_latency(self, planned: Planned, chance: random.Random) -> int:
         faults = Faults(latency=chance.uniform(0.05, 0.5), jitter=chance.uniform(0, 0.5))
         return await self._hold(self._producers.links, faults, "latency", planned.seconds)
+
+
+async def cut_until(links: Sequence[Proxy], shown: Callable[[], int], turn: float = 1.0) -> int:
+    """Cut links each second, so that those who come again are accepted, until that shows; of several gateways any."""
+    for _ in range(int(SHOW_SECONDS)):
+        sum(link.cut() for link in links)
+        if found := await until(shown, turn):
+            return found
+    return 0
 
 
 async def hold(

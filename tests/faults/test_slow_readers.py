@@ -11,7 +11,9 @@ import pytest
 from tests.faults.application import Application
 from tests.faults.campaign import run
 from tests.faults.clients import never, until
+from tests.faults.nemesis import cut_until
 from tests.faults.options import Options
+from tests.faults.proxy import Proxy
 from tests.faults.schedule import Planned
 
 PATIENCE = 0.0
@@ -44,6 +46,22 @@ class Watched:
 async def test_what_shows_while_the_gateway_is_away_is_waited_for() -> None:
     watched = Watched(away=10)
     assert await until(watched.count, PATIENCE, watched.is_away) == 1
+
+
+class Link(Proxy):
+    """A link that counts how often it was cut."""
+
+    cuts = 0
+
+    def cut(self) -> int:
+        self.cuts += 1
+        return 1
+
+
+async def test_who_is_to_be_accepted_a_third_time_is_cut_until_they_are() -> None:
+    link = Link()
+    assert await cut_until([link], lambda: int(link.cuts == 3), turn=0.0) == 1
+    assert await cut_until([link], lambda: 0, turn=0.0) == 0
 
 
 async def test_an_application_lets_nobody_in_while_something_is_done_to_it(tmp_path: Path) -> None:
