@@ -58,15 +58,16 @@ class Extras:
 
     @property
     def are_needed(self) -> bool:
-        """Whether there is anything here."""
+        """Whether there is anything here. The sample comes first: all of a crowd ask, one by one, as they come."""
         return (
-            self.doubted
+            self.sample is not None
+            or self.doubted
             or self.excludes
             or any(
                 each is not None
                 for each in (
                     *(self.aside, self.backlog, self.batches, self.held, self.opening),
-                    *(self.presence, self.sample, self.unserved, self.used, self.watchers, self.deltas),
+                    *(self.presence, self.unserved, self.used, self.watchers, self.deltas),
                 )
             )
         )
