@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import resource
+import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 import pytest
+import uvloop
 
 from messageflow.brokers.broker_options import BrokerOptions
 from messageflow.core.namespaces import NamespaceOptions, Namespaces
@@ -16,7 +21,13 @@ from messageflow.gateway.settings import Settings
 from messageflow.gateway.token_policy import TokenPolicy
 from messageflow.gateway.workers import worker
 from messageflow.gateway.workers.supervisor import Supervisor, _why
-from messageflow.gateway.workers.worker_config import WorkerConfig, decode_config, encode_address, encode_config
+from messageflow.gateway.workers.worker_config import (
+    NO_LENDING,
+    WorkerConfig,
+    decode_config,
+    encode_address,
+    encode_config,
+)
 from messageflow.hub.heartbeat_limits import HeartbeatLimits
 from messageflow.hub.limits import Limits
 from messageflow.version import VERSION
@@ -27,6 +38,37 @@ from messageflow.version import VERSION
 )
 def test_why_a_worker_died_is_said_in_words(code: int, why: str) -> None:
     assert _why(code) == why
+
+
+@pytest.mark.parametrize("free", [0, 2, 3])
+def test_a_worker_that_cannot_be_started_for_want_of_open_files_says_so(free: int) -> None:
+    """Where none is left for the pair of sockets uvloop says -1, of which nobody knows what to do."""
+
+    async def start(listener: socket.socket) -> None:
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        taken = [os.dup(listener.fileno())]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/dev/fd"))) + 1 + free, limits[1]))
+        try:
+            with suppress(OSError):
+                while True:
+                    taken.append(os.dup(listener.fileno()))
+            for each in taken[len(taken) - free :]:
+                os.close(each)
+                taken.remove(each)
+            ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            supervisor = Supervisor(Settings(workers=2), [sys.executable, "-S", "-c", ""])
+            with pytest.raises(OSError, match="Too many open files"):
+                await supervisor._run_worker(1, "1-abc", listener, ready, NO_LENDING)
+        finally:
+            for each in taken:
+                os.close(each)
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        runner.run(start(listener))
 
 
 def test_a_worker_is_told_every_setting() -> None:

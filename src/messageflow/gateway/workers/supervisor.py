@@ -44,6 +44,7 @@ log = logging.getLogger("messageflow.gateway")
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0  # seconds before a worker that died is replaced
 STEADY = 30.0  # seconds of life after which the pauses begin anew
 HOPELESS = 3  # deaths of a worker in a row, before any worker was ever ready, that end the start
+UNKNOWN = -1  # the error number of uvloop for a pair of sockets that could not be made
 KILL_AFTER = 2.0  # seconds past the grace after which a worker that still lives is killed
 
 
@@ -213,9 +214,10 @@ class Supervisor:
                 pass_fds=[each for each in (listener.fileno(), ready_end, lending) if each >= 0],
                 start_new_session=True,  # signals of the terminal come to the parent, which passes them on
             )
-        except BaseException:
+        except BaseException as error:
+            reason = _find_reason(error)
             os.close(says_ready)
-            raise
+            raise reason from None
         finally:
             os.close(ready_end)
         self._processes[number] = process
@@ -328,3 +330,14 @@ def _why(code: int) -> str:
         return signal.Signals(-code).name
     except ValueError:
         return f"signal {-code}"
+
+
+def _find_reason(error: BaseException) -> BaseException:
+    """Return why a process could not be started: of a pair of sockets it could not make uvloop says -1."""
+    if isinstance(error, OSError) and error.errno == UNKNOWN:
+        try:
+            for end in socket.socketpair():
+                end.close()
+        except OSError as reason:
+            return reason
+    return error
