@@ -18,6 +18,7 @@ import pytest
 
 from messageflow.gateway import tcp_options
 from messageflow.gateway.event_loop import run_loop
+from tests.waiting import until
 
 FLOOD = 4 << 20  # bytes, more than the sockets of both sides hold
 KERNEL = tuple(int(part) for part in os.uname().release.split(".")[:2])
@@ -26,8 +27,10 @@ SMALL = 8192  # bytes of the receive buffer of a peer
 pytestmark = pytest.mark.slow
 
 
-def tcp_info(retransmits: int, probes: int, since_acknowledged: int) -> bytes:
-    return struct.pack("=2x2B52xI", retransmits, probes, since_acknowledged)
+def tcp_info(
+    retransmits: int = 0, probes: int = 0, since_acknowledged: int = 0, unacknowledged: int = 0, unsent: int = 0
+) -> bytes:
+    return struct.pack("=2x2B20xI28xI84xI", retransmits, probes, unacknowledged, since_acknowledged, unsent)
 
 
 @pytest.mark.parametrize(
@@ -43,6 +46,20 @@ def tcp_info(retransmits: int, probes: int, since_acknowledged: int) -> bytes:
 )
 def test_who_is_taken_for_gone(retransmits: int, probes: int, since_acknowledged: int, silent: bool) -> None:
     assert tcp_options.is_silent(tcp_info(retransmits, probes, since_acknowledged)) is silent
+
+
+@pytest.mark.parametrize(
+    ("unacknowledged", "unsent", "since_acknowledged", "behind"),
+    [
+        (0, 0, 100, False),  # it has everything
+        (3, 0, 9_999, True),
+        (0, 20_000, 9_999, True),  # its window is closed
+        (3, 20_000, 10_000, False),  # it has taken nothing meanwhile
+    ],
+)
+def test_who_is_taken_for_slow(unacknowledged: int, unsent: int, since_acknowledged: int, behind: bool) -> None:
+    info = tcp_info(0, 0, since_acknowledged, unacknowledged, unsent)
+    assert tcp_options.is_behind(info, 10) is behind
 
 
 class Peer(asyncio.Protocol):
@@ -156,6 +173,20 @@ async def test_a_peer_that_reads_nothing_is_kept_where_the_link_is_patient_and_w
         assert await asyncio.to_thread(process.stdout.readline) == "whole\n"
         tcp_options.be_patient(peer.transport, False)
         assert option(peer, socket.TCP_USER_TIMEOUT) == 1000
+
+
+@on_uvloop
+async def test_what_waits_in_the_kernel_for_a_peer_is_known() -> None:
+    async with connected("127.0.0.1") as (peer, process):
+        assert not tcp_options.takes_slowly(peer.transport, 10)
+        peer.transport.write(bytes(5 * SMALL))
+        assert peer.transport.get_write_buffer_size() == 0
+        await asyncio.sleep(0.1)
+        assert tcp_options.takes_slowly(peer.transport, 10)
+        assert process.stdin is not None
+        process.stdin.write("read\n")
+        process.stdin.flush()
+        await until(lambda: not tcp_options.takes_slowly(peer.transport, 10))
 
 
 def ip(*arguments: str) -> None:

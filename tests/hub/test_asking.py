@@ -150,6 +150,22 @@ async def test_who_is_not_read_from_is_not_taken_for_silent(gone: bool) -> None:
     await world.close()
 
 
+@pytest.mark.parametrize("gone", [False, True])
+async def test_who_takes_slowly_what_lies_before_a_ping_is_not_taken_for_silent(world: World, gone: bool) -> None:
+    """64 KiB in the kernel, none of them in the transport, are 16 s of a link of 4 KB/s."""
+    await world.hub.start()
+    connection = await world.connected("alice")
+    connection.answers_pings = False
+    connection.slow = True
+    connection.peer_is_gone = gone  # which its system tells, where it does not
+    await world.pass_time(120)
+    assert (connection.closed is not None) is gone
+    connection.slow = False  # it has all now, the ping too, and says nothing
+    await world.pass_time(120)
+    assert connection.closed is not None
+    assert connection.closed.code == 3012
+
+
 async def test_waiting_commands_keep_their_share_of_the_rate() -> None:
     world = World(Limits(commands_per_second=1, channels_per_connection=1))
     await world.hub.start()

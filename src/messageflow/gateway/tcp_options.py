@@ -28,7 +28,8 @@ SILENT_AFTER = 12.0  # seconds without an acknowledgement, two tries included, a
 UNSENT = 65_536  # bytes the kernel takes before it has sent what it has
 
 _TCP_RTO_MAX_MS = 44  # linux/tcp.h; the socket module does not have it
-_INFO = struct.Struct("=2x2B52xI")  # struct tcp_info: tcpi_retransmits, tcpi_probes, tcpi_last_ack_recv
+# struct tcp_info: tcpi_retransmits, tcpi_probes, tcpi_unacked, tcpi_last_ack_recv, tcpi_notsent_bytes
+_INFO = struct.Struct("=2x2B20xI28xI84xI")
 
 
 def prepare_listener(listener: socket.socket) -> None:
@@ -55,13 +56,32 @@ def be_patient(transport: asyncio.Transport, patient: bool) -> None:
 
 def peer_is_gone(transport: asyncio.Transport) -> bool:
     """Return whether the peer's system has stopped to acknowledge what was sent to it."""
+    return is_silent(_ask(transport))
+
+
+def takes_slowly(transport: asyncio.Transport, seconds: float) -> bool:
+    """Return whether the peer's system acknowledged something within so many seconds, and what was written not all.
+
+    `UNSENT` bytes are 16 s of a link of 4 KB/s, and none of them waits in the transport.
+    """
+    return is_behind(_ask(transport), seconds)
+
+
+def _ask(transport: asyncio.Transport) -> bytes:
+    """Return the kernel's `struct tcp_info`, or nothing but zeros where there is none."""
     if sys.platform != "linux" or transport.is_closing():
-        return False
+        return bytes(_INFO.size)
     info: bytes = transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size)
-    return is_silent(info)
+    return info.ljust(_INFO.size, b"\0")  # an older kernel says less
 
 
 def is_silent(info: bytes) -> bool:
     """Judge by the kernel's `struct tcp_info`: two tries unanswered, and nothing for a while."""
-    retransmits, probes, since_acknowledged = _INFO.unpack(info)
+    retransmits, probes, _, since_acknowledged, _ = _INFO.unpack(info)
     return bool(retransmits + probes >= 2 and since_acknowledged >= SILENT_AFTER * 1000)
+
+
+def is_behind(info: bytes, seconds: float) -> bool:
+    """Judge by the same: something is on its way or was not sent, and the peer has acknowledged since then."""
+    _, _, unacknowledged, since_acknowledged, unsent = _INFO.unpack(info)
+    return bool(unacknowledged + unsent and since_acknowledged < seconds * 1000)

@@ -123,6 +123,9 @@ class WebSocketConnection(WebSocketProtocol):
     def peer_is_gone(self) -> bool:
         return tcp_options.peer_is_gone(self.transport)
 
+    def takes_slowly(self, seconds: float) -> bool:
+        return tcp_options.takes_slowly(self.transport, seconds)
+
     def be_patient(self, patient: bool) -> None:
         tcp_options.be_patient(self.transport, patient)
 

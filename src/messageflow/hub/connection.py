@@ -56,6 +56,9 @@ class Connection(Protocol):
     def peer_is_gone(self) -> bool:
         """Whether the other end has stopped to acknowledge anything; asked only where something was written to it."""
 
+    def takes_slowly(self, seconds: float) -> bool:
+        """Whether the other end's system took some of what was written within so many seconds, and not all of it."""
+
     def be_patient(self, patient: bool) -> None:
         """Let the link wait for a peer that is there and takes nothing, for as long as it is there, or no longer."""
 

@@ -110,7 +110,14 @@ class Heartbeat:
             one_way = session.encoder.one_way
             if not one_way and (session.heard or not session.pings):
                 continue
-            if one_way or self._stalled.is_stalled(session) or session.is_unread:
+            if one_way or self._stalled.is_stalled(session) or session.is_unread or self._is_on_its_way(session):
                 self._stalled.look_after(session)
             else:
                 session.disconnect(NO_PONG)
+
+    def _is_on_its_way(self, session: Session) -> bool:
+        """Whether the ping may not have come to a peer that takes what was written before it, however slowly.
+
+        A peer that is gone has acknowledged nothing for as long.
+        """
+        return session.connection.takes_slowly(self._patience * self.tick_length)

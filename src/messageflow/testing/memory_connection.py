@@ -94,6 +94,7 @@ class MemoryConnection:
         on_probe: what it does when it is asked how far it has read: it answers at once.
         buffered: how many bytes wait in its buffer, as the test has it.
         peer_is_gone: whether its peer acknowledges nothing any more.
+        slow: whether its peer's system has not taken all that was written, and goes on taking it.
         patient: whether it was told to wait for a peer that takes nothing.
         aborted: whether the hub dropped it.
     """
@@ -112,6 +113,7 @@ class MemoryConnection:
         self.answers_pings = True
         self.buffered = 0
         self.peer_is_gone = False
+        self.slow = False
         self.patient = False
         self.aborted = False
         self._fills_after: int | None = None
@@ -140,6 +142,9 @@ class MemoryConnection:
         """Say that everything was read."""
         if self.session is not None:
             self._hub.note_read(self.session)
+
+    def takes_slowly(self, seconds: float) -> bool:
+        return self.slow
 
     def be_patient(self, patient: bool) -> None:
         self.patient = patient
