@@ -74,13 +74,18 @@ class Floods:
             yield
 
     @asynccontextmanager
-    async def into_channel(self, gateway: Gateway, chance: random.Random) -> AsyncIterator[dict[int, int]]:
-        """Publish in a channel that pages are in, while this lasts. Yields the ports of the pages, by their numbers."""
+    async def into_channel(
+        self, gateway: Gateway, chance: random.Random, flowing: threading.Event | None = None
+    ) -> AsyncIterator[dict[int, int]]:
+        """Publish in a channel that pages are in, while this lasts, and only while it is `flowing`.
+
+        Yields the ports of the pages, by their numbers.
+        """
         ports: dict[int, int] = {}
         hearers = [asyncio.create_task(_hear(gateway.port, number, ports)) for number in range(HEARERS)]
         try:
             await until(lambda: int(len(ports) == HEARERS), HEAR_SECONDS)
-            async with self._publishing(gateway, CHANNEL, MOST_IN_CHANNEL, chance):
+            async with self._publishing(gateway, CHANNEL, MOST_IN_CHANNEL, chance, flowing):
                 yield ports
         finally:
             for hearer in hearers:
@@ -89,7 +94,12 @@ class Floods:
 
     @asynccontextmanager
     async def _publishing(
-        self, gateway: Gateway, channel: str, most: int, chance: random.Random
+        self,
+        gateway: Gateway,
+        channel: str,
+        most: int,
+        chance: random.Random,
+        flowing: threading.Event | None = None,
     ) -> AsyncIterator[None]:
         self._begun += 1
         name = f"flood-{self._begun}"
@@ -110,7 +120,9 @@ class Floods:
 
         def publish() -> None:
             for _ in range(most):
-                if stop.wait(PAUSE):
+                while not stop.wait(PAUSE) and flowing is not None and not flowing.is_set():
+                    pass
+                if stop.is_set():
                     return
                 publisher.publish_large(channel, LARGE)
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from messageflow.brokers.worker_link.framing import encode_length
+from messageflow.brokers.worker_link.framing import FrameError, encode_length
 from tests.faults.campaign import run
 from tests.faults.options import Options
-from tests.faults.worker_faults import LinkFigures, read_figures
-from tests.faults.worker_links import holders, is_writable, narrow, possible, unfinished
+from tests.faults.worker_faults import LinkFigures, Way, _cut_within_frame, read_figures
+from tests.faults.worker_links import WorkerLink, holders, is_writable, narrow, possible, unfinished
 
 FRAME = b"x" * 100
 
@@ -47,6 +50,40 @@ def test_a_cut_frame_is_known_by_what_there_is_of_it(ends: tuple[socket.socket, 
     assert ends[1].recv(1000) == frame(FRAME) + frame(FRAME)[:cut]  # nothing was taken away
 
 
+def test_who_was_stopped_within_a_frame_cannot_be_looked_at(ends: tuple[socket.socket, socket.socket]) -> None:
+    """What waits there was taken for nothing, and looked at in vain until the time of the fault was over."""
+    ends[0].sendall(frame(FRAME))
+    ends[1].recv(10)
+    with pytest.raises(FrameError):
+        unfinished(ends[1])
+
+
+@pytest.fixture
+def reader() -> Iterator[int]:
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    yield process.pid
+    process.kill()
+    process.wait()
+
+
+async def test_a_link_is_not_waited_for_where_its_reader_was_stopped_within_a_frame(
+    ends: tuple[socket.socket, socket.socket], reader: int
+) -> None:
+    here, there = ends
+    here.setblocking(False)
+    link = WorkerLink(0, here, there)
+    flowing = threading.Event()
+    here.sendall(frame(FRAME))
+    there.recv(10)
+    assert await _cut_within_frame(reader, [Way(link, here, there)], flowing) == (0, set())
+    there.recv(1000)
+    here.sendall(frame(FRAME)[:60])
+    assert await _cut_within_frame(reader, [Way(link, here, there)], flowing) == (60, {link.identity})
+    assert not flowing.is_set()
+    assert there.recv(1000) == frame(FRAME)[:60]
+    assert there.recv(1000) == b""
+
+
 def test_a_narrow_end_is_full_soon_and_wide_again_later(ends: tuple[socket.socket, socket.socket]) -> None:
     here, _ = ends
     before = narrow(here)
@@ -76,7 +113,7 @@ def test_figures_of_links_are_read_from_metrics() -> None:
         b"messageflow_broker_link_publications_dropped_total 12.0\n"
     )
     assert read_figures(metrics) == LinkFigures(8 << 20, 12)
-    assert read_figures(b"") == LinkFigures(0, 0)
+    assert read_figures(b"") == LinkFigures(0, 0, known=True)
 
 
 @needs_descriptors

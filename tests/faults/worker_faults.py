@@ -14,11 +14,13 @@ import resource
 import shutil
 import signal
 import socket
+import threading
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 from urllib.request import Request, urlopen
 
+from messageflow.brokers.worker_link.framing import FrameError
 from tests.faults.clients import until
 from tests.faults.flood import Floods
 from tests.faults.gateway import Gateway, freeze, send
@@ -44,6 +46,9 @@ SHOW_SECONDS = 15.0
 OVERDUE = "did not confirm a subscription"
 KEPT_SECONDS = 0.5
 """Seconds in which a link that was made after a cut shows that it holds."""
+
+TRY_SECONDS = 2.0
+"""Seconds within which a process that stands still is written more than it has room for; then another try is made."""
 
 LOOK_EVERY = 0.01
 FETCH_SECONDS = 3.0
@@ -92,6 +97,10 @@ class WorkerFaults:
         if not await until(whole, BACK_SECONDS):
             found = f"{len(gateway.workers())} workers and {len(identify_links(gateway.pid))} links"
             self._misbehaved(f"has {found}, {BACK_SECONDS:.0f} s after something was done to its {workers} workers")
+
+    async def _await_links(self, gateway: Gateway) -> None:
+        """Wait until every worker has a link: one on which it waited for too long is being made anew."""
+        await until(lambda: int(len(identify_links(gateway.pid)) >= len(gateway.workers()) > 0), SHOW_SECONDS)
 
     def _expect_kept(self, gateway: Gateway, kept: set[int], what: str, logged: int) -> None:
         """These links are not made anew: each that is costs a comparison of all positions of a worker.
@@ -153,28 +162,40 @@ class WorkerFaults:
         gateway = chance.choice(self._gateways)
         workers = len(gateway.workers())
         logged = len(gateway.lines)
-        async with self._floods.into_channel(gateway, chance) as pages:
-            hearing = holders(gateway.workers(), gateway.port, pages.values())
-            with links_of(gateway.pid) as links:
-                before = {link.identity for link in links}
-                if chance.random() < 0.5 or not hearing:
-                    ways = [Way(link, link.at_worker, link.at_parent) for link in links]
-                    fired, cut = await _cut_within_frame(gateway.pid, ways)
-                else:
-                    worker = chance.choice(hearing)
-                    ways = [Way(link, link.at_parent, link.at_worker) for link in links if link.worker == worker]
-                    fired, cut = await _cut_within_frame(worker, ways)
+        fired, kept = 0, set[int]()
+        flowing = threading.Event()
+        over = time.monotonic() + SHOW_SECONDS
+        async with self._floods.into_channel(gateway, chance, flowing) as pages:
+            while not fired and time.monotonic() < over:
+                fired, kept = await self._try_to_cut(gateway, chance, pages, flowing)
         await self._expect_links(gateway, workers)
         after = identify_links(gateway.pid)
-        self._expect_kept(gateway, before - cut, "another was cut", logged)
+        self._expect_kept(gateway, kept, "another was cut", logged)
         await asyncio.sleep(KEPT_SECONDS)
         self._expect_kept(gateway, after, "they were made after a cut", logged)
         return fired
+
+    async def _try_to_cut(
+        self, gateway: Gateway, chance: random.Random, pages: Mapping[int, int], flowing: threading.Event
+    ) -> tuple[int, set[int]]:
+        """Cut a link; return how many bytes of a frame had arrived, and the links to which nothing was done."""
+        await self._await_links(gateway)
+        hearing = holders(gateway.workers(), gateway.port, pages.values())
+        with links_of(gateway.pid) as links:
+            if chance.random() < 0.5 or not hearing:
+                reader = gateway.pid
+                ways = [Way(link, link.at_worker, link.at_parent) for link in links]
+            else:
+                reader = chance.choice(hearing)
+                ways = [Way(link, link.at_parent, link.at_worker) for link in links if link.worker == reader]
+            fired, cut = await _cut_within_frame(reader, ways, flowing)
+            return fired, {link.identity for link in links} - cut
 
     async def _link_narrow(self, planned: Planned, chance: random.Random) -> int:
         """The kernel takes next to nothing, and large things go both ways; returns how often an end was found full."""
         gateway = chance.choice(self._gateways)
         fired, logged = 0, len(gateway.lines)
+        await self._await_links(gateway)
         with links_of(gateway.pid) as links:
             before = {link.identity for link in links}
             sizes = [link.narrow() for link in links]
@@ -195,6 +216,7 @@ class WorkerFaults:
         address = address_of(gateway.pid)
         if address is None:
             return 0
+        await self._await_links(gateway)
         if chance.random() < 0.5:
             address.unlink()
         else:
@@ -211,8 +233,9 @@ class WorkerFaults:
         gateway = chance.choice(self._gateways)
         workers = gateway.workers()
         async with self._floods.into_channel(gateway, chance) as pages:
+            await until(lambda: len(holders(workers, gateway.port, pages.values())), SHOW_SECONDS)
             behind = chance.choice(holders(workers, gateway.port, pages.values()) or workers)
-            before = await self._figures(gateway)
+            before = await self._first_figures(gateway)
             send(behind, signal.SIGSTOP)
             try:
                 await asyncio.sleep(planned.seconds)
@@ -222,7 +245,16 @@ class WorkerFaults:
         if found.waiting > WAITING_MOST:
             self._misbehaved(f"let {found.waiting:,} bytes wait for a worker that stood still")
         await self._expect_links(gateway, len(workers))
-        return max(0, found.dropped - before.dropped)
+        return max(0, found.dropped - before.dropped) if before.known else 0
+
+    async def _first_figures(self, gateway: Gateway) -> LinkFigures:
+        """Return the figures while everybody is there: dropped before is not dropped by this."""
+        over = time.monotonic() + SHOW_SECONDS
+        while True:
+            found = await self._figures(gateway)
+            if found.known or time.monotonic() > over:
+                return found
+            await asyncio.sleep(LOOK_EVERY)
 
     async def _wait_until_dropped(self, gateway: Gateway, before: int) -> LinkFigures:
         """Return the figures once more has been dropped than before, or when time is over."""
@@ -237,7 +269,7 @@ class WorkerFaults:
         try:
             return read_figures(await asyncio.to_thread(_fetch, f"{gateway.url}/messageflow/metrics"))
         except OSError:  # it went to the worker that stands still
-            return LinkFigures(0, 0)
+            return LinkFigures(0, 0, known=False)
 
 
 class Way(NamedTuple):
@@ -248,31 +280,45 @@ class Way(NamedTuple):
     reading: socket.socket
 
 
-async def _cut_within_frame(reader: int, ways: Sequence[Way]) -> tuple[int, set[int]]:
+async def _cut_within_frame(reader: int, ways: Sequence[Way], flowing: threading.Event) -> tuple[int, set[int]]:
     """Stop a process, let who writes to it run out of room within a frame, and end that link.
 
-    Returns how many bytes of the frame had arrived, and which link it was.
+    It stops before anything large flows, for who was stopped within a frame cannot be looked at.
+
+    Returns how many bytes of the frame had arrived, and which link it was; 0 when it cannot be known.
     """
     sizes = dict.fromkeys(ways, 2 * WIDER)
     cut: list[Way] = []
 
     def cut_short() -> int:
-        for way, size in sizes.items():
-            if found := unfinished(way.reading):
+        for way in list(sizes):
+            try:
+                found = unfinished(way.reading)
+            except FrameError:
+                del sizes[way]
+                continue
+            if found:
                 cut.append(way)
                 return found
             if not is_writable(way.writing):  # full, at the end of a frame
-                sizes[way] = size + WIDER
+                sizes[way] += WIDER
                 narrow(way.writing, sizes[way])
         return 0
 
     send(reader, signal.SIGSTOP)
     before = [narrow(way.writing, size) for way, size in sizes.items()]
+    flowing.set()
     try:
-        fired = await until(cut_short, SHOW_SECONDS)
+        over = time.monotonic() + TRY_SECONDS
+        while True:
+            fired = cut_short()
+            if fired or not sizes or time.monotonic() > over:
+                break
+            await asyncio.sleep(LOOK_EVERY)
         for way in cut:
             way.link.cut()
     finally:
+        flowing.clear()
         for way, size in zip(ways, before, strict=True):
             narrow(way.writing, size)
         send(reader, signal.SIGCONT)
@@ -285,10 +331,12 @@ class LinkFigures(NamedTuple):
     Args:
         waiting: bytes that have not been taken yet.
         dropped: publications for which there was no room.
+        known: whether it answered at all.
     """
 
     waiting: int
     dropped: int
+    known: bool = True
 
 
 def read_figures(metrics: bytes) -> LinkFigures:

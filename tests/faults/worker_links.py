@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from messageflow.brokers.worker_link.framing import FrameError, FrameReader
+from messageflow.brokers.worker_link.framing import FrameReader
 from messageflow.brokers.worker_link.socket_directory import SOCKET
 
 GET_DESCRIPTOR = 438  # pidfd_getfd, by which number every architecture has it
@@ -99,12 +99,15 @@ def unfinished(end: socket.socket) -> int:
     """Return how many bytes there are of the last frame that waits at an end, where the rest of it is missing.
 
     The end must stand at the beginning of a frame, and its process must not read meanwhile.
+
+    Raises:
+        FrameError: it does not stand there; what waits tells nothing.
     """
     try:
         waiting = end.recv(PEEKED, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-        frames = FrameReader().feed(waiting)
-    except (BlockingIOError, FrameError):
+    except BlockingIOError:
         return 0
+    frames = FrameReader().feed(waiting)
     return len(waiting) - sum(4 + len(frame) for frame in frames)
 
 
