@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import os
+import random
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from messageflow.brokers.worker_link.framing import FrameError, encode_length
+from tests.faults import worker_faults
 from tests.faults.campaign import run
+from tests.faults.flood import Floods
+from tests.faults.gateway import Gateway
 from tests.faults.options import Options
-from tests.faults.worker_faults import LinkFigures, Way, _cut_within_frame, read_figures
+from tests.faults.schedule import Planned
+from tests.faults.worker_faults import LinkFigures, Way, WorkerFaults, _cut_within_frame, read_figures
 from tests.faults.worker_links import WorkerLink, holders, is_writable, narrow, possible, unfinished
 
 FRAME = b"x" * 100
@@ -82,6 +91,34 @@ async def test_a_link_is_not_waited_for_where_its_reader_was_stopped_within_a_fr
     assert not flowing.is_set()
     assert there.recv(1000) == frame(FRAME)[:60]
     assert there.recv(1000) == b""
+
+
+async def test_a_link_is_cut_by_the_next_try_where_one_showed_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[float] = []
+
+    async def try_to_cut(*arguments: object) -> tuple[int, set[int]]:
+        tries.append(time.monotonic())
+        return (60 if len(tries) == 3 else 0), set()
+
+    class Links:
+        pid, port, lines = 1, 1, ()
+
+        def workers(self) -> list[int]:
+            return []
+
+    class Flood:
+        @asynccontextmanager
+        async def into_channel(self, *arguments: object) -> AsyncIterator[dict[int, int]]:
+            yield {}
+
+    monkeypatch.setattr(worker_faults, "identify_links", lambda pid: set())
+    monkeypatch.setattr(worker_faults, "SETTLE_SECONDS", 0.01)
+    monkeypatch.setattr(worker_faults, "KEPT_SECONDS", 0)
+    monkeypatch.setattr(WorkerFaults, "_try_to_cut", staticmethod(try_to_cut))
+    faults = WorkerFaults([cast(Gateway, Links())], cast(Floods, Flood()), print)
+    assert await faults.faults["link_cut"](Planned(1, 0, "link_cut", 1, 0), random.Random(1)) == 60
+    assert len(tries) == 3
+    assert all(after - before >= 0.01 for before, after in pairwise(tries))  # who stood still reads meanwhile
 
 
 def test_a_narrow_end_is_full_soon_and_wide_again_later(ends: tuple[socket.socket, socket.socket]) -> None:

@@ -50,6 +50,9 @@ KEPT_SECONDS = 0.5
 TRY_SECONDS = 2.0
 """Seconds within which a process that stands still is written more than it has room for; then another try is made."""
 
+SETTLE_SECONDS = 0.2
+"""Seconds between two tries, in which who stood still reads what waits, to the end of a frame."""
+
 LOOK_EVERY = 0.01
 FETCH_SECONDS = 3.0
 WIDER = 3_000
@@ -168,6 +171,7 @@ class WorkerFaults:
         async with self._floods.into_channel(gateway, chance, flowing) as pages:
             while not fired and time.monotonic() < over:
                 fired, kept = await self._try_to_cut(gateway, chance, pages, flowing)
+                await asyncio.sleep(0 if fired else SETTLE_SECONDS)
         await self._expect_links(gateway, workers)
         after = identify_links(gateway.pid)
         self._expect_kept(gateway, kept, "another was cut", logged)
