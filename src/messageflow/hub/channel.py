@@ -28,6 +28,7 @@ from messageflow.hub.channel_members import NO_EXTRAS, ChannelMembers, Extras
 from messageflow.hub.reader_sample import CROWD
 from messageflow.hub.transport import Encoding, Member
 
+USUAL = (None,) * 4
 PENDING_BYTES = 1 << 20  # what comes from the history, rather than as it happens, waits while so much is pending
 
 
@@ -255,8 +256,9 @@ class Channel(ChannelMembers):
         Returns:
             Whether there are now as many as make a crowd.
         """
-        live = self._live
-        if live is not None and self._extras is NO_EXTRAS and self._encoder is session.encoder and not watch:
+        live, extras = self._live, self._extras
+        is_usual = not watch and (extras.aside, extras.backlog, extras.deltas, extras.used) == USUAL
+        if live is not None and is_usual and self._encoder is session.encoder:
             live[session] = session.write
             self.entering -= 1
             return len(live) == CROWD

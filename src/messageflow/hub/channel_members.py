@@ -21,6 +21,8 @@ from messageflow.hub.transport import Encoding, Member
 
 Write = Callable[[bytes], None]
 
+NOTHING = (None,) * 5
+
 
 class Extras:
     """What a channel has only while it needs it, and nearly none does."""
@@ -63,13 +65,8 @@ class Extras:
             self.sample is not None
             or self.doubted
             or self.excludes
-            or any(
-                each is not None
-                for each in (
-                    *(self.aside, self.backlog, self.batches, self.held, self.opening),
-                    *(self.presence, self.unserved, self.used, self.watchers, self.deltas),
-                )
-            )
+            or (self.aside, self.backlog, self.batches, self.held, self.opening) != NOTHING
+            or (self.presence, self.unserved, self.used, self.watchers, self.deltas) != NOTHING
         )
 
 
