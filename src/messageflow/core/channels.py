@@ -22,6 +22,7 @@ PRIVATE_PREFIX = "$"
 INTERNAL_PREFIX = "!"
 REVOKED = "!revoked"  # see `core.revocations`
 NODES, CLIENTS = "!nodes", "!clients"  # who lives, and who is connected: see `hub.node_deaths`
+DEATHS = (NODES, CLIENTS)  # where it is announced who died
 NAMESPACE_SEPARATOR = ":"
 USERS_SEPARATOR = "#"
 NAME_BYTES = 255

@@ -17,7 +17,7 @@ from os import urandom
 from typing import Any
 
 from messageflow.brokers.base import Broker
-from messageflow.core.channels import CLIENTS, NODES, REVOKED
+from messageflow.core.channels import DEATHS, REVOKED
 from messageflow.core.codes import SHUTDOWN, Disconnect
 from messageflow.core.namespaces import Namespaces
 from messageflow.core.protocol import Command, FaultyCommand, Joined, Left
@@ -316,7 +316,7 @@ class Hub:
     def on_presence(self, channel: str, push: Joined | Left) -> None:
         found = self.channels.get(channel)
         if found is None:
-            if channel in (NODES, CLIENTS):
+            if channel in DEATHS:
                 self.node_deaths.receive(channel, push)
         elif found.receive_presence(push):
             self.fan_out.mark(found)

@@ -22,7 +22,7 @@ from messageflow.brokers.worker_link import messages as m
 from messageflow.brokers.worker_link.parent_link import ParentLink
 from messageflow.brokers.worker_link.subscription_requests import SubscriptionRequests
 from messageflow.core.backoff import Backoff
-from messageflow.core.channels import CLIENTS, NODES
+from messageflow.core.channels import DEATHS
 from messageflow.core.client_info import ClientInfo
 from messageflow.core.presence import PresenceCounts
 from messageflow.core.protocol import Left
@@ -121,7 +121,7 @@ class ParentBroker:
         """Another worker told the application of the ends of clients here; what was announced is not heard again."""
         for channel, client in tuple(self._present):
             info = self._present.get((channel, client))
-            if channel in (NODES, CLIENTS) and info is not None and self._sink is not None:
+            if channel in DEATHS and info is not None and self._sink is not None:
                 self._sink.on_presence(channel, Left(m.decode_info(info)))
 
     def _take_joins(self, present: Iterator[tuple[str, str]]) -> list[m.Join]:

@@ -20,9 +20,10 @@ from messageflow.brokers.local import LocalBroker
 from messageflow.brokers.worker_link import messages as m
 from messageflow.brokers.worker_link.link_connection import LinkConnection
 from messageflow.brokers.worker_link.link_listener import LinkListener
-from messageflow.brokers.worker_link.request_handler import DEATHS, RequestHandler
+from messageflow.brokers.worker_link.request_handler import RequestHandler
 from messageflow.brokers.worker_link.socket_directory import SocketDirectory
 from messageflow.brokers.worker_link.worker_outbox import DROP_BYTES, WorkerOutbox
+from messageflow.core.channels import DEATHS
 from messageflow.core.protocol import Joined, Left
 from messageflow.core.stream import Publication
 from messageflow.errors import BrokerError, ConfigurationError

@@ -18,11 +18,9 @@ from messageflow.brokers.worker_link.framing import LARGEST
 from messageflow.brokers.worker_link.link_connection import LinkConnection
 from messageflow.brokers.worker_link.survey import Surveys
 from messageflow.brokers.worker_link.worker_outbox import WorkerOutbox
-from messageflow.core.channels import CLIENTS, NODES
+from messageflow.core.channels import DEATHS
 from messageflow.core.stream import Item
 from messageflow.errors import BrokerError
-
-DEATHS = (NODES, CLIENTS)  # where it is announced who died
 
 
 class RequestHandler:

@@ -73,7 +73,7 @@ class FileRoom:
         if not self.limit:
             return
         websockets, requests, _ = self._count()
-        free = self.limit - self._others - websockets - requests
+        free = self.limit - self.open_files
         for_websockets = max(0, free - self.reserve)
         self.websockets_limit = websockets + for_websockets
         self.requests_limit = requests + free - for_websockets - self.kept
@@ -85,8 +85,8 @@ class FileRoom:
     @property
     def can_be_made(self) -> bool:
         """Whether a WebSocket leaves the reserve free once those make room who wait for nothing of ours."""
-        websockets, requests, waiting = self._count()
-        free = self.limit - self._others - websockets - requests
+        _, requests, waiting = self._count()
+        free = self.limit - self.open_files
         return free + min(waiting, requests) > self.reserve
 
     @property

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Sequence
 from messageflow.brokers.redis.presence.lease import LEASE, RENEW_EVERY, Lease
 from messageflow.brokers.redis.presence.presence_store import PRESENT_LIFE, Gone, RedisPresenceStore
 from messageflow.brokers.redis.tasks import wait_at_most
-from messageflow.core.channels import CLIENTS, NODES
+from messageflow.core.channels import DEATHS
 from messageflow.core.client_info import ClientInfo
 from messageflow.core.protocol import Left
 from messageflow.errors import BrokerError
@@ -187,7 +187,7 @@ class LocalPresence:
         if not lease.lapsed:
             return
         if await self._store.is_buried(self._node):
-            for channel in (NODES, CLIENTS):
+            for channel in DEATHS:
                 await self._tell_taken_out(channel)
             await self._store.leave_grave(self._node)
             log.warning("taken_for_dead")
